@@ -1,0 +1,53 @@
+"""Evaluate retrieval and reranking on BEIR and C-MTEB.
+
+    from evalkit import measure, read_qrels, read_run
+    measure(read_qrels("qrels.tsv"), read_run("run.trec"), ["nDCG@10"]).means
+
+Everything is imported when it is first used, so `import evalkit` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evalkit.config import EvaluateConfig
+    from evalkit.errors import EvalkitError
+    from evalkit.measure import measure
+    from evalkit.pipeline import Evaluation, evaluate
+    from evalkit.trec import read_qrels, read_run, write_run
+    from evalkit.types import Dataset, Pair, PairScores, PerQuery, Qrels, Reranker, Run
+
+__all__ = [
+    "Dataset",
+    "EvalkitError",
+    "EvaluateConfig",
+    "Evaluation",
+    "Pair",
+    "PairScores",
+    "PerQuery",
+    "Qrels",
+    "Reranker",
+    "Run",
+    "evaluate",
+    "measure",
+    "read_qrels",
+    "read_run",
+    "write_run",
+]
+
+_HOME = {
+    "EvaluateConfig": "config",
+    "EvalkitError": "errors",
+    "measure": "measure",
+    "Evaluation": "pipeline",
+    "evaluate": "pipeline",
+    "read_qrels": "trec",
+    "read_run": "trec",
+    "write_run": "trec",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'evalkit' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"evalkit.{_HOME.get(name, 'types')}"), name)

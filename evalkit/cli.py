@@ -1,0 +1,66 @@
+"""The command line: a table of verbs. Imports a verb's module only when that verb is typed."""
+
+import importlib
+import sys
+from typing import NamedTuple
+
+from evalkit.errors import EvalkitError
+
+
+class Command(NamedTuple):
+    """A verb: the module that does it, and a line of help."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "evaluate": Command("evalkit.commands.evaluate", "retrieve, rerank, measure, and keep the result"),
+    "measure": Command("evalkit.commands.measure", "measures of a run file against judgments; no model, no config"),
+    "list": Command("evalkit.commands.list", "what can be chosen: datasets, retrievers, rerankers, suites, ..."),
+}
+
+
+def help_text() -> str:
+    """What `evalkit --help` prints."""
+    verbs = "\n".join(f"  {name:10} {command.help}" for name, command in COMMANDS.items())
+    return f"""Evaluate retrieval and reranking on BEIR and C-MTEB.
+
+Usage: evalkit COMMAND [ARGUMENTS]
+
+{verbs}
+
+  evalkit COMMAND --help says more. `evalkit evaluate` with no arguments runs offline, in seconds.
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a verb. Exit codes: 0 done, 2 a mistake that the one-line message explains, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        sys.stdout.write(help_text())
+        return 0
+    if arguments[0] in {"-V", "--version"}:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"evalkit {version('evalkit')}\n")
+        return 0
+    command = COMMANDS.get(arguments[0])
+    if command is None:
+        return _fail(f"unknown command {arguments[0]!r}. Legal are: {', '.join(COMMANDS)}.")
+    try:
+        module = importlib.import_module(command.module)
+        return int(module.main(arguments[1:]))
+    except EvalkitError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        sys.stderr.write("evalkit: interrupted. Run the same command again to go on; what was finished is kept.\n")
+        return 130
+    except BrokenPipeError:  # `evalkit list | head`
+        sys.stderr.close()
+        return 0
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"evalkit: error: {' '.join(message.split())}\n")
+    return 2

@@ -1,0 +1,91 @@
+"""`evalkit evaluate`: compose the settings with Hydra, run, print the table.
+
+Hydra's own error reports span many lines; `legal_values` turns them into one that lists what is legal.
+"""
+
+import logging
+import os
+import shlex
+import sys
+from typing import Any
+
+from evalkit.commands.legal import one_line
+from evalkit.config import SCHEMAS, EvaluateConfig
+from evalkit.errors import ConfigError, EvalkitError
+from evalkit.pipeline import Evaluation, evaluate
+from evalkit.report.table import console, show, show_all
+from evalkit.resources import shipped
+
+
+def main(arguments: list[str]) -> int:
+    """Run one evaluation, or with `-m` or a suite every combination."""
+    # Full errors: Hydra raises instead of printing its own report and leaving with exit code 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    register_schemas()
+    _log_warnings()
+    out = console()
+    done: list[tuple[Evaluation, list[str]]] = []
+
+    def run_one(settings: DictConfig) -> None:
+        try:
+            config = to_config(settings)
+            overrides = HydraConfig.get().overrides.task
+            command = " ".join(["evalkit evaluate", *(shlex.quote(override) for override in overrides)])
+            evaluation = evaluate(config, command=command)
+        except EvalkitError as error:
+            raise SystemExit(_fail(error)) from None
+        except OmegaConfBaseException as error:
+            raise SystemExit(_fail(ConfigError(one_line(error)))) from None
+        show(evaluation, config.measures, out)
+        done.append((evaluation, config.measures))
+
+    sys.argv = ["evalkit evaluate", *arguments]
+    try:
+        hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(run_one)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(one_line(error)) from error
+    if len(done) > 1:
+        show_all([evaluation for evaluation, _ in done], done[0][1], out)
+    del OmegaConf
+    return 0
+
+
+def register_schemas() -> None:
+    """Make the dataclasses known to Hydra under the names that the `defaults` lists use."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    store.store(group="schema", name="evaluate", node=EvaluateConfig, provider="evalkit")
+    for group, schemas in SCHEMAS.items():
+        for name, schema in schemas.items():
+            store.store(group=f"schema/{group}", name=name, node=schema, provider="evalkit")
+
+
+def to_config(settings: Any) -> EvaluateConfig:
+    """Checked dataclasses from what Hydra composed."""
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.to_object(settings)
+    assert isinstance(config, EvaluateConfig)
+    return config
+
+
+def _fail(error: EvalkitError) -> int:
+    sys.stderr.write(f"evalkit: error: {' '.join(str(error).split())}\n")
+    return 2
+
+
+def _log_warnings() -> None:
+    """Warnings of evalkit on stderr, one line each."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("evalkit: %(levelname)s: %(message)s"))
+    logger = logging.getLogger("evalkit")
+    logger.handlers[:] = [handler]
+    logger.propagate = False

@@ -1,0 +1,45 @@
+"""Datasets: one loader a source, all giving the same `Dataset`. Knows nothing of retrieval or measures."""
+
+import logging
+
+from evalkit.config import BundledDatasetConfig, DatasetConfig, FolderDatasetConfig, HubDatasetConfig
+from evalkit.errors import ConfigError
+from evalkit.resources import shipped
+from evalkit.store import Store
+from evalkit.types import Dataset
+
+logger = logging.getLogger(__name__)
+
+
+def load(config: DatasetConfig, store: Store) -> Dataset:
+    """The dataset that a configuration names, its texts memory-mapped from the store.
+
+    Raises:
+        ConfigError: there is no loader for this kind of configuration.
+        DataError: a file is absent or malformed.
+    """
+    from evalkit.datasets import beir, hub
+
+    match config:
+        case HubDatasetConfig(path=None):
+            dataset = hub.load(config, store)
+        case BundledDatasetConfig(path=None):
+            dataset = beir.load(config, store, path=shipped("collections") / config.name)
+        case FolderDatasetConfig() | HubDatasetConfig() | BundledDatasetConfig():
+            dataset = beir.load(config, store, path=config.path)
+        case _:
+            raise ConfigError(f"there is no loader for {type(config).__name__}. Choose a dataset from `evalkit list datasets`.")
+    _warn(dataset)
+    return dataset
+
+
+def _warn(dataset: Dataset) -> None:
+    absent = dataset.notes["judged_documents_absent"]
+    if absent:
+        logger.warning(
+            "%s: %d judged documents (%d of them relevant) are not in the corpus. They count as not retrieved, "
+            "and the candidate ceiling shows what they cost.",
+            dataset.name,
+            absent,
+            dataset.notes["relevant_documents_absent"],
+        )

@@ -1,0 +1,38 @@
+"""Documents of a collection in an Arrow file, memory-mapped: a corpus of any size takes no memory to open."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+
+class ArrowDocuments:
+    """Documents in a Hugging Face `datasets.Dataset` with columns `_id`, `text` and perhaps `title`.
+
+    Args:
+        table: the memory-mapped dataset.
+        id_column: name of the column of ids.
+        title_separator: joins title and text; the result is stripped, as BEIR and MTEB do.
+    """
+
+    def __init__(self, table: Any, *, title_separator: str, id_column: str = "_id") -> None:
+        self._table = table.with_format("arrow")
+        self._separator = title_separator
+        self._titled = "title" in table.column_names
+        self.ids: pa.ChunkedArray = table.data.column(id_column)
+
+    def __len__(self) -> int:
+        """Number of documents."""
+        return len(self._table)
+
+    def texts(self, rows: Sequence[int] | NDArray[np.integer] | range) -> list[str]:
+        """Texts at these positions, title and body joined."""
+        columns = self._table[rows if isinstance(rows, range) else [int(row) for row in rows]]
+        bodies = columns["text"].to_pylist()
+        if not self._titled:
+            return [(body or "").strip() for body in bodies]
+        titles = columns["title"].to_pylist()
+        pairs = zip(titles, bodies, strict=True)
+        return [f"{title or ''}{self._separator}{body or ''}".strip() for title, body in pairs]

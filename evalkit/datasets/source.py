@@ -1,0 +1,158 @@
+"""The files of a BEIR collection, from a folder or straight from a zip. Knows names and bytes, not their meaning.
+
+    corpus.jsonl  queries.jsonl  qrels/<split>.tsv        each also as .gz, in a zip also below one top folder
+
+A zip is read in place. Nothing is ever extracted, and one whose members point outside of it is refused all the same.
+"""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Protocol
+
+from evalkit.errors import DataError
+from evalkit.textfile import GZIP_MAGIC, open_binary
+
+LAYOUT = "corpus.jsonl, queries.jsonl and qrels/<split>.tsv, each also as .gz"
+
+
+class Source(Protocol):
+    """**Protocol:** where the files of a collection are."""
+
+    def files(self) -> Sequence[str]:
+        """Names of the files, with `/` between folders, relative to the collection."""
+        ...
+
+    def label(self, name: str) -> str:
+        """What to call a file in errors."""
+        ...
+
+    def open(self, name: str) -> BinaryIO:
+        """The decompressed bytes of a file."""
+        ...
+
+    def megabytes(self, name: str) -> float | None:
+        """Decompressed size of a file where that is known before reading it."""
+        ...
+
+
+class FolderSource:
+    """A collection in a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def files(self) -> Sequence[str]:
+        """Files at the top and in `qrels/`."""
+        return sorted(
+            file.relative_to(self.path).as_posix()
+            for folder in (self.path, self.path / "qrels")
+            if folder.is_dir()
+            for file in folder.iterdir()
+            if file.is_file()
+        )
+
+    def label(self, name: str) -> str:
+        """The path of a file."""
+        return str(self.path / name)
+
+    def open(self, name: str) -> BinaryIO:
+        """The bytes of a file."""
+        return open_binary(self.path / name)
+
+    def megabytes(self, name: str) -> float | None:
+        """Its size, unless it is compressed."""
+        return None if name.endswith(".gz") else (self.path / name).stat().st_size / 1e6
+
+
+class ZipSource:
+    """A collection in a zip, at its top or below one folder.
+
+    Raises:
+        DataError: no zip, a damaged one, an unsafe member, or several collections in one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError, EOFError) as error:
+            raise DataError(f"{path}: the zip is damaged or cut short ({error}). Download it again.") from error
+        names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
+        for name in names:
+            parts = PurePosixPath(name.replace("\\", "/"))
+            if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+                raise DataError(f"{path}: member {name!r} points outside of the archive. Do not use this file.")
+        self._prefix = _single_root(path, names)
+
+    def files(self) -> Sequence[str]:
+        """Members below the folder that holds the corpus."""
+        names = self._zip.namelist()
+        return sorted(name.removeprefix(self._prefix) for name in names if name.startswith(self._prefix))
+
+    def label(self, name: str) -> str:
+        """The path of the zip and the member in it."""
+        return f"{self.path}!{self._prefix}{name}"
+
+    def open(self, name: str) -> BinaryIO:
+        """The bytes of a member."""
+        import gzip
+        import io
+
+        try:
+            stream = self._zip.open(self._prefix + name)
+            compressed = stream.peek(2)[:2] == GZIP_MAGIC
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError) as error:
+            raise DataError(f"{self.label(name)}: cannot be read from the zip ({error}). Download it again.") from error
+        if compressed:
+            return io.BufferedReader(gzip.GzipFile(fileobj=stream))  # type: ignore[type-var] # GzipFile is a raw reader
+        return stream  # type: ignore[return-value] # ZipExtFile is a BinaryIO in all but name
+
+    def megabytes(self, name: str) -> float | None:
+        """Its size, unless it is compressed once more."""
+        return None if name.endswith(".gz") else self._zip.getinfo(self._prefix + name).file_size / 1e6
+
+
+def _single_root(path: Path, names: list[str]) -> str:
+    """The folder, with a final `/`, that holds the one corpus of a zip."""
+    roots = sorted(name[: name.rindex("corpus.jsonl")] for name in names if _is_corpus(name))
+    if len(roots) > 1:
+        folders = ", ".join(root.rstrip("/") or "." for root in roots)
+        raise DataError(f"{path}: holds {len(roots)} collections ({folders}). Unpack it and set dataset.path to one.")
+    if not roots:
+        raise DataError(f"{path}: no corpus.jsonl in the zip. A BEIR zip holds {LAYOUT}.")
+    return roots[0]
+
+
+def _is_corpus(name: str) -> bool:
+    return PurePosixPath(name).name in {"corpus.jsonl", "corpus.jsonl.gz"}
+
+
+def open_source(path: Path) -> Source:
+    """The collection at a path.
+
+    Raises:
+        DataError: there is nothing there, or neither a folder nor a zip.
+    """
+    if path.is_dir():
+        return FolderSource(path)
+    if path.is_file():
+        return ZipSource(path)
+    raise DataError(f"{path}: no such folder or zip. dataset.path is a folder or zip with {LAYOUT}.")
+
+
+def find(source: Source, name: str) -> str:
+    """The name under which a file is there: as it is, or with `.gz`.
+
+    Raises:
+        DataError: neither is there; the message names the splits that are, if judgments are what is missing.
+    """
+    files = source.files()
+    for candidate in (name, f"{name}.gz"):
+        if candidate in files:
+            return candidate
+    if name.startswith("qrels/"):
+        splits = sorted({PurePosixPath(file).name.split(".tsv")[0] for file in files if file.startswith("qrels/") and ".tsv" in file})
+        choice = f"It has the splits {', '.join(splits)}: set dataset.split." if splits else "It has no judgments at all."
+        raise DataError(f"{source.label(name)}: no such file. {choice}")
+    raise DataError(f"{source.label(name)}: no such file. A collection in BEIR layout holds {LAYOUT}.")

@@ -1,0 +1,43 @@
+"""The exception tree. Every mistake that a user can make ends in one of these, and in one line on the terminal.
+
+EvalkitError                something that the user can put right; the command line exits with code 2
+├── ConfigError             a setting is unknown, of the wrong type, or contradicts another
+├── DataError               a file or a collection is malformed; the message names file and line
+├── ModelError              a checkpoint cannot be used as asked
+├── ResultError             an artefact on disk is incomplete or damaged
+└── MissingExtra            an optional package is needed; the message holds the install command
+
+A message says what was found, what is legal, and what to do next:
+
+    try:
+        run = read_run(Path("bm25.trec"))
+    except EvalkitError as error:
+        print(error)  # bm25.trec:7: 5 fields, expected 6 (query_id Q0 doc_id rank score tag)
+"""
+
+
+class EvalkitError(Exception):
+    """Base of everything that evalkit raises on purpose."""
+
+
+class ConfigError(EvalkitError):
+    """A setting is unknown, of the wrong type, out of range, or contradicts another."""
+
+
+class DataError(EvalkitError):
+    """A file or a collection is malformed."""
+
+
+class ModelError(EvalkitError):
+    """A checkpoint is absent, incomplete, or not what the configuration says it is."""
+
+
+class ResultError(EvalkitError):
+    """An artefact on disk is incomplete, damaged, or made from something else."""
+
+
+class MissingExtra(EvalkitError):  # noqa: N818 - names the situation; "MissingExtraError" says nothing more
+    """An optional package is absent."""
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs the package {package!r}. Run: pip install 'evalkit[{extra}]'")

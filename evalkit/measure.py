@@ -1,0 +1,120 @@
+"""Measures of a run against judgments, per query and mean, through pytrec_eval.
+
+Every judged query counts: one that the run lacks scores 0 and is named. Measures are written as in papers:
+`nDCG@10`, `R@20`, `P@10`, `MAP@100`, `RR@10`, `Success@5`; without a cutoff `nDCG`, `MAP` and `RR` read the whole run.
+nDCG has linear gains (the grade itself), as in trec_eval, BEIR and MTEB.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.errors import ConfigError, DataError
+from evalkit.types import PerQuery, Qrels, Run
+
+_TREC_NAMES = {"nDCG": "ndcg_cut", "R": "recall", "P": "P", "MAP": "map_cut", "RR": "recip_rank", "Success": "success"}
+FAMILIES = {
+    "nDCG@k": "normalised discounted cumulative gain, linear gains",
+    "R@k": "share of the relevant documents that are in the first k",
+    "P@k": "share of the first k documents that are relevant",
+    "MAP@k": "mean average precision",
+    "RR@k": "reciprocal rank of the first relevant document, 0 beyond k",
+    "Success@k": "1 if a relevant document is in the first k",
+    "nDCG": "nDCG over the whole run",
+    "MAP": "MAP over the whole run",
+    "RR": "reciprocal rank over the whole run",
+}
+_UNCUT_TREC_NAMES = {"nDCG": "ndcg", "MAP": "map", "RR": "recip_rank"}
+_NAME = re.compile(r"(?P<family>[A-Za-z]+)(?:@(?P<cutoff>[0-9]+))?")
+# pytrec_eval wants nested dicts; converting this many queries at a time keeps them from filling memory.
+_QUERIES_PER_CALL = 500
+
+
+class Measure(NamedTuple):
+    """A parsed measure. `trec_name` is how pytrec_eval asks for it, `trec_key` how it answers."""
+
+    name: str
+    family: str
+    cutoff: int | None
+
+    @property
+    def trec_name(self) -> str:
+        """Such as `ndcg_cut.10`."""
+        if self.cutoff is None or self.family == "RR":
+            return _UNCUT_TREC_NAMES[self.family]
+        return f"{_TREC_NAMES[self.family]}.{self.cutoff}"
+
+    @property
+    def trec_key(self) -> str:
+        """Such as `ndcg_cut_10`."""
+        return self.trec_name.replace(".", "_")
+
+
+def parse_measure(name: str) -> Measure:
+    """A measure from its name as typed.
+
+    Raises:
+        ConfigError: the name is unknown, or its cutoff is missing or zero.
+    """
+    match = _NAME.fullmatch(name)
+    family = match["family"] if match else ""
+    cutoff = int(match["cutoff"]) if match and match["cutoff"] else None
+    if family not in _TREC_NAMES or cutoff == 0 or (cutoff is None and family not in _UNCUT_TREC_NAMES):
+        raise ConfigError(f"unknown measure {name!r}. Legal are {', '.join(FAMILIES)}, with k from 1.")
+    return Measure(f"{family}@{cutoff}" if cutoff else family, family, cutoff)
+
+
+def measure(qrels: Qrels, run: Run, measures: Sequence[str]) -> PerQuery:
+    """Values of every measure for every judged query; 0 where the run has no document for the query.
+
+    Queries of the run without judgments are ignored, as trec_eval does.
+
+    Raises:
+        ConfigError: an unknown measure.
+        DataError: there is no judged query.
+    """
+    import pytrec_eval
+
+    parsed = [parse_measure(name) for name in measures]
+    if not qrels:
+        raise DataError("there are no judged queries to average over.")
+    query_ids = tuple(sorted(qrels))
+    row_of = {query_id: row for row, query_id in enumerate(query_ids)}
+    values = {one.name: np.zeros(len(query_ids)) for one in parsed}
+    evaluator = pytrec_eval.RelevanceEvaluator(
+        {query_id: dict(judged) for query_id, judged in qrels.items()}, {one.trec_name for one in parsed}
+    )
+    found: set[str] = set()
+    chunk: dict[str, dict[str, float]] = {}
+    judged_rankings = [ranking for ranking in run if ranking.query_id in row_of]
+    for index, (query_id, doc_ids, scores) in enumerate(judged_rankings, start=1):
+        chunk[query_id] = dict(zip(doc_ids, scores.tolist(), strict=True))
+        if len(chunk) == _QUERIES_PER_CALL or index == len(judged_rankings):
+            for answered, answers in evaluator.evaluate(chunk).items():
+                for one in parsed:
+                    values[one.name][row_of[answered]] = _at_cutoff(one, answers[one.trec_key])
+            found.update(chunk)
+            chunk = {}
+    return PerQuery(query_ids, values, missing=tuple(query_id for query_id in query_ids if query_id not in found))
+
+
+def _at_cutoff(one: Measure, value: float) -> float:
+    # trec_eval has no cut reciprocal rank, but 1/rank tells the rank.
+    if one.family == "RR" and one.cutoff is not None and value < 1 / one.cutoff:
+        return 0.0
+    return float(value)
+
+
+def ceiling(qrels: Qrels, candidates: Run) -> Run:
+    """The candidates in a perfect order: the best that any reranker could do with them.
+
+    Measure it to get the candidate ceiling. Candidates without a judgment count as not relevant.
+    """
+    grades: list[NDArray[np.float32]] = []
+    for query_id, doc_ids, _ in candidates:
+        judged = qrels.get(query_id, {})
+        grades.append(np.array([max(judged.get(doc_id, 0), 0) for doc_id in doc_ids], dtype=np.float32))
+    return candidates.rescored(np.concatenate(grades)) if grades else candidates

@@ -1,0 +1,1 @@
+"""Checkpoints: where they are, what they say of themselves, and loading them without remote code."""

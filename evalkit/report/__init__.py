@@ -1,0 +1,1 @@
+"""Results for people. Reads manifests; computes nothing."""

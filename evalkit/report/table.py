@@ -1,0 +1,88 @@
+"""Tables on the terminal: one evaluation in detail, several side by side."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from evalkit.pipeline import Evaluation
+
+# Into a file or a pipe rich assumes 80 columns and would cut words; a table is better too wide than cut.
+_WIDTH_WITHOUT_TERMINAL = 200
+
+
+def console() -> Console:
+    """Where results go: stdout."""
+    plain = Console()
+    return plain if plain.is_terminal else Console(width=_WIDTH_WITHOUT_TERMINAL)
+
+
+def show(evaluation: Evaluation, measures: Sequence[str], out: Console) -> None:
+    """First stage, reranked and ceiling side by side, and what else a reader should know of this one evaluation."""
+    result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
+    title = f"{_dataset(result)}: {candidates['retriever']['name']} top {candidates['retriever']['depth']}"
+    reranked = _is_reranked(result)
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("measure")
+    for column in ("first stage", *([result["reranker"]["name"]] if reranked else []), "ceiling"):
+        table.add_column(escape(column), justify="right")
+    for name in measures:
+        values = [candidates["measures"][name], *([result["measures"][name]] if reranked else []), candidates["ceiling"][name]]
+        table.add_row(name, *(f"{value:.4f}" for value in values))
+    out.print(table)
+    for line in _remarks(evaluation):
+        out.print(line, style="dim", highlight=False, markup=False)
+
+
+def _remarks(evaluation: Evaluation) -> list[str]:
+    result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
+    remarks = [
+        f"{result['queries']:,} queries, {result['pairs']:,} pairs, "
+        f"ties in the top 10 of {result['queries_with_ties_in_top_10']:,} queries, "
+        f"truncated pairs: {result['truncated_pairs']:,}",
+        f"first stage {candidates['seconds']:.1f} s" + (f", reranking {_speed(result)}" if _is_reranked(result) else ""),
+    ]
+    if result["queries_without_candidates"]:
+        names = result["queries_without_candidates"]
+        remarks.append(f"{len(names)} queries have no candidate and count as 0, such as {names[0]}")
+    if result["dataset"]["empty_documents"]:
+        remarks.append(f"{result['dataset']['empty_documents']} documents have no text; they are ranked like any other")
+    remarks.append(f"{'saved in' if evaluation.result.fresh else 'nothing to do, found in'} {evaluation.result.folder}")
+    return remarks
+
+
+def _speed(manifest: dict[str, Any]) -> str:
+    return f"{manifest['seconds']:.1f} s ({manifest['pairs_per_second']:,.0f} pairs/s)"
+
+
+def _dataset(manifest: dict[str, Any]) -> str:
+    return f"{manifest['dataset']['name']} ({manifest['dataset']['split']})"
+
+
+def _is_reranked(manifest: dict[str, Any]) -> bool:
+    return bool(manifest["reranker"]["kind"] != "none")
+
+
+def show_all(evaluations: Sequence[Evaluation], measures: Sequence[str], out: Console) -> None:
+    """One row an evaluation, for the end of a sweep."""
+    table = Table(title="All runs", title_justify="left")
+    for column in ("dataset", "first stage", "reranker"):
+        table.add_column(column)
+    for column in (*measures, *(f"ceiling {name}" for name in measures[:1]), "ties", "truncated", "seconds", "pairs/s"):
+        table.add_column(column, justify="right")
+    for evaluation in evaluations:
+        result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
+        table.add_row(
+            escape(_dataset(result)),
+            escape(f"{candidates['retriever']['name']}-{candidates['retriever']['depth']}"),
+            escape(result["reranker"]["name"]),
+            *(f"{result['measures'][name]:.4f}" for name in measures),
+            f"{candidates['ceiling'][measures[0]]:.4f}",
+            f"{result['queries_with_ties_in_top_10']:,}",
+            f"{result['truncated_pairs']:,}",
+            f"{(result if _is_reranked(result) else candidates)['seconds']:.1f}",
+            f"{result['pairs_per_second']:,.0f}" if _is_reranked(result) else "",
+        )
+    out.print(table)

@@ -1,0 +1,116 @@
+"""Late interaction (MaxSim) over the token vectors of any encoder checkpoint.
+
+Score of a pair: for every query token the largest cosine with a token of the document, averaged over the query's tokens
+(ColBERT, Khattab and Zaharia 2020, with a mean in place of the sum as in bge-m3's multi-vector mode). Each distinct
+document is encoded once and scored against all its queries, so its token vectors are never kept.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.config import ComputeConfig, LateInteractionConfig
+from evalkit.errors import ModelError
+from evalkit.models.checkpoint import resolve
+from evalkit.models.loading import load_encoder, load_tokenizer
+from evalkit.types import Identity, Pair, PairScores
+
+
+class LateInteractionReranker:
+    """Token-level MaxSim. Resolves its checkpoint at once, and loads it when there is something to score."""
+
+    def __init__(self, config: LateInteractionConfig, compute: ComputeConfig) -> None:
+        self.config = config
+        self.compute = compute
+        self.checkpoint = resolve(config.model, config.revision)
+
+    @property
+    def identity(self) -> Identity:
+        """Checkpoint, texts around the text, limits and arithmetic."""
+        return {
+            "kind": "late_interaction",
+            "checkpoint": self.checkpoint.identity,
+            "query_instruction": self.config.query_instruction,
+            "document_instruction": self.config.document_instruction,
+            "max_length": self.config.max_length,
+            "skip_first_token": self.config.skip_first_token,
+            "projection": self.config.projection,
+            "dtype": self.compute.dtype,
+            "attention": self.compute.attention,
+        }
+
+    @cached_property
+    def _model(self) -> Any:
+        return load_encoder(self.checkpoint, self.compute)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return load_tokenizer(self.checkpoint, self.config.max_length)
+
+    @cached_property
+    def _projection(self) -> tuple[Any, Any] | None:
+        """Weight and bias of the linear layer over token vectors, in float32 on the model's device."""
+        import torch
+
+        if self.config.projection is None:
+            return None
+        file = self.checkpoint.path / self.config.projection
+        try:
+            state = torch.load(file, map_location=self._model.device, weights_only=True)
+            return state["weight"].float(), state["bias"].float()
+        except (OSError, KeyError, RuntimeError, ValueError) as error:
+            raise ModelError(f"{file}: no linear layer with weight and bias ({error}).") from error
+
+    def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None]) -> PairScores:
+        """Mean over query tokens of the best cosine with a document token, from -1 to 1."""
+        queries = {text: index for index, text in enumerate(dict.fromkeys(pair.query for pair in pairs))}
+        documents = {text: index for index, text in enumerate(dict.fromkeys(pair.document for pair in pairs))}
+        pairs_of: dict[int, list[int]] = defaultdict(list)
+        for row, pair in enumerate(pairs):
+            pairs_of[documents[pair.document]].append(row)
+        query_of = [queries[pair.query] for pair in pairs]
+
+        query_vectors: dict[int, Any] = {}
+        cut_queries = np.zeros(len(queries), dtype=bool)
+        for index, vectors, cut in self._token_vectors(list(queries), self.config.query_instruction):
+            query_vectors[index], cut_queries[index] = vectors, cut
+        scores = np.empty(len(pairs), dtype=np.float32)
+        truncated = 0
+        for index, vectors, cut in self._token_vectors(list(documents), self.config.document_instruction):
+            rows = pairs_of[index]
+            scores[rows] = _max_sim([query_vectors[query_of[row]] for row in rows], vectors)
+            truncated += sum(cut or bool(cut_queries[query_of[row]]) for row in rows)
+            advance(len(rows))
+        return PairScores(scores, truncated)
+
+    def _token_vectors(self, texts: Sequence[str], instruction: str) -> Iterator[tuple[int, Any, bool]]:
+        """(which text, its unit token vectors of shape (tokens, width) in float32, whether it was cut), longest first."""
+        import torch
+
+        from evalkit.inference.forward import forward
+        from evalkit.inference.tokens import tokenize
+
+        prepared = [f"{instruction}{text}".strip() for text in texts]
+        tokenized = tokenize(self._tokenizer, prepared, max_length=self.config.max_length, truncation="longest_first")
+        first = 1 if self.config.skip_first_token else 0
+        for batch in forward(self._model, tokenized, batch_tokens=self.compute.batch_tokens):
+            states = batch.output.last_hidden_state.float()
+            if self._projection is not None:
+                states = torch.nn.functional.linear(states, *self._projection)
+            states = torch.nn.functional.normalize(states, dim=-1)
+            for position, index in enumerate(batch.rows.tolist()):
+                length = len(tokenized.ids[index])
+                yield index, states[position, first:length], bool(tokenized.truncated[index])
+
+
+def _max_sim(queries: list[Any], document: Any) -> NDArray[np.float32]:
+    """Scores of one document against several queries, each of shape (tokens, width)."""
+    import torch
+
+    best = (torch.cat(queries) @ document.T).amax(dim=1)
+    lengths = [len(query) for query in queries]
+    return np.array([part.mean().item() for part in best.split(lengths)], dtype=np.float32)

@@ -1,0 +1,62 @@
+"""From a Run of candidates to pairs of texts and back: what every text reranker needs around it."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from evalkit.errors import DataError
+from evalkit.progress import progress
+from evalkit.types import Dataset, Pair, Reranker, Run
+
+# Pairs whose texts are in memory, and which a reranker may sort by length, at a time.
+_PAIRS_PER_WINDOW = 65_536
+
+
+class Reranked(NamedTuple):
+    """Candidates in a reranker's order.
+
+    Attributes:
+        run: the same pairs with new scores.
+        truncated: how many pairs were cut to fit the model.
+    """
+
+    run: Run
+    truncated: int
+
+
+def score_candidates(reranker: Reranker, candidates: Run, dataset: Dataset) -> Reranked:
+    """Score every candidate with its text.
+
+    Raises:
+        DataError: a candidate is not in the corpus.
+    """
+    rows = dataset.rows(candidates.doc_ids)[candidates.codes]
+    _require_texts(candidates, dataset, rows)
+    scores = np.empty(len(candidates), dtype=np.float32)
+    truncated = 0
+    queries = candidates.row_queries
+    with progress("reranking", len(candidates), "pairs") as advance:
+        for start in range(0, len(candidates), _PAIRS_PER_WINDOW):
+            window = slice(start, start + _PAIRS_PER_WINDOW)
+            distinct, positions = np.unique(rows[window], return_inverse=True)
+            texts = dataset.documents.texts(distinct)
+            pairs = [
+                Pair(dataset.queries[candidates.query_ids[query]], texts[position])
+                for query, position in zip(queries[window], positions, strict=True)
+            ]
+            result = reranker.score(pairs, advance=advance)
+            scores[window] = result.scores
+            truncated += result.truncated
+    return Reranked(candidates.rescored(scores), truncated)
+
+
+def _require_texts(candidates: Run, dataset: Dataset, rows: NDArray[np.int64]) -> None:
+    absent = np.unique(candidates.codes[rows < 0])
+    if len(absent):
+        name = candidates.doc_ids.take(pa.array(absent[:1]))[0].as_py()
+        raise DataError(
+            f"{len(absent)} candidates, such as {name!r}, are not in the corpus of {dataset.name}, so there is no text "
+            "to rerank. Are the candidates of another version of the corpus?"
+        )

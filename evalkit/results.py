@@ -1,0 +1,121 @@
+"""Results on disk: a run, its per-query values, and a manifest that is written last.
+
+    results/<dataset>/<retriever>-<depth>/candidates/   run.trec.gz  per_query.parquet  manifest.json
+    results/<dataset>/<retriever>-<depth>/<reranker>/   the same three, for every reranker over these candidates
+
+A name is taken by the first settings that use it. Other settings under the same names go to `<name>.<key>` beside it,
+so nothing is overwritten and nothing old is taken for new: a result is found by its key, never by its name alone.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import ResultError
+from evalkit.store import atomic_write, build_folder, file_digest
+from evalkit.trec import read_run, write_run
+from evalkit.types import PerQuery, Run
+
+MANIFEST = "manifest.json"
+RUN = "run.trec.gz"
+PER_QUERY = "per_query.parquet"
+
+
+@dataclass(frozen=True)
+class Result:
+    """A complete result.
+
+    Attributes:
+        folder: where it is.
+        manifest: what it is, as in `manifest.json`.
+        fresh: whether it was computed just now rather than found.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    fresh: bool = False
+
+    def read_run(self) -> Run:
+        """The run, checked against the manifest.
+
+        Raises:
+            ResultError: the file is absent or was changed.
+        """
+        path = self.folder / RUN
+        if not path.is_file() or file_digest(path) != self.manifest["run_sha256"]:
+            raise ResultError(f"{path}: is not the file that {MANIFEST} describes. Remove {self.folder} and run again.")
+        return read_run(path) if self.manifest["pairs"] else Run.from_dict({})
+
+
+def read(folder: Path) -> Result:
+    """The result in a folder.
+
+    Raises:
+        ResultError: its manifest is absent or damaged.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ResultError(f"{path}: cannot be read ({error}). Remove {folder} and run again.") from error
+    if not isinstance(manifest, dict) or not {"key", "measures", "run_sha256", "pairs"} <= set(manifest):
+        raise ResultError(f"{path}: is no manifest of evalkit. Remove {folder} and run again.")
+    return Result(folder, manifest)
+
+
+def locate(parent: Path, label: str, key: str, *, inner: str = "") -> tuple[Path, Result | None]:
+    """The folder for a key, and the result if it is there already.
+
+    Args:
+        parent: where folders with this label are.
+        label: the folder's name, if it is free or holds this key.
+        key: digest of everything that makes the result.
+        inner: the result is in this folder below it.
+    """
+    for name in (label, f"{label}.{key[:8]}"):
+        folder = parent / name
+        if not (folder / inner).exists():
+            return folder, None
+        if (folder / inner / MANIFEST).exists():
+            found = read(folder / inner)
+            if found.manifest["key"] == key:
+                return folder, found
+    raise ResultError(f"{parent / label}: is there, but holds no {MANIFEST}. Remove it, or choose another results_dir.")
+
+
+def save(folder: Path, *, run: Run, per_query: PerQuery, manifest: dict[str, Any], tag: str) -> Result:
+    """Write a result; it has its name only once it is whole.
+
+    Raises:
+        ResultError: it cannot be written; nothing is left behind.
+    """
+    complete = dict(manifest)
+
+    def write(staging: Path) -> None:
+        write_run(run, staging / RUN, tag=tag)
+        _write_per_query(per_query, staging / PER_QUERY)
+        complete.update(pairs=len(run), run_sha256=file_digest(staging / RUN))
+        complete.update(per_query_sha256=file_digest(staging / PER_QUERY))
+        atomic_write(staging / MANIFEST, _dump(complete))
+
+    build_folder(folder, write)
+    return Result(folder, complete, fresh=True)
+
+
+def update(result: Result, *, per_query: PerQuery, changes: dict[str, Any]) -> Result:
+    """The same result with other measures; the run stays as it is."""
+    staging = result.folder / f".{PER_QUERY}"
+    _write_per_query(per_query, staging)
+    manifest = {**result.manifest, **changes, "per_query_sha256": file_digest(staging)}
+    staging.replace(result.folder / PER_QUERY)
+    atomic_write(result.folder / MANIFEST, _dump(manifest))
+    return Result(result.folder, manifest)
+
+
+def _write_per_query(per_query: PerQuery, path: Path) -> None:
+    per_query.to_frame().to_parquet(path, index=False)
+
+
+def _dump(manifest: dict[str, Any]) -> str:
+    return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"

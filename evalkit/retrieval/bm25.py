@@ -1,0 +1,80 @@
+"""BM25 with bm25s, over terms from the analyser of the dataset's language."""
+
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.config import BM25Config
+from evalkit.progress import progress
+from evalkit.retrieval.analysis import Analyser, analyser
+from evalkit.retrieval.candidates import candidates_from_rows, search_depth
+from evalkit.types import Dataset, Identity, Run
+
+_DOCUMENTS_PER_WINDOW = 10_000
+
+
+class BM25Retriever:
+    """Lexical retrieval. A document that shares no term with a query is no candidate, so a query may have few or none."""
+
+    def __init__(self, config: BM25Config) -> None:
+        self.config = config
+
+    @property
+    def identity(self) -> Identity:
+        """Formula, parameters, and the packages that split words."""
+        packages = ("bm25s", "PyStemmer", "rjieba")
+        return {
+            "kind": "bm25",
+            "method": self.config.method,
+            "k1": self.config.k1,
+            "b": self.config.b,
+            "packages": {name: version(name) for name in packages},
+        }
+
+    def retrieve(self, dataset: Dataset, depth: int) -> Run:
+        """The `depth` documents with the highest BM25 score above 0."""
+        analyse = analyser(dataset.language)
+        vocabulary: dict[str, int] = {}
+        index = self._index(dataset, analyse, vocabulary)
+        k = min(search_depth(dataset, depth), len(dataset.documents))
+        rows: list[NDArray[np.int64]] = []
+        scores: list[NDArray[np.float32]] = []
+        with progress("searching", len(dataset.queries), "queries") as advance:
+            for text in dataset.queries.values():
+                terms = [vocabulary[term] for term in analyse(text) if term in vocabulary]
+                found = _best(index.get_scores_from_ids(terms), k) if terms else np.empty(0, dtype=np.int64)
+                rows.append(found)
+                scores.append(index.get_scores_from_ids(terms)[found] if len(found) else np.empty(0, dtype=np.float32))
+                advance(1)
+        return candidates_from_rows(dataset, list(dataset.queries), rows, scores, depth)
+
+    def _index(self, dataset: Dataset, analyse: Analyser, vocabulary: dict[str, int]) -> Any:
+        import bm25s
+
+        # bm25s logs its steps at debug level through the root logger's handlers; its bars would land between ours.
+        index = bm25s.BM25(method=self.config.method, k1=self.config.k1, b=self.config.b)
+        terms = list(_term_ids(dataset, analyse, vocabulary))
+        # A corpus without a single term has no vocabulary, which bm25s cannot index.
+        vocabulary.setdefault("", len(vocabulary))
+        index.index((terms, vocabulary), show_progress=False)
+        return index
+
+
+def _term_ids(dataset: Dataset, analyse: Analyser, vocabulary: dict[str, int]) -> Iterator[NDArray[np.int32]]:
+    """Ids of every document's terms; new terms are added to the vocabulary."""
+    total = len(dataset.documents)
+    with progress("indexing", total, "documents") as advance:
+        for start in range(0, total, _DOCUMENTS_PER_WINDOW):
+            texts = dataset.documents.texts(range(start, min(start + _DOCUMENTS_PER_WINDOW, total)))
+            for text in texts:
+                yield np.array([vocabulary.setdefault(term, len(vocabulary)) for term in analyse(text)], dtype=np.int32)
+            advance(len(texts))
+
+
+def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Rows of the k best scores above 0, with all that tie with the last; the final cut is made by `Run`'s order."""
+    threshold = np.partition(scores, -k)[-k]
+    return np.flatnonzero((scores >= threshold) & (scores > 0))

@@ -1,0 +1,41 @@
+"""From scored corpus rows to a Run of candidates: the identical-id policy, and the cut at the depth."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from evalkit.types import Dataset, Run
+
+
+def search_depth(dataset: Dataset, depth: int) -> int:
+    """How many documents to search for so that `depth` are left after the identical id is dropped."""
+    return depth + 1 if dataset.drop_identical_ids else depth
+
+
+def candidates_from_rows(
+    dataset: Dataset, query_ids: Sequence[str], rows: Sequence[NDArray[np.integer]], scores: Sequence[NDArray[np.floating]], depth: int
+) -> Run:
+    """The candidates of queries whose best corpus rows and scores are given, one array a query."""
+    run = Run.rank(
+        query_ids,
+        dataset.documents.ids,
+        queries=np.repeat(np.arange(len(query_ids)), [len(found) for found in rows]),
+        documents=np.concatenate([*rows, np.empty(0, dtype=np.int64)]).astype(np.int64),
+        scores=np.concatenate([*scores, np.empty(0, dtype=np.float32)]),
+        source="first stage",
+    )
+    return cut(run, dataset, depth)
+
+
+def cut(run: Run, dataset: Dataset, depth: int) -> Run:
+    """The `depth` best of every query, without the document of the query's own id where the dataset says so."""
+    if dataset.drop_identical_ids and len(run):
+        run = run.select(~_identical(run))
+    return run.top(depth)
+
+
+def _identical(run: Run) -> NDArray[np.bool_]:
+    code_of_query = run.code_of(pa.array(run.query_ids, pa.string()))
+    return np.asarray(code_of_query[run.row_queries] == run.codes)

@@ -1,0 +1,46 @@
+"""Candidates that someone else retrieved, from a run file."""
+
+import logging
+from functools import cached_property
+from pathlib import Path
+
+from evalkit.config import SavedConfig
+from evalkit.errors import DataError
+from evalkit.retrieval.candidates import cut
+from evalkit.store import file_digest
+from evalkit.trec import read_run
+from evalkit.types import Dataset, Identity, Run
+
+logger = logging.getLogger(__name__)
+
+
+class SavedRetriever:
+    """Candidates from a TREC run, or from JSON of BEIR, FlagEmbedding, mteb or rank_llm.
+
+    Raises:
+        DataError: there is no such file.
+    """
+
+    def __init__(self, config: SavedConfig) -> None:
+        self.path = Path(str(config.path)).expanduser()
+        if not self.path.is_file():
+            raise DataError(f"{self.path}: no such run file. Set retriever.path to a TREC run or a JSON run.")
+
+    @cached_property
+    def identity(self) -> Identity:
+        """The file's content."""
+        return {"kind": "saved", "file_sha256": file_digest(self.path)}
+
+    def retrieve(self, dataset: Dataset, depth: int) -> Run:
+        """The `depth` best of the file's documents for every query of the dataset."""
+        run = read_run(self.path)
+        known = [query_id in dataset.queries for query_id in run.query_ids]
+        if not any(known):
+            raise DataError(
+                f"{self.path}: has none of the {len(dataset.queries)} queries of {dataset.name} "
+                f"(its first is {run.query_ids[0]!r}). Is this run of another dataset or split?"
+            )
+        if not all(known):
+            logger.warning("%s: %d queries are not judged in %s and are left out.", self.path, known.count(False), dataset.name)
+            run = run.only_queries(dataset.queries)
+        return cut(run, dataset, depth)

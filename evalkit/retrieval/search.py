@@ -1,0 +1,72 @@
+"""Exact nearest neighbours by dot product over vectors on disk, in a total order.
+
+Blocks of documents go through a matrix multiplication in float32; a running best-k a query is all that is kept. Equal
+scores are decided by document id, descending, as `Run` does, so the result does not depend on the block size.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+_DOCUMENTS_PER_BLOCK = 16_384
+_QUERIES_PER_BLOCK = 512
+_ID_BITS = 32
+
+
+def exact_top_k(
+    queries: NDArray[np.float32],
+    documents: NDArray[np.floating],
+    *,
+    id_ranks: NDArray[np.int64],
+    k: int,
+    device: str = "cpu",
+    advance: Callable[[float], None] = lambda _: None,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Rows and scores of the `k` best documents of every query, best first.
+
+    Args:
+        queries: shape (queries, width).
+        documents: shape (documents, width), any float type, memory-mapped or not.
+        id_ranks: shape (documents,); position of each document's id in ascending order, below 2**32.
+        k: documents a query; all of them where there are fewer.
+        device: where to multiply.
+        advance: called with the number of documents searched.
+
+    Returns:
+        Two arrays of shape (queries, k): rows of `documents`, and float32 scores.
+    """
+    k = min(k, len(documents))
+    ranks = torch.from_numpy(id_ranks).to(device)
+    vectors = torch.from_numpy(np.ascontiguousarray(queries)).to(device)
+    best: list[torch.Tensor | None] = [None] * -(-len(queries) // _QUERIES_PER_BLOCK)
+    for start in range(0, len(documents), _DOCUMENTS_PER_BLOCK):
+        stop = min(start + _DOCUMENTS_PER_BLOCK, len(documents))
+        block = torch.from_numpy(np.array(documents[start:stop])).to(device).float()
+        for index, chunk in enumerate(vectors.split(_QUERIES_PER_BLOCK)):
+            keys = _keys(chunk @ block.T, ranks[start:stop])
+            earlier = best[index]
+            keys = keys if earlier is None else torch.cat([earlier, keys], dim=1)
+            best[index] = keys.topk(min(k, keys.shape[1]), dim=1).values
+        advance(stop - start)
+    keys = torch.cat([part for part in best if part is not None]).cpu() if best else torch.empty((0, k), dtype=torch.int64)
+    row_of_rank = np.empty(len(documents), dtype=np.int64)
+    row_of_rank[id_ranks] = np.arange(len(documents))
+    return row_of_rank[(keys & (2**_ID_BITS - 1)).numpy()], _scores(keys).numpy()
+
+
+def _keys(scores: torch.Tensor, ranks: torch.Tensor) -> torch.Tensor:
+    """Integers that order as (score, id rank) does; int64, shape of `scores`.
+
+    The bits of a non-negative float32 order as an integer; those of a negative one in reverse. Adding 0 turns -0 to 0.
+    """
+    bits = (scores + 0.0).view(torch.int32)
+    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
+    return (ordered.long() << _ID_BITS) | ranks
+
+
+def _scores(keys: torch.Tensor) -> torch.Tensor:
+    """The float32 scores that `_keys` was given."""
+    ordered = (keys >> _ID_BITS).int()
+    return (ordered ^ ((ordered >> 31) & 0x7FFFFFFF)).view(torch.float32)

@@ -1,0 +1,95 @@
+"""Content-addressed folders on disk: built once, found again by everything that made them.
+
+An artefact is a folder named by the digest of its facts. It is built under another name and renamed when whole, so a
+folder with its final name is complete. Knows nothing of what is inside.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from evalkit.errors import EvalkitError, ResultError
+
+FACTS = "facts.json"
+
+
+def digest(facts: Mapping[str, object]) -> str:
+    """SHA-256 of facts as canonical JSON; equal facts have equal digests, whatever their order."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def atomic_write(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old content or the new, never a part."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False, encoding="utf-8") as new:
+        new.write(text)
+        new.flush()
+        os.fsync(new.fileno())
+    Path(new.name).chmod(0o644)
+    Path(new.name).replace(path)
+
+
+def build_folder(target: Path, build: Callable[[Path], None]) -> None:
+    """Have `build` fill a new folder, and give it its name only when that succeeded.
+
+    Raises:
+        ResultError: the folder cannot be written; nothing is left behind.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
+    except OSError as error:
+        raise ResultError(f"{target.parent}: cannot be written ({error.strerror}). Choose another folder.") from error
+    try:
+        staging.chmod(0o755)
+        build(staging)
+        staging.rename(target)
+    except OSError as error:
+        if target.is_dir():  # another process finished the same folder first; its content is the same
+            return
+        raise ResultError(f"{target}: cannot be written ({error.strerror or error}).") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+class Store:
+    """Artefacts that are kept between runs: corpora and embeddings.
+
+    Args:
+        root: the folder; made when something is first kept.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, kind: str, facts: Mapping[str, object], build: Callable[[Path], None]) -> Path:
+        """The artefact of this kind and these facts, built by `build(folder)` if it is not there yet."""
+        target = self.root / kind / digest(facts)
+        if not (target / FACTS).is_file():
+            if target.exists():
+                raise ResultError(f"{target}: the artefact is incomplete. Remove the folder and run again.")
+
+            def build_with_facts(folder: Path) -> None:
+                build(folder)
+                atomic_write(folder / FACTS, json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+            build_folder(target, build_with_facts)
+        return target
+
+
+def default_cache_dir() -> Path:
+    """`$XDG_CACHE_HOME/evalkit`, by default `~/.cache/evalkit`."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "evalkit"
+    except RuntimeError as error:  # no home folder
+        raise EvalkitError("there is no home folder for the cache. Set cache_dir=FOLDER.") from error

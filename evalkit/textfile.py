@@ -1,0 +1,65 @@
+"""Lines of text files, plain or gzip, with errors that name file and line. Knows nothing of what the lines mean."""
+
+import gzip
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from evalkit.errors import DataError
+
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """The bytes of a file, decompressed when it starts as gzip does, whatever its name.
+
+    Raises:
+        DataError: there is no such file, or it cannot be opened.
+    """
+    try:
+        stream = path.open("rb")
+        if stream.read(2) == GZIP_MAGIC:
+            stream.close()
+            return io.BufferedReader(gzip.open(path, "rb"))  # type: ignore[type-var] # GzipFile is a raw reader
+        stream.seek(0)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    return stream
+
+
+def lines(stream: BinaryIO, name: object) -> Iterator[tuple[int, str]]:
+    """(line number from 1, text without its end) of every line that is not blank.
+
+    Args:
+        stream: UTF-8 bytes; a byte-order mark at the start is skipped.
+        name: what to call the file in errors.
+
+    Raises:
+        DataError: bytes that are not UTF-8, or compressed data that ends early or is damaged.
+    """
+    number = 0
+    try:
+        for raw in stream:
+            number += 1
+            text = raw.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").decode().rstrip("\r\n")
+            if text.strip():
+                yield number, text
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}:{number}: byte {error.start + 1} is not UTF-8. Convert the file to UTF-8.") from error
+    except (EOFError, zlib.error, zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{name}:{number + 1}: the compressed data is damaged or cut short ({error}).") from error
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """`lines` of a file on disk."""
+    with open_binary(path) as stream:
+        yield from lines(stream, path)
+
+
+def fields(line: str, counts: tuple[int, ...]) -> list[str]:
+    """Fields of a line: tab-separated if that gives one of `counts` fields, so that ids may hold spaces, else by blanks."""
+    tabbed = line.split("\t")
+    return tabbed if len(tabbed) in counts else line.split()

@@ -1,0 +1,133 @@
+"""TREC and BEIR file formats: judgments and runs, in and out, plain or gzip.
+
+    qrels   query_id 0 doc_id relevance                   TREC
+            query-id <tab> corpus-id <tab> score          BEIR, first line a header
+    run     query_id Q0 doc_id rank score tag             TREC; the rank column is ignored, as trec_eval does
+
+Runs in JSON are in `run_json.py`; `read_run` takes either.
+"""
+
+import gzip
+import re
+from array import array
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from evalkit import run_json
+from evalkit.errors import DataError
+from evalkit.textfile import fields, open_binary, read_lines
+from evalkit.types import Qrels, Run
+
+_QRELS_LAYOUTS = {3: "query-id corpus-id score", 4: "query_id 0 doc_id relevance"}
+_RUN_LAYOUT = "query_id Q0 doc_id rank score tag"
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+
+
+def read_qrels(path: Path) -> Qrels:
+    """Judgments from a TREC or BEIR file, whichever its first line shows.
+
+    Raises:
+        DataError: a malformed line, a relevance that is not an integer, a pair judged twice differently, no judgment.
+    """
+    return parse_qrels(read_lines(path), path)
+
+
+def parse_qrels(numbered: Iterable[tuple[int, str]], name: object) -> Qrels:
+    """`read_qrels` for numbered lines that come from elsewhere than a plain file."""
+    qrels: dict[str, dict[str, int]] = {}
+    width = 0
+    for number, line in numbered:
+        row = fields(line, (width,) if width else (3, 4))
+        if not width:
+            width = len(row)
+            if width == 3 and not _INTEGER.fullmatch(row[2]):  # noqa: PLR2004
+                continue  # the header of a BEIR file
+        if len(row) != width or width not in _QRELS_LAYOUTS:
+            legal = _QRELS_LAYOUTS.get(width) or " or ".join(_QRELS_LAYOUTS.values())
+            raise DataError(f"{name}:{number}: {_count(row)}, expected {width if width in _QRELS_LAYOUTS else '3 or 4'} ({legal}).")
+        query_id, doc_id, relevance = row[0], row[-2], row[-1]
+        if not _INTEGER.fullmatch(relevance):
+            raise DataError(f"{name}:{number}: the relevance is {relevance!r}, expected an integer such as 0, 1 or 2.")
+        judged = qrels.setdefault(query_id, {})
+        if judged.setdefault(doc_id, int(relevance)) != int(relevance):
+            raise DataError(
+                f"{name}:{number}: document {doc_id!r} is judged {relevance} for query {query_id!r}, "
+                f"but {judged[doc_id]} further up. Keep one judgment."
+            )
+    if not qrels:
+        raise DataError(f"{name}: holds no judgments. Expected lines of {' or '.join(_QRELS_LAYOUTS.values())}.")
+    return qrels
+
+
+def read_run(path: Path) -> Run:
+    """A run from a TREC file, or from one of the JSON layouts of `run_json`.
+
+    Raises:
+        DataError: a malformed line, a score that is not a finite number, a document twice for a query, no rows.
+    """
+    with open_binary(path) as stream:
+        start = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+    run = run_json.read(path) if start[:1] in (b"{", b"[") else _read_trec_run(path)
+    if not len(run):
+        raise DataError(f"{path}: holds no scored documents. Expected lines of {_RUN_LAYOUT}.")
+    return run
+
+
+def _read_trec_run(path: Path) -> Run:
+    queries: dict[str, int] = {}
+    documents: dict[str, int] = {}
+    query_codes, doc_codes, scores = array("q"), array("q"), array("d")
+    seen: set[tuple[int, int]] = set()
+    for number, line in read_lines(path):
+        row = fields(line, (6,))
+        if len(row) != 6:  # noqa: PLR2004
+            raise DataError(f"{path}:{number}: {_count(row)}, expected 6 ({_RUN_LAYOUT}).")
+        score = _score(row[4], path, number)
+        pair = (queries.setdefault(row[0], len(queries)), documents.setdefault(row[2], len(documents)))
+        if pair in seen:
+            raise DataError(f"{path}:{number}: document {row[2]!r} occurs twice for query {row[0]!r}. Keep one line.")
+        seen.add(pair)
+        query_codes.append(pair[0])
+        doc_codes.append(pair[1])
+        scores.append(score)
+    return Run.rank(
+        list(queries),
+        list(documents),
+        queries=np.frombuffer(query_codes, dtype=np.int64),
+        documents=np.frombuffer(doc_codes, dtype=np.int64),
+        scores=np.frombuffer(scores, dtype=np.float64),
+        source=str(path),
+    )
+
+
+def _score(text: str, path: Path, number: int) -> float:
+    try:
+        score = float(text)
+    except ValueError:
+        raise DataError(f"{path}:{number}: the score is {text!r}, expected a number.") from None
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(np.float32(score))
+    if not finite:
+        raise DataError(f"{path}:{number}: the score is {text}, which cannot be ranked. Expected a finite float32 number.")
+    return score
+
+
+def _count(row: list[str]) -> str:
+    return f"{len(row)} field{'' if len(row) == 1 else 's'}"
+
+
+def run_lines(run: Run, tag: str) -> Iterator[str]:
+    """The run as TREC lines. Scores are the shortest decimals that read back as the same float32."""
+    for query_id, doc_ids, scores in run:
+        separator = "\t" if any(" " in text for text in (query_id, *doc_ids)) else " "
+        for rank, (doc_id, score) in enumerate(zip(doc_ids, scores, strict=True), start=1):
+            yield separator.join((query_id, "Q0", doc_id, str(rank), str(score), tag)) + "\n"
+
+
+def write_run(run: Run, path: Path, *, tag: str) -> None:
+    """Write a gzip TREC run; the same run gives the same bytes."""
+    with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as stream:
+        for line in run_lines(run, tag):
+            stream.write(line.encode())
