@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from evalkit.config import EvaluateConfig
     from evalkit.errors import EvalkitError
     from evalkit.measure import measure
-    from evalkit.pipeline import Evaluation, evaluate
+    from evalkit.pipeline import evaluate
+    from evalkit.results import Evaluation
     from evalkit.trec import read_qrels, read_run, write_run
     from evalkit.types import Dataset, Pair, PairScores, PerQuery, Qrels, Reranker, Run
 
@@ -39,7 +40,7 @@ _HOME = {
     "EvaluateConfig": "config",
     "EvalkitError": "errors",
     "measure": "measure",
-    "Evaluation": "pipeline",
+    "Evaluation": "results",
     "evaluate": "pipeline",
     "read_qrels": "trec",
     "read_run": "trec",

@@ -34,7 +34,7 @@ Usage: evalkit COMMAND [ARGUMENTS]
 """
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one return an outcome
     """Run a verb. Exit codes: 0 done, 2 a mistake that the one-line message explains, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in {"-h", "--help"}:

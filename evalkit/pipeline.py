@@ -6,7 +6,7 @@ Candidates and results are found again by a key of everything that made them, so
 """
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +14,13 @@ from evalkit import datasets, rerank, results, retrieval
 from evalkit.config import EvaluateConfig
 from evalkit.measure import ceiling, measure, parse_measure
 from evalkit.provenance import environment
-from evalkit.results import Result
+from evalkit.results import Evaluation, Result
 from evalkit.store import Store, default_cache_dir, digest
 from evalkit.types import Dataset, FirstStage, PerQuery, Run
 
 STANDARD_MEASURES = ("nDCG@10", "nDCG@20", "R@20", "R@100", "MAP@100", "RR@10", "P@10")
 _FORMAT = 1  # of results; a higher number makes old ones be computed anew
 _TIES_CUTOFF = 10
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What one evaluation gave: the reranked result, beside the candidates that it started from."""
-
-    result: Result
-    candidates: Result
 
 
 def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
@@ -61,13 +53,17 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     manifest = {
         **_manifest(key, dataset, reranked.run, per_query, record),
         "reranker": {"name": config.reranker.name, **reranker.identity},
-        "candidates": {name: candidates.manifest[name] for name in ("key", "run_digest", "retriever", "measures", "ceiling")},
+        "candidates": {
+            name: candidates.manifest[name] for name in ("key", "run_digest", "retriever", "measures", "ceiling")
+        },
         "truncated_pairs": reranked.truncated,
         "seconds": seconds,
         "pairs_per_second": len(reranked.run) / seconds,
     }
     tag = f"{config.retriever.name}+{config.reranker.name}"
-    return Evaluation(results.save(folder, run=reranked.run, per_query=per_query, manifest=manifest, tag=tag), candidates)
+    return Evaluation(
+        results.save(folder, run=reranked.run, per_query=per_query, manifest=manifest, tag=tag), candidates
+    )
 
 
 def _candidates(
@@ -91,7 +87,9 @@ def _candidates(
         "run_digest": run.digest(),
         "seconds": seconds,
     }
-    return results.save(folder / "candidates", run=run, per_query=per_query, manifest=manifest, tag=config.retriever.name)
+    return results.save(
+        folder / "candidates", run=run, per_query=per_query, manifest=manifest, tag=config.retriever.name
+    )
 
 
 def _measures(config: EvaluateConfig) -> list[str]:

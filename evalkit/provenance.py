@@ -44,7 +44,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_commit() -> str | None:
-    """Commit of the checkout that this code runs from, with `+changes` if it was edited; None for an installed wheel."""
+    """Commit of the checkout that this code runs from, `+changes` if it was edited; None for an installed wheel."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None

@@ -48,6 +48,14 @@ class Result:
         return read_run(path) if self.manifest["pairs"] else Run.from_dict({})
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What one evaluation gave: the reranked result, beside the candidates that it started from."""
+
+    result: Result
+    candidates: Result
+
+
 def read(folder: Path) -> Result:
     """The result in a folder.
 

@@ -1,10 +1,10 @@
 """Runs in the JSON layouts that other tools write, told apart by their keys.
 
-    {"q1": {"d1": 0.5, ...}, ...}                                            BEIR
-    {"search_results": {"q1": {"d1": 0.5}}, "model_name": ..., ...}          FlagEmbedding search results
-    {"mteb_model_meta": ..., "default": {"test": {"q1": {"d1": 0.5}}}}       mteb predictions, one subset and split
-    [{"query": ..., "hits": [{"qid": 1, "docid": "d1", "score": 0.5}]}]      rank_llm
-    [{"query": {"qid": "q1"}, "candidates": [{"docid": "d1", "score": .5}]}] rank_llm, also as one object a line
+{"q1": {"d1": 0.5, ...}, ...}                                            BEIR
+{"search_results": {"q1": {"d1": 0.5}}, "model_name": ..., ...}          FlagEmbedding search results
+{"mteb_model_meta": ..., "default": {"test": {"q1": {"d1": 0.5}}}}       mteb predictions, one subset and split
+[{"query": ..., "hits": [{"qid": 1, "docid": "d1", "score": 0.5}]}]      rank_llm
+[{"query": {"qid": "q1"}, "candidates": [{"docid": "d1", "score": .5}]}] rank_llm, also as one object a line
 """
 
 import json
@@ -65,7 +65,9 @@ def _from_mapping(parsed: Any, path: Path) -> Mapping[str, Mapping[str, float]]:
 
 
 def _mteb_split(subsets: Mapping[str, Any], path: Path) -> Any:
-    splits = [(f"{subset}/{split}", run) for subset, by_split in subsets.items() for split, run in dict(by_split).items()]
+    splits = [
+        (f"{subset}/{split}", run) for subset, by_split in subsets.items() for split, run in dict(by_split).items()
+    ]
     if len(splits) != 1:
         names = ", ".join(name for name, _ in splits) or "none"
         raise DataError(f"{path}: mteb predictions of several subsets or splits ({names}). Keep one a file.")
@@ -77,7 +79,9 @@ def _from_rank_llm(rows: list[Any], path: Path) -> Mapping[str, Mapping[str, flo
     for index, row in enumerate(rows):
         hits = (row.get("hits") or row.get("candidates")) if isinstance(row, dict) else None
         if not isinstance(hits, list) or not all(isinstance(hit, dict) and "docid" in hit for hit in hits):
-            raise DataError(f"{path}: entry {index + 1} has no list of hits or candidates. Expected one of: {_LAYOUTS}.")
+            raise DataError(
+                f"{path}: entry {index + 1} has no list of hits or candidates. Expected one of: {_LAYOUTS}."
+            )
         query = row.get("query")
         query_id = query.get("qid") if isinstance(query, dict) else hits[0].get("qid")
         if query_id is None:

@@ -23,7 +23,7 @@ def open_binary(path: Path) -> BinaryIO:
         stream = path.open("rb")
         if stream.read(2) == GZIP_MAGIC:
             stream.close()
-            return io.BufferedReader(gzip.open(path, "rb"))  # type: ignore[type-var] # GzipFile is a raw reader
+            return io.BufferedReader(gzip.open(path, "rb"))
         stream.seek(0)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
@@ -60,6 +60,6 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def fields(line: str, counts: tuple[int, ...]) -> list[str]:
-    """Fields of a line: tab-separated if that gives one of `counts` fields, so that ids may hold spaces, else by blanks."""
+    """Fields of a line: split at tabs if that gives one of `counts` fields (ids may hold spaces), else at blanks."""
     tabbed = line.split("\t")
     return tabbed if len(tabbed) in counts else line.split()

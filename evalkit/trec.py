@@ -46,7 +46,9 @@ def parse_qrels(numbered: Iterable[tuple[int, str]], name: object) -> Qrels:
                 continue  # the header of a BEIR file
         if len(row) != width or width not in _QRELS_LAYOUTS:
             legal = _QRELS_LAYOUTS.get(width) or " or ".join(_QRELS_LAYOUTS.values())
-            raise DataError(f"{name}:{number}: {_count(row)}, expected {width if width in _QRELS_LAYOUTS else '3 or 4'} ({legal}).")
+            raise DataError(
+                f"{name}:{number}: {_count(row)}, expected {width if width in _QRELS_LAYOUTS else '3 or 4'} ({legal})."
+            )
         query_id, doc_id, relevance = row[0], row[-2], row[-1]
         if not _INTEGER.fullmatch(relevance):
             raise DataError(f"{name}:{number}: the relevance is {relevance!r}, expected an integer such as 0, 1 or 2.")
@@ -110,7 +112,9 @@ def _score(text: str, path: Path, number: int) -> float:
     with np.errstate(over="ignore"):
         finite = np.isfinite(np.float32(score))
     if not finite:
-        raise DataError(f"{path}:{number}: the score is {text}, which cannot be ranked. Expected a finite float32 number.")
+        raise DataError(
+            f"{path}:{number}: the score is {text}, which cannot be ranked. Expected a finite float32 number."
+        )
     return score
 
 

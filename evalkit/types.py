@@ -163,9 +163,7 @@ class Run:
             raise ValueError(f"{len(scores)} scores for {len(self)} rows")
         return self._replaced(self.row_queries, self.codes, scores)
 
-    def _replaced(
-        self, queries: NDArray[np.integer], codes: NDArray[np.integer], scores: NDArray[np.floating]
-    ) -> Run:
+    def _replaced(self, queries: NDArray[np.integer], codes: NDArray[np.integer], scores: NDArray[np.floating]) -> Run:
         return Run.rank(self.query_ids, self.doc_ids, queries=queries, documents=codes, scores=scores)
 
     def tied_queries(self, cutoff: int) -> int:
@@ -362,4 +360,3 @@ class Reranker(Protocol):
     def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None]) -> PairScores:
         """Scores in input order, whatever the batching; `advance(n)` is called as pairs are done."""
         ...
-

@@ -1,20 +1,22 @@
 """`evalkit evaluate`: compose the settings with Hydra, run, print the table.
 
-Hydra's own error reports span many lines; `legal_values` turns them into one that lists what is legal.
+Hydra's own error reports span many lines; `legal.one_line` turns them into one that lists what is legal.
 """
 
 import logging
 import os
 import shlex
 import sys
+from dataclasses import asdict
 from typing import Any
 
 from evalkit.commands.legal import one_line
 from evalkit.config import SCHEMAS, EvaluateConfig
 from evalkit.errors import ConfigError, EvalkitError
-from evalkit.pipeline import Evaluation, evaluate
+from evalkit.pipeline import evaluate
 from evalkit.report.table import console, show, show_all
 from evalkit.resources import shipped
+from evalkit.results import Evaluation
 
 
 def main(arguments: list[str]) -> int:
@@ -25,7 +27,7 @@ def main(arguments: list[str]) -> int:
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
-    from omegaconf import DictConfig, OmegaConf
+    from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
     register_schemas()
@@ -46,14 +48,14 @@ def main(arguments: list[str]) -> int:
         show(evaluation, config.measures, out)
         done.append((evaluation, config.measures))
 
-    sys.argv = ["evalkit evaluate", *arguments]
+    # Hydra's parser wants flags before settings; people append -m to a command that worked.
+    sys.argv = ["evalkit evaluate", *sorted(arguments, key=lambda argument: argument not in {"-m", "--multirun"})]
     try:
         hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(run_one)()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(one_line(error)) from error
     if len(done) > 1:
         show_all([evaluation for evaluation, _ in done], done[0][1], out)
-    del OmegaConf
     return 0
 
 
@@ -74,7 +76,17 @@ def to_config(settings: Any) -> EvaluateConfig:
 
     config = OmegaConf.to_object(settings)
     assert isinstance(config, EvaluateConfig)
+    _refuse_added_keys("", OmegaConf.to_container(settings), asdict(config))
     return config
+
+
+def _refuse_added_keys(prefix: str, given: Any, known: dict[str, Any]) -> None:
+    """`+key=value` gets past the schema, but nothing would read it."""
+    for key, value in given.items():
+        if key not in known:
+            raise ConfigError(f"{prefix}{key} is not a setting. Legal beside it are: {', '.join(sorted(known))}.")
+        if isinstance(value, dict) and isinstance(known[key], dict):
+            _refuse_added_keys(f"{prefix}{key}.", value, known[key])
 
 
 def _fail(error: EvalkitError) -> int:

@@ -5,6 +5,8 @@ import re
 
 from evalkit.resources import config_names
 
+_GROUPS = ("dataset", "retriever", "reranker", "compute", "suite")
+
 
 def one_line(error: BaseException) -> str:
     """The mistake behind an error of Hydra or OmegaConf, with the legal keys or choices.
@@ -20,12 +22,15 @@ def one_line(error: BaseException) -> str:
             return _missing_config(str(link.missing_cfg_file))
         if isinstance(link, OverrideParseException):
             return f"cannot read the argument {link.override!r}. Arguments are SETTING=VALUE, such as reranker=none."
-    innermost = next((link for link in reversed(chain) if isinstance(link, OmegaConfBaseException)), chain[-1])
-    if isinstance(innermost, ConfigAttributeError | ConfigKeyError):
-        return _unknown_key(innermost)
-    if isinstance(innermost, OmegaConfBaseException):
-        key = getattr(innermost, "full_key", None) or ""
-        return f"{key}: {_first_line(innermost)}." if key else f"{_first_line(innermost)}."
+    for link in reversed(chain):
+        # OmegaConf's innermost errors may still hold the placeholders of their message; the one around them does not.
+        if not isinstance(link, OmegaConfBaseException) or "$" in _first_line(link):
+            continue
+        if isinstance(link, ConfigAttributeError | ConfigKeyError):
+            return _unknown_key(link)
+        key = link.full_key or _overridden_key(chain)
+        hint = " A list is written [a,b]." if "ListConfig" in str(link) else ""
+        return f"{key}: {_first_line(link)}.{hint}" if key else f"{_first_line(link)}."
     return _unknown_group(_first_line(error))
 
 
@@ -34,6 +39,12 @@ def _chain(error: BaseException) -> list[BaseException]:
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
         chain.append(cause)
     return chain
+
+
+def _overridden_key(chain: list[BaseException]) -> str:
+    """The setting that Hydra was merging when it failed."""
+    found = (re.search(r"Error merging override ([^=\s]+)=", str(link)) for link in chain)
+    return next((match[1] for match in found if match), "")
 
 
 def _missing_config(name: str) -> str:
@@ -58,7 +69,7 @@ def _unknown_group(message: str) -> str:
     """Hydra reports `rerankr=none` as a group that is not in the defaults list."""
     found = re.search(r"Could not override '([^']*)'", message)
     if found:
-        return f"{found[1]} is not a setting. Legal are: dataset, retriever, reranker, compute, suite, and the keys below them."
+        return f"{found[1]} is not a setting. Legal are: {', '.join(_GROUPS)}, and the keys below them."
     return message
 
 

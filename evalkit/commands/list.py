@@ -55,7 +55,9 @@ def _describe(group: str, name: str) -> dict[str, Any]:
 
 
 def _about(path: Path) -> str:
-    comments = [line.removeprefix("#").strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    comments = [
+        line.removeprefix("#").strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
+    ]
     return next((line for line in comments if not line.startswith("@package")), "")
 
 

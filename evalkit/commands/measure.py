@@ -17,7 +17,9 @@ def main(arguments: list[str]) -> int:
         "both descending. Every judged query counts; one that the run lacks counts 0.",
     )
     parser.add_argument("qrels", type=Path, help="TREC or BEIR judgments, plain or gzip")
-    parser.add_argument("run", type=Path, help="TREC run, or JSON of BEIR, FlagEmbedding, mteb or rank_llm; plain or gzip")
+    parser.add_argument(
+        "run", type=Path, help="TREC run, or JSON of BEIR, FlagEmbedding, mteb or rank_llm; plain or gzip"
+    )
     parser.add_argument("measures", nargs="*", default=["nDCG@10", "R@20"], help="default: nDCG@10 R@20")
     parser.add_argument("--per-query", action="store_true", help="one line a judged query")
     parser.add_argument("--json", action="store_true", help="one object, measure name to mean, unrounded")
@@ -48,4 +50,7 @@ def _print(per_query: PerQuery, *, each: bool, as_json: bool) -> None:
         print(f"{name:{width}}  {mean:.4f}")
     if per_query.missing:
         count = len(per_query.missing)
-        print(f"{count} of {len(per_query.query_ids)} judged queries are not in the run and count 0, such as {per_query.missing[0]}")
+        print(
+            f"{count} of {len(per_query.query_ids)} judged queries are not in the run and count 0, "
+            f"such as {per_query.missing[0]}"
+        )

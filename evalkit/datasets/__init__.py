@@ -28,7 +28,9 @@ def load(config: DatasetConfig, store: Store) -> Dataset:
         case FolderDatasetConfig() | HubDatasetConfig() | BundledDatasetConfig():
             dataset = beir.load(config, store, path=config.path)
         case _:
-            raise ConfigError(f"there is no loader for {type(config).__name__}. Choose a dataset from `evalkit list datasets`.")
+            raise ConfigError(
+                f"there is no loader for {type(config).__name__}. Choose a dataset from `evalkit list datasets`."
+            )
     _warn(dataset)
     return dataset
 

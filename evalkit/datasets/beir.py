@@ -1,8 +1,8 @@
 """Collections in BEIR layout: JSON lines of documents and queries, and judgments as tab-separated values.
 
-    corpus.jsonl    {"_id": "d1", "title": "...", "text": "..."}     title may be absent
-    queries.jsonl   {"_id": "q1", "text": "..."}                     queries of every split; only judged ones are kept
-    qrels/test.tsv  query-id <tab> corpus-id <tab> score             with a header line
+corpus.jsonl    {"_id": "d1", "title": "...", "text": "..."}     title may be absent
+queries.jsonl   {"_id": "q1", "text": "..."}                     queries of every split; only judged ones are kept
+qrels/test.tsv  query-id <tab> corpus-id <tab> score             with a header line
 """
 
 import hashlib
@@ -79,7 +79,7 @@ def _content_digest(source: Source, name: str) -> str:
         try:
             while block := stream.read(1 << 20):
                 state.update(block)
-        except Exception as error:  # noqa: BLE001 - zip, gzip and zlib each have errors of their own; `lines` tells them apart
+        except Exception as error:
             for _ in lines(source.open(name), source.label(name)):
                 pass
             raise DataError(f"{source.label(name)}: cannot be read ({error}).") from error
@@ -96,7 +96,9 @@ def _records(source: Source, name: str) -> Iterator[tuple[int, dict[str, str]]]:
             except (json.JSONDecodeError, RecursionError) as error:
                 raise DataError(f"{label}:{number}: not JSON ({error}). Expected one object a line.") from error
             if not isinstance(parsed, dict):
-                raise DataError(f"{label}:{number}: a JSON {type(parsed).__name__}, expected an object with _id and text.")
+                raise DataError(
+                    f"{label}:{number}: a JSON {type(parsed).__name__}, expected an object with _id and text."
+                )
             yield number, _checked(parsed, f"{label}:{number}")
 
 
@@ -107,7 +109,9 @@ def _checked(parsed: dict[str, Any], where: str) -> dict[str, str]:
     if not isinstance(doc_id, str) or not doc_id:
         raise DataError(f"{where}: _id is {_shown(doc_id)}, expected a string that is not empty.")
     if any(character in doc_id for character in "\t\n\r\0") or doc_id != doc_id.strip():
-        raise DataError(f"{where}: _id {_shown(doc_id)} holds a tab, a line break or outer blanks, which no run file can hold.")
+        raise DataError(
+            f"{where}: _id {_shown(doc_id)} holds a tab, a line break or outer blanks, which no run file can hold."
+        )
     if not isinstance(text, str):
         raise DataError(f"{where}: text is {_shown(text)}, expected a string (an empty one is fine).")
     if title is not None and not isinstance(title, str):
@@ -167,5 +171,6 @@ def _raise_duplicate(source: Source, name: str) -> None:
         earlier = first.setdefault(record["_id"], number)
         if earlier != number:
             raise DataError(
-                f"{source.label(name)}:{number}: document id {record['_id']!r} is already on line {earlier}. Ids are unique."
+                f"{source.label(name)}:{number}: document id {record['_id']!r} is already on line {earlier}. "
+                "Ids are unique."
             )

@@ -47,7 +47,7 @@ def _part(config: HubDatasetConfig, name: str, split: str) -> Any:
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
-            f"{config.hub_id}@{config.revision[:8]} ({name}/{split}) cannot be loaded from the hub: {reason} "
+            f"{config.hub_id}@{config.revision[:8]} ({name}/{split}) cannot be loaded from the hub ({reason}). "
             f"If you have the collection on disk, set dataset.path=FOLDER."
         ) from error
 

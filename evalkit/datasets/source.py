@@ -5,7 +5,10 @@
 A zip is read in place. Nothing is ever extracted, and one whose members point outside of it is refused all the same.
 """
 
+import gzip
+import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
@@ -96,17 +99,12 @@ class ZipSource:
 
     def open(self, name: str) -> BinaryIO:
         """The bytes of a member."""
-        import gzip
-        import io
-
         try:
-            stream = self._zip.open(self._prefix + name)
+            stream = io.BufferedReader(self._zip.open(self._prefix + name))  # type: ignore[type-var] # a raw reader
             compressed = stream.peek(2)[:2] == GZIP_MAGIC
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, OSError, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError, EOFError) as error:
             raise DataError(f"{self.label(name)}: cannot be read from the zip ({error}). Download it again.") from error
-        if compressed:
-            return io.BufferedReader(gzip.GzipFile(fileobj=stream))  # type: ignore[type-var] # GzipFile is a raw reader
-        return stream  # type: ignore[return-value] # ZipExtFile is a BinaryIO in all but name
+        return io.BufferedReader(gzip.GzipFile(fileobj=stream)) if compressed else stream
 
     def megabytes(self, name: str) -> float | None:
         """Its size, unless it is compressed once more."""
@@ -152,7 +150,15 @@ def find(source: Source, name: str) -> str:
         if candidate in files:
             return candidate
     if name.startswith("qrels/"):
-        splits = sorted({PurePosixPath(file).name.split(".tsv")[0] for file in files if file.startswith("qrels/") and ".tsv" in file})
-        choice = f"It has the splits {', '.join(splits)}: set dataset.split." if splits else "It has no judgments at all."
+        splits = sorted(
+            {
+                PurePosixPath(file).name.split(".tsv")[0]
+                for file in files
+                if file.startswith("qrels/") and ".tsv" in file
+            }
+        )
+        choice = (
+            f"It has the splits {', '.join(splits)}: set dataset.split." if splits else "It has no judgments at all."
+        )
         raise DataError(f"{source.label(name)}: no such file. {choice}")
     raise DataError(f"{source.label(name)}: no such file. A collection in BEIR layout holds {LAYOUT}.")

@@ -29,7 +29,9 @@ class Tokenized(NamedTuple):
         return np.array([len(ids) for ids in self.ids], dtype=np.int64)
 
 
-def tokenize(tokenizer: Any, texts: Sequence[str] | Sequence[tuple[str, str]], *, max_length: int, truncation: str) -> Tokenized:
+def tokenize(
+    tokenizer: Any, texts: Sequence[str] | Sequence[tuple[str, str]], *, max_length: int, truncation: str
+) -> Tokenized:
     """Token ids of texts, or of pairs of texts, with special tokens, cut to `max_length`.
 
     Args:

@@ -62,7 +62,9 @@ def resolve(model: str, revision: str | None = None) -> Checkpoint:
     elif model.count("/") == 1 and not model.startswith((".", "/", "~")):
         checkpoint = _from_hub(model, revision)
     else:
-        raise ModelError(f"{model}: no such folder. A model is a hub id such as BAAI/bge-m3, a folder, or package:NAME/PATH.")
+        raise ModelError(
+            f"{model}: no such folder. A model is a hub id such as BAAI/bge-m3, a folder, or package:NAME/PATH."
+        )
     if not (checkpoint.path / "config.json").is_file():
         raise ModelError(f"{checkpoint.path}: no config.json, so this is not a checkpoint.")
     return checkpoint
@@ -88,15 +90,19 @@ def _from_hub(model: str, revision: str | None) -> Checkpoint:
     from huggingface_hub import snapshot_download
 
     try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=_HUB_PATTERNS, ignore_patterns=_HUB_IGNORED))
+        folder = Path(
+            snapshot_download(model, revision=revision, allow_patterns=_HUB_PATTERNS, ignore_patterns=_HUB_IGNORED)
+        )
         if not any(folder.glob("*.safetensors")):
             patterns = [*_HUB_PATTERNS, "pytorch_model*.bin", "*.pt"]
-            folder = Path(snapshot_download(model, revision=revision, allow_patterns=patterns, ignore_patterns=_HUB_IGNORED))
+            folder = Path(
+                snapshot_download(model, revision=revision, allow_patterns=patterns, ignore_patterns=_HUB_IGNORED)
+            )
     # Network, authentication, disk: the client and its transport raise many unrelated classes for these.
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"{model}{f'@{revision}' if revision else ''} cannot be had from the hub: {reason} "
+            f"{model}{f'@{revision}' if revision else ''} cannot be had from the hub ({reason}). "
             "If you have the checkpoint on disk, set the model to its folder."
         ) from error
     return Checkpoint(folder, {"hub": model, "commit": folder.name})

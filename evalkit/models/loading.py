@@ -1,4 +1,7 @@
-"""Loading weights and tokenizers through transformers: no remote code, no newly initialised tensor, no silent fallback."""
+"""Loading weights and tokenizers through transformers.
+
+No remote code, no newly initialised tensor, no silent fallback.
+"""
 
 import re
 from typing import Any
@@ -68,7 +71,9 @@ def load_classifier(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
     return _load(transformers.AutoModelForSequenceClassification, checkpoint, compute, unused=_UNUSED_BY_CLASSIFIERS)
 
 
-def _load(factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *, unused: re.Pattern[str], **extra: Any) -> Any:
+def _load(
+    factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *, unused: re.Pattern[str], **extra: Any
+) -> Any:
     torch = require_torch()
     _require_attention(compute)
     config = _config(checkpoint)
@@ -122,7 +127,9 @@ def _require_complete(checkpoint: Checkpoint, report: dict[str, Any], unused: re
         (surplus, "has {} tensors that the model has no place for, so it is another model than its config says"),
     ):
         if keys:
-            raise ModelError(f"{checkpoint.path}: {fault.format(len(keys))}: {', '.join(keys[:3])}{', ...' if keys[3:] else ''}.")
+            raise ModelError(
+                f"{checkpoint.path}: {fault.format(len(keys))}: {', '.join(keys[:3])}{', ...' if keys[3:] else ''}."
+            )
 
 
 def load_tokenizer(checkpoint: Checkpoint, max_length: int) -> Any:
@@ -141,7 +148,9 @@ def load_tokenizer(checkpoint: Checkpoint, max_length: int) -> Any:
         if file.is_file():
             tokenizer = tokenizers.Tokenizer.from_file(str(file))
         else:
-            tokenizer = transformers.AutoTokenizer.from_pretrained(checkpoint.path, trust_remote_code=False).backend_tokenizer
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                checkpoint.path, trust_remote_code=False
+            ).backend_tokenizer
     except Exception as error:
         # tokenizers raises bare Exception for a malformed file; AutoTokenizer half a dozen classes.
         raise ModelError(f"{checkpoint.path}: no usable tokenizer: {str(error).strip().splitlines()[0]}") from error
@@ -155,4 +164,6 @@ def _require_positions(checkpoint: Checkpoint, max_length: int) -> None:
     # RoBERTa's position ids start behind its padding id, so two positions are never used.
     reserved = int(config.get("pad_token_id") or 0) + 1 if "roberta" in str(config.get("model_type")) else 0
     if isinstance(positions, int) and max_length > positions - reserved:
-        raise ModelError(f"{checkpoint.path}: max_length={max_length}, but the model has {positions - reserved} positions.")
+        raise ModelError(
+            f"{checkpoint.path}: max_length={max_length}, but the model has {positions - reserved} positions."
+        )

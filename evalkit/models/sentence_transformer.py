@@ -1,6 +1,7 @@
 """What a checkpoint in sentence-transformers layout says of its pooling, and whether the settings agree.
 
-Reads `modules.json`, `1_Pooling/config.json` and `sentence_bert_config.json`, as sentence-transformers 2 to 6 write them.
+Reads `modules.json`, `1_Pooling/config.json` and `sentence_bert_config.json`, as sentence-transformers 2 to 6 write
+them.
 """
 
 from dataclasses import dataclass
@@ -36,7 +37,9 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig) -> EmbeddingHead
     modules = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in checkpoint.read_json("modules.json") or []]
     unsupported = sorted(set(modules) - _SUPPORTED)
     if unsupported:
-        raise ModelError(f"{checkpoint.path}: modules.json has {', '.join(unsupported)}, which evalkit does not run yet.")
+        raise ModelError(
+            f"{checkpoint.path}: modules.json has {', '.join(unsupported)}, which evalkit does not run yet."
+        )
     pooling = _stored_pooling(checkpoint)
     if config.pooling != "checkpoint" and pooling not in (None, config.pooling):
         raise ModelError(
@@ -57,10 +60,17 @@ def _stored_pooling(checkpoint: Checkpoint) -> str | None:
     stored = checkpoint.read_json("1_Pooling/config.json")
     if stored is None:
         return None
-    modes = sorted(key.removeprefix("pooling_mode_") for key, on in stored.items() if key.startswith("pooling_mode_") and on is True)
+    modes = sorted(
+        key.removeprefix("pooling_mode_")
+        for key, on in stored.items()
+        if key.startswith("pooling_mode_") and on is True
+    )
     if isinstance(stored.get("pooling_mode"), str):  # sentence-transformers 6 writes one word
         modes = [stored["pooling_mode"]]
     names = {"cls_token": "cls", "cls": "cls", "mean_tokens": "mean", "mean": "mean"}
     if len(modes) != 1 or modes[0] not in names:
-        raise ModelError(f"{checkpoint.path}/1_Pooling/config.json: pooling {', '.join(modes) or 'none'}; supported are cls and mean.")
+        raise ModelError(
+            f"{checkpoint.path}/1_Pooling/config.json: pooling {', '.join(modes) or 'none'}. "
+            "Supported are cls and mean."
+        )
     return names[modes[0]]

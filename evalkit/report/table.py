@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evalkit.pipeline import Evaluation
+from evalkit.results import Evaluation
 
 # Into a file or a pipe rich assumes 80 columns and would cut words; a table is better too wide than cut.
 _WIDTH_WITHOUT_TERMINAL = 200
@@ -29,7 +29,11 @@ def show(evaluation: Evaluation, measures: Sequence[str], out: Console) -> None:
     for column in ("first stage", *([result["reranker"]["name"]] if reranked else []), "ceiling"):
         table.add_column(escape(column), justify="right")
     for name in measures:
-        values = [candidates["measures"][name], *([result["measures"][name]] if reranked else []), candidates["ceiling"][name]]
+        values = [
+            candidates["measures"][name],
+            *([result["measures"][name]] if reranked else []),
+            candidates["ceiling"][name],
+        ]
         table.add_row(name, *(f"{value:.4f}" for value in values))
     out.print(table)
     for line in _remarks(evaluation):
@@ -39,10 +43,10 @@ def show(evaluation: Evaluation, measures: Sequence[str], out: Console) -> None:
 def _remarks(evaluation: Evaluation) -> list[str]:
     result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
     remarks = [
-        f"{result['queries']:,} queries, {result['pairs']:,} pairs, "
-        f"ties in the top 10 of {result['queries_with_ties_in_top_10']:,} queries, "
-        f"truncated pairs: {result['truncated_pairs']:,}",
-        f"first stage {candidates['seconds']:.1f} s" + (f", reranking {_speed(result)}" if _is_reranked(result) else ""),
+        f"{result['queries']:,} queries, {result['pairs']:,} pairs, truncated pairs: {result['truncated_pairs']:,}",
+        f"ties in the top 10 of {result['queries_with_ties_in_top_10']:,} queries",
+        f"first stage {candidates['seconds']:.1f} s"
+        + (f", reranking {_speed(result)}" if _is_reranked(result) else ""),
     ]
     if result["queries_without_candidates"]:
         names = result["queries_without_candidates"]

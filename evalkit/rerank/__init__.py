@@ -39,7 +39,9 @@ def build(config: RerankerConfig, compute: ComputeConfig) -> AnyReranker:
         case RerankerConfig(name="none"):
             return KeepOrder()
         case _:
-            raise ConfigError(f"there is no reranker for {type(config).__name__}. Choose one from `evalkit list rerankers`.")
+            raise ConfigError(
+                f"there is no reranker for {type(config).__name__}. Choose one from `evalkit list rerankers`."
+            )
 
 
 def apply(reranker: AnyReranker, candidates: Run, dataset: Dataset) -> Reranked:

@@ -21,7 +21,7 @@ from evalkit.types import Identity, Pair, PairScores
 
 
 class LateInteractionReranker:
-    """Token-level MaxSim. Resolves its checkpoint at once, and loads it when there is something to score."""
+    """Token-level MaxSim. Resolves its checkpoint at once, and loads it for the first pair."""
 
     def __init__(self, config: LateInteractionConfig, compute: ComputeConfig) -> None:
         self.config = config
@@ -88,7 +88,7 @@ class LateInteractionReranker:
         return PairScores(scores, truncated)
 
     def _token_vectors(self, texts: Sequence[str], instruction: str) -> Iterator[tuple[int, Any, bool]]:
-        """(which text, its unit token vectors of shape (tokens, width) in float32, whether it was cut), longest first."""
+        """(which text, unit vectors of shape (tokens, width) in float32, whether it was cut), longest text first."""
         import torch
 
         from evalkit.inference.forward import forward

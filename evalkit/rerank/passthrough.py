@@ -2,6 +2,7 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from evalkit.types import Identity, Run
 class KeepOrder:
     """The first stage as it is: `reranker=none`."""
 
-    identity: Identity = {"kind": "none"}
+    identity: ClassVar[Identity] = {"kind": "none"}
 
     def reorder(self, candidates: Run) -> Run:
         """The candidates unchanged."""
@@ -46,7 +47,10 @@ class Replay:
         Raises:
             DataError: the file lacks candidates, and the settings do not say to rank them below.
         """
-        saved = {ranking.query_id: dict(zip(ranking.doc_ids, ranking.scores.tolist(), strict=True)) for ranking in read_run(self.path)}
+        saved = {
+            ranking.query_id: dict(zip(ranking.doc_ids, ranking.scores.tolist(), strict=True))
+            for ranking in read_run(self.path)
+        }
         scores = np.full(len(candidates), np.nan, dtype=np.float32)
         for index, (query_id, doc_ids, _) in enumerate(candidates):
             known = saved.get(query_id, {})

@@ -27,4 +27,6 @@ def build(config: RetrieverConfig, compute: ComputeConfig, store: Store) -> Firs
 
             return SavedRetriever(config)
         case _:
-            raise ConfigError(f"there is no first stage for {type(config).__name__}. Choose one from `evalkit list retrievers`.")
+            raise ConfigError(
+                f"there is no first stage for {type(config).__name__}. Choose one from `evalkit list retrievers`."
+            )

@@ -14,7 +14,8 @@ def analyser(language: str) -> Analyser:
     """The analyser of a language: text -> terms, repeats kept.
 
     `en`: lower case, words of two characters or more, no stopwords, Snowball stems. `zh`: jieba's search segmentation
-    after NFKC and lower case, so that full-width and half-width forms match; terms without a letter or digit are dropped.
+    after NFKC and lower case, so that full-width and half-width forms match; terms without a letter or digit are
+    dropped.
 
     Raises:
         ConfigError: no analyser for this language.

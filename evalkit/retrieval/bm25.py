@@ -17,7 +17,7 @@ _DOCUMENTS_PER_WINDOW = 10_000
 
 
 class BM25Retriever:
-    """Lexical retrieval. A document that shares no term with a query is no candidate, so a query may have few or none."""
+    """Lexical retrieval. A document without a term of the query is no candidate, so a query may have few or none."""
 
     def __init__(self, config: BM25Config) -> None:
         self.config = config

@@ -15,7 +15,11 @@ def search_depth(dataset: Dataset, depth: int) -> int:
 
 
 def candidates_from_rows(
-    dataset: Dataset, query_ids: Sequence[str], rows: Sequence[NDArray[np.integer]], scores: Sequence[NDArray[np.floating]], depth: int
+    dataset: Dataset,
+    query_ids: Sequence[str],
+    rows: Sequence[NDArray[np.integer]],
+    scores: Sequence[NDArray[np.floating]],
+    depth: int,
 ) -> Run:
     """The candidates of queries whose best corpus rows and scores are given, one array a query."""
     run = Run.rank(

@@ -27,7 +27,7 @@ _DOCUMENTS_PER_WINDOW = 16_384  # read, tokenised and sorted by length together
 
 
 class DenseRetriever:
-    """A bi-encoder over a whole corpus. Resolves its checkpoint at once, and loads it when there is something to encode."""
+    """A bi-encoder over a whole corpus. Resolves its checkpoint at once, and loads it for the first text."""
 
     def __init__(self, config: DenseConfig, compute: ComputeConfig, store: Store) -> None:
         self.config = config
@@ -72,7 +72,9 @@ class DenseRetriever:
         documents = np.load(self._document_vectors(dataset), mmap_mode="r")
         query_ids = list(dataset.queries)
         with progress("encoding queries", len(query_ids), "queries") as advance:
-            queries = self.encode(list(dataset.queries.values()), instruction=self.config.query_instruction, advance=advance)
+            queries = self.encode(
+                list(dataset.queries.values()), instruction=self.config.query_instruction, advance=advance
+            )
         with progress("searching", len(documents), "documents") as advance:
             rows, scores = exact_top_k(
                 queries,

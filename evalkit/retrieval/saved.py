@@ -41,6 +41,8 @@ class SavedRetriever:
                 f"(its first is {run.query_ids[0]!r}). Is this run of another dataset or split?"
             )
         if not all(known):
-            logger.warning("%s: %d queries are not judged in %s and are left out.", self.path, known.count(False), dataset.name)
+            logger.warning(
+                "%s: %d queries are not judged in %s and are left out.", self.path, known.count(False), dataset.name
+            )
             run = run.only_queries(dataset.queries)
         return cut(run, dataset, depth)

@@ -44,13 +44,15 @@ def exact_top_k(
     for start in range(0, len(documents), _DOCUMENTS_PER_BLOCK):
         stop = min(start + _DOCUMENTS_PER_BLOCK, len(documents))
         block = torch.from_numpy(np.array(documents[start:stop])).to(device).float()
-        for index, chunk in enumerate(vectors.split(_QUERIES_PER_BLOCK)):
+        for index, chunk in enumerate(torch.split(vectors, _QUERIES_PER_BLOCK)):
             keys = _keys(chunk @ block.T, ranks[start:stop])
             earlier = best[index]
             keys = keys if earlier is None else torch.cat([earlier, keys], dim=1)
             best[index] = keys.topk(min(k, keys.shape[1]), dim=1).values
         advance(stop - start)
-    keys = torch.cat([part for part in best if part is not None]).cpu() if best else torch.empty((0, k), dtype=torch.int64)
+    keys = (
+        torch.cat([part for part in best if part is not None]).cpu() if best else torch.empty((0, k), dtype=torch.int64)
+    )
     row_of_rank = np.empty(len(documents), dtype=np.int64)
     row_of_rank[id_ranks] = np.arange(len(documents))
     return row_of_rank[(keys & (2**_ID_BITS - 1)).numpy()], _scores(keys).numpy()

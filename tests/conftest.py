@@ -1,0 +1,37 @@
+"""Fixtures that every test file may use. Nothing here reaches a network."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before any library reads them: a test that reaches for the real hub must fail at once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+from stubs import write_collection
+
+from evalkit.store import Store
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "cache")
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Path:
+    """A collection of five documents, one of them empty, and two judged queries."""
+    return write_collection(tmp_path / "collection")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real collections and golden files beside a developer's checkout; they may not be redistributed."""
+    if not SHARED.is_dir():
+        pytest.skip("the real collections are not beside this checkout (../shared)")
+    return SHARED

@@ -1,0 +1,84 @@
+"""Small real things for tests: a reranker without a model, a collection on disk, a tiny BERT checkpoint."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from evalkit.types import Pair, PairScores
+
+DOCUMENTS = {
+    "d1": ("Tides", "The moon pulls the sea and makes tides."),
+    "d2": ("", "Bees make honey from nectar."),
+    "d3": ("Bread", "Yeast makes bread rise."),
+    "d4": ("", ""),
+    "d5": ("Moon", "The moon has no air."),
+}
+QUERIES = {"q1": "why does the sea have tides", "q2": "what makes bread rise", "q3": "not judged"}
+QRELS = {"q1": {"d1": 2, "d5": 1}, "q2": {"d3": 1, "d2": 0}}
+
+
+class StubReranker:
+    """Score = number of distinct words that query and document share."""
+
+    identity = {"kind": "stub"}
+
+    def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None]) -> PairScores:
+        advance(len(pairs))
+        shared = [len(set(pair.query.lower().split()) & set(pair.document.lower().split())) for pair in pairs]
+        return PairScores(np.array(shared, dtype=np.float32), truncated=0)
+
+
+def write_collection(
+    folder: Path,
+    documents: Mapping[str, tuple[str, str]] = DOCUMENTS,
+    queries: Mapping[str, str] = QUERIES,
+    qrels: Mapping[str, Mapping[str, int]] = QRELS,
+    split: str = "test",
+) -> Path:
+    """A collection in BEIR layout; returns its folder."""
+    (folder / "qrels").mkdir(parents=True, exist_ok=True)
+    corpus = [{"_id": doc_id, "title": title, "text": text} for doc_id, (title, text) in documents.items()]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in corpus), encoding="utf-8")
+    rows = [{"_id": query_id, "text": text} for query_id, text in queries.items()]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    lines = [f"{query}\t{doc}\t{grade}\n" for query, grades in qrels.items() for doc, grade in grades.items()]
+    (folder / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(lines), encoding="utf-8")
+    return folder
+
+
+def tiny_bert(folder: Path, *, classifier: bool = False, labels: int = 1, seed: int = 0) -> Path:
+    """A BERT checkpoint with random weights, two layers of width 32, and a word-level vocabulary; returns its folder."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+    words = sorted({word for title, text in DOCUMENTS.values() for word in f"{title} {text}".lower().replace(".", "").split()})
+    words += [word for query in QUERIES.values() for word in query.split() if word not in words]
+    vocabulary = {token: index for index, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *dict.fromkeys(words), "."])}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+        pad_token_id=0,
+        num_labels=labels,
+        initializer_range=0.5,
+    )
+    model = BertForSequenceClassification(config) if classifier else BertModel(config, add_pooling_layer=False)
+    model.save_pretrained(folder)
+    return folder
