@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from evalkit.measure import measure
     from evalkit.pipeline import evaluate
     from evalkit.results import Evaluation
+    from evalkit.run import Run
     from evalkit.trec import read_qrels, read_run, write_run
-    from evalkit.types import Dataset, Pair, PairScores, PerQuery, Qrels, Reranker, Run
+    from evalkit.types import Dataset, Pair, PairScores, PerQuery, Qrels, Reranker
 
 __all__ = [
     "Dataset",
@@ -42,6 +43,7 @@ _HOME = {
     "measure": "measure",
     "Evaluation": "results",
     "evaluate": "pipeline",
+    "Run": "run",
     "read_qrels": "trec",
     "read_run": "trec",
     "write_run": "trec",

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.errors import ConfigError, DataError
-from evalkit.types import PerQuery, Qrels, Run
+from evalkit.run import Run
+from evalkit.types import PerQuery, Qrels
 
 _TREC_NAMES = {"nDCG": "ndcg_cut", "R": "recall", "P": "P", "MAP": "map_cut", "RR": "recip_rank", "Success": "success"}
 FAMILIES = {

@@ -15,8 +15,9 @@ from evalkit.config import EvaluateConfig
 from evalkit.measure import ceiling, measure, parse_measure
 from evalkit.provenance import environment
 from evalkit.results import Evaluation, Result
+from evalkit.run import Run
 from evalkit.store import Store, default_cache_dir, digest
-from evalkit.types import Dataset, FirstStage, PerQuery, Run
+from evalkit.types import Dataset, FirstStage, PerQuery
 
 STANDARD_MEASURES = ("nDCG@10", "nDCG@20", "R@20", "R@100", "MAP@100", "RR@10", "P@10")
 _FORMAT = 1  # of results; a higher number makes old ones be computed anew

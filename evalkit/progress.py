@@ -8,7 +8,7 @@ from contextlib import contextmanager
 def progress(description: str, total: float | None, unit: str) -> Iterator[Callable[[float], None]]:
     """A bar for the time of a `with` block; call what it gives with the number of units done.
 
-    Drawn only on a terminal. Into a file or a pipe it writes one line when the block ends.
+    Drawn only on a terminal. Into a file or a pipe it writes one line when a block that took a second or more ends.
     """
     import sys
 
@@ -44,8 +44,7 @@ def progress(description: str, total: float | None, unit: str) -> Iterator[Calla
             bar.update(task, rate=f"{speed:,.0f} {unit}/s" if speed else "")
 
         yield advance
-    if bar.disable:
-        done = bar.tasks[0]
-        seconds = done.elapsed or 0.0
-        rate = f", {done.completed / seconds:,.0f} {unit}/s" if seconds > 0 else ""
-        sys.stderr.write(f"{description}: {done.completed:,.0f} {unit} in {seconds:.1f} s{rate}\n")
+    done = bar.tasks[0]
+    if bar.disable and (seconds := done.elapsed or 0.0) >= 1:
+        rate = done.completed / seconds
+        sys.stderr.write(f"{description}: {done.completed:,.0f} {unit} in {seconds:.1f} s, {rate:,.0f} {unit}/s\n")

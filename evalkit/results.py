@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import ResultError
+from evalkit.run import Run
 from evalkit.store import atomic_write, build_folder, file_digest
 from evalkit.trec import read_run, write_run
-from evalkit.types import PerQuery, Run
+from evalkit.types import PerQuery
 
 MANIFEST = "manifest.json"
 RUN = "run.trec.gz"

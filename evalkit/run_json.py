@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import DataError
+from evalkit.run import Run
 from evalkit.textfile import open_binary, read_lines
-from evalkit.types import Run
 
 _LAYOUTS = "BEIR {query: {document: score}}, FlagEmbedding search results, mteb predictions, or rank_llm results"
 

@@ -17,8 +17,9 @@ import numpy as np
 
 from evalkit import run_json
 from evalkit.errors import DataError
+from evalkit.run import Run
 from evalkit.textfile import fields, open_binary, read_lines
-from evalkit.types import Qrels, Run
+from evalkit.types import Qrels
 
 _QRELS_LAYOUTS = {3: "query-id corpus-id score", 4: "query_id 0 doc_id relevance"}
 _RUN_LAYOUT = "query_id Q0 doc_id rank score tag"

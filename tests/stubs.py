@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,7 +23,7 @@ QRELS = {"q1": {"d1": 2, "d5": 1}, "q2": {"d3": 1, "d2": 0}}
 class StubReranker:
     """Score = number of distinct words that query and document share."""
 
-    identity = {"kind": "stub"}
+    identity: ClassVar[dict[str, str]] = {"kind": "stub"}
 
     def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None]) -> PairScores:
         advance(len(pairs))
@@ -49,14 +50,18 @@ def write_collection(
 
 
 def tiny_bert(folder: Path, *, classifier: bool = False, labels: int = 1, seed: int = 0) -> Path:
-    """A BERT checkpoint with random weights, two layers of width 32, and a word-level vocabulary; returns its folder."""
+    """A BERT checkpoint with random weights, two layers of width 32, and a word-level vocabulary."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import BertConfig, BertForSequenceClassification, BertModel
 
-    words = sorted({word for title, text in DOCUMENTS.values() for word in f"{title} {text}".lower().replace(".", "").split()})
+    words = sorted(
+        {word for title, text in DOCUMENTS.values() for word in f"{title} {text}".lower().replace(".", "").split()}
+    )
     words += [word for query in QUERIES.values() for word in query.split() if word not in words]
-    vocabulary = {token: index for index, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *dict.fromkeys(words), "."])}
+    vocabulary = {
+        token: index for index, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *dict.fromkeys(words), "."])
+    }
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -13,7 +13,8 @@ from evalkit.config import (
 from evalkit.errors import ConfigError
 from evalkit.rerank.passthrough import KeepOrder, Replay
 from evalkit.rerank.texts import Reranked, score_candidates
-from evalkit.types import Dataset, Reranker, Run
+from evalkit.run import Run
+from evalkit.types import Dataset, Reranker
 
 AnyReranker = Reranker | KeepOrder | Replay
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from evalkit.config import ReplayConfig
 from evalkit.errors import DataError
+from evalkit.run import Run
 from evalkit.store import file_digest
 from evalkit.trec import read_run
-from evalkit.types import Identity, Run
+from evalkit.types import Identity
 
 
 class KeepOrder:

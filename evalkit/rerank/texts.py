@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from evalkit.errors import DataError
 from evalkit.progress import progress
-from evalkit.types import Dataset, Pair, Reranker, Run
+from evalkit.run import Run
+from evalkit.types import Dataset, Pair, Reranker
 
 # Pairs whose texts are in memory, and which a reranker may sort by length, at a time.
 _PAIRS_PER_WINDOW = 65_536

@@ -11,7 +11,8 @@ from evalkit.config import BM25Config
 from evalkit.progress import progress
 from evalkit.retrieval.analysis import Analyser, analyser
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
-from evalkit.types import Dataset, Identity, Run
+from evalkit.run import Run
+from evalkit.types import Dataset, Identity
 
 _DOCUMENTS_PER_WINDOW = 10_000
 

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from evalkit.types import Dataset, Run
+from evalkit.run import Run
+from evalkit.types import Dataset
 
 
 def search_depth(dataset: Dataset, depth: int) -> int:

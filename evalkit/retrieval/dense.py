@@ -19,8 +19,9 @@ from evalkit.models.loading import device_name, load_encoder, load_tokenizer
 from evalkit.models.sentence_transformer import embedding_head
 from evalkit.progress import progress
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
+from evalkit.run import Run
 from evalkit.store import Store
-from evalkit.types import Dataset, Identity, Run
+from evalkit.types import Dataset, Identity
 
 _FORMAT = 1  # of stored vectors; a higher number makes old ones be computed anew
 _DOCUMENTS_PER_WINDOW = 16_384  # read, tokenised and sorted by length together

