@@ -4,7 +4,7 @@ import importlib
 import sys
 from typing import NamedTuple
 
-from evalkit.errors import EvalkitError
+from evalkit.errors import ConfigError, EvalkitError, report
 
 
 class Command(NamedTuple):
@@ -47,20 +47,15 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one retu
         return 0
     command = COMMANDS.get(arguments[0])
     if command is None:
-        return _fail(f"unknown command {arguments[0]!r}. Legal are: {', '.join(COMMANDS)}.")
+        return report(ConfigError(f"unknown command {arguments[0]!r}. Legal are: {', '.join(COMMANDS)}."))
     try:
         module = importlib.import_module(command.module)
         return int(module.main(arguments[1:]))
     except EvalkitError as error:
-        return _fail(str(error))
+        return report(error)
     except KeyboardInterrupt:
         sys.stderr.write("evalkit: interrupted. Run the same command again to go on; what was finished is kept.\n")
         return 130
     except BrokenPipeError:  # `evalkit list | head`
         sys.stderr.close()
         return 0
-
-
-def _fail(message: str) -> int:
-    sys.stderr.write(f"evalkit: error: {' '.join(message.split())}\n")
-    return 2

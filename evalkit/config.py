@@ -288,5 +288,10 @@ RERANKERS = {
     "cross_encoder": CrossEncoderConfig,
     "replay": ReplayConfig,
 }
-SCHEMAS: dict[str, dict[str, Any]] = {"dataset": DATASETS, "retriever": RETRIEVERS, "reranker": RERANKERS, "compute": {"compute": ComputeConfig}}
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "dataset": DATASETS,
+    "retriever": RETRIEVERS,
+    "reranker": RERANKERS,
+    "compute": {"compute": ComputeConfig},
+}
 """Schema names by group, as the `defaults` lists under `conf/` write them: `/schema/<group>/<name>@_here_`."""

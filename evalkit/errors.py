@@ -15,6 +15,8 @@ A message says what was found, what is legal, and what to do next:
         print(error)  # bm25.trec:7: 5 fields, expected 6 (query_id Q0 doc_id rank score tag)
 """
 
+import sys
+
 
 class EvalkitError(Exception):
     """Base of everything that evalkit raises on purpose."""
@@ -41,3 +43,9 @@ class MissingExtra(EvalkitError):  # noqa: N818 - names the situation; "MissingE
 
     def __init__(self, package: str, *, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the package {package!r}. Run: pip install 'evalkit[{extra}]'")
+
+
+def report(error: EvalkitError) -> int:
+    """Print an error as one line on stderr; returns the exit code, 2."""
+    sys.stderr.write(f"evalkit: error: {' '.join(str(error).split())}\n")
+    return 2

@@ -6,7 +6,7 @@ nDCG has linear gains (the grade itself), as in trec_eval, BEIR and MTEB.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -89,17 +89,25 @@ def measure(qrels: Qrels, run: Run, measures: Sequence[str]) -> PerQuery:
         {query_id: dict(judged) for query_id, judged in qrels.items()}, {one.trec_name for one in parsed}
     )
     found: set[str] = set()
-    chunk: dict[str, dict[str, float]] = {}
-    judged_rankings = [ranking for ranking in run if ranking.query_id in row_of]
-    for index, (query_id, doc_ids, scores) in enumerate(judged_rankings, start=1):
-        chunk[query_id] = dict(zip(doc_ids, scores.tolist(), strict=True))
-        if len(chunk) == _QUERIES_PER_CALL or index == len(judged_rankings):
-            for answered, answers in evaluator.evaluate(chunk).items():
-                for one in parsed:
-                    values[one.name][row_of[answered]] = _at_cutoff(one, answers[one.trec_key])
-            found.update(chunk)
-            chunk = {}
+    for chunk in _chunks(run, row_of):
+        for query_id, answers in evaluator.evaluate(chunk).items():
+            found.add(query_id)
+            for one in parsed:
+                values[one.name][row_of[query_id]] = _at_cutoff(one, answers[one.trec_key])
     return PerQuery(query_ids, values, missing=tuple(query_id for query_id in query_ids if query_id not in found))
+
+
+def _chunks(run: Run, judged: Container[str]) -> Iterator[dict[str, dict[str, float]]]:
+    """The judged queries of a run as pytrec_eval wants them, some at a time."""
+    chunk: dict[str, dict[str, float]] = {}
+    for query_id, doc_ids, scores in run:
+        if query_id in judged:
+            chunk[query_id] = dict(zip(doc_ids, scores.tolist(), strict=True))
+        if len(chunk) == _QUERIES_PER_CALL:
+            yield chunk
+            chunk = {}
+    if chunk:
+        yield chunk
 
 
 def _at_cutoff(one: Measure, value: float) -> float:

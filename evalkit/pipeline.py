@@ -129,7 +129,7 @@ def _manifest(key: str, dataset: Dataset, run: Run, per_query: PerQuery, record:
         "queries_without_candidates": list(per_query.missing),
         f"queries_with_ties_in_top_{_TIES_CUTOFF}": run.tied_queries(_TIES_CUTOFF),
         **record,
-        "environment": environment(),
+        "environment": environment(record["config"]["compute"]["device"]),
     }
 
 

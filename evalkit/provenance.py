@@ -23,8 +23,8 @@ _PACKAGES = (
 )
 
 
-def environment() -> dict[str, Any]:
-    """Versions, source commit, machine and time."""
+def environment(device: str) -> dict[str, Any]:
+    """Versions, source commit, machine and time; `device` is the setting, `auto`, `cpu` or `cuda`."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
@@ -32,7 +32,7 @@ def environment() -> dict[str, Any]:
         "git_commit": _git_commit(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "device": _device(),
+        "device": _device(device),
     }
 
 
@@ -60,7 +60,9 @@ def _git(root: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()  # noqa: S603 - fixed arguments
 
 
-def _device() -> str:
-    """The accelerator that torch uses, or `cpu`; torch is not loaded to find out."""
+def _device(setting: str) -> str:
+    """Name of the accelerator in use, or `cpu`; torch is not loaded to find out."""
     torch = sys.modules.get("torch")
-    return str(torch.cuda.get_device_name()) if torch is not None and torch.cuda.is_available() else "cpu"
+    if setting == "cpu" or torch is None or not torch.cuda.is_available():
+        return "cpu"
+    return str(torch.cuda.get_device_name())

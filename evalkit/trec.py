@@ -82,19 +82,18 @@ def _read_trec_run(path: Path) -> Run:
     queries: dict[str, int] = {}
     documents: dict[str, int] = {}
     query_codes, doc_codes, scores = array("q"), array("q"), array("d")
-    seen: set[tuple[int, int]] = set()
     for number, line in read_lines(path):
         row = fields(line, (6,))
         if len(row) != 6:  # noqa: PLR2004
             raise DataError(f"{path}:{number}: {_count(row)}, expected 6 ({_RUN_LAYOUT}).")
-        score = _score(row[4], path, number)
-        pair = (queries.setdefault(row[0], len(queries)), documents.setdefault(row[2], len(documents)))
-        if pair in seen:
-            raise DataError(f"{path}:{number}: document {row[2]!r} occurs twice for query {row[0]!r}. Keep one line.")
-        seen.add(pair)
-        query_codes.append(pair[0])
-        doc_codes.append(pair[1])
-        scores.append(score)
+        scores.append(_score(row[4], path, number))
+        query_codes.append(queries.setdefault(row[0], len(queries)))
+        doc_codes.append(documents.setdefault(row[2], len(documents)))
+    pairs = np.frombuffer(query_codes, dtype=np.int64) * max(len(documents), 1) + np.frombuffer(
+        doc_codes, dtype=np.int64
+    )
+    if len(np.unique(pairs)) < len(pairs):
+        _raise_repeated(path)
     return Run.rank(
         list(queries),
         list(documents),
@@ -103,6 +102,16 @@ def _read_trec_run(path: Path) -> Run:
         scores=np.frombuffer(scores, dtype=np.float64),
         source=str(path),
     )
+
+
+def _raise_repeated(path: Path) -> None:
+    # A second reading, so that a sound run of millions of lines is not slowed by remembering every pair.
+    seen: set[tuple[str, str]] = set()
+    for number, line in read_lines(path):
+        row = fields(line, (6,))
+        if (row[0], row[2]) in seen:
+            raise DataError(f"{path}:{number}: document {row[2]!r} occurs twice for query {row[0]!r}. Keep one line.")
+        seen.add((row[0], row[2]))
 
 
 def _score(text: str, path: Path, number: int) -> float:

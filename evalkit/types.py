@@ -103,10 +103,10 @@ class Dataset:
     def rows(self, doc_ids: pa.Array) -> NDArray[np.int64]:
         """Position in the corpus of each of these distinct ids; -1 where the corpus has no such document."""
         # Hashing the few ids asked for and scanning the corpus keeps memory small when the corpus is not.
-        found = pc.index_in(self.documents.ids, value_set=doc_ids).to_numpy()
+        found = pc.fill_null(pc.index_in(self.documents.ids, value_set=doc_ids), -1).to_numpy()
         rows = np.full(len(doc_ids), -1, dtype=np.int64)
-        present = np.flatnonzero(~np.isnan(found)) if found.dtype.kind == "f" else np.arange(len(found))
-        rows[found[present].astype(np.int64)] = present
+        present = np.flatnonzero(found >= 0)
+        rows[found[present]] = present
         return rows
 
 

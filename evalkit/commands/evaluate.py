@@ -12,7 +12,7 @@ from typing import Any
 
 from evalkit.commands.legal import one_line
 from evalkit.config import SCHEMAS, EvaluateConfig
-from evalkit.errors import ConfigError, EvalkitError
+from evalkit.errors import ConfigError, EvalkitError, report
 from evalkit.pipeline import evaluate
 from evalkit.report.table import console, show, show_all
 from evalkit.resources import shipped
@@ -42,9 +42,9 @@ def main(arguments: list[str]) -> int:
             command = " ".join(["evalkit evaluate", *(shlex.quote(override) for override in overrides)])
             evaluation = evaluate(config, command=command)
         except EvalkitError as error:
-            raise SystemExit(_fail(error)) from None
+            raise SystemExit(report(error)) from None
         except OmegaConfBaseException as error:
-            raise SystemExit(_fail(ConfigError(one_line(error)))) from None
+            raise SystemExit(report(ConfigError(one_line(error)))) from None
         show(evaluation, config.measures, out)
         done.append((evaluation, config.measures))
 
@@ -87,11 +87,6 @@ def _refuse_added_keys(prefix: str, given: Any, known: dict[str, Any]) -> None:
             raise ConfigError(f"{prefix}{key} is not a setting. Legal beside it are: {', '.join(sorted(known))}.")
         if isinstance(value, dict) and isinstance(known[key], dict):
             _refuse_added_keys(f"{prefix}{key}.", value, known[key])
-
-
-def _fail(error: EvalkitError) -> int:
-    sys.stderr.write(f"evalkit: error: {' '.join(str(error).split())}\n")
-    return 2
 
 
 def _log_warnings() -> None:

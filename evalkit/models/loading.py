@@ -75,6 +75,8 @@ def _load(
     factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *, unused: re.Pattern[str], **extra: Any
 ) -> Any:
     torch = require_torch()
+    if compute.threads is not None:
+        torch.set_num_threads(compute.threads)
     _require_attention(compute)
     config = _config(checkpoint)
     if extra and config.model_type not in {"bert", "roberta", "xlm-roberta", "camembert"}:

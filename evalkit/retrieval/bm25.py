@@ -46,9 +46,9 @@ class BM25Retriever:
         with progress("searching", len(dataset.queries), "queries") as advance:
             for text in dataset.queries.values():
                 terms = [vocabulary[term] for term in analyse(text) if term in vocabulary]
-                found = _best(index.get_scores_from_ids(terms), k) if terms else np.empty(0, dtype=np.int64)
-                rows.append(found)
-                scores.append(index.get_scores_from_ids(terms)[found] if len(found) else np.empty(0, dtype=np.float32))
+                of_all = index.get_scores_from_ids(terms) if terms else np.empty(0, dtype=np.float32)
+                rows.append(_best(of_all, k))
+                scores.append(of_all[rows[-1]])
                 advance(1)
         return candidates_from_rows(dataset, list(dataset.queries), rows, scores, depth)
 
@@ -77,5 +77,7 @@ def _term_ids(dataset: Dataset, analyse: Analyser, vocabulary: dict[str, int]) -
 
 def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     """Rows of the k best scores above 0, with all that tie with the last; the final cut is made by `Run`'s order."""
+    if not len(scores):
+        return np.empty(0, dtype=np.int64)
     threshold = np.partition(scores, -k)[-k]
     return np.flatnonzero((scores >= threshold) & (scores > 0))
