@@ -45,6 +45,12 @@ class MissingExtra(EvalkitError):  # noqa: N818 - names the situation; "MissingE
         super().__init__(f"{purpose} needs the package {package!r}. Run: pip install 'evalkit[{extra}]'")
 
 
+def reason(error: BaseException) -> str:
+    """What a foreign error says, as one line: its first three lines, since some begin with an empty phrase."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:3]).rstrip(".") or type(error).__name__
+
+
 def report(error: EvalkitError) -> int:
     """Print an error as one line on stderr; returns the exit code, 2."""
     sys.stderr.write(f"evalkit: error: {' '.join(str(error).split())}\n")

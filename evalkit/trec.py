@@ -135,7 +135,7 @@ def _count(row: list[str]) -> str:
 def run_lines(run: Run, tag: str) -> Iterator[str]:
     """The run as TREC lines. Scores are the shortest decimals that read back as the same float32."""
     for query_id, doc_ids, scores in run:
-        separator = "\t" if any(" " in text for text in (query_id, *doc_ids)) else " "
+        separator = "\t" if any(text.split() != [text] for text in (query_id, *doc_ids)) else " "
         for rank, (doc_id, score) in enumerate(zip(doc_ids, scores, strict=True), start=1):
             yield separator.join((query_id, "Q0", doc_id, str(rank), str(score), tag)) + "\n"
 

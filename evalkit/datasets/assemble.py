@@ -75,5 +75,5 @@ def _empty_documents(dataset: Dataset, store: Store) -> int:
         empty = sum(text == "" for window in windows for text in dataset.documents.texts(window))
         (folder / "empty.json").write_text(json.dumps(empty), encoding="utf-8")
 
-    facts = {"corpus": dataset.corpus_digest, "count": "empty documents"}
+    facts = {"corpus": dataset.corpus_digest, "title_separator": dataset.title_separator, "count": "empty documents"}
     return int(json.loads((store.folder("counts", facts, count) / "empty.json").read_text(encoding="utf-8")))

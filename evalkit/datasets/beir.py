@@ -5,6 +5,7 @@ queries.jsonl   {"_id": "q1", "text": "..."}                     queries of ever
 qrels/test.tsv  query-id <tab> corpus-id <tab> score             with a header line
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -36,13 +37,13 @@ def load(config: DatasetConfig, store: Store, *, path: str | Path | None) -> Dat
     Raises:
         DataError: a file is absent or malformed; the message names file and line.
     """
-    source = open_source(Path(str(path)).expanduser())
-    qrels = _read_qrels(source, config.split)  # first, because it is small and a wrong split is a common mistake
-    queries = _read_queries(source, qrels, config.split)
-    corpus = find(source, "corpus.jsonl")
-    sha256 = _content_digest(source, corpus)
-    facts = {"format": _FORMAT, "content_sha256": sha256}
-    folder = store.folder("corpora", facts, lambda new: _convert(source, corpus, new / "documents.arrow"))
+    with contextlib.closing(open_source(Path(str(path)).expanduser())) as source:
+        qrels = _read_qrels(source, config.split)  # first, because it is small and a wrong split is a common mistake
+        queries = _read_queries(source, qrels, config.split)
+        corpus = find(source, "corpus.jsonl")
+        sha256 = _content_digest(source, corpus)
+        facts = {"format": _FORMAT, "content_sha256": sha256}
+        folder = store.folder("corpora", facts, lambda new: _convert(source, corpus, new / "documents.arrow"))
 
     import datasets
 
@@ -80,8 +81,9 @@ def _content_digest(source: Source, name: str) -> str:
             while block := stream.read(1 << 20):
                 state.update(block)
         except Exception as error:
-            for _ in lines(source.open(name), source.label(name)):
-                pass
+            with source.open(name) as again:
+                for _ in lines(again, source.label(name)):
+                    pass
             raise DataError(f"{source.label(name)}: cannot be read ({error}).") from error
     return state.hexdigest()
 
@@ -93,7 +95,7 @@ def _records(source: Source, name: str) -> Iterator[tuple[int, dict[str, str]]]:
         for number, line in lines(stream, label):
             try:
                 parsed = json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{label}:{number}: not JSON ({error}). Expected one object a line.") from error
             if not isinstance(parsed, dict):
                 raise DataError(

@@ -21,7 +21,7 @@ class ArrowDocuments:
         self._table = table.with_format("arrow")
         self._separator = title_separator
         self._titled = "title" in table.column_names
-        self.ids: pa.ChunkedArray = table.data.column(id_column)
+        self.ids: pa.ChunkedArray = table.data.column(id_column).cast(pa.string())
 
     def __len__(self) -> int:
         """Number of documents."""

@@ -10,10 +10,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow.compute as pc
+
 from evalkit.config import HubDatasetConfig
 from evalkit.datasets.assemble import assemble
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.errors import DataError
+from evalkit.errors import DataError, reason
 from evalkit.store import Store
 from evalkit.types import Dataset, Qrels
 
@@ -27,10 +29,13 @@ def load(config: HubDatasetConfig, store: Store) -> Dataset:
     qrels = _read_qrels(config)
     queries = _read_queries(config, qrels)
     corpus = _part(config, "corpus", "corpus")
+    documents = ArrowDocuments(corpus, title_separator=config.title_separator, id_column=_id_column(config, corpus))
+    if (distinct := pc.count_distinct(documents.ids).as_py()) < len(documents):
+        raise DataError(f"{config.hub_id}: {len(documents) - distinct} document ids occur twice. Ids are unique.")
     return assemble(
         config,
         store,
-        documents=ArrowDocuments(corpus, title_separator=config.title_separator, id_column=_id_column(config, corpus)),
+        documents=documents,
         queries=queries,
         qrels=qrels,
         corpus_digest=f"hub:{config.hub_id}@{config.revision}",
@@ -45,9 +50,8 @@ def _part(config: HubDatasetConfig, name: str, split: str) -> Any:
         return datasets.load_dataset(config.hub_id, name, split=split, revision=config.revision)
     # Network, authentication, layout: `datasets` and its clients raise dozens of unrelated classes for these.
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
-            f"{config.hub_id}@{config.revision[:8]} ({name}/{split}) cannot be loaded from the hub ({reason}). "
+            f"{config.hub_id}@{config.revision[:8]} ({name}/{split}) cannot be loaded from the hub ({reason(error)}). "
             f"If you have the collection on disk, set dataset.path=FOLDER."
         ) from error
 
@@ -67,7 +71,7 @@ def _read_qrels(config: HubDatasetConfig) -> Qrels:
     qrels: dict[str, dict[str, int]] = {}
     rows = zip(*(table.data.column(name).to_pylist() for name in columns), strict=True)
     for query_id, doc_id, score in rows:
-        if score != int(score):
+        if score is None or not float(score).is_integer():
             raise DataError(f"{config.hub_id}: relevance {score} of {doc_id!r} for {query_id!r} is not an integer.")
         qrels.setdefault(str(query_id), {})[str(doc_id)] = int(score)
     return qrels
@@ -77,7 +81,7 @@ def _read_queries(config: HubDatasetConfig, qrels: Qrels) -> Mapping[str, str]:
     table = _part(config, "queries", "queries")
     ids = table.data.column(_id_column(config, table)).to_pylist()
     queries = dict(zip((str(query_id) for query_id in ids), table.data.column("text").to_pylist(), strict=True))
-    absent = sorted(set(qrels) - set(queries))
+    absent = sorted(query_id for query_id in qrels if queries.get(query_id) is None)
     if absent:
         raise DataError(f"{config.hub_id}: lacks the text of {len(absent)} judged queries, such as {absent[0]!r}.")
     return {query_id: queries[query_id] for query_id in sorted(qrels)}

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 
 from evalkit.errors import DataError
 from evalkit.textfile import GZIP_MAGIC, open_binary
@@ -36,6 +36,10 @@ class Source(Protocol):
 
     def megabytes(self, name: str) -> float | None:
         """Decompressed size of a file where that is known before reading it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open."""
         ...
 
 
@@ -63,6 +67,9 @@ class FolderSource:
         """The bytes of a file."""
         return open_binary(self.path / name)
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
     def megabytes(self, name: str) -> float | None:
         """Its size, unless it is compressed."""
         return None if name.endswith(".gz") else (self.path / name).stat().st_size / 1e6
@@ -79,14 +86,26 @@ class ZipSource:
         self.path = path
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
-            raise DataError(f"{path}: the zip is damaged or cut short ({error}). Download it again.") from error
+        except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
+            raise DataError(f"{path}: is no zip, or a zip that is damaged or cut short ({error}).") from error
+        try:
+            self._prefix = self._checked_root(path)
+        except DataError:
+            self._zip.close()
+            raise
+
+    def close(self) -> None:
+        """Close the archive."""
+        self._zip.close()
+
+    def _checked_root(self, path: Path) -> str:
+        """The folder that holds the collection, once no member points outside of the archive."""
         names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
         for name in names:
             parts = PurePosixPath(name.replace("\\", "/"))
-            if parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]:
+            if parts.is_absolute() or ".." in parts.parts or ":" in parts.as_posix().split("/")[0]:
                 raise DataError(f"{path}: member {name!r} points outside of the archive. Do not use this file.")
-        self._prefix = _single_root(path, names)
+        return _single_root(path, names)
 
     def files(self) -> Sequence[str]:
         """Members below the folder that holds the corpus."""
@@ -99,12 +118,19 @@ class ZipSource:
 
     def open(self, name: str) -> BinaryIO:
         """The bytes of a member."""
+        stream = None
         try:
-            stream = io.BufferedReader(self._zip.open(self._prefix + name))  # type: ignore[type-var] # a raw reader
+            stream = io.BufferedReader(cast("io.RawIOBase", self._zip.open(self._prefix + name)))
             compressed = stream.peek(2)[:2] == GZIP_MAGIC
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, OSError, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, OSError, EOFError) as error:
+            if stream is not None:
+                stream.close()
             raise DataError(f"{self.label(name)}: cannot be read from the zip ({error}). Download it again.") from error
-        return io.BufferedReader(gzip.GzipFile(fileobj=stream)) if compressed else stream
+        if not compressed:
+            return stream
+        member = gzip.GzipFile(fileobj=stream)
+        member.myfileobj = cast("Any", stream)  # what GzipFile closes with itself
+        return io.BufferedReader(member)
 
     def megabytes(self, name: str) -> float | None:
         """Its size, unless it is compressed once more."""
@@ -113,7 +139,7 @@ class ZipSource:
 
 def _single_root(path: Path, names: list[str]) -> str:
     """The folder, with a final `/`, that holds the one corpus of a zip."""
-    roots = sorted(name[: name.rindex("corpus.jsonl")] for name in names if _is_corpus(name))
+    roots = sorted({name[: name.rindex("corpus.jsonl")] for name in names if _is_corpus(name)})
     if len(roots) > 1:
         folders = ", ".join(root.rstrip("/") or "." for root in roots)
         raise DataError(f"{path}: holds {len(roots)} collections ({folders}). Unpack it and set dataset.path to one.")

@@ -5,11 +5,12 @@ Resolving downloads at most; it loads no weights. The identity goes into the key
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import MissingExtra, ModelError
+from evalkit.errors import MissingExtra, ModelError, reason
 from evalkit.store import file_digest
 from evalkit.types import Identity
 
@@ -48,8 +49,13 @@ class Checkpoint:
             raise ModelError(f"{file}: not readable as JSON ({error}).") from error
 
 
-def resolve(model: str, revision: str | None = None) -> Checkpoint:
+def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = ()) -> Checkpoint:
     """The checkpoint that a `model` setting names, downloaded if it is a hub id that is not in the local cache.
+
+    Args:
+        model: a hub id, a folder, or `package:NAME/PATH`.
+        revision: commit of a hub id.
+        also: files to download beside weights, configuration and tokenizer.
 
     Raises:
         ModelError: no such folder, package folder or hub id, or no `config.json` in it.
@@ -60,7 +66,7 @@ def resolve(model: str, revision: str | None = None) -> Checkpoint:
     elif Path(model).expanduser().is_dir():
         checkpoint = _from_folder(Path(model).expanduser(), model)
     elif model.count("/") == 1 and not model.startswith((".", "/", "~")):
-        checkpoint = _from_hub(model, revision)
+        checkpoint = _from_hub(model, revision, also)
     else:
         raise ModelError(
             f"{model}: no such folder. A model is a hub id such as BAAI/bge-m3, a folder, or package:NAME/PATH."
@@ -86,23 +92,19 @@ def _from_folder(path: Path, model: str) -> Checkpoint:
     return Checkpoint(path, {"files": digests})
 
 
-def _from_hub(model: str, revision: str | None) -> Checkpoint:
+def _from_hub(model: str, revision: str | None, also: Sequence[str]) -> Checkpoint:
     from huggingface_hub import snapshot_download
 
     try:
-        folder = Path(
-            snapshot_download(model, revision=revision, allow_patterns=_HUB_PATTERNS, ignore_patterns=_HUB_IGNORED)
-        )
-        if not any(folder.glob("*.safetensors")):
-            patterns = [*_HUB_PATTERNS, "pytorch_model*.bin", "*.pt"]
-            folder = Path(
-                snapshot_download(model, revision=revision, allow_patterns=patterns, ignore_patterns=_HUB_IGNORED)
-            )
+        wanted = [*_HUB_PATTERNS, *also]
+        folder = snapshot_download(model, revision=revision, allow_patterns=wanted, ignore_patterns=_HUB_IGNORED)
+        if not any(Path(folder).glob("*.safetensors")):
+            wanted.append("pytorch_model*.bin")
+            folder = snapshot_download(model, revision=revision, allow_patterns=wanted, ignore_patterns=_HUB_IGNORED)
     # Network, authentication, disk: the client and its transport raise many unrelated classes for these.
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"{model}{f'@{revision}' if revision else ''} cannot be had from the hub ({reason}). "
+            f"{model}{f'@{revision}' if revision else ''} cannot be had from the hub ({reason(error)}). "
             "If you have the checkpoint on disk, set the model to its folder."
         ) from error
-    return Checkpoint(folder, {"hub": model, "commit": folder.name})
+    return Checkpoint(Path(folder), {"hub": model, "commit": Path(folder).name})

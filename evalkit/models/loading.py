@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from evalkit.config import ComputeConfig
-from evalkit.errors import MissingExtra, ModelError
+from evalkit.errors import MissingExtra, ModelError, reason
 from evalkit.models.checkpoint import Checkpoint
 
 # Tensors that a checkpoint may hold and an encoder does not use: pooler and pretraining heads, stored position ids.
@@ -92,7 +92,7 @@ def _load(
             **extra,
         )
     except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
-        raise ModelError(f"{checkpoint.path}: cannot be loaded: {str(error).strip().splitlines()[0]}") from error
+        raise ModelError(f"{checkpoint.path}: cannot be loaded: {reason(error)}") from error
     _require_complete(checkpoint, report, unused)
     return model.eval().to(device_name(compute))
 
@@ -155,7 +155,7 @@ def load_tokenizer(checkpoint: Checkpoint, max_length: int) -> Any:
             ).backend_tokenizer
     except Exception as error:
         # tokenizers raises bare Exception for a malformed file; AutoTokenizer half a dozen classes.
-        raise ModelError(f"{checkpoint.path}: no usable tokenizer: {str(error).strip().splitlines()[0]}") from error
+        raise ModelError(f"{checkpoint.path}: no usable tokenizer: {reason(error)}") from error
     _require_positions(checkpoint, max_length)
     return tokenizer
 

@@ -26,7 +26,7 @@ class LateInteractionReranker:
     def __init__(self, config: LateInteractionConfig, compute: ComputeConfig) -> None:
         self.config = config
         self.compute = compute
-        self.checkpoint = resolve(config.model, config.revision)
+        self.checkpoint = resolve(config.model, config.revision, also=[config.projection] if config.projection else [])
 
     @property
     def identity(self) -> Identity:

@@ -1,0 +1,102 @@
+"""Documents in Arrow: order, positions and texts, also over several batches."""
+
+import json
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from stubs import write_collection
+
+from evalkit.config import FolderDatasetConfig
+from evalkit.datasets import load
+from evalkit.datasets.documents import ArrowDocuments
+from evalkit.store import Store
+from evalkit.types import Dataset
+
+COUNT = 20_003  # two full batches of 10,000 and a part
+
+
+def table(**columns: list) -> datasets.Dataset:
+    return datasets.Dataset(pa.table(columns))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("large")
+    write_collection(folder / "c", qrels={"q1": {"d7": 1, "d20002": 1}})
+    rows = ({"_id": f"d{number}", "text": "" if number % 5000 == 0 else f"text {number}"} for number in range(COUNT))
+    (folder / "c" / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return load(FolderDatasetConfig(path=str(folder / "c")), Store(folder / "cache"))
+
+
+def test_a_corpus_over_several_batches_reads_back_in_order(large: Dataset):
+    assert large.documents.ids.num_chunks == 3
+    assert len(large.documents) == COUNT
+    assert large.documents.ids.to_pylist() == [f"d{number}" for number in range(COUNT)]
+    expected = ["" if number % 5000 == 0 else f"text {number}" for number in range(COUNT)]
+    assert large.documents.texts(range(COUNT)) == expected
+    assert large.documents.texts(range(9_998, 10_003)) == expected[9_998:10_003]
+
+
+def test_empty_documents_are_counted_over_all_batches(large: Dataset):
+    assert large.notes["empty_documents"] == 5
+
+
+@given(st.lists(st.integers(0, COUNT - 1), max_size=20))
+@settings(max_examples=50, deadline=None)
+def test_texts_come_in_the_order_asked_for_also_twice(large: Dataset, rows: list[int]):
+    expected = ["" if row % 5000 == 0 else f"text {row}" for row in rows]
+    assert large.documents.texts(rows) == expected
+    assert large.documents.texts(np.array(rows, dtype=np.int32)) == expected
+
+
+@pytest.mark.parametrize("rows", [[], range(0), range(5, 5), np.array([], dtype=np.int64)])
+def test_no_rows_give_no_texts(large: Dataset, rows: object):
+    assert large.documents.texts(rows) == []
+
+
+@given(st.sets(st.integers(-100, COUNT + 100), max_size=30))
+@settings(max_examples=50, deadline=None)
+def test_rows_are_positions_in_the_corpus_and_minus_one_where_it_has_no_such_document(
+    large: Dataset, numbers: set[int]
+):
+    asked = list(numbers)
+    expected = [number if 0 <= number < COUNT else -1 for number in asked]
+    assert large.rows(pa.array([f"d{number}" for number in asked], pa.string())).tolist() == expected
+
+
+def test_rows_of_the_whole_corpus_in_another_order(large: Dataset):
+    backwards = list(reversed(large.documents.ids.to_pylist()))
+    assert large.rows(pa.array(backwards)).tolist() == list(range(COUNT - 1, -1, -1))
+
+
+def test_null_titles_and_texts_count_as_empty():
+    documents = ArrowDocuments(
+        table(_id=["a", "b", "c"], title=[None, "Tides", None], text=["text", None, None]), title_separator=" "
+    )
+    assert documents.texts(range(3)) == ["text", "Tides", ""]
+
+
+def test_a_table_without_titles_gives_stripped_texts():
+    documents = ArrowDocuments(table(id=["a", "b"], text=["  text\n", None]), title_separator=" | ", id_column="id")
+    assert documents.texts([1, 0]) == ["", "text"]
+    assert documents.ids.to_pylist() == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("separator", "expected"), [(" ", "Tides The moon"), ("\n", "Tides\nThe moon"), ("", "TidesThe moon")]
+)
+def test_the_separator_joins_title_and_text(separator: str, expected: str):
+    documents = ArrowDocuments(table(_id=["a"], title=["Tides"], text=["The moon"]), title_separator=separator)
+    assert documents.texts([0]) == [expected]
+
+
+def test_a_collection_opened_twice_is_the_same_file(collection: Path, store: Store):
+    config = FolderDatasetConfig(path=str(collection))
+    first, second = load(config, store), load(config, store)
+    assert first.documents.texts(range(5)) == second.documents.texts(range(5))
+    assert len(list((store.root / "corpora").iterdir())) == 1

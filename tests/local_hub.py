@@ -1,0 +1,255 @@
+"""A small Hugging Face hub on 127.0.0.1: it serves folders to the real `huggingface_hub` and `datasets` clients.
+
+    with LocalHub({"datasets/mteb/scifact": folder, "org/model": other}) as hub:
+        answer = ask(hub.endpoint, "import huggingface_hub; ...; print(json.dumps(answer))", home=tmp_path / "hf")
+
+The clients read HF_ENDPOINT when they are imported, so they run in a process of their own (`ask`). What they ask for
+is in `hub.requests`. Each repository has one commit and the branch `main`; nothing can be uploaded.
+"""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+_API = re.compile(r"/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)(?:/(?P<verb>[a-z-]+)/(?P<rest>.*))?")
+_FILE = re.compile(r"/(?P<kind>datasets/)?(?P<name>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A folder that is served, and the commit it is served as."""
+
+    key: str
+    folder: Path
+    commit: str
+    gated: bool
+
+    def paths(self) -> list[str]:
+        return sorted(file.relative_to(self.folder).as_posix() for file in self.folder.rglob("*") if file.is_file())
+
+    def entry(self, path: str) -> dict[str, Any] | None:
+        """What the hub tells of a file or a folder, or None where there is neither."""
+        if path in self.paths():
+            data = (self.folder / path).read_bytes()
+            return {"type": "file", "path": path, "size": len(data), "oid": blob_id(data)}
+        if any(file.startswith(f"{path}/") for file in self.paths()):
+            return {"type": "directory", "path": path, "size": 0, "oid": blob_id(path.encode())}
+        return None
+
+    def tree(self, top: str, *, recursive: bool) -> list[dict[str, Any]]:
+        """Entries below a folder (`""` is the whole repository)."""
+        prefix = f"{top}/" if top else ""
+        below = [path.removeprefix(prefix) for path in self.paths() if path.startswith(prefix)]
+        names = {"/".join(path.split("/")[:depth]) for path in below for depth in range(1, path.count("/") + 2)}
+        entries = [self.entry(prefix + name) for name in sorted(names) if recursive or "/" not in name]
+        return [entry for entry in entries if entry]
+
+
+def blob_id(data: bytes) -> str:
+    """The id that git gives a file with this content."""
+    return hashlib.sha1(b"blob %d\0%s" % (len(data), data), usedforsecurity=False).hexdigest()
+
+
+class LocalHub:
+    """A hub that lives as long as the `with` block.
+
+    Args:
+        repositories: folder of each repository by `owner/name`, or `datasets/owner/name`. `...@<40 hex digits>` fixes
+            its commit; without one the commit is made from the name.
+        gated: names, without commit, of repositories whose files need a token.
+
+    Attributes:
+        endpoint: what to set HF_ENDPOINT to.
+        requests: `METHOD path -> status` of every request so far.
+    """
+
+    def __init__(self, repositories: Mapping[str, Path], *, gated: Collection[str] = ()) -> None:
+        self.requests: list[str] = []
+        self.repositories: dict[str, Repository] = {}
+        for key, folder in repositories.items():
+            name, _, commit = key.partition("@")
+            self.repositories[name] = Repository(name, folder, commit or blob_id(name.encode()), name in gated)
+        hub = self
+
+        class Handler(_Handler):
+            pass
+
+        Handler.hub = hub
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+
+    def commit(self, name: str) -> str:
+        """The commit of a repository."""
+        return self.repositories[name].commit
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: LocalHub
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        address = urlsplit(self.path)
+        path, query = unquote(address.path), parse_qs(address.query)
+        if match := _API.fullmatch(path):
+            prefix = "datasets/" if match["kind"] == "datasets" else ""
+            self._api(prefix + match["name"], match["verb"] or "", match["rest"] or "", query, body)
+        elif match := _FILE.fullmatch(path):
+            self._file((match["kind"] or "") + match["name"], match["revision"], match["path"])
+        else:
+            self._refuse(HTTPStatus.NOT_FOUND, "", "there is no such route")
+
+    def _api(self, name: str, verb: str, rest: str, query: Mapping[str, list[str]], body: bytes) -> None:
+        revision, _, path = rest.partition("/")
+        repository = self._repository(name, revision or "main")
+        if repository is None:
+            return
+        match verb:
+            case "" | "revision":
+                self._json(_information(repository))
+            case "tree":
+                recursive = query.get("recursive", ["false"])[0].lower() in {"true", "1"}
+                self._json(repository.tree(path, recursive=recursive))
+            case "paths-info":
+                entries = [repository.entry(wanted.strip("/")) for wanted in _wanted_paths(body)]
+                self._json([entry for entry in entries if entry])
+            case _:
+                self._refuse(HTTPStatus.NOT_FOUND, "", "there is no such route")
+
+    def _file(self, name: str, revision: str, path: str) -> None:
+        repository = self._repository(name, revision)
+        if repository is None:
+            return
+        if repository.gated:
+            self._refuse(HTTPStatus.UNAUTHORIZED, "GatedRepo", f"Access to {name} is restricted.")
+        elif path not in repository.paths():
+            self._refuse(HTTPStatus.NOT_FOUND, "EntryNotFound", "Entry not found", commit=repository.commit)
+        else:
+            self._send_file(repository, (repository.folder / path).read_bytes())
+
+    def _send_file(self, repository: Repository, data: bytes) -> None:
+        headers = {
+            "ETag": f'"{blob_id(data)}"',
+            "X-Repo-Commit": repository.commit,
+            "Accept-Ranges": "bytes",
+            "Content-Type": "application/octet-stream",
+        }
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        if asked is None:
+            self._send(HTTPStatus.OK, data, headers)
+            return
+        start, end = int(asked[1]), min(int(asked[2] or len(data)), len(data) - 1)
+        headers["Content-Range"] = f"bytes {start}-{end}/{len(data)}"
+        self._send(HTTPStatus.PARTIAL_CONTENT, data[start : end + 1], headers)
+
+    def _repository(self, name: str, revision: str) -> Repository | None:
+        """The repository at this revision; where there is none, the request is answered and None comes back."""
+        repository = self.hub.repositories.get(name)
+        if repository is None:
+            self._refuse(HTTPStatus.NOT_FOUND, "RepoNotFound", "Repository not found")
+        elif revision not in {"main", repository.commit}:
+            self._refuse(HTTPStatus.NOT_FOUND, "RevisionNotFound", f"Invalid rev id: {revision}")
+        else:
+            return repository
+        return None
+
+    def _json(self, content: Any) -> None:
+        self._send(HTTPStatus.OK, json.dumps(content).encode(), {"Content-Type": "application/json"})
+
+    def _refuse(self, status: HTTPStatus, code: str, message: str, *, commit: str = "") -> None:
+        headers = {"X-Error-Code": code, "X-Error-Message": message, "X-Repo-Commit": commit}
+        body = json.dumps({"error": message}).encode()
+        self._send(status, body, {key: value for key, value in headers.items() if value})
+
+    def _send(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
+        self.hub.requests.append(f"{self.command} {self.path} -> {status.value}")
+        self.send_response(status)
+        for key, value in headers.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server gives it
+        """Nothing on stderr; `LocalHub.requests` has it."""
+
+
+def _information(repository: Repository) -> dict[str, Any]:
+    return {
+        "id": repository.key.removeprefix("datasets/"),
+        "sha": repository.commit,
+        "private": False,
+        "gated": "manual" if repository.gated else False,
+        "disabled": False,
+        "tags": [],
+        "siblings": [{"rfilename": path} for path in repository.paths()],
+    }
+
+
+def _wanted_paths(body: bytes) -> list[str]:
+    """The paths of a `paths-info` request, which the client sends as a form."""
+    if body.startswith(b"{"):
+        return list(json.loads(body)["paths"])
+    return parse_qs(body.decode()).get("paths", [])
+
+
+def ask(endpoint: str, program: str, *arguments: object, home: Path, offline: bool = False) -> Any:
+    """What a Python program prints as JSON on its last line, run with the hub clients set to an endpoint.
+
+    Args:
+        endpoint: of a `LocalHub`, or anything else for a hub that cannot be reached.
+        program: source text; its arguments are in `sys.argv[1:]`.
+        arguments: given to the program as strings.
+        home: HF_HOME, where the clients cache.
+        offline: whether the clients are told not to use a network.
+    """
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_") and "proxy" not in key.lower()}
+    flag = str(int(offline))
+    clients = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_OFFLINE": flag, "HF_DATASETS_OFFLINE": flag}
+    quiet = {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    root = Path(__file__).resolve().parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        env={**kept, **clients, **quiet, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode:
+        raise AssertionError(f"the program failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
