@@ -13,6 +13,25 @@ from evalkit.models.checkpoint import Checkpoint
 # Tensors that a checkpoint may hold and an encoder does not use: pooler and pretraining heads, stored position ids.
 _UNUSED_BY_ENCODERS = re.compile(r"(^|\.)(pooler|cls|lm_head)\.|position_ids$|^classifier\.|^score\.")
 _UNUSED_BY_CLASSIFIERS = re.compile(r"position_ids$")
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+)
+# Families whose position ids start behind the padding id, so that two positions are never used.
+_POSITIONS_BEHIND_PADDING = {
+    "camembert",
+    "data2vec-text",
+    "longformer",
+    "mpnet",
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xmod",
+}
 
 
 def device_name(compute: ComputeConfig) -> str:
@@ -75,6 +94,8 @@ def _load(
     factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *, unused: re.Pattern[str], **extra: Any
 ) -> Any:
     torch = require_torch()
+    from safetensors import SafetensorError
+
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)
     _require_attention(compute)
@@ -89,9 +110,10 @@ def _load(
             attn_implementation=compute.attention,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that `_require_complete` can name the tensor
             **extra,
         )
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
         raise ModelError(f"{checkpoint.path}: cannot be loaded: {reason(error)}") from error
     _require_complete(checkpoint, report, unused)
     return model.eval().to(device_name(compute))
@@ -144,6 +166,9 @@ def load_tokenizer(checkpoint: Checkpoint, max_length: int) -> Any:
     import tokenizers
     import transformers
 
+    if not any((checkpoint.path / name).is_file() for name in _TOKENIZER_FILES):
+        # transformers would make up an empty vocabulary, in which every word is unknown.
+        raise ModelError(f"{checkpoint.path}: has no tokenizer ({', '.join(_TOKENIZER_FILES)}).")
     file = checkpoint.path / "tokenizer.json"
     try:
         # Read as published: transformers 5 rebuilds parts of some tokenizers from class defaults.
@@ -156,6 +181,10 @@ def load_tokenizer(checkpoint: Checkpoint, max_length: int) -> Any:
     except Exception as error:
         # tokenizers raises bare Exception for a malformed file; AutoTokenizer half a dozen classes.
         raise ModelError(f"{checkpoint.path}: no usable tokenizer: {reason(error)}") from error
+    if not tokenizer.encode("").ids:
+        raise ModelError(
+            f"{checkpoint.path}: its tokenizer adds no special tokens, so an empty text would have none at all."
+        )
     _require_positions(checkpoint, max_length)
     return tokenizer
 
@@ -163,8 +192,8 @@ def load_tokenizer(checkpoint: Checkpoint, max_length: int) -> Any:
 def _require_positions(checkpoint: Checkpoint, max_length: int) -> None:
     config = checkpoint.read_json("config.json") or {}
     positions = config.get("max_position_embeddings")
-    # RoBERTa's position ids start behind its padding id, so two positions are never used.
-    reserved = int(config.get("pad_token_id") or 0) + 1 if "roberta" in str(config.get("model_type")) else 0
+    padded = config.get("model_type") in _POSITIONS_BEHIND_PADDING
+    reserved = int(config.get("pad_token_id") or 0) + 1 if padded else 0
     if isinstance(positions, int) and max_length > positions - reserved:
         raise ModelError(
             f"{checkpoint.path}: max_length={max_length}, but the model has {positions - reserved} positions."

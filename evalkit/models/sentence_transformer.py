@@ -52,8 +52,16 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig) -> EmbeddingHead
     chosen = pooling if config.pooling == "checkpoint" else config.pooling
     if chosen is None:
         raise ModelError(f"{checkpoint.path}: says nothing of its pooling. Set retriever.pooling=cls or mean.")
+    if chosen == "mean" and (config.query_instruction or config.document_instruction) and _skips_prompt(checkpoint):
+        raise ModelError(
+            f"{checkpoint.path}: 1_Pooling leaves instructions out of the mean, which evalkit does not do."
+        )
     settings = checkpoint.read_json("sentence_bert_config.json") or {}
     return EmbeddingHead(chosen, normalize=config.normalize, lowercase=bool(settings.get("do_lower_case", False)))
+
+
+def _skips_prompt(checkpoint: Checkpoint) -> bool:
+    return (checkpoint.read_json("1_Pooling/config.json") or {}).get("include_prompt") is False
 
 
 def _stored_pooling(checkpoint: Checkpoint) -> str | None:

@@ -73,8 +73,8 @@ class CrossEncoderReranker:
             if "Truncation error" not in str(error):
                 raise
             raise ModelError(
-                f"a query alone is longer than reranker.max_length={self.config.max_length}, so cutting only the "
-                "document cannot help. Set reranker.truncation=longest_first, or a greater reranker.max_length."
+                f"a query fills reranker.max_length={self.config.max_length}, so cutting only the document cannot "
+                "help. Set reranker.truncation=longest_first, or a greater reranker.max_length."
             ) from error
         scores = np.empty(len(distinct), dtype=np.float32)
         for batch in forward(self._model, tokenized, batch_tokens=self.compute.batch_tokens):

@@ -8,13 +8,14 @@ document is encoded once and scored against all its queries, so its token vector
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from pickle import UnpicklingError  # noqa: TID251 - only the error, with which torch refuses what is no tensor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, LateInteractionConfig
-from evalkit.errors import ModelError
+from evalkit.errors import ModelError, reason
 from evalkit.models.checkpoint import resolve
 from evalkit.models.loading import load_encoder, load_tokenizer
 from evalkit.types import Identity, Pair, PairScores
@@ -61,9 +62,15 @@ class LateInteractionReranker:
         file = self.checkpoint.path / self.config.projection
         try:
             state = torch.load(file, map_location=self._model.device, weights_only=True)
-            return state["weight"].float(), state["bias"].float()
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
-            raise ModelError(f"{file}: no linear layer with weight and bias ({error}).") from error
+            weight, bias = state["weight"].float(), state["bias"].float()
+        except (OSError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, UnpicklingError) as error:
+            raise ModelError(f"{file}: no linear layer with weight and bias ({reason(error)}).") from error
+        width = int(self._model.config.hidden_size)
+        if weight.ndim != 2 or weight.shape[1] != width or bias.shape != weight.shape[:1]:  # noqa: PLR2004
+            raise ModelError(
+                f"{file}: a layer of shape {tuple(weight.shape)} does not fit token vectors of width {width}."
+            )
+        return weight, bias
 
     def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None]) -> PairScores:
         """Mean over query tokens of the best cosine with a document token, from -1 to 1."""

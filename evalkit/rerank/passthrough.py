@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalkit.config import ReplayConfig
 from evalkit.errors import DataError
@@ -61,8 +62,8 @@ class Replay:
         if absent.any():
             self._require_below(candidates, int(absent.sum()), int(np.flatnonzero(absent)[0]))
             # Below everything that was scored, still in first-stage order among themselves.
-            lowest = float(np.nanmin(scores)) if not absent.all() else 0.0
-            scores[absent] = np.float32(lowest) - 1 - candidates.positions[absent].astype(np.float32)
+            lowest = np.float32(0.0) if absent.all() else np.nanmin(scores)
+            scores[absent] = _ladder_below(lowest, int(candidates.positions.max()) + 1)[candidates.positions[absent]]
         return candidates.rescored(scores)
 
     def _require_below(self, candidates: Run, count: int, row: int) -> None:
@@ -74,3 +75,11 @@ class Replay:
             f"{self.path}: has no score for {count} of {len(candidates)} candidates, such as {doc_id!r} for query "
             f"{query_id!r}. Set reranker.missing=below to rank them under the scored ones, or lower depth."
         )
+
+
+def _ladder_below(top: np.float32, steps: int) -> NDArray[np.float32]:
+    """The next `steps` float32 numbers below `top`, descending: distinct whatever the size of the scores."""
+    ladder = [np.nextafter(top, np.float32(-np.inf))]
+    while len(ladder) < steps:
+        ladder.append(np.nextafter(ladder[-1], np.float32(-np.inf)))
+    return np.array(ladder, dtype=np.float32)

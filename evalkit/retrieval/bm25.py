@@ -40,6 +40,8 @@ class BM25Retriever:
         analyse = analyser(dataset.language)
         vocabulary: dict[str, int] = {}
         index = self._index(dataset, analyse, vocabulary)
+        if index is None:
+            return Run.from_dict({})
         k = min(search_depth(dataset, depth), len(dataset.documents))
         rows: list[NDArray[np.int64]] = []
         scores: list[NDArray[np.float32]] = []
@@ -53,13 +55,14 @@ class BM25Retriever:
         return candidates_from_rows(dataset, list(dataset.queries), rows, scores, depth)
 
     def _index(self, dataset: Dataset, analyse: Analyser, vocabulary: dict[str, int]) -> Any:
+        """The index, or None for a corpus without a single term; the vocabulary is filled in."""
         import bm25s
 
         # bm25s logs its steps at debug level through the root logger's handlers; its bars would land between ours.
         index = bm25s.BM25(method=self.config.method, k1=self.config.k1, b=self.config.b)
         terms = list(_term_ids(dataset, analyse, vocabulary))
-        # A corpus without a single term has no vocabulary, which bm25s cannot index.
-        vocabulary.setdefault("", len(vocabulary))
+        if not vocabulary:
+            return None
         index.index((terms, vocabulary), show_progress=False)
         return index
 

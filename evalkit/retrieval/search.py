@@ -1,7 +1,8 @@
 """Exact nearest neighbours by dot product over vectors on disk, in a total order.
 
-Blocks of documents go through a matrix multiplication in float32; a running best-k a query is all that is kept. Equal
-scores are decided by document id, descending, as `Run` does, so the result does not depend on the block size.
+Blocks of documents go through a matrix multiplication; a running best-k a query is all that is kept. Scores are summed
+in float64 and rounded to float32: in float32 a matrix multiplication gives equal documents unequal scores by where they
+stand in a block. Equal scores are then decided by document id, descending, as `Run` does.
 """
 
 from collections.abc import Callable
@@ -38,21 +39,21 @@ def exact_top_k(
         Two arrays of shape (queries, k): rows of `documents`, and float32 scores.
     """
     k = min(k, len(documents))
+    if not len(queries):
+        return np.empty((0, k), dtype=np.int64), np.empty((0, k), dtype=np.float32)
     ranks = torch.from_numpy(id_ranks).to(device)
-    vectors = torch.from_numpy(np.ascontiguousarray(queries)).to(device)
+    vectors = torch.from_numpy(np.ascontiguousarray(queries)).to(device).double()
     best: list[torch.Tensor | None] = [None] * -(-len(queries) // _QUERIES_PER_BLOCK)
     for start in range(0, len(documents), _DOCUMENTS_PER_BLOCK):
         stop = min(start + _DOCUMENTS_PER_BLOCK, len(documents))
-        block = torch.from_numpy(np.array(documents[start:stop])).to(device).float()
+        block = torch.from_numpy(np.array(documents[start:stop])).to(device).double()
         for index, chunk in enumerate(torch.split(vectors, _QUERIES_PER_BLOCK)):
-            keys = _keys(chunk @ block.T, ranks[start:stop])
+            keys = _keys((chunk @ block.T).float(), ranks[start:stop])
             earlier = best[index]
             keys = keys if earlier is None else torch.cat([earlier, keys], dim=1)
             best[index] = keys.topk(min(k, keys.shape[1]), dim=1).values
         advance(stop - start)
-    keys = (
-        torch.cat([part for part in best if part is not None]).cpu() if best else torch.empty((0, k), dtype=torch.int64)
-    )
+    keys = torch.cat([part for part in best if part is not None]).cpu()
     row_of_rank = np.empty(len(documents), dtype=np.int64)
     row_of_rank[id_ranks] = np.arange(len(documents))
     return row_of_rank[(keys & (2**_ID_BITS - 1)).numpy()], _scores(keys).numpy()

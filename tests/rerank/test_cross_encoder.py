@@ -1,0 +1,195 @@
+"""Cross-encoders against published references, and against transformers on one pair at a time."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stubs import tiny_bert
+from tokenizers import Tokenizer
+from transformers import AutoModelForSequenceClassification
+
+from evalkit.config import ComputeConfig, CrossEncoderConfig
+from evalkit.errors import ModelError
+from evalkit.inference.tokens import tokenize
+from evalkit.rerank.cross_encoder import CrossEncoderReranker
+from evalkit.types import Pair
+
+PAIRS = [
+    Pair("why does the sea have tides", "the moon pulls the sea and makes tides."),
+    Pair("what makes bread rise", "yeast makes bread rise."),
+    Pair("moon", ""),
+    Pair("", "the moon has no air."),
+    Pair("what makes bread rise", "moon"),
+    Pair("", ""),
+]
+ROUNDING = 1e-5
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Models this small only wait for each other's threads, tenfold on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory) -> Path:
+    return tiny_bert(tmp_path_factory.mktemp("cross") / "one", classifier=True)
+
+
+@pytest.fixture(scope="module")
+def two_labels(tmp_path_factory) -> Path:
+    return tiny_bert(tmp_path_factory.mktemp("cross") / "two", classifier=True, labels=2)
+
+
+def reranker(model: Path, *, batch_tokens: int = 2048, **settings) -> CrossEncoderReranker:
+    config = CrossEncoderConfig(name="cross", model=str(model), **({"max_length": 32} | settings))
+    return CrossEncoderReranker(config, ComputeConfig(device="cpu", batch_tokens=batch_tokens))
+
+
+def scored(model: CrossEncoderReranker, pairs: list[Pair]) -> np.ndarray:
+    return model.score(pairs, advance=lambda _: None).scores
+
+
+def reference(folder: Path, pairs: list[Pair], *, token_types: bool = True) -> np.ndarray:
+    """Logits of each pair alone, unpadded, in float64; shape (pairs, labels)."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, attn_implementation="eager", dtype=torch.float64
+    ).eval()
+    rows = []
+    for pair in pairs:
+        encoding = tokenizer.encode(*pair)
+        types = encoding.type_ids if token_types else [0] * len(encoding.ids)
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([encoding.ids]), token_type_ids=torch.tensor([types])).logits
+        rows.append(logits[0].numpy())
+    return np.array(rows)
+
+
+def golden_cases(shared: Path, truncation: str) -> tuple[Path, list[tuple[Pair, dict]]]:
+    """The golden cases that FlagEmbedding and evalkit cut alike.
+
+    FlagEmbedding cuts the query to 3/4 of the limit, then the document; evalkit cuts by `truncation`. Both leave a pair
+    whole that fits, which its length at 512 shows when below 3/4 of 512. And a short query with a long document is
+    cut alike by `only_second`.
+    """
+    folder = shared / "golden" / "bge_reranker_v2_m3"
+    golden = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    pairs = {pair["id"]: Pair(pair["query"], pair["document"]) for pair in golden["pairs"]}
+    whole = {case["id"]: case["n"] for case in golden["cases"] if case["max_length"] == 512 and case["n"] < 384}
+    short_query = {"very_long_document", "special_token_strings"} if truncation == "only_second" else set()
+    chosen = [
+        case
+        for case in golden["cases"]
+        if whole.get(case["id"], 10_000) <= case["max_length"] or case["id"] in short_query
+    ]
+    return folder / "model", [(pairs[case["id"]], case) for case in chosen]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("truncation", "count"), [("longest_first", 29), ("only_second", 34)])
+def test_golden_pairs_have_the_ids_and_scores_of_flagembedding(shared, truncation, count):
+    folder, cases = golden_cases(shared, truncation)
+    assert count == len(cases)
+    for max_length in (64, 65, 512):
+        chosen = [(pair, case) for pair, case in cases if case["max_length"] == max_length]
+        model = reranker(folder, max_length=max_length, truncation=truncation)
+        pairs = [pair for pair, _ in chosen]
+        ids = tokenize(model._tokenizer, pairs, max_length=max_length, truncation=truncation).ids
+        assert [case["input_ids"] for _, case in chosen] == [row.tolist() for row in ids]
+        np.testing.assert_allclose(scored(model, pairs), [case["score"] for _, case in chosen], rtol=0, atol=1e-4)
+
+
+def test_scores_are_the_logits_of_transformers(bert):
+    result = reranker(bert).score(PAIRS, advance=lambda _: None)
+    assert (np.float32, 0) == (result.scores.dtype, result.truncated)
+    np.testing.assert_allclose(result.scores, reference(bert, PAIRS)[:, 0], rtol=0, atol=ROUNDING)
+
+
+def test_token_types_reach_the_model(bert):
+    blind = reference(bert, PAIRS, token_types=False)[:, 0]
+    assert np.abs(scored(reranker(bert), PAIRS) - blind).max() > 1e-2
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 20, 40, 4096])
+def test_scores_do_not_depend_on_the_batch_budget_or_the_order_of_pairs(bert, batch_tokens):
+    alone = reranker(bert)
+    expected = np.concatenate([scored(alone, [pair]) for pair in PAIRS])
+    model, order = reranker(bert, batch_tokens=batch_tokens), [3, 1, 5, 0, 2, 4]
+    np.testing.assert_allclose(scored(model, PAIRS), expected, rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(scored(model, [PAIRS[i] for i in order]), expected[order], rtol=0, atol=ROUNDING)
+
+
+def test_repeated_pairs_get_equal_scores_and_are_all_counted(bert):
+    steps = []
+    long = Pair("moon", "sea " * 40)
+    result = reranker(bert, batch_tokens=20).score([*PAIRS, long, PAIRS[1], long], advance=steps.append)
+    assert [result.scores[6], result.scores[1]] == [result.scores[8], result.scores[7]]
+    assert len(PAIRS) + 3 == sum(steps)
+    assert result.truncated == 2
+
+
+def test_pair_is_counted_as_cut_from_one_token_over_the_limit(bert):
+    fits, over = Pair("moon", "sea " * 4), Pair("moon", "sea " * 5)
+    model = reranker(bert, max_length=8)
+    assert [model.score([pair], advance=lambda _: None).truncated for pair in (fits, over)] == [0, 1]
+    # What is cut is the document's end, so both read the same.
+    assert [scored(model, [fits])[0]] == scored(model, [over]).tolist()
+
+
+def test_no_pairs_get_no_scores(bert):
+    result = reranker(bert).score([], advance=lambda _: None)
+    assert (0, np.float32, 0) == (len(result.scores), result.scores.dtype, result.truncated)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_label_chooses_the_logit(two_labels, label):
+    actual = scored(reranker(two_labels, label=label), PAIRS)
+    np.testing.assert_allclose(actual, reference(two_labels, PAIRS)[:, label], rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("label", [None, 2, -1])
+def test_model_with_two_labels_needs_one_of_them(two_labels, label):
+    with pytest.raises(ModelError, match=r"2 logits.*reranker\.label.*0 to 1"):
+        scored(reranker(two_labels, label=label), PAIRS)
+
+
+@pytest.mark.parametrize("label", [1, -1])
+def test_label_that_a_model_with_one_logit_does_not_have_is_refused(bert, label):
+    with pytest.raises(ModelError, match=r"reranker\.label"):
+        scored(reranker(bert, label=label), PAIRS)
+
+
+def test_checkpoint_without_a_classification_head_is_refused(tmp_path):
+    with pytest.raises(ModelError, match=r"BertModel, not a \.\.\.ForSequenceClassification"):
+        scored(reranker(tiny_bert(tmp_path / "encoder")), PAIRS)
+
+
+def test_query_that_alone_is_too_long_is_refused_when_only_the_document_may_be_cut(bert):
+    model = reranker(bert, max_length=8, truncation="only_second")
+    with pytest.raises(ModelError, match=r"reranker\.max_length=8.*longest_first"):
+        scored(model, [PAIRS[4], Pair("moon " * 20, "sea")])
+    assert np.isfinite(scored(reranker(bert, max_length=8), [Pair("moon " * 20, "sea")])).tolist() == [True]
+
+
+def test_bfloat16_gives_float32_scores_near_the_exact_ones(bert):
+    """8 bits of mantissa through two layers and a head: within 2 % of the spread of logits, or 0.2."""
+    config = CrossEncoderConfig(name="cross", model=str(bert), max_length=32)
+    model = CrossEncoderReranker(config, ComputeConfig(device="cpu", dtype="bfloat16"))
+    actual = scored(model, PAIRS)
+    assert np.float32 == actual.dtype
+    assert 0 < np.abs(actual - reference(bert, PAIRS)[:, 0]).max() < 0.2
+
+
+def test_identity_is_known_without_loading_and_tells_settings_apart(bert):
+    models = [
+        reranker(bert, **settings) for settings in ({}, {"max_length": 16}, {"truncation": "only_second"}, {"label": 0})
+    ]
+    identities = [dict(model.identity) for model in models]
+    assert [identities.count(identity) for identity in identities] == [1] * 4
+    assert "_model" not in vars(models[0])

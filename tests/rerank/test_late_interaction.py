@@ -1,0 +1,179 @@
+"""MaxSim against float64 NumPy over hidden states of single texts from transformers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from stubs import tiny_bert
+from tokenizers import Tokenizer
+from transformers import AutoModel
+
+from evalkit.config import ComputeConfig, LateInteractionConfig
+from evalkit.errors import ModelError
+from evalkit.rerank.late_interaction import LateInteractionReranker
+from evalkit.types import Pair
+
+PAIRS = [
+    Pair("why does the sea have tides", "the moon pulls the sea and makes tides."),
+    Pair("what makes bread rise", "yeast makes bread rise."),
+    Pair("why does the sea have tides", "bees make honey from nectar."),
+    Pair("moon", "the moon has no air."),
+    Pair("what makes bread rise", "the moon pulls the sea and makes tides."),
+    Pair("what makes bread rise", "moon"),
+]
+SETTINGS = [
+    {},
+    {"skip_first_token": True},
+    {"projection": "linear.pt"},
+    {"skip_first_token": True, "projection": "linear.pt"},
+    {"query_instruction": "the moon ", "document_instruction": "bees "},
+]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Models this small only wait for each other's threads, tenfold on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory) -> Path:
+    """A tiny BERT with a linear layer of width 32 to 12 beside it."""
+    folder = tiny_bert(tmp_path_factory.mktemp("late") / "bert")
+    generator = torch.Generator().manual_seed(4)
+    layer = {"weight": torch.randn(12, 32, generator=generator), "bias": torch.randn(12, generator=generator)}
+    torch.save(layer, folder / "linear.pt")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(bert):
+    return AutoModel.from_pretrained(bert, attn_implementation="eager", dtype=torch.float64).eval()
+
+
+def reranker(bert: Path, *, batch_tokens: int = 2048, **settings) -> LateInteractionReranker:
+    config = LateInteractionConfig(name="late", model=str(bert), **({"max_length": 32} | settings))
+    return LateInteractionReranker(config, ComputeConfig(device="cpu", batch_tokens=batch_tokens))
+
+
+def scored(model: LateInteractionReranker, pairs: list[Pair]) -> np.ndarray:
+    return model.score(pairs, advance=lambda _: None).scores
+
+
+def reference(bert: Path, encoder, pair: Pair, settings: dict) -> float:
+    """Mean over query tokens of the largest cosine, by distances between unit vectors: cos = 1 - |u - v|^2 / 2."""
+    tokenizer = Tokenizer.from_file(str(bert / "tokenizer.json"))
+    sides = []
+    for text, instruction in zip(pair, ("query_instruction", "document_instruction"), strict=True):
+        ids = tokenizer.encode(settings.get(instruction, "") + text).ids
+        with torch.no_grad():
+            states = encoder(input_ids=torch.tensor([ids])).last_hidden_state[0].numpy()
+        if settings.get("projection"):
+            layer = torch.load(bert / settings["projection"], weights_only=True)
+            weight, bias = layer["weight"].numpy().astype(float), layer["bias"].numpy().astype(float)
+            states = np.array([weight.dot(state) + bias for state in states])
+        states = states[1:] if settings.get("skip_first_token") else states
+        sides.append([state / np.sqrt((state**2).sum()) for state in states])
+    best = [max(1 - ((u - v) ** 2).sum() / 2 for v in sides[1]) for u in sides[0]]
+    return float(sum(best) / len(best))
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_scores_are_those_of_numpy_pair_by_pair(bert, encoder, settings):
+    expected = [reference(bert, encoder, pair, settings) for pair in PAIRS]
+    actual = scored(reranker(bert, **settings), PAIRS)
+    assert np.float32 == actual.dtype
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+
+
+def test_settings_that_are_compared_above_do_change_scores(bert, encoder):
+    table = np.array([[reference(bert, encoder, pair, settings) for pair in PAIRS] for settings in SETTINGS])
+    assert all(np.abs(one - other).max() > 1e-3 for i, one in enumerate(table) for other in table[:i])
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 11, 24, 4096])
+def test_scores_do_not_depend_on_the_batch_budget_or_the_order_of_pairs(bert, batch_tokens):
+    alone = reranker(bert)
+    expected = np.concatenate([scored(alone, [pair]) for pair in PAIRS])
+    model, order = reranker(bert, batch_tokens=batch_tokens), [4, 0, 5, 2, 1, 3]
+    np.testing.assert_allclose(scored(model, PAIRS), expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(scored(model, [PAIRS[i] for i in order]), expected[order], rtol=0, atol=1e-5)
+
+
+def test_repeated_pairs_get_equal_scores_and_are_all_counted(bert):
+    steps = []
+    result = reranker(bert, batch_tokens=20).score([*PAIRS, PAIRS[1], PAIRS[0]], advance=steps.append)
+    assert [result.scores[1], result.scores[0]] == result.scores[-2:].tolist()
+    assert len(PAIRS) + 2 == sum(steps)
+
+
+def test_text_against_itself_scores_one(bert):
+    assert [pytest.approx(1.0, abs=1e-6)] * 2 == scored(reranker(bert), [Pair("moon", "moon"), Pair("", "")]).tolist()
+
+
+@pytest.mark.parametrize("skip_first_token", [False, True])
+@pytest.mark.parametrize("pair", [Pair("moon", ""), Pair("", "the moon has no air."), Pair("", ""), Pair(" \n", "\t")])
+def test_empty_texts_get_finite_scores(bert, encoder, pair, skip_first_token):
+    settings = {"skip_first_token": skip_first_token}
+    (actual,) = scored(reranker(bert, **settings), [pair])
+    assert pytest.approx(reference(bert, encoder, pair, settings), abs=1e-5) == actual
+
+
+def test_a_tokenizer_that_makes_nothing_of_an_empty_text_is_refused(tmp_path):
+    folder = tiny_bert(tmp_path / "bare")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    bare = Tokenizer(tokenizer.model)
+    bare.normalizer, bare.pre_tokenizer = tokenizer.normalizer, tokenizer.pre_tokenizer
+    bare.save(str(folder / "tokenizer.json"))
+    with pytest.raises(ModelError, match="no special tokens"):
+        scored(reranker(folder), [Pair("the moon", "the sea")])
+
+
+def test_pair_counts_as_cut_when_its_query_or_its_document_was(bert):
+    long, short = "moon " * 30, "moon"
+    pairs = [Pair(long, short), Pair(short, long), Pair(long, long), Pair(short, short), Pair(short, long)]
+    assert reranker(bert, max_length=8).score(pairs, advance=lambda _: None).truncated == 4
+    assert reranker(bert, max_length=32).score(pairs, advance=lambda _: None).truncated == 0
+
+
+def test_text_at_the_limit_is_not_cut_and_one_token_more_is(bert):
+    pairs = [Pair("moon", "moon " * 6), Pair("moon", "moon " * 7)]
+    assert [reranker(bert, max_length=8).score([pair], advance=lambda _: None).truncated for pair in pairs] == [0, 1]
+
+
+def test_no_pairs_get_no_scores(bert):
+    result = reranker(bert).score([], advance=lambda _: None)
+    assert (0, np.float32, 0) == (len(result.scores), result.scores.dtype, result.truncated)
+
+
+def test_bfloat16_gives_float32_scores_near_the_exact_ones(bert):
+    """8 bits of mantissa through two layers: within 0.05 of a cosine."""
+    config = LateInteractionConfig(name="late", model=str(bert), max_length=32)
+    model = LateInteractionReranker(config, ComputeConfig(device="cpu", dtype="bfloat16"))
+    difference = np.abs(scored(model, PAIRS) - scored(reranker(bert), PAIRS)).max()
+    assert 0 < difference < 0.05
+
+
+@pytest.mark.parametrize("content", ["absent", "no tensors", "no weight", "only a tensor", "other width"])
+def test_projection_that_is_no_fitting_linear_layer_is_refused(tmp_path, content):
+    folder = tiny_bert(tmp_path / "bert")
+    match content:
+        case "no tensors":
+            (folder / "linear.pt").write_text("not a checkpoint", encoding="utf-8")
+        case "no weight":
+            torch.save({"bias": torch.zeros(4)}, folder / "linear.pt")
+        case "only a tensor":
+            torch.save(torch.zeros(4, 32), folder / "linear.pt")
+        case "other width":
+            torch.save({"weight": torch.zeros(4, 31), "bias": torch.zeros(4)}, folder / "linear.pt")
+    with pytest.raises(ModelError, match=r"linear\.pt"):
+        scored(reranker(folder, projection="linear.pt"), PAIRS)
+
+
+def test_identity_tells_settings_apart(bert):
+    identities = [dict(reranker(bert, **settings).identity) for settings in [*SETTINGS, {"max_length": 16}]]
+    assert [1] * len(identities) == [identities.count(identity) for identity in identities]

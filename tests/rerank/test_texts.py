@@ -1,0 +1,112 @@
+"""From candidates to pairs of texts and back."""
+
+import numpy as np
+import pytest
+from stubs import DOCUMENTS, QUERIES, StubReranker
+
+from evalkit.config import FolderDatasetConfig
+from evalkit.datasets import load
+from evalkit.errors import DataError
+from evalkit.rerank import apply, texts
+from evalkit.rerank.passthrough import KeepOrder
+from evalkit.rerank.texts import score_candidates
+from evalkit.types import PairScores, Run
+
+CANDIDATES = {"q1": {"d1": 1.0, "d2": 5.0, "d3": 4.0, "d4": 3.0, "d5": 2.0}, "q2": {"d3": 1.0, "d1": 2.0, "d2": 3.0}}
+
+
+class Recorder:
+    """Score = length of the document; says that pairs with an empty document were cut, and remembers all."""
+
+    def __init__(self) -> None:
+        self.identity = {"kind": "recorder"}
+        self.calls = []
+
+    def score(self, pairs, *, advance):
+        self.calls.append(list(pairs))
+        advance(len(pairs))
+        scores = np.array([len(pair.document) for pair in pairs], dtype=np.float32)
+        return PairScores(scores, truncated=sum(not pair.document for pair in pairs))
+
+
+@pytest.fixture
+def dataset(collection, store):
+    return load(FolderDatasetConfig(path=str(collection)), store)
+
+
+def text_of(doc_id: str) -> str:
+    return " ".join(part for part in DOCUMENTS[doc_id] if part)
+
+
+def shared_words(query_id: str, doc_id: str) -> float:
+    document = text_of(doc_id).lower().split()
+    return float(sum(word in document for word in dict.fromkeys(QUERIES[query_id].lower().split())))
+
+
+def test_candidates_are_ranked_by_the_scores_of_their_texts(dataset):
+    result = score_candidates(StubReranker(), Run.from_dict(CANDIDATES), dataset)
+    expected = {
+        query_id: sorted(((shared_words(query_id, doc_id), doc_id) for doc_id in found), reverse=True)
+        for query_id, found in CANDIDATES.items()
+    }
+    actual = {query_id: list(zip(scores.tolist(), doc_ids, strict=True)) for query_id, doc_ids, scores in result.run}
+    assert expected == actual
+    assert result.truncated == 0
+
+
+def test_reranker_gets_query_and_document_texts_in_the_order_of_the_candidates(dataset):
+    recorder = Recorder()
+    candidates = Run.from_dict(CANDIDATES)
+    score_candidates(recorder, candidates, dataset)
+    expected = [(QUERIES[query_id], text_of(doc_id)) for query_id, doc_ids, _ in candidates for doc_id in doc_ids]
+    assert [expected] == recorder.calls
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 7, 8, 100])
+def test_result_does_not_depend_on_the_window(dataset, monkeypatch, window):
+    candidates = Run.from_dict(CANDIDATES)
+    expected = score_candidates(Recorder(), candidates, dataset)
+    monkeypatch.setattr(texts, "_PAIRS_PER_WINDOW", window)
+    recorder = Recorder()
+    actual = score_candidates(recorder, candidates, dataset)
+    assert expected.run.digest() == actual.run.digest()
+    assert 1 == expected.truncated == actual.truncated
+    assert [min(window, 8 - start) for start in range(0, 8, window)] == [len(call) for call in recorder.calls]
+
+
+def test_candidate_absent_from_the_corpus_is_refused_before_anything_is_scored(dataset):
+    recorder = Recorder()
+    candidates = Run.from_dict({"q1": {"d1": 1.0, "gone": 2.0}, "q2": {"gone": 1.0, "lost": 3.0}})
+    with pytest.raises(DataError, match=r"2 candidates, such as 'gone', are not in the corpus of collection"):
+        score_candidates(recorder, candidates, dataset)
+    assert recorder.calls == []
+
+
+def test_score_that_is_not_finite_is_refused(dataset):
+    class Broken(Recorder):
+        def score(self, pairs, *, advance):
+            scores = super().score(pairs, advance=advance).scores
+            scores[1] = np.nan
+            return PairScores(scores, truncated=0)
+
+    with pytest.raises(DataError, match="nan"):
+        score_candidates(Broken(), Run.from_dict(CANDIDATES), dataset)
+
+
+def test_empty_run_stays_empty(dataset):
+    result = score_candidates(Recorder(), Run.from_dict({}), dataset)
+    assert (len(result.run), result.truncated) == (0, 0)
+
+
+def test_apply_scores_with_a_text_reranker_and_passes_none_through(dataset):
+    candidates = Run.from_dict(CANDIDATES)
+    expected = score_candidates(StubReranker(), candidates, dataset).run.digest()
+    assert expected == apply(StubReranker(), candidates, dataset).run.digest()
+    assert candidates is apply(KeepOrder(), candidates, dataset).run
+
+
+def test_candidates_are_left_unchanged(dataset):
+    candidates = Run.from_dict(CANDIDATES)
+    before = candidates.digest()
+    score_candidates(StubReranker(), candidates, dataset)
+    assert before == candidates.digest()
