@@ -86,7 +86,9 @@ def measure(qrels: Qrels, run: Run, measures: Sequence[str]) -> PerQuery:
     row_of = {query_id: row for row, query_id in enumerate(query_ids)}
     values = {one.name: np.zeros(len(query_ids)) for one in parsed}
     evaluator = pytrec_eval.RelevanceEvaluator(
-        {query_id: dict(judged) for query_id, judged in qrels.items()}, {one.trec_name for one in parsed}
+        # No measure here tells -1 from 0, and pytrec_eval may not return from a query with negative judgments alone.
+        {query_id: {doc_id: max(grade, 0) for doc_id, grade in judged.items()} for query_id, judged in qrels.items()},
+        {one.trec_name for one in parsed},
     )
     found: set[str] = set()
     for chunk in _chunks(run, row_of):

@@ -15,7 +15,7 @@ from typing import Any
 from evalkit.errors import ResultError
 from evalkit.run import Run
 from evalkit.store import atomic_write, build_folder, file_digest
-from evalkit.trec import read_run, write_run
+from evalkit.trec import read_trec_run, write_run
 from evalkit.types import PerQuery
 
 MANIFEST = "manifest.json"
@@ -46,7 +46,7 @@ class Result:
         path = self.folder / RUN
         if not path.is_file() or file_digest(path) != self.manifest["run_sha256"]:
             raise ResultError(f"{path}: is not the file that {MANIFEST} describes. Remove {self.folder} and run again.")
-        return read_run(path) if self.manifest["pairs"] else Run.from_dict({})
+        return read_trec_run(path)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ def save(folder: Path, *, run: Run, per_query: PerQuery, manifest: dict[str, Any
         complete.update(per_query_sha256=file_digest(staging / PER_QUERY))
         atomic_write(staging / MANIFEST, _dump(complete))
 
-    build_folder(folder, write)
+    if not build_folder(folder, write):
+        return read(folder)
     return Result(folder, complete, fresh=True)
 
 

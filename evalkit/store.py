@@ -30,18 +30,23 @@ def file_digest(path: Path) -> str:
 
 def atomic_write(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old content or the new, never a part."""
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}-", delete=False, encoding="utf-8"
-    ) as new:
-        new.write(text)
-        new.flush()
-        os.fsync(new.fileno())
-    Path(new.name).chmod(0o644)
-    Path(new.name).replace(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as new:
+            new.write(text)
+            new.flush()
+            os.fsync(new.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
-def build_folder(target: Path, build: Callable[[Path], None]) -> None:
+def build_folder(target: Path, build: Callable[[Path], None]) -> bool:
     """Have `build` fill a new folder, and give it its name only when that succeeded.
+
+    Returns:
+        False if another process finished the same folder first; then that one stays.
 
     Raises:
         ResultError: the folder cannot be written; nothing is left behind.
@@ -56,11 +61,12 @@ def build_folder(target: Path, build: Callable[[Path], None]) -> None:
         build(staging)
         staging.rename(target)
     except OSError as error:
-        if target.is_dir():  # another process finished the same folder first; its content is the same
-            return
+        if target.is_dir():
+            return False
         raise ResultError(f"{target}: cannot be written ({error.strerror or error}).") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+    return True
 
 
 class Store:

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from typing import BinaryIO
 from evalkit.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
+_DAMAGE = (EOFError, zlib.error, zipfile.BadZipFile, OSError)
+# The blanks of C's isspace, by which trec_eval splits; Python's split() would also cut an id at a no-break space.
+_BLANKS = re.compile(r"[ \t\v\f\r]+")
 
 
 def open_binary(path: Path) -> BinaryIO:
@@ -28,6 +32,28 @@ def open_binary(path: Path) -> BinaryIO:
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from error
     return stream
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole content of a file, decompressed.
+
+    Raises:
+        DataError: there is no such file, or its compressed data is damaged.
+    """
+    with open_binary(path) as stream:
+        try:
+            return stream.read()
+        except _DAMAGE as error:
+            raise DataError(f"{path}: the compressed data is damaged or cut short ({error}).") from error
+
+
+def peek(path: Path, size: int) -> bytes:
+    """The first bytes of a file, decompressed; none where they are damaged, for whoever reads on to report."""
+    with open_binary(path) as stream:
+        try:
+            return stream.read(size)
+        except _DAMAGE:
+            return b""
 
 
 def lines(stream: BinaryIO, name: object) -> Iterator[tuple[int, str]]:
@@ -49,7 +75,7 @@ def lines(stream: BinaryIO, name: object) -> Iterator[tuple[int, str]]:
                 yield number, text
     except UnicodeDecodeError as error:
         raise DataError(f"{name}:{number}: byte {error.start + 1} is not UTF-8. Convert the file to UTF-8.") from error
-    except (EOFError, zlib.error, zipfile.BadZipFile, OSError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{name}:{number + 1}: the compressed data is damaged or cut short ({error}).") from error
 
 
@@ -62,4 +88,6 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def fields(line: str, counts: tuple[int, ...]) -> list[str]:
     """Fields of a line: split at tabs if that gives one of `counts` fields (ids may hold spaces), else at blanks."""
     tabbed = line.split("\t")
-    return tabbed if len(tabbed) in counts else line.split()
+    if len(tabbed) in counts:
+        return tabbed
+    return line.split() if line.isascii() else _BLANKS.split(line.strip(" \t\v\f\r"))

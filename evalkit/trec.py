@@ -18,12 +18,12 @@ import numpy as np
 from evalkit import run_json
 from evalkit.errors import DataError
 from evalkit.run import Run
-from evalkit.textfile import fields, open_binary, read_lines
+from evalkit.textfile import fields, peek, read_lines
 from evalkit.types import Qrels
 
 _QRELS_LAYOUTS = {3: "query-id corpus-id score", 4: "query_id 0 doc_id relevance"}
 _RUN_LAYOUT = "query_id Q0 doc_id rank score tag"
-_INTEGER = re.compile(r"[+-]?[0-9]+")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,9}")  # trec_eval keeps a relevance in a C int
 
 
 def read_qrels(path: Path) -> Qrels:
@@ -43,7 +43,7 @@ def parse_qrels(numbered: Iterable[tuple[int, str]], name: object) -> Qrels:
         row = fields(line, (width,) if width else (3, 4))
         if not width:
             width = len(row)
-            if width == 3 and not _INTEGER.fullmatch(row[2]):  # noqa: PLR2004
+            if width == 3 and not _is_number(row[2]):  # noqa: PLR2004
                 continue  # the header of a BEIR file
         if len(row) != width or width not in _QRELS_LAYOUTS:
             legal = _QRELS_LAYOUTS.get(width) or " or ".join(_QRELS_LAYOUTS.values())
@@ -70,15 +70,23 @@ def read_run(path: Path) -> Run:
     Raises:
         DataError: a malformed line, a score that is not a finite number, a document twice for a query, no rows.
     """
-    with open_binary(path) as stream:
-        start = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-    run = run_json.read(path) if start[:1] in (b"{", b"[") else _read_trec_run(path)
+    start = peek(path, 4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+    first_line = start.split(b"\n", 1)[0].decode(errors="replace")
+    # A query id may begin with a bracket too; no line of JSON has six fields with numbers in the right places.
+    looks_like_json = start[:1] in (b"{", b"[") and not _is_trec_line(first_line)
+    run = run_json.read(path) if looks_like_json else read_trec_run(path)
     if not len(run):
         raise DataError(f"{path}: holds no scored documents. Expected lines of {_RUN_LAYOUT}.")
     return run
 
 
-def _read_trec_run(path: Path) -> Run:
+def _is_trec_line(line: str) -> bool:
+    row = fields(line, (6,))
+    return len(row) == 6 and row[3].isdigit() and _is_number(row[4])  # noqa: PLR2004
+
+
+def read_trec_run(path: Path) -> Run:
+    """`read_run` for a file that is known to be TREC; it may be empty."""
     queries: dict[str, int] = {}
     documents: dict[str, int] = {}
     query_codes, doc_codes, scores = array("q"), array("q"), array("d")
@@ -115,10 +123,9 @@ def _raise_repeated(path: Path) -> None:
 
 
 def _score(text: str, path: Path, number: int) -> float:
-    try:
-        score = float(text)
-    except ValueError:
-        raise DataError(f"{path}:{number}: the score is {text!r}, expected a number.") from None
+    if not _is_number(text):
+        raise DataError(f"{path}:{number}: the score is {text!r}, expected a number.")
+    score = float(text)
     with np.errstate(over="ignore"):
         finite = np.isfinite(np.float32(score))
     if not finite:
@@ -126,6 +133,15 @@ def _score(text: str, path: Path, number: int) -> float:
             f"{path}:{number}: the score is {text}, which cannot be ranked. Expected a finite float32 number."
         )
     return score
+
+
+def _is_number(text: str) -> bool:
+    """Whether C would read this as a number: Python also takes `1_0` and digits of other scripts."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text.isascii() and "_" not in text
 
 
 def _count(row: list[str]) -> str:

@@ -228,7 +228,7 @@ def test_model_without_a_table_of_positions_has_no_limit(encoder, tmp_path):
 def test_malformed_tokenizer_is_refused(encoder, tmp_path, content):
     folder = shutil.copytree(encoder, tmp_path / "c")
     (folder / "tokenizer.json").write_text(content, encoding="utf-8")
-    with pytest.raises(ModelError, match="has no tokenizer"):
+    with pytest.raises(ModelError, match="no usable tokenizer"):
         load_tokenizer(resolve(str(folder)), 32)
 
 

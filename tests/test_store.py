@@ -1,0 +1,188 @@
+"""Artefacts that are built once, found again, and never half there."""
+
+import hashlib
+import json
+import stat
+
+import pytest
+
+from evalkit.errors import DataError, ResultError
+from evalkit.store import Store, atomic_write, build_folder, default_cache_dir, digest, file_digest
+
+
+class Builder:
+    """Counts how often it builds."""
+
+    def __init__(self):
+        self.built = 0
+
+    def __call__(self, folder):
+        self.built += 1
+        (folder / "data.txt").write_text(f"build {self.built}", encoding="utf-8")
+
+
+def everything_in(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_same_facts_are_built_once(store):
+    build = Builder()
+    first = store.folder("corpus", {"model": "m", "depth": 3}, build)
+    second = store.folder("corpus", {"depth": 3, "model": "m"}, build)
+    assert first == second
+    assert 1 == build.built
+    assert "build 1" == (second / "data.txt").read_text(encoding="utf-8")
+
+
+def test_another_store_at_the_same_place_finds_what_was_built(store):
+    build = Builder()
+    first = store.folder("corpus", {"model": "m"}, build)
+    assert first == Store(store.root).folder("corpus", {"model": "m"}, build)
+    assert 1 == build.built
+
+
+@pytest.mark.parametrize(
+    "facts", [{"model": "other"}, {"model": "m", "depth": 3}, {}, {"model": ["m"]}, {"model": None}]
+)
+def test_different_facts_are_built_anew_and_both_are_kept(store, facts):
+    build = Builder()
+    first = store.folder("corpus", {"model": "m"}, build)
+    second = store.folder("corpus", facts, build)
+    assert 2 == build.built
+    contents = [(folder / "data.txt").read_text(encoding="utf-8") for folder in (first, second)]
+    assert ["build 1", "build 2"] == contents
+
+
+def test_kinds_do_not_share_artefacts(store):
+    build = Builder()
+    assert store.folder("corpus", {"a": 1}, build) != store.folder("embeddings", {"a": 1}, build)
+    assert 2 == build.built
+
+
+def test_facts_are_kept_beside_the_artefact(store):
+    folder = store.folder("corpus", {"name": "\u4e2d\u6587", "depth": 3}, Builder())
+    assert {"name": "\u4e2d\u6587", "depth": 3} == json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("error", [DataError("bad line"), KeyboardInterrupt(), ValueError("no")])
+def test_failing_build_raises_its_own_error_and_leaves_nothing_behind(store, error):
+    def build(folder):
+        (folder / "half.txt").write_text("half", encoding="utf-8")
+        (folder / "inner").mkdir()
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        store.folder("corpus", {"a": 1}, build)
+    assert error is caught.value
+    assert ["corpus"] == everything_in(store.root)
+
+
+def test_failed_build_can_be_tried_again(store):
+    def fail(folder):
+        (folder / "data.txt").write_text("half", encoding="utf-8")
+        raise DataError("bad line")
+
+    with pytest.raises(DataError):
+        store.folder("corpus", {"a": 1}, fail)
+    folder = store.folder("corpus", {"a": 1}, Builder())
+    assert ["data.txt", "facts.json"] == everything_in(folder)
+    assert "build 1" == (folder / "data.txt").read_text(encoding="utf-8")
+
+
+def test_full_disk_is_a_result_error_and_leaves_nothing_behind(store):
+    def build(folder):
+        (folder / "half.txt").write_text("half", encoding="utf-8")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ResultError, match=r"cannot be written \(No space left on device\)"):
+        store.folder("corpus", {"a": 1}, build)
+    assert ["corpus"] == everything_in(store.root)
+
+
+def test_nothing_has_its_final_name_while_it_is_built(store):
+    seen = []
+
+    def build(folder):
+        seen.extend(path.name for path in folder.parent.iterdir())
+
+    finished = store.folder("corpus", {"a": 1}, build)
+    assert 1 == len(seen)
+    assert finished.name != seen[0]
+    assert [finished.name] == [path.name for path in finished.parent.iterdir()]
+
+
+@pytest.mark.parametrize("below", ["", "inner"])
+def test_root_that_is_a_file_is_a_result_error_that_names_it(tmp_path, below):
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
+    with pytest.raises(ResultError, match=r"file.*: cannot be written \(.+\)\. Choose another folder"):
+        Store(tmp_path / "file" / below).folder("corpus", {"a": 1}, Builder())
+    assert "not a folder" == (tmp_path / "file").read_text(encoding="utf-8")
+
+
+def test_artefact_without_facts_is_a_result_error_and_is_not_touched(store):
+    build = Builder()
+    folder = store.folder("corpus", {"a": 1}, build)
+    (folder / "facts.json").unlink()
+    with pytest.raises(ResultError, match=f"{folder.name}: the artefact is incomplete"):
+        store.folder("corpus", {"a": 1}, build)
+    assert 1 == build.built
+    assert ["data.txt"] == everything_in(folder)
+
+
+def test_folder_that_another_process_finished_first_is_kept(tmp_path):
+    def build(folder):
+        (folder / "data.txt").write_text("mine", encoding="utf-8")
+        (tmp_path / "target").mkdir()
+        (tmp_path / "target" / "data.txt").write_text("theirs", encoding="utf-8")
+
+    build_folder(tmp_path / "target", build)
+    assert ["target", "target/data.txt"] == everything_in(tmp_path)
+    assert "theirs" == (tmp_path / "target" / "data.txt").read_text(encoding="utf-8")
+
+
+def test_built_folder_can_be_read_by_others(tmp_path):
+    build_folder(tmp_path / "deep" / "target", Builder())
+    assert 0o755 == stat.S_IMODE((tmp_path / "deep" / "target").stat().st_mode)
+
+
+def test_digest_depends_on_content_not_on_order():
+    assert digest({"a": 1, "b": {"c": 2, "d": 3}}) == digest({"b": {"d": 3, "c": 2}, "a": 1})
+    assert 4 == len({digest(facts) for facts in ({"a": 1}, {"a": "1"}, {"a": [1]}, {"b": 1})})
+
+
+def test_digest_is_the_sha256_of_canonical_json():
+    """Pinned: another digest would make every kept artefact and result unfindable."""
+    expected = hashlib.sha256('{"a": 1, "name": "\u4e2d"}'.encode()).hexdigest()
+    assert expected == digest({"name": "\u4e2d", "a": 1})
+
+
+def test_file_digest_is_the_sha256_of_the_bytes(tmp_path):
+    (tmp_path / "file").write_bytes(b"abc")
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert expected == file_digest(tmp_path / "file")
+
+
+def test_atomic_write_replaces_the_old_text_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "file.json"
+    path.write_text("old and longer", encoding="utf-8")
+    atomic_write(path, "new \u4e2d")
+    assert "new \u4e2d" == path.read_text(encoding="utf-8")
+    assert ["file.json"] == everything_in(tmp_path)
+    assert 0o644 == stat.S_IMODE(path.stat().st_mode)
+
+
+def test_atomic_write_that_fails_keeps_the_old_text_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "file.json"
+    path.write_text("old", encoding="utf-8")
+    with pytest.raises(UnicodeEncodeError):
+        atomic_write(path, "lone surrogate \ud800")
+    assert "old" == path.read_text(encoding="utf-8")
+    assert ["file.json"] == everything_in(tmp_path)
+
+
+def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert tmp_path / "evalkit" == default_cache_dir()
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert tmp_path / ".cache" / "evalkit" == default_cache_dir()

@@ -1,0 +1,117 @@
+"""Lines of plain and compressed files, and errors that name file and line."""
+
+import gzip
+import io
+
+import pytest
+
+from evalkit.errors import DataError
+from evalkit.textfile import fields, lines, open_binary, read_lines
+
+
+@pytest.mark.parametrize("name", ["a.gz", "a.txt", "a"])
+def test_gzip_is_recognised_by_its_bytes_not_by_its_name(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(b"one\ntwo\n"))
+    assert [(1, "one"), (2, "two")] == list(read_lines(path))
+
+
+def test_plain_file_named_gz_is_read_as_it_is(tmp_path):
+    path = tmp_path / "a.gz"
+    path.write_bytes(b"one\ntwo")
+    assert [(1, "one"), (2, "two")] == list(read_lines(path))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x1f", b"x"])
+def test_files_shorter_than_the_gzip_magic_are_plain(tmp_path, content):
+    path = tmp_path / "short"
+    path.write_bytes(content)
+    with open_binary(path) as stream:
+        assert content == stream.read()
+
+
+def test_two_gzip_members_are_one_file(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(gzip.compress(b"one\n") + gzip.compress(b"two\n"))
+    assert [(1, "one"), (2, "two")] == list(read_lines(path))
+
+
+def test_blank_lines_are_left_out_but_counted():
+    stream = io.BytesIO(b"one\n\n \t\r\nfour\n")
+    assert [(1, "one"), (4, "four")] == list(lines(stream, "f"))
+
+
+def test_line_ends_are_cut_but_inner_and_outer_blanks_stay():
+    stream = io.BytesIO(b" a b \r\nc\t\n\td")
+    assert [(1, " a b "), (2, "c\t"), (3, "\td")] == list(lines(stream, "f"))
+
+
+def test_byte_order_mark_is_skipped_on_the_first_line_only():
+    stream = io.BytesIO(b"\xef\xbb\xbfone\n\xef\xbb\xbftwo\n")
+    assert [(1, "one"), (2, "\ufefftwo")] == list(lines(stream, "f"))
+
+
+def test_only_newlines_end_a_line():
+    stream = io.BytesIO("a\u2028b\x0bc\x85d\n".encode())
+    assert [(1, "a\u2028b\x0bc\x85d")] == list(lines(stream, "f"))
+
+
+def test_byte_that_is_not_utf8_is_an_error_with_line_and_column():
+    with pytest.raises(DataError, match=r"^f:2: byte 3 is not UTF-8"):
+        list(lines(io.BytesIO(b"fine\nab\xffc\n"), "f"))
+
+
+def test_lines_before_a_bad_one_are_given_first():
+    given = lines(io.BytesIO(b"fine\n\xff\n"), "f")
+    assert (1, "fine") == next(given)
+    with pytest.raises(DataError, match=r"^f:2:"):
+        next(given)
+
+
+def test_missing_file_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(DataError, match=r"absent\.trec: No such file"):
+        open_binary(tmp_path / "absent.trec")
+
+
+def test_folder_in_place_of_a_file_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(DataError, match="Is a directory"):
+        open_binary(tmp_path)
+
+
+def test_truncated_gzip_is_an_error_that_names_file_and_line(tmp_path):
+    path = tmp_path / "cut.gz"
+    path.write_bytes(gzip.compress(b"one\ntwo\n")[:-9])
+    with pytest.raises(DataError, match=r"cut\.gz:\d+: the compressed data is damaged or cut short"):
+        list(read_lines(path))
+
+
+def test_gzip_with_a_wrong_checksum_is_an_error(tmp_path):
+    content = bytearray(gzip.compress(b"one\ntwo\n"))
+    content[-8] ^= 0xFF
+    path = tmp_path / "damaged"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="the compressed data is damaged"):
+        list(read_lines(path))
+
+
+@pytest.mark.parametrize(
+    ("line", "counts", "expected"),
+    [
+        ("a\tb\tc", (3,), ["a", "b", "c"]),
+        ("a b\tc\t d", (3,), ["a b", "c", " d"]),
+        ("a \t b  c", (3,), ["a", "b", "c"]),
+        ("a\tb c\td", (4,), ["a", "b", "c", "d"]),
+        ("a b\tc\td\te", (3, 4), ["a b", "c", "d", "e"]),
+        ("a\t\tc", (3,), ["a", "", "c"]),
+        ("  a  b  ", (2,), ["a", "b"]),
+        ("a b c", (2,), ["a", "b", "c"]),
+    ],
+)
+def test_fields_are_split_at_tabs_when_that_gives_the_right_number_else_at_blanks(line, counts, expected):
+    assert expected == fields(line, counts)
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u3000", "\u2009"], ids=["no-break", "ideographic", "thin"])
+def test_only_ascii_blanks_separate_fields(blank):
+    """trec_eval splits at isspace of single bytes; Unicode blanks are part of an id."""
+    assert ["q", f"d{blank}1", "2"] == fields(f"q d{blank}1 2", (3,))
