@@ -29,7 +29,7 @@ FAMILIES = {
     "RR": "reciprocal rank over the whole run",
 }
 _UNCUT_TREC_NAMES = {"nDCG": "ndcg", "MAP": "map", "RR": "recip_rank"}
-_NAME = re.compile(r"(?P<family>[A-Za-z]+)(?:@(?P<cutoff>[0-9]+))?")
+_NAME = re.compile(r"(?P<family>[A-Za-z]+)(?:@(?P<cutoff>[1-9][0-9]{0,6}))?")
 # pytrec_eval wants nested dicts; converting this many queries at a time keeps them from filling memory.
 _QUERIES_PER_CALL = 500
 
@@ -63,7 +63,7 @@ def parse_measure(name: str) -> Measure:
     match = _NAME.fullmatch(name)
     family = match["family"] if match else ""
     cutoff = int(match["cutoff"]) if match and match["cutoff"] else None
-    if family not in _TREC_NAMES or cutoff == 0 or (cutoff is None and family not in _UNCUT_TREC_NAMES):
+    if family not in _TREC_NAMES or (cutoff is None and family not in _UNCUT_TREC_NAMES):
         raise ConfigError(f"unknown measure {name!r}. Legal are {', '.join(FAMILIES)}, with k from 1.")
     return Measure(f"{family}@{cutoff}" if cutoff else family, family, cutoff)
 

@@ -61,9 +61,7 @@ def compare(retriever: DenseRetriever, texts: list[str], *, rounds: int, max_len
         "evalkit": lambda: retriever.encode(texts),
         "sentence-transformers": lambda: peer.encode(texts, batch_size=32, show_progress_bar=False),
     }
-    for run in contenders.values():  # loading and first-use costs are not encoding
-        run_on_few = run
-        del run_on_few
+    # Loading and first-use costs are not encoding.
     retriever.encode(texts[:32])
     peer.encode(texts[:32], show_progress_bar=False)
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
@@ -84,9 +82,17 @@ def compare(retriever: DenseRetriever, texts: list[str], *, rounds: int, max_len
         "largest_difference": float(np.abs(vectors["evalkit"] - vectors["sentence-transformers"]).max()),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor(),
         "torch": torch.__version__,
     }
+
+
+def processor() -> str:
+    """What the machine calls its processor."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":

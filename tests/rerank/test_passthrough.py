@@ -9,7 +9,7 @@ from evalkit.config import ComputeConfig, ReplayConfig, RerankerConfig
 from evalkit.errors import DataError
 from evalkit.rerank import build
 from evalkit.rerank.passthrough import KeepOrder, Replay
-from evalkit.types import Run
+from evalkit.run import Run
 
 CANDIDATES = {"q1": {"a": 3.0, "b": 2.0, "c": 1.0, "d": 0.5}, "q2": {"a": 9.0, "z": 8.0}}
 

@@ -10,7 +10,8 @@ from evalkit.errors import DataError
 from evalkit.rerank import apply, texts
 from evalkit.rerank.passthrough import KeepOrder
 from evalkit.rerank.texts import score_candidates
-from evalkit.types import PairScores, Run
+from evalkit.run import Run
+from evalkit.types import PairScores
 
 CANDIDATES = {"q1": {"d1": 1.0, "d2": 5.0, "d3": 4.0, "d4": 3.0, "d5": 2.0}, "q2": {"d3": 1.0, "d1": 2.0, "d2": 3.0}}
 

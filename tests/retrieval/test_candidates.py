@@ -7,7 +7,7 @@ from stubs import write_collection
 from evalkit.config import FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.retrieval.candidates import candidates_from_rows, cut, search_depth
-from evalkit.types import Run
+from evalkit.run import Run
 
 
 @pytest.fixture
