@@ -199,7 +199,18 @@ def test_no_judged_query_is_an_error():
 @pytest.mark.parametrize(
     "name",
     [
-        *("ndcg@10", "NDCG@10", "nDCG@0", "nDCG@010", "nDCG@-1", "nDCG@", "nDCG@ten", "nDCG@1.5", "nDCG@10 ", "nDCG@10\n"),
+        *(
+            "ndcg@10",
+            "NDCG@10",
+            "nDCG@0",
+            "nDCG@010",
+            "nDCG@-1",
+            "nDCG@",
+            "nDCG@ten",
+            "nDCG@1.5",
+            "nDCG@10 ",
+            "nDCG@10\n",
+        ),
         *("ndcg_cut_10", "R", "P", "Success", "Recall@10", "MRR@10", "", "@10", "nDCG@\u0661", "R@00"),
     ],
 )

@@ -1,0 +1,77 @@
+"""The tables on the terminal say what the manifests hold."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from stubs import tiny_bert
+
+from evalkit.config import (
+    BM25Config,
+    ComputeConfig,
+    EvaluateConfig,
+    FolderDatasetConfig,
+    LateInteractionConfig,
+    RerankerConfig,
+)
+from evalkit.pipeline import evaluate
+from evalkit.report.table import show, show_all
+
+
+@pytest.fixture
+def config(tmp_path: Path, collection: Path) -> EvaluateConfig:
+    return EvaluateConfig(
+        dataset=FolderDatasetConfig(path=str(collection), name="tiny"),
+        retriever=BM25Config(name="bm25"),
+        reranker=RerankerConfig(name="none"),
+        compute=ComputeConfig(device="cpu"),
+        results_dir=str(tmp_path / "results"),
+        cache_dir=str(tmp_path / "cache"),
+    )
+
+
+def text_of(render, *arguments, width: int = 200) -> str:
+    out = Console(width=width, file=io.StringIO())
+    render(*arguments, out)
+    return out.file.getvalue()
+
+
+def test_first_stage_reranked_and_ceiling_stand_side_by_side(config, tmp_path):
+    late = LateInteractionConfig(name="maxsim", model=str(tiny_bert(tmp_path / "model")), max_length=32)
+    done = evaluate(replace(config, reranker=late))
+    text = text_of(show, done, ["nDCG@10"])
+
+    header = next(line for line in text.splitlines() if "measure" in line)
+    assert header.index("first stage") < header.index("maxsim") < header.index("ceiling")
+    (row,) = [line for line in text.splitlines() if "nDCG@10" in line]
+    values = (
+        done.candidates.manifest["measures"],
+        done.result.manifest["measures"],
+        done.candidates.manifest["ceiling"],
+    )
+    assert [f"{one['nDCG@10']:.4f}" for one in values] == row.replace("│", " ").split()[1:]
+    for part in ("2 queries", "4 pairs", "truncated pairs: 0", "ties in the top 10", "pairs/s", "saved in"):
+        assert part in text
+    assert "1 documents have no text" in text
+
+
+def test_without_a_reranker_there_is_no_column_for_it(config):
+    text = text_of(show, evaluate(config), ["nDCG@10"])
+    header = next(line for line in text.splitlines() if "measure" in line)
+    assert header.replace("┃", " ").split() == ["measure", "first", "stage", "ceiling"]
+    assert "pairs/s" not in text
+
+
+def test_a_result_that_was_found_says_that_there_was_nothing_to_do(config):
+    evaluate(config)
+    assert "nothing to do, found in" in text_of(show, evaluate(config), ["nDCG@10"])
+
+
+def test_a_sweep_ends_with_a_row_for_each_evaluation(config):
+    done = [evaluate(replace(config, depth=depth)) for depth in (1, 2)]
+    text = text_of(show_all, done, ["nDCG@10", "R@20"])
+    assert [line for line in text.splitlines() if "bm25-1" in line]
+    assert [line for line in text.splitlines() if "bm25-2" in line]
+    assert f"{done[0].result.manifest['measures']['R@20']:.4f}" in text
