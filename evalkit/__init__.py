@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evalkit.config import EvaluateConfig
     from evalkit.errors import EvalkitError
-    from evalkit.measure import measure
+    from evalkit.measures import measure
     from evalkit.pipeline import evaluate
     from evalkit.results import Evaluation
     from evalkit.run import Run
@@ -40,7 +40,7 @@ __all__ = [
 _HOME = {
     "EvaluateConfig": "config",
     "EvalkitError": "errors",
-    "measure": "measure",
+    "measure": "measures",
     "Evaluation": "results",
     "evaluate": "pipeline",
     "Run": "run",

@@ -4,6 +4,7 @@ A dataclass here is a schema: it fixes names, types and defaults, and `__post_in
 not know how a setting is used. Dataclasses are not frozen because Hydra fills them in place.
 """
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +35,8 @@ def _choice(key: str, value: str, legal: tuple[str, ...]) -> None:
 
 
 def _at_least(key: str, value: float, least: float) -> None:
-    if value < least:
-        raise ConfigError(f"{key}={value} is too small. Legal are numbers from {least}.")
+    if not (math.isfinite(value) and value >= least):
+        raise ConfigError(f"{key}={value} is out of range. Legal are numbers from {least}.")
 
 
 def _name(key: str, value: str) -> None:
@@ -100,6 +101,13 @@ class HubDatasetConfig(DatasetConfig):
 
     hub_id: str = MISSING
     revision: str = MISSING
+    """A full commit: a branch moves, and what was made from it would be taken for what it is now."""
+
+    def __post_init__(self) -> None:
+        """Check that the revision is a commit."""
+        super().__post_init__()
+        if not re.fullmatch(r"[0-9a-f]{40}", self.revision):
+            raise ConfigError(f"dataset.revision={self.revision} is not a full commit of 40 hexadecimal digits.")
 
 
 @dataclass
@@ -107,6 +115,8 @@ class RetrieverConfig:
     """What every first stage has."""
 
     name: str = MISSING
+    languages: list[str] = field(default_factory=list)
+    """Languages of documents that it is made for; any, when empty. Another one is warned of."""
 
     def __post_init__(self) -> None:
         """Check the name."""
@@ -130,7 +140,7 @@ class DenseConfig(RetrieverConfig):
     max_length: int = 512
     """Tokens of one text, special tokens included."""
     embedding_dtype: str = "float16"
-    """How document vectors are kept on disk; scores are accumulated in float32."""
+    """How document vectors are kept on disk; scores are summed in float64 and rounded to float32."""
 
     def __post_init__(self) -> None:
         """Check ranges and choices."""
@@ -174,6 +184,8 @@ class RerankerConfig:
     """What every reranker has. Also the schema of `none`, which keeps the first stage's order."""
 
     name: str = MISSING
+    languages: list[str] = field(default_factory=list)
+    """Languages of documents that it is made for; any, when empty. Another one is warned of."""
 
     def __post_init__(self) -> None:
         """Check the name."""

@@ -5,16 +5,19 @@
 Candidates and results are found again by a key of everything that made them, so running twice computes nothing twice.
 """
 
+import logging
 import time
 from pathlib import Path
 
 from evalkit import datasets, rerank, results, retrieval
 from evalkit.config import EvaluateConfig
-from evalkit.measure import parse_measure
+from evalkit.measures import parse_measure
 from evalkit.recorder import FORMAT, Recorder
 from evalkit.results import Evaluation, Result
 from evalkit.store import Store, default_cache_dir, digest
 from evalkit.types import FirstStage
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
@@ -34,11 +37,24 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     first_stage = retrieval.build(config.retriever, config.compute, store)
     reranker = rerank.build(config.reranker, config.compute)
     dataset = datasets.load(config.dataset, store)
+    _warn_of_language(config)
     recorder = Recorder(config, dataset, command)
 
     candidates = _retrieve(first_stage, recorder)
     reranked = _rerank(reranker, candidates, recorder)
     return Evaluation(reranked, candidates)
+
+
+def _warn_of_language(config: EvaluateConfig) -> None:
+    for stage in (config.retriever, config.reranker):
+        if stage.languages and config.dataset.language not in stage.languages:
+            logger.warning(
+                "%s is made for %s, and the documents of %s are in %s. Expect poor numbers.",
+                stage.name,
+                ", ".join(stage.languages),
+                config.dataset.name,
+                config.dataset.language,
+            )
 
 
 def _retrieve(first_stage: FirstStage, recorder: Recorder) -> Result:
@@ -72,8 +88,9 @@ def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder
     folder, found = results.locate(candidates.folder.parent, config.reranker.name, key)
     if found is not None:
         return recorder.complete(found)
+    run = candidates.read_run()
     start = time.perf_counter()
-    reranked = rerank.apply(reranker, candidates.read_run(), dataset)
+    reranked = rerank.apply(reranker, run, dataset)
     seconds = time.perf_counter() - start
     return recorder.keep(
         folder,
@@ -88,6 +105,7 @@ def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder
         retriever=candidates.manifest["retriever"],
         reranker={"name": config.reranker.name, **reranker.identity},
         truncated_pairs=reranked.truncated,
+        unscored_pairs=reranked.unscored,
         seconds=seconds,
         pairs_per_second=len(reranked.run) / seconds,
     )

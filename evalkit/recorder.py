@@ -6,7 +6,7 @@ from typing import Any
 
 from evalkit import results
 from evalkit.config import EvaluateConfig
-from evalkit.measure import ceiling, measure, parse_measure
+from evalkit.measures import ceiling, measure, parse_measure
 from evalkit.provenance import environment
 from evalkit.results import Result
 from evalkit.run import Run

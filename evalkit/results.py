@@ -82,8 +82,7 @@ def locate(parent: Path, label: str, key: str, *, inner: str = "") -> tuple[Path
         key: digest of everything that makes the result.
         inner: the result is in this folder below it.
     """
-    for name in (label, f"{label}.{key[:8]}"):
-        folder = parent / name
+    for folder in (parent / label, _beside(parent / label, key)):
         if not (folder / inner).exists():
             return folder, None
         if (folder / inner / MANIFEST).exists():
@@ -91,6 +90,11 @@ def locate(parent: Path, label: str, key: str, *, inner: str = "") -> tuple[Path
             if found.manifest["key"] == key:
                 return folder, found
     raise ResultError(f"{parent / label}: is there, but holds no {MANIFEST}. Remove it, or choose another results_dir.")
+
+
+def _beside(folder: Path, key: str) -> Path:
+    """Where a result goes whose name is taken by other settings."""
+    return folder.with_name(f"{folder.name}.{key[:8]}")
 
 
 def save(folder: Path, *, run: Run, per_query: PerQuery, manifest: dict[str, Any], tag: str) -> Result:
@@ -108,18 +112,29 @@ def save(folder: Path, *, run: Run, per_query: PerQuery, manifest: dict[str, Any
         complete.update(per_query_sha256=file_digest(staging / PER_QUERY))
         atomic_write(staging / MANIFEST, _dump(complete))
 
-    if not build_folder(folder, write):
-        return read(folder)
-    return Result(folder, complete, fresh=True)
+    if build_folder(folder, write):
+        return Result(folder, complete, fresh=True)
+    other = read(folder)
+    if other.manifest["key"] == manifest["key"]:
+        return other
+    # Another process took the name for other settings between our look and now.
+    return save(_beside(folder, manifest["key"]), run=run, per_query=per_query, manifest=manifest, tag=tag)
 
 
 def update(result: Result, *, per_query: PerQuery, changes: dict[str, Any]) -> Result:
-    """The same result with other measures; the run stays as it is."""
+    """The same result with other measures; the run stays as it is.
+
+    Raises:
+        ResultError: it cannot be written.
+    """
     staging = result.folder / f".{PER_QUERY}"
-    _write_per_query(per_query, staging)
-    manifest = {**result.manifest, **changes, "per_query_sha256": file_digest(staging)}
-    staging.replace(result.folder / PER_QUERY)
-    atomic_write(result.folder / MANIFEST, _dump(manifest))
+    try:
+        _write_per_query(per_query, staging)
+        manifest = {**result.manifest, **changes, "per_query_sha256": file_digest(staging)}
+        staging.replace(result.folder / PER_QUERY)
+        atomic_write(result.folder / MANIFEST, _dump(manifest))
+    except OSError as error:
+        raise ResultError(f"{result.folder}: cannot be written ({error.strerror or error}).") from error
     return Result(result.folder, manifest)
 
 
@@ -128,4 +143,4 @@ def _write_per_query(per_query: PerQuery, path: Path) -> None:
 
 
 def _dump(manifest: dict[str, Any]) -> str:
-    return json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

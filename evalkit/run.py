@@ -134,8 +134,17 @@ class Run:
         return self.select(self.positions < depth)
 
     def select(self, keep: NDArray[np.bool_]) -> Run:
-        """Only the rows where `keep` is true."""
-        return self._replaced(self.row_queries[keep], self.codes[keep], self.scores[keep])
+        """Only the rows where `keep` is true. They are in order already."""
+        queries = self.row_queries[keep]
+        counts = np.bincount(queries, minlength=len(self.query_ids))
+        used, codes = np.unique(self.codes[keep], return_inverse=True)
+        return Run(
+            query_ids=tuple(query_id for query_id, count in zip(self.query_ids, counts, strict=True) if count),
+            doc_ids=self.doc_ids.take(pa.array(used)),
+            offsets=np.concatenate([[0], np.cumsum(counts[counts > 0])]).astype(np.int64),
+            codes=codes.astype(np.int32),
+            scores=self.scores[keep],
+        )
 
     def only_queries(self, query_ids: Container[str]) -> Run:
         """Only the rows of these queries."""
@@ -151,10 +160,14 @@ class Run:
         """The same pairs ranked by new scores, one for each row in the order of this Run."""
         if scores.shape != self.scores.shape:
             raise ValueError(f"{len(scores)} scores for {len(self)} rows")
-        return self._replaced(self.row_queries, self.codes, scores)
-
-    def _replaced(self, queries: NDArray[np.integer], codes: NDArray[np.integer], scores: NDArray[np.floating]) -> Run:
-        return Run.rank(self.query_ids, self.doc_ids, queries=queries, documents=codes, scores=scores)
+        return Run.rank(
+            self.query_ids,
+            self.doc_ids,
+            queries=self.row_queries,
+            documents=self.codes,
+            scores=scores,
+            source="rescored run",
+        )
 
     def tied_queries(self, cutoff: int) -> int:
         """Number of queries in which one of the first `cutoff` documents shares its score with another document."""

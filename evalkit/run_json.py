@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evalkit import ids
 from evalkit.errors import DataError
 from evalkit.run import Run
 from evalkit.textfile import read_bytes, read_lines
@@ -128,10 +129,8 @@ def _add_hits(docs: dict[str, float], hits: list[Any], query_id: str, path: Path
 
 def _id(value: object, path: Path) -> str:
     text = str(value)
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{path}: the id {text!r} holds half of a surrogate pair, which is no character.") from error
+    if wrong := ids.fault(text):
+        raise DataError(f"{path}: the id {text!r} {wrong}.")
     return text
 
 

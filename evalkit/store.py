@@ -19,7 +19,7 @@ FACTS = "facts.json"
 
 def digest(facts: Mapping[str, object]) -> str:
     """SHA-256 of facts as canonical JSON; equal facts have equal digests, whatever their order."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:

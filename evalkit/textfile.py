@@ -14,7 +14,8 @@ from evalkit.errors import DataError
 GZIP_MAGIC = b"\x1f\x8b"
 _DAMAGE = (EOFError, zlib.error, zipfile.BadZipFile, OSError)
 # The blanks of C's isspace, by which trec_eval splits; Python's split() would also cut an id at a no-break space.
-_BLANKS = re.compile(r"[ \t\v\f\r]+")
+_BLANK = " \t\v\f\r"
+_BLANKS = re.compile(f"[{_BLANK}]+")
 
 
 def open_binary(path: Path) -> BinaryIO:
@@ -89,5 +90,5 @@ def fields(line: str, counts: tuple[int, ...]) -> list[str]:
     """Fields of a line: split at tabs if that gives one of `counts` fields (ids may hold spaces), else at blanks."""
     tabbed = line.split("\t")
     if len(tabbed) in counts:
-        return tabbed
-    return line.split() if line.isascii() else _BLANKS.split(line.strip(" \t\v\f\r"))
+        return [field.strip(_BLANK) for field in tabbed]
+    return line.split() if line.isascii() else _BLANKS.split(line.strip(_BLANK))

@@ -26,13 +26,13 @@ _RUN_LAYOUT = "query_id Q0 doc_id rank score tag"
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")  # trec_eval keeps a relevance in a C int
 
 
-def read_qrels(path: Path) -> Qrels:
+def read_qrels(path: str | Path) -> Qrels:
     """Judgments from a TREC or BEIR file, whichever its first line shows.
 
     Raises:
         DataError: a malformed line, a relevance that is not an integer, a pair judged twice differently, no judgment.
     """
-    return parse_qrels(read_lines(path), path)
+    return parse_qrels(read_lines(Path(path)), path)
 
 
 def parse_qrels(numbered: Iterable[tuple[int, str]], name: object) -> Qrels:
@@ -50,26 +50,31 @@ def parse_qrels(numbered: Iterable[tuple[int, str]], name: object) -> Qrels:
             raise DataError(
                 f"{name}:{number}: {_count(row)}, expected {width if width in _QRELS_LAYOUTS else '3 or 4'} ({legal})."
             )
-        query_id, doc_id, relevance = row[0], row[-2], row[-1]
-        if not _INTEGER.fullmatch(relevance):
-            raise DataError(f"{name}:{number}: the relevance is {relevance!r}, expected an integer such as 0, 1 or 2.")
-        judged = qrels.setdefault(query_id, {})
-        if judged.setdefault(doc_id, int(relevance)) != int(relevance):
-            raise DataError(
-                f"{name}:{number}: document {doc_id!r} is judged {relevance} for query {query_id!r}, "
-                f"but {judged[doc_id]} further up. Keep one judgment."
-            )
+        add_judgment(qrels, row[0], row[-2], row[-1], where=f"{name}:{number}")
     if not qrels:
         raise DataError(f"{name}: holds no judgments. Expected lines of {' or '.join(_QRELS_LAYOUTS.values())}.")
     return qrels
 
 
-def read_run(path: Path) -> Run:
+def add_judgment(qrels: dict[str, dict[str, int]], query_id: str, doc_id: str, relevance: str, *, where: str) -> None:
+    """Add a judgment, refusing one that contradicts an earlier one or is not an integer; `where` begins the error."""
+    if not _INTEGER.fullmatch(relevance):
+        raise DataError(f"{where}: the relevance is {relevance!r}, expected an integer such as 0, 1 or 2.")
+    judged = qrels.setdefault(query_id, {})
+    if judged.setdefault(doc_id, int(relevance)) != int(relevance):
+        raise DataError(
+            f"{where}: document {doc_id!r} is judged {relevance} for query {query_id!r}, "
+            f"but {judged[doc_id]} further up. Keep one judgment."
+        )
+
+
+def read_run(path: str | Path) -> Run:
     """A run from a TREC file, or from one of the JSON layouts of `run_json`.
 
     Raises:
         DataError: a malformed line, a score that is not a finite number, a document twice for a query, no rows.
     """
+    path = Path(path)
     start = peek(path, 4096).removeprefix(b"\xef\xbb\xbf").lstrip()
     first_line = start.split(b"\n", 1)[0].decode(errors="replace")
     # A query id may begin with a bracket too; no line of JSON has six fields with numbers in the right places.
@@ -94,9 +99,14 @@ def read_trec_run(path: Path) -> Run:
         row = fields(line, (6,))
         if len(row) != 6:  # noqa: PLR2004
             raise DataError(f"{path}:{number}: {_count(row)}, expected 6 ({_RUN_LAYOUT}).")
-        scores.append(_score(row[4], path, number))
+        if not _is_number(row[4]):
+            raise DataError(f"{path}:{number}: the score is {row[4]!r}, expected a number.")
+        scores.append(float(row[4]))
         query_codes.append(queries.setdefault(row[0], len(queries)))
         doc_codes.append(documents.setdefault(row[2], len(documents)))
+    with np.errstate(over="ignore"):
+        if not np.isfinite(np.frombuffer(scores, dtype=np.float64).astype(np.float32)).all():
+            _raise_not_finite(path)
     pairs = np.frombuffer(query_codes, dtype=np.int64) * max(len(documents), 1) + np.frombuffer(
         doc_codes, dtype=np.int64
     )
@@ -112,8 +122,10 @@ def read_trec_run(path: Path) -> Run:
     )
 
 
+# Faults are looked for over all rows at once; only a faulty file is read again, to name the line.
+
+
 def _raise_repeated(path: Path) -> None:
-    # A second reading, so that a sound run of millions of lines is not slowed by remembering every pair.
     seen: set[tuple[str, str]] = set()
     for number, line in read_lines(path):
         row = fields(line, (6,))
@@ -122,17 +134,15 @@ def _raise_repeated(path: Path) -> None:
         seen.add((row[0], row[2]))
 
 
-def _score(text: str, path: Path, number: int) -> float:
-    if not _is_number(text):
-        raise DataError(f"{path}:{number}: the score is {text!r}, expected a number.")
-    score = float(text)
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(np.float32(score))
-    if not finite:
-        raise DataError(
-            f"{path}:{number}: the score is {text}, which cannot be ranked. Expected a finite float32 number."
-        )
-    return score
+def _raise_not_finite(path: Path) -> None:
+    for number, line in read_lines(path):
+        score = fields(line, (6,))[4]
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(np.float32(float(score)))
+        if not finite:
+            raise DataError(
+                f"{path}:{number}: the score is {score}, which cannot be ranked. Expected a finite float32 number."
+            )
 
 
 def _is_number(text: str) -> bool:
@@ -158,6 +168,6 @@ def run_lines(run: Run, tag: str) -> Iterator[str]:
 
 def write_run(run: Run, path: Path, *, tag: str) -> None:
     """Write a gzip TREC run; the same run gives the same bytes."""
-    with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as stream:
+    with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0) as stream:
         for line in run_lines(run, tag):
             stream.write(line.encode())

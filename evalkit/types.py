@@ -83,7 +83,7 @@ class Dataset:
         qrels: judgments of the split.
         drop_identical_ids: whether a candidate with the query's own id is dropped before the depth cut.
         corpus_digest: SHA-256 of the corpus content, or the hub revision that fixes it.
-        digest: SHA-256 of everything above and of queries and judgments: equal digests mean the same task.
+        digest: SHA-256 of corpus, queries, judgments, language and policies; equal digests mean the same task.
         title_separator: what joins title and text.
         notes: counts worth reporting, such as empty documents or judged documents absent from the corpus.
     """
@@ -128,7 +128,7 @@ class FirstStage(Protocol):
 
 
 class Pair(NamedTuple):
-    """A templated query text and a document text to be scored."""
+    """The texts of a query, with any instruction that belongs to it, and of a document, as a model is to read them."""
 
     query: str
     document: str

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import DataError
-from evalkit.measure import measure
+from evalkit.measures import measure
 from evalkit.run import Run
 from evalkit.trec import read_qrels, read_run, run_lines, write_run
 

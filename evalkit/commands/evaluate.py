@@ -54,6 +54,8 @@ def main(arguments: list[str]) -> int:
         hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(run_one)()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(one_line(error)) from error
+    except OSError as error:  # Hydra makes its sweep folder before any of our code runs
+        raise ConfigError(f"{error.filename}: cannot be written ({error.strerror}).") from error
     if len(done) > 1:
         show_all([evaluation for evaluation, _ in done], done[0][1], out)
     return 0

@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
 
 def _rows(kind: str) -> list[dict[str, Any]]:
     if kind == "measures":
-        from evalkit.measure import FAMILIES
+        from evalkit.measures import FAMILIES
 
         return [{"name": name, "about": about} for name, about in FAMILIES.items()]
     if kind == "instructions":

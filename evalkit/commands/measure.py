@@ -2,9 +2,10 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
-from evalkit.measure import measure, parse_measure
+from evalkit.measures import measure, parse_measure
 from evalkit.trec import read_qrels, read_run
 from evalkit.types import PerQuery
 
@@ -27,6 +28,12 @@ def main(arguments: list[str]) -> int:
     names = [parse_measure(name).name for name in options.measures]  # a typing mistake shows before files are read
     per_query = measure(read_qrels(options.qrels), read_run(options.run), names)
     _print(per_query, each=options.per_query, as_json=options.json)
+    if per_query.missing:
+        # On stderr, so that a pipe gets the numbers and a person the warning.
+        sys.stderr.write(
+            f"evalkit: {len(per_query.missing)} of {len(per_query.query_ids)} judged queries are not in the run and "
+            f"count 0, such as {per_query.missing[0]}\n"
+        )
     return 0
 
 
@@ -48,9 +55,3 @@ def _print(per_query: PerQuery, *, each: bool, as_json: bool) -> None:
     width = max(len(name) for name in columns)
     for name, mean in per_query.means.items():
         print(f"{name:{width}}  {mean:.4f}")
-    if per_query.missing:
-        count = len(per_query.missing)
-        print(
-            f"{count} of {len(per_query.query_ids)} judged queries are not in the run and count 0, "
-            f"such as {per_query.missing[0]}"
-        )

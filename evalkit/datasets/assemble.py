@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from evalkit.config import DatasetConfig
+from evalkit.progress import progress
 from evalkit.store import Store, digest
 from evalkit.types import Dataset, Documents, Qrels
 
@@ -71,8 +72,12 @@ def _empty_documents(dataset: Dataset, store: Store) -> int:
 
     def count(folder: Path) -> None:
         total = len(dataset.documents)
-        windows = (range(start, min(start + _WINDOW, total)) for start in range(0, total, _WINDOW))
-        empty = sum(text == "" for window in windows for text in dataset.documents.texts(window))
+        empty = 0
+        with progress("counting empty documents", total, "documents") as advance:
+            for start in range(0, total, _WINDOW):
+                texts = dataset.documents.texts(range(start, min(start + _WINDOW, total)))
+                empty += texts.count("")
+                advance(len(texts))
         (folder / "empty.json").write_text(json.dumps(empty), encoding="utf-8")
 
     facts = {"corpus": dataset.corpus_digest, "title_separator": dataset.title_separator, "count": "empty documents"}

@@ -17,6 +17,7 @@ from evalkit.datasets.assemble import assemble
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.errors import DataError, reason
 from evalkit.store import Store
+from evalkit.trec import add_judgment
 from evalkit.types import Dataset, Qrels
 
 
@@ -32,6 +33,8 @@ def load(config: HubDatasetConfig, store: Store) -> Dataset:
     documents = ArrowDocuments(corpus, title_separator=config.title_separator, id_column=_id_column(config, corpus))
     if (distinct := pc.count_distinct(documents.ids).as_py()) < len(documents):
         raise DataError(f"{config.hub_id}: {len(documents) - distinct} document ids occur twice. Ids are unique.")
+    if pc.any(pc.match_substring_regex(documents.ids, r"[\t\n\r\x00]|^\s|\s$|^$")).as_py():
+        raise DataError(f"{config.hub_id}: has document ids that no run file can hold (empty, tabs, outer blanks).")
     return assemble(
         config,
         store,
@@ -71,16 +74,18 @@ def _read_qrels(config: HubDatasetConfig) -> Qrels:
     qrels: dict[str, dict[str, int]] = {}
     rows = zip(*(table.data.column(name).to_pylist() for name in columns), strict=True)
     for query_id, doc_id, score in rows:
-        if score is None or not float(score).is_integer():
-            raise DataError(f"{config.hub_id}: relevance {score} of {doc_id!r} for {query_id!r} is not an integer.")
-        qrels.setdefault(str(query_id), {})[str(doc_id)] = int(score)
+        whole = str(int(score)) if isinstance(score, float) and score.is_integer() else str(score)
+        add_judgment(qrels, str(query_id), str(doc_id), whole, where=config.hub_id)
     return qrels
 
 
 def _read_queries(config: HubDatasetConfig, qrels: Qrels) -> Mapping[str, str]:
     table = _part(config, "queries", "queries")
     ids = table.data.column(_id_column(config, table)).to_pylist()
-    queries = dict(zip((str(query_id) for query_id in ids), table.data.column("text").to_pylist(), strict=True))
+    texts = table.data.column("text").to_pylist()
+    queries = dict(zip((str(query_id) for query_id in ids), texts, strict=True))
+    if len(queries) < len(texts):
+        raise DataError(f"{config.hub_id}: {len(texts) - len(queries)} query ids occur twice. Ids are unique.")
     absent = sorted(query_id for query_id in qrels if queries.get(query_id) is None)
     if absent:
         raise DataError(f"{config.hub_id}: lacks the text of {len(absent)} judged queries, such as {absent[0]!r}.")

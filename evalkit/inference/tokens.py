@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 _TEXTS_PER_CALL = 4096
 
 
+def prepare(texts: Sequence[str], *, instruction: str, lowercase: bool) -> list[str]:
+    """Texts as sentence-transformers reads them: after the instruction, without outer blanks, perhaps lower-cased."""
+    prepared = (f"{instruction}{text}".strip() for text in texts)
+    return [text.lower() for text in prepared] if lowercase else list(prepared)
+
+
 class Tokenized(NamedTuple):
     """Token ids of texts or pairs.
 
@@ -29,20 +35,17 @@ class Tokenized(NamedTuple):
         return np.array([len(ids) for ids in self.ids], dtype=np.int64)
 
 
-def tokenize(
-    tokenizer: Any, texts: Sequence[str] | Sequence[tuple[str, str]], *, max_length: int, truncation: str
-) -> Tokenized:
-    """Token ids of texts, or of pairs of texts, with special tokens, cut to `max_length`.
+def tokenize(tokenizer: Any, texts: Sequence[str], *, max_length: int) -> Tokenized:
+    """Token ids of texts with special tokens, cut to `max_length`.
 
     Args:
         tokenizer: a `tokenizers.Tokenizer`; its truncation and padding are set here.
-        texts: texts, or pairs of texts.
+        texts: any number.
         max_length: tokens, special ones included.
-        truncation: `longest_first` or `only_second`.
     """
     # A tokenizer.json may carry the padding and truncation of whoever saved it (all-MiniLM-L6-v2: 128 tokens).
     tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length=max_length, strategy=truncation)
+    tokenizer.enable_truncation(max_length=max_length)
     ids: list[NDArray[np.int32]] = []
     segments: list[NDArray[np.int32]] = []
     cut: list[bool] = []

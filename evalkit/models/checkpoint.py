@@ -34,19 +34,36 @@ class Checkpoint:
     path: Path
     identity: Identity
 
-    def read_json(self, name: str) -> Any:
-        """Content of a JSON file in the checkpoint, or None where there is none.
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """The object in a JSON file of the checkpoint, or None where there is no such file.
 
         Raises:
-            ModelError: the file is not JSON.
+            ModelError: the file is not JSON, or no object.
         """
         file = self.path / name
         if not file.is_file():
             return None
         try:
-            return json.loads(file.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
+            parsed = json.loads(file.read_text(encoding="utf-8"))
+        except (ValueError, OSError, RecursionError) as error:
             raise ModelError(f"{file}: not readable as JSON ({error}).") from error
+        if not isinstance(parsed, dict):
+            raise ModelError(f"{file}: a JSON {type(parsed).__name__}, expected an object.")
+        return parsed
+
+    def modules(self) -> list[str]:
+        """Class names in `modules.json`, such as `Pooling`; none where there is no such file.
+
+        Raises:
+            ModelError: the file is not what sentence-transformers writes.
+        """
+        file = self.path / "modules.json"
+        if not file.is_file():
+            return []
+        try:
+            return [str(module["type"]).rsplit(".", 1)[-1] for module in json.loads(file.read_text(encoding="utf-8"))]
+        except (ValueError, OSError, TypeError, KeyError, RecursionError) as error:
+            raise ModelError(f"{file}: not a list of modules ({error!r}).") from error
 
 
 def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = ()) -> Checkpoint:

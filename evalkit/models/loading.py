@@ -3,7 +3,9 @@
 No remote code, no newly initialised tensor, no silent fallback.
 """
 
+import inspect
 import re
+from pickle import UnpicklingError  # noqa: TID251 - only the error, with which torch refuses what is no tensor
 from typing import Any
 
 from evalkit.config import ComputeConfig
@@ -69,7 +71,44 @@ def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
     require_torch()
     import transformers
 
-    return _load(transformers.AutoModel, checkpoint, compute, unused=_UNUSED_BY_ENCODERS, add_pooling_layer=False)
+    options = {"add_pooling_layer": False} if _has_optional_pooler(checkpoint) else {}
+    return _load(transformers.AutoModel, checkpoint, compute, unused=_UNUSED_BY_ENCODERS, **options)
+
+
+def _has_optional_pooler(checkpoint: Checkpoint) -> bool:
+    """Whether the model class can be built without the pooler, which encoders do not use and checkpoints may lack."""
+    import transformers
+
+    classes = transformers.MODEL_MAPPING
+    config = type(_config(checkpoint))
+    return config in classes and "add_pooling_layer" in inspect.signature(classes[config].__init__).parameters
+
+
+def check(checkpoint: Checkpoint, compute: ComputeConfig, *, max_length: int) -> None:
+    """Refuse at once what would fail after the first stage has worked for hours.
+
+    Raises:
+        ModelError: more tokens than the model has positions, or CUDA where there is none.
+        MissingExtra: a package that the settings need is absent.
+    """
+    _require_positions(checkpoint, max_length)
+    _require_attention(compute)
+    if compute.device == "cuda":
+        device_name(compute)
+
+
+def require_classifier(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint without a trained classification head.
+
+    Raises:
+        ModelError: `config.json` names another kind of model.
+    """
+    architectures = (checkpoint.read_json("config.json") or {}).get("architectures") or []
+    if not any(str(name).endswith("ForSequenceClassification") for name in architectures):
+        raise ModelError(
+            f"{checkpoint.path}: config.json names {', '.join(map(str, architectures)) or 'no architecture'}, not a "
+            "...ForSequenceClassification. It has no trained classification head, so its scores would be random."
+        )
 
 
 def load_classifier(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
@@ -81,12 +120,7 @@ def load_classifier(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
     require_torch()
     import transformers
 
-    architectures = (checkpoint.read_json("config.json") or {}).get("architectures") or []
-    if not any(str(name).endswith("ForSequenceClassification") for name in architectures):
-        raise ModelError(
-            f"{checkpoint.path}: config.json names {', '.join(map(str, architectures)) or 'no architecture'}, not a "
-            "...ForSequenceClassification. It has no trained classification head, so its scores would be random."
-        )
+    require_classifier(checkpoint)
     return _load(transformers.AutoModelForSequenceClassification, checkpoint, compute, unused=_UNUSED_BY_CLASSIFIERS)
 
 
@@ -100,8 +134,8 @@ def _load(
         torch.set_num_threads(compute.threads)
     _require_attention(compute)
     config = _config(checkpoint)
-    if extra and config.model_type not in {"bert", "roberta", "xlm-roberta", "camembert"}:
-        extra = {}  # other families have no pooler to leave out
+    if config.is_encoder_decoder:
+        raise ModelError(f"{checkpoint.path}: {config.model_type} is an encoder-decoder, which evalkit does not run.")
     try:
         model, report = factory.from_pretrained(
             checkpoint.path,
@@ -113,7 +147,7 @@ def _load(
             ignore_mismatched_sizes=True,  # so that `_require_complete` can name the tensor
             **extra,
         )
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError, SafetensorError, UnpicklingError) as error:
         raise ModelError(f"{checkpoint.path}: cannot be loaded: {reason(error)}") from error
     _require_complete(checkpoint, report, unused)
     return model.eval().to(device_name(compute))

@@ -20,12 +20,10 @@ class EmbeddingHead:
     Attributes:
         pooling: `cls` or `mean`.
         normalize: whether the vector is scaled to length 1.
-        lowercase: whether the text is lower-cased before it is tokenised.
     """
 
     pooling: str
     normalize: bool
-    lowercase: bool
 
 
 def embedding_head(checkpoint: Checkpoint, config: DenseConfig) -> EmbeddingHead:
@@ -34,7 +32,7 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig) -> EmbeddingHead
     Raises:
         ModelError: they contradict each other, the checkpoint has a module that is not supported, or neither says.
     """
-    modules = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in checkpoint.read_json("modules.json") or []]
+    modules = checkpoint.modules()
     unsupported = sorted(set(modules) - _SUPPORTED)
     if unsupported:
         raise ModelError(
@@ -49,6 +47,11 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig) -> EmbeddingHead
     # A checkpoint without a Normalize module leaves it to the user, so only switching off a stored one contradicts.
     if "Normalize" in modules and not config.normalize:
         raise ModelError(f"{checkpoint.path}: retriever.normalize=false, but modules.json has a Normalize module.")
+    similarity = (checkpoint.read_json("config_sentence_transformers.json") or {}).get("similarity_fn_name")
+    if similarity == "dot" and "Normalize" not in modules and config.normalize:
+        raise ModelError(
+            f"{checkpoint.path}: is made for dot products of unscaled vectors. Set retriever.normalize=false."
+        )
     chosen = pooling if config.pooling == "checkpoint" else config.pooling
     if chosen is None:
         raise ModelError(f"{checkpoint.path}: says nothing of its pooling. Set retriever.pooling=cls or mean.")
@@ -56,8 +59,12 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig) -> EmbeddingHead
         raise ModelError(
             f"{checkpoint.path}: 1_Pooling leaves instructions out of the mean, which evalkit does not do."
         )
-    settings = checkpoint.read_json("sentence_bert_config.json") or {}
-    return EmbeddingHead(chosen, normalize=config.normalize, lowercase=bool(settings.get("do_lower_case", False)))
+    return EmbeddingHead(chosen, normalize=config.normalize)
+
+
+def lowercases(checkpoint: Checkpoint) -> bool:
+    """Whether the checkpoint wants its texts in lower case before they are tokenised."""
+    return bool((checkpoint.read_json("sentence_bert_config.json") or {}).get("do_lower_case", False))
 
 
 def _skips_prompt(checkpoint: Checkpoint) -> bool:

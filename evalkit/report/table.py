@@ -36,11 +36,11 @@ def show(evaluation: Evaluation, measures: Sequence[str], out: Console) -> None:
         ]
         table.add_row(name, *(f"{value:.4f}" for value in values))
     out.print(table)
-    for line in _remarks(evaluation):
+    for line in _remarks(evaluation, measures):
         out.print(line, style="dim", highlight=False, markup=False)
 
 
-def _remarks(evaluation: Evaluation) -> list[str]:
+def _remarks(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
     result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
     remarks = [
         f"{result['queries']:,} queries, {result['pairs']:,} pairs, truncated pairs: {result['truncated_pairs']:,}",
@@ -48,6 +48,14 @@ def _remarks(evaluation: Evaluation) -> list[str]:
         f"first stage {candidates['seconds']:.1f} s"
         + (f", reranking {_speed(result)}" if _is_reranked(result) else ""),
     ]
+    if result["unscored_pairs"]:
+        remarks.append(f"{result['unscored_pairs']:,} candidates have no replayed score and rank below all others")
+    depth = candidates["retriever"]["depth"]
+    deeper = [name for name in measures if "@" in name and int(name.partition("@")[2]) > depth]
+    if deeper:
+        remarks.append(
+            f"depth={depth} leaves no query more than {depth} candidates, fewer than {', '.join(deeper)} asks for"
+        )
     if result["queries_without_candidates"]:
         names = result["queries_without_candidates"]
         remarks.append(f"{len(names)} queries have no candidate and count as 0, such as {names[0]}")

@@ -52,5 +52,6 @@ def apply(reranker: AnyReranker, candidates: Run, dataset: Dataset) -> Reranked:
         DataError: a candidate has no text in the corpus, or no score in the file that is replayed.
     """
     if isinstance(reranker, KeepOrder | Replay):
-        return Reranked(reranker.reorder(candidates), truncated=0)
+        run, unscored = reranker.reorder(candidates)
+        return Reranked(run, truncated=0, unscored=unscored)
     return score_candidates(reranker, candidates, dataset)

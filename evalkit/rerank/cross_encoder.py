@@ -12,7 +12,7 @@ import numpy as np
 from evalkit.config import ComputeConfig, CrossEncoderConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import resolve
-from evalkit.models.loading import load_classifier, load_tokenizer
+from evalkit.models.loading import check, load_classifier, load_tokenizer, require_classifier
 from evalkit.types import Identity, Pair, PairScores
 
 
@@ -23,6 +23,8 @@ class CrossEncoderReranker:
         self.config = config
         self.compute = compute
         self.checkpoint = resolve(str(config.model), config.revision)
+        require_classifier(self.checkpoint)
+        check(self.checkpoint, compute, max_length=config.max_length)
 
     @property
     def identity(self) -> Identity:
@@ -60,22 +62,14 @@ class CrossEncoderReranker:
     def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None]) -> PairScores:
         """The raw logit of every pair. Equal pairs are scored once."""
         from evalkit.inference.forward import forward
-        from evalkit.inference.tokens import tokenize
+        from evalkit.inference.pairs import tokenize_pairs
 
         distinct = {pair: index for index, pair in enumerate(dict.fromkeys(pairs))}
         index_of = np.array([distinct[pair] for pair in pairs], dtype=np.int64)
         repeats = np.bincount(index_of, minlength=len(distinct))
-        try:
-            tokenized = tokenize(
-                self._tokenizer, list(distinct), max_length=self.config.max_length, truncation=self.config.truncation
-            )
-        except Exception as error:  # tokenizers raises bare Exception
-            if "Truncation error" not in str(error):
-                raise
-            raise ModelError(
-                f"a query fills reranker.max_length={self.config.max_length}, so cutting only the document cannot "
-                "help. Set reranker.truncation=longest_first, or a greater reranker.max_length."
-            ) from error
+        tokenized = tokenize_pairs(
+            self._tokenizer, list(distinct), max_length=self.config.max_length, truncation=self.config.truncation
+        )
         scores = np.empty(len(distinct), dtype=np.float32)
         for batch in forward(self._model, tokenized, batch_tokens=self.compute.batch_tokens):
             scores[batch.rows] = batch.output.logits[:, self._label].float().cpu().numpy()

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from evalkit.config import ComputeConfig, LateInteractionConfig
 from evalkit.errors import ModelError, reason
 from evalkit.models.checkpoint import resolve
-from evalkit.models.loading import load_encoder, load_tokenizer
+from evalkit.models.loading import check, load_encoder, load_tokenizer
+from evalkit.models.sentence_transformer import lowercases
 from evalkit.types import Identity, Pair, PairScores
 
 
@@ -28,6 +29,8 @@ class LateInteractionReranker:
         self.config = config
         self.compute = compute
         self.checkpoint = resolve(config.model, config.revision, also=[config.projection] if config.projection else [])
+        self.lowercase = lowercases(self.checkpoint)
+        check(self.checkpoint, compute, max_length=config.max_length)
 
     @property
     def identity(self) -> Identity:
@@ -38,6 +41,7 @@ class LateInteractionReranker:
             "query_instruction": self.config.query_instruction,
             "document_instruction": self.config.document_instruction,
             "max_length": self.config.max_length,
+            "lowercase": self.lowercase,
             "skip_first_token": self.config.skip_first_token,
             "projection": self.config.projection,
             "dtype": self.compute.dtype,
@@ -99,10 +103,10 @@ class LateInteractionReranker:
         import torch
 
         from evalkit.inference.forward import forward
-        from evalkit.inference.tokens import tokenize
+        from evalkit.inference.tokens import prepare, tokenize
 
-        prepared = [f"{instruction}{text}".strip() for text in texts]
-        tokenized = tokenize(self._tokenizer, prepared, max_length=self.config.max_length, truncation="longest_first")
+        prepared = prepare(texts, instruction=instruction, lowercase=self.lowercase)
+        tokenized = tokenize(self._tokenizer, prepared, max_length=self.config.max_length)
         first = 1 if self.config.skip_first_token else 0
         for batch in forward(self._model, tokenized, batch_tokens=self.compute.batch_tokens):
             states = batch.output.last_hidden_state.float()

@@ -20,9 +20,9 @@ class KeepOrder:
 
     identity: ClassVar[Identity] = {"kind": "none"}
 
-    def reorder(self, candidates: Run) -> Run:
-        """The candidates unchanged."""
-        return candidates
+    def reorder(self, candidates: Run) -> tuple[Run, int]:
+        """The candidates unchanged; none of them lacks a score."""
+        return candidates, 0
 
 
 class Replay:
@@ -43,38 +43,48 @@ class Replay:
         """The file's content, and what happens to candidates that it lacks."""
         return {"kind": "replay", "file_sha256": file_digest(self.path), "missing": self.missing}
 
-    def reorder(self, candidates: Run) -> Run:
-        """The candidates with the file's scores.
+    def reorder(self, candidates: Run) -> tuple[Run, int]:
+        """The candidates with the file's scores, and how many the file has no score for.
 
         Raises:
             DataError: the file lacks candidates, and the settings do not say to rank them below.
         """
-        saved = {
-            ranking.query_id: dict(zip(ranking.doc_ids, ranking.scores.tolist(), strict=True))
-            for ranking in read_run(self.path)
-        }
-        scores = np.full(len(candidates), np.nan, dtype=np.float32)
-        for index, (query_id, doc_ids, _) in enumerate(candidates):
-            known = saved.get(query_id, {})
-            start = candidates.offsets[index]
-            scores[start : start + len(doc_ids)] = [known.get(doc_id, np.nan) for doc_id in doc_ids]
-        absent = np.isnan(scores)
+        scores, absent = _look_up(read_run(self.path), candidates)
         if absent.any():
-            self._require_below(candidates, int(absent.sum()), int(np.flatnonzero(absent)[0]))
+            self._require_below(candidates, absent)
             # Below everything that was scored, still in first-stage order among themselves.
-            lowest = np.float32(0.0) if absent.all() else np.nanmin(scores)
-            scores[absent] = _ladder_below(lowest, int(candidates.positions.max()) + 1)[candidates.positions[absent]]
-        return candidates.rescored(scores)
+            ladder = _ladder_below(scores[~absent].min(), int(candidates.positions.max()) + 1)
+            scores[absent] = ladder[candidates.positions[absent]]
+        return candidates.rescored(scores), int(absent.sum())
 
-    def _require_below(self, candidates: Run, count: int, row: int) -> None:
-        if self.missing == "below":
+    def _require_below(self, candidates: Run, absent: NDArray[np.bool_]) -> None:
+        if self.missing == "below" and not absent.all():
             return
+        row = int(np.flatnonzero(absent)[0])
         query_id = candidates.query_ids[int(candidates.row_queries[row])]
         doc_id = candidates.doc_ids[int(candidates.codes[row])].as_py()
-        raise DataError(
-            f"{self.path}: has no score for {count} of {len(candidates)} candidates, such as {doc_id!r} for query "
-            f"{query_id!r}. Set reranker.missing=below to rank them under the scored ones, or lower depth."
+        remedy = (
+            "Is it a run of another dataset?"
+            if absent.all()
+            else "Set reranker.missing=below to rank them under the scored ones, or lower depth."
         )
+        raise DataError(
+            f"{self.path}: has no score for {int(absent.sum())} of {len(candidates)} candidates, such as {doc_id!r} "
+            f"for query {query_id!r}. {remedy}"
+        )
+
+
+def _look_up(saved: Run, candidates: Run) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The saved score of every candidate, and which candidates have none; both of shape (candidates,)."""
+    query_of = {query_id: index for index, query_id in enumerate(saved.query_ids)}
+    queries = np.array([query_of.get(query_id, -1) for query_id in candidates.query_ids], dtype=np.int64)
+    rows, documents = queries[candidates.row_queries], saved.code_of(candidates.doc_ids)[candidates.codes]
+    wanted = np.where((rows < 0) | (documents < 0), -1, rows * len(saved.doc_ids) + documents)
+    pairs = saved.row_queries * len(saved.doc_ids) + saved.codes
+    order = np.argsort(pairs)
+    places = np.minimum(np.searchsorted(pairs, wanted, sorter=order), len(pairs) - 1)
+    absent = pairs[order[places]] != wanted
+    return saved.scores[order[places]], absent
 
 
 def _ladder_below(top: np.float32, steps: int) -> NDArray[np.float32]:

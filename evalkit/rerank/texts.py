@@ -21,10 +21,12 @@ class Reranked(NamedTuple):
     Attributes:
         run: the same pairs with new scores.
         truncated: how many pairs were cut to fit the model.
+        unscored: how many candidates have no score of the reranker's and were ranked below all others.
     """
 
     run: Run
     truncated: int
+    unscored: int = 0
 
 
 def score_candidates(reranker: Reranker, candidates: Run, dataset: Dataset) -> Reranked:
@@ -48,6 +50,8 @@ def score_candidates(reranker: Reranker, candidates: Run, dataset: Dataset) -> R
                 for query, position in zip(queries[window], positions, strict=True)
             ]
             result = reranker.score(pairs, advance=advance)
+            if result.scores.shape != (len(pairs),):
+                raise ValueError(f"{len(pairs)} pairs were given, and scores of shape {result.scores.shape} came back")
             scores[window] = result.scores
             truncated += result.truncated
     return Reranked(candidates.rescored(scores), truncated)

@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, DenseConfig
+from evalkit.errors import ResultError
 from evalkit.models.checkpoint import resolve
-from evalkit.models.loading import device_name, load_encoder, load_tokenizer
-from evalkit.models.sentence_transformer import embedding_head
+from evalkit.models.loading import check, device_name, load_encoder, load_tokenizer
+from evalkit.models.sentence_transformer import embedding_head, lowercases
 from evalkit.progress import progress
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
 from evalkit.run import Run
@@ -36,6 +37,8 @@ class DenseRetriever:
         self.store = store
         self.checkpoint = resolve(config.model, config.revision)
         self.head = embedding_head(self.checkpoint, config)
+        self.lowercase = lowercases(self.checkpoint)
+        check(self.checkpoint, compute, max_length=config.max_length)
 
     @property
     def identity(self) -> Identity:
@@ -50,7 +53,7 @@ class DenseRetriever:
             "checkpoint": self.checkpoint.identity,
             "pooling": self.head.pooling,
             "normalize": self.head.normalize,
-            "lowercase": self.head.lowercase,
+            "lowercase": self.lowercase,
             "document_instruction": self.config.document_instruction,
             "max_length": self.config.max_length,
             "embedding_dtype": self.config.embedding_dtype,
@@ -71,6 +74,10 @@ class DenseRetriever:
         from evalkit.retrieval.search import exact_top_k
 
         documents = np.load(self._document_vectors(dataset), mmap_mode="r")
+        if len(documents) != len(dataset.documents):
+            raise ResultError(
+                f"{len(documents)} stored vectors for {len(dataset.documents)} documents. Empty cache_dir."
+            )
         query_ids = list(dataset.queries)
         with progress("encoding queries", len(query_ids), "queries") as advance:
             queries = self.encode(
@@ -125,13 +132,10 @@ class DenseRetriever:
         import torch
 
         from evalkit.inference.forward import forward
-        from evalkit.inference.tokens import tokenize
+        from evalkit.inference.tokens import prepare, tokenize
 
-        # As sentence-transformers does: outer blanks go, and a checkpoint may ask for lower case.
-        prepared = [f"{instruction}{text}".strip() for text in texts]
-        if self.head.lowercase:
-            prepared = [text.lower() for text in prepared]
-        tokenized = tokenize(self._tokenizer, prepared, max_length=self.config.max_length, truncation="longest_first")
+        prepared = prepare(texts, instruction=instruction, lowercase=self.lowercase)
+        tokenized = tokenize(self._tokenizer, prepared, max_length=self.config.max_length)
         vectors = np.empty((len(texts), int(self._model.config.hidden_size)), dtype=np.float32)
         for batch in forward(self._model, tokenized, batch_tokens=self.compute.batch_tokens):
             pooled = _pool(batch.output.last_hidden_state, batch.mask, self.head.pooling)

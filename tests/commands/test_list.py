@@ -40,7 +40,7 @@ def test_instructions_have_a_source_and_say_which_are_assumed(capsys):
 
 
 def test_every_measure_listed_can_be_asked_for(capsys):
-    from evalkit.measure import parse_measure
+    from evalkit.measures import parse_measure
 
     main(["list", "measures", "--json"])
     for row in json.loads(capsys.readouterr().out):

@@ -21,9 +21,9 @@ def files(tmp_path):
 
 def test_means_are_over_all_judged_queries_and_missing_ones_are_named(files, capsys):
     assert main(["measure", *files, "nDCG@10"]) == 0
-    out = capsys.readouterr().out
-    assert f"nDCG@10  {NDCG_Q1 / 2:.4f}" in out
-    assert "1 of 2 judged queries are not in the run and count 0, such as q2" in out
+    captured = capsys.readouterr()
+    assert captured.out == f"nDCG@10  {NDCG_Q1 / 2:.4f}\n"
+    assert captured.err == "evalkit: 1 of 2 judged queries are not in the run and count 0, such as q2\n"
 
 
 def test_json_is_one_object_of_unrounded_means_in_the_order_asked_for(files, capsys):

@@ -218,9 +218,9 @@ def test_integer_ids_are_read_as_their_digits(answers: dict[str, Any]):
 @pytest.mark.parametrize(
     ("name", "part"),
     [
-        ("bad/half-grade", "relevance 0.5 of '18670' for '0' is not an integer"),
-        ("bad/null-grade", "relevance None of '18670' for '0' is not an integer"),
-        ("bad/nan-grade", "relevance nan of '18670' for '0' is not an integer"),
+        ("bad/half-grade", "the relevance is '0.5', expected an integer"),
+        ("bad/null-grade", "the relevance is 'None', expected an integer"),
+        ("bad/nan-grade", "the relevance is 'nan', expected an integer"),
         ("bad/qrels-columns", "columns qid, pid, score, expected query-id, corpus-id, score"),
         ("bad/corpus-columns", "columns docid, body, expected _id, text"),
         ("bad/unknown-query", "lacks the text of 1 judged queries, such as '77'"),

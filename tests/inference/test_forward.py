@@ -8,6 +8,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModel, XLMRobertaConfig, XLMRobertaModel
 
 from evalkit.inference.forward import forward
+from evalkit.inference.pairs import tokenize_pairs
 from evalkit.inference.tokens import Tokenized, tokenize
 
 TEXTS = [
@@ -85,20 +86,15 @@ def reference(model, ids, segments) -> np.ndarray:
 
 @pytest.mark.parametrize("budget", [1, 12, 24, 10_000])
 def test_padded_texts_get_the_states_they_get_alone(folder, bert, budget):
-    texts = tokenize(
-        Tokenizer.from_file(str(folder / "tokenizer.json")), TEXTS, max_length=32, truncation="longest_first"
-    )
+    texts = tokenize(Tokenizer.from_file(str(folder / "tokenizer.json")), TEXTS, max_length=32)
     for actual, ids, segments in zip(states_of(bert, texts, budget), texts.ids, texts.segments, strict=True):
         np.testing.assert_allclose(actual, reference(bert, ids, segments), rtol=0, atol=1e-5)
 
 
 def test_segments_reach_a_model_that_has_them(folder, bert):
-    texts = tokenize(
-        Tokenizer.from_file(str(folder / "tokenizer.json")),
-        [("moon", "the moon has no air"), ("why does the sea have tides", "")],
-        max_length=32,
-        truncation="longest_first",
-    )
+    pairs = [("moon", "the moon has no air"), ("why does the sea have tides", "")]
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    texts = tokenize_pairs(tokenizer, pairs, max_length=32, truncation="longest_first")
     actual = states_of(bert, texts, 1000)
     for states, ids, segments in zip(actual, texts.ids, texts.segments, strict=True):
         np.testing.assert_allclose(states, reference(bert, ids, segments), rtol=0, atol=1e-5)

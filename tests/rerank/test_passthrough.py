@@ -37,17 +37,17 @@ def listed(run: Run) -> dict[str, list[str]]:
 
 def test_none_returns_the_same_run(candidates):
     before = candidates.digest()
-    assert candidates is KeepOrder().reorder(candidates)
+    assert candidates is KeepOrder().reorder(candidates)[0]
     assert before == candidates.digest()
 
 
 def test_configuration_named_none_keeps_the_order(candidates):
-    assert candidates is build(RerankerConfig(name="none"), ComputeConfig(device="cpu")).reorder(candidates)
+    assert candidates is build(RerankerConfig(name="none"), ComputeConfig(device="cpu")).reorder(candidates)[0]
 
 
 def test_candidates_get_the_scores_of_the_file(replay, candidates):
     scores = {"q1": {"a": -1.0, "b": 0.25, "c": 7.5, "d": 0.25}, "q2": {"a": 0.0, "z": 1.0}}
-    actual = replay(scores).reorder(candidates)
+    actual = replay(scores).reorder(candidates)[0]
     assert listed(actual) == {"q1": ["c", "d", "b", "a"], "q2": ["z", "a"]}
     assert actual.scores.tolist() == [7.5, 0.25, 0.25, -1.0, 1.0, 0.0]
 
@@ -57,13 +57,13 @@ def test_trec_run_is_replayed_by_its_scores(tmp_path, candidates):
         f"{query} Q0 {doc} 1 {-score} tag\n" for query, found in CANDIDATES.items() for doc, score in found.items()
     ]
     (tmp_path / "run.trec").write_text("".join(lines), encoding="utf-8")
-    actual = Replay(ReplayConfig(name="replay", path=str(tmp_path / "run.trec"))).reorder(candidates)
+    actual = Replay(ReplayConfig(name="replay", path=str(tmp_path / "run.trec"))).reorder(candidates)[0]
     assert {query_id: doc_ids[::-1] for query_id, doc_ids in listed(candidates).items()} == listed(actual)
 
 
 def test_documents_and_queries_of_the_file_that_are_no_candidates_are_left_out(replay, candidates):
     scores = {query: dict.fromkeys([*found, "other"], 1.0) for query, found in [*CANDIDATES.items(), ("q9", {"a": 1})]}
-    actual = replay(scores).reorder(candidates)
+    actual = replay(scores).reorder(candidates)[0]
     assert {"q1": {"a", "b", "c", "d"}, "q2": {"a", "z"}} == {
         query: set(docs) for query, docs in listed(actual).items()
     }
@@ -71,11 +71,11 @@ def test_documents_and_queries_of_the_file_that_are_no_candidates_are_left_out(r
 
 def test_missing_candidate_is_an_error_that_names_it(replay, candidates):
     with pytest.raises(DataError, match=r"no score for 2 of 6 candidates, such as 'c' for query 'q1'.*missing=below"):
-        replay({"q1": {"a": 1.0, "b": 2.0, "d": 3.0}, "q2": {"a": 1.0}}).reorder(candidates)
+        replay({"q1": {"a": 1.0, "b": 2.0, "d": 3.0}, "q2": {"a": 1.0}}).reorder(candidates)[0]
 
 
 def test_missing_candidates_go_below_in_first_stage_order(replay, candidates):
-    actual = replay({"q1": {"d": -5.0, "b": 4.0}, "q2": {"z": 2.0}}, missing="below").reorder(candidates)
+    actual = replay({"q1": {"d": -5.0, "b": 4.0}, "q2": {"z": 2.0}}, missing="below").reorder(candidates)[0]
     assert listed(actual) == {"q1": ["b", "d", "a", "c"], "q2": ["z", "a"]}
     assert actual.scores[:2].tolist() == [4.0, -5.0]
 
@@ -83,20 +83,27 @@ def test_missing_candidates_go_below_in_first_stage_order(replay, candidates):
 def test_first_stage_order_decides_among_missing_candidates_also_where_ids_say_otherwise(replay):
     first = Run.from_dict({"q1": {"a": 5.0, "b": 5.0, "z": 4.0, "m": 3.0, "y": 2.0}})
     assert listed(first)["q1"] == ["b", "a", "z", "m", "y"]
-    actual = replay({"q1": {"y": 1.0}}, missing="below").reorder(first)
+    actual = replay({"q1": {"y": 1.0}}, missing="below").reorder(first)[0]
     assert listed(actual)["q1"] == ["y", "b", "a", "z", "m"]
 
 
 @pytest.mark.parametrize("scale", [1e6, 1e8, 1e9, -1e9, 3e38, -3e38])
 def test_missing_candidates_go_below_whatever_the_size_of_the_scores(replay, candidates, scale):
     """float32 has no 1e9 - 1: one less than the lowest score is the same score."""
-    actual = replay({"q1": {"a": scale}, "q2": {"a": scale, "z": scale}}, missing="below").reorder(candidates)
+    actual = replay({"q1": {"a": scale}, "q2": {"a": scale, "z": scale}}, missing="below").reorder(candidates)[0]
     assert listed(actual) == {"q1": ["a", "b", "c", "d"], "q2": ["z", "a"]}
     assert (actual.scores[1:4] < actual.scores[0]).tolist() == [True] * 3
 
 
-def test_file_that_scores_no_candidate_keeps_the_order_with_missing_below(replay, candidates):
-    assert listed(candidates) == listed(replay({"q9": {"a": 1.0}}, missing="below").reorder(candidates))
+def test_file_that_scores_no_candidate_is_refused_even_with_missing_below(replay, candidates):
+    with pytest.raises(DataError, match="another dataset"):
+        replay({"q9": {"a": 1.0}}, missing="below").reorder(candidates)
+
+
+def test_candidates_without_a_score_are_counted(replay, candidates):
+    scored = {"q1": {"a": 1.0}}
+    _, unscored = replay(scored, missing="below").reorder(candidates)
+    assert unscored == len(candidates) - 1
 
 
 def test_replay_leaves_the_candidates_unchanged(replay, candidates):

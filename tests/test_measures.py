@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import ConfigError, DataError
-from evalkit.measure import FAMILIES, ceiling, measure, parse_measure
+from evalkit.measures import FAMILIES, ceiling, measure, parse_measure
 from evalkit.run import Run
 
 BY_TREC_NAME = {
@@ -145,7 +145,7 @@ def test_query_with_zero_judgments_only_is_judged_and_scores_zero():
 def test_query_with_negative_judgments_only_scores_zero():
     """pytrec_eval then reads memory that it never set: now and then it does not return, so a process of its own."""
     program = """
-from evalkit.measure import measure
+from evalkit.measures import measure
 from evalkit.run import Run
 run = Run.from_dict({"q": {"d": 2.0, "e": 1.0}})
 names = ["nDCG@10", "nDCG", "P@2", "MAP", "RR"]
