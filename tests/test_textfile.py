@@ -98,7 +98,7 @@ def test_gzip_with_a_wrong_checksum_is_an_error(tmp_path):
     ("line", "counts", "expected"),
     [
         ("a\tb\tc", (3,), ["a", "b", "c"]),
-        ("a b\tc\t d", (3,), ["a b", "c", " d"]),
+        ("a b\tc\t d", (3,), ["a b", "c", "d"]),
         ("a \t b  c", (3,), ["a", "b", "c"]),
         ("a\tb c\td", (4,), ["a", "b", "c", "d"]),
         ("a b\tc\td\te", (3, 4), ["a b", "c", "d", "e"]),

@@ -108,7 +108,7 @@ def _kept(query: int, document: int, budget: int, truncation: str) -> tuple[int,
     if truncation == "only_second":
         if query >= budget:
             raise ModelError(
-                f"a query of {query} tokens leaves no room for the document in reranker.max_length. "
+                f"a query of {query} tokens leaves no room for the document in {budget} tokens of reranker.max_length. "
                 "Set reranker.truncation=longest_first, or a greater reranker.max_length."
             )
         return query, budget - query

@@ -101,7 +101,7 @@ def test_a_sweep_runs_every_combination_and_ends_with_one_table(settings, tmp_pa
         (["rerankr=none"], ["rerankr is not a setting", "reranker"]),
         (["+extra=1"], ["extra is not a setting", "depth"]),
         (["+reranker.extra=1"], ["reranker.extra is not a setting"]),
-        (["depth=0"], ["depth=0 is too small"]),
+        (["depth=0"], ["depth=0 is out of range"]),
         (["compute.dtype=int8"], ["compute.dtype=int8", "float32, bfloat16, float16"]),
         (["dataset.language=fr"], ["dataset.language=fr", "en, zh"]),
         (["measures=nDCG@10"], ["measures", "[a,b]"]),

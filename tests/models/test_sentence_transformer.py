@@ -7,7 +7,7 @@ import pytest
 from evalkit.config import DenseConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.sentence_transformer import EmbeddingHead, embedding_head
+from evalkit.models.sentence_transformer import EmbeddingHead, embedding_head, lowercases
 
 CLS = {"word_embedding_dimension": 8, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
 MEAN = {"word_embedding_dimension": 8, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
@@ -41,7 +41,7 @@ def config(**settings) -> DenseConfig:
 )
 def test_pooling_is_read_from_the_checkpoint(checkpoint, stored, expected):
     head = embedding_head(checkpoint(["Transformer", "Pooling", "Normalize"], stored), config())
-    assert EmbeddingHead(expected, normalize=True, lowercase=False) == head
+    assert EmbeddingHead(expected, normalize=True) == head
 
 
 def test_setting_that_agrees_with_the_checkpoint_is_fine(checkpoint):
@@ -108,12 +108,36 @@ def test_normalisation_is_free_where_the_checkpoint_has_none(checkpoint, normali
     [({"do_lower_case": True}, True), ({"do_lower_case": False}, False), ({"max_seq_length": 9}, False), (None, False)],
 )
 def test_lower_case_is_read_from_the_checkpoint(checkpoint, settings, expected):
-    assert expected is embedding_head(checkpoint(pooling=CLS, settings=settings), config()).lowercase
+    assert expected is lowercases(checkpoint(pooling=CLS, settings=settings))
 
 
 @pytest.mark.parametrize("name", ["modules.json", "1_Pooling/config.json", "sentence_bert_config.json"])
 def test_file_that_is_not_json_is_refused_by_name(checkpoint, tmp_path, name):
     made = checkpoint(["Transformer", "Pooling"], CLS, {})
     (tmp_path / name).write_text("{", encoding="utf-8")
-    with pytest.raises(ModelError, match=f"{name}: not readable as JSON"):
+    with pytest.raises(ModelError, match=f"{name}: not "):
+        (lowercases(made), embedding_head(made, config()))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("modules.json", '["x"]'),
+        ("modules.json", "3"),
+        ("1_Pooling/config.json", "[]"),
+        ("sentence_bert_config.json", "[1]"),
+    ],
+)
+def test_json_of_another_shape_is_refused_by_name(checkpoint, tmp_path, name, content):
+    made = checkpoint(["Transformer", "Pooling"], CLS, {})
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    with pytest.raises(ModelError, match=name):
+        (lowercases(made), embedding_head(made, config()))
+
+
+def test_a_checkpoint_made_for_dot_products_is_not_normalised_in_silence(checkpoint, tmp_path):
+    made = checkpoint(["Transformer", "Pooling"], CLS, {})
+    (tmp_path / "config_sentence_transformers.json").write_text('{"similarity_fn_name": "dot"}', encoding="utf-8")
+    with pytest.raises(ModelError, match=r"retriever\.normalize=false"):
         embedding_head(made, config())
+    assert embedding_head(made, config(normalize=False)).normalize is False

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from evalkit.config import ComputeConfig, CrossEncoderConfig
 from evalkit.errors import ModelError
-from evalkit.inference.tokens import tokenize
+from evalkit.inference.pairs import tokenize_pairs
 from evalkit.rerank.cross_encoder import CrossEncoderReranker
 from evalkit.types import Pair
 
@@ -100,7 +100,7 @@ def test_golden_pairs_have_the_ids_and_scores_of_flagembedding(shared, truncatio
         chosen = [(pair, case) for pair, case in cases if case["max_length"] == max_length]
         model = reranker(folder, max_length=max_length, truncation=truncation)
         pairs = [pair for pair, _ in chosen]
-        ids = tokenize(model._tokenizer, pairs, max_length=max_length, truncation=truncation).ids
+        ids = tokenize_pairs(model._tokenizer, pairs, max_length=max_length, truncation=truncation).ids
         assert [case["input_ids"] for _, case in chosen] == [row.tolist() for row in ids]
         np.testing.assert_allclose(scored(model, pairs), [case["score"] for _, case in chosen], rtol=0, atol=1e-4)
 
@@ -172,7 +172,7 @@ def test_checkpoint_without_a_classification_head_is_refused(tmp_path):
 
 def test_query_that_alone_is_too_long_is_refused_when_only_the_document_may_be_cut(bert):
     model = reranker(bert, max_length=8, truncation="only_second")
-    with pytest.raises(ModelError, match=r"reranker\.max_length=8.*longest_first"):
+    with pytest.raises(ModelError, match=r"leaves no room.*longest_first"):
         scored(model, [PAIRS[4], Pair("moon " * 20, "sea")])
     assert np.isfinite(scored(reranker(bert, max_length=8), [Pair("moon " * 20, "sea")])).tolist() == [True]
 
