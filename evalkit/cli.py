@@ -1,10 +1,13 @@
 """The command line: a table of verbs. Imports a verb's module only when that verb is typed."""
 
 import importlib
+import io
+import signal
 import sys
+import threading
 from typing import NamedTuple
 
-from evalkit.errors import ConfigError, EvalkitError, report
+from evalkit.errors import ConfigError, EvalkitError, report, report_os_error
 
 
 class Command(NamedTuple):
@@ -37,6 +40,7 @@ Usage: evalkit COMMAND [ARGUMENTS]
 def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one return an outcome
     """Run a verb. Exit codes: 0 done, 2 a mistake that the one-line message explains, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    _prepare_process()
     if not arguments or arguments[0] in {"-h", "--help"}:
         sys.stdout.write(help_text())
         return 0
@@ -54,8 +58,16 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one retu
     except EvalkitError as error:
         return report(error)
     except KeyboardInterrupt:
-        sys.stderr.write("evalkit: interrupted. Run the same command again to go on; what was finished is kept.\n")
+        sys.stderr.write("evalkit: interrupted. What was finished is kept: run the same command again.\n")
         return 130
-    except BrokenPipeError:  # `evalkit list | head`
-        sys.stderr.close()
-        return 0
+    except OSError as error:
+        return report_os_error(error)
+
+
+def _prepare_process() -> None:
+    """Make SIGTERM clean up as Ctrl-C does, and let any text be printed in any locale."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)

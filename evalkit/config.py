@@ -79,6 +79,12 @@ class DatasetConfig:
 class BundledDatasetConfig(DatasetConfig):
     """A collection that ships with evalkit."""
 
+    def __post_init__(self) -> None:
+        """Check that nothing else is passed off as it."""
+        super().__post_init__()
+        if self.path:
+            raise ConfigError(f"dataset={self.name} ships with evalkit. For another collection set dataset=folder.")
+
 
 @dataclass
 class FolderDatasetConfig(DatasetConfig):
@@ -90,7 +96,7 @@ class FolderDatasetConfig(DatasetConfig):
         """Check, and name the dataset after its folder where no name is given."""
         _given("dataset.path", self.path, "FOLDER (with corpus.jsonl, queries.jsonl and qrels/test.tsv)")
         if not self.name:
-            last = Path(str(self.path)).resolve().name.removesuffix(".zip")
+            last = Path(str(self.path)).absolute().name.removesuffix(".zip")
             self.name = re.sub(r"[^A-Za-z0-9._+@-]", "_", last).lstrip("._+@-") or "folder"
         super().__post_init__()
 
@@ -289,6 +295,9 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         _at_least("depth", self.depth, 1)
+        _given("results_dir", self.results_dir, "FOLDER")
+        if not all(isinstance(name, str) for name in self.measures):
+            raise ConfigError(f"measures={self.measures} is not a list of names, such as [nDCG@10,R@20].")
         if not self.measures:
             raise ConfigError("measures is empty. Name at least one, such as measures=[nDCG@10,R@20].")
 

@@ -51,6 +51,15 @@ def reason(error: BaseException) -> str:
     return " ".join(lines[:3]).rstrip(".") or type(error).__name__
 
 
+def report_os_error(error: OSError) -> int:
+    """Print what the system refused as one line on stderr; returns the exit code, 2, or 0 for a pipe nobody reads."""
+    if isinstance(error, BrokenPipeError):
+        sys.stderr.close()  # `evalkit ... | head`: Python would complain of the pipe once more at exit
+        return 0
+    place = f"{error.filename}: " if error.filename else ""
+    return report(EvalkitError(f"{place}{error.strerror or error}."))
+
+
 def report(error: EvalkitError) -> int:
     """Print an error as one line on stderr; returns the exit code, 2."""
     sys.stderr.write(f"evalkit: error: {' '.join(str(error).split())}\n")

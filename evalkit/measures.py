@@ -29,6 +29,7 @@ FAMILIES = {
     "RR": "reciprocal rank over the whole run",
 }
 _UNCUT_TREC_NAMES = {"nDCG": "ndcg", "MAP": "map", "RR": "recip_rank"}
+_HINTS = {"mrr": "RR@k", "recall": "R@k", "precision": "P@k", "ap": "MAP@k", "ndcg": "nDCG@k", "map": "MAP@k"}
 _NAME = re.compile(r"(?P<family>[A-Za-z]+)(?:@(?P<cutoff>[1-9][0-9]{0,6}))?")
 # pytrec_eval wants nested dicts; converting this many queries at a time keeps them from filling memory.
 _QUERIES_PER_CALL = 500
@@ -64,7 +65,9 @@ def parse_measure(name: str) -> Measure:
     family = match["family"] if match else ""
     cutoff = int(match["cutoff"]) if match and match["cutoff"] else None
     if family not in _TREC_NAMES or (cutoff is None and family not in _UNCUT_TREC_NAMES):
-        raise ConfigError(f"unknown measure {name!r}. Legal are {', '.join(FAMILIES)}, with k from 1.")
+        hint = _HINTS.get(family.lower() or name.partition("@")[0].partition("_")[0].lower())
+        suggestion = f" Did you mean {hint}?" if hint and hint not in name else ""
+        raise ConfigError(f"unknown measure {name!r}.{suggestion} Legal are {', '.join(FAMILIES)}, with k from 1.")
     return Measure(f"{family}@{cutoff}" if cutoff else family, family, cutoff)
 
 

@@ -38,15 +38,8 @@ class Result:
     fresh: bool = False
 
     def read_run(self) -> Run:
-        """The run, checked against the manifest.
-
-        Raises:
-            ResultError: the file is absent or was changed.
-        """
-        path = self.folder / RUN
-        if not path.is_file() or file_digest(path) != self.manifest["run_sha256"]:
-            raise ResultError(f"{path}: is not the file that {MANIFEST} describes. Remove {self.folder} and run again.")
-        return read_trec_run(path)
+        """The run."""
+        return read_trec_run(self.folder / RUN)
 
 
 @dataclass(frozen=True)
@@ -58,18 +51,25 @@ class Evaluation:
 
 
 def read(folder: Path) -> Result:
-    """The result in a folder.
+    """The result in a folder, its files checked against the manifest.
 
     Raises:
-        ResultError: its manifest is absent or damaged.
+        ResultError: a file is absent, damaged, or not the one that the manifest describes.
     """
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ResultError(f"{path}: cannot be read ({error}). Remove {folder} and run again.") from error
-    if not isinstance(manifest, dict) or not {"key", "measures", "run_sha256", "pairs"} <= set(manifest):
+    if not isinstance(manifest, dict) or not {"key", "measures", "run_sha256", "per_query_sha256", "pairs"} <= set(
+        manifest
+    ):
         raise ResultError(f"{path}: is no manifest of evalkit. Remove {folder} and run again.")
+    for name, recorded in ((RUN, manifest["run_sha256"]), (PER_QUERY, manifest["per_query_sha256"])):
+        if not (folder / name).is_file() or file_digest(folder / name) != recorded:
+            raise ResultError(
+                f"{folder / name}: is not the file that {MANIFEST} describes. Remove {folder} and run again."
+            )
     return Result(folder, manifest)
 
 

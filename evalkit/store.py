@@ -6,15 +6,22 @@ folder with its final name is complete. Knows nothing of what is inside.
 
 import hashlib
 import json
+import logging
 import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from evalkit.errors import EvalkitError, ResultError
 
+logger = logging.getLogger(__name__)
+
 FACTS = "facts.json"
+_STAGING = ".building-"
+_HOST = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())  # folders may be on a disk that several machines share
 
 
 def digest(facts: Mapping[str, object]) -> str:
@@ -53,7 +60,8 @@ def build_folder(target: Path, build: Callable[[Path], None]) -> bool:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".building-", dir=target.parent))
+        _sweep(target.parent)
+        staging = Path(tempfile.mkdtemp(prefix=f"{_STAGING}{_HOST}-{os.getpid()}-", dir=target.parent))
     except OSError as error:
         raise ResultError(f"{target.parent}: cannot be written ({error.strerror}). Choose another folder.") from error
     try:
@@ -69,6 +77,24 @@ def build_folder(target: Path, build: Callable[[Path], None]) -> bool:
     return True
 
 
+def _sweep(parent: Path) -> None:
+    """Remove what processes of this machine that were killed left half-built."""
+    for leftover in parent.glob(f"{_STAGING}{_HOST}-*"):
+        process = leftover.name.removeprefix(f"{_STAGING}{_HOST}-").partition("-")[0]
+        if process.isdigit() and not _is_running(int(process)):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
 class Store:
     """Artefacts that are kept between runs: corpora and embeddings.
 
@@ -80,18 +106,42 @@ class Store:
         self.root = root
 
     def folder(self, kind: str, facts: Mapping[str, object], build: Callable[[Path], None]) -> Path:
-        """The artefact of this kind and these facts, built by `build(folder)` if it is not there yet."""
+        """The artefact of this kind and these facts, built by `build(folder)` if it is not there yet, or is damaged."""
         target = self.root / kind / digest(facts)
-        if not (target / FACTS).is_file():
-            if target.exists():
-                raise ResultError(f"{target}: the artefact is incomplete. Remove the folder and run again.")
+        if target.exists() and (fault := _fault(target)):
+            logger.warning("%s: %s. It is built anew.", target, fault)
+            shutil.rmtree(target)
+        if not target.exists():
 
             def build_with_facts(folder: Path) -> None:
                 build(folder)
-                atomic_write(folder / FACTS, json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+                record = {"facts": facts, "files": _describe_files(folder)}
+                atomic_write(folder / FACTS, json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
             build_folder(target, build_with_facts)
         return target
+
+
+def _describe_files(folder: Path) -> dict[str, dict[str, object]]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != FACTS)
+    return {
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+        for path in files
+    }
+
+
+def _fault(folder: Path) -> str | None:
+    """What is wrong with an artefact, or None if it is whole. Reads every byte: about a second a gigabyte."""
+    try:
+        recorded = json.loads((folder / FACTS).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"{FACTS} is absent or damaged"
+    try:
+        found = _describe_files(folder)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    changed = sorted(name for name in {*recorded, *found} if recorded.get(name) != found.get(name))
+    return f"{changed[0]} is not the file that was written" if changed else None
 
 
 def default_cache_dir() -> Path:

@@ -24,6 +24,8 @@ def open_binary(path: Path) -> BinaryIO:
     Raises:
         DataError: there is no such file, or it cannot be opened.
     """
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: is a folder, pipe or device. Files are read more than once: save it to a file first.")
     try:
         stream = path.open("rb")
         if stream.read(2) == GZIP_MAGIC:
@@ -31,7 +33,7 @@ def open_binary(path: Path) -> BinaryIO:
             return io.BufferedReader(gzip.open(path, "rb"))
         stream.seek(0)
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
+        raise DataError(f"{path}: {error.strerror or error}. Check the path.") from error
     return stream
 
 

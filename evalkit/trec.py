@@ -43,8 +43,8 @@ def parse_qrels(numbered: Iterable[tuple[int, str]], name: object) -> Qrels:
         row = fields(line, (width,) if width else (3, 4))
         if not width:
             width = len(row)
-            if width == 3 and not _is_number(row[2]):  # noqa: PLR2004
-                continue  # the header of a BEIR file
+            if width == 3 and _is_header(row):  # noqa: PLR2004
+                continue
         if len(row) != width or width not in _QRELS_LAYOUTS:
             legal = _QRELS_LAYOUTS.get(width) or " or ".join(_QRELS_LAYOUTS.values())
             raise DataError(
@@ -56,8 +56,16 @@ def parse_qrels(numbered: Iterable[tuple[int, str]], name: object) -> Qrels:
     return qrels
 
 
+def _is_header(row: list[str]) -> bool:
+    """Whether these are the column names of a BEIR file: query, document, score, in this order."""
+    query, document, _ = (name.lower() for name in row)
+    named = any(part in document for part in ("corpus", "doc", "passage", "pid"))
+    return ("query" in query or query == "qid") and named and not _is_number(row[2])
+
+
 def add_judgment(qrels: dict[str, dict[str, int]], query_id: str, doc_id: str, relevance: str, *, where: str) -> None:
     """Add a judgment, refusing one that contradicts an earlier one or is not an integer; `where` begins the error."""
+    _require_ids(query_id, doc_id, where)
     if not _INTEGER.fullmatch(relevance):
         raise DataError(f"{where}: the relevance is {relevance!r}, expected an integer such as 0, 1 or 2.")
     judged = qrels.setdefault(query_id, {})
@@ -99,6 +107,7 @@ def read_trec_run(path: Path) -> Run:
         row = fields(line, (6,))
         if len(row) != 6:  # noqa: PLR2004
             raise DataError(f"{path}:{number}: {_count(row)}, expected 6 ({_RUN_LAYOUT}).")
+        _require_ids(row[0], row[2], f"{path}:{number}")
         if not _is_number(row[4]):
             raise DataError(f"{path}:{number}: the score is {row[4]!r}, expected a number.")
         scores.append(float(row[4]))
@@ -143,6 +152,12 @@ def _raise_not_finite(path: Path) -> None:
             raise DataError(
                 f"{path}:{number}: the score is {score}, which cannot be ranked. Expected a finite float32 number."
             )
+
+
+def _require_ids(query_id: str, doc_id: str, where: str) -> None:
+    # Splitting has dealt with blanks and line ends. A NUL would end the id early in trec_eval's C.
+    if not query_id or not doc_id or "\0" in query_id or "\0" in doc_id:
+        raise DataError(f"{where}: an id is empty or holds a NUL character.")
 
 
 def _is_number(text: str) -> bool:

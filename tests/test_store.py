@@ -2,7 +2,11 @@
 
 import hashlib
 import json
+import os
+import re
+import socket
 import stat
+import subprocess
 
 import pytest
 
@@ -61,7 +65,9 @@ def test_kinds_do_not_share_artefacts(store):
 
 def test_facts_are_kept_beside_the_artefact(store):
     folder = store.folder("corpus", {"name": "\u4e2d\u6587", "depth": 3}, Builder())
-    assert {"name": "\u4e2d\u6587", "depth": 3} == json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    assert {"name": "\u4e2d\u6587", "depth": 3} == json.loads((folder / "facts.json").read_text(encoding="utf-8"))[
+        "facts"
+    ]
 
 
 @pytest.mark.parametrize("error", [DataError("bad line"), KeyboardInterrupt(), ValueError("no")])
@@ -119,14 +125,51 @@ def test_root_that_is_a_file_is_a_result_error_that_names_it(tmp_path, below):
     assert "not a folder" == (tmp_path / "file").read_text(encoding="utf-8")
 
 
-def test_artefact_without_facts_is_a_result_error_and_is_not_touched(store):
+def flip_a_byte(folder):
+    content = bytearray((folder / "data.txt").read_bytes())
+    content[0] ^= 1
+    (folder / "data.txt").write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flip_a_byte,
+        lambda folder: (folder / "data.txt").unlink(),
+        lambda folder: (folder / "data.txt").write_bytes(b""),
+        lambda folder: (folder / "stray.txt").write_text("x"),
+        lambda folder: (folder / "facts.json").unlink(),
+        lambda folder: (folder / "facts.json").write_text(""),
+        lambda folder: (folder / "facts.json").write_text("[]"),
+    ],
+    ids=["flipped byte", "file gone", "file cut", "foreign file", "facts gone", "facts empty", "facts of another kind"],
+)
+def test_a_damaged_artefact_is_named_and_built_anew(store, damage, caplog):
     build = Builder()
     folder = store.folder("corpus", {"a": 1}, build)
-    (folder / "facts.json").unlink()
-    with pytest.raises(ResultError, match=f"{folder.name}: the artefact is incomplete"):
-        store.folder("corpus", {"a": 1}, build)
-    assert 1 == build.built
-    assert ["data.txt"] == everything_in(folder)
+    damage(folder)
+
+    assert store.folder("corpus", {"a": 1}, build) == folder
+    assert build.built == 2
+    assert (folder / "data.txt").read_text() == "build 2"
+    assert everything_in(folder) == ["data.txt", "facts.json"]
+    assert folder.name in caplog.text
+
+
+def test_what_a_killed_process_left_is_swept_and_a_running_one_is_left_alone(store):
+    parent = store.root / "corpus"
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    host = re.sub("[^A-Za-z0-9]", "_", socket.gethostname())
+    left, busy, elsewhere = (
+        parent / f".building-{host}-{dead.pid}-x",
+        parent / f".building-{host}-{os.getpid()}-x",
+        parent / f".building-another_host-{dead.pid}-x",
+    )
+    for folder in (left, busy, elsewhere):
+        folder.mkdir(parents=True)
+    store.folder("corpus", {"a": 1}, Builder())
+    assert [folder.exists() for folder in (left, busy, elsewhere)] == [False, True, True]
 
 
 def test_folder_that_another_process_finished_first_is_kept(tmp_path):

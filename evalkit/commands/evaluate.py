@@ -10,9 +10,10 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from evalkit.commands.arguments import normalise
 from evalkit.commands.legal import one_line
 from evalkit.config import SCHEMAS, EvaluateConfig
-from evalkit.errors import ConfigError, EvalkitError, report
+from evalkit.errors import ConfigError, EvalkitError, report, report_os_error
 from evalkit.pipeline import evaluate
 from evalkit.report.table import console, show, show_all
 from evalkit.resources import shipped
@@ -30,6 +31,7 @@ def main(arguments: list[str]) -> int:
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
+    sys.argv = ["evalkit evaluate", *normalise(arguments)]
     register_schemas()
     _log_warnings()
     out = console()
@@ -41,23 +43,24 @@ def main(arguments: list[str]) -> int:
             overrides = HydraConfig.get().overrides.task
             command = " ".join(["evalkit evaluate", *(shlex.quote(override) for override in overrides)])
             evaluation = evaluate(config, command=command)
+            show(evaluation, config.measures, out)
         except EvalkitError as error:
             raise SystemExit(report(error)) from None
         except OmegaConfBaseException as error:
             raise SystemExit(report(ConfigError(one_line(error)))) from None
-        show(evaluation, config.measures, out)
+        except OSError as error:  # Hydra would print a report of its own first
+            raise SystemExit(report_os_error(error)) from None
         done.append((evaluation, config.measures))
 
-    # Hydra's parser wants flags before settings; people append -m to a command that worked.
-    sys.argv = ["evalkit evaluate", *sorted(arguments, key=lambda argument: argument not in {"-m", "--multirun"})]
     try:
         hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(run_one)()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(one_line(error)) from error
-    except OSError as error:  # Hydra makes its sweep folder before any of our code runs
-        raise ConfigError(f"{error.filename}: cannot be written ({error.strerror}).") from error
-    if len(done) > 1:
-        show_all([evaluation for evaluation, _ in done], done[0][1], out)
+    finally:
+        # Also when a later run of a sweep failed: the earlier ones are done and kept.
+        if len(done) > 1:
+            asked = dict.fromkeys(name for _, measures in done for name in measures)
+            show_all([evaluation for evaluation, _ in done], list(asked), out)
     return 0
 
 

@@ -10,6 +10,9 @@ from evalkit.types import Dataset
 
 logger = logging.getLogger(__name__)
 
+_SAMPLE = 50  # documents
+_MOSTLY = 0.5
+
 
 def load(config: DatasetConfig, store: Store) -> Dataset:
     """The dataset that a configuration names, its texts memory-mapped from the store.
@@ -23,9 +26,9 @@ def load(config: DatasetConfig, store: Store) -> Dataset:
     match config:
         case HubDatasetConfig(path=None):
             dataset = hub.load(config, store)
-        case BundledDatasetConfig(path=None):
+        case BundledDatasetConfig():
             dataset = beir.load(config, store, path=shipped("collections") / config.name)
-        case FolderDatasetConfig() | HubDatasetConfig() | BundledDatasetConfig():
+        case FolderDatasetConfig() | HubDatasetConfig():
             dataset = beir.load(config, store, path=config.path)
         case _:
             raise ConfigError(
@@ -45,3 +48,16 @@ def _warn(dataset: Dataset) -> None:
             absent,
             dataset.notes["relevant_documents_absent"],
         )
+    if dataset.language != "zh" and _share_of_han(dataset) > _MOSTLY:
+        logger.warning(
+            "%s: the documents look Chinese, and dataset.language is %s. Set dataset.language=zh.",
+            dataset.name,
+            dataset.language,
+        )
+
+
+def _share_of_han(dataset: Dataset) -> float:
+    """Share of Chinese characters among the letters of the first documents."""
+    text = "".join(dataset.documents.texts(range(min(len(dataset.documents), _SAMPLE))))
+    letters = [character for character in text if character.isalpha()]
+    return sum("\u4e00" <= character <= "\u9fff" for character in letters) / max(len(letters), 1)

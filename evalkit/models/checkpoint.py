@@ -97,7 +97,9 @@ def _package_folder(model: str) -> Path:
     package, _, inner = model.removeprefix(_PACKAGE_PREFIX).partition("/")
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:
-        raise MissingExtra(package, extra=_EXTRA_OF_PACKAGE.get(package, "models"), purpose=f"model {model!r}")
+        if package in _EXTRA_OF_PACKAGE:
+            raise MissingExtra(package, extra=_EXTRA_OF_PACKAGE[package], purpose=f"model {model!r}")
+        raise ModelError(f"{model}: the Python package {package!r} is not installed.")
     return Path(spec.submodule_search_locations[0]) / inner
 
 

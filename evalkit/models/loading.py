@@ -13,7 +13,7 @@ from evalkit.errors import MissingExtra, ModelError, reason
 from evalkit.models.checkpoint import Checkpoint
 
 # Tensors that a checkpoint may hold and an encoder does not use: pooler and pretraining heads, stored position ids.
-_UNUSED_BY_ENCODERS = re.compile(r"(^|\.)(pooler|cls|lm_head)\.|position_ids$|^classifier\.|^score\.")
+_UNUSED_BY_ENCODERS = re.compile(r"(^|\.)(pooler|cls|lm_head)\.|position_ids$")
 _UNUSED_BY_CLASSIFIERS = re.compile(r"position_ids$")
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -95,6 +95,20 @@ def check(checkpoint: Checkpoint, compute: ComputeConfig, *, max_length: int) ->
     _require_attention(compute)
     if compute.device == "cuda":
         device_name(compute)
+
+
+def require_encoder(checkpoint: Checkpoint) -> None:
+    """Refuse a cross-encoder, whose token vectors mean nothing on their own.
+
+    Raises:
+        ModelError: `config.json` names a classifier.
+    """
+    architectures = (checkpoint.read_json("config.json") or {}).get("architectures") or []
+    if any(str(name).endswith("ForSequenceClassification") for name in architectures):
+        raise ModelError(
+            f"{checkpoint.path}: config.json names {', '.join(map(str, architectures))}, a cross-encoder. "
+            "Use it as reranker=cross_encoder."
+        )
 
 
 def require_classifier(checkpoint: Checkpoint) -> None:

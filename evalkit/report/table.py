@@ -24,7 +24,8 @@ def show(evaluation: Evaluation, measures: Sequence[str], out: Console) -> None:
     result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
     title = f"{_dataset(result)}: {candidates['retriever']['name']} top {candidates['retriever']['depth']}"
     reranked = _is_reranked(result)
-    table = Table(title=escape(title), title_justify="left")
+    out.print(title, markup=False, highlight=False, style="bold")
+    table = Table()
     table.add_column("measure")
     for column in ("first stage", *([result["reranker"]["name"]] if reranked else []), "ceiling"):
         table.add_column(escape(column), justify="right")
@@ -43,9 +44,10 @@ def show(evaluation: Evaluation, measures: Sequence[str], out: Console) -> None:
 def _remarks(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
     result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
     remarks = [
-        f"{result['queries']:,} queries, {result['pairs']:,} pairs, truncated pairs: {result['truncated_pairs']:,}",
+        f"{result['queries']:,} queries, {result['pairs']:,} candidates"
+        + (f", truncated pairs: {result['truncated_pairs']:,}" if _is_reranked(result) else ""),
         f"ties in the top 10 of {result['queries_with_ties_in_top_10']:,} queries",
-        f"first stage {candidates['seconds']:.1f} s"
+        f"first stage {candidates['seconds']:.1f} s{'' if evaluation.candidates.fresh else ' (earlier)'}"
         + (f", reranking {_speed(result)}" if _is_reranked(result) else ""),
     ]
     if result["unscored_pairs"]:
@@ -65,6 +67,10 @@ def _remarks(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
     return remarks
 
 
+def _value(values: dict[str, float], name: str) -> str:
+    return f"{values[name]:.4f}" if name in values else ""
+
+
 def _speed(manifest: dict[str, Any]) -> str:
     return f"{manifest['seconds']:.1f} s ({manifest['pairs_per_second']:,.0f} pairs/s)"
 
@@ -78,11 +84,12 @@ def _is_reranked(manifest: dict[str, Any]) -> bool:
 
 
 def show_all(evaluations: Sequence[Evaluation], measures: Sequence[str], out: Console) -> None:
-    """One row an evaluation, for the end of a sweep."""
-    table = Table(title="All runs", title_justify="left")
+    """One row an evaluation, for the end of a sweep. A measure that an evaluation lacks is left blank."""
+    out.print("All runs", style="bold")
+    table = Table()
     for column in ("dataset", "first stage", "reranker"):
         table.add_column(column)
-    for column in (*measures, *(f"ceiling {name}" for name in measures[:1]), "ties", "truncated", "seconds", "pairs/s"):
+    for column in (*measures, f"ceiling {measures[0]}", "tied queries", "truncated pairs", "seconds", "pairs/s"):
         table.add_column(column, justify="right")
     for evaluation in evaluations:
         result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
@@ -90,8 +97,8 @@ def show_all(evaluations: Sequence[Evaluation], measures: Sequence[str], out: Co
             escape(_dataset(result)),
             escape(f"{candidates['retriever']['name']}-{candidates['retriever']['depth']}"),
             escape(result["reranker"]["name"]),
-            *(f"{result['measures'][name]:.4f}" for name in measures),
-            f"{candidates['ceiling'][measures[0]]:.4f}",
+            *(_value(result["measures"], name) for name in measures),
+            _value(candidates["ceiling"], measures[0]),
             f"{result['queries_with_ties_in_top_10']:,}",
             f"{result['truncated_pairs']:,}",
             f"{(result if _is_reranked(result) else candidates)['seconds']:.1f}",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from evalkit.config import ComputeConfig, LateInteractionConfig
 from evalkit.errors import ModelError, reason
 from evalkit.models.checkpoint import resolve
-from evalkit.models.loading import check, load_encoder, load_tokenizer
+from evalkit.models.loading import check, load_encoder, load_tokenizer, require_encoder
 from evalkit.models.sentence_transformer import lowercases
 from evalkit.types import Identity, Pair, PairScores
 
@@ -30,6 +30,7 @@ class LateInteractionReranker:
         self.compute = compute
         self.checkpoint = resolve(config.model, config.revision, also=[config.projection] if config.projection else [])
         self.lowercase = lowercases(self.checkpoint)
+        require_encoder(self.checkpoint)
         check(self.checkpoint, compute, max_length=config.max_length)
 
     @property

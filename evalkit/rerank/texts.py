@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from evalkit.errors import DataError
+from evalkit.errors import DataError, ModelError
 from evalkit.progress import progress
 from evalkit.run import Run
 from evalkit.types import Dataset, Pair, Reranker
@@ -52,6 +52,11 @@ def score_candidates(reranker: Reranker, candidates: Run, dataset: Dataset) -> R
             result = reranker.score(pairs, advance=advance)
             if result.scores.shape != (len(pairs),):
                 raise ValueError(f"{len(pairs)} pairs were given, and scores of shape {result.scores.shape} came back")
+            if not np.isfinite(result.scores).all():
+                raise ModelError(
+                    f"the reranker's score is not a finite number for {int((~np.isfinite(result.scores)).sum())} of "
+                    f"{len(pairs)} pairs. The weights are damaged, or compute.dtype is too narrow: try float32."
+                )
             scores[window] = result.scores
             truncated += result.truncated
     return Reranked(candidates.rescored(scores), truncated)

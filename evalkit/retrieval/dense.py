@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.errors import ResultError
 from evalkit.models.checkpoint import resolve
-from evalkit.models.loading import check, device_name, load_encoder, load_tokenizer
+from evalkit.models.loading import check, device_name, load_encoder, load_tokenizer, require_encoder
 from evalkit.models.sentence_transformer import embedding_head, lowercases
 from evalkit.progress import progress
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
@@ -38,6 +38,7 @@ class DenseRetriever:
         self.checkpoint = resolve(config.model, config.revision)
         self.head = embedding_head(self.checkpoint, config)
         self.lowercase = lowercases(self.checkpoint)
+        require_encoder(self.checkpoint)
         check(self.checkpoint, compute, max_length=config.max_length)
 
     @property

@@ -46,4 +46,8 @@ class SavedRetriever:
                 "%s: %d queries are not judged in %s and are left out.", self.path, known.count(False), dataset.name
             )
             run = run.only_queries(dataset.queries)
-        return cut(run, dataset, depth)
+        candidates = cut(run, dataset, depth)
+        absent = int((dataset.rows(candidates.doc_ids) < 0).sum())
+        if absent:
+            logger.warning("%s: %d candidate documents are not in the corpus of %s.", self.path, absent, dataset.name)
+        return candidates

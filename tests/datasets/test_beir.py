@@ -354,13 +354,17 @@ def test_any_bytes_as_a_corpus_are_read_or_refused_in_one_line(tmp_path_factory,
     "config",
     [
         lambda path: FolderDatasetConfig(path=path),
-        lambda path: BundledDatasetConfig(name="mini", path=path),
         lambda path: HubDatasetConfig(name="scifact", hub_id="mteb/scifact", revision="d5" * 20, path=path),
     ],
-    ids=["folder", "bundled", "hub"],
+    ids=["folder", "hub"],
 )
 def test_a_path_wins_over_the_published_source(collection: Path, store: Store, config: Callable[[str], DatasetConfig]):
     assert load(config(str(collection)), store).documents.ids.to_pylist() == list(DOCUMENTS)
+
+
+def test_another_collection_is_not_passed_off_as_a_bundled_one(collection: Path):
+    with pytest.raises(ConfigError, match="dataset=folder"):
+        BundledDatasetConfig(name="mini", path=str(collection))
 
 
 def test_a_tilde_in_the_path_is_the_home_folder(collection: Path, store: Store, monkeypatch: pytest.MonkeyPatch):

@@ -159,13 +159,14 @@ def test_unknown_model_type_is_refused(classifier, tmp_path, load):
 
 @pytest.mark.parametrize("load", [load_encoder, load_classifier])
 @pytest.mark.parametrize("model_type", ["unheard_of", "bert"])
-def test_code_in_a_checkpoint_is_never_run(classifier, tmp_path, load, model_type):
+def test_code_in_a_checkpoint_is_never_run(encoder, classifier, tmp_path, load, model_type):
     auto_map = {
         "AutoConfig": "remote.Config",
         "AutoModel": "remote.Model",
         "AutoModelForSequenceClassification": "remote.Model",
     }
-    folder = configured(classifier, tmp_path / "c", model_type=model_type, auto_map=auto_map)
+    source = encoder if load is load_encoder else classifier
+    folder = configured(source, tmp_path / "c", model_type=model_type, auto_map=auto_map)
     ran = tmp_path / "ran"
     (folder / "remote.py").write_text(f"open({str(ran)!r}, 'w').close()\n", encoding="utf-8")
     if model_type == "bert":  # transformers knows it, so the checkpoint's own code is not needed

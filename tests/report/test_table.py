@@ -52,7 +52,7 @@ def test_first_stage_reranked_and_ceiling_stand_side_by_side(config, tmp_path):
         done.candidates.manifest["ceiling"],
     )
     assert [f"{one['nDCG@10']:.4f}" for one in values] == row.replace("│", " ").split()[1:]
-    for part in ("2 queries", "4 pairs", "truncated pairs: 0", "ties in the top 10", "pairs/s", "saved in"):
+    for part in ("2 queries", "4 candidates", "truncated pairs: 0", "ties in the top 10", "pairs/s", "saved in"):
         assert part in text
     assert "1 documents have no text" in text
 

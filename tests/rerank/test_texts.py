@@ -6,7 +6,7 @@ from stubs import DOCUMENTS, QUERIES, StubReranker
 
 from evalkit.config import FolderDatasetConfig
 from evalkit.datasets import load
-from evalkit.errors import DataError
+from evalkit.errors import DataError, ModelError
 from evalkit.rerank import apply, texts
 from evalkit.rerank.passthrough import KeepOrder
 from evalkit.rerank.texts import score_candidates
@@ -90,7 +90,7 @@ def test_score_that_is_not_finite_is_refused(dataset):
             scores[1] = np.nan
             return PairScores(scores, truncated=0)
 
-    with pytest.raises(DataError, match="nan"):
+    with pytest.raises(ModelError, match="not a finite number for 1 of"):
         score_candidates(Broken(), Run.from_dict(CANDIDATES), dataset)
 
 

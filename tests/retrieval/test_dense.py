@@ -16,7 +16,7 @@ from evalkit.config import ComputeConfig, DenseConfig, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.errors import ModelError
 from evalkit.retrieval.dense import DenseRetriever
-from evalkit.store import Store
+from evalkit.store import Store, file_digest
 
 CPU = ComputeConfig(device="cpu")
 TEXTS = [
@@ -224,6 +224,10 @@ def poison(store: Store) -> int:
     files = sorted((store.root / "embeddings").rglob("vectors.npy"))
     for file in files:
         np.save(file, np.zeros_like(np.load(file)))
+        # The store would notice; tell it that this is what was written.
+        facts = json.loads((file.parent / "facts.json").read_text(encoding="utf-8"))
+        facts["files"]["vectors.npy"] = {"bytes": file.stat().st_size, "sha256": file_digest(file)}
+        (file.parent / "facts.json").write_text(json.dumps(facts), encoding="utf-8")
     return len(files)
 
 

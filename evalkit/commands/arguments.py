@@ -1,0 +1,55 @@
+"""What people type, as Hydra's grammar wants it, and refusals of what it would quietly misread.
+
+Hydra reads `dataset.path=~/数据 (1)` as a broken expression, and a suite's datasets as replaceable by `dataset=`.
+"""
+
+import re
+
+from evalkit.errors import ConfigError
+
+# Values that are paths, of which any character is legal.
+_PATHS = re.compile(r"(\w+\.)?(path|model|projection|results_dir|cache_dir)")
+_UNQUOTED = re.compile(r"[A-Za-z0-9_/\\.+$%*@?|:-]*")
+_FLAGS = {"-m", "--multirun"}
+
+
+def normalise(arguments: list[str]) -> list[str]:
+    """The arguments with paths quoted, single measures listed, and the multirun flag first.
+
+    Raises:
+        ConfigError: arguments that contradict each other, or one without a name.
+    """
+    for argument in arguments:
+        if argument.startswith("="):
+            raise ConfigError(f"cannot read the argument {argument!r}. Arguments are SETTING=VALUE.")
+    _refuse_contradictions(arguments)
+    sweep = any(argument in _FLAGS for argument in arguments)
+    # Hydra's parser wants flags before settings; people append -m to a command that worked.
+    flags = [argument for argument in arguments if argument in _FLAGS]
+    return flags + [_normalise_one(argument, sweep=sweep) for argument in arguments if argument not in _FLAGS]
+
+
+def _normalise_one(argument: str, *, sweep: bool) -> str:
+    key, equals, value = argument.partition("=")
+    if not equals or not value or value[0] in "'\"":
+        return argument
+    if key == "measures" and "[" not in value:
+        return f"{key}=[{value}]"
+    # In a sweep a comma separates choices; there a path with odd characters is for the user to quote.
+    legal = _UNQUOTED.fullmatch(value.replace(",", "") if sweep else value)
+    if _PATHS.fullmatch(key) and not legal and not (sweep and "," in value):
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"{key}='{escaped}'"
+    return argument
+
+
+def _refuse_contradictions(arguments: list[str]) -> None:
+    given = dict(argument.partition("=")[::2] for argument in arguments if "=" in argument)
+    if "suite" in given and "dataset" in given:
+        raise ConfigError(
+            f"suite={given['suite']} chooses the datasets. Remove dataset={given['dataset']}, or the suite."
+        )
+    several = "suite" in given or "," in given.get("dataset", "")
+    for key in ("dataset.path", "dataset.name"):
+        if several and key in given:
+            raise ConfigError(f"{key} is of one dataset, and several are chosen. Run them one at a time.")

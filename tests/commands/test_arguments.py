@@ -1,0 +1,48 @@
+"""What people type, made fit for Hydra's grammar."""
+
+import pytest
+
+from evalkit.commands.arguments import normalise
+from evalkit.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["depth=5", "-m", "reranker=none,replay"], ["-m", "depth=5", "reranker=none,replay"]),
+        (["dataset.path=/data/数据"], ["dataset.path='/data/数据'"]),
+        (["dataset.path=~/x"], ["dataset.path='~/x'"]),
+        (["retriever.path=a (1),b=c.trec"], ["retriever.path='a (1),b=c.trec'"]),
+        (["retriever.path=it's.trec"], [r"retriever.path='it\'s.trec'"]),
+        (["dataset.path='already quoted'"], ["dataset.path='already quoted'"]),
+        (["dataset.path=/plain/path-1.0"], ["dataset.path=/plain/path-1.0"]),
+        (["-m", "reranker.model=a,b"], ["-m", "reranker.model=a,b"]),
+        (["measures=nDCG@10"], ["measures=[nDCG@10]"]),
+        (["measures=[nDCG@10,R@20]"], ["measures=[nDCG@10,R@20]"]),
+        (["reranker.query_instruction=x"], ["reranker.query_instruction=x"]),
+    ],
+)
+def test_arguments_are_made_readable_and_nothing_else_is_touched(typed, expected):
+    assert normalise(typed) == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["suite=mini", "dataset=mini"], "suite=mini chooses the datasets"),
+        (["-m", "dataset=a,b", "dataset.path=x"], "several are chosen"),
+        (["suite=mini", "dataset.name=x"], "several are chosen"),
+        (["=5"], "SETTING=VALUE"),
+    ],
+)
+def test_arguments_that_contradict_each_other_are_refused(typed, message):
+    with pytest.raises(ConfigError, match=message):
+        normalise(typed)
+
+
+@pytest.mark.parametrize("path", ["数据 (1)", "a=b,c", "it's [x]", "~tilde", "back\\slash", "{brace}"])
+def test_hydra_reads_the_path_that_was_typed(path):
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    (override,) = OverridesParser.create().parse_overrides(normalise([f"dataset.path={path}"]))
+    assert override.value() == path
