@@ -16,7 +16,7 @@ MISSING: Any = "???"  # OmegaConf's mark of a mandatory value; spelt out so that
 
 LANGUAGES = ("en", "zh")
 POOLINGS = ("checkpoint", "cls", "mean")
-TRUNCATIONS = ("longest_first", "only_second")
+TRUNCATIONS = ("longest_first", "only_second", "flag_embedding")
 EMBEDDING_DTYPES = ("float16", "float32")
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -227,6 +227,7 @@ class CrossEncoderConfig(RerankerConfig):
     max_length: int = 512
     """Tokens of query and document together, special tokens included."""
     truncation: str = "longest_first"
+    """`longest_first`; `only_second`, the document; `flag_embedding`, the query to 3/4 of the limit, then the document."""
     label: int | None = None
     """Which logit is the score, for checkpoints with several; a checkpoint with one needs none."""
 

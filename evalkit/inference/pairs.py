@@ -62,7 +62,8 @@ def tokenize_pairs(tokenizer: Any, pairs: Sequence[tuple[str, str]], *, max_leng
         tokenizer: a `tokenizers.Tokenizer`.
         pairs: (query, document) texts.
         max_length: tokens of a pair, special ones included.
-        truncation: `longest_first` or `only_second`.
+        truncation: `longest_first`; `only_second`; or `flag_embedding`, which cuts the query to 3/4 of `max_length`
+            and then the document, as FlagEmbedding's encoder rerankers do.
 
     Raises:
         ModelError: only the document may be cut, and a query leaves no room for it.
@@ -73,7 +74,7 @@ def tokenize_pairs(tokenizer: Any, pairs: Sequence[tuple[str, str]], *, max_leng
     ids, segments, cut = [], [], np.zeros(len(pairs), dtype=bool)
     for row, (query_text, document_text) in enumerate(pairs):
         query, document = queries[query_text], documents[document_text]
-        kept = _kept(len(query), len(document), max_length - around.tokens, truncation)
+        kept = _kept(len(query), len(document), max_length, around.tokens, truncation)
         cut[row] = kept != (len(query), len(document))
         parts = (around.before, query[: kept[0]], around.between, document[: kept[1]], around.behind)
         ids.append(np.concatenate(parts))
@@ -97,15 +98,18 @@ def _token_ids(tokenizer: Any, texts: Sequence[str]) -> dict[str, NDArray[np.int
     return found
 
 
-def _kept(query: int, document: int, budget: int, truncation: str) -> tuple[int, int]:
-    """How many tokens of query and document stay within the budget.
+def _kept(query: int, document: int, max_length: int, special: int, truncation: str) -> tuple[int, int]:
+    """How many tokens of query and document stay, beside the special ones.
 
     Longest first, as `tokenizers` has it: the shorter text stays whole if it fits beside an equal share of the other;
     else both get half, and the odd token goes to the longer, or to the second of two equal ones.
     """
+    budget = max_length - special
+    if truncation == "flag_embedding":
+        query = min(query, max_length * 3 // 4)
     if query + document <= budget:
         return query, document
-    if truncation == "only_second":
+    if truncation != "longest_first":
         if query >= budget:
             raise ModelError(
                 f"a query of {query} tokens leaves no room for the document in {budget} tokens of reranker.max_length. "

@@ -71,38 +71,20 @@ def reference(folder: Path, pairs: list[Pair], *, token_types: bool = True) -> n
     return np.array(rows)
 
 
-def golden_cases(shared: Path, truncation: str) -> tuple[Path, list[tuple[Pair, dict]]]:
-    """The golden cases that FlagEmbedding and evalkit cut alike.
-
-    FlagEmbedding cuts the query to 3/4 of the limit, then the document; evalkit cuts by `truncation`. Both leave a pair
-    whole that fits, which its length at 512 shows when below 3/4 of 512. And a short query with a long document is
-    cut alike by `only_second`.
-    """
+@pytest.mark.shared
+@pytest.mark.parametrize("max_length", [64, 65, 512])
+def test_golden_pairs_have_the_ids_and_scores_of_flagembedding(shared, max_length):
     folder = shared / "golden" / "bge_reranker_v2_m3"
     golden = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
-    pairs = {pair["id"]: Pair(pair["query"], pair["document"]) for pair in golden["pairs"]}
-    whole = {case["id"]: case["n"] for case in golden["cases"] if case["max_length"] == 512 and case["n"] < 384}
-    short_query = {"very_long_document", "special_token_strings"} if truncation == "only_second" else set()
-    chosen = [
-        case
-        for case in golden["cases"]
-        if whole.get(case["id"], 10_000) <= case["max_length"] or case["id"] in short_query
-    ]
-    return folder / "model", [(pairs[case["id"]], case) for case in chosen]
+    texts = {pair["id"]: Pair(pair["query"], pair["document"]) for pair in golden["pairs"]}
+    cases = [case for case in golden["cases"] if case["max_length"] == max_length]
+    pairs = [texts[case["id"]] for case in cases]
+    assert len(cases) == 14
 
-
-@pytest.mark.shared
-@pytest.mark.parametrize(("truncation", "count"), [("longest_first", 29), ("only_second", 34)])
-def test_golden_pairs_have_the_ids_and_scores_of_flagembedding(shared, truncation, count):
-    folder, cases = golden_cases(shared, truncation)
-    assert count == len(cases)
-    for max_length in (64, 65, 512):
-        chosen = [(pair, case) for pair, case in cases if case["max_length"] == max_length]
-        model = reranker(folder, max_length=max_length, truncation=truncation)
-        pairs = [pair for pair, _ in chosen]
-        ids = tokenize_pairs(model._tokenizer, pairs, max_length=max_length, truncation=truncation).ids
-        assert [case["input_ids"] for _, case in chosen] == [row.tolist() for row in ids]
-        np.testing.assert_allclose(scored(model, pairs), [case["score"] for _, case in chosen], rtol=0, atol=1e-4)
+    model = reranker(folder / "model", max_length=max_length, truncation="flag_embedding")
+    ids = tokenize_pairs(model._tokenizer, pairs, max_length=max_length, truncation="flag_embedding").ids
+    assert [case["input_ids"] for case in cases] == [row.tolist() for row in ids]
+    np.testing.assert_allclose(scored(model, pairs), [case["score"] for case in cases], rtol=0, atol=1e-4)
 
 
 def test_scores_are_the_logits_of_transformers(bert):
