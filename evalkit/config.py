@@ -227,7 +227,7 @@ class CrossEncoderConfig(RerankerConfig):
     max_length: int = 512
     """Tokens of query and document together, special tokens included."""
     truncation: str = "longest_first"
-    """`longest_first`; `only_second`, the document; `flag_embedding`, the query to 3/4 of the limit, then the document."""
+    """`flag_embedding` cuts the query to 3/4 of `max_length`, then the document; `only_second` just the document."""
     label: int | None = None
     """Which logit is the score, for checkpoints with several; a checkpoint with one needs none."""
 
