@@ -1,35 +1,15 @@
 """Token ids: special tokens, exact truncation flags, and indifference to what a tokenizer.json stores."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stubs import tiny_bert
 from tokenizers import Tokenizer
 
 from evalkit.inference import tokens
 from evalkit.inference.tokens import prepare, tokenize
 
 WORDS = ["the", "moon", "pulls", "sea", "and", "makes", "tides", "bees", "honey"]
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory) -> Path:
-    return tiny_bert(tmp_path_factory.mktemp("tokens")) / "tokenizer.json"
-
-
-@pytest.fixture(scope="module")
-def tokenizer(file) -> Tokenizer:
-    return Tokenizer.from_file(str(file))
-
-
-@pytest.fixture(scope="module")
-def code(file) -> dict[str, int]:
-    """Token -> id, read from the file."""
-    return json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]
 
 
 def listed(arrays) -> list[list[int]]:

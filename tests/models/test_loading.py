@@ -20,15 +20,6 @@ CPU = ComputeConfig(device="cpu")
 TENSOR = "encoder.layer.1.output.dense.weight"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Models this small only wait for each other's threads, tenfold on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory) -> Path:
     return tiny_bert(tmp_path_factory.mktemp("loading") / "encoder")

@@ -12,15 +12,6 @@ from evalkit.retrieval.search import exact_top_k
 BLOCKS = [(16_384, 512), (1, 1), (7, 3), (64, 5), (100, 2)]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Models this small only wait for each other's threads, tenfold on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def ids_of(count: int, rng: np.random.Generator) -> list[str]:
     """Distinct ids whose order is not the order of the rows; `d10` comes before `d9`."""
     return [f"d{number}" for number in rng.permutation(count * 3)[:count]]
