@@ -8,7 +8,8 @@ from contextlib import contextmanager
 def progress(description: str, total: float | None, unit: str) -> Iterator[Callable[[float], None]]:
     """A bar for the time of a `with` block; call what it gives with the number of units done.
 
-    Drawn only on a terminal. Into a file or a pipe it writes one line when a block that took a second or more ends.
+    Drawn only on a terminal, where it stays once a block has taken a second or more. Into a file or a pipe it writes
+    one line when such a block ends.
     """
     import sys
 
@@ -44,6 +45,8 @@ def progress(description: str, total: float | None, unit: str) -> Iterator[Calla
             bar.update(task, rate=f"{speed:,.0f} {unit}/s" if speed else "")
 
         yield advance
+        # What took no time leaves no line behind.
+        bar.live.transient = (bar.tasks[0].elapsed or 0.0) < 1
     done = bar.tasks[0]
     if bar.disable and (seconds := done.elapsed or 0.0) >= 1:
         rate = done.completed / seconds

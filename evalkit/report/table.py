@@ -88,13 +88,13 @@ def show_all(evaluations: Sequence[Evaluation], measures: Sequence[str], out: Co
     out.print("All runs", style="bold")
     table = Table()
     for column in ("dataset", "first stage", "reranker"):
-        table.add_column(column)
-    for column in (*measures, f"ceiling {measures[0]}", "tied queries", "truncated pairs", "seconds", "pairs/s"):
-        table.add_column(column, justify="right")
+        table.add_column(column, overflow="fold")  # a narrow terminal breaks a name rather than hide its end
+    for column in (*measures, f"ceiling {measures[0]}", "ties", "truncated", "seconds", "pairs/s"):
+        table.add_column(column, justify="right", overflow="fold")
     for evaluation in evaluations:
         result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
         table.add_row(
-            escape(_dataset(result)),
+            escape(result["dataset"]["name"]),
             escape(f"{candidates['retriever']['name']}-{candidates['retriever']['depth']}"),
             escape(result["reranker"]["name"]),
             *(_value(result["measures"], name) for name in measures),
