@@ -1,6 +1,7 @@
 """Evaluate retrieval and reranking on BEIR and C-MTEB.
 
     from evalkit import measure, read_qrels, read_run
+
     measure(read_qrels("qrels.tsv"), read_run("run.trec"), ["nDCG@10"]).means
 
 Everything is imported when it is first used, so `import evalkit` costs nothing.

@@ -19,6 +19,8 @@ from evalkit.types import FirstStage
 
 logger = logging.getLogger(__name__)
 
+_CANDIDATES = "candidates"  # the folder that rerankers over the same candidates share
+
 
 def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     """Retrieve, rerank, measure and keep, or find what was kept.
@@ -64,14 +66,15 @@ def _retrieve(first_stage: FirstStage, recorder: Recorder) -> Result:
         {"format": FORMAT, "dataset": dataset.digest, "depth": config.depth, "first_stage": first_stage.identity}
     )
     parent = Path(config.results_dir).expanduser() / dataset.name
-    folder, found = results.locate(parent, f"{config.retriever.name}-{config.depth}", key, inner="candidates")
+    folder, found = results.locate(parent, f"{config.retriever.name}-{config.depth}", key, inner=_CANDIDATES)
     if found is not None:
         return recorder.complete(found)
     start = time.perf_counter()
     run = first_stage.retrieve(dataset, config.depth)
     return recorder.keep(
-        folder / "candidates",
+        folder,
         run,
+        inner=_CANDIDATES,
         key=key,
         tag=config.retriever.name,
         run_digest=run.digest(),

@@ -41,8 +41,8 @@ class Recorder:
         asked = [parse_measure(name).name for name in self.config.measures]
         return list(dict.fromkeys([*asked, *STANDARD_MEASURES]))
 
-    def keep(self, folder: Path, run: Run, *, key: str, tag: str, **facts: Any) -> Result:
-        """Measure a run and save it; `facts` of the stage that made it go into the manifest.
+    def keep(self, folder: Path, run: Run, *, key: str, tag: str, inner: str = "", **facts: Any) -> Result:
+        """Measure a run and save it in `folder/inner`; `facts` of the stage that made it go into the manifest.
 
         Raises:
             ResultError: it cannot be written; nothing is left behind.
@@ -62,7 +62,7 @@ class Recorder:
             "command": self.command,
             "environment": environment(self.config.compute.device),
         }
-        return results.save(folder, run=run, per_query=per_query, manifest=manifest, tag=tag)
+        return results.save(folder, run=run, per_query=per_query, manifest=manifest, tag=tag, inner=inner)
 
     def complete(self, found: Result) -> Result:
         """A result that was found, with the measures added that are asked for now and were not then."""

@@ -97,8 +97,16 @@ def _beside(folder: Path, key: str) -> Path:
     return folder.with_name(f"{folder.name}.{key[:8]}")
 
 
-def save(folder: Path, *, run: Run, per_query: PerQuery, manifest: dict[str, Any], tag: str) -> Result:
+def save(folder: Path, *, run: Run, per_query: PerQuery, manifest: dict[str, Any], tag: str, inner: str = "") -> Result:
     """Write a result; it has its name only once it is whole.
+
+    Args:
+        folder: as `locate` gave it.
+        run: what is kept.
+        per_query: its values.
+        manifest: all else; digests of the files are added.
+        tag: last column of the run file.
+        inner: the result goes into this folder below it.
 
     Raises:
         ResultError: it cannot be written; nothing is left behind.
@@ -112,13 +120,14 @@ def save(folder: Path, *, run: Run, per_query: PerQuery, manifest: dict[str, Any
         complete.update(per_query_sha256=file_digest(staging / PER_QUERY))
         atomic_write(staging / MANIFEST, _dump(complete))
 
-    if build_folder(folder, write):
-        return Result(folder, complete, fresh=True)
-    other = read(folder)
+    if build_folder(folder / inner, write):
+        return Result(folder / inner, complete, fresh=True)
+    other = read(folder / inner)
     if other.manifest["key"] == manifest["key"]:
         return other
     # Another process took the name for other settings between our look and now.
-    return save(_beside(folder, manifest["key"]), run=run, per_query=per_query, manifest=manifest, tag=tag)
+    beside = _beside(folder, manifest["key"])
+    return save(beside, run=run, per_query=per_query, manifest=manifest, tag=tag, inner=inner)
 
 
 def update(result: Result, *, per_query: PerQuery, changes: dict[str, Any]) -> Result:

@@ -49,6 +49,17 @@ def test_all_is_sorted_and_everything_in_it_can_be_had():
         _ = evalkit.nothing
 
 
+def test_the_example_of_the_package_runs_also_after_its_modules_were_imported(tmp_path):
+    (tmp_path / "qrels.tsv").write_text("q1 0 d1 1\n")
+    (tmp_path / "run.trec").write_text("q1 Q0 d1 1 1 x\n")
+    program = (
+        "import evalkit.pipeline; from evalkit import measure, read_qrels, read_run; "
+        "print(measure(read_qrels('qrels.tsv'), read_run('run.trec'), ['nDCG@10']).means)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout == "{'nDCG@10': 1.0}\n"
+
+
 def test_an_unknown_command_lists_the_legal_ones(capsys):
     assert cli.main(["evalute"]) == 2
     assert "unknown command 'evalute'. Legal are: evaluate, measure, list." in capsys.readouterr().err

@@ -22,9 +22,11 @@ def per_query(name="nDCG@10", values=(0.5, 1.0)):
     return PerQuery(("q1", "q2"), {name: np.array(values)}, missing=())
 
 
-def save(folder, key=KEY_A, scores=SCORES):
+def save(folder, key=KEY_A, scores=SCORES, inner=""):
     manifest = {"key": key, "measures": {"nDCG@10": 0.75}, "label": "\u4e2d"}
-    return results.save(folder, run=Run.from_dict(scores), per_query=per_query(), manifest=manifest, tag="bm25")
+    return results.save(
+        folder, run=Run.from_dict(scores), per_query=per_query(), manifest=manifest, tag="bm25", inner=inner
+    )
 
 
 def sha256(path):
@@ -95,6 +97,27 @@ def test_first_settings_take_the_plain_name_and_others_a_name_with_their_key(tmp
         located, found = results.locate(tmp_path, "bm25-10", key)
         assert (folder, folder, key, pairs) == (located, found.folder, found.manifest["key"], found.manifest["pairs"])
         assert found.fresh is False
+
+
+@pytest.mark.parametrize("inner", ["", "candidates"])
+def test_of_two_settings_that_race_for_a_name_each_keeps_its_own_result(tmp_path, inner):
+    """Both looked while the name was free; the second to write must not be given what the first wrote."""
+    (first, _), (second, _) = (results.locate(tmp_path, "bm25-10", key, inner=inner) for key in (KEY_A, KEY_B))
+    assert first == second
+    save(first, KEY_A, inner=inner)
+    saved = save(second, KEY_B, scores={"q1": {"x": 1.0}}, inner=inner)
+
+    assert saved.manifest["key"] == KEY_B
+    for key, pairs in ((KEY_A, 3), (KEY_B, 1)):
+        _, found = results.locate(tmp_path, "bm25-10", key, inner=inner)
+        assert (found.manifest["key"], found.manifest["pairs"]) == (key, pairs)
+
+
+def test_of_two_equal_settings_the_first_result_stays(tmp_path):
+    first = save(tmp_path / "bm25-10", KEY_A)
+    second = save(tmp_path / "bm25-10", KEY_A)
+    assert second.manifest == first.manifest
+    assert (first.fresh, second.fresh) == (True, False)
 
 
 def test_result_in_an_inner_folder_is_found_by_its_key(tmp_path):
