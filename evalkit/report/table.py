@@ -45,7 +45,7 @@ def _remarks(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
     result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
     remarks = [
         f"{result['queries']:,} queries, {result['pairs']:,} candidates"
-        + (f", truncated pairs: {result['truncated_pairs']:,}" if _is_reranked(result) else ""),
+        + (f", truncated pairs: {result['truncated_pairs']:,}" if result["truncated_pairs"] is not None else ""),
         f"ties in the top 10 of {result['queries_with_ties_in_top_10']:,} queries",
         f"first stage {candidates['seconds']:.1f} s{'' if evaluation.candidates.fresh else ' (earlier)'}"
         + (f", reranking {_speed(result)}" if _is_reranked(result) else ""),
@@ -100,7 +100,7 @@ def show_all(evaluations: Sequence[Evaluation], measures: Sequence[str], out: Co
             *(_value(result["measures"], name) for name in measures),
             _value(candidates["ceiling"], measures[0]),
             f"{result['queries_with_ties_in_top_10']:,}",
-            f"{result['truncated_pairs']:,}",
+            "" if result["truncated_pairs"] is None else f"{result['truncated_pairs']:,}",
             f"{(result if _is_reranked(result) else candidates)['seconds']:.1f}",
             f"{result['pairs_per_second']:,.0f}" if _is_reranked(result) else "",
         )

@@ -53,5 +53,5 @@ def apply(reranker: AnyReranker, candidates: Run, dataset: Dataset) -> Reranked:
     """
     if isinstance(reranker, KeepOrder | Replay):
         run, unscored = reranker.reorder(candidates)
-        return Reranked(run, truncated=0, unscored=unscored)
+        return Reranked(run, truncated=None, unscored=unscored)
     return score_candidates(reranker, candidates, dataset)

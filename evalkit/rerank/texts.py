@@ -20,12 +20,12 @@ class Reranked(NamedTuple):
 
     Attributes:
         run: the same pairs with new scores.
-        truncated: how many pairs were cut to fit the model.
+        truncated: how many pairs were cut to fit the model; None where no text was read.
         unscored: how many candidates have no score of the reranker's and were ranked below all others.
     """
 
     run: Run
-    truncated: int
+    truncated: int | None
     unscored: int = 0
 
 
