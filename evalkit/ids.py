@@ -10,7 +10,7 @@ def fault(text: str) -> str | None:
     if not text:
         return "is empty"
     if any(character in text for character in "\t\n\r\0") or text != text.strip():
-        return "holds a tab, a line break or outer blanks, which no run file can hold"
+        return "holds a tab, a line break, a NUL or outer blanks, which no run file can hold"
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from evalkit.errors import ResultError
 from evalkit.run import Run
-from evalkit.store import atomic_write, build_folder, file_digest
+from evalkit.store import atomic_write, build_folder, digest, file_digest
 from evalkit.trec import read_trec_run, write_run
 from evalkit.types import PerQuery
 
 MANIFEST = "manifest.json"
 RUN = "run.trec.gz"
 PER_QUERY = "per_query.parquet"
+_SEAL = "manifest_sha256"  # over all else in the manifest, so that an altered number is noticed
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,10 @@ def read(folder: Path) -> Result:
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ResultError(f"{path}: cannot be read ({error}). Remove {folder} and run again.") from error
-    if not isinstance(manifest, dict) or not {"key", "measures", "run_sha256", "per_query_sha256", "pairs"} <= set(
-        manifest
-    ):
-        raise ResultError(f"{path}: is no manifest of evalkit. Remove {folder} and run again.")
+    if not isinstance(manifest, dict) or manifest.pop(_SEAL, None) != digest(manifest):
+        raise ResultError(f"{path}: is not the manifest that evalkit wrote. Remove {folder} and run again.")
     for name, recorded in ((RUN, manifest["run_sha256"]), (PER_QUERY, manifest["per_query_sha256"])):
         if not (folder / name).is_file() or file_digest(folder / name) != recorded:
             raise ResultError(
@@ -138,10 +139,12 @@ def update(result: Result, *, per_query: PerQuery, changes: dict[str, Any]) -> R
     """
     staging = result.folder / f".{PER_QUERY}"
     try:
-        _write_per_query(per_query, staging)
-        manifest = {**result.manifest, **changes, "per_query_sha256": file_digest(staging)}
-        staging.replace(result.folder / PER_QUERY)
-        atomic_write(result.folder / MANIFEST, _dump(manifest))
+        # Of two processes that add measures, one waits, so that values and manifest stay of one making.
+        with FileLock(result.folder.with_name(f".{result.folder.name}.lock")):
+            _write_per_query(per_query, staging)
+            manifest = {**result.manifest, **changes, "per_query_sha256": file_digest(staging)}
+            staging.replace(result.folder / PER_QUERY)
+            atomic_write(result.folder / MANIFEST, _dump(manifest))
     except OSError as error:
         raise ResultError(f"{result.folder}: cannot be written ({error.strerror or error}).") from error
     return Result(result.folder, manifest)
@@ -152,4 +155,5 @@ def _write_per_query(per_query: PerQuery, path: Path) -> None:
 
 
 def _dump(manifest: dict[str, Any]) -> str:
-    return json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    sealed = {**manifest, _SEAL: digest(manifest)}
+    return json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

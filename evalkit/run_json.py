@@ -128,6 +128,8 @@ def _add_hits(docs: dict[str, float], hits: list[Any], query_id: str, path: Path
 
 
 def _id(value: object, path: Path) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise DataError(f"{path}: the id {value!r} is neither a string nor an integer.")
     text = str(value)
     if wrong := ids.fault(text):
         raise DataError(f"{path}: the id {text!r} {wrong}.")

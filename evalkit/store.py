@@ -134,8 +134,10 @@ def _fault(folder: Path) -> str | None:
     """What is wrong with an artefact, or None if it is whole. Reads every byte: about a second a gigabyte."""
     try:
         recorded = json.loads((folder / FACTS).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return f"{FACTS} is absent or damaged"
+    if not isinstance(recorded, dict):
+        return f"{FACTS} is damaged"
     try:
         found = _describe_files(folder)
     except OSError as error:

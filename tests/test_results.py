@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -57,7 +58,17 @@ def test_manifest_describes_the_files(tmp_path):
         "run_sha256": sha256(folder / "run.trec.gz"),
         "per_query_sha256": sha256(folder / "per_query.parquet"),
     }
-    assert expected == json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    written = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert re.fullmatch("[0-9a-f]{64}", written.pop("manifest_sha256"))
+    assert expected == written
+
+
+def test_an_altered_number_in_the_manifest_is_refused(tmp_path):
+    folder = save(tmp_path / "r").folder
+    path = folder / "manifest.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("0.75", "0.85"), encoding="utf-8")
+    with pytest.raises(ResultError, match="not the manifest that evalkit wrote"):
+        results.read(folder)
 
 
 def test_manifest_of_the_caller_is_not_changed(tmp_path):

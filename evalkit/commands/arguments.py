@@ -44,12 +44,16 @@ def _normalise_one(argument: str, *, sweep: bool) -> str:
 
 
 def _refuse_contradictions(arguments: list[str]) -> None:
-    given = dict(argument.partition("=")[::2] for argument in arguments if "=" in argument)
+    given = dict(argument.lstrip("+").partition("=")[::2] for argument in arguments if "=" in argument)
+    if given.get("suite") in {"", "null"}:
+        del given["suite"]
+    if "," in given.get("suite", ""):
+        raise ConfigError(f"suite={given['suite']} are several suites. Run them one at a time.")
     if "suite" in given and "dataset" in given:
         raise ConfigError(
             f"suite={given['suite']} chooses the datasets. Remove dataset={given['dataset']}, or the suite."
         )
     several = "suite" in given or "," in given.get("dataset", "")
-    for key in ("dataset.path", "dataset.name"):
+    for key in ("dataset.path", "dataset.name", "dataset.language"):
         if several and key in given:
             raise ConfigError(f"{key} is of one dataset, and several are chosen. Run them one at a time.")

@@ -20,6 +20,7 @@ from evalkit.errors import ConfigError
         (["measures=nDCG@10"], ["measures=[nDCG@10]"]),
         (["measures=[nDCG@10,R@20]"], ["measures=[nDCG@10,R@20]"]),
         (["reranker.query_instruction=x"], ["reranker.query_instruction=x"]),
+        (["suite=null", "dataset=mini"], ["suite=null", "dataset=mini"]),
     ],
 )
 def test_arguments_are_made_readable_and_nothing_else_is_touched(typed, expected):
@@ -32,6 +33,8 @@ def test_arguments_are_made_readable_and_nothing_else_is_touched(typed, expected
         (["suite=mini", "dataset=mini"], "suite=mini chooses the datasets"),
         (["-m", "dataset=a,b", "dataset.path=x"], "several are chosen"),
         (["suite=mini", "dataset.name=x"], "several are chosen"),
+        (["suite=mini", "+dataset=mini"], "suite=mini chooses the datasets"),
+        (["-m", "suite=mini,beir_small"], "several suites"),
         (["=5"], "SETTING=VALUE"),
     ],
 )
