@@ -113,25 +113,20 @@ def read_trec_run(path: Path) -> Run:
         scores.append(float(row[4]))
         query_codes.append(queries.setdefault(row[0], len(queries)))
         doc_codes.append(documents.setdefault(row[2], len(documents)))
-    with np.errstate(over="ignore"):
-        if not np.isfinite(np.frombuffer(scores, dtype=np.float64).astype(np.float32)).all():
-            _raise_not_finite(path)
-    pairs = np.frombuffer(query_codes, dtype=np.int64) * max(len(documents), 1) + np.frombuffer(
-        doc_codes, dtype=np.int64
-    )
-    if len(np.unique(pairs)) < len(pairs):
+    try:
+        return Run.rank(
+            list(queries),
+            list(documents),
+            queries=np.frombuffer(query_codes, dtype=np.int64),
+            documents=np.frombuffer(doc_codes, dtype=np.int64),
+            scores=np.frombuffer(scores, dtype=np.float64),
+            source=str(path),
+        )
+    except DataError:
+        # `rank` looks for faults over all rows at once; only a faulty file is read again, to name the line.
+        _raise_not_finite(path)
         _raise_repeated(path)
-    return Run.rank(
-        list(queries),
-        list(documents),
-        queries=np.frombuffer(query_codes, dtype=np.int64),
-        documents=np.frombuffer(doc_codes, dtype=np.int64),
-        scores=np.frombuffer(scores, dtype=np.float64),
-        source=str(path),
-    )
-
-
-# Faults are looked for over all rows at once; only a faulty file is read again, to name the line.
+        raise
 
 
 def _raise_repeated(path: Path) -> None:

@@ -103,10 +103,10 @@ def require_encoder(checkpoint: Checkpoint) -> None:
     Raises:
         ModelError: `config.json` names a classifier.
     """
-    architectures = (checkpoint.read_json("config.json") or {}).get("architectures") or []
-    if any(str(name).endswith("ForSequenceClassification") for name in architectures):
+    architectures = _architectures(checkpoint)
+    if _is_classifier(architectures):
         raise ModelError(
-            f"{checkpoint.path}: config.json names {', '.join(map(str, architectures))}, a cross-encoder. "
+            f"{checkpoint.path}: config.json names {', '.join(architectures)}, a cross-encoder. "
             "Use it as reranker=cross_encoder."
         )
 
@@ -117,12 +117,20 @@ def require_classifier(checkpoint: Checkpoint) -> None:
     Raises:
         ModelError: `config.json` names another kind of model.
     """
-    architectures = (checkpoint.read_json("config.json") or {}).get("architectures") or []
-    if not any(str(name).endswith("ForSequenceClassification") for name in architectures):
+    architectures = _architectures(checkpoint)
+    if not _is_classifier(architectures):
         raise ModelError(
-            f"{checkpoint.path}: config.json names {', '.join(map(str, architectures)) or 'no architecture'}, not a "
+            f"{checkpoint.path}: config.json names {', '.join(architectures) or 'no architecture'}, not a "
             "...ForSequenceClassification. It has no trained classification head, so its scores would be random."
         )
+
+
+def _architectures(checkpoint: Checkpoint) -> list[str]:
+    return [str(name) for name in (checkpoint.read_json("config.json") or {}).get("architectures") or []]
+
+
+def _is_classifier(architectures: list[str]) -> bool:
+    return any(name.endswith("ForSequenceClassification") for name in architectures)
 
 
 def load_classifier(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
