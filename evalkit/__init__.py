@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evalkit.config import EvaluateConfig
     from evalkit.errors import EvalkitError
+    from evalkit.load import load_reranker, load_retriever
     from evalkit.measures import measure
     from evalkit.pipeline import evaluate
     from evalkit.results import Evaluation
@@ -32,6 +33,8 @@ __all__ = [
     "Reranker",
     "Run",
     "evaluate",
+    "load_reranker",
+    "load_retriever",
     "measure",
     "read_qrels",
     "read_run",
@@ -41,6 +44,8 @@ __all__ = [
 _HOME = {
     "EvaluateConfig": "config",
     "EvalkitError": "errors",
+    "load_reranker": "load",
+    "load_retriever": "load",
     "measure": "measures",
     "Evaluation": "results",
     "evaluate": "pipeline",

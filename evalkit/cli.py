@@ -19,6 +19,10 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "evaluate": Command("evalkit.commands.evaluate", "retrieve, rerank, measure, and keep the result"),
+    "score": Command("evalkit.commands.score", "a reranker's logits for any pairs of texts, as JSON lines"),
+    "embed": Command("evalkit.commands.embed", "a retriever's vectors of any texts, as JSON lines"),
+    "prompt": Command("evalkit.commands.prompt", "what a reranker reads of a dataset's pairs, and where it is cut"),
+    "doctor": Command("evalkit.commands.doctor", "is this checkpoint wired as it should be? before a long run"),
     "measure": Command("evalkit.commands.measure", "measures of a run file against judgments; no model, no config"),
     "list": Command("evalkit.commands.list", "what can be chosen: datasets, retrievers, rerankers, suites, ..."),
 }

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit.errors import DataError
+from evalkit.errors import ConfigError, DataError
 from evalkit.resources import shipped
 
 
@@ -12,14 +12,14 @@ class Instruction(NamedTuple):
     """A dataset's instruction.
 
     Attributes:
-        instruction: the text.
+        instruction: the text; empty where the dataset is known to be evaluated without one.
         source: where it was published.
         assumed: true where the published file has no entry and the text is our choice.
     """
 
     instruction: str
-    source: str
-    assumed: bool
+    source: str = ""
+    assumed: bool = False
 
 
 def load_instructions(path: Path | None = None) -> dict[str, Instruction]:
@@ -31,8 +31,42 @@ def load_instructions(path: Path | None = None) -> dict[str, Instruction]:
     path = path or shipped("instructions.json")
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): Instruction(**entry) for name, entry in entries.items()}
+        return {
+            str(name): Instruction(entry) if isinstance(entry, str) else Instruction(**entry)
+            for name, entry in entries.items()
+        }
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path}: not a file of instructions ({error}). Expected {{dataset: {{instruction, source, assumed}}}}."
+            f"{path}: not a file of instructions ({error}). Expected {{dataset: {{instruction, source, assumed}}}}, or "
+            "{dataset: instruction}."
         ) from error
+
+
+def choose_instruction(setting: str, *, key: str | None, name: str) -> str:
+    """The instruction that a setting means for a dataset; empty for none.
+
+    Args:
+        setting: `none`, `dataset`, a path that ends in `.json`, or the instruction itself.
+        key: the dataset's entry; of a name such as `cqadupstack/android` also that before the slash is looked for.
+            None where there is no dataset, as in `evalkit score`: its pairs bring their own instructions.
+        name: of the setting, for errors, such as `reranker.instructions`.
+
+    Raises:
+        ConfigError: the dataset has no entry.
+        DataError: the file is absent or malformed.
+    """
+    if setting == "none" or (setting == "dataset" and key is None):
+        return ""
+    if setting != "dataset" and not setting.endswith(".json"):
+        return setting
+    if key is None:
+        raise ConfigError(f"{name}={setting} is looked up by dataset, and there is none here. Give the text itself.")
+    path = None if setting == "dataset" else Path(setting).expanduser()
+    entries = load_instructions(path)
+    for candidate in (key, key.partition("/")[0]):
+        if candidate in entries:
+            return entries[candidate].instruction
+    raise ConfigError(
+        f"{name}={setting}, but {path or 'instructions.json'} has no entry {key!r}. Set {name}=none, the instruction "
+        'itself, or a .json file with {"' + key + '": "..."}; `evalkit list instructions` shows the entries.'
+    )

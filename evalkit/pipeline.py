@@ -36,8 +36,9 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     # A typing mistake or an absent checkpoint shows now, not after hours of encoding.
     for name in config.measures:
         parse_measure(name)
-    first_stage = retrieval.build(config.retriever, config.compute, store)
-    reranker = rerank.build(config.reranker, config.compute)
+    rerank.require_one_score(config.reranker)
+    first_stage = retrieval.build(config.retriever, config.compute, store, dataset=config.dataset)
+    reranker = rerank.build(config.reranker, config.compute, dataset=config.dataset)
     dataset = datasets.load(config.dataset, store)
     _warn_of_language(config)
     recorder = Recorder(config, dataset, command)

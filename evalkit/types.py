@@ -128,17 +128,25 @@ class FirstStage(Protocol):
 
 
 class Pair(NamedTuple):
-    """The texts of a query, with any instruction that belongs to it, and of a document, as a model is to read them."""
+    """What a reranker is asked about.
+
+    Attributes:
+        query: text of the query.
+        document: text of the document.
+        instruction: what the query asks for; None for the reranker's own, empty for none.
+    """
 
     query: str
     document: str
+    instruction: str | None = None
 
 
 class PairScores(NamedTuple):
     """What a reranker says of a list of pairs.
 
     Attributes:
-        scores: shape (pairs,), raw float32 logits in the order of the pairs; higher is more relevant.
+        scores: shape (pairs,), raw float32 logits in the order of the pairs; higher is more relevant. A reranker that
+            was asked for several cut-off layers gives shape (pairs, cut-offs).
         truncated: how many of the pairs were cut to fit the model's limit.
     """
 
@@ -154,6 +162,6 @@ class Reranker(Protocol):
         """Everything that decides a score. Cheap: loads no model."""
         ...
 
-    def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None]) -> PairScores:
+    def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = ...) -> PairScores:
         """Scores in input order, whatever the batching; `advance(n)` is called as pairs are done."""
         ...

@@ -1,5 +1,6 @@
 """Fixtures that every test file may use. Nothing here reaches a network."""
 
+import json
 import os
 from pathlib import Path
 
@@ -13,8 +14,9 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # Tests run side by side; models of width 32 gain nothing from threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from stubs import write_collection
+from stubs import tiny_bert, write_collection
 
+from evalkit.inference.tokens import FastTokenizer
 from evalkit.store import Store
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -29,6 +31,25 @@ def store(tmp_path: Path) -> Store:
 def collection(tmp_path: Path) -> Path:
     """A collection of five documents, one of them empty, and two judged queries."""
     return write_collection(tmp_path / "collection")
+
+
+@pytest.fixture(scope="module")
+def tokenizer_file(tmp_path_factory) -> Path:
+    """The tokenizer.json of a tiny BERT."""
+    return tiny_bert(tmp_path_factory.mktemp("tokenizer")) / "tokenizer.json"
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tokenizer_file) -> FastTokenizer:
+    from tokenizers import Tokenizer
+
+    return FastTokenizer(Tokenizer.from_file(str(tokenizer_file)))
+
+
+@pytest.fixture(scope="module")
+def code(tokenizer_file) -> dict[str, int]:
+    """Token -> id, read from the file."""
+    return json.loads(tokenizer_file.read_text(encoding="utf-8"))["model"]["vocab"]
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,10 @@
 """Small real things for tests: a reranker without a model, a collection on disk, a tiny BERT checkpoint."""
 
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -87,3 +88,22 @@ def tiny_bert(folder: Path, *, classifier: bool = False, labels: int = 1, seed: 
     model = BertForSequenceClassification(config) if classifier else BertModel(config, add_pooling_layer=False)
     model.save_pretrained(folder)
     return folder
+
+
+def changed(source: Path, target: Path, change: Callable[[dict[str, Any]], object]) -> Path:
+    """A copy of a checkpoint with `change` applied to its dictionary of tensors."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(source, target)
+    tensors = load_file(target / "model.safetensors")
+    change(tensors)
+    save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
+    return target
+
+
+def configured(source: Path, target: Path, **settings: Any) -> Path:
+    """A copy of a checkpoint with settings changed in its config.json."""
+    shutil.copytree(source, target)
+    config = json.loads((target / "config.json").read_text(encoding="utf-8"))
+    (target / "config.json").write_text(json.dumps(config | settings), encoding="utf-8")
+    return target

@@ -62,7 +62,9 @@ def test_the_example_of_the_package_runs_also_after_its_modules_were_imported(tm
 
 def test_an_unknown_command_lists_the_legal_ones(capsys):
     assert cli.main(["evalute"]) == 2
-    assert "unknown command 'evalute'. Legal are: evaluate, measure, list." in capsys.readouterr().err
+    legal = ", ".join(cli.COMMANDS)
+    assert f"unknown command 'evalute'. Legal are: {legal}." in capsys.readouterr().err
+    assert {"evaluate", "score", "embed", "prompt", "doctor", "measure", "list"} == set(cli.COMMANDS)
 
 
 def test_version_is_printed(capsys):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from stubs import DOCUMENTS, QUERIES, StubReranker, tiny_bert, write_collection
+from tiny_checkpoints import write_minicpm_embedding, write_minicpm_reranker
 
 from evalkit import rerank
 from evalkit.config import (
@@ -18,11 +19,12 @@ from evalkit.config import (
     EvaluateConfig,
     FolderDatasetConfig,
     LateInteractionConfig,
+    MiniCPMRerankerConfig,
     ReplayConfig,
     RerankerConfig,
     SavedConfig,
 )
-from evalkit.errors import DataError, ResultError
+from evalkit.errors import ConfigError, DataError, ResultError
 from evalkit.pipeline import evaluate
 
 NONE = RerankerConfig(name="none")
@@ -41,7 +43,7 @@ def config(tmp_path: Path, collection: Path) -> EvaluateConfig:
 
 
 def test_the_reranker_is_given_the_texts_and_its_order_is_what_is_measured(config, monkeypatch):
-    monkeypatch.setattr(rerank, "build", lambda *_: StubReranker())
+    monkeypatch.setattr(rerank, "build", lambda *_, **__: StubReranker())
     done = evaluate(replace(config, reranker=RerankerConfig(name="stub")))
 
     run = done.result.read_run()
@@ -163,6 +165,62 @@ def test_a_changed_reranker_setting_is_computed_anew_and_keeps_the_candidates(co
 
     assert new.result.fresh
     assert not new.candidates.fresh
+
+
+@pytest.fixture
+def minicpm(config, tmp_path) -> EvaluateConfig:
+    """BM25, then a MiniCPM-Reranker with the dataset's own instruction."""
+    folder = write_minicpm_reranker(tmp_path / "minicpm")
+    return replace(
+        config,
+        reranker=MiniCPMRerankerConfig(name="minicpm", model=str(folder), max_length=128, instructions="dataset"),
+    )
+
+
+def test_a_dataset_without_an_instruction_is_refused_before_anything_is_made(minicpm):
+    with pytest.raises(ConfigError, match=r"reranker\.instructions=dataset.*no entry 'collection'"):
+        evaluate(minicpm)
+    assert not Path(minicpm.results_dir).exists()
+
+
+def test_a_retriever_for_a_dataset_without_an_instruction_is_refused_before_anything_is_made(config, tmp_path):
+    dense = DenseConfig(
+        name="dense",
+        model=str(write_minicpm_embedding(tmp_path / "minicpm")),
+        pooling="weighted_mean",
+        max_length=64,
+        instructions="dataset",
+        instructed_query="Instruction: {instruction} Query: ",
+    )
+    with pytest.raises(ConfigError, match=r"retriever\.instructions=dataset.*no entry 'collection'"):
+        evaluate(replace(config, retriever=dense))
+    assert not Path(config.results_dir).exists()
+
+
+def test_another_instruction_is_another_result_and_the_same_candidates(minicpm):
+    changes = [
+        {"reranker": replace(minicpm.reranker, instructions="none")},
+        {"reranker": replace(minicpm.reranker, instructions="Find it.")},
+        {"dataset": replace(minicpm.dataset, instruction_key="scifact")},
+        {"dataset": replace(minicpm.dataset, instruction_key="nfcorpus")},
+    ]
+    done = [evaluate(replace(minicpm, **change)) for change in changes]
+    assert len({evaluation.result.manifest["key"] for evaluation in done}) == len(changes)
+    assert len({evaluation.result.read_run().digest() for evaluation in done}) == len(changes)
+    assert len({evaluation.result.folder for evaluation in done}) == len(changes)
+    assert [True, False, False, False] == [evaluation.candidates.fresh for evaluation in done]
+    # An instruction that is the same by another way is the same result.
+    again = {"reranker": replace(minicpm.reranker, instructions="Find it."), "dataset": changes[2]["dataset"]}
+    assert not evaluate(replace(minicpm, **again)).result.fresh
+
+
+def test_an_instruction_before_queries_is_another_first_stage_over_the_same_vectors(config, tmp_path):
+    dense = DenseConfig(name="dense", model=str(tiny_bert(tmp_path / "model")), pooling="mean", max_length=32)
+    instructed = replace(dense, instructions="the moon", instructed_query="{instruction} bees ")
+    old, new = (evaluate(replace(config, retriever=chosen)) for chosen in (dense, instructed))
+    assert new.candidates.fresh
+    assert old.candidates.manifest["run_digest"] != new.candidates.manifest["run_digest"]
+    assert len(list(Path(config.cache_dir).rglob("vectors.npy"))) == 1
 
 
 def test_a_saved_run_keeps_its_order_and_identical_ids_can_be_dropped(config, tmp_path):

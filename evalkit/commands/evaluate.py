@@ -3,16 +3,12 @@
 Hydra's own error reports span many lines; `legal.one_line` turns them into one that lists what is legal.
 """
 
-import logging
-import os
 import shlex
 import sys
-from dataclasses import asdict
-from typing import Any
 
 from evalkit.commands.arguments import normalise
+from evalkit.commands.compose import prepare, to_config
 from evalkit.commands.legal import one_line
-from evalkit.config import SCHEMAS, EvaluateConfig
 from evalkit.errors import ConfigError, EvalkitError, report, report_os_error
 from evalkit.pipeline import evaluate
 from evalkit.report.table import console, show, show_all
@@ -22,9 +18,6 @@ from evalkit.results import Evaluation
 
 def main(arguments: list[str]) -> int:
     """Run one evaluation, or with `-m` or a suite every combination."""
-    # Full errors: Hydra raises instead of printing its own report and leaving with exit code 1.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
@@ -32,8 +25,7 @@ def main(arguments: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     sys.argv = ["evalkit evaluate", *normalise(arguments)]
-    register_schemas()
-    _log_warnings()
+    prepare()
     out = console()
     done: list[tuple[Evaluation, list[str]]] = []
 
@@ -62,42 +54,3 @@ def main(arguments: list[str]) -> int:
             asked = dict.fromkeys(name for _, measures in done for name in measures)
             show_all([evaluation for evaluation, _ in done], list(asked), out)
     return 0
-
-
-def register_schemas() -> None:
-    """Make the dataclasses known to Hydra under the names that the `defaults` lists use."""
-    from hydra.core.config_store import ConfigStore
-
-    store = ConfigStore.instance()
-    store.store(group="schema", name="evaluate", node=EvaluateConfig, provider="evalkit")
-    for group, schemas in SCHEMAS.items():
-        for name, schema in schemas.items():
-            store.store(group=f"schema/{group}", name=name, node=schema, provider="evalkit")
-
-
-def to_config(settings: Any) -> EvaluateConfig:
-    """Checked dataclasses from what Hydra composed."""
-    from omegaconf import OmegaConf
-
-    config = OmegaConf.to_object(settings)
-    assert isinstance(config, EvaluateConfig)
-    _refuse_added_keys("", OmegaConf.to_container(settings), asdict(config))
-    return config
-
-
-def _refuse_added_keys(prefix: str, given: Any, known: dict[str, Any]) -> None:
-    """`+key=value` gets past the schema, but nothing would read it."""
-    for key, value in given.items():
-        if key not in known:
-            raise ConfigError(f"{prefix}{key} is not a setting. Legal beside it are: {', '.join(sorted(known))}.")
-        if isinstance(value, dict) and isinstance(known[key], dict):
-            _refuse_added_keys(f"{prefix}{key}.", value, known[key])
-
-
-def _log_warnings() -> None:
-    """Warnings of evalkit on stderr, one line each."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("evalkit: %(levelname)s: %(message)s"))
-    logger = logging.getLogger("evalkit")
-    logger.handlers[:] = [handler]
-    logger.propagate = False

@@ -2,14 +2,19 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 
 from evalkit.resources import config_names
 
 _GROUPS = ("dataset", "retriever", "reranker", "compute", "suite")
 
 
-def one_line(error: BaseException) -> str:
+def one_line(error: BaseException, groups: Sequence[str] = _GROUPS) -> str:
     """The mistake behind an error of Hydra or OmegaConf, with the legal keys or choices.
+
+    Args:
+        error: as raised.
+        groups: the top-level settings of the verb.
 
     The innermost error knows the key and the schema; the outer ones know which file or override it came from.
     """
@@ -31,7 +36,7 @@ def one_line(error: BaseException) -> str:
         key = link.full_key or _overridden_key(chain)
         hint = " A list is written [a,b]." if "ListConfig" in str(link) else ""
         return f"{key}: {_first_line(link)}.{hint}" if key else f"{_first_line(link)}."
-    return _unknown_group(_first_line(error))
+    return _unknown_group(_first_line(error), groups)
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -65,11 +70,19 @@ def _unknown_key(error: BaseException) -> str:
     return f"{key} is not a setting: {_first_line(error)}."
 
 
-def _unknown_group(message: str) -> str:
+def _unknown_group(message: str, groups: Sequence[str]) -> str:
     """Hydra reports `rerankr=none` as a group that is not in the defaults list."""
+    absent = re.match(r"You must specify '(\w+)'", message)
+    if absent:
+        return f"{absent[1]} is not set. Choose one with {absent[1]}=NAME: {', '.join(config_names(absent[1]))}."
+    several = re.match(r"Ambiguous value for argument '([^']*)'", message)
+    if several:
+        return (
+            f"{several[1]} has several values. Put a list in brackets, [a,b]; `evalkit evaluate -m` runs each of them."
+        )
     found = re.search(r"Could not override '([^']*)'", message)
     if found:
-        return f"{found[1]} is not a setting. Legal are: {', '.join(_GROUPS)}, and the keys below them."
+        return f"{found[1]} is not a setting. Legal are: {', '.join(groups)}, and the keys below them."
     return message
 
 

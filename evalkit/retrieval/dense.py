@@ -14,10 +14,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, DenseConfig
-from evalkit.errors import ResultError
+from evalkit.errors import ConfigError, ModelError, ResultError
+from evalkit.inference.finite import finite
+from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
+from evalkit.models.arithmetic import device_name, resolved
 from evalkit.models.checkpoint import resolve
-from evalkit.models.loading import check, device_name, load_encoder, load_tokenizer, require_encoder
-from evalkit.models.sentence_transformer import embedding_head, lowercases
+from evalkit.models.loading import load_encoder, require_encoder, require_positions
+from evalkit.models.sentence_transformer import embedding_head, load_dense, lowercases
+from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.progress import progress
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
 from evalkit.run import Run
@@ -29,22 +33,32 @@ _DOCUMENTS_PER_WINDOW = 16_384  # read, tokenised and sorted by length together
 
 
 class DenseRetriever:
-    """A bi-encoder over a whole corpus. Resolves its checkpoint at once, and loads it for the first text."""
+    """A bi-encoder over a whole corpus. Resolves its checkpoint at once, and loads it for the first text.
 
-    def __init__(self, config: DenseConfig, compute: ComputeConfig, store: Store) -> None:
+    Args:
+        config: checkpoint, head and limits.
+        compute: where and how.
+        store: where vectors of corpora are kept.
+        query_instruction: what is put before this dataset's queries; as configured when None.
+    """
+
+    def __init__(
+        self, config: DenseConfig, compute: ComputeConfig, store: Store, query_instruction: str | None = None
+    ) -> None:
         self.config = config
-        self.compute = compute
         self.store = store
-        self.checkpoint = resolve(config.model, config.revision)
+        self.query_instruction = config.query_instruction if query_instruction is None else query_instruction
+        self.checkpoint = resolve(str(config.model), config.revision)
+        self.compute = resolved(compute, self.checkpoint)
         self.head = embedding_head(self.checkpoint, config)
         self.lowercase = lowercases(self.checkpoint)
         require_encoder(self.checkpoint)
-        check(self.checkpoint, compute, max_length=config.max_length)
+        require_positions(self.checkpoint, config.max_length)
 
     @property
     def identity(self) -> Identity:
         """Checkpoint, head, texts around the text, limits and arithmetic."""
-        return {**self._document_identity, "query_instruction": self.config.query_instruction}
+        return {**self._document_identity, "query_instruction": self.query_instruction}
 
     @property
     def _document_identity(self) -> dict[str, object]:
@@ -54,6 +68,7 @@ class DenseRetriever:
             "checkpoint": self.checkpoint.identity,
             "pooling": self.head.pooling,
             "normalize": self.head.normalize,
+            **({"dense": [folder.name for folder in self.head.dense]} if self.head.dense else {}),
             "lowercase": self.lowercase,
             "document_instruction": self.config.document_instruction,
             "max_length": self.config.max_length,
@@ -67,8 +82,25 @@ class DenseRetriever:
         return load_encoder(self.checkpoint, self.compute)
 
     @cached_property
-    def _tokenizer(self) -> Any:
-        return load_tokenizer(self.checkpoint, self.config.max_length)
+    def _tokenizer(self) -> Tokenizer:
+        return load_tokenizer(self.checkpoint)
+
+    @cached_property
+    def _dense(self) -> list[Any]:
+        """The linear layers behind the pooling."""
+        layers: list[Any] = []
+        for folder in self.head.dense:
+            width = layers[-1][0].out_features if layers else self._model.config.hidden_size
+            layer = load_dense(folder, self._model.device)
+            if layer[0].in_features != width:
+                raise ModelError(f"{folder}/config.json: in_features={layer[0].in_features}, but vectors have {width}.")
+            layers.append(layer)
+        return layers
+
+    @property
+    def width(self) -> int:
+        """Numbers in a vector."""
+        return int(self._dense[-1][0].out_features if self._dense else self._model.config.hidden_size)
 
     def retrieve(self, dataset: Dataset, depth: int) -> Run:
         """The `depth` documents whose vectors have the largest dot product with the query's."""
@@ -81,9 +113,7 @@ class DenseRetriever:
             )
         query_ids = list(dataset.queries)
         with progress("encoding queries", len(query_ids), "queries") as advance:
-            queries = self.encode(
-                list(dataset.queries.values()), instruction=self.config.query_instruction, advance=advance
-            )
+            queries = self.encode_queries(list(dataset.queries.values()), advance=advance)
         with progress("searching", len(documents), "documents") as advance:
             rows, scores = exact_top_k(
                 queries,
@@ -104,7 +134,7 @@ class DenseRetriever:
         return self.store.folder("embeddings", facts, lambda new: self._encode_corpus(dataset, new)) / "vectors.npy"
 
     def _encode_corpus(self, dataset: Dataset, folder: Path) -> None:
-        total, width = len(dataset.documents), int(self._model.config.hidden_size)
+        total, width = len(dataset.documents), self.width
         vectors = np.lib.format.open_memmap(
             folder / "vectors.npy", mode="w+", dtype=self.config.embedding_dtype, shape=(total, width)
         )
@@ -112,10 +142,55 @@ class DenseRetriever:
             for start in range(0, total, _DOCUMENTS_PER_WINDOW):
                 rows = range(start, min(start + _DOCUMENTS_PER_WINDOW, total))
                 texts = dataset.documents.texts(rows)
-                vectors[start : rows.stop] = self.encode(
-                    texts, instruction=self.config.document_instruction, advance=advance
-                )
+                vectors[start : rows.stop] = self.encode_documents(texts, advance=advance)
         vectors.flush()
+
+    def encode_queries(
+        self,
+        texts: Sequence[str],
+        *,
+        instruction: str | None = None,
+        advance: Callable[[float], None] = lambda _: None,
+    ) -> NDArray[np.float32]:
+        """Vectors of queries, each behind the retriever's query instruction.
+
+        Args:
+            texts: any number.
+            instruction: of the task, for retrievers that have a place for one; that of the dataset when None.
+            advance: called with the number of texts done.
+
+        Raises:
+            ConfigError: there is no place for an instruction.
+        """
+        return self.encode(texts, instruction=self.before_query(instruction), advance=advance)
+
+    def encode_documents(
+        self, texts: Sequence[str], *, advance: Callable[[float], None] = lambda _: None
+    ) -> NDArray[np.float32]:
+        """Vectors of documents."""
+        return self.encode(texts, instruction=self.config.document_instruction, advance=advance)
+
+    def before_query(self, instruction: str | None) -> str:
+        """What is put before a query with this task instruction.
+
+        Raises:
+            ConfigError: there is no place for one.
+        """
+        if not instruction:
+            return self.query_instruction
+        if self.config.instructed_query is None:
+            raise ConfigError(
+                f"{self.config.name} has no place for an instruction. Set retriever.instructed_query to a text with "
+                "{instruction} in it."
+            )
+        return self.config.instructed_query.replace("{instruction}", instruction)
+
+    def tokenize(self, texts: Sequence[str], *, instruction: str = "") -> Tokenized:
+        """Token ids of texts, as `encode` has them read."""
+        prepared = prepare(texts, instruction=instruction, lowercase=self.lowercase)
+        tokenized = tokenize(self._tokenizer, prepared, max_length=self.config.max_length)
+        require_vocabulary(self.checkpoint, tokenized.ids)
+        return tokenized
 
     def encode(
         self, texts: Sequence[str], *, instruction: str = "", advance: Callable[[float], None] = lambda _: None
@@ -133,26 +208,20 @@ class DenseRetriever:
         import torch
 
         from evalkit.inference.forward import forward
-        from evalkit.inference.tokens import prepare, tokenize
+        from evalkit.inference.pooling import pool
 
-        prepared = prepare(texts, instruction=instruction, lowercase=self.lowercase)
-        tokenized = tokenize(self._tokenizer, prepared, max_length=self.config.max_length)
-        vectors = np.empty((len(texts), int(self._model.config.hidden_size)), dtype=np.float32)
+        tokenized = self.tokenize(texts, instruction=instruction)
+        vectors = np.empty((len(texts), self.width), dtype=np.float32)
         for batch in forward(self._model, tokenized, batch_tokens=self.compute.batch_tokens):
-            pooled = _pool(batch.output.last_hidden_state, batch.mask, self.head.pooling)
+            pooled = pool(batch.output.last_hidden_state, batch.mask, self.head.pooling)
+            with torch.inference_mode():
+                for layer in self._dense:
+                    pooled = layer(pooled)
             if self.head.normalize:
                 pooled = torch.nn.functional.normalize(pooled, dim=-1)
-            vectors[batch.rows] = pooled.cpu().numpy()
+            vectors[batch.rows] = finite(pooled.cpu().numpy())
             advance(len(batch.rows))
         return vectors
-
-
-def _pool(states: Any, mask: Any, pooling: str) -> Any:
-    """One float32 vector a text, from states of shape (texts, tokens, width)."""
-    if pooling == "cls":
-        return states[:, 0].float()
-    weights = mask.unsqueeze(-1).float()
-    return (states.float() * weights).sum(dim=1) / weights.sum(dim=1)
 
 
 def _id_ranks(dataset: Dataset) -> NDArray[np.int64]:

@@ -95,7 +95,7 @@ def test_a_sweep_runs_every_combination_and_ends_with_one_table(settings, tmp_pa
     [
         (["reranker.max_lenght=5"], ["reranker.max_lenght is not a setting", "max_length, model"]),
         (["reranker.max_length=ten"], ["reranker.max_length", "'ten'", "Integer"]),
-        (["reranker=nonne"], ["reranker=nonne is not a choice", "cross_encoder, late_interaction, none, replay"]),
+        (["reranker=nonne"], ["reranker=nonne is not a choice", ", ".join(config_names("reranker"))]),
         (["dataset=nope"], ["dataset=nope is not a choice", "mini, mini_en_zh, mini_zh"]),
         (["suite=nope"], ["suite=nope is not a choice", "mini"]),
         (["rerankr=none"], ["rerankr is not a setting", "reranker"]),

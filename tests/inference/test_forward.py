@@ -1,4 +1,4 @@
-"""Forward passes in batches against transformers on one text at a time, without padding, in float64."""
+"""Forward passes in batches against transformers on one text at a time, without padding, in float64; and of pairs."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,8 @@ from stubs import tiny_bert
 from tokenizers import Tokenizer
 from transformers import AutoModel, XLMRobertaConfig, XLMRobertaModel
 
-from evalkit.inference.forward import forward
-from evalkit.inference.pairs import tokenize_pairs
-from evalkit.inference.tokens import Tokenized, tokenize
+from evalkit.inference.forward import forward, last_states, score_pairs
+from evalkit.inference.tokens import FastTokenizer, Tokenized, TokenizedPairs, tokenize
 
 TEXTS = [
     "the moon pulls the sea",
@@ -77,15 +76,15 @@ def reference(model, ids, segments) -> np.ndarray:
 
 @pytest.mark.parametrize("budget", [1, 12, 24, 10_000])
 def test_padded_texts_get_the_states_they_get_alone(folder, bert, budget):
-    texts = tokenize(Tokenizer.from_file(str(folder / "tokenizer.json")), TEXTS, max_length=32)
+    texts = tokenize(FastTokenizer(Tokenizer.from_file(str(folder / "tokenizer.json"))), TEXTS, max_length=32)
     for actual, ids, segments in zip(states_of(bert, texts, budget), texts.ids, texts.segments, strict=True):
         np.testing.assert_allclose(actual, reference(bert, ids, segments), rtol=0, atol=1e-5)
 
 
 def test_segments_reach_a_model_that_has_them(folder, bert):
     pairs = [("moon", "the moon has no air"), ("why does the sea have tides", "")]
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    texts = tokenize_pairs(tokenizer, pairs, max_length=32, truncation="longest_first")
+    encodings = Tokenizer.from_file(str(folder / "tokenizer.json")).encode_batch(pairs)
+    texts = tokenized([encoding.ids for encoding in encodings], [encoding.type_ids for encoding in encodings])
     actual = states_of(bert, texts, 1000)
     for states, ids, segments in zip(actual, texts.ids, texts.segments, strict=True):
         np.testing.assert_allclose(states, reference(bert, ids, segments), rtol=0, atol=1e-5)
@@ -120,3 +119,70 @@ def test_no_gradient_is_kept(bert):
 
 def test_no_text_runs_nothing(bert):
     assert list(forward(bert, tokenized([]), batch_tokens=10)) == []
+
+
+# Pairs
+
+
+class Reader(torch.nn.Module):
+    """Scores of a pair: sum of its ids, of its ids in segment 1, and of its document's ids. Remembers what it read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+        self.read = []
+
+    def forward(self, inputs):
+        self.read.append(inputs)
+        ids = inputs.input_ids * inputs.attention_mask
+        place = torch.arange(ids.shape[1])[None]
+        start, stop = inputs.documents[:, :1], inputs.documents[:, 1:]
+        masks = [torch.ones_like(ids), inputs.token_type_ids, (place >= start) & (place < stop)]
+        return torch.stack([(ids * mask).sum(dim=1) for mask in masks], dim=1) * self.weight
+
+
+IDS = [[2, 5, 3, 7, 8, 3], [2, 3, 9, 3], [2, 3, 3], [2, 6, 3, 4, 3]]
+SEGMENTS = [[0, 0, 0, 1, 1, 1], [0, 0, 1, 1], [0, 0, 1], [0, 0, 0, 1, 1]]
+DOCUMENTS = [[3, 5], [2, 3], [2, 2], [3, 4]]
+SCORES = [[28, 18, 15], [17, 12, 9], [8, 3, 0], [18, 7, 4]]
+
+
+def pairs_of(ids, segments, documents) -> TokenizedPairs:
+    columns = [[np.array(row, dtype=np.int32) for row in rows] for rows in (ids, segments)]
+    return TokenizedPairs(*columns, np.array(documents).reshape(-1, 2), np.zeros((len(ids), 2), dtype=np.int64))
+
+
+@pytest.mark.parametrize("budget", [1, 8, 10, 1000])
+@pytest.mark.parametrize("pad_id", [0, 1])
+def test_pair_is_scored_by_its_own_tokens_segments_and_document_in_any_batch(budget, pad_id):
+    found = np.full((4, 3), -1, dtype=np.float32)
+    for rows, scores in score_pairs(Reader(), pairs_of(IDS, SEGMENTS, DOCUMENTS), batch_tokens=budget, pad_id=pad_id):
+        found[rows] = scores
+    assert found.tolist() == SCORES
+
+
+def test_batches_of_pairs_are_longest_first_and_filled_with_the_padding_asked_for():
+    reader = Reader()
+    batches = list(score_pairs(reader, pairs_of(IDS, SEGMENTS, DOCUMENTS), batch_tokens=12, pad_id=9))
+    assert [rows.tolist() for rows, _ in batches] == [[0, 3], [1, 2]]
+    assert reader.read[0].input_ids.tolist() == [IDS[0], [*IDS[3], 9]]
+    assert reader.read[0].attention_mask.tolist() == [[1] * 6, [1] * 5 + [0]]
+    assert reader.read[0].token_type_ids.tolist() == [SEGMENTS[0], [*SEGMENTS[3], 0]]
+    assert reader.read[1].documents.tolist() == [[2, 3], [2, 2]]
+
+
+def test_scores_of_pairs_are_float32_whatever_the_model_computes_in():
+    reader = Reader().to(torch.bfloat16)
+    ((_, scores),) = score_pairs(reader, pairs_of(IDS, SEGMENTS, DOCUMENTS), batch_tokens=1000, pad_id=0)
+    assert (np.float32, (4, 3)) == (scores.dtype, scores.shape)
+
+
+def test_no_pair_scores_nothing():
+    assert list(score_pairs(Reader(), pairs_of([], [], []), batch_tokens=10, pad_id=0)) == []
+
+
+def test_last_state_is_that_of_the_last_token_and_not_of_the_padding():
+    states = torch.arange(24.0).reshape(3, 4, 2)
+    mask = torch.tensor([[1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 1, 0]])
+    assert last_states(states, mask).tolist() == [[6, 7], [8, 9], [20, 21]]
+    assert last_states(states, mask.bool()).tolist() == last_states(states, mask).tolist()

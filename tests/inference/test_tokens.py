@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import tiny_tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from evalkit.errors import ModelError
 from evalkit.inference import tokens
-from evalkit.inference.tokens import prepare, tokenize
+from evalkit.inference.tokens import FastTokenizer, distinct_token_ids, prepare, require_specials, tokenize
 
 WORDS = ["the", "moon", "pulls", "sea", "and", "makes", "tides", "bees", "honey"]
 
@@ -32,23 +34,22 @@ def test_ids_are_the_vocabulary_s_and_flags_are_word_counts(tokenizer, code, tex
     assert [len(text) + 2 > max_length for text in texts] == actual.truncated.tolist()
 
 
-def test_truncation_and_padding_stored_in_the_file_do_not_matter(file, tokenizer, tmp_path):
+def test_truncation_and_padding_stored_in_the_file_do_not_matter(tokenizer_file, tokenizer, tmp_path):
     texts = ["the moon pulls the sea and makes tides", "honey", ""]
     expected = tokenize(tokenizer, texts, max_length=8)
-    stored = Tokenizer.from_file(str(file))
+    stored = Tokenizer.from_file(str(tokenizer_file))
     stored.enable_truncation(max_length=4, stride=1, strategy="only_first", direction="left")
     stored.enable_padding(length=12, pad_id=3, direction="left")
     stored.save(str(tmp_path / "tokenizer.json"))
     reread = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     # What was stored does change what the file alone gives; otherwise this test would show nothing.
     assert {12} == {len(encoding.ids) for encoding in reread.encode_batch(texts)}
-    actual = tokenize(reread, texts, max_length=8)
+    actual = tokenize(FastTokenizer(reread), texts, max_length=8)
     assert listed(expected.ids) == listed(actual.ids)
     assert expected.truncated.tolist() == actual.truncated.tolist()
 
 
-def test_limit_of_an_earlier_call_does_not_matter(file, code):
-    tokenizer = Tokenizer.from_file(str(file))
+def test_limit_of_an_earlier_call_does_not_matter(tokenizer, code):
     tokenize(tokenizer, ["moon " * 30], max_length=8)
     actual = tokenize(tokenizer, ["moon " * 30], max_length=32)
     assert [ids.tolist().count(code["moon"]) for ids in actual.ids] == [30]
@@ -81,3 +82,72 @@ def test_text_is_flagged_from_one_token_over_the_limit(tokenizer, code, max_leng
 def test_text_is_prepared_as_sentence_transformers_reads_it():
     assert prepare([" The Moon ", ""], instruction="query: ", lowercase=False) == ["query:  The Moon", "query:"]
     assert prepare([" The Moon "], instruction="", lowercase=True) == ["the moon"]
+
+
+def tiny(kind: str) -> tuple[FastTokenizer, Tokenizer]:
+    """One of the published kinds as evalkit reads it and as the library does."""
+    made = {"xlm_roberta": lambda: tiny_tokenizers.xlm_roberta(512)}.get(kind) or getattr(tiny_tokenizers, kind)
+    content = made().files["tokenizer.json"].decode()
+    return FastTokenizer(Tokenizer.from_str(content)), Tokenizer.from_str(content)
+
+
+@pytest.mark.parametrize("kind", ["bert", "xlm_roberta", "llama", "gemma", "qwen"])
+@pytest.mark.parametrize("pair", [("the moon pulls", "the sea answers"), ("a", "b"), ("<s>", "</s> [SEP]")], ids=str)
+def test_frame_round_the_bare_ids_is_what_the_library_makes_of_one_text_or_two(kind, pair):
+    tokenizer, library = tiny(kind)
+    first, second = tokenizer.token_ids(pair)
+    one, two = tokenizer.frame(1), tokenizer.frame(2)
+    assert [*one.before, *first, *one.behind] == library.encode(pair[0]).ids
+    assert [*two.before, *first, *two.between, *second, *two.behind] == library.encode(*pair).ids
+    before, of_first, between, of_second, behind = two.segments
+    segments = [*before, *[of_first] * len(first), *between, *[of_second] * len(second), *behind]
+    assert segments == library.encode(*pair).type_ids
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"), [("bert", (2, 3)), ("xlm_roberta", (2, 4)), ("gemma", (1, 2)), ("qwen", (0, 0))]
+)
+def test_frame_counts_its_special_tokens(kind, count):
+    tokenizer, _ = tiny(kind)
+    assert count == (tokenizer.frame(1).tokens, tokenizer.frame(2).tokens)
+
+
+def test_one_text_has_nothing_between(tokenizer):
+    assert tokenizer.frame(1).between.tolist() == []
+
+
+def test_token_of_every_id_is_the_vocabulary_s_string(tokenizer, code):
+    assert tokenizer.tokens([code["moon"], code["[SEP]"], code["[UNK]"]]) == ["moon", "[SEP]", "[UNK]"]
+
+
+def test_special_token_strings_in_a_text_become_special_ids():
+    library = tiny_tokenizers.bert()
+    special = FastTokenizer(Tokenizer.from_str(library.files["tokenizer.json"].decode()))
+    (ids,) = special.token_ids(["[SEP]"])
+    assert [library.ids["[SEP]"]] == ids.tolist()
+
+
+def test_bare_ids_have_no_special_token_and_are_never_cut(tokenizer, code):
+    (none, long) = tokenizer.token_ids(["", "moon " * 5000])
+    assert ([], [code["moon"]] * 5000) == (none.tolist(), long.tolist())
+
+
+def test_distinct_texts_are_tokenised_once_each(tokenizer, code):
+    class Counting:
+        def token_ids(self, texts):
+            self.texts = texts
+            return tokenizer.token_ids(texts)
+
+    counting = Counting()
+    ids = distinct_token_ids(counting, ["sea", "moon", "sea", "", "moon"])
+    assert counting.texts == ["sea", "moon", ""]
+    assert {"sea": [code["sea"]], "moon": [code["moon"]], "": []} == {text: row.tolist() for text, row in ids.items()}
+
+
+def test_a_tokenizer_without_special_tokens_is_refused():
+    tokenizer, _ = tiny("qwen")
+    with pytest.raises(ModelError, match="no special tokens"):
+        require_specials(tokenizer.frame(1))
+    with pytest.raises(ModelError, match="no special tokens"):
+        tokenize(tokenizer, ["moon"], max_length=8)
+    require_specials(tiny("gemma")[0].frame(1))

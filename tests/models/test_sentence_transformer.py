@@ -1,13 +1,15 @@
-"""What a checkpoint in sentence-transformers layout says of its pooling."""
+"""What a checkpoint in sentence-transformers layout says of its head: pooling, linear layers, length of vectors."""
 
 import json
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from evalkit.config import DenseConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.sentence_transformer import EmbeddingHead, embedding_head, lowercases
+from evalkit.models.sentence_transformer import EmbeddingHead, embedding_head, load_dense, lowercases
 
 CLS = {"word_embedding_dimension": 8, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
 MEAN = {"word_embedding_dimension": 8, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
@@ -19,7 +21,10 @@ def checkpoint(tmp_path):
 
     def made(modules=None, pooling=None, settings=None) -> Checkpoint:
         if modules is not None:
-            rows = [{"idx": i, "type": f"sentence_transformers.models.{name}"} for i, name in enumerate(modules)]
+            rows = [
+                {"idx": i, "path": f"{i}_{name}", "type": f"sentence_transformers.models.{name}"}
+                for i, name in enumerate(modules)
+            ]
             (tmp_path / "modules.json").write_text(json.dumps(rows), encoding="utf-8")
         if pooling is not None:
             (tmp_path / "1_Pooling").mkdir(exist_ok=True)
@@ -37,7 +42,26 @@ def config(**settings) -> DenseConfig:
 
 @pytest.mark.parametrize(
     ("stored", "expected"),
-    [(CLS, "cls"), (MEAN, "mean"), ({"pooling_mode": "cls"}, "cls"), ({"pooling_mode": "mean"}, "mean")],
+    [
+        (CLS, "cls"),
+        (MEAN, "mean"),
+        ({"pooling_mode_max_tokens": True}, "max"),
+        ({"pooling_mode_mean_sqrt_len_tokens": True}, "mean_sqrt_length"),
+        ({"pooling_mode_weightedmean_tokens": True}, "weighted_mean"),
+        ({"pooling_mode_lasttoken": True, "pooling_mode_cls_token": False}, "last"),
+        *(
+            ({"pooling_mode": stored}, expected)
+            for stored, expected in {
+                "cls": "cls",
+                "mean": "mean",
+                "max": "max",
+                "mean_sqrt_len_tokens": "mean_sqrt_length",
+                "weightedmean": "weighted_mean",
+                "lasttoken": "last",
+            }.items()
+        ),
+    ],
+    ids=str,
 )
 def test_pooling_is_read_from_the_checkpoint(checkpoint, stored, expected):
     head = embedding_head(checkpoint(["Transformer", "Pooling", "Normalize"], stored), config())
@@ -48,13 +72,15 @@ def test_setting_that_agrees_with_the_checkpoint_is_fine(checkpoint):
     assert embedding_head(checkpoint(pooling=CLS), config(pooling="cls")).pooling == "cls"
 
 
-@pytest.mark.parametrize(("stored", "asked"), [(CLS, "mean"), (MEAN, "cls")])
+@pytest.mark.parametrize(
+    ("stored", "asked"), [(CLS, "mean"), (MEAN, "cls"), (MEAN, "weighted_mean"), ({"pooling_mode": "max"}, "mean")]
+)
 def test_setting_that_contradicts_the_checkpoint_is_refused(checkpoint, stored, asked):
     with pytest.raises(ModelError, match=f"retriever.pooling={asked}, but 1_Pooling/config.json says"):
         embedding_head(checkpoint(pooling=stored), config(pooling=asked))
 
 
-@pytest.mark.parametrize("asked", ["cls", "mean"])
+@pytest.mark.parametrize("asked", ["cls", "mean", "max", "mean_sqrt_length", "weighted_mean", "last"])
 def test_setting_decides_where_the_checkpoint_says_nothing(checkpoint, asked):
     assert asked == embedding_head(checkpoint(), config(pooling=asked)).pooling
 
@@ -64,7 +90,7 @@ def test_nothing_said_anywhere_is_refused(checkpoint):
         embedding_head(checkpoint(), config())
 
 
-@pytest.mark.parametrize("module", ["Dense", "LayerNorm", "WordEmbeddings", "CLIPModel"])
+@pytest.mark.parametrize("module", ["LayerNorm", "WordEmbeddings", "CLIPModel", "Dropout"])
 def test_module_that_is_not_supported_is_refused_by_name(checkpoint, module):
     with pytest.raises(ModelError, match=f"modules.json has {module}"):
         embedding_head(checkpoint(["Transformer", "Pooling", module], MEAN), config())
@@ -74,22 +100,22 @@ def test_module_that_is_not_supported_is_refused_by_name(checkpoint, module):
     "stored",
     [
         {**CLS, "pooling_mode_mean_tokens": True},
-        {"pooling_mode_max_tokens": True},
-        {"pooling_mode_lasttoken": True},
-        {"pooling_mode": "max"},
+        {"pooling_mode_unheard_of": True},
+        {"pooling_mode": "unheard_of"},
+        {"pooling_mode": ["cls", "mean"]},
         {"word_embedding_dimension": 8},
     ],
     ids=str,
 )
-def test_pooling_other_than_one_of_cls_and_mean_is_refused(checkpoint, stored):
-    with pytest.raises(ModelError, match="Supported are cls and mean"):
+def test_pooling_other_than_exactly_one_that_is_known_is_refused(checkpoint, stored):
+    with pytest.raises(ModelError, match="Supported is one of cls, mean, max, mean_sqrt_length, weighted_mean, last"):
         embedding_head(checkpoint(pooling=stored), config())
 
 
 @pytest.mark.parametrize("asked", ["checkpoint", "mean"])
 def test_pooling_that_is_not_supported_is_refused_whatever_the_setting(checkpoint, asked):
-    with pytest.raises(ModelError, match="Supported are cls and mean"):
-        embedding_head(checkpoint(pooling={"pooling_mode_max_tokens": True}), config(pooling=asked))
+    with pytest.raises(ModelError, match="Supported is one of cls, mean, max, mean_sqrt_length, weighted_mean, last"):
+        embedding_head(checkpoint(pooling={"pooling_mode": "unheard_of"}), config(pooling=asked))
 
 
 def test_switching_off_a_stored_normalisation_is_refused(checkpoint):
@@ -141,3 +167,170 @@ def test_a_checkpoint_made_for_dot_products_is_not_normalised_in_silence(checkpo
     with pytest.raises(ModelError, match=r"retriever\.normalize=false"):
         embedding_head(made, config())
     assert embedding_head(made, config(normalize=False)).normalize is False
+
+
+# MiniCPM-Embedding, whose own code weights the states before a stored plain mean
+
+
+@pytest.fixture
+def minicpm(checkpoint, tmp_path) -> Checkpoint:
+    (tmp_path / "config.json").write_text('{"scale_emb": 12, "scale_depth": 1.4}', encoding="utf-8")
+    return checkpoint(["Transformer", "Pooling", "Normalize"], MEAN)
+
+
+def test_stored_mean_of_a_minicpm_may_be_called_the_weighted_mean_that_it_is(minicpm):
+    assert embedding_head(minicpm, config(pooling="weighted_mean")).pooling == "weighted_mean"
+
+
+@pytest.mark.parametrize("asked", ["cls", "last"])
+def test_stored_mean_of_a_minicpm_is_no_other_pooling(minicpm, asked):
+    with pytest.raises(ModelError, match=f"retriever.pooling={asked}, but 1_Pooling/config.json says mean"):
+        embedding_head(minicpm, config(pooling=asked))
+
+
+def test_stored_cls_of_a_minicpm_is_not_a_weighted_mean(minicpm):
+    (minicpm.path / "1_Pooling" / "config.json").write_text(json.dumps(CLS), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"retriever\.pooling=weighted_mean"):
+        embedding_head(minicpm, config(pooling="weighted_mean"))
+
+
+# Instructions that the pooling leaves out
+
+SKIPS = {**MEAN, "include_prompt": False}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"query_instruction": "query: "},
+        {"document_instruction": "passage: "},
+        {"instructions": "dataset", "instructed_query": "{instruction}"},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_a_mean_without_the_instruction_is_refused_only_where_there_is_one(checkpoint, settings):
+    made = checkpoint(["Transformer", "Pooling"], SKIPS)
+    with pytest.raises(ModelError, match="leaves instructions out of the mean"):
+        embedding_head(made, config(**settings))
+    assert embedding_head(made, config()).pooling == "mean"
+
+
+@pytest.mark.parametrize("mode", ["cls", "lasttoken"])
+def test_the_state_of_one_token_is_the_same_with_the_instruction_left_out(checkpoint, mode):
+    made = checkpoint(["Transformer", "Pooling"], {"pooling_mode": mode, "include_prompt": False})
+    assert embedding_head(made, config(query_instruction="query: ")).pooling == mode.removesuffix("token")
+
+
+# Linear layers behind the pooling
+
+
+def test_linear_layers_are_found_in_their_order(checkpoint, tmp_path):
+    head = embedding_head(checkpoint(["Transformer", "Pooling", "Dense", "Dense", "Normalize"], MEAN), config())
+    assert (tmp_path / "2_Dense", tmp_path / "3_Dense") == head.dense
+
+
+def test_checkpoint_without_linear_layers_has_none(checkpoint):
+    assert embedding_head(checkpoint(["Transformer", "Pooling"], MEAN), config()).dense == ()
+
+
+WEIGHT = torch.arange(12.0).reshape(3, 4) / 10 - 0.5
+BIAS = torch.tensor([1.0, 0.0, -1.0])
+VECTOR = torch.tensor([[1.0, -2.0, 0.5, 3.0]])
+LINEAR = {"in_features": 4, "out_features": 3, "bias": True, "activation_function": "torch.nn.modules.linear.Identity"}
+
+
+@pytest.fixture
+def dense(tmp_path):
+    """A folder with a linear layer of width 4 to 3; these settings, and these tensors in place of its own."""
+
+    def made(settings=None, tensors=None):
+        (tmp_path / "config.json").write_text(json.dumps(LINEAR if settings is None else settings), encoding="utf-8")
+        save_file(tensors or {"linear.weight": WEIGHT, "linear.bias": BIAS}, tmp_path / "model.safetensors")
+        return tmp_path
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("activation", "function"),
+    [
+        ("torch.nn.modules.linear.Identity", lambda x: x),
+        ("torch.nn.modules.activation.Tanh", torch.tanh),
+        ("torch.nn.modules.activation.ReLU", torch.relu),
+        ("torch.nn.modules.activation.GELU", lambda x: x * (1 + torch.erf(x / 2**0.5)) / 2),
+    ],
+)
+def test_linear_layer_multiplies_adds_and_activates(dense, activation, function):
+    layer = load_dense(dense(LINEAR | {"activation_function": activation}), "cpu")
+    with torch.no_grad():
+        actual = layer(VECTOR)
+    assert torch.float32 == actual.dtype
+    torch.testing.assert_close(actual, function(VECTOR @ WEIGHT.T + BIAS), rtol=0, atol=1e-6)
+
+
+def test_linear_layer_without_bias_only_multiplies(dense):
+    layer = load_dense(dense(LINEAR | {"bias": False}, {"linear.weight": WEIGHT}), "cpu")
+    with torch.no_grad():
+        torch.testing.assert_close(layer(VECTOR), VECTOR @ WEIGHT.T, rtol=0, atol=1e-6)
+
+
+def test_linear_layer_that_names_no_activation_has_that_of_sentence_transformers(dense):
+    unnamed = {key: value for key, value in LINEAR.items() if key != "activation_function"}
+    with torch.no_grad():
+        actual = load_dense(dense(unnamed), "cpu")(VECTOR)
+    torch.testing.assert_close(actual, torch.tanh(VECTOR @ WEIGHT.T + BIAS), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        LINEAR | {"activation_function": "torch.nn.modules.activation.SiLU"},
+        LINEAR | {"use_residual": True},
+        LINEAR | {"module_input_name": "token_embeddings"},
+        {"in_features": 4},
+        {},
+    ],
+    ids=["activation", "residual", "over tokens", "no width", "nothing"],
+)
+def test_layer_that_is_not_known_is_refused_by_its_file(dense, settings):
+    with pytest.raises(ModelError, match=r"config\.json: (no linear layer with|a residual|has .*no out_features)"):
+        load_dense(dense(settings), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "part"),
+    [
+        ({"linear.weight": WEIGHT}, r"lacks.*linear\.bias"),
+        ({"linear.weight": WEIGHT.T.contiguous(), "linear.bias": BIAS}, r"another shape.*linear\.weight"),
+        (
+            {"linear.weight": WEIGHT, "linear.bias": BIAS, "residual.weight": WEIGHT.clone()},
+            r"no place for.*residual\.weight",
+        ),
+    ],
+    ids=["missing", "misshapen", "surplus"],
+)
+def test_linear_layer_with_other_tensors_is_refused_by_name(dense, tensors, part):
+    with pytest.raises(ModelError, match=part):
+        load_dense(dense(LINEAR, tensors), "cpu")
+
+
+def test_linear_layer_whose_files_are_absent_is_refused(tmp_path):
+    with pytest.raises(ModelError, match="no in_features"):
+        load_dense(tmp_path / "2_Dense", "cpu")
+    (tmp_path / "config.json").write_text(json.dumps(LINEAR), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"has no model\.safetensors"):
+        load_dense(tmp_path, "cpu")
+
+
+# torch and its friends deprecate things that sentence-transformers still imports; nothing here is ours.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("activation", [torch.nn.Tanh(), torch.nn.Identity(), torch.nn.ReLU(), torch.nn.GELU(), None])
+@pytest.mark.parametrize("safe", [True, False], ids=["safetensors", "bin"])
+def test_linear_layer_that_sentence_transformers_wrote_gives_what_it_gives_there(tmp_path, activation, safe):
+    library = pytest.importorskip("sentence_transformers.models", reason="sentence-transformers is not installed")
+    torch.manual_seed(0)
+    module = library.Dense(4, 6, activation_function=activation)
+    module.save(str(tmp_path), safe_serialization=safe)
+    with torch.no_grad():
+        expected = module({"sentence_embedding": VECTOR})["sentence_embedding"]
+        torch.testing.assert_close(load_dense(tmp_path, "cpu")(VECTOR), expected, rtol=0, atol=1e-6)

@@ -59,7 +59,7 @@ def reference(bert: Path, encoder, pair: Pair, settings: dict) -> float:
     """Mean over query tokens of the largest cosine, by distances between unit vectors: cos = 1 - |u - v|^2 / 2."""
     tokenizer = Tokenizer.from_file(str(bert / "tokenizer.json"))
     sides = []
-    for text, instruction in zip(pair, ("query_instruction", "document_instruction"), strict=True):
+    for text, instruction in zip(pair[:2], ("query_instruction", "document_instruction"), strict=True):
         ids = tokenizer.encode(settings.get(instruction, "") + text).ids
         with torch.no_grad():
             states = encoder(input_ids=torch.tensor([ids])).last_hidden_state[0].numpy()

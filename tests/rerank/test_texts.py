@@ -11,7 +11,7 @@ from evalkit.rerank import apply, texts
 from evalkit.rerank.passthrough import KeepOrder
 from evalkit.rerank.texts import score_candidates
 from evalkit.run import Run
-from evalkit.types import PairScores
+from evalkit.types import Pair, PairScores
 
 CANDIDATES = {"q1": {"d1": 1.0, "d2": 5.0, "d3": 4.0, "d4": 3.0, "d5": 2.0}, "q2": {"d3": 1.0, "d1": 2.0, "d2": 3.0}}
 
@@ -59,7 +59,7 @@ def test_reranker_gets_query_and_document_texts_in_the_order_of_the_candidates(d
     recorder = Recorder()
     candidates = Run.from_dict(CANDIDATES)
     score_candidates(recorder, candidates, dataset)
-    expected = [(QUERIES[query_id], text_of(doc_id)) for query_id, doc_ids, _ in candidates for doc_id in doc_ids]
+    expected = [Pair(QUERIES[query_id], text_of(doc_id)) for query_id, doc_ids, _ in candidates for doc_id in doc_ids]
     assert [expected] == recorder.calls
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from stubs import write_collection
 
-from evalkit.config import BM25_METHODS, BM25Config, FolderDatasetConfig
+from evalkit.config import BM25Config, FolderDatasetConfig
+from evalkit.config.retriever import BM25_METHODS
 from evalkit.datasets import load
 from evalkit.retrieval.bm25 import BM25Retriever
 

@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from references.minicpm import embedding
+from safetensors.torch import save_file
 from stubs import DOCUMENTS, QRELS, QUERIES, tiny_bert, write_collection
+from tiny_checkpoints import write_minicpm_embedding
 from tokenizers import Tokenizer
 from transformers import AutoModel
 
 from evalkit.config import ComputeConfig, DenseConfig, FolderDatasetConfig
 from evalkit.datasets import load
-from evalkit.errors import ModelError
+from evalkit.errors import ConfigError, ModelError
 from evalkit.retrieval.dense import DenseRetriever
 from evalkit.store import Store, file_digest
 
@@ -156,6 +159,147 @@ def test_bfloat16_stays_near_float32(bert, store):
     np.testing.assert_allclose(np.linalg.norm(rounded, axis=1), 1, rtol=0, atol=1e-5)
     assert 0 < np.abs(exact - rounded).max() < 0.05
     assert (exact * rounded).sum(axis=1).min() > 0.99
+
+
+# Linear layers behind the pooling
+
+
+def with_linear_layer(source: Path, target: Path, width: int, seed: int) -> Path:
+    """The checkpoint in sentence-transformers layout, mean and then a linear layer to another width."""
+    shutil.copytree(source, target)
+    kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_Dense": "Dense"}
+    modules = [
+        {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for index, (path, kind) in enumerate(kinds.items())
+    ]
+    (target / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    for name, settings in {
+        "1_Pooling": {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True},
+        "2_Dense": {
+            "in_features": 32,
+            "out_features": width,
+            "activation_function": "torch.nn.modules.activation.Tanh",
+        },
+    }.items():
+        (target / name).mkdir()
+        (target / name / "config.json").write_text(json.dumps(settings), encoding="utf-8")
+    generator = torch.Generator().manual_seed(seed)
+    layer = {"linear.weight": torch.randn(width, 32, generator=generator), "linear.bias": torch.ones(width) / 3}
+    save_file(layer, target / "2_Dense" / "model.safetensors")
+    return target
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_linear_layer_comes_between_pooling_and_scaling(bert, store, tmp_path, normalize):
+    folder = with_linear_layer(bert, tmp_path / "dense", 12, seed=5)
+    weight = torch.randn(12, 32, generator=torch.Generator().manual_seed(5)).double().numpy()
+    expected = [np.tanh(weight @ reference(bert, text, "mean", normalize=False) + 1 / 3) for text in TEXTS]
+    if normalize:
+        expected = [vector / np.linalg.norm(vector) for vector in expected]
+    model = retriever(folder, store, pooling="checkpoint", normalize=normalize)
+    actual = model.encode(TEXTS)
+    assert ((len(TEXTS), 12), 12) == (actual.shape, model.width)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+
+
+def test_stored_vectors_have_the_width_of_the_linear_layer_and_are_those_of_its_weights(
+    bert, store, collection, tmp_path
+):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    runs = []
+    for parent, seed in (("a", 5), ("b", 6)):
+        folder = with_linear_layer(bert, tmp_path / parent / "dense", 12, seed)
+        runs.append(retriever(folder, store, pooling="checkpoint").retrieve(dataset_at(collection, store), 5))
+    stored = [np.load(file).shape for file in (store.root / "embeddings").rglob("vectors.npy")]
+    assert [(len(DOCUMENTS), 12)] * 2 == stored
+    assert runs[0].digest() != runs[1].digest()
+
+
+# torch and its friends deprecate things that sentence-transformers still imports; nothing here is ours.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("activation", [torch.nn.Tanh(), torch.nn.Identity()], ids=["Tanh", "Identity"])
+@pytest.mark.parametrize("mode", ["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"])
+def test_checkpoint_that_sentence_transformers_wrote_has_the_vectors_that_it_gives_there(
+    bert, store, tmp_path, mode, activation
+):
+    library = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
+    from sentence_transformers.models import Dense, Normalize, Pooling, Transformer
+    from transformers import BertTokenizerFast
+
+    source = shutil.copytree(bert, tmp_path / "bert")
+    BertTokenizerFast(tokenizer_file=str(source / "tokenizer.json")).save_pretrained(source)
+    torch.manual_seed(2)
+    modules = [
+        Transformer(str(source), max_seq_length=32),
+        Pooling(32, pooling_mode=mode),
+        Dense(32, 20, activation_function=activation),
+        Dense(20, 7, bias=False, activation_function=torch.nn.Identity()),
+        Normalize(),
+    ]
+    model = library.SentenceTransformer(modules=modules, device="cpu")
+    model.save(str(tmp_path / "saved"))
+    expected = model.encode(TEXTS, batch_size=1)
+    actual = retriever(tmp_path / "saved", store, pooling="checkpoint").encode(TEXTS)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+
+
+# MiniCPM-Embedding
+
+
+@pytest.fixture(scope="module")
+def minicpm(tmp_path_factory) -> Path:
+    """Its layout, with the plain mean that the published one stores."""
+    folder = write_minicpm_embedding(tmp_path_factory.mktemp("dense") / "minicpm")
+    (folder / "1_Pooling").mkdir()
+    pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 40, 4096])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_minicpm_embedding_is_that_of_the_reference_in_numpy(minicpm, store, batch_tokens, attention):
+    """Weighted mean over bidirectional states, in float64 and one text at a time."""
+    compute = ComputeConfig(device="cpu", attention=attention, batch_tokens=batch_tokens)
+    model = retriever(minicpm, store, compute, pooling="weighted_mean", max_length=64)
+    texts = [*TEXTS, "月亮的引力使海水每天涨落两次。", "a</s>b"]
+    ids = model.tokenize(texts, instruction="Query: ").ids
+    assert {1} == {int(row[0]) for row in ids}
+    expected = [embedding(minicpm, row.tolist()) for row in ids]
+    actual = model.encode(texts, instruction="Query: ")
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+    # Texts far apart, so that vectors which do not look at the text would not pass.
+    assert min(np.abs(actual[0] - other).max() for other in actual[1:]) > 1e-2
+
+
+def test_minicpm_embedding_with_the_stored_mean_is_another_vector(minicpm, store):
+    weighted, plain = (retriever(minicpm, store, pooling=pooling) for pooling in ("weighted_mean", "checkpoint"))
+    assert (weighted.head.pooling, plain.head.pooling) == ("weighted_mean", "mean")
+    assert np.abs(weighted.encode(TEXTS) - plain.encode(TEXTS)).max() > 1e-2
+
+
+# Instructions
+
+
+def test_queries_and_documents_go_behind_their_own_instructions(bert, store):
+    model = retriever(bert, store, query_instruction="the moon ", document_instruction="bees ")
+    queries, documents = model.encode_queries(["pulls"]), model.encode_documents(["pulls"])
+    np.testing.assert_allclose(queries, [reference(bert, "the moon pulls", "mean")], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(documents, [reference(bert, "bees pulls", "mean")], rtol=0, atol=1e-5)
+
+
+def test_instruction_of_the_task_takes_the_place_of_the_query_instruction(bert, store):
+    model = retriever(bert, store, query_instruction="the moon ", instructed_query="bees {instruction} sea ")
+    actual = model.encode_queries(["pulls"], instruction="make honey")
+    np.testing.assert_allclose(actual, [reference(bert, "bees make honey sea pulls", "mean")], rtol=0, atol=1e-5)
+    for none in (None, ""):
+        assert model.before_query(none) == "the moon "
+
+
+def test_instruction_without_a_place_for_it_is_refused(bert, store):
+    with pytest.raises(ConfigError, match=r"dense has no place for an instruction.*retriever\.instructed_query"):
+        retriever(bert, store).encode_queries(["moon"], instruction="Find it.")
 
 
 # Retrieval

@@ -1,4 +1,4 @@
-"""Cross-encoders against published references, and against transformers on one pair at a time."""
+"""Rerankers that read a pair: cross-encoders against transformers on one pair at a time, and what families share."""
 
 import json
 from pathlib import Path
@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 from stubs import tiny_bert
+from tiny_checkpoints import write_minicpm_reranker
 from tokenizers import Tokenizer
 from transformers import AutoModelForSequenceClassification
 
-from evalkit.config import ComputeConfig, CrossEncoderConfig
+from evalkit import rerank
+from evalkit.config import ComputeConfig, CrossEncoderConfig, MiniCPMRerankerConfig
 from evalkit.errors import ModelError
-from evalkit.inference.pairs import tokenize_pairs
-from evalkit.rerank.cross_encoder import CrossEncoderReranker
+from evalkit.rerank.pair_reranker import PairReranker
 from evalkit.types import Pair
 
 PAIRS = [
@@ -37,12 +38,12 @@ def two_labels(tmp_path_factory) -> Path:
     return tiny_bert(tmp_path_factory.mktemp("cross") / "two", classifier=True, labels=2)
 
 
-def reranker(model: Path, *, batch_tokens: int = 2048, **settings) -> CrossEncoderReranker:
+def reranker(model: Path, *, batch_tokens: int = 2048, **settings) -> PairReranker:
     config = CrossEncoderConfig(name="cross", model=str(model), **({"max_length": 32} | settings))
-    return CrossEncoderReranker(config, ComputeConfig(device="cpu", batch_tokens=batch_tokens))
+    return rerank.build(config, ComputeConfig(device="cpu", batch_tokens=batch_tokens))
 
 
-def scored(model: CrossEncoderReranker, pairs: list[Pair]) -> np.ndarray:
+def scored(model: PairReranker, pairs: list[Pair]) -> np.ndarray:
     return model.score(pairs, advance=lambda _: None).scores
 
 
@@ -54,7 +55,7 @@ def reference(folder: Path, pairs: list[Pair], *, token_types: bool = True) -> n
     ).eval()
     rows = []
     for pair in pairs:
-        encoding = tokenizer.encode(*pair)
+        encoding = tokenizer.encode(pair.query, pair.document)
         types = encoding.type_ids if token_types else [0] * len(encoding.ids)
         with torch.no_grad():
             logits = model(input_ids=torch.tensor([encoding.ids]), token_type_ids=torch.tensor([types])).logits
@@ -73,8 +74,7 @@ def test_golden_pairs_have_the_ids_and_scores_of_flagembedding(shared, max_lengt
     assert len(cases) == 14
 
     model = reranker(folder / "model", max_length=max_length, truncation="flag_embedding")
-    ids = tokenize_pairs(model._tokenizer, pairs, max_length=max_length, truncation="flag_embedding").ids
-    assert [case["input_ids"] for case in cases] == [row.tolist() for row in ids]
+    assert [case["input_ids"] for case in cases] == [row.tolist() for row in model.tokenize(pairs).ids]
     np.testing.assert_allclose(scored(model, pairs), [case["score"] for case in cases], rtol=0, atol=1e-4)
 
 
@@ -139,8 +139,14 @@ def test_label_that_a_model_with_one_logit_does_not_have_is_refused(bert, label)
 
 
 def test_checkpoint_without_a_classification_head_is_refused(tmp_path):
+    """At once: not after hours of retrieval."""
     with pytest.raises(ModelError, match=r"BertModel, not a \.\.\.ForSequenceClassification"):
-        scored(reranker(tiny_bert(tmp_path / "encoder")), PAIRS)
+        reranker(tiny_bert(tmp_path / "encoder"))
+
+
+def test_more_tokens_than_there_are_positions_are_refused_at_once(bert):
+    with pytest.raises(ModelError, match="max_length=65, but the model has 64 positions"):
+        reranker(bert, max_length=65)
 
 
 def test_query_that_alone_is_too_long_is_refused_when_only_the_document_may_be_cut(bert):
@@ -153,7 +159,7 @@ def test_query_that_alone_is_too_long_is_refused_when_only_the_document_may_be_c
 def test_bfloat16_gives_float32_scores_near_the_exact_ones(bert):
     """8 bits of mantissa through two layers and a head: within 2 % of the spread of logits, or 0.2."""
     config = CrossEncoderConfig(name="cross", model=str(bert), max_length=32)
-    model = CrossEncoderReranker(config, ComputeConfig(device="cpu", dtype="bfloat16"))
+    model = rerank.build(config, ComputeConfig(device="cpu", dtype="bfloat16"))
     actual = scored(model, PAIRS)
     assert np.float32 == actual.dtype
     assert 0 < np.abs(actual - reference(bert, PAIRS)[:, 0]).max() < 0.2
@@ -165,4 +171,62 @@ def test_identity_is_known_without_loading_and_tells_settings_apart(bert):
     ]
     identities = [dict(model.identity) for model in models]
     assert [identities.count(identity) for identity in identities] == [1] * 4
-    assert "_model" not in vars(models[0])
+    assert all({"model", "tokenizer"}.isdisjoint(vars(model)) for model in models)
+
+
+def test_auto_attention_is_told_by_its_name(bert):
+    """`auto` may mean another kernel tomorrow, and then scores of today must not be found under its key."""
+    assert (reranker(bert).identity["attention"], reranker(bert).compute.attention) == ("sdpa", "sdpa")
+
+
+def test_unloaded_model_is_loaded_again_and_gives_the_same_scores(bert):
+    model = reranker(bert)
+    before = scored(model, PAIRS)
+    model.unload()
+    assert "model" not in vars(model)
+    assert before.tolist() == scored(model, PAIRS).tolist()
+    model.unload()
+    model.unload()
+
+
+# Instructions, with a family that has a place for one
+
+
+@pytest.fixture(scope="module")
+def minicpm(tmp_path_factory) -> Path:
+    return write_minicpm_reranker(tmp_path_factory.mktemp("minicpm") / "model")
+
+
+def instructed(folder: Path, instructions: str) -> PairReranker:
+    config = MiniCPMRerankerConfig(name="minicpm", model=str(folder), max_length=128, instructions=instructions)
+    return rerank.build(config, ComputeConfig(device="cpu"))
+
+
+def test_pair_s_own_instruction_goes_before_that_of_the_reranker_and_an_empty_one_is_none(minicpm):
+    pairs = [Pair("moon", "sea", "Find it."), Pair("moon", "sea"), Pair("moon", "sea", "")]
+    by_pair = instructed(minicpm, "none")
+    given, bare = [row.tolist() for row in by_pair.tokenize(pairs[:2]).ids]
+    actual = [row.tolist() for row in instructed(minicpm, "Find them.").tokenize(pairs).ids]
+    of_all = [row.tolist() for row in by_pair.tokenize([Pair("moon", "sea", "Find them.")]).ids]
+    assert [given, *of_all, bare] == actual
+    assert len({tuple(ids) for ids in actual}) == 3
+
+
+def test_pairs_that_differ_in_their_instruction_alone_are_scored_apart(minicpm):
+    pairs = [Pair("moon", "sea", "Find it."), Pair("moon", "sea"), Pair("moon", "sea", "Find it.")]
+    first, second, third = scored(instructed(minicpm, "none"), pairs).tolist()
+    assert first == third
+    assert abs(first - second) > 1e-3
+
+
+def test_instruction_is_part_of_the_identity(minicpm):
+    identities = [dict(instructed(minicpm, text).identity) for text in ("none", "Find it.", "Find them.")]
+    assert [""] == [identity["instruction"] for identity in identities[:1]]
+    assert [identities.count(identity) for identity in identities] == [1] * 3
+
+
+def test_reranker_without_a_place_for_an_instruction_has_none(bert):
+    pairs = [Pair("moon", "sea"), Pair("moon", "sea", "Find it.")]
+    assert reranker(bert).identity["instruction"] == ""
+    one, other = scored(reranker(bert), pairs)
+    assert one == other

@@ -1,0 +1,82 @@
+"""Settings from what was typed: Hydra composes the files under `conf/`, the schemas check what comes out."""
+
+import logging
+import os
+import sys
+from dataclasses import asdict, fields, is_dataclass
+from typing import Any
+
+from evalkit.commands.arguments import normalise
+from evalkit.commands.legal import one_line
+from evalkit.config import ROOTS, SCHEMAS
+from evalkit.errors import ConfigError
+from evalkit.resources import shipped
+
+
+def compose(name: str, overrides: list[str]) -> Any:
+    """The checked settings of a verb.
+
+    Args:
+        name: of the file under `conf/` and of its schema, such as `score`.
+        overrides: SETTING=VALUE.
+
+    Raises:
+        ConfigError: a setting is unknown, absent, or of the wrong type.
+    """
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    prepare()
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(shipped("conf"))):
+            return to_config(hydra.compose(name, overrides=normalise(overrides)))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(one_line(error, [field.name for field in fields(ROOTS[name])])) from error
+
+
+def prepare() -> None:
+    """Make the dataclasses known to Hydra, and warnings of evalkit one line each on stderr."""
+    # Full errors: Hydra raises instead of printing its own report and leaving with exit code 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    register_schemas()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("evalkit: %(levelname)s: %(message)s"))
+    logger = logging.getLogger("evalkit")
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+
+
+def register_schemas() -> None:
+    """Give Hydra the dataclasses under the names that the `defaults` lists use."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    for name, schema in ROOTS.items():
+        store.store(group="schema", name=name, node=schema, provider="evalkit")
+    for group, schemas in SCHEMAS.items():
+        for name, schema in schemas.items():
+            store.store(group=f"schema/{group}", name=name, node=schema, provider="evalkit")
+
+
+def to_config(settings: Any) -> Any:
+    """Checked dataclasses from what Hydra composed."""
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.to_object(settings)
+    assert is_dataclass(config)
+    assert not isinstance(config, type)
+    _refuse_added_keys("", OmegaConf.to_container(settings), asdict(config))
+    return config
+
+
+def _refuse_added_keys(prefix: str, given: Any, known: dict[str, Any]) -> None:
+    """`+key=value` gets past the schema, but nothing would read it."""
+    for key, value in given.items():
+        if key not in known:
+            raise ConfigError(f"{prefix}{key} is not a setting. Legal beside it are: {', '.join(sorted(known))}.")
+        if isinstance(value, dict) and isinstance(known[key], dict):
+            _refuse_added_keys(f"{prefix}{key}.", value, known[key])

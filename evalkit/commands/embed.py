@@ -1,0 +1,72 @@
+"""`evalkit embed retriever=NAME texts.jsonl`: the retriever's vector of any texts, outside any dataset."""
+
+import argparse
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from evalkit import retrieval
+from evalkit.commands.compose import compose
+from evalkit.commands.files import shortest, split_arguments, write_line
+from evalkit.errors import ConfigError
+from evalkit.jsonl import Text, read_texts
+from evalkit.progress import progress
+from evalkit.store import Store, default_cache_dir
+
+_TEXTS_PER_WINDOW = 16_384  # whose vectors are printed together
+
+
+def main(arguments: list[str]) -> int:
+    """Print a line for every text, in the order given."""
+    parser = argparse.ArgumentParser(
+        prog="evalkit embed",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="""Vectors of texts with a dense retriever.
+
+  evalkit embed retriever=bge_m3_dense texts.jsonl > vectors.jsonl
+  evalkit embed retriever=bge_large_en_v1_5 retriever.model=DIR --ids < texts.jsonl
+
+In: JSON lines {"role": "query" or "document", "text", "instruction"?}; further keys, such as ids, are passed on.
+Out: JSON lines with "embedding" (float32), in the same order.
+Settings are those of the retriever (`evalkit list retrievers`) and compute.dtype, compute.device, ...""",
+    )
+    parser.add_argument("--ids", action="store_true", help="add input_ids, the tokens that the model reads")
+    options, settings, file = split_arguments(parser, arguments)
+    config = compose("embed", settings)
+    retriever = retrieval.build(config.retriever, config.compute, Store(default_cache_dir()))
+    texts = read_texts(file)
+    from evalkit.retrieval.dense import DenseRetriever
+
+    if not isinstance(retriever, DenseRetriever):
+        raise ConfigError(f"retriever={config.retriever.name} is no dense retriever, so it makes no vectors.")
+    for instruction in {text.instruction for text in texts if text.role == "query"}:
+        retriever.before_query(
+            instruction
+        )  # refuses an instruction that there is no place for before anything is printed
+    with progress("encoding", len(texts), "texts") as advance:
+        for start in range(0, len(texts), _TEXTS_PER_WINDOW):
+            window = texts[start : start + _TEXTS_PER_WINDOW]
+            for text, fields in zip(window, _embed(retriever, window, advance, ids=options.ids), strict=True):
+                write_line({**text.rest, **fields})
+    return 0
+
+
+def _embed(
+    retriever: Any, texts: Sequence[Text], advance: Callable[[float], None], *, ids: bool
+) -> list[dict[str, Any]]:
+    """The fields of every text's line; texts with the same words before them are encoded together."""
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    for row, text in enumerate(texts):
+        is_query = text.role == "query"
+        before = retriever.before_query(text.instruction) if is_query else retriever.config.document_instruction
+        rows_of[before].append(row)
+    fields: list[dict[str, Any]] = [{} for _ in texts]
+    for before, rows in rows_of.items():
+        of_rows = [texts[row].text for row in rows]
+        tokens = retriever.tokenize(of_rows, instruction=before).ids if ids else None
+        vectors = retriever.encode(of_rows, instruction=before, advance=advance)
+        for place, row in enumerate(rows):
+            fields[row] = {"embedding": shortest(vectors[place])}
+            if tokens:
+                fields[row]["input_ids"] = tokens[place].tolist()
+    return fields

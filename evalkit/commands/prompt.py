@@ -1,0 +1,119 @@
+"""`evalkit prompt reranker=NAME dataset=NAME`: pairs of a dataset as the reranker reads them, to the token."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evalkit import datasets, rerank
+from evalkit.commands.compose import compose
+from evalkit.config import ComputeConfig
+from evalkit.errors import ConfigError
+from evalkit.inference.tokens import TokenizedPairs, Tokenizer
+from evalkit.samples import Sample, sample_pairs
+from evalkit.store import Store, default_cache_dir
+
+_SHOWN_AT_EACH_END = 40  # tokens of a long pair
+
+
+def main(arguments: list[str]) -> int:
+    """Print the rendered text and the tokens of sample pairs. Needs the tokenizer, and no weights."""
+    parser = argparse.ArgumentParser(
+        prog="evalkit prompt",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="""Show what a reranker reads of a dataset's pairs: text and tokens, special ones included, and
+where they are cut. The pairs are relevant ones, from the shortest to the longest. Needs no weights.
+
+  evalkit prompt reranker=minicpm_reranker dataset=scifact
+  evalkit prompt reranker=cross_encoder reranker.model=DIR reranker.max_length=128 --samples 5""",
+    )
+    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE")
+    parser.add_argument("--samples", type=int, default=3, metavar="N", help="how many pairs (default: 3)")
+    parser.add_argument("--all-tokens", action="store_true", help="also those in the middle of long pairs")
+    parser.add_argument("--json", action="store_true", help="one object a pair, with all tokens")
+    options = parser.parse_intermixed_args(arguments)
+    if options.samples < 1:
+        raise ConfigError(f"--samples {options.samples} is out of range. Legal are numbers from 1.")
+    config = compose("prompt", options.settings)
+    # Tokens do not depend on where they would be computed.
+    built = rerank.build(config.reranker, ComputeConfig(device="cpu"), dataset=config.dataset, weights=False)
+    reranker = rerank.require_pairs(built)
+    store = Store(Path(config.cache_dir).expanduser() if config.cache_dir else default_cache_dir())
+    samples = sample_pairs(datasets.load(config.dataset, store), options.samples)
+    if not samples:
+        raise ConfigError(f"dataset {config.dataset.name} has no relevant pair to show.")
+    tokenized = reranker.tokenize([sample.pair for sample in samples])
+    if options.json:
+        for row, sample in enumerate(samples):
+            print(json.dumps(_as_json(sample, tokenized, row, reranker.tokenizer), ensure_ascii=False))
+        return 0
+    _show(samples, tokenized, reranker.tokenizer, config.reranker.max_length, everything=options.all_tokens)
+    return 0
+
+
+def _as_json(sample: Sample, tokenized: TokenizedPairs, row: int, tokenizer: Tokenizer) -> dict[str, Any]:
+    ids = tokenized.ids[row].tolist()
+    return {
+        "query_id": sample.query_id,
+        "doc_id": sample.doc_id,
+        "relevance": sample.grade,
+        "text": tokenizer.text(ids),
+        "input_ids": ids,
+        "tokens": tokenizer.tokens(ids),
+        "document_start": int(tokenized.documents[row][0]),
+        "document_stop": int(tokenized.documents[row][1]),
+        "query_tokens_cut": int(tokenized.dropped[row][0]),
+        "document_tokens_cut": int(tokenized.dropped[row][1]),
+    }
+
+
+def _show(
+    samples: Sequence[Sample], tokenized: TokenizedPairs, tokenizer: Tokenizer, max_length: int, *, everything: bool
+) -> None:
+    from rich.text import Text
+
+    from evalkit.report.table import console
+
+    out = console()
+    for row, sample in enumerate(samples):
+        ids = tokenized.ids[row].tolist()
+        of_query, of_document = (int(count) for count in tokenized.dropped[row])
+        cut = (
+            f"cut: {of_query} tokens of the query, {of_document} of the document"
+            if of_query or of_document
+            else "whole"
+        )
+        title = f"query {sample.query_id}, document {sample.doc_id} (relevance {sample.grade}): {len(ids)} tokens"
+        out.print(Text(f"{title}, max_length {max_length}; {cut}", style="bold"))
+        # A pipe gets every text on one line, whatever its length; only a terminal folds.
+        rendered = _rendered(ids, tokenized.documents[row].tolist(), (of_query, of_document), tokenizer)
+        out.print(rendered, soft_wrap=not out.is_terminal)
+        out.print(_listed(ids, tokenizer, everything=everything), style="dim", soft_wrap=not out.is_terminal)
+        out.print()
+
+
+def _rendered(ids: list[int], document: list[int], dropped: tuple[int, int], tokenizer: Tokenizer) -> Any:
+    """The text with its document in another colour, and marks where it was cut."""
+    from rich.text import Text
+
+    start, stop = document
+    text = Text(tokenizer.text(ids[:start]))
+    if dropped[0]:
+        text.append(f"[{dropped[0]} tokens of the query were cut off before the document]", style="bold red")
+    text.append(tokenizer.text(ids[start:stop]), style="cyan")
+    if dropped[1]:
+        text.append(f"[{dropped[1]} tokens of the document were cut off here]", style="bold red")
+    text.append(tokenizer.text(ids[stop:]))
+    return text
+
+
+def _listed(ids: list[int], tokenizer: Tokenizer, *, everything: bool) -> Any:
+    """`id token` of every token, or of both ends."""
+    from rich.text import Text
+
+    items = [f"{index} {token!r}" for index, token in zip(ids, tokenizer.tokens(ids), strict=True)]
+    hidden = len(items) - 2 * _SHOWN_AT_EACH_END
+    if hidden > 0 and not everything:
+        items[_SHOWN_AT_EACH_END:-_SHOWN_AT_EACH_END] = [f"... {hidden} more (--all-tokens) ..."]
+    return Text("  ".join(items))

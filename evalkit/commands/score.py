@@ -1,0 +1,51 @@
+"""`evalkit score reranker=NAME pairs.jsonl`: the reranker's logit for any pairs of texts, outside any dataset."""
+
+import argparse
+import sys
+
+from evalkit import rerank
+from evalkit.commands.compose import compose
+from evalkit.commands.files import shortest, split_arguments, write_line
+from evalkit.errors import ConfigError
+from evalkit.jsonl import read_pairs
+from evalkit.progress import progress
+from evalkit.rerank.passthrough import KeepOrder, Replay
+
+_PAIRS_PER_WINDOW = 16_384  # whose scores are printed together
+
+
+def main(arguments: list[str]) -> int:
+    """Print a line for every pair, in the order given."""
+    parser = argparse.ArgumentParser(
+        prog="evalkit score",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="""Score pairs of texts with a reranker.
+
+  evalkit score reranker=bge_reranker_v2_m3 pairs.jsonl > scores.jsonl
+  evalkit score reranker=minicpm_reranker reranker.model=DIR reranker.max_length=512 --ids < pairs.jsonl
+
+In: JSON lines {"query", "document", "instruction"?}; further keys, such as ids, are passed on.
+Out: JSON lines with "score", the raw logit (float32), in the same order; a list for several cut-off layers.
+Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype, compute.device, ...""",
+    )
+    parser.add_argument("--ids", action="store_true", help="add input_ids, the tokens that the model reads")
+    options, settings, file = split_arguments(parser, arguments)
+    config = compose("score", settings)
+    reranker = rerank.build(config.reranker, config.compute)
+    if isinstance(reranker, KeepOrder | Replay):
+        raise ConfigError(f"reranker={config.reranker.name} reads no texts, so it has no score for them.")
+    tokenize = rerank.require_pairs(reranker).tokenize if options.ids else None
+    lines = read_pairs(file)
+    instructed = sum(1 for pair, _ in lines if pair.instruction)
+    if instructed and not rerank.reads_instructions(config.reranker):
+        sys.stderr.write(f"evalkit: {instructed} pairs have an instruction, which this reranker has no place for\n")
+    with progress("scoring", len(lines), "pairs") as advance:
+        for start in range(0, len(lines), _PAIRS_PER_WINDOW):
+            window = lines[start : start + _PAIRS_PER_WINDOW]
+            pairs = [pair for pair, _ in window]
+            ids = tokenize(pairs).ids if tokenize else None
+            scores = reranker.score(pairs, advance=advance).scores
+            for row, (_, rest) in enumerate(window):
+                found = {"input_ids": ids[row].tolist()} if ids else {}
+                write_line({**rest, "score": shortest(scores[row]), **found})
+    return 0

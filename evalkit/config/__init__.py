@@ -1,0 +1,124 @@
+"""The settings, as dataclasses with checks. YAML files under `conf/` choose a class and fill it in.
+
+A dataclass here is a schema: it fixes names, types and defaults, and `__post_init__` checks ranges and choices. It does
+not know how a setting is used. Dataclasses are not frozen because Hydra fills them in place. One file a stage.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from evalkit.config.checks import MISSING, at_least, given
+from evalkit.config.compute import ComputeConfig
+from evalkit.config.dataset import DATASETS, BundledDatasetConfig, DatasetConfig, FolderDatasetConfig, HubDatasetConfig
+from evalkit.config.reranker import (
+    RERANKERS,
+    CrossEncoderConfig,
+    FlagLLMConfig,
+    LateInteractionConfig,
+    LayerwiseConfig,
+    LightweightConfig,
+    MiniCPMRerankerConfig,
+    PairRerankerConfig,
+    Qwen3RerankerConfig,
+    ReplayConfig,
+    RerankerConfig,
+)
+from evalkit.config.retriever import RETRIEVERS, BM25Config, DenseConfig, RetrieverConfig, SavedConfig
+from evalkit.errors import ConfigError
+
+__all__ = [
+    "ROOTS",
+    "SCHEMAS",
+    "BM25Config",
+    "BundledDatasetConfig",
+    "ComputeConfig",
+    "CrossEncoderConfig",
+    "DatasetConfig",
+    "DenseConfig",
+    "EmbedConfig",
+    "EvaluateConfig",
+    "FlagLLMConfig",
+    "FolderDatasetConfig",
+    "HubDatasetConfig",
+    "LateInteractionConfig",
+    "LayerwiseConfig",
+    "LightweightConfig",
+    "MiniCPMRerankerConfig",
+    "PairRerankerConfig",
+    "PromptConfig",
+    "Qwen3RerankerConfig",
+    "ReplayConfig",
+    "RerankerConfig",
+    "RetrieverConfig",
+    "SavedConfig",
+    "ScoreConfig",
+]
+
+
+@dataclass
+class EvaluateConfig:
+    """One evaluation: a dataset, a first stage, a reranker, and what to measure."""
+
+    dataset: DatasetConfig = MISSING
+    retriever: RetrieverConfig = MISSING
+    reranker: RerankerConfig = MISSING
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+    depth: int = 100
+    """Candidates of each query that are passed on to the reranker."""
+    measures: list[str] = field(default_factory=lambda: ["nDCG@10", "R@20"])
+    """Columns of the table. The manifest holds these and a standard set."""
+    results_dir: str = "results"
+    cache_dir: str | None = None
+    """Where corpora and embeddings are kept; `~/.cache/evalkit` when not set."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        at_least("depth", self.depth, 1)
+        given("results_dir", self.results_dir, "FOLDER")
+        if not all(isinstance(name, str) for name in self.measures):
+            raise ConfigError(f"measures={self.measures} is not a list of names, such as [nDCG@10,R@20].")
+        if not self.measures:
+            raise ConfigError("measures is empty. Name at least one, such as measures=[nDCG@10,R@20].")
+
+
+@dataclass
+class ScoreConfig:
+    """A reranker on its own: `evalkit score` and `evalkit doctor`."""
+
+    reranker: RerankerConfig = MISSING
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+
+@dataclass
+class EmbedConfig:
+    """A first stage on its own: `evalkit embed`."""
+
+    retriever: RetrieverConfig = MISSING
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+
+@dataclass
+class PromptConfig:
+    """A reranker, and the dataset whose pairs it is shown: `evalkit prompt`."""
+
+    reranker: RerankerConfig = MISSING
+    dataset: DatasetConfig = MISSING
+    cache_dir: str | None = None
+    """Where corpora are kept; `~/.cache/evalkit` when not set."""
+
+
+ROOTS: dict[str, Any] = {
+    "evaluate": EvaluateConfig,
+    "score": ScoreConfig,
+    "embed": EmbedConfig,
+    "prompt": PromptConfig,
+}
+"""Schemas of whole verbs, as the first entry of `conf/<verb>.yaml` names them."""
+
+SCHEMAS: dict[str, dict[str, Any]] = {
+    "dataset": DATASETS,
+    "retriever": RETRIEVERS,
+    "reranker": RERANKERS,
+    "compute": {"compute": ComputeConfig},
+}
+"""Schema names by group, as the `defaults` lists under `conf/` write them: `/schema/<group>/<name>@_here_`."""

@@ -1,0 +1,95 @@
+"""Settings of a first stage."""
+
+from dataclasses import dataclass, field
+
+from evalkit.config.checks import MISSING, at_least, given, nameable, one_of
+from evalkit.errors import ConfigError
+
+POOLINGS = ("checkpoint", "cls", "mean", "max", "mean_sqrt_length", "weighted_mean", "last")
+EMBEDDING_DTYPES = ("float16", "float32")
+# bm25s also has bm25l and bm25+, but these score every document above 0, so that all of them would be candidates.
+BM25_METHODS = ("lucene", "robertson", "atire")
+
+
+@dataclass
+class RetrieverConfig:
+    """What every first stage has."""
+
+    name: str = MISSING
+    languages: list[str] = field(default_factory=list)
+    """Languages of documents that it is made for; any, when empty. Another one is warned of."""
+
+    def __post_init__(self) -> None:
+        """Check the name."""
+        nameable("retriever.name", self.name)
+
+
+@dataclass
+class DenseConfig(RetrieverConfig):
+    """A bi-encoder: one vector a text, ranked by dot product over the whole corpus."""
+
+    model: str | None = None
+    """A hub id, a folder, or `package:NAME/PATH` for weights inside an installed package."""
+    revision: str | None = None
+    """Commit of the hub id."""
+    pooling: str = "checkpoint"
+    """How token vectors become one, or whatever the checkpoint's own files say."""
+    normalize: bool = True
+    query_instruction: str = ""
+    """Put before every query as it is."""
+    document_instruction: str = ""
+    instruction_except: list[str] = field(default_factory=list)
+    """Datasets whose queries get no `query_instruction`, by their key in `instructions.json`."""
+    instructions: str = "none"
+    """Task instruction: `none`; `dataset` for its entry in `instructions.json`; a text; or a .json file."""
+    instructed_query: str | None = None
+    """What is put before a query in place of `query_instruction` when there is a task `{instruction}`."""
+    max_length: int = 512
+    """Tokens of one text, special tokens included."""
+    embedding_dtype: str = "float16"
+    """How document vectors are kept on disk; scores are summed in float64 and rounded to float32."""
+
+    def __post_init__(self) -> None:
+        """Check ranges and choices."""
+        super().__post_init__()
+        given("retriever.model", self.model, "HUB_ID_OR_FOLDER")
+        one_of("retriever.pooling", self.pooling, POOLINGS)
+        one_of("retriever.embedding_dtype", self.embedding_dtype, EMBEDDING_DTYPES)
+        at_least("retriever.max_length", self.max_length, 8)
+        if self.instructions != "none" and "{instruction}" not in (self.instructed_query or ""):
+            raise ConfigError(
+                f"retriever.instructions={self.instructions}, but {self.name} has no place for an instruction. Set "
+                "retriever.instructed_query to a text with {instruction} in it, or retriever.instructions=none."
+            )
+
+
+@dataclass
+class BM25Config(RetrieverConfig):
+    """Lexical retrieval with bm25s."""
+
+    method: str = "lucene"
+    k1: float = 1.5
+    b: float = 0.75
+
+    def __post_init__(self) -> None:
+        """Check ranges and choices."""
+        super().__post_init__()
+        one_of("retriever.method", self.method, BM25_METHODS)
+        at_least("retriever.k1", self.k1, 0)
+        if not 0 <= self.b <= 1:
+            raise ConfigError(f"retriever.b={self.b} is out of range. Legal are numbers from 0 to 1.")
+
+
+@dataclass
+class SavedConfig(RetrieverConfig):
+    """Candidates that someone else retrieved: a TREC run, or JSON of BEIR, FlagEmbedding, mteb or rank_llm."""
+
+    path: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check that there is a path."""
+        super().__post_init__()
+        given("retriever.path", self.path, "RUN_FILE")
+
+
+RETRIEVERS = {"dense": DenseConfig, "bm25": BM25Config, "saved": SavedConfig}

@@ -1,0 +1,91 @@
+"""Rerankers and retrievers by name, in Python: what `evalkit score` and `evalkit embed` do, without files.
+
+reranker = load_reranker("bge_reranker_v2_m3", compute={"dtype": "bfloat16"})
+reranker.score([Pair("what do bees make?", "Bees make honey.")]).scores
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from evalkit import rerank, retrieval
+from evalkit.config import SCHEMAS, ComputeConfig
+from evalkit.errors import ConfigError, reason
+from evalkit.resources import config_names, shipped
+from evalkit.store import Store, default_cache_dir
+from evalkit.types import Reranker
+
+if TYPE_CHECKING:
+    from evalkit.retrieval.dense import DenseRetriever
+
+
+def load_reranker(name: str, *, compute: Mapping[str, Any] | None = None, **settings: Any) -> Reranker:
+    """A reranker that scores pairs of texts. Its weights are loaded for the first pair.
+
+    Args:
+        name: as in `evalkit list rerankers`.
+        compute: `device`, `dtype`, `attention`, `batch_tokens`, `threads`.
+        settings: of the reranker, such as `model`, `max_length` or `cutoff_layers`.
+
+    Raises:
+        ConfigError: there is no such reranker or setting, or it reads no texts.
+        ModelError: the checkpoint is absent, or contradicts the settings.
+    """
+    from evalkit.rerank.passthrough import KeepOrder, Replay
+
+    built = rerank.build(_config("reranker", name, settings), _compute(compute))
+    if isinstance(built, KeepOrder | Replay):
+        raise ConfigError(f"reranker {name} reads no texts, so it has no score for them.")
+    return built
+
+
+def load_retriever(name: str, *, compute: Mapping[str, Any] | None = None, **settings: Any) -> "DenseRetriever":
+    """A dense retriever with `encode_queries` and `encode_documents`. Its weights are loaded for the first text.
+
+    Args:
+        name: as in `evalkit list retrievers`.
+        compute: `device`, `dtype`, `attention`, `batch_tokens`, `threads`.
+        settings: of the retriever, such as `model` or `query_instruction`.
+
+    Raises:
+        ConfigError: there is no such retriever or setting, or it makes no vectors.
+        ModelError: the checkpoint is absent, or contradicts the settings.
+    """
+    built = retrieval.build(_config("retriever", name, settings), _compute(compute), Store(default_cache_dir()))
+    from evalkit.retrieval.dense import DenseRetriever
+
+    if not isinstance(built, DenseRetriever):
+        raise ConfigError(f"retriever {name} is no dense retriever, so it makes no vectors.")
+    return built
+
+
+def _compute(settings: Mapping[str, Any] | None) -> ComputeConfig:
+    checked: ComputeConfig = _checked(ComputeConfig, "compute", settings or {})
+    return checked
+
+
+def _config(group: str, name: str, settings: Mapping[str, Any]) -> Any:
+    """The settings in `conf/<group>/<name>.yaml`, with some replaced."""
+    import yaml
+
+    if name not in config_names(group):
+        raise ConfigError(f"{group} {name!r} is not a choice. Legal are: {', '.join(config_names(group))}.")
+    stored = yaml.safe_load((shipped("conf") / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    # `/schema/reranker/minicpm@_here_` -> minicpm
+    schema = stored.pop("defaults")[0].rsplit("/", 1)[-1].removesuffix("@_here_")
+    return _checked(SCHEMAS[group][schema], group, {**stored, **settings})
+
+
+def _checked(schema: type, group: str, settings: Mapping[str, Any]) -> Any:
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    legal = {field.name for field in fields(schema)}
+    for key in settings:
+        if key not in legal:
+            raise ConfigError(f"{group}.{key} is not a setting. Legal beside it are: {', '.join(sorted(legal))}.")
+    plain = {key: str(value) if hasattr(value, "__fspath__") else value for key, value in settings.items()}
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{group}: {reason(error)}.") from error

@@ -1,0 +1,106 @@
+"""Language models that answer with one word: bge-reranker-v2-gemma ("Yes") and Qwen3-Reranker ("yes" or "no").
+
+The backbone is that of transformers. Of the vocabulary head only the rows of the answers are read, and they are
+multiplied with the state of the last token alone: a vocabulary of logits for every token is never computed.
+"""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from evalkit.config import ComputeConfig
+from evalkit.errors import ModelError
+from evalkit.inference.forward import PairInputs, last_states
+from evalkit.inference.tokens import Tokenizer
+from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.loading import assemble
+from evalkit.models.weights import Source, Tensors
+
+_HEAD = r"lm_head\.weight"
+_REQUIRED = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "rms_norm_eps",
+)
+
+
+class AnswerReranker(nn.Module):
+    """The logit of the first answer at the last token, less that of the second where there are two.
+
+    The difference of two logits is the log-odds of the first answer: its sigmoid is softmax over both.
+    """
+
+    def __init__(self, model: Any, answer_ids: Sequence[int]) -> None:
+        super().__init__()
+        self.model = model
+        self.answer_ids = tuple(answer_ids)
+        self.answers = nn.Linear(int(model.config.hidden_size), len(answer_ids), bias=False)
+
+    def forward(self, inputs: PairInputs) -> torch.Tensor:
+        """Shape (pairs, 1), float32."""
+        states = self.model(
+            input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, use_cache=False
+        ).last_hidden_state
+        state = last_states(states, inputs.attention_mask)
+        logits = nn.functional.linear(state.float(), self.answers.weight.float())
+        return logits[:, :1] - logits[:, 1:] if logits.shape[1] > 1 else logits
+
+
+def load_answer_reranker(
+    checkpoint: Checkpoint, compute: ComputeConfig, factory: Any, answer_ids: Sequence[int]
+) -> AnswerReranker:
+    """The model of a checkpoint, in evaluation mode on its device.
+
+    Args:
+        checkpoint: of a language model, in the layout of transformers.
+        compute: where and how.
+        factory: the backbone's class.
+        answer_ids: tokens whose logits make the score.
+
+    Raises:
+        ModelError: the weights are not those of this architecture.
+    """
+    checkpoint.numbers(*_REQUIRED)
+    raw = checkpoint.read_json("config.json") or {}
+    config = factory.config_class.from_dict(raw | {"use_cache": False, "attn_implementation": compute.attention})
+    shape = (int(config.vocab_size), int(config.hidden_size))
+    tied = bool(config.tie_word_embeddings)
+    embeddings, head = "model.embed_tokens.weight", "lm_head.weight"
+
+    def source(name: str, tensors: Tensors) -> Source:
+        if name != "answers.weight":
+            return Source(name)
+        of_answers = Source(embeddings if tied else head, rows=answer_ids, shape=shape)
+        if tied and head in tensors.shapes:
+            _require_same(tensors, of_answers, of_answers._replace(name=head))
+        return of_answers
+
+    model = assemble(lambda: AnswerReranker(factory(config), answer_ids), checkpoint, compute, source, unused=_HEAD)
+    return cast("AnswerReranker", model)
+
+
+def _require_same(tensors: Tensors, tied: Source, stored: Source) -> None:
+    """Refuse a stored head that is not the matrix it is said to be tied to."""
+    same = tensors.shapes[stored.name] == stored.shape and tensors.shapes.get(tied.name) == tied.shape
+    if not same or not torch.equal(tensors.read(tied), tensors.read(stored)):
+        raise ModelError(
+            f"{tensors.path}: config.json ties lm_head.weight to the embeddings, and the stored one is another matrix."
+        )
+
+
+def answer_ids(tokenizer: Tokenizer, answers: Sequence[str]) -> list[int]:
+    """The first token of every answer, as FlagEmbedding takes it. `evalkit doctor` tells whether it is the only one.
+
+    Raises:
+        ModelError: two answers begin alike, so that the model cannot tell them apart.
+    """
+    ids = [int(found[0]) for found in tokenizer.token_ids(answers)]
+    if len(set(ids)) < len(answers):
+        raise ModelError(f"the answers {', '.join(answers)} begin with the same token of this tokenizer.")
+    return ids

@@ -1,0 +1,69 @@
+"""What a model computes with: torch itself, device, dtype, attention. What was asked for, or an error."""
+
+import importlib.util
+from dataclasses import replace
+from typing import Any
+
+from evalkit.config import ComputeConfig
+from evalkit.errors import MissingExtra, ModelError
+from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.layout import has_sdpa
+
+
+def require_torch() -> Any:
+    """The torch module.
+
+    Raises:
+        MissingExtra: torch or transformers is not installed.
+    """
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise MissingExtra(error.name or "torch", extra="models", purpose="a neural model") from error
+    # Loading bars and advice of the library would land between ours.
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    return torch
+
+
+def device_name(compute: ComputeConfig) -> str:
+    """`cuda` or `cpu`.
+
+    Raises:
+        ModelError: CUDA was asked for and there is none.
+    """
+    torch = require_torch()
+    available = torch.cuda.is_available()
+    if compute.device == "cuda" and not available:
+        raise ModelError("compute.device=cuda was asked for, but torch sees no CUDA device. Set compute.device=cpu.")
+    return "cuda" if compute.device != "cpu" and available else "cpu"
+
+
+def resolved(compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = False) -> ComputeConfig:
+    """The same settings with `auto` attention replaced by what it means.
+
+    Args:
+        compute: as configured.
+        checkpoint: of the model; some have no `sdpa`.
+        softcap: whether the model caps its attention scores, which `sdpa` cannot.
+
+    Raises:
+        ModelError: CUDA was asked for and there is none, or an attention that the model does not have.
+        MissingExtra: flash-attn was asked for and is absent.
+    """
+    if compute.device == "cuda":
+        device_name(compute)
+    if compute.attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
+        raise MissingExtra("flash_attn", extra="flash", purpose="compute.attention=flash_attention_2")
+    if compute.attention == "sdpa" and softcap:
+        raise ModelError(
+            "compute.attention=sdpa cannot cap attention scores, as this model does. Set compute.attention=eager or "
+            "flash_attention_2, or leave the cap out with reranker.attention_softcap=false."
+        )
+    plain = softcap or not has_sdpa(checkpoint)
+    if compute.attention == "auto":
+        return replace(compute, attention="eager" if plain else "sdpa")
+    if compute.attention == "sdpa" and plain:
+        raise ModelError(f"{checkpoint.path}: this model has no sdpa attention. Set compute.attention=eager.")
+    return compute

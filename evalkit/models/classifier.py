@@ -1,0 +1,99 @@
+"""Sequence classifiers that read a pair: native checkpoints, and the layouts of jina-reranker-v2 and gte."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from evalkit.config import ComputeConfig
+from evalkit.errors import ModelError
+from evalkit.inference.forward import PairInputs, last_states
+from evalkit.models import gte, jina
+from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.layout import is_gte, is_jina
+from evalkit.models.loading import assemble, load_native, require_classifier
+
+_HEADS = {
+    "classifier",
+    "score",
+    "logits_proj",
+    "classification_head",
+}  # what the classes of transformers call the part behind the encoder
+
+
+class Classifier(nn.Module):
+    """One logit of a sequence classifier of transformers, as it is: without sigmoid.
+
+    The head is computed in float32 whatever the dtype of the encoder: logits rounded to bfloat16 would make many
+    candidates of a query share a score.
+    """
+
+    def __init__(self, model: Any, label: int) -> None:
+        super().__init__()
+        self.model = model
+        self.label = label
+        head = next((part for name, part in model.named_children() if name in _HEADS), None)
+        if head is not None:
+            head.float()
+            head.register_forward_pre_hook(lambda _, inputs: tuple(tensor.float() for tensor in inputs))
+        # Decoders of transformers score the last token that is not the padding's, whatever the mask says.
+        self.scores_last = hasattr(model, "score")
+        self.segmented = getattr(model.config, "type_vocab_size", 0) > 1
+
+    def forward(self, inputs: PairInputs) -> torch.Tensor:
+        """Shape (pairs, 1), float32 logits."""
+        if self.scores_last:
+            states = self.model.base_model(
+                input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, use_cache=False
+            ).last_hidden_state
+            of_last: torch.Tensor = self.model.score(last_states(states, inputs.attention_mask))
+            return of_last.float()[:, self.label : self.label + 1]
+        segments = {"token_type_ids": inputs.token_type_ids} if self.segmented else {}
+        output = self.model(input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, **segments)
+        logits: torch.Tensor = output.logits.float()
+        return logits[:, self.label : self.label + 1]
+
+
+def load_classifier(checkpoint: Checkpoint, compute: ComputeConfig, label: int | None) -> Classifier:
+    """The classifier of a checkpoint, in evaluation mode on its device.
+
+    Args:
+        checkpoint: native, or in the published layout of jina-reranker-v2 or gte.
+        compute: where and how.
+        label: which logit is the score; may be None where there is one.
+
+    Raises:
+        ModelError: the checkpoint has no trained head, or `label` is not one of its logits.
+    """
+    require_classifier(checkpoint)
+    model = _load(checkpoint, compute)
+    labels = int(model.config.num_labels)
+    chosen = 0 if labels == 1 and label is None else label
+    if chosen is None or not 0 <= chosen < labels:
+        raise ModelError(
+            f"{checkpoint.path}: the model has {labels} logits and reranker.label={label}. "
+            f"Set reranker.label to the one that means relevant, 0 to {labels - 1}."
+        )
+    return Classifier(model, chosen).eval()
+
+
+def _load(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
+    import transformers
+
+    if is_gte(checkpoint):
+        gte_config = gte.gte_config(checkpoint, compute.attention)
+        return assemble(
+            lambda: transformers.GteForSequenceClassification(gte_config),
+            checkpoint,
+            compute,
+            lambda name, _: gte.source(name, gte_config),
+        )
+    if is_jina(checkpoint):
+        jina_config = jina.jina_config(checkpoint, compute.attention)
+        return assemble(
+            lambda: transformers.XLMRobertaForSequenceClassification(jina_config),
+            checkpoint,
+            compute,
+            lambda name, _: jina.source(name, jina_config),
+        )
+    return load_native(transformers.AutoModelForSequenceClassification, checkpoint, compute, unused="")

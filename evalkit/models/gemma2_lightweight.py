@@ -1,0 +1,155 @@
+"""bge-reranker-v2.5-gemma2-lightweight: Gemma 2 with score heads on its layers and passage tokens merged on the way.
+
+FlagEmbedding, `inference/reranker/decoder_only/models/gemma_model.py` (7ed43d67). Before block c runs, a cut-off c
+scores the normed state of the last token, and a compression at c replaces every `ratio` consecutive tokens of the
+passage by their mean; query and prompt keep their tokens, and positions are counted anew. The blocks are those of
+transformers' Gemma2Model.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from transformers import Gemma2Config, Gemma2Model
+from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
+
+from evalkit.inference.forward import PairInputs, last_states
+from evalkit.models.checkpoint import Checkpoint
+
+_REQUIRED = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "query_pre_attn_scalar",
+    "rms_norm_eps",
+)
+
+
+class LightweightGemma2(nn.Module):
+    """Scores after the layers `cutoffs`, in ascending order.
+
+    Args:
+        config: with as many layers as the last cut-off needs.
+        attention: as transformers names it; `sdpa` only where the configuration has no cap.
+        cutoffs: after how many blocks to score.
+        compress_ratio: passage tokens that become one.
+        compress_layers: before which blocks (counted from 0) tokens are merged.
+    """
+
+    def __init__(
+        self,
+        config: Gemma2Config,
+        attention: str,
+        cutoffs: Sequence[int],
+        compress_ratio: int,
+        compress_layers: Sequence[int],
+    ) -> None:
+        super().__init__()
+        self.model = Gemma2Model(config)
+        # Set afterwards, since Gemma2Model refuses sdpa even where no cap is left that sdpa could leave out.
+        self.model.config._attn_implementation = attention  # noqa: SLF001 - the checked setter refuses it likewise
+        self.heads = nn.ModuleList([nn.Linear(config.hidden_size, 1, bias=False) for _ in cutoffs])
+        self.cutoffs = tuple(cutoffs)
+        self.compress_ratio = compress_ratio
+        # The official code merges nothing before the first block.
+        self.compress_layers = frozenset(compress_layers) - {0} if compress_ratio > 1 else frozenset()
+
+    def forward(self, inputs: PairInputs) -> torch.Tensor:
+        """Shape (pairs, cut-offs), float32 logits."""
+        states, mask, documents = self.model.embed_tokens(inputs.input_ids), inputs.attention_mask, inputs.documents
+        context = self._context(states, mask)
+        scores: list[torch.Tensor] = []
+        for depth, block in enumerate(self.model.layers):
+            if depth in self.cutoffs:
+                scores.append(self._score(states, mask, len(scores)))
+            if depth in self.compress_layers:
+                states, mask, documents = merge_documents(states, mask, documents, self.compress_ratio)
+                context = self._context(states, mask)
+            masks, positions, rotary = context
+            states = block(
+                states,
+                position_embeddings=rotary,
+                attention_mask=masks[self.model.config.layer_types[depth]],
+                position_ids=positions,
+            )
+        if len(scores) < len(self.cutoffs):
+            scores.append(self._score(states, mask, len(scores)))
+        return torch.cat(scores, dim=1)
+
+    def _context(
+        self, states: torch.Tensor, mask: torch.Tensor
+    ) -> tuple[dict[str, torch.Tensor | None], torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        """Attention masks by kind of layer, positions, and their rotary embeddings."""
+        positions = torch.arange(states.shape[1], device=states.device)[None]
+        make = {"full_attention": create_causal_mask, "sliding_attention": create_sliding_window_causal_mask}
+        masks = {
+            kind: function(
+                config=self.model.config,
+                inputs_embeds=states,
+                attention_mask=mask,
+                past_key_values=None,
+                position_ids=positions,
+            )
+            for kind, function in make.items()
+        }
+        return masks, positions, self.model.rotary_emb(states, positions)
+
+    def _score(self, states: torch.Tensor, mask: torch.Tensor, head: int) -> torch.Tensor:
+        state = self.model.norm(last_states(states, mask))
+        logits = nn.functional.linear(state.float(), self.heads[head].get_parameter("weight").float())
+        cap = self.model.config.final_logit_softcapping
+        return cap * torch.tanh(logits / cap) if cap else logits
+
+
+def merge_documents(
+    states: torch.Tensor, mask: torch.Tensor, documents: torch.Tensor, ratio: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Every `ratio` consecutive tokens of each document replaced by their mean, the last group by that of its rest.
+
+    Args:
+        states: shape (pairs, tokens, width).
+        mask: shape (pairs, tokens), 1 where there is a token; padding is on the right.
+        documents: shape (pairs, 2), where each document starts and stops.
+        ratio: tokens in a group.
+
+    Returns:
+        The same three of the shorter rows.
+    """
+    start, stop = documents[:, :1], documents[:, 1:]
+    kept = (stop - start + ratio - 1) // ratio
+    lengths = mask.sum(dim=1, keepdim=True)
+    token = torch.arange(states.shape[1], device=states.device)[None]
+    # Which new token each old one goes to; padding goes behind the last one and is cut off.
+    target = torch.where(token < start, token, torch.where(token < stop, start + (token - start) // ratio, 0))
+    target = torch.where(token >= stop, start + kept + token - stop, target)
+    shorter = lengths - (stop - start) + kept
+    width = int(shorter.max())
+    target = torch.where(token < lengths, target, width)
+    merged = states.new_zeros((len(states), width + 1, states.shape[2]), dtype=torch.float32)
+    merged.scatter_add_(1, target.unsqueeze(-1).expand_as(states), states.float())
+    counts = torch.zeros((len(states), width + 1), dtype=torch.float32, device=states.device)
+    counts.scatter_add_(1, target, torch.ones_like(target, dtype=torch.float32))
+    means = (merged / counts.clamp(min=1).unsqueeze(-1))[:, :width].to(states.dtype)
+    new_mask = (torch.arange(width, device=states.device)[None] < shorter).to(mask.dtype)
+    return means * new_mask.unsqueeze(-1).to(means.dtype), new_mask, torch.cat([start, start + kept], dim=1)
+
+
+def gemma2_config(checkpoint: Checkpoint, *, softcap: bool, layers: int) -> Gemma2Config:
+    """The configuration of the blocks.
+
+    Args:
+        checkpoint: with this architecture's `config.json`.
+        softcap: whether attention scores are capped.
+        layers: how many to compute.
+    """
+    checkpoint.numbers(*_REQUIRED)
+    raw = checkpoint.read_json("config.json") or {}
+    for key in ("model_type", "auto_map", "architectures", "torch_dtype", "dtype", "layer_types"):
+        raw.pop(key, None)
+    if not softcap:
+        raw["attn_logit_softcapping"] = None
+    return Gemma2Config(**(raw | {"num_hidden_layers": layers, "use_cache": False}))

@@ -1,0 +1,90 @@
+"""gte-multilingual-reranker-base (Alibaba-NLP/new-impl) as the GteForSequenceClassification of transformers.
+
+Published names and layout differ: query, key and value are one packed matrix, the gated MLP is one matrix with `up`
+above `gate`, and rotary frequencies are stretched by the NTK rule, which transformers does not know by that name. With
+base t, factor f and head width d it is `(t f)^(-2i/d) / f^(2/d)`: plain scaling by `f^(2/d)` of a base `t f`.
+"""
+
+import re
+from typing import Any
+
+from transformers import GteConfig
+
+from evalkit.errors import ModelError
+from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.weights import Source
+
+_REQUIRED = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "layer_norm_eps",
+)
+# Part of a layer in transformers -> its stored name.
+_NAMES = {
+    "post_attention_layernorm": "attn_ln",
+    "post_mlp_layernorm": "mlp_ln",
+    "self_attn.o_proj": "attention.o_proj",
+    "mlp.down_proj": "mlp.down_proj",
+}
+# Where settings of the published configuration change the formula, and what this module computes.
+_SUPPORTED = {
+    "position_embedding_type": "rope",
+    "pack_qkv": True,
+    "layer_norm_type": "layer_norm",
+    "logn_attention_scale": False,
+}
+
+
+def gte_config(checkpoint: Checkpoint, attention: str) -> GteConfig:
+    """The configuration with which transformers computes this model.
+
+    Raises:
+        ModelError: a setting that this layout has and transformers does not.
+    """
+    raw = checkpoint.config
+    checkpoint.numbers(*_REQUIRED)
+    for key, value in _SUPPORTED.items():
+        if raw.get(key, value) != value:
+            raise ModelError(f"{checkpoint.path}/config.json: {key}={raw[key]!r} is not supported, only {value!r}.")
+    width = raw["hidden_size"] // raw["num_attention_heads"]
+    rope = _rope(raw.get("rope_scaling"), float(raw.get("rope_theta", 10000.0)), width, checkpoint)
+    fields = set(GteConfig().to_dict()) | {"id2label", "label2id", "num_labels"}
+    fields -= {"model_type", "rope_parameters", "dtype", "architectures", "transformers_version", "tie_word_embeddings"}
+    kept = {key: value for key, value in raw.items() if key in fields}
+    return GteConfig(**kept, rope_parameters=rope, attn_implementation=attention)
+
+
+def _rope(scaling: Any, theta: float, width: int, checkpoint: Checkpoint) -> dict[str, Any]:
+    if not scaling:
+        return {"rope_type": "default", "rope_theta": theta}
+    if (
+        scaling.get("type", scaling.get("rope_type")) != "ntk"
+        or "factor" not in scaling
+        or scaling.get("mixed_b") is not None
+    ):
+        raise ModelError(f"{checkpoint.path}/config.json: rope_scaling={scaling}. Supported is type ntk with a factor.")
+    factor = float(scaling["factor"])
+    return {"rope_type": "linear", "rope_theta": theta * factor, "factor": factor ** (2 / width)}
+
+
+def source(name: str, config: GteConfig) -> Source:
+    """Where a parameter is stored."""
+    if name.startswith("classifier."):
+        return Source(name)
+    layer = re.fullmatch(r"gte\.layers\.(\d+)\.(.+)\.(weight|bias)", name)
+    if layer is None:
+        return Source("new." + name.removeprefix("gte."))
+    number, part, kind = layer.groups()
+    block = f"new.encoder.layer.{number}."
+    hidden, inner = config.hidden_size, config.intermediate_size
+    if part in _NAMES:
+        return Source(f"{block}{_NAMES[part]}.{kind}")
+    if part in {"mlp.up_proj", "mlp.gate_proj"}:
+        first = 0 if part == "mlp.up_proj" else inner
+        return Source(f"{block}mlp.up_gate_proj.{kind}", slice(first, first + inner), (2 * inner, hidden))
+    index = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj").index(part)
+    shape = (3 * hidden, hidden) if kind == "weight" else (3 * hidden,)
+    return Source(f"{block}attention.qkv_proj.{kind}", slice(index * hidden, (index + 1) * hidden), shape)

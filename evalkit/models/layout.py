@@ -1,0 +1,66 @@
+"""Which published layout a checkpoint has, by its `config.json`. Several of them have no `model_type` of their own."""
+
+from evalkit.models.checkpoint import Checkpoint
+
+# Model types that transformers runs with its own attention formula alone. To ask their
+# classes is to import transformers: seconds that a run with nothing to do would wait for.
+_WITHOUT_SDPA = {
+    "big_bird",
+    "bigbird_pegasus",
+    "bloom",
+    "canine",
+    "convbert",
+    "deberta",
+    "deberta-v2",
+    "flaubert",
+    "fnet",
+    "funnel",
+    "gemma2",
+    "gpt_neo",
+    "gpt_oss",
+    "gptj",
+    "ibert",
+    "layoutlmv2",
+    "layoutlmv3",
+    "lilt",
+    "longformer",
+    "luke",
+    "markuplm",
+    "megatron-bert",
+    "mpnet",
+    "mpt",
+    "mra",
+    "mvp",
+    "nystromformer",
+    "openai-gpt",
+    "perceiver",
+    "reformer",
+    "rembert",
+    "roformer",
+    "squeezebert",
+    "t5gemma",
+    "tapas",
+    "xlm",
+    "xlnet",
+    "yoso",
+}
+
+
+def has_sdpa(checkpoint: Checkpoint) -> bool:
+    """Whether transformers can run the model with scaled_dot_product_attention."""
+    return checkpoint.config.get("model_type") not in _WITHOUT_SDPA
+
+
+def is_minicpm(checkpoint: Checkpoint) -> bool:
+    """MiniCPM 1 and 2 (OpenBMB); the first published ones have no `model_type`."""
+    return "scale_depth" in checkpoint.config and "scale_emb" in checkpoint.config
+
+
+def is_gte(checkpoint: Checkpoint) -> bool:
+    """Alibaba-NLP/new-impl, such as gte-multilingual-reranker-base."""
+    return checkpoint.config.get("model_type") == "new"
+
+
+def is_jina(checkpoint: Checkpoint) -> bool:
+    """jinaai/xlm-roberta-flash, such as jina-reranker-v2-base-multilingual."""
+    return "XLMRobertaFlashConfig" in str(checkpoint.config.get("auto_map", {}).get("AutoConfig", ""))

@@ -1,0 +1,81 @@
+"""The tokenizer of a checkpoint, read from its own files."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from evalkit.errors import ModelError, reason
+from evalkit.inference.sentencepiece import SentencePieceTokenizer
+from evalkit.inference.tokens import FastTokenizer, Ids, Tokenizer
+from evalkit.models.arithmetic import require_torch
+from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.layout import is_minicpm
+
+_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+)
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
+    """The tokenizer, as published: transformers 5 rebuilds parts of some from class defaults.
+
+    Raises:
+        ModelError: there is none, or it is malformed.
+    """
+    require_torch()
+    if not any((checkpoint.path / name).is_file() for name in _FILES):
+        # transformers would make up an empty vocabulary, in which every word is unknown.
+        raise ModelError(f"{checkpoint.path}: has no tokenizer ({', '.join(_FILES)}).")
+    sentencepiece = checkpoint.path / "tokenizer.model"
+    if not (checkpoint.path / "tokenizer.json").is_file() and sentencepiece.is_file() and is_minicpm(checkpoint):
+        return SentencePieceTokenizer(sentencepiece, _added_tokens(checkpoint))
+    return FastTokenizer(_load_fast(checkpoint))
+
+
+def _load_fast(checkpoint: Checkpoint) -> Any:
+    import tokenizers
+    import transformers
+
+    file = checkpoint.path / "tokenizer.json"
+    whole = file.is_file()
+    try:
+        if whole:
+            return tokenizers.Tokenizer.from_file(str(file))
+        return transformers.AutoTokenizer.from_pretrained(checkpoint.path, trust_remote_code=False).backend_tokenizer
+    # tokenizers raises bare Exception for a malformed file; AutoTokenizer half a dozen classes.
+    except Exception as error:
+        absent = "" if whole else "tokenizer.json is absent, and what is there could not be converted: "
+        raise ModelError(f"{checkpoint.path}: no usable tokenizer: {absent}{reason(error)}") from error
+
+
+def _added_tokens(checkpoint: Checkpoint) -> dict[str, int]:
+    """Special-token strings that `tokenizer_config.json` adds to a sentencepiece vocabulary, with their ids."""
+    listed = (checkpoint.read_json("tokenizer_config.json") or {}).get("added_tokens_decoder") or {}
+    try:
+        added = {str(token["content"]): int(index) for index, token in listed.items()}
+        stripping = [token["content"] for token in listed.values() if token.get("lstrip") or token.get("rstrip")]
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise ModelError(f"{checkpoint.path}/tokenizer_config.json: malformed added_tokens_decoder.") from error
+    if stripping:
+        raise ModelError(
+            f"{checkpoint.path}/tokenizer_config.json: {', '.join(stripping)} take blanks away, which is not supported."
+        )
+    return added
+
+
+def require_vocabulary(checkpoint: Checkpoint, ids: Iterable[Ids]) -> None:
+    """Refuse tokens that the model has no embedding for.
+
+    Raises:
+        ModelError: there is one; the tokenizer is another model's.
+    """
+    size = checkpoint.config.get("vocab_size")
+    largest = max((int(row.max()) for row in ids if len(row)), default=-1)
+    if size is not None and largest >= size:
+        raise ModelError(
+            f"{checkpoint.path}: the tokenizer gives token {largest}, and the model has {size}. Is it another model's?"
+        )

@@ -1,0 +1,209 @@
+"""Tensors of a checkpoint into a model: every one accounted for, none made up.
+
+The model says for each of its parameters which stored tensor it is, or which rows of one. What is missing, left over or
+of another shape is an error that names it. Tensors are read one at a time, so that no second copy of the model is ever
+in memory.
+"""
+
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from pickle import UnpicklingError  # noqa: TID251 - only the error, with which torch refuses what is no tensor
+from typing import Any, NamedTuple
+
+from evalkit.errors import EvalkitError, ModelError, reason
+from evalkit.models.checkpoint import Checkpoint
+
+# Stored by older versions of transformers, and computed anew by every model.
+_BUFFERS = re.compile(r"(rotary_emb\.inv_freq|position_ids)$")
+
+Shape = tuple[int, ...]
+
+
+class Source(NamedTuple):
+    """Where a parameter is stored.
+
+    Attributes:
+        name: the stored tensor.
+        rows: which of its rows; all when None.
+        shape: shape of the whole stored tensor; that of the parameter when None.
+    """
+
+    name: str
+    rows: slice | Sequence[int] | None = None
+    shape: Shape | None = None
+
+
+class Tensors:
+    """The stored tensors of a checkpoint, opened but not read.
+
+    Safetensors, whole or in shards; else `pytorch_model*.bin` through torch's weights-only reader.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.path = checkpoint.path
+        self.shapes: dict[str, Shape] = {}
+        self._readers: dict[str, Callable[[str], Any]] = {}
+        self._open = ExitStack()
+        for file in _weight_files(checkpoint):
+            try:
+                if file.suffix == ".bin":
+                    self._add_pickled(file)
+                else:
+                    self._add_safetensors(file)
+            except EvalkitError:
+                raise
+            except UnpicklingError as error:
+                raise ModelError(f"{file}: cannot be read: it holds something other than tensors.") from error
+            # safetensors, zipfile and the file system each raise their own classes for a damaged file.
+            except Exception as error:
+                raise ModelError(f"{file}: cannot be read ({reason(error)}). Download it again.") from error
+
+    def _add_safetensors(self, file: Path) -> None:
+        from safetensors import safe_open
+
+        reader = self._open.enter_context(safe_open(file, framework="pt"))
+        for name in reader.keys():  # noqa: SIM118 - not a dict
+            self._add(name, tuple(reader.get_slice(name).get_shape()), reader.get_slice)
+
+    def _add_pickled(self, file: Path) -> None:
+        import torch
+
+        # Files of torch before 1.6 are no zip archives, and cannot be mapped.
+        state = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
+        if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+            raise ModelError(f"{file}: is not a mapping of names to tensors. Is it a whole training checkpoint?")
+        for name, tensor in state.items():
+            self._add(name, tuple(tensor.shape), state.__getitem__)
+
+    def _add(self, name: str, shape: Shape, reader: Callable[[str], Any]) -> None:
+        if name in self.shapes:
+            raise ModelError(f"{self.path}: holds the tensor {name} twice.")
+        self.shapes[name], self._readers[name] = shape, reader
+
+    def read(self, source: Source) -> Any:
+        """The tensor, or the rows asked for, in the stored dtype."""
+        import torch
+
+        stored = self._readers[source.name](source.name)
+        if source.rows is None:
+            return stored[...]
+        if isinstance(source.rows, slice):
+            return stored[source.rows]
+        return torch.cat([stored[row : row + 1] for row in source.rows])
+
+
+def _weight_files(checkpoint: Checkpoint) -> list[Path]:
+    """The files with the weights; of several sets the one that transformers takes."""
+    for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
+        whole = checkpoint.path / f"{stem}.{suffix}"
+        if whole.is_file():
+            return [whole]
+        index = checkpoint.read_json(f"{stem}.{suffix}.index.json")
+        if index is not None:
+            listed = index.get("weight_map")
+            shards = sorted({str(shard) for shard in listed.values()}) if isinstance(listed, dict) else []
+            absent = [shard for shard in shards if not (checkpoint.path / shard).is_file()]
+            if absent or not shards:
+                raise ModelError(
+                    f"{checkpoint.path}/{stem}.{suffix}.index.json: names {', '.join(absent) or 'no file'}, which is "
+                    "not there. Download the checkpoint again."
+                )
+            return [checkpoint.path / shard for shard in shards]
+    raise ModelError(f"{checkpoint.path}: has no model.safetensors and no pytorch_model.bin, whole or in shards.")
+
+
+@contextmanager
+def uninitialised(dtype: Any, device: str) -> Iterator[None]:
+    """Parameters that are made in here are allocated and not initialised; buffers are computed."""
+    import torch
+    from transformers.initialization import no_init_weights
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with no_init_weights(), torch.device(device):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def fill(
+    model: Any,
+    tensors: Tensors,
+    source: Callable[[str], Source],
+    *,
+    beside: Mapping[str, Shape] | None = None,
+    unused: str = "(?!)",
+) -> None:
+    """Read every parameter of a model.
+
+    Args:
+        model: made in `uninitialised`.
+        tensors: the checkpoint's.
+        source: parameter name -> where it is stored.
+        beside: stored tensors that the architecture has and this model does not compute, such as layers above a
+            cut-off; they must be there with these shapes, and are not read.
+        unused: stored names that may be there and are not read, as a regular expression for the whole name.
+
+    Raises:
+        ModelError: a tensor is missing, left over, or of another shape.
+    """
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    sources = {name: source(name) for name in parameters}
+    expected = {found.name: found.shape or tuple(parameters[name].shape) for name, found in sources.items()} | dict(
+        beside or {}
+    )
+    may_be_there = re.compile(unused)
+    require_complete(
+        tensors.path,
+        missing=[name for name in expected if name not in tensors.shapes],
+        misshapen=[name for name, shape in expected.items() if tensors.shapes.get(name, shape) != shape],
+        surplus=[
+            name
+            for name in tensors.shapes
+            if name not in expected and not may_be_there.fullmatch(name) and not _BUFFERS.search(name)
+        ],
+    )
+    _copy(parameters, sources, tensors)
+
+
+def _copy(parameters: Mapping[str, Any], sources: Mapping[str, Source], tensors: Tensors) -> None:
+    import torch
+
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            stored = tensors.read(sources[name])
+            if not stored.is_floating_point():
+                raise ModelError(
+                    f"{tensors.path}: {sources[name].name} is {stored.dtype}, so the checkpoint is quantised, which "
+                    "evalkit does not run."
+                )
+            parameter.copy_(stored)
+
+
+def require_complete(path: Path, *, missing: Sequence[str], misshapen: Sequence[str], surplus: Sequence[str]) -> None:
+    """Refuse a model of which a tensor is missing, misshapen or left over.
+
+    Raises:
+        ModelError: one is; the message names the first three.
+    """
+    for names, fault in (
+        (missing, "lacks {} of the model's tensors, which would be newly initialised"),
+        (misshapen, "has {} tensors of another shape than its config says"),
+        (surplus, "has {} tensors that the model has no place for, so it is another model than its config says"),
+    ):
+        if names:
+            shown = ", ".join(sorted(names)[:3])
+            raise ModelError(f"{path}: {fault.format(len(names))}: {shown}{', ...' if names[3:] else ''}.")
+
+
+def layers_above(model: Any, *, first: int, stop: int, pattern: str = "model.layers.{}.") -> dict[str, Shape]:
+    """Names and shapes of the blocks from `first` to before `stop`, which have those of block 0."""
+    block = pattern.format(0)
+    shapes = {
+        name.removeprefix(block): tuple(p.shape) for name, p in model.named_parameters() if name.startswith(block)
+    }
+    return {pattern.format(index) + name: shape for index in range(first, stop) for name, shape in shapes.items()}

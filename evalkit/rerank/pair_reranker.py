@@ -1,0 +1,152 @@
+"""Rerankers that read query and document as one sequence: tokens, forward passes, raw float32 logits.
+
+What differs from family to family (template, weights, head) is a `Family`, one file each under `families/`.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+
+from evalkit.config import ComputeConfig, PairRerankerConfig
+from evalkit.inference.finite import finite
+from evalkit.inference.tokens import TokenizedPairs, Tokenizer
+from evalkit.models.arithmetic import require_torch, resolved
+from evalkit.models.checkpoint import Checkpoint, resolve
+from evalkit.models.loading import refusing, require_positions
+from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
+from evalkit.types import Identity, Pair, PairScores
+
+_FORMAT = 1  # of templates and heads; a higher number makes old scores be computed anew
+
+
+class Family(Protocol):
+    """**Protocol:** one kind of checkpoint: how it is asked, and where the score is in its answer."""
+
+    @property
+    def settings(self) -> Identity:
+        """What decides a score beside checkpoint, `max_length`, instruction and arithmetic."""
+        ...
+
+    @property
+    def softcap(self) -> bool:
+        """Whether attention scores are capped."""
+        ...
+
+    @property
+    def padding_side(self) -> str | None:
+        """On which side other code must pad for the score to be read at the right token; None where either will do."""
+        ...
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The words whose logits make the score, of a language model; none where the score has a head of its own."""
+        ...
+
+    def check(self, checkpoint: Checkpoint) -> None:
+        """Refuse at once what cannot work. Loads no weights."""
+        ...
+
+    def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
+        """The pairs as the model reads them."""
+        ...
+
+    def load(self, checkpoint: Checkpoint, tokenizer: Tokenizer, compute: ComputeConfig) -> Any:
+        """A torch module from `PairInputs` to float32 scores of shape (pairs, scores), on its device."""
+        ...
+
+
+class PairReranker:
+    """A reranker with a checkpoint. Resolves it at once, and loads it for the first pair.
+
+    Args:
+        config: checkpoint and limits.
+        compute: where and how.
+        family: of the checkpoint.
+        instruction: of the pairs that have none of their own.
+        weights: whether a hub id's weights are downloaded too; tokens need none.
+
+    Raises:
+        ModelError: the checkpoint is absent, or not of this family.
+    """
+
+    def __init__(
+        self,
+        config: PairRerankerConfig,
+        compute: ComputeConfig,
+        family: Family,
+        instruction: str = "",
+        *,
+        weights: bool = True,
+    ) -> None:
+        self.config = config
+        self.family = family
+        self.instruction = instruction
+        self.checkpoint = resolve(str(config.model), config.revision, weights=weights)
+        self.compute = resolved(compute, self.checkpoint, softcap=family.softcap)
+        family.check(self.checkpoint)
+        require_positions(self.checkpoint, config.max_length)
+
+    @property
+    def identity(self) -> Identity:
+        """Checkpoint, template, limits and arithmetic."""
+        return {
+            **self.family.settings,
+            "format": _FORMAT,
+            "checkpoint": self.checkpoint.identity,
+            "max_length": self.config.max_length,
+            "instruction": self.instruction,
+            "dtype": self.compute.dtype,
+            "attention": self.compute.attention,
+        }
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The checkpoint's."""
+        return load_tokenizer(self.checkpoint)
+
+    @cached_property
+    def model(self) -> Any:
+        """The weights; loaded when first asked for."""
+        require_torch()
+        with refusing(self.checkpoint):
+            return self.family.load(self.checkpoint, self.tokenizer, self.compute)
+
+    def unload(self) -> None:
+        """Give the memory of the weights back; they are loaded again when next asked for."""
+        self.__dict__.pop("model", None)
+
+    def tokenize(self, pairs: Sequence[Pair]) -> TokenizedPairs:
+        """Token ids of every pair, as `score` has them read."""
+        asked = [
+            pair if pair.instruction is not None else pair._replace(instruction=self.instruction) for pair in pairs
+        ]
+        tokenized = self.family.tokenize(self.tokenizer, asked)
+        require_vocabulary(self.checkpoint, tokenized.ids)
+        return tokenized
+
+    def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = lambda _: None) -> PairScores:
+        """The raw logit of every pair, of shape (pairs,), or (pairs, cut-offs) where several were asked for.
+
+        Equal pairs are scored once.
+        """
+        require_torch()
+        from evalkit.inference.forward import score_pairs
+
+        distinct = {pair: index for index, pair in enumerate(dict.fromkeys(pairs))}
+        index_of = np.array([distinct[pair] for pair in pairs], dtype=np.int64)
+        repeats = np.bincount(index_of, minlength=len(distinct))
+        tokenized = self.tokenize(list(distinct))
+        pad_id = self.checkpoint.config.get("pad_token_id", 0)
+        parts = []
+        for rows, scores in score_pairs(self.model, tokenized, batch_tokens=self.compute.batch_tokens, pad_id=pad_id):
+            parts.append((rows, finite(scores)))
+            advance(int(repeats[rows].sum()))
+        if not parts:
+            return PairScores(np.empty(0, dtype=np.float32), truncated=0)
+        found = np.empty((len(distinct), parts[0][1].shape[1]), dtype=np.float32)
+        for rows, scores in parts:
+            found[rows] = scores
+        found = found[index_of]
+        return PairScores(found[:, 0] if found.shape[1] == 1 else found, int(tokenized.truncated[index_of].sum()))

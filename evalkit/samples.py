@@ -1,0 +1,43 @@
+"""Pairs of a dataset worth looking at: the shortest, a typical and the longest of its first relevant ones."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from evalkit.types import Dataset, Pair
+
+_LOOKED_AT = 200  # relevant pairs; enough to meet long ones, few enough for any corpus
+
+
+class Sample(NamedTuple):
+    """A query and a document that was judged relevant to it."""
+
+    query_id: str
+    doc_id: str
+    grade: int
+    pair: Pair
+
+
+def sample_pairs(dataset: Dataset, count: int) -> list[Sample]:
+    """At most `count` relevant pairs, spread evenly from the shortest to the longest text.
+
+    Of each query the document with the highest grade is taken, and of equals the first id.
+    """
+    best = []
+    for query_id, grades in dataset.qrels.items():
+        doc_id, grade = max(sorted(grades.items()), key=lambda item: item[1])
+        if grade > 0 and query_id in dataset.queries:
+            best.append((query_id, doc_id, grade))
+    best = best[:_LOOKED_AT]
+    rows = dataset.rows(pa.array([doc_id for _, doc_id, _ in best], type=pa.string()).unique())
+    row_of = dict(zip(dict.fromkeys(doc_id for _, doc_id, _ in best), rows.tolist(), strict=True))
+    found = [item for item in best if row_of[item[1]] >= 0]
+    texts = dataset.documents.texts([row_of[doc_id] for _, doc_id, _ in found])
+    samples = [
+        Sample(query_id, doc_id, grade, Pair(dataset.queries[query_id], text))
+        for (query_id, doc_id, grade), text in zip(found, texts, strict=True)
+    ]
+    samples.sort(key=lambda sample: len(sample.pair.query) + len(sample.pair.document))
+    places = np.linspace(0, len(samples) - 1, min(count, len(samples))).round().astype(int)
+    return [samples[place] for place in dict.fromkeys(places.tolist())]

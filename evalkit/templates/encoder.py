@@ -1,0 +1,67 @@
+"""Encoder rerankers: the tokenizer's own pair, `[CLS] Q [SEP] D [SEP]` or `<s> Q </s></s> D </s>`.
+
+What the tokenizer puts before, between and behind two texts is read off a sample pair. The cuts are those of the
+`tokenizers` library, without the overflowing pieces that it keeps, whose number grows with the product of both lengths.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from evalkit.errors import ModelError
+from evalkit.inference.tokens import Frame, Ids, TokenizedPairs, Tokenizer, distinct_token_ids, require_specials
+from evalkit.templates.pairs import PairIds, collect, longest_first
+from evalkit.types import Pair
+
+
+def tokenize(tokenizer: Tokenizer, pairs: Sequence[Pair], *, max_length: int, truncation: str) -> TokenizedPairs:
+    """Token ids of pairs, with special tokens, cut to `max_length` in all.
+
+    Args:
+        tokenizer: the checkpoint's.
+        pairs: query and document; an instruction is not part of this template.
+        max_length: tokens of a pair, special ones included.
+        truncation: `longest_first`; `only_second`; or `flag_embedding`, which cuts the query to 3/4 of `max_length`
+            and then the document, as FlagEmbedding's encoder rerankers do.
+
+    Raises:
+        ModelError: only the document may be cut, and a query leaves no room for it; or the tokenizer is no encoder's.
+    """
+    frame = tokenizer.frame(2)
+    require_specials(frame)
+    queries = distinct_token_ids(tokenizer, [pair.query for pair in pairs])
+    documents = distinct_token_ids(tokenizer, [pair.document for pair in pairs])
+    rows = []
+    for pair in pairs:
+        query, document = queries[pair.query], documents[pair.document]
+        kept = _kept(len(query), len(document), max_length, frame.tokens, truncation)
+        dropped = (len(query) - kept[0], len(document) - kept[1])
+        rows.append(_join(frame, query[: kept[0]], document[: kept[1]], dropped))
+    return collect(rows)
+
+
+def _join(frame: Frame, query: Ids, document: Ids, dropped: tuple[int, int]) -> PairIds:
+    ids = np.concatenate([frame.before, query, frame.between, document, frame.behind])
+    before, of_query, between, of_document, behind = frame.segments
+    segments = np.concatenate(
+        [before, np.full(len(query), of_query), between, np.full(len(document), of_document), behind]
+    ).astype(np.int32)
+    start = len(frame.before) + len(query) + len(frame.between)
+    return PairIds(ids, segments, (start, start + len(document)), dropped)
+
+
+def _kept(query: int, document: int, max_length: int, special: int, truncation: str) -> tuple[int, int]:
+    """How many tokens of query and document stay, beside the special ones."""
+    budget = max_length - special
+    if truncation == "flag_embedding":
+        query = min(query, max_length * 3 // 4)
+    if query + document <= budget:
+        return query, document
+    if truncation == "longest_first":
+        return longest_first(query, document, budget, odd_to_second=True)
+    if query >= budget:
+        raise ModelError(
+            f"a query of {query} tokens leaves no room for the document in {budget} tokens of reranker.max_length. "
+            "Set reranker.truncation=longest_first, or a greater reranker.max_length."
+        )
+    return query, budget - query

@@ -1,0 +1,72 @@
+"""Device and attention: what was asked for, or an error; never something else in silence."""
+
+import importlib.util
+import sys
+
+import pytest
+import torch
+from stubs import configured
+
+from evalkit.config import ComputeConfig
+from evalkit.errors import MissingExtra, ModelError
+from evalkit.models.arithmetic import device_name, require_torch, resolved
+from evalkit.models.checkpoint import Checkpoint, resolve
+
+
+@pytest.fixture
+def checkpoint(encoder) -> Checkpoint:
+    return resolve(str(encoder))
+
+
+def test_device_cpu_is_the_cpu():
+    assert device_name(ComputeConfig(device="cpu")) == "cpu"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_that_is_not_there_is_refused_and_auto_takes_the_cpu(checkpoint):
+    assert device_name(ComputeConfig(device="auto")) == "cpu"
+    for refuse in (device_name, lambda compute: resolved(compute, checkpoint)):
+        with pytest.raises(ModelError, match=r"compute\.device=cpu"):
+            refuse(ComputeConfig(device="cuda"))
+
+
+@pytest.mark.parametrize(("softcap", "expected"), [(False, "sdpa"), (True, "eager")])
+def test_auto_attention_is_sdpa_except_where_scores_are_capped(checkpoint, softcap, expected):
+    asked = ComputeConfig(device="cpu", dtype="bfloat16", batch_tokens=7, threads=3)
+    actual = resolved(asked, checkpoint, softcap=softcap)
+    assert ComputeConfig(device="cpu", dtype="bfloat16", batch_tokens=7, threads=3, attention=expected) == actual
+    # The settings themselves are left as they were: two models of one run may differ.
+    assert asked.attention == "auto"
+
+
+@pytest.mark.parametrize(("attention", "softcap"), [("sdpa", False), ("eager", False), ("eager", True)])
+def test_attention_that_was_asked_for_is_kept(checkpoint, attention, softcap):
+    assert (
+        attention == resolved(ComputeConfig(device="cpu", attention=attention), checkpoint, softcap=softcap).attention
+    )
+
+
+def test_sdpa_that_would_leave_out_the_cap_is_refused_with_what_to_do(checkpoint):
+    with pytest.raises(ModelError, match=r"compute\.attention=eager.*reranker\.attention_softcap=false"):
+        resolved(ComputeConfig(device="cpu", attention="sdpa"), checkpoint, softcap=True)
+
+
+def test_model_without_sdpa_is_run_eagerly_and_sdpa_is_refused(encoder, tmp_path):
+    checkpoint = resolve(str(configured(encoder, tmp_path / "c", model_type="mpnet")))
+    assert resolved(ComputeConfig(device="cpu"), checkpoint).attention == "eager"
+    with pytest.raises(ModelError, match=r"no sdpa attention\. Set compute\.attention=eager"):
+        resolved(ComputeConfig(device="cpu", attention="sdpa"), checkpoint)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("flash_attn") is not None, reason="flash_attn is installed")
+@pytest.mark.parametrize("softcap", [False, True])
+def test_flash_attention_that_is_not_installed_is_refused_with_the_command(checkpoint, softcap):
+    with pytest.raises(MissingExtra, match=r"pip install 'evalkit\[flash\]'"):
+        resolved(ComputeConfig(device="cpu", attention="flash_attention_2"), checkpoint, softcap=softcap)
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers"])
+def test_package_that_is_not_installed_is_named_with_the_command(monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtra, match=rf"{package}'\. Run: pip install 'evalkit\[models\]'"):
+        require_torch()

@@ -1,0 +1,125 @@
+"""Sequence classifiers: complete checkpoints with a trained head only, and the logit asked for."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from stubs import changed, configured, tiny_bert
+from tiny_checkpoints import write_gte_reranker, write_jina_reranker, write_xlm_roberta_reranker
+from transformers import BertForSequenceClassification
+
+from evalkit.config import ComputeConfig
+from evalkit.errors import ModelError
+from evalkit.inference.forward import PairInputs
+from evalkit.models.checkpoint import resolve
+from evalkit.models.classifier import load_classifier
+
+CPU = ComputeConfig(device="cpu", attention="sdpa")
+TENSOR = "encoder.layer.1.output.dense.weight"
+# One pair of six tokens, and one of four with padding behind it.
+INPUTS = PairInputs(
+    torch.tensor([[2, 5, 3, 7, 8, 3], [2, 6, 9, 3, 0, 0]]),
+    torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]]),
+    torch.tensor([[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 0, 0]]),
+    torch.tensor([[3, 5], [2, 3]]),
+)
+
+
+def load(folder, label=None, compute=CPU):
+    return load_classifier(resolve(str(folder)), compute, label)
+
+
+def scores(model) -> np.ndarray:
+    with torch.no_grad():
+        return model(INPUTS).numpy()
+
+
+def test_classifier_is_loaded_with_the_weights_of_the_file(classifier):
+    model = load(classifier)
+    stored = load_file(classifier / "model.safetensors")
+    assert not any(module.training for module in model.model.modules())
+    assert {f"model.{name}" for name in stored} == set(model.state_dict())
+    assert all(torch.equal(stored[name], model.state_dict()[f"model.{name}"]) for name in stored)
+
+
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_score_is_the_raw_logit_of_the_label(tmp_path, label):
+    """Each pair alone, unpadded, in float64."""
+    folder = tiny_bert(tmp_path / "three", classifier=True, labels=3)
+    library = BertForSequenceClassification.from_pretrained(folder, dtype=torch.float64).eval()
+    expected = []
+    for row, length in enumerate((6, 4)):
+        ids, segments = INPUTS.input_ids[row : row + 1, :length], INPUTS.token_type_ids[row : row + 1, :length]
+        with torch.no_grad():
+            expected.append([library(input_ids=ids, token_type_ids=segments).logits[0, label].item()])
+    actual = scores(load(folder, label))
+    assert (np.float32, (2, 1)) == (actual.dtype, actual.shape)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+
+
+def test_encoder_is_in_the_dtype_asked_for_and_the_head_in_float32(classifier):
+    model = load(classifier, compute=ComputeConfig(device="cpu", dtype="bfloat16", attention="sdpa"))
+    dtypes = {name: {parameter.dtype for parameter in part.parameters()} for name, part in model.model.named_children()}
+    assert {"bert": {torch.bfloat16}, "dropout": set(), "classifier": {torch.float32}} == dtypes
+    actual = scores(model)
+    assert np.float32 == actual.dtype
+    # More digits than bfloat16 has.
+    assert not np.array_equal(actual, torch.from_numpy(actual).bfloat16().float().numpy())
+
+
+@pytest.mark.parametrize("label", [None, 2, -1])
+def test_model_with_two_logits_needs_one_of_them(tmp_path, label):
+    folder = tiny_bert(tmp_path / "two", classifier=True, labels=2)
+    with pytest.raises(ModelError, match=rf"2 logits and reranker\.label={label}.*0 to 1"):
+        load(folder, label)
+
+
+@pytest.mark.parametrize("label", [1, -1])
+def test_label_that_a_model_with_one_logit_does_not_have_is_refused(classifier, label):
+    with pytest.raises(ModelError, match=r"reranker\.label"):
+        load(classifier, label)
+
+
+def test_model_with_one_logit_needs_no_label(classifier):
+    assert scores(load(classifier, 0)).tolist() == scores(load(classifier)).tolist()
+
+
+@pytest.mark.parametrize("name", ["classifier.weight", "bert.pooler.dense.bias", f"bert.{TENSOR}"])
+def test_classifier_that_lacks_a_tensor_is_refused_by_name(classifier, tmp_path, name):
+    folder = changed(classifier, tmp_path / "c", lambda tensors: tensors.pop(name))
+    with pytest.raises(ModelError, match=name):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", ["head.weight", "lm_head.weight", "bert.pooler.extra.weight"])
+def test_classifier_with_a_surplus_tensor_is_refused_by_name(classifier, tmp_path, name):
+    folder = changed(classifier, tmp_path / "c", lambda tensors: tensors.update({name: torch.zeros(2)}))
+    with pytest.raises(ModelError, match=name.replace(".", r"\.")):
+        load(folder)
+
+
+def test_position_ids_that_older_libraries_stored_are_no_surplus(classifier, tmp_path):
+    ids = {"bert.embeddings.position_ids": torch.arange(64)[None]}
+    folder = changed(classifier, tmp_path / "c", lambda tensors: tensors.update(ids))
+    assert scores(load(classifier)).tolist() == scores(load(folder)).tolist()
+
+
+def test_checkpoint_without_a_classification_head_is_no_classifier(encoder):
+    with pytest.raises(ModelError, match=r"BertModel, not a \.\.\.ForSequenceClassification"):
+        load(encoder)
+
+
+def test_checkpoint_that_names_no_architecture_is_no_classifier(classifier, tmp_path):
+    folder = configured(classifier, tmp_path / "c", architectures=None)
+    with pytest.raises(ModelError, match="no architecture"):
+        load(folder)
+
+
+@pytest.mark.parametrize("write", [write_xlm_roberta_reranker, write_jina_reranker, write_gte_reranker])
+def test_published_layout_that_lacks_its_head_is_refused_by_name(tmp_path, write):
+    folder = write(tmp_path / "whole")
+    load(folder)
+    head = next(name for name in load_file(folder / "model.safetensors") if name.startswith("classifier."))
+    lacking = changed(folder, tmp_path / "lacking", lambda tensors: tensors.pop(head))
+    with pytest.raises(ModelError, match=head):
+        load(lacking)
