@@ -301,6 +301,11 @@ def test_only_languages_that_the_reranker_is_made_for_are_probed(good):
     assert found["distinct scores"][1].startswith("36 different ones of 36")
 
 
+def test_a_reranker_of_languages_without_probes_is_shown_all_of_them(good):
+    found = diagnose(good, languages=["fr"])
+    assert {"relevant first (en)", "relevant first (zh)"} <= set(found)
+
+
 def test_a_language_model_whose_answer_is_several_tokens_fails(tmp_path):
     """The tokenizer of another model, of which "Yes" is no word."""
     folder = write_gemma_reranker(tmp_path / "model")

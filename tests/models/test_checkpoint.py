@@ -286,3 +286,32 @@ def test_a_repository_without_config_is_no_checkpoint(answers: dict[str, Any]):
     answer = answers["org/configless"]
     assert answer["error"] == "ModelError"
     assert "no config.json" in answer["message"]
+
+
+def test_the_weights_of_a_folder_are_read_for_its_identity_alone(checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of `evalkit score` nobody asks what the checkpoint was, and it may have 37 GB."""
+    found = resolve(str(checkpoint))
+    monkeypatch.setattr("evalkit.models.checkpoint.file_digest", lambda _: pytest.fail("read"))
+    assert found.config["model_type"] == "bert"
+    with pytest.raises(BaseException, match="read"):
+        _ = found.identity
+
+
+def test_a_linear_layer_in_the_older_format_is_fetched_with_its_checkpoint(made: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(made, tmp_path / "tiny"))
+    (folder / "2_Dense").mkdir()
+    (folder / "2_Dense" / "config.json").write_text("{}")
+    (folder / "2_Dense" / "pytorch_model.bin").write_bytes(b"weights")
+    with LocalHub({f"org/tiny@{COMMIT}": folder}) as hub:
+        found = ask(hub.endpoint, PROGRAM, f"org/tiny@{COMMIT}", home=tmp_path / "home")[f"org/tiny@{COMMIT}"]
+    assert "2_Dense/pytorch_model.bin" in found["files"]
+    assert "pytorch_model.bin" not in found["files"]
+
+
+def test_only_the_tokenizer_is_fetched_where_no_weights_are_wanted(made: Path, tmp_path: Path):
+    program = PROGRAM.replace("also=[", "weights=False, also=[")
+    assert program != PROGRAM
+    with LocalHub({f"org/tiny@{COMMIT}": made}) as hub:
+        found = ask(hub.endpoint, program, f"org/tiny@{COMMIT}", home=tmp_path / "home")[f"org/tiny@{COMMIT}"]
+    assert "tokenizer.json" in found["files"]
+    assert "model.safetensors" not in found["files"]

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 from stubs import changed, configured, tiny_bert
 from tiny_checkpoints import write_gte_reranker, write_jina_reranker, write_xlm_roberta_reranker
-from transformers import BertForSequenceClassification
+from transformers import BertForSequenceClassification, GemmaConfig, GemmaForSequenceClassification
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
@@ -123,3 +123,30 @@ def test_published_layout_that_lacks_its_head_is_refused_by_name(tmp_path, write
     lacking = changed(folder, tmp_path / "lacking", lambda tensors: tensors.pop(head))
     with pytest.raises(ModelError, match=head):
         load(lacking)
+
+
+def test_decoder_is_scored_at_its_last_token_also_where_that_is_the_padding_token(tmp_path):
+    """transformers looks for the last token that is not the padding's, and takes the one before a text's own."""
+    config = GemmaConfig(
+        vocab_size=40,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=8,
+        num_labels=1,
+        pad_token_id=3,
+    )
+    torch.manual_seed(0)
+    GemmaForSequenceClassification(config).save_pretrained(tmp_path)
+    model = load(tmp_path)
+    alone = [
+        row[row.new_tensor(mask).bool()]
+        for row, mask in zip(INPUTS.input_ids, INPUTS.attention_mask.tolist(), strict=True)
+    ]
+    with torch.no_grad():
+        states = [model.model.model(ids[None]).last_hidden_state[0, -1] for ids in alone]
+        expected = torch.stack([model.model.score(state) for state in states]).numpy()
+    assert 3 in [int(ids[-1]) for ids in alone]
+    np.testing.assert_allclose(scores(model), expected, rtol=0, atol=1e-6)

@@ -627,3 +627,41 @@ def test_number_of_labels_may_be_written_without_their_names(tmp_path, layout):
     del config["id2label"], config["label2id"]
     (folder / "config.json").write_text(json.dumps(config | {"num_labels": 1}), encoding="utf-8")
     assert expected == score(layout, folder)
+
+
+def test_tensor_that_is_stored_by_two_names_is_an_error(tmp_path):
+    """transformers takes either, and says nothing."""
+    folder = written("xlm_roberta", tmp_path / "model")
+    tensors = stored(folder)
+    doubled = {name.removeprefix("roberta."): tensor * 2 for name, tensor in tensors.items() if "encoder" in name}
+    rewritten(folder, tensors | doubled)
+    with pytest.raises(ModelError, match=rf"holds {len(doubled)} tensors twice"):
+        score("xlm_roberta", folder)
+
+
+def test_quantised_tensor_is_an_error_that_names_it(tmp_path):
+    folder = written("minicpm", tmp_path / "model")
+    name = "model.layers.0.mlp.up_proj.weight"
+    tensors = stored(folder)
+    rewritten(folder, tensors | {name: (tensors[name] * 9).to(torch.int8)})
+    with pytest.raises(ModelError, match=rf"{name} is torch\.int8"):
+        score("minicpm", folder)
+
+
+@pytest.mark.parametrize("layout", ["jina", "xlm_roberta"])
+def test_one_whole_file_is_read_and_not_shards_beside_it(tmp_path, layout):
+    folder = written(layout, tmp_path / "model")
+    expected = score(layout, folder)
+    tensors = stored(folder)
+    save_file({name: tensor * 3 for name, tensor in tensors.items()}, folder / "model-00001-of-00001.safetensors")
+    index = dict.fromkeys(tensors, "model-00001-of-00001.safetensors")
+    (folder / INDEX).write_text(json.dumps({"weight_map": index}), encoding="utf-8")
+    assert expected == score(layout, folder)
+
+
+@pytest.mark.parametrize("key", ["num_attention_heads", "layer_norm_eps", "intermediate_size"])
+@pytest.mark.parametrize("layout", ["jina", "gte"])
+def test_setting_that_is_absent_is_an_error_and_not_a_default(tmp_path, layout, key):
+    folder = config_edited(written(layout, tmp_path / "model"), **{key: None})
+    with pytest.raises(ModelError, match=f"no {key}"):
+        score(layout, folder)
