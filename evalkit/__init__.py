@@ -60,3 +60,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'evalkit' has no attribute {name!r}")
     return getattr(importlib.import_module(f"evalkit.{_HOME.get(name, 'types')}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

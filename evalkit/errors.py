@@ -4,6 +4,7 @@ EvalkitError                something that the user can put right; the command l
 ├── ConfigError             a setting is unknown, of the wrong type, or contradicts another
 ├── DataError               a file or a collection is malformed; the message names file and line
 ├── ModelError              a checkpoint cannot be used as asked
+│   └── AbsentModel         there is no such checkpoint, or it cannot be downloaded
 ├── ResultError             an artefact on disk is incomplete or damaged
 └── MissingExtra            an optional package is needed; the message holds the install command
 
@@ -32,6 +33,10 @@ class DataError(EvalkitError):
 
 class ModelError(EvalkitError):
     """A checkpoint is absent, incomplete, or not what the configuration says it is."""
+
+
+class AbsentModel(ModelError):  # noqa: N818 - names the situation
+    """There is no such checkpoint on disk, or the hub does not give it."""
 
 
 class ResultError(EvalkitError):

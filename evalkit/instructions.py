@@ -29,6 +29,8 @@ def load_instructions(path: Path | None = None) -> dict[str, Instruction]:
         DataError: the file is absent or malformed.
     """
     path = path or shipped("instructions.json")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file. A file of instructions is {{dataset: instruction}} in JSON.")
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
         return {
@@ -37,8 +39,8 @@ def load_instructions(path: Path | None = None) -> dict[str, Instruction]:
         }
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path}: not a file of instructions ({error}). Expected {{dataset: {{instruction, source, assumed}}}}, or "
-            "{dataset: instruction}."
+            f"{path}: not a file of instructions. Expected {{dataset: instruction}} in JSON, or {{dataset: "
+            "{{instruction, source, assumed}}}}."
         ) from error
 
 
@@ -68,5 +70,6 @@ def choose_instruction(setting: str, *, key: str | None, name: str) -> str:
             return entries[candidate].instruction
     raise ConfigError(
         f"{name}={setting}, but {path or 'instructions.json'} has no entry {key!r}. Set {name}=none, the instruction "
-        'itself, or a .json file with {"' + key + '": "..."}; `evalkit list instructions` shows the entries.'
+        'itself, a .json file with {"' + key + '": "..."}, or dataset.instruction_key to an entry of '
+        "`evalkit list instructions`."
     )

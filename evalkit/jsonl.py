@@ -42,7 +42,7 @@ def read_pairs(file: str) -> list[tuple[Pair, dict[str, Any]]]:
     for where, fields in _objects(file, "query, document and perhaps instruction"):
         instruction = _take_instruction(where, fields)
         query, document = (_take_text(where, fields, key) for key in ("query", "document"))
-        pairs.append((Pair(query, document, instruction), fields))
+        pairs.append((Pair(query, document, instruction), _without(fields, "score", "input_ids")))
     return pairs
 
 
@@ -79,7 +79,7 @@ def read_texts(file: str) -> list[Text]:
         instruction = _take_instruction(where, fields)
         if instruction and role != "query":
             raise DataError(f"{where}: a {role} with an instruction. Instructions belong to queries.")
-        texts.append(Text(role, text, instruction, fields))
+        texts.append(Text(role, text, instruction, _without(fields, "embedding", "input_ids")))
     return texts
 
 
@@ -89,12 +89,22 @@ def _objects(file: str, keys: str) -> Iterator[Line]:
     for number, text in numbered:
         where = f"{name}:{number}"
         try:
-            fields = json.loads(text)
+            fields = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: not JSON ({error}). Expected an object with {keys}.") from error
         if not isinstance(fields, dict):
-            raise DataError(f"{where}: a JSON {type(fields).__name__}, expected an object with {keys}.")
+            raise DataError(f"{where}: {_kind(fields)}, expected an object with {keys}.")
         yield Line(where, fields)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number; pandas and Python write it for a missing one")
+
+
+def _kind(value: Any) -> str:
+    """What JSON calls a value."""
+    names = {dict: "an object", list: "an array", str: "a text", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
 
 
 def _standard_input() -> BinaryIO:
@@ -103,6 +113,11 @@ def _standard_input() -> BinaryIO:
         return io.BytesIO(gzip.decompress(data) if data.startswith(GZIP_MAGIC) else data)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"standard input: the compressed data is damaged or cut short ({error}).") from error
+
+
+def _without(fields: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """The fields that are passed on: not those that the output has under the same names."""
+    return {key: value for key, value in fields.items() if key not in keys}
 
 
 def _take_text(where: str, fields: dict[str, Any], key: str) -> str:
@@ -119,7 +134,7 @@ def _take_instruction(where: str, fields: dict[str, Any]) -> str | None:
 
 def _require_text(where: str, key: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise DataError(f"{where}: {key} is a JSON {type(value).__name__}, expected a text.")
+        raise DataError(f"{where}: {key} is {_kind(value)}, expected a text.")
     try:
         value.encode()
     except UnicodeEncodeError as error:

@@ -60,6 +60,8 @@ def load_retriever(name: str, *, compute: Mapping[str, Any] | None = None, **set
 
 
 def _compute(settings: Mapping[str, Any] | None) -> ComputeConfig:
+    if settings is not None and not isinstance(settings, Mapping):
+        raise ConfigError(f"compute={settings!r} is no mapping. Give settings, such as compute={{'device': 'cpu'}}.")
     checked: ComputeConfig = _checked(ComputeConfig, "compute", settings or {})
     return checked
 

@@ -5,12 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from stubs import tiny_bert
-from tiny_checkpoints import write_minicpm_embedding, write_minicpm_layerwise, write_minicpm_reranker
+from tiny_checkpoints import (
+    write_bert_reranker,
+    write_minicpm_embedding,
+    write_minicpm_layerwise,
+    write_minicpm_reranker,
+)
 
 import evalkit
 from evalkit import Pair, load, load_reranker, load_retriever
 from evalkit.commands.compose import compose
-from evalkit.errors import ConfigError, ModelError
+from evalkit.errors import ConfigError, DataError, ModelError
 from evalkit.rerank.late_interaction import LateInteractionReranker
 from evalkit.resources import config_names
 
@@ -192,3 +197,13 @@ def test_both_are_at_the_top_of_the_package():
     assert evalkit.load_reranker is load.load_reranker
     assert evalkit.load_retriever is load.load_retriever
     assert {"load_reranker", "load_retriever", "Pair"} <= set(evalkit.__all__)
+
+
+def test_plain_tuples_of_texts_are_pairs_and_anything_else_is_refused(tmp_path):
+    reranker = load_reranker("cross_encoder", model=write_bert_reranker(tmp_path / "model"), max_length=32)
+    texts = [("what makes tides?", "The moon."), ("what makes tides?", "Bees.")]
+    expected = reranker.score([Pair(*pair) for pair in texts]).scores
+    assert expected.tolist() == reranker.score(texts).scores.tolist()
+    for wrong in (("a", None), ("a",), ("a", "b", "c", "d")):
+        with pytest.raises(DataError, match="pair 1 is"):
+            reranker.score([texts[0], wrong])

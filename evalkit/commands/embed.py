@@ -34,11 +34,11 @@ Settings are those of the retriever (`evalkit list retrievers`) and compute.dtyp
     options, settings, file = split_arguments(parser, arguments)
     config = compose("embed", settings)
     retriever = retrieval.build(config.retriever, config.compute, Store(default_cache_dir()))
-    texts = read_texts(file)
     from evalkit.retrieval.dense import DenseRetriever
 
     if not isinstance(retriever, DenseRetriever):
         raise ConfigError(f"retriever={config.retriever.name} is no dense retriever, so it makes no vectors.")
+    texts = read_texts(file)
     for instruction in {text.instruction for text in texts if text.role == "query"}:
         retriever.before_query(
             instruction

@@ -5,7 +5,6 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from evalkit.errors import ConfigError
 from evalkit.jsonl import STDIN
 
-_SETTING = re.compile(r"[+~]{0,2}[\w./@]+=")
+_SETTING = re.compile(r"[+~]{0,2}[A-Za-z_][\w.@]*=")  # a file of such a name is `./a=b.jsonl`
 
 
 def split_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> tuple[argparse.Namespace, list[str], str]:
@@ -24,7 +23,7 @@ def split_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> tu
     """
     parser.add_argument("arguments", nargs="*", metavar="SETTING=VALUE | FILE")
     options = parser.parse_intermixed_args(arguments)
-    settings = [text for text in options.arguments if _SETTING.match(text) and not Path(text).is_file()]
+    settings = [text for text in options.arguments if _SETTING.match(text)]
     files = [text for text in options.arguments if text not in settings]
     if len(files) > 1:
         raise ConfigError(f"{len(files)} files were given: {', '.join(files)}. Give one, or none for standard input.")

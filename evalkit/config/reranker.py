@@ -71,6 +71,8 @@ class CrossEncoderConfig(PairRerankerConfig):
     """`flag_embedding` cuts the query to 3/4 of `max_length`, then the document; `only_second` just the document."""
     label: int | None = None
     """Which logit is the score, for checkpoints with several; a checkpoint with one needs none."""
+    layout: str | None = None
+    """What the checkpoint must be: its `model_type`, or `jina` or `gte` for their own layouts; any when not set."""
 
     def __post_init__(self) -> None:
         """Check choices."""

@@ -11,7 +11,7 @@ from evalkit import rerank
 from evalkit.config import PairRerankerConfig, ScoreConfig
 from evalkit.doctor import checks, known
 from evalkit.doctor.checks import FAILED, Check
-from evalkit.errors import ConfigError, ModelError
+from evalkit.errors import AbsentModel, ConfigError, ModelError
 
 __all__ = ["Check", "examine"]
 
@@ -24,7 +24,8 @@ def examine(config: ScoreConfig, *, float32: bool = True) -> Iterator[Check]:
         float32: whether to load the weights once more in float32, to compare another dtype with it.
 
     Raises:
-        ConfigError: the settings name no reranker with a checkpoint.
+        ConfigError: the settings name no reranker with a checkpoint, or a layer that it does not have.
+        AbsentModel: there is no such checkpoint.
         MissingExtra: a package is absent.
     """
     if not isinstance(config.reranker, PairRerankerConfig):
@@ -34,6 +35,8 @@ def examine(config: ScoreConfig, *, float32: bool = True) -> Iterator[Check]:
     try:
         reranker = rerank.require_pairs(rerank.build(config.reranker, config.compute))
         yield checks.weights(reranker)
+    except AbsentModel:
+        raise
     except ModelError as error:
         yield Check("checkpoint", FAILED, str(error))
         return

@@ -72,15 +72,15 @@ def answers(reranker: PairReranker) -> Check:
 def padding(reranker: PairReranker) -> Check:
     """The side and token of padding that the checkpoint declares fit where its score is read."""
     declared = reranker.checkpoint.read_json("tokenizer_config.json") or {}
-    stored = json.loads(reranker.checkpoint.read_text("tokenizer.json") or "{}").get("padding") or {}
+    stored = (reranker.checkpoint.read_json("tokenizer.json") or {}).get("padding") or {}
     sides = {str(side).lower() for side in (declared.get("padding_side"), stored.get("direction")) if side}
     wanted = reranker.family.padding_side
     if wanted is not None and sides - {wanted}:
         return Check(
             "padding",
             FAILED,
-            f"the tokenizer says {' and '.join(sorted(sides))}, and this model is read with padding on the {wanted}: "
-            "other tools would score another token. Is it another model's tokenizer?",
+            f"the tokenizer declares {' and '.join(sorted(sides))}, and other tools score this kind of model with "
+            f"padding on the {wanted}. Is it another model's tokenizer?",
         )
     pad_id = reranker.checkpoint.config.get("pad_token_id")
     token = declared.get("pad_token")
@@ -89,9 +89,7 @@ def padding(reranker: PairReranker) -> Check:
         found = reranker.tokenizer.token_ids([str(name)])[0].tolist()
         if found != [pad_id]:
             return Check("padding", FAILED, f"config.json pads with {pad_id}, and the tokenizer's {name} is {found}")
-    return Check(
-        "padding", PASSED, f"declared side: {' and '.join(sorted(sides)) or 'none'}; rows are padded on the right"
-    )
+    return Check("padding", PASSED, f"declared for other tools: {' and '.join(sorted(sides)) or 'no side'}")
 
 
 def batches(reranker: PairReranker) -> Check:

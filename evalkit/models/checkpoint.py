@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import MissingExtra, ModelError, reason
+from evalkit.errors import AbsentModel, MissingExtra, ModelError, reason
 from evalkit.store import file_digest
 from evalkit.types import Identity
 
@@ -106,11 +106,6 @@ class Checkpoint:
             raise ModelError(f"{file}: a JSON {type(parsed).__name__}, expected an object.")
         return parsed
 
-    def read_text(self, name: str) -> str:
-        """A text file of the checkpoint; empty where there is no such file."""
-        file = self.path / name
-        return file.read_text(encoding="utf-8") if file.is_file() else ""
-
     def modules(self) -> list[tuple[str, str]]:
         """(class name, folder) of every entry in `modules.json`, such as `("Pooling", "1_Pooling")`, in order.
 
@@ -149,7 +144,7 @@ def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = ()
     elif model.count("/") == 1 and not model.startswith((".", "/", "~")):
         checkpoint = _from_hub(model, revision, also, weights=weights)
     else:
-        raise ModelError(
+        raise AbsentModel(
             f"{model}: no such folder. A model is a hub id such as BAAI/bge-m3, a folder, or package:NAME/PATH."
         )
     if not (checkpoint.path / "config.json").is_file():
@@ -163,7 +158,7 @@ def _package_folder(model: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         if package in _EXTRA_OF_PACKAGE:
             raise MissingExtra(package, extra=_EXTRA_OF_PACKAGE[package], purpose=f"model {model!r}")
-        raise ModelError(f"{model}: the Python package {package!r} is not installed.")
+        raise AbsentModel(f"{model}: the Python package {package!r} is not installed.")
     return Path(spec.submodule_search_locations[0]) / inner
 
 
@@ -194,7 +189,7 @@ def _from_hub(model: str, revision: str | None, also: Sequence[str], *, weights:
             folder = snapshot_download(model, revision=revision, allow_patterns=wanted, ignore_patterns=_HUB_IGNORED)
     # Network, authentication, disk: the client and its transport raise many unrelated classes for these.
     except Exception as error:
-        raise ModelError(
+        raise AbsentModel(
             f"{model}{f'@{revision}' if revision else ''} cannot be had from the hub ({reason(error)}). "
             "If you have the checkpoint on disk, set the model to its folder."
         ) from error

@@ -51,6 +51,13 @@ def has_sdpa(checkpoint: Checkpoint) -> bool:
     return checkpoint.config.get("model_type") not in _WITHOUT_SDPA
 
 
+def layout(checkpoint: Checkpoint) -> str:
+    """`jina`, `gte`, or what `config.json` says in `model_type`."""
+    if is_jina(checkpoint):
+        return "jina"
+    return "gte" if is_gte(checkpoint) else str(checkpoint.config.get("model_type"))
+
+
 def is_minicpm(checkpoint: Checkpoint) -> bool:
     """MiniCPM 1 and 2 (OpenBMB); the first published ones have no `model_type`."""
     return "scale_depth" in checkpoint.config and "scale_emb" in checkpoint.config

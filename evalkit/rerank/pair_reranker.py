@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from evalkit.config import ComputeConfig, PairRerankerConfig
+from evalkit.errors import DataError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer
 from evalkit.models.arithmetic import require_torch, resolved
@@ -134,6 +135,7 @@ class PairReranker:
         require_torch()
         from evalkit.inference.forward import score_pairs
 
+        pairs = [_checked(number, pair) for number, pair in enumerate(pairs)]
         distinct = {pair: index for index, pair in enumerate(dict.fromkeys(pairs))}
         index_of = np.array([distinct[pair] for pair in pairs], dtype=np.int64)
         repeats = np.bincount(index_of, minlength=len(distinct))
@@ -150,3 +152,10 @@ class PairReranker:
             found[rows] = scores
         found = found[index_of]
         return PairScores(found[:, 0] if found.shape[1] == 1 else found, int(tokenized.truncated[index_of].sum()))
+
+
+def _checked(number: int, pair: Sequence[str | None]) -> Pair:
+    """A pair, also where plain tuples of texts were given."""
+    if not 2 <= len(pair) <= len(Pair._fields) or not all(isinstance(text, str) for text in pair[:2]):  # noqa: PLR2004
+        raise DataError(f"pair {number} is {pair!r}, expected the texts of a query and a document.")
+    return Pair(*pair)  # type: ignore[arg-type]

@@ -35,6 +35,12 @@ def tokenize(tokenizer: Tokenizer, pairs: Sequence[Pair], *, max_length: int, tr
     for pair in pairs:
         query, document = queries[pair.query], documents[pair.document]
         kept = _kept(len(query), len(document), max_length, frame.tokens, truncation)
+        if kept[1] < min(len(document), 1):
+            raise ModelError(
+                f"the query {pair.query[:40]!r} leaves no room for its document: it has {len(query)} tokens, and "
+                f"max_length={max_length} with {frame.tokens} special ones. Set a greater reranker.max_length, or "
+                "reranker.truncation=longest_first."
+            )
         dropped = (len(query) - kept[0], len(document) - kept[1])
         rows.append(_join(frame, query[: kept[0]], document[: kept[1]], dropped))
     return collect(rows)
@@ -59,9 +65,4 @@ def _kept(query: int, document: int, max_length: int, special: int, truncation: 
         return query, document
     if truncation == "longest_first":
         return longest_first(query, document, budget, odd_to_second=True)
-    if query >= budget:
-        raise ModelError(
-            f"a query of {query} tokens leaves no room for the document in {budget} tokens of reranker.max_length. "
-            "Set reranker.truncation=longest_first, or a greater reranker.max_length."
-        )
     return query, budget - query

@@ -175,11 +175,11 @@ def test_an_instruction_that_the_retriever_has_no_place_for_is_one_line(typed, t
     ("line", "parts"),
     [
         ("{role", ["not JSON", "Expected an object with role and text"]),
-        ('"text"', ["a JSON str, expected an object with role and text"]),
+        ('"text"', ["a text, expected an object with role and text"]),
         ('{"text": "t"}', ["has no role", "text"]),
         ('{"role": "query", "query": "t"}', ["has no text", "query"]),
         ('{"role": "passage", "text": "t"}', ["role is 'passage'", "Legal are: query, document"]),
-        ('{"role": "query", "text": null}', ["text is a JSON NoneType, expected a text"]),
+        ('{"role": "query", "text": null}', ["text is null, expected a text"]),
         (r'{"role": "query", "text": "\udc00"}', ["text holds half of a surrogate pair"]),
     ],
 )

@@ -248,11 +248,11 @@ def test_a_process_prints_json_lines_on_stdout_and_nothing_else(typed, file, pri
     ("line", "parts"),
     [
         ("{query", ["not JSON", "Expected an object with query, document"]),
-        ("[]", ["a JSON list", "expected an object with query, document"]),
+        ("[]", ["an array", "expected an object with query, document"]),
         ('{"query": "q", "doc": "d"}', ["has no document", "doc"]),
-        ('{"query": 5, "document": "d"}', ["query is a JSON int, expected a text"]),
+        ('{"query": 5, "document": "d"}', ["query is a number, expected a text"]),
         (r'{"query": "\ud800", "document": "d"}', ["query holds half of a surrogate pair"]),
-        ('{"query": "q", "document": "d", "instruction": []}', ["instruction is a JSON list, expected a text"]),
+        ('{"query": "q", "document": "d", "instruction": []}', ["instruction is an array, expected a text"]),
     ],
 )
 def test_a_bad_line_is_one_line_that_names_file_and_line(typed, tmp_path, capsys, line, parts):

@@ -200,15 +200,15 @@ def test_a_tokenizer_that_pads_on_the_wrong_side_fails_padding(good, tmp_path, c
     found = diagnose(folder)
     assert {"padding"} == failed(found)
     assert "left" in found["padding"][1]
-    assert "read with padding on the right" in found["padding"][1]
+    assert "with padding on the right" in found["padding"][1]
 
 
-def test_a_model_that_is_read_at_its_last_token_may_be_padded_on_either_side(tmp_path):
+def test_a_language_model_is_declared_to_be_padded_on_the_left(tmp_path):
     folder = write_gemma_reranker(tmp_path / "model")
     assert "left" == json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))["padding_side"]
-    assert ("passed", "declared side: left; rows are padded on the right") == diagnose(folder, "bge_reranker_v2_gemma")[
-        "padding"
-    ]
+    assert ("passed", "declared for other tools: left") == diagnose(folder, "bge_reranker_v2_gemma")["padding"]
+    turned = retokenized(folder, tmp_path / "c", config=lambda parsed: parsed.update(padding_side="right"))
+    assert "padding on the left" in diagnose(turned, "bge_reranker_v2_gemma")["padding"][1]
 
 
 def test_a_tokenizer_that_declares_no_side_passes_padding(good, tmp_path):
@@ -216,7 +216,7 @@ def test_a_tokenizer_that_declares_no_side_passes_padding(good, tmp_path):
         parsed["padding"] = None
 
     folder = retokenized(good, tmp_path / "c", config=lambda parsed: parsed.pop("padding_side"), tokenizer=forget)
-    assert ("passed", "declared side: none; rows are padded on the right") == diagnose(folder)["padding"]
+    assert ("passed", "declared for other tools: no side") == diagnose(folder)["padding"]
 
 
 @pytest.mark.parametrize("token", ["[PAD]", {"content": "[PAD]", "__type": "AddedToken"}])

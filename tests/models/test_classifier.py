@@ -8,7 +8,8 @@ from stubs import changed, configured, tiny_bert
 from tiny_checkpoints import write_gte_reranker, write_jina_reranker, write_xlm_roberta_reranker
 from transformers import BertForSequenceClassification, GemmaConfig, GemmaForSequenceClassification
 
-from evalkit.config import ComputeConfig
+from evalkit import rerank
+from evalkit.config import ComputeConfig, CrossEncoderConfig
 from evalkit.errors import ModelError
 from evalkit.inference.forward import PairInputs
 from evalkit.models.checkpoint import resolve
@@ -150,3 +151,15 @@ def test_decoder_is_scored_at_its_last_token_also_where_that_is_the_padding_toke
         expected = torch.stack([model.model.score(state) for state in states]).numpy()
     assert 3 in [int(ids[-1]) for ids in alone]
     np.testing.assert_allclose(scores(model), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("write", "layout", "right"),
+    [(write_gte_reranker, "jina", "gte"), (write_jina_reranker, "xlm-roberta", "jina")],
+)
+def test_a_name_refuses_the_checkpoint_of_another_model(tmp_path, write, layout, right):
+    """Else a number of gte would be saved under the name of jina."""
+    folder = str(write(tmp_path / "model"))
+    with pytest.raises(ModelError, match=f"of type {right}, and named one of type {layout}"):
+        rerank.build(CrossEncoderConfig(name="named", model=folder, layout=layout, max_length=32), ComputeConfig())
+    assert rerank.build(CrossEncoderConfig(name="named", model=folder, layout=right, max_length=32), ComputeConfig())

@@ -11,7 +11,7 @@ from torch import nn
 
 from evalkit import rerank
 from evalkit.config import ComputeConfig, LayerwiseConfig, LightweightConfig
-from evalkit.errors import ModelError
+from evalkit.errors import ConfigError, ModelError
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.layer_heads import assemble_with_heads, layers_with_heads
 from evalkit.types import Pair
@@ -140,7 +140,7 @@ def test_cut_off_without_a_head_is_refused_at_once_and_told_which_are_legal(
     tmp_path, write, config, first, last, cutoffs
 ):
     folder = write(tmp_path / "model", start_layer=1, num_hidden_layers=3)
-    with pytest.raises(ModelError, match=rf"layer \d+ has no head\. Legal are {first} to {last}\."):
+    with pytest.raises(ConfigError, match=rf"layer \d+ has no head\. Legal are {first} to {last}\."):
         rerank.build(config(name="x", model=str(folder), cutoff_layers=cutoffs), ComputeConfig())
 
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalkit.config import ComputeConfig, CrossEncoderConfig
+from evalkit.errors import ModelError
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer
 from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.layout import layout
 from evalkit.models.loading import require_classifier
 from evalkit.templates import encoder
 from evalkit.types import Identity, Pair
@@ -27,8 +29,14 @@ class CrossEncoderFamily:
         return {"kind": "cross_encoder", "truncation": self.config.truncation, "label": self.config.label}
 
     def check(self, checkpoint: Checkpoint) -> None:
-        """Refuse a checkpoint without a trained head."""
+        """Refuse a checkpoint without a trained head, or another model than the name says."""
         require_classifier(checkpoint)
+        found = layout(checkpoint)
+        if self.config.layout not in {None, found}:
+            raise ModelError(
+                f"{checkpoint.path}: is a checkpoint of type {found}, and {self.config.name} one of type "
+                f"{self.config.layout}. Use it as reranker=cross_encoder."
+            )
 
     def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
         """See `Family`."""

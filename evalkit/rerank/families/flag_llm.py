@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalkit.config import ComputeConfig, FlagLLMConfig, LayerwiseConfig, LightweightConfig
-from evalkit.errors import ModelError
+from evalkit.errors import ConfigError, ModelError
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layer_heads import assemble_with_heads, layers_with_heads
@@ -40,7 +40,7 @@ def _cutoffs(asked: Sequence[int] | None, legal: range, checkpoint: Checkpoint) 
     cutoffs = [legal[-1]] if asked is None else list(asked)
     wrong = [cutoff for cutoff in cutoffs if cutoff not in legal]
     if wrong:
-        raise ModelError(
+        raise ConfigError(
             f"{checkpoint.path}: reranker.cutoff_layers={cutoffs}, but layer {wrong[0]} has no head. Legal are "
             f"{legal[0]} to {legal[-1]}."
         )
