@@ -5,6 +5,7 @@ Resolving downloads at most; it loads no weights. The identity goes into the key
 
 import importlib.util
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,7 @@ _READ_SUFFIXES = {".json", ".txt", ".model", ".safetensors", ".bin", ".pt"}
 
 
 # Settings that several modules read, and what JSON must hold there; null counts as absent.
-_TYPES: dict[str, type | tuple[type, ...]] = {
+_TYPES: dict[str, type] = {
     "architectures": list,
     "auto_map": dict,
     "max_position_embeddings": int,
@@ -67,7 +68,7 @@ class Checkpoint:
             value = stored.get(key)
             if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
                 raise ModelError(
-                    f"{self.path}/config.json: {key}={value!r} is a {type(value).__name__}, expected {_name(kind)}."
+                    f"{self.path}/config.json: {key}={value!r} is a {type(value).__name__}, expected {kind.__name__}."
                 )
         return stored
 
@@ -173,14 +174,11 @@ def _files(path: Path) -> list[Path]:
     return sorted(file for file in path.rglob("*") if file.is_file() and file.suffix in _READ_SUFFIXES)
 
 
-def _name(kind: type | tuple[type, ...]) -> str:
-    kinds = kind if isinstance(kind, tuple) else (kind,)
-    return " or ".join(one.__name__ for one in kinds)
-
-
 def _from_hub(model: str, revision: str | None, also: Sequence[str], *, weights: bool) -> Checkpoint:
     from huggingface_hub import snapshot_download
 
+    # The client reports every attempt to reach a hub that is not there; the error below says it once.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         wanted = [*_HUB_PATTERNS, *also] if weights else [*_HUB_PATTERNS_WITHOUT_WEIGHTS, *also]
         folder = snapshot_download(model, revision=revision, allow_patterns=wanted, ignore_patterns=_HUB_IGNORED)
