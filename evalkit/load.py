@@ -12,7 +12,7 @@ from evalkit import rerank, retrieval
 from evalkit.config import SCHEMAS, ComputeConfig
 from evalkit.errors import ConfigError, reason
 from evalkit.resources import config_names, shipped
-from evalkit.store import Store, default_cache_dir
+from evalkit.store import open_store
 from evalkit.types import Reranker
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def load_retriever(name: str, *, compute: Mapping[str, Any] | None = None, **set
         ConfigError: there is no such retriever or setting, or it makes no vectors.
         ModelError: the checkpoint is absent, or contradicts the settings.
     """
-    built = retrieval.build(_config("retriever", name, settings), _compute(compute), Store(default_cache_dir()))
+    built = retrieval.build(_config("retriever", name, settings), _compute(compute), open_store())
     from evalkit.retrieval.dense import DenseRetriever
 
     if not isinstance(built, DenseRetriever):

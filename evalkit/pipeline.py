@@ -14,7 +14,7 @@ from evalkit.config import EvaluateConfig
 from evalkit.measures import parse_measure
 from evalkit.recorder import FORMAT, Recorder
 from evalkit.results import Evaluation, Result
-from evalkit.store import Store, default_cache_dir, digest
+from evalkit.store import digest, open_store
 from evalkit.types import FirstStage
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     Raises:
         EvalkitError: a setting, a file or a checkpoint is not as it should be; nothing is half-written.
     """
-    store = Store(Path(config.cache_dir).expanduser() if config.cache_dir else default_cache_dir())
+    store = open_store(config.cache_dir)
     # A typing mistake or an absent checkpoint shows now, not after hours of encoding.
     for name in config.measures:
         parse_measure(name)

@@ -146,6 +146,11 @@ def _fault(folder: Path) -> str | None:
     return f"{changed[0]} is not the file that was written" if changed else None
 
 
+def open_store(cache_dir: str | None = None) -> Store:
+    """The store in a folder, or in the default one."""
+    return Store(Path(cache_dir).expanduser() if cache_dir else default_cache_dir())
+
+
 def default_cache_dir() -> Path:
     """`$XDG_CACHE_HOME/evalkit`, by default `~/.cache/evalkit`."""
     base = os.environ.get("XDG_CACHE_HOME")

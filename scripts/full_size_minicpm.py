@@ -3,7 +3,7 @@
 Writes a checkpoint with random weights in the published layout (2.7 billion parameters, 5.5 GB in bfloat16) and scores
 pairs with it. The scores mean nothing; time and memory do.
 
-    python scripts/full_size_minicpm.py --folder /tmp/full_size --device cuda --dtype float16
+    python scripts/full_size_minicpm.py --folder DIR --tokenizer FILE.model --device cuda --dtype float16
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """`evalkit doctor reranker=NAME`: a table of checks of the checkpoint at hand; exit code 1 if one failed."""
 
 import argparse
-import json
 
 from evalkit.commands.compose import compose
+from evalkit.commands.files import write_line
 from evalkit.doctor import examine
 from evalkit.doctor.checks import FAILED, Check
 
@@ -28,7 +28,7 @@ Exit code 1 if a check failed.
     found = list(examine(config, float32=not options.no_float32))
     if options.json:
         for check in found:
-            print(json.dumps(check._asdict(), ensure_ascii=False))
+            write_line(check._asdict())
     else:
         _show(config.reranker.name, found)
     return 1 if any(check.outcome == FAILED for check in found) else 0

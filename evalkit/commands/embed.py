@@ -11,7 +11,7 @@ from evalkit.commands.files import shortest, split_arguments, write_line
 from evalkit.errors import ConfigError
 from evalkit.jsonl import Text, read_texts
 from evalkit.progress import progress
-from evalkit.store import Store, default_cache_dir
+from evalkit.store import open_store
 
 _TEXTS_PER_WINDOW = 16_384  # whose vectors are printed together
 
@@ -33,16 +33,15 @@ Settings are those of the retriever (`evalkit list retrievers`) and compute.dtyp
     parser.add_argument("--ids", action="store_true", help="add input_ids, the tokens that the model reads")
     options, settings, file = split_arguments(parser, arguments)
     config = compose("embed", settings)
-    retriever = retrieval.build(config.retriever, config.compute, Store(default_cache_dir()))
+    retriever = retrieval.build(config.retriever, config.compute, open_store())
     from evalkit.retrieval.dense import DenseRetriever
 
     if not isinstance(retriever, DenseRetriever):
         raise ConfigError(f"retriever={config.retriever.name} is no dense retriever, so it makes no vectors.")
     texts = read_texts(file)
+    # An instruction that there is no place for is refused before anything is printed.
     for instruction in {text.instruction for text in texts if text.role == "query"}:
-        retriever.before_query(
-            instruction
-        )  # refuses an instruction that there is no place for before anything is printed
+        retriever.before_query(instruction)
     with progress("encoding", len(texts), "texts") as advance:
         for start in range(0, len(texts), _TEXTS_PER_WINDOW):
             window = texts[start : start + _TEXTS_PER_WINDOW]

@@ -1,18 +1,17 @@
 """`evalkit prompt reranker=NAME dataset=NAME`: pairs of a dataset as the reranker reads them, to the token."""
 
 import argparse
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from evalkit import datasets, rerank
 from evalkit.commands.compose import compose
+from evalkit.commands.files import write_line
 from evalkit.config import ComputeConfig
 from evalkit.errors import ConfigError
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer
 from evalkit.samples import Sample, sample_pairs
-from evalkit.store import Store, default_cache_dir
+from evalkit.store import open_store
 
 _SHOWN_AT_EACH_END = 40  # tokens of a long pair
 
@@ -39,14 +38,14 @@ where they are cut. The pairs are relevant ones, from the shortest to the longes
     # Tokens do not depend on where they would be computed.
     built = rerank.build(config.reranker, ComputeConfig(device="cpu"), dataset=config.dataset, weights=False)
     reranker = rerank.require_pairs(built)
-    store = Store(Path(config.cache_dir).expanduser() if config.cache_dir else default_cache_dir())
+    store = open_store(config.cache_dir)
     samples = sample_pairs(datasets.load(config.dataset, store), options.samples)
     if not samples:
         raise ConfigError(f"dataset {config.dataset.name} has no relevant pair to show.")
     tokenized = reranker.tokenize([sample.pair for sample in samples])
     if options.json:
         for row, sample in enumerate(samples):
-            print(json.dumps(_as_json(sample, tokenized, row, reranker.tokenizer), ensure_ascii=False))
+            write_line(_as_json(sample, tokenized, row, reranker.tokenizer))
         return 0
     _show(samples, tokenized, reranker.tokenizer, config.reranker.max_length, everything=options.all_tokens)
     return 0

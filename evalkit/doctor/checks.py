@@ -121,10 +121,8 @@ def probe_scores(reranker: PairReranker, languages: Sequence[str]) -> dict[str, 
 
 
 def distinct(scores: Mapping[str, NDArray[np.float32]]) -> Check:
-    """Scores are finite and differ."""
+    """Scores differ; that they are finite, `PairReranker.score` sees to."""
     everything = np.concatenate([matrix.ravel() for matrix in scores.values()])
-    if not np.isfinite(everything).all():
-        return Check("distinct scores", FAILED, "some are not finite numbers: damaged weights, or too narrow a dtype")
     different = len(np.unique(everything))
     spread = float(everything.std())
     passed = different > len(everything) // 10 and spread > 1e-3 * max(1.0, float(np.abs(everything).max()))

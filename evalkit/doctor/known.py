@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from evalkit.config.reranker import MINICPM_POOLINGS
 from evalkit.doctor.checks import FAILED, PASSED, SKIPPED, Check
 from evalkit.rerank.pair_reranker import PairReranker
 from evalkit.resources import shipped
@@ -60,7 +61,7 @@ def pooling(reranker: PairReranker) -> Check:
         return Check("pooling", SKIPPED, "told by the published scores alone, and these are not the published weights")
     used = reranker.model.pooling
     fits, shown = [], []
-    for candidate in ("last", "first", "mean"):
+    for candidate in MINICPM_POOLINGS:
         reranker.model.pooling = candidate
         found = [
             (value, abs(value - published) <= tolerance)

@@ -10,15 +10,11 @@ from evalkit.errors import ModelError
 from evalkit.inference.forward import PairInputs, last_states
 from evalkit.models import gte, jina
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.layout import is_gte, is_jina
+from evalkit.models.layout import layout
 from evalkit.models.loading import assemble, load_native, require_classifier
 
-_HEADS = {
-    "classifier",
-    "score",
-    "logits_proj",
-    "classification_head",
-}  # what the classes of transformers call the part behind the encoder
+# What the classes of transformers call the part behind the encoder.
+_HEADS = {"classifier", "score", "logits_proj", "classification_head"}
 
 
 class Classifier(nn.Module):
@@ -80,20 +76,12 @@ def load_classifier(checkpoint: Checkpoint, compute: ComputeConfig, label: int |
 def _load(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
     import transformers
 
-    if is_gte(checkpoint):
-        gte_config = gte.gte_config(checkpoint, compute.attention)
-        return assemble(
-            lambda: transformers.GteForSequenceClassification(gte_config),
-            checkpoint,
-            compute,
-            lambda name, _: gte.source(name, gte_config),
-        )
-    if is_jina(checkpoint):
-        jina_config = jina.jina_config(checkpoint, compute.attention)
-        return assemble(
-            lambda: transformers.XLMRobertaForSequenceClassification(jina_config),
-            checkpoint,
-            compute,
-            lambda name, _: jina.source(name, jina_config),
-        )
+    own: dict[str, tuple[Any, Any]] = {
+        "gte": (gte, transformers.GteForSequenceClassification),
+        "jina": (jina, transformers.XLMRobertaForSequenceClassification),
+    }
+    if (found := layout(checkpoint)) in own:
+        module, factory = own[found]
+        config = module.config_of(checkpoint, compute.attention)
+        return assemble(lambda: factory(config), checkpoint, compute, lambda name, _: module.source(name, config))
     return load_native(transformers.AutoModelForSequenceClassification, checkpoint, compute, unused="")

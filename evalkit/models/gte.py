@@ -38,7 +38,7 @@ _SUPPORTED = {
 }
 
 
-def gte_config(checkpoint: Checkpoint, attention: str) -> GteConfig:
+def config_of(checkpoint: Checkpoint, attention: str) -> GteConfig:
     """The configuration with which transformers computes this model.
 
     Raises:

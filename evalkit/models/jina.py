@@ -33,7 +33,7 @@ _NAMES = {
 }
 
 
-def jina_config(checkpoint: Checkpoint, attention: str) -> XLMRobertaConfig:
+def config_of(checkpoint: Checkpoint, attention: str) -> XLMRobertaConfig:
     """The configuration with which transformers computes this model.
 
     Raises:

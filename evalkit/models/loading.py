@@ -14,11 +14,10 @@ from evalkit.errors import EvalkitError, ModelError, reason
 from evalkit.models.arithmetic import device_name, require_torch
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import is_jina, is_minicpm
-from evalkit.models.weights import Shape, Source, Tensors, fill, require_complete, uninitialised
+from evalkit.models.weights import BUFFERS, Shape, Source, Tensors, fill, require_complete, uninitialised
 
 # Tensors that a checkpoint may hold and an encoder does not use: pooler and pretraining heads.
 _UNUSED_BY_ENCODERS = r"(.*\.)?(pooler|cls|lm_head)\..*"
-_BUFFERS = r"(.*\.)?(position_ids|rotary_emb\.inv_freq)"
 # Families whose position ids start behind the padding id, so that two positions are never used.
 _POSITIONS_BEHIND_PADDING = {
     "camembert",
@@ -183,7 +182,7 @@ def load_native(factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *,
         ignore_mismatched_sizes=True,  # so that `require_complete` can name the tensor
         **extra,
     )
-    may_be_left = re.compile(f"{unused}|{_BUFFERS}")
+    may_be_left = re.compile(f"{unused}|{BUFFERS}")
     require_complete(
         checkpoint.path,
         missing=list(report["missing_keys"]),

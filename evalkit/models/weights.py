@@ -17,7 +17,7 @@ from evalkit.errors import EvalkitError, ModelError, reason
 from evalkit.models.checkpoint import Checkpoint
 
 # Stored by older versions of transformers, and computed anew by every model.
-_BUFFERS = re.compile(r"(rotary_emb\.inv_freq|position_ids)$")
+BUFFERS = r"(.*\.)?(rotary_emb\.inv_freq|position_ids)"
 
 Shape = tuple[int, ...]
 
@@ -156,16 +156,12 @@ def fill(
     expected = {found.name: found.shape or tuple(parameters[name].shape) for name, found in sources.items()} | dict(
         beside or {}
     )
-    may_be_there = re.compile(unused)
+    may_be_there = re.compile(f"{unused}|{BUFFERS}")
     require_complete(
         tensors.path,
         missing=[name for name in expected if name not in tensors.shapes],
         misshapen=[name for name, shape in expected.items() if tensors.shapes.get(name, shape) != shape],
-        surplus=[
-            name
-            for name in tensors.shapes
-            if name not in expected and not may_be_there.fullmatch(name) and not _BUFFERS.search(name)
-        ],
+        surplus=[name for name in tensors.shapes if name not in expected and not may_be_there.fullmatch(name)],
     )
     _copy(parameters, sources, tensors)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from evalkit.errors import DataError, ModelError
+from evalkit.errors import DataError
+from evalkit.inference.finite import finite
 from evalkit.progress import progress
 from evalkit.run import Run
 from evalkit.types import Dataset, Pair, Reranker
@@ -34,6 +35,7 @@ def score_candidates(reranker: Reranker, candidates: Run, dataset: Dataset) -> R
 
     Raises:
         DataError: a candidate is not in the corpus.
+        ModelError: a score is no finite number.
     """
     rows = dataset.rows(candidates.doc_ids)[candidates.codes]
     _require_texts(candidates, dataset, rows)
@@ -52,12 +54,7 @@ def score_candidates(reranker: Reranker, candidates: Run, dataset: Dataset) -> R
             result = reranker.score(pairs, advance=advance)
             if result.scores.shape != (len(pairs),):
                 raise ValueError(f"{len(pairs)} pairs were given, and scores of shape {result.scores.shape} came back")
-            if not np.isfinite(result.scores).all():
-                raise ModelError(
-                    f"the reranker's score is not a finite number for {int((~np.isfinite(result.scores)).sum())} of "
-                    f"{len(pairs)} pairs. The weights are damaged, or compute.dtype is too narrow: try float32."
-                )
-            scores[window] = result.scores
+            scores[window] = finite(result.scores)
             truncated += result.truncated
     return Reranked(candidates.rescored(scores), truncated)
 

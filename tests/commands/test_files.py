@@ -35,7 +35,7 @@ def test_without_a_file_standard_input_is_read():
     assert (False, [], "-") == split("-")
 
 
-@pytest.mark.parametrize("setting", ["+a=1", "++a.b=1", "~a=1", "reranker.model=/tmp/a b=c"])
+@pytest.mark.parametrize("setting", ["+a=1", "++a.b=1", "~a=1", "reranker.model=/data/a b=c"])
 def test_what_hydra_reads_as_a_setting_is_one(setting):
     assert [setting] == split(setting)[1]
 

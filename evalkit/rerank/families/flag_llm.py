@@ -35,16 +35,19 @@ def _template(config: FlagLLMConfig) -> Identity:
     }
 
 
-def _cutoffs(asked: Sequence[int] | None, legal: range, checkpoint: Checkpoint) -> list[int]:
-    """The cut-offs, the last layer when none are asked for."""
-    cutoffs = [legal[-1]] if asked is None else list(asked)
+def _cutoffs(
+    config: LayerwiseConfig | LightweightConfig, checkpoint: Checkpoint, model_type: str
+) -> tuple[list[int], range]:
+    """The cut-offs, the last layer when none are asked for; and the layers that have a head."""
+    legal = layers_with_heads(checkpoint, model_type)
+    cutoffs = [legal[-1]] if config.cutoff_layers is None else list(config.cutoff_layers)
     wrong = [cutoff for cutoff in cutoffs if cutoff not in legal]
     if wrong:
         raise ConfigError(
             f"{checkpoint.path}: reranker.cutoff_layers={cutoffs}, but layer {wrong[0]} has no head. Legal are "
             f"{legal[0]} to {legal[-1]}."
         )
-    return cutoffs
+    return cutoffs, legal
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,7 @@ class LayerwiseFamily:
     softcap: bool = False
     padding_side: str | None = "left"
     answers: tuple[str, ...] = ()
+    model_type: str = "minicpm"
 
     @property
     def settings(self) -> Identity:
@@ -96,11 +100,7 @@ class LayerwiseFamily:
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Refuse another architecture, or a layer without a head."""
-        self._chosen(checkpoint)
-
-    def _chosen(self, checkpoint: Checkpoint) -> tuple[list[int], range]:
-        legal = layers_with_heads(checkpoint, "minicpm")
-        return _cutoffs(self.config.cutoff_layers, legal, checkpoint), legal
+        _cutoffs(self.config, checkpoint, self.model_type)
 
     def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
         """See `Family`."""
@@ -112,7 +112,7 @@ class LayerwiseFamily:
         from evalkit.models.minicpm import granite_config
         from evalkit.models.minicpm_layerwise import LayerwiseMiniCPM
 
-        cutoffs, legal = self._chosen(checkpoint)
+        cutoffs, legal = _cutoffs(self.config, checkpoint, self.model_type)
         heads = [cutoff - legal[0] for cutoff in cutoffs]
         config = granite_config(checkpoint, compute.attention, is_causal=True, layers=cutoffs[-1])
         return assemble_with_heads(
@@ -127,6 +127,7 @@ class LightweightFamily:
     config: LightweightConfig
     padding_side: str | None = "left"
     answers: tuple[str, ...] = ()
+    model_type: str = "cost_wise_gemma"
 
     @property
     def softcap(self) -> bool:
@@ -148,11 +149,7 @@ class LightweightFamily:
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Refuse another architecture, or a layer without a head."""
-        self._chosen(checkpoint)
-
-    def _chosen(self, checkpoint: Checkpoint) -> tuple[list[int], range]:
-        legal = layers_with_heads(checkpoint, "cost_wise_gemma")
-        return _cutoffs(self.config.cutoff_layers, legal, checkpoint), legal
+        _cutoffs(self.config, checkpoint, self.model_type)
 
     def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
         """See `Family`."""
@@ -163,7 +160,7 @@ class LightweightFamily:
         del tokenizer
         from evalkit.models.gemma2_lightweight import LightweightGemma2, gemma2_config
 
-        cutoffs, legal = self._chosen(checkpoint)
+        cutoffs, legal = _cutoffs(self.config, checkpoint, self.model_type)
         config = gemma2_config(checkpoint, softcap=self.softcap, layers=cutoffs[-1])
         # BAAI's code takes head i for the i-th output, whatever layer it is of.
         official = self.config.head_index == "official"
