@@ -2,11 +2,12 @@
 
 Every judged query counts: one that the run lacks scores 0 and is named. Measures are written as in papers:
 `nDCG@10`, `R@20`, `P@10`, `MAP@100`, `RR@10`, `Success@5`; without a cutoff `nDCG`, `MAP` and `RR` read the whole run.
-nDCG has linear gains (the grade itself), as in trec_eval, BEIR and MTEB.
+nDCG has linear gains (the grade itself), as in trec_eval, BEIR and MTEB. `AnswerRecall@20` judges by answers instead of
+judgments: it is Success@20 where a document that contains an answer is relevant.
 """
 
 import re
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,15 @@ from evalkit.errors import ConfigError, DataError
 from evalkit.run import Run
 from evalkit.types import PerQuery, Qrels
 
-_TREC_NAMES = {"nDCG": "ndcg_cut", "R": "recall", "P": "P", "MAP": "map_cut", "RR": "recip_rank", "Success": "success"}
+_TREC_NAMES = {
+    "nDCG": "ndcg_cut",
+    "R": "recall",
+    "P": "P",
+    "MAP": "map_cut",
+    "RR": "recip_rank",
+    "Success": "success",
+    "AnswerRecall": "success",
+}
 FAMILIES = {
     "nDCG@k": "normalised discounted cumulative gain, linear gains",
     "R@k": "share of the relevant documents that are in the first k",
@@ -24,12 +33,23 @@ FAMILIES = {
     "MAP@k": "mean average precision",
     "RR@k": "reciprocal rank of the first relevant document, 0 beyond k",
     "Success@k": "1 if a relevant document is in the first k",
+    "AnswerRecall@k": "1 if a document that contains an answer is in the first k; the Recall@k of MKQA and DPR",
     "nDCG": "nDCG over the whole run",
     "MAP": "MAP over the whole run",
     "RR": "reciprocal rank over the whole run",
 }
 _UNCUT_TREC_NAMES = {"nDCG": "ndcg", "MAP": "map", "RR": "recip_rank"}
-_HINTS = {"mrr": "RR@k", "recall": "R@k", "precision": "P@k", "ap": "MAP@k", "ndcg": "nDCG@k", "map": "MAP@k"}
+_HINTS = {
+    "mrr": "RR@k",
+    "recall": "R@k",
+    "precision": "P@k",
+    "ap": "MAP@k",
+    "ndcg": "nDCG@k",
+    "map": "MAP@k",
+    "hit": "Success@k",
+    "answerrecall": "AnswerRecall@k",
+    "answersuccess": "AnswerRecall@k",
+}
 _NAME = re.compile(r"(?P<family>[A-Za-z]+)(?:@(?P<cutoff>[1-9][0-9]{0,6}))?")
 # pytrec_eval wants nested dicts; converting this many queries at a time keeps them from filling memory.
 _QUERIES_PER_CALL = 500
@@ -48,6 +68,11 @@ class Measure(NamedTuple):
         if self.cutoff is None or self.family == "RR":
             return _UNCUT_TREC_NAMES[self.family]
         return f"{_TREC_NAMES[self.family]}.{self.cutoff}"
+
+    @property
+    def by_answers(self) -> bool:
+        """Whether it is judged by answers."""
+        return self.family == "AnswerRecall"
 
     @property
     def trec_key(self) -> str:
@@ -71,35 +96,74 @@ def parse_measure(name: str) -> Measure:
     return Measure(f"{family}@{cutoff}" if cutoff else family, family, cutoff)
 
 
-def measure(qrels: Qrels, run: Run, measures: Sequence[str]) -> PerQuery:
+def measure(qrels: Qrels, run: Run, measures: Sequence[str], *, answers: Qrels | None = None) -> PerQuery:
     """Values of every measure for every judged query; 0 where the run has no document for the query.
 
     Queries of the run without judgments are ignored, as trec_eval does.
 
+    Args:
+        qrels: judgments.
+        run: what is measured.
+        measures: names.
+        answers: judgments by answers of at least the documents of the run, for measures that ask for them; they have
+            every query that is to count.
+
     Raises:
-        ConfigError: an unknown measure.
+        ConfigError: an unknown measure, or one that there are no judgments or answers for.
         DataError: there is no judged query.
     """
+    parsed = [parse_measure(name) for name in measures]
+    if not qrels and not answers:
+        raise DataError("there are no judged queries to average over.")
+    require_judged(parsed, by_judgments=bool(qrels), by_answers=bool(answers))
+    query_ids = tuple(sorted({*qrels, *(answers or {})}))
+    values = {one.name: np.zeros(len(query_ids)) for one in parsed}
+    found: set[str] = set()
+    for judged, by_answers in ((qrels, False), (answers or {}, True)):
+        wanted = [one for one in parsed if one.by_answers == by_answers]
+        found |= _evaluate(judged, run, wanted, {query_id: row for row, query_id in enumerate(query_ids)}, values)
+    return PerQuery(query_ids, values, missing=tuple(query_id for query_id in query_ids if query_id not in found))
+
+
+def require_judged(measures: Sequence[Measure], *, by_judgments: bool, by_answers: bool) -> None:
+    """Refuse measures that a dataset has no judgments, or no answers, for.
+
+    Raises:
+        ConfigError: the message names the first.
+    """
+    for one in measures:
+        if one.by_answers and not by_answers:
+            raise ConfigError(f"{one.name} needs answers, and this dataset has only judgments. Take R@k or Success@k.")
+        if not one.by_answers and not by_judgments:
+            raise ConfigError(
+                f"{one.name} needs judgments, and this dataset has only answers. Set measures=[AnswerRecall@20]."
+            )
+
+
+def _evaluate(
+    judged: Qrels,
+    run: Run,
+    wanted: Sequence[Measure],
+    row_of: Mapping[str, int],
+    values: dict[str, NDArray[np.float64]],
+) -> set[str]:
+    """Fill in the values of measures that are judged alike; returns the judged queries that the run has."""
     import pytrec_eval
 
-    parsed = [parse_measure(name) for name in measures]
-    if not qrels:
-        raise DataError("there are no judged queries to average over.")
-    query_ids = tuple(sorted(qrels))
-    row_of = {query_id: row for row, query_id in enumerate(query_ids)}
-    values = {one.name: np.zeros(len(query_ids)) for one in parsed}
+    if not judged:
+        return set()
     evaluator = pytrec_eval.RelevanceEvaluator(
         # No measure here tells -1 from 0, and pytrec_eval may not return from a query with negative judgments alone.
-        {query_id: {doc_id: max(grade, 0) for doc_id, grade in judged.items()} for query_id, judged in qrels.items()},
-        {one.trec_name for one in parsed},
+        {query_id: {doc_id: max(grade, 0) for doc_id, grade in grades.items()} for query_id, grades in judged.items()},
+        {one.trec_name for one in wanted} or {"success.1"},
     )
     found: set[str] = set()
-    for chunk in _chunks(run, row_of):
-        for query_id, answers in evaluator.evaluate(chunk).items():
+    for chunk in _chunks(run, judged):
+        for query_id, found_values in evaluator.evaluate(chunk).items():
             found.add(query_id)
-            for one in parsed:
-                values[one.name][row_of[query_id]] = _at_cutoff(one, answers[one.trec_key])
-    return PerQuery(query_ids, values, missing=tuple(query_id for query_id in query_ids if query_id not in found))
+            for one in wanted:
+                values[one.name][row_of[query_id]] = _at_cutoff(one, found_values[one.trec_key])
+    return found
 
 
 def _chunks(run: Run, judged: Container[str]) -> Iterator[dict[str, dict[str, float]]]:

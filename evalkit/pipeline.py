@@ -15,7 +15,7 @@ from evalkit.measures import parse_measure
 from evalkit.recorder import FORMAT, Recorder
 from evalkit.results import Evaluation, Result
 from evalkit.store import digest, open_store
-from evalkit.types import FirstStage
+from evalkit.types import Dataset, FirstStage
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     first_stage = retrieval.build(config.retriever, config.compute, store, dataset=config.dataset)
     reranker = rerank.build(config.reranker, config.compute, dataset=config.dataset)
     dataset = datasets.load(config.dataset, store)
-    _warn_of_language(config)
+    _warn_of_language(config, dataset)
     recorder = Recorder(config, dataset, command)
 
     candidates = _retrieve(first_stage, recorder)
@@ -48,16 +48,19 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     return Evaluation(reranked, candidates)
 
 
-def _warn_of_language(config: EvaluateConfig) -> None:
+def _warn_of_language(config: EvaluateConfig, dataset: Dataset) -> None:
     for stage in (config.retriever, config.reranker):
-        if stage.languages and config.dataset.language not in stage.languages:
-            logger.warning(
-                "%s is made for %s, and the documents of %s are in %s. Expect poor numbers.",
-                stage.name,
-                ", ".join(stage.languages),
-                config.dataset.name,
-                config.dataset.language,
-            )
+        for noun, language in (("documents", dataset.language), ("queries", dataset.query_language)):
+            if stage.languages and language not in stage.languages:
+                logger.warning(
+                    "%s is made for %s, and the %s of %s are in %s. Expect poor numbers.",
+                    stage.name,
+                    ", ".join(stage.languages),
+                    noun,
+                    dataset.name,
+                    language,
+                )
+                break
 
 
 def _retrieve(first_stage: FirstStage, recorder: Recorder) -> Result:

@@ -1,19 +1,22 @@
 """From a run to a result on disk: measures, ceiling, and the manifest that says how it came about."""
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from evalkit import results
+from evalkit.answers import AnswerJudge
 from evalkit.config import EvaluateConfig
-from evalkit.measures import ceiling, measure, parse_measure
+from evalkit.measures import ceiling, measure, parse_measure, require_judged
 from evalkit.provenance import environment
 from evalkit.results import Result
 from evalkit.run import Run
-from evalkit.types import Dataset
+from evalkit.types import Dataset, PerQuery
 
 FORMAT = 1  # of results; a higher number makes old ones be computed anew
 STANDARD_MEASURES = ("nDCG@10", "nDCG@20", "R@20", "R@100", "MAP@100", "RR@10", "P@10")
+STANDARD_ANSWER_MEASURES = ("AnswerRecall@1", "AnswerRecall@5", "AnswerRecall@20", "AnswerRecall@100")
 _TIES_CUTOFF = 10
 
 
@@ -25,21 +28,44 @@ class Recorder:
         config: all settings of the evaluation.
         dataset: what is measured on.
         command: what the user typed.
+
+    Raises:
+        ConfigError: a measure is unknown, or the dataset has no judgments or answers for it.
     """
 
     config: EvaluateConfig
     dataset: Dataset
     command: str
 
+    def __post_init__(self) -> None:
+        """Check before anything is computed that it can be measured."""
+        asked = [parse_measure(name) for name in self.config.measures]
+        require_judged(asked, by_judgments=bool(self.dataset.qrels), by_answers=bool(self.dataset.answers))
+
     @property
     def measures(self) -> list[str]:
-        """The measures asked for, then the standard set.
-
-        Raises:
-            ConfigError: an unknown measure.
-        """
+        """The measures asked for, then the standard set."""
         asked = [parse_measure(name).name for name in self.config.measures]
-        return list(dict.fromkeys([*asked, *STANDARD_MEASURES]))
+        by_judgments = STANDARD_MEASURES if self.dataset.qrels else ()
+        by_answers = STANDARD_ANSWER_MEASURES if self.dataset.answers else ()
+        return list(dict.fromkeys([*asked, *by_judgments, *by_answers]))
+
+    @cached_property
+    def _answers(self) -> AnswerJudge | None:
+        return AnswerJudge(self.dataset) if self.dataset.answers else None
+
+    def _measure(self, run: Run, names: list[str]) -> tuple[PerQuery, dict[str, float]]:
+        """Values of a run, and the means of its ceiling."""
+        qrels = self.dataset.qrels
+        answers = self._answers.judge(run) if self._answers else None
+        by_judgments = [name for name in names if not parse_measure(name).by_answers]
+        by_answers = [name for name in names if parse_measure(name).by_answers]
+        best: dict[str, float] = {}
+        if by_judgments:
+            best.update(measure(qrels, ceiling(qrels, run), by_judgments).means)
+        if answers and by_answers:
+            best.update(measure({}, ceiling(answers, run), by_answers, answers=answers).means)
+        return measure(qrels, run, names, answers=answers), {name: best[name] for name in names}
 
     def keep(self, folder: Path, run: Run, *, key: str, tag: str, inner: str = "", **facts: Any) -> Result:
         """Measure a run and save it in `folder/inner`; `facts` of the stage that made it go into the manifest.
@@ -47,12 +73,12 @@ class Recorder:
         Raises:
             ResultError: it cannot be written; nothing is left behind.
         """
-        per_query = measure(self.dataset.qrels, run, self.measures)
+        per_query, best = self._measure(run, self.measures)
         manifest = {
             "format": FORMAT,
             "key": key,
             "measures": per_query.means,
-            "ceiling": self._ceiling(run, self.measures),
+            "ceiling": best,
             "queries": len(per_query.query_ids),
             "queries_without_candidates": list(per_query.missing),
             f"queries_with_ties_in_top_{_TIES_CUTOFF}": run.tied_queries(_TIES_CUTOFF),
@@ -70,13 +96,11 @@ class Recorder:
             return found
         run = found.read_run()
         names = list(dict.fromkeys([*self.measures, *found.manifest["measures"]]))
-        per_query = measure(self.dataset.qrels, run, names)
-        changes = {"measures": per_query.means, "ceiling": self._ceiling(run, names)}
+        per_query, best = self._measure(run, names)
+        changes = {"measures": per_query.means, "ceiling": best}
         return results.update(found, per_query=per_query, changes=changes)
-
-    def _ceiling(self, run: Run, names: list[str]) -> dict[str, float]:
-        return measure(self.dataset.qrels, ceiling(self.dataset.qrels, run), names).means
 
     def _describe_dataset(self) -> dict[str, Any]:
         names = ("name", "split", "digest", "corpus_digest")
-        return {**{name: getattr(self.dataset, name) for name in names}, **self.dataset.notes}
+        described = {**{name: getattr(self.dataset, name) for name in names}, **self.dataset.notes}
+        return {**described, "differences": dict(self.dataset.differences)}

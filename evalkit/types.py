@@ -80,12 +80,15 @@ class Dataset:
         language: language of the documents, `en` or `zh`; decides BM25's tokenizer.
         documents: the corpus.
         queries: judged query id -> text, in ascending order of id.
-        qrels: judgments of the split.
+        qrels: judgments of the split; empty for a dataset that is judged by answers alone.
         drop_identical_ids: whether a candidate with the query's own id is dropped before the depth cut.
         corpus_digest: SHA-256 of the corpus content, or the hub revision that fixes it.
         digest: SHA-256 of corpus, queries, judgments, language and policies; equal digests mean the same task.
         title_separator: what joins title and text.
+        query_language: language of the queries.
+        answers: query id -> texts of which a relevant document contains one; for every query, or empty.
         notes: counts worth reporting, such as empty documents or judged documents absent from the corpus.
+        differences: what it holds other than its card says; empty where the card is right.
     """
 
     name: str
@@ -98,7 +101,10 @@ class Dataset:
     corpus_digest: str
     digest: str
     title_separator: str = " "
+    query_language: str = ""
+    answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
+    differences: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self, doc_ids: pa.Array) -> NDArray[np.int64]:
         """Position in the corpus of each of these distinct ids; -1 where the corpus has no such document."""

@@ -218,7 +218,7 @@ def test_unknown_measure_is_an_error_that_lists_the_legal_ones(name):
     with pytest.raises(ConfigError) as caught:
         measure({"q": {"d": 1}}, Run.from_dict({"q": {"d": 1.0}}), ["nDCG@10", name])
     assert repr(name) in str(caught.value)
-    legal = ["nDCG@k", "R@k", "P@k", "MAP@k", "RR@k", "Success@k", "nDCG", "MAP", "RR"]
+    legal = ["nDCG@k", "R@k", "P@k", "MAP@k", "RR@k", "Success@k", "AnswerRecall@k", "nDCG", "MAP", "RR"]
     assert ", ".join(legal) in str(caught.value)
     assert legal == list(FAMILIES)
 

@@ -9,7 +9,17 @@ from typing import Any
 
 from evalkit.config.checks import MISSING, at_least, given
 from evalkit.config.compute import ComputeConfig
-from evalkit.config.dataset import DATASETS, BundledDatasetConfig, DatasetConfig, FolderDatasetConfig, HubDatasetConfig
+from evalkit.config.dataset import (
+    DATASETS,
+    BundledDatasetConfig,
+    DatasetConfig,
+    ExpectedCounts,
+    FolderDatasetConfig,
+    HubDatasetConfig,
+    MkqaDatasetConfig,
+    MtebDatasetConfig,
+    NeuclirDatasetConfig,
+)
 from evalkit.config.reranker import (
     RERANKERS,
     CrossEncoderConfig,
@@ -37,6 +47,8 @@ __all__ = [
     "DenseConfig",
     "EmbedConfig",
     "EvaluateConfig",
+    "ExpectedCounts",
+    "FetchConfig",
     "FlagLLMConfig",
     "FolderDatasetConfig",
     "HubDatasetConfig",
@@ -44,6 +56,9 @@ __all__ = [
     "LayerwiseConfig",
     "LightweightConfig",
     "MiniCPMRerankerConfig",
+    "MkqaDatasetConfig",
+    "MtebDatasetConfig",
+    "NeuclirDatasetConfig",
     "PairRerankerConfig",
     "PromptConfig",
     "Qwen3RerankerConfig",
@@ -67,6 +82,8 @@ class EvaluateConfig:
     """Candidates of each query that are passed on to the reranker."""
     measures: list[str] = field(default_factory=lambda: ["nDCG@10", "R@20"])
     """Columns of the table. The manifest holds these and a standard set."""
+    partial_average: bool = False
+    """Average a suite although datasets of it are missing; the table says of how many."""
     results_dir: str = "results"
     cache_dir: str | None = None
     """Where corpora and embeddings are kept; `~/.cache/evalkit` when not set."""
@@ -107,11 +124,21 @@ class PromptConfig:
     """Where corpora are kept; `~/.cache/evalkit` when not set."""
 
 
+@dataclass
+class FetchConfig:
+    """A dataset on its own: `evalkit fetch` and `evalkit list datasets --inspect`."""
+
+    dataset: DatasetConfig = MISSING
+    cache_dir: str | None = None
+    """Where corpora are kept; `~/.cache/evalkit` when not set."""
+
+
 ROOTS: dict[str, Any] = {
     "evaluate": EvaluateConfig,
     "score": ScoreConfig,
     "embed": EmbedConfig,
     "prompt": PromptConfig,
+    "fetch": FetchConfig,
 }
 """Schemas of whole verbs, as the first entry of `conf/<verb>.yaml` names them."""
 

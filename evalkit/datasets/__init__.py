@@ -2,7 +2,15 @@
 
 import logging
 
-from evalkit.config import BundledDatasetConfig, DatasetConfig, FolderDatasetConfig, HubDatasetConfig
+from evalkit.config import (
+    BundledDatasetConfig,
+    DatasetConfig,
+    FolderDatasetConfig,
+    HubDatasetConfig,
+    MkqaDatasetConfig,
+    MtebDatasetConfig,
+    NeuclirDatasetConfig,
+)
 from evalkit.errors import ConfigError
 from evalkit.resources import shipped
 from evalkit.store import Store
@@ -21,15 +29,24 @@ def load(config: DatasetConfig, store: Store) -> Dataset:
         ConfigError: there is no loader for this kind of configuration.
         DataError: a file is absent or malformed.
     """
-    from evalkit.datasets import beir, hub
+    from evalkit.datasets import beir, download, hub, mkqa, mteb_task, neuclir
 
     match config:
-        case HubDatasetConfig(path=None):
-            dataset = hub.load(config, store)
         case BundledDatasetConfig():
             dataset = beir.load(config, store, path=shipped("collections") / config.name)
-        case FolderDatasetConfig() | HubDatasetConfig():
-            dataset = beir.load(config, store, path=config.path)
+        case FolderDatasetConfig():
+            dataset = beir.load(config, store, path=config.path, folder=config.folder)
+        case HubDatasetConfig(path=None, source="hub"):
+            dataset = hub.load(config, store)
+        case HubDatasetConfig():
+            path = config.path or download.url_file(store, str(config.zip_url), str(config.zip_md5))
+            dataset = beir.load(config, store, path=path, folder=config.folder)
+        case MtebDatasetConfig():
+            dataset = mteb_task.load(config, store)
+        case MkqaDatasetConfig():
+            dataset = mkqa.load(config, store)
+        case NeuclirDatasetConfig():
+            dataset = neuclir.load(config, store)
         case _:
             raise ConfigError(
                 f"there is no loader for {type(config).__name__}. Choose a dataset from `evalkit list datasets`."
@@ -48,6 +65,8 @@ def _warn(dataset: Dataset) -> None:
             absent,
             dataset.notes["relevant_documents_absent"],
         )
+    if unanswered := dataset.notes.get("questions_without_answers"):
+        logger.warning("%s: %d questions have no answer and count as 0.", dataset.name, unanswered)
     if dataset.language != "zh" and _share_of_han(dataset) > _MOSTLY:
         logger.warning(
             "%s: the documents look Chinese, and dataset.language is %s. Set dataset.language=zh.",

@@ -1,52 +1,123 @@
-"""A `Dataset` from its parts, however they were read: digests, and the counts worth telling."""
+"""A `Dataset` from its parts, however they were read: digests, counts worth telling, and whether its card is right."""
 
 import json
+import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from evalkit.config import DatasetConfig
+from evalkit.errors import DataError
 from evalkit.progress import progress
 from evalkit.store import Store, digest
 from evalkit.types import Dataset, Documents, Qrels
 
+logger = logging.getLogger(__name__)
+
 _WINDOW = 10_000  # documents in memory at a time
 
 
+@dataclass(frozen=True)
+class Judged:
+    """The queries of a split and what their documents are judged by: judgments, answers, or both.
+
+    Attributes:
+        queries: judged query id -> text, in ascending order of id.
+        qrels: judgments.
+        answers: query id -> texts of which one must occur in a relevant document; for every query, or empty.
+        unjudged_queries: how many queries the source has beside these.
+    """
+
+    queries: Mapping[str, str]
+    qrels: Qrels
+    answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unjudged_queries: int = 0
+
+
 def assemble(
-    config: DatasetConfig,
-    store: Store,
-    *,
-    documents: Documents,
-    queries: Mapping[str, str],
-    qrels: Qrels,
-    corpus_digest: str,
+    config: DatasetConfig, store: Store, *, documents: Documents, judged: Judged, corpus_digest: str
 ) -> Dataset:
-    """The dataset of a configuration, with its digest over corpus, queries, judgments and policies."""
-    facts = {
-        "corpus": corpus_digest,
-        "queries": dict(queries),
-        "qrels": {query_id: dict(judged) for query_id, judged in qrels.items()},
-        "language": config.language,
-        "title_separator": config.title_separator,
-        "drop_identical_ids": config.drop_identical_ids,
-    }
+    """The dataset of a configuration, with its digest over corpus, queries, judgments and policies.
+
+    Raises:
+        DataError: it is not what its card says, and `dataset.check=strict`.
+    """
     dataset = Dataset(
         name=config.name,
         split=config.split,
         language=config.language,
+        query_language=config.query_language or config.language,
         documents=documents,
-        queries=queries,
-        qrels=qrels,
-        drop_identical_ids=config.drop_identical_ids,
+        queries=judged.queries,
+        qrels=judged.qrels,
+        answers=judged.answers,
+        drop_identical_ids=bool(config.drop_identical_ids),
         corpus_digest=corpus_digest,
-        digest=digest(facts),
+        digest="",
         title_separator=config.title_separator,
     )
-    return replace(dataset, notes=_notes(dataset, store))
+    notes = {**_notes(dataset, store), "unjudged_queries": judged.unjudged_queries}
+    differences = compare(config, notes)
+    if config.queries_without_relevant == "drop":
+        dataset = _without_unanswerable(dataset)
+        notes["queries_dropped"] = len(judged.queries) - len(dataset.queries)
+    return replace(dataset, digest=_digest(dataset), notes=notes, differences=differences)
+
+
+def _digest(dataset: Dataset) -> str:
+    facts = {
+        "corpus": dataset.corpus_digest,
+        "queries": dict(dataset.queries),
+        "qrels": {query_id: dict(judged) for query_id, judged in dataset.qrels.items()},
+        "language": dataset.language,
+        "title_separator": dataset.title_separator,
+        "drop_identical_ids": dataset.drop_identical_ids,
+    }
+    answers = {query_id: list(texts) for query_id, texts in dataset.answers.items()}
+    return digest({**facts, "answers": answers} if answers else facts)
+
+
+def _without_unanswerable(dataset: Dataset) -> Dataset:
+    """The dataset without queries that have judgments and no relevant document."""
+    kept = {query_id: judged for query_id, judged in dataset.qrels.items() if any(g > 0 for g in judged.values())}
+    if not dataset.qrels:
+        return dataset
+    return replace(
+        dataset,
+        queries={query_id: text for query_id, text in dataset.queries.items() if query_id in kept},
+        qrels=kept,
+        answers={query_id: texts for query_id, texts in dataset.answers.items() if query_id in kept},
+    )
+
+
+def compare(config: DatasetConfig, notes: Mapping[str, int]) -> dict[str, str]:
+    """What a dataset holds other than its card says, such as `{"documents": "5,182 of 5,183"}`.
+
+    Raises:
+        DataError: something differs, and `dataset.check=strict`.
+    """
+    found = {
+        "documents": notes["documents"],
+        "queries": notes["queries"],
+        "judgments": notes["judgments"],
+        "relevant": notes["relevant_judgments"],
+    }
+    expected = {name: getattr(config.expected, name) for name in found}
+    differences = {
+        name: f"{found[name]:,}, expected {count:,}"
+        for name, count in expected.items()
+        if count is not None and count != found[name]
+    }
+    if not differences or config.check == "off":
+        return {}
+    message = f"{config.name} is not what its card says: " + "; ".join(f"{k} {v}" for k, v in differences.items())
+    if config.check == "strict":
+        raise DataError(f"{message}. Get the published version, or set dataset.check=warn to go on with this one.")
+    logger.warning("%s. Its numbers are not comparable with published ones.", message)
+    return differences
 
 
 def _notes(dataset: Dataset, store: Store) -> dict[str, int]:
@@ -64,7 +135,12 @@ def _notes(dataset: Dataset, store: Store) -> dict[str, int]:
         "queries_without_relevant": sum(not any(g > 0 for g in grades.values()) for grades in dataset.qrels.values()),
         "judged_documents_absent": len(absent),
         "relevant_documents_absent": len({doc_id for doc_id, grade in pairs if grade > 0 and doc_id in absent}),
+        **({"questions_without_answers": _unanswered(dataset)} if dataset.answers else {}),
     }
+
+
+def _unanswered(dataset: Dataset) -> int:
+    return sum(not any(answer.strip() for answer in answers) for answers in dataset.answers.values())
 
 
 def _empty_documents(dataset: Dataset, store: Store) -> int:

@@ -1,24 +1,48 @@
 """Published datasets from the Hugging Face hub, in the parquet layout of the `mteb/*` repositories.
 
-    configuration `corpus`   split `corpus`    columns _id, title, text
-    configuration `queries`  split `queries`   columns _id, text
-    configuration `default`  split by name     columns query-id, corpus-id, score
+    configuration `corpus`            one split        columns _id, title, text
+    configuration `queries`           one split        columns _id, text
+    configuration `default` or `qrels`  split by name  columns query-id, corpus-id, score
 
-`datasets` downloads, caches and memory-maps; HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE work as its users know them.
+A repository with several subsets has `<subset>-corpus`, `<subset>-queries` and `<subset>-qrels` instead. `datasets`
+downloads, caches and memory-maps; HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE work as its users know them. Files are
+compared with the hub's checksums before they are used.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
 from evalkit.config import HubDatasetConfig
-from evalkit.datasets.assemble import assemble
+from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.errors import DataError, reason
+from evalkit.datasets.download import hub_file
+from evalkit.datasets.records import ID_KEYS
+from evalkit.errors import DataError, EvalkitError, reason
 from evalkit.store import Store
 from evalkit.trec import add_judgment
 from evalkit.types import Dataset, Qrels
+
+
+class Repository(NamedTuple):
+    """A dataset repository at a commit, and which of its subsets."""
+
+    hub_id: str
+    revision: str
+    subset: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """What fixes the content."""
+        return f"hub:{self.hub_id}@{self.revision}" + (f"#{self.subset}" if self.subset else "")
+
+    def names(self, part: str) -> tuple[str, ...]:
+        """What the configuration of a part (`corpus`, `queries`, `qrels`) may be called."""
+        if self.subset:
+            return (f"{self.subset}-{part}",)
+        return ("default", "qrels") if part == "qrels" else (part,)
 
 
 def load(config: HubDatasetConfig, store: Store) -> Dataset:
@@ -27,66 +51,134 @@ def load(config: HubDatasetConfig, store: Store) -> Dataset:
     Raises:
         DataError: it cannot be reached, or its layout is another one.
     """
-    qrels = _read_qrels(config)
-    queries = _read_queries(config, qrels)
-    corpus = _part(config, "corpus", "corpus")
-    documents = ArrowDocuments(corpus, title_separator=config.title_separator, id_column=_id_column(config, corpus))
+    repository = Repository(config.hub_id, config.revision, config.subset)
+    qrels = _read_qrels(repository, config.split)
+    judged = _read_queries(repository, qrels, config.split)
+    documents = open_documents(repository, title_separator=config.title_separator, split=config.split)
+    return assemble(config, store, documents=documents, judged=judged, corpus_digest=repository.digest)
+
+
+def open_documents(repository: Repository, *, title_separator: str, split: str = "corpus") -> ArrowDocuments:
+    """The corpus of a repository, memory-mapped.
+
+    Raises:
+        DataError: it cannot be reached, or an id is no id or occurs twice.
+    """
+    table = _part(repository, "corpus", split)
+    id_column = _id_column(repository, table)
+    documents = ArrowDocuments(table, title_separator=title_separator, id_column=id_column)
     if (distinct := pc.count_distinct(documents.ids).as_py()) < len(documents):
-        raise DataError(f"{config.hub_id}: {len(documents) - distinct} document ids occur twice. Ids are unique.")
+        raise DataError(f"{repository.hub_id}: {len(documents) - distinct} document ids occur twice. Ids are unique.")
     if pc.any(pc.match_substring_regex(documents.ids, r"[\t\n\r\x00]|^\s|\s$|^$")).as_py():
-        raise DataError(f"{config.hub_id}: has document ids that no run file can hold (empty, tabs, outer blanks).")
-    return assemble(
-        config,
-        store,
-        documents=documents,
-        queries=queries,
-        qrels=qrels,
-        corpus_digest=f"hub:{config.hub_id}@{config.revision}",
+        raise DataError(f"{repository.hub_id}: has document ids that no run file can hold (empty, tabs, outer blanks).")
+    return documents
+
+
+def remote_files(repository: Repository) -> Iterator[tuple[str, int]]:
+    """(name, bytes) of every file that `load` downloads from the hub.
+
+    Raises:
+        DataError: the hub cannot be reached, or its layout is another one.
+    """
+    from huggingface_hub import HfApi
+
+    for part in ("qrels", "queries", "corpus"):
+        names = _files(_builder(repository, part), repository)
+        try:
+            found = HfApi().get_paths_info(repository.hub_id, names, revision=repository.revision, repo_type="dataset")
+        except Exception as error:
+            raise _refusal(repository, part, error) from error
+        yield from ((file.path, file.size) for file in found if hasattr(file, "size"))
+
+
+def _part(repository: Repository, part: str, split: str) -> Any:
+    """One part of the repository, memory-mapped; downloaded and compared with the hub's checksums where it is new."""
+    builder = _builder(repository, part)
+    try:
+        if not Path(builder.cache_dir).is_dir():
+            for name in _files(builder, repository):
+                hub_file(repository.hub_id, repository.revision, name)
+        builder.download_and_prepare()
+        splits = builder.as_dataset()
+    except EvalkitError:
+        raise
+    # Layout, disk, network: `datasets` and its clients raise dozens of unrelated classes for these.
+    except Exception as error:
+        raise _refusal(repository, part, error) from error
+    if split not in splits and (len(splits) > 1 or part == "qrels"):
+        raise DataError(
+            f"{repository.hub_id}@{repository.revision[:8]}: no split {split!r} of {part}. It has "
+            f"{', '.join(splits)}: set dataset.split."
+        )
+    return splits[split] if split in splits else next(iter(splits.values()))
+
+
+def _builder(repository: Repository, part: str) -> Any:
+    """What `datasets` makes of one part of the repository, nothing downloaded yet but its description."""
+    import datasets
+
+    for name in (names := repository.names(part)):
+        try:
+            builder = datasets.load_dataset_builder(repository.hub_id, name, revision=repository.revision)
+        except Exception as error:
+            if isinstance(error, ValueError) and "vailable" in str(error) and name != names[-1]:
+                continue  # the next name, since it says that there are others
+            raise _refusal(repository, part, error) from error
+        # Offline, `datasets` takes whichever commit it cached last.
+        if Path(builder.cache_dir).name != repository.revision:
+            raise DataError(
+                f"{repository.hub_id}: the cache holds another commit than {repository.revision}, and the hub cannot "
+                "be reached. Run once with the network."
+            )
+        return builder
+    raise AssertionError  # the last name was found or refused
+
+
+def _files(builder: Any, repository: Repository) -> list[str]:
+    """Names in the repository of a part's files; none where `datasets` has only its cache."""
+    start = f"hf://datasets/{repository.hub_id}@{repository.revision}/"
+    found: Mapping[str, Sequence[str]] = builder.config.data_files or {}
+    return [file.removeprefix(start) for files in found.values() for file in files if file.startswith(start)]
+
+
+def _refusal(repository: Repository, part: str, error: Exception) -> DataError:
+    return DataError(
+        f"{repository.hub_id}@{repository.revision[:8]} ({part}) cannot be loaded from the hub ({reason(error)}). "
+        "If you have the collection on disk, set dataset.path=FOLDER."
     )
 
 
-def _part(config: HubDatasetConfig, name: str, split: str) -> Any:
-    """One configuration and split of the repository, memory-mapped."""
-    import datasets
-
-    try:
-        return datasets.load_dataset(config.hub_id, name, split=split, revision=config.revision)
-    # Network, authentication, layout: `datasets` and its clients raise dozens of unrelated classes for these.
-    except Exception as error:
-        raise DataError(
-            f"{config.hub_id}@{config.revision[:8]} ({name}/{split}) cannot be loaded from the hub ({reason(error)}). "
-            f"If you have the collection on disk, set dataset.path=FOLDER."
-        ) from error
-
-
-def _id_column(config: HubDatasetConfig, table: Any) -> str:
-    for name in ("_id", "id"):
+def _id_column(repository: Repository, table: Any) -> str:
+    for name in ID_KEYS:
         if name in table.column_names and "text" in table.column_names:
             return name
-    raise DataError(f"{config.hub_id}: columns {', '.join(table.column_names)}, expected _id, text and perhaps title.")
+    raise DataError(
+        f"{repository.hub_id}: columns {', '.join(table.column_names)}, expected _id, text and perhaps title."
+    )
 
 
-def _read_qrels(config: HubDatasetConfig) -> Qrels:
-    table = _part(config, "default", config.split)
+def _read_qrels(repository: Repository, split: str) -> Qrels:
+    table = _part(repository, "qrels", split)
     columns = ("query-id", "corpus-id", "score")
     if not set(columns) <= set(table.column_names):
-        raise DataError(f"{config.hub_id}: columns {', '.join(table.column_names)}, expected {', '.join(columns)}.")
+        raise DataError(f"{repository.hub_id}: columns {', '.join(table.column_names)}, expected {', '.join(columns)}.")
     qrels: dict[str, dict[str, int]] = {}
     rows = zip(*(table.data.column(name).to_pylist() for name in columns), strict=True)
     for query_id, doc_id, score in rows:
         whole = str(int(score)) if isinstance(score, float) and score.is_integer() else str(score)
-        add_judgment(qrels, str(query_id), str(doc_id), whole, where=config.hub_id)
+        add_judgment(qrels, str(query_id), str(doc_id), whole, where=repository.hub_id)
     return qrels
 
 
-def _read_queries(config: HubDatasetConfig, qrels: Qrels) -> Mapping[str, str]:
-    table = _part(config, "queries", "queries")
-    ids = table.data.column(_id_column(config, table)).to_pylist()
+def _read_queries(repository: Repository, qrels: Qrels, split: str) -> Judged:
+    table = _part(repository, "queries", split)
+    ids = table.data.column(_id_column(repository, table)).to_pylist()
     texts = table.data.column("text").to_pylist()
     queries = dict(zip((str(query_id) for query_id in ids), texts, strict=True))
     if len(queries) < len(texts):
-        raise DataError(f"{config.hub_id}: {len(texts) - len(queries)} query ids occur twice. Ids are unique.")
+        raise DataError(f"{repository.hub_id}: {len(texts) - len(queries)} query ids occur twice. Ids are unique.")
     absent = sorted(query_id for query_id in qrels if queries.get(query_id) is None)
     if absent:
-        raise DataError(f"{config.hub_id}: lacks the text of {len(absent)} judged queries, such as {absent[0]!r}.")
-    return {query_id: queries[query_id] for query_id in sorted(qrels)}
+        raise DataError(f"{repository.hub_id}: lacks the text of {len(absent)} judged queries, such as {absent[0]!r}.")
+    kept = {query_id: queries[query_id] for query_id in sorted(qrels)}
+    return Judged(kept, qrels, unjudged_queries=len(queries) - len(kept))

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from evalkit.errors import DataError
 from evalkit.textfile import GZIP_MAGIC, open_binary
 
+CORPUS = "corpus.jsonl"
 LAYOUT = "corpus.jsonl, queries.jsonl and qrels/<split>.tsv, each also as .gz"
 
 
@@ -44,10 +45,11 @@ class Source(Protocol):
 
 
 class FolderSource:
-    """A collection in a folder."""
+    """A collection in a folder, or in one of the folders below it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, folder: str | None = None) -> None:
+        below = [path / folder, *sorted(path.glob(f"*/{folder}"))] if folder else []
+        self.path = next((candidate for candidate in below if candidate.is_dir()), path)
 
     def files(self) -> Sequence[str]:
         """Files at the top and in `qrels/`."""
@@ -78,18 +80,23 @@ class FolderSource:
 class ZipSource:
     """A collection in a zip, at its top or below one folder.
 
+    Args:
+        path: of the zip.
+        folder: name of the collection's folder, where the zip holds several.
+        marker: the file that tells the collection's folder.
+
     Raises:
         DataError: no zip, a damaged one, an unsafe member, or several collections in one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, folder: str | None = None, *, marker: str = CORPUS) -> None:
         self.path = path
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
             raise DataError(f"{path}: is no zip, or a zip that is damaged or cut short ({error}).") from error
         try:
-            self._prefix = self._checked_root(path)
+            self._prefix = self._checked_root(path, folder, marker)
         except DataError:
             self._zip.close()
             raise
@@ -98,14 +105,14 @@ class ZipSource:
         """Close the archive."""
         self._zip.close()
 
-    def _checked_root(self, path: Path) -> str:
+    def _checked_root(self, path: Path, folder: str | None, marker: str) -> str:
         """The folder that holds the collection, once no member points outside of the archive."""
         names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
         for name in names:
             parts = PurePosixPath(name.replace("\\", "/"))
             if parts.is_absolute() or ".." in parts.parts or ":" in parts.as_posix().split("/")[0]:
                 raise DataError(f"{path}: member {name!r} points outside of the archive. Do not use this file.")
-        return _single_root(path, names)
+        return _single_root(path, names, folder, marker)
 
     def files(self) -> Sequence[str]:
         """Members below the folder that holds the corpus."""
@@ -137,31 +144,39 @@ class ZipSource:
         return None if name.endswith(".gz") else self._zip.getinfo(self._prefix + name).file_size / 1e6
 
 
-def _single_root(path: Path, names: list[str]) -> str:
-    """The folder, with a final `/`, that holds the one corpus of a zip."""
-    roots = sorted({name[: name.rindex("corpus.jsonl")] for name in names if _is_corpus(name)})
-    if len(roots) > 1:
-        folders = ", ".join(root.rstrip("/") or "." for root in roots)
-        raise DataError(f"{path}: holds {len(roots)} collections ({folders}). Unpack it and set dataset.path to one.")
+def _single_root(path: Path, names: list[str], folder: str | None, marker: str) -> str:
+    """The folder, with a final `/`, that holds the one collection of a zip, or the one of that name."""
+    roots = sorted({name[: name.rindex(marker)] for name in names if _is_file(name, marker)})
     if not roots:
-        raise DataError(f"{path}: no corpus.jsonl in the zip. A BEIR zip holds {LAYOUT}.")
-    return roots[0]
+        raise DataError(f"{path}: no {marker} in the zip. A BEIR zip holds {LAYOUT}.")
+    if len(roots) == 1:
+        return roots[0]
+    named = [root for root in roots if PurePosixPath(root).name == folder]
+    if len(named) == 1:
+        return named[0]
+    folders = ", ".join(root.rstrip("/") or "." for root in roots)
+    raise DataError(f"{path}: holds {len(roots)} collections ({folders}). Set dataset.folder to the name of one.")
 
 
-def _is_corpus(name: str) -> bool:
-    return PurePosixPath(name).name in {"corpus.jsonl", "corpus.jsonl.gz"}
+def _is_file(name: str, wanted: str) -> bool:
+    return PurePosixPath(name).name in {wanted, f"{wanted}.gz"}
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, folder: str | None = None, *, marker: str = CORPUS) -> Source:
     """The collection at a path.
+
+    Args:
+        path: of a folder or zip.
+        folder: name of the collection's folder, where the path holds several.
+        marker: the file that tells where in a zip the collection is.
 
     Raises:
         DataError: there is nothing there, or neither a folder nor a zip.
     """
     if path.is_dir():
-        return FolderSource(path)
+        return FolderSource(path, folder)
     if path.is_file():
-        return ZipSource(path)
+        return ZipSource(path, folder, marker=marker)
     raise DataError(f"{path}: no such folder or zip. dataset.path is a folder or zip with {LAYOUT}.")
 
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.config import DatasetConfig, FolderDatasetConfig
+from evalkit.config import DatasetConfig, ExpectedCounts, FolderDatasetConfig
 from evalkit.datasets import load
-from evalkit.datasets.assemble import assemble
+from evalkit.datasets.assemble import Judged, assemble
+from evalkit.errors import DataError
 from evalkit.store import Store
 from evalkit.types import Dataset
 
@@ -39,14 +40,11 @@ QRELS = {"q1": {"d1": 2, "gone": 1}, "q2": {"d3": 1, "d2": 0, "lost": 0}, "q3": 
 
 
 def built(store: Store, **changed: object) -> Dataset:
-    parts = {
-        "documents": ListDocuments(CONTENT),
-        "queries": QUERIES,
-        "qrels": QRELS,
-        "corpus_digest": "c0",
-    }
-    settings_ = {key: value for key, value in changed.items() if key not in parts}
+    parts = {"documents": ListDocuments(CONTENT), "corpus_digest": "c0"}
+    judged = {"queries": QUERIES, "qrels": QRELS, "answers": {}, "unjudged_queries": 5}
+    settings_ = {key: value for key, value in changed.items() if key not in {**parts, **judged}}
     chosen = {key: changed.get(key, value) for key, value in parts.items()}
+    chosen["judged"] = Judged(**{key: changed.get(key, value) for key, value in judged.items()})
     return assemble(DatasetConfig(**{"name": "toy", **settings_}), store, **chosen)
 
 
@@ -60,6 +58,7 @@ def test_the_notes_count_what_a_report_needs(store: Store):
         "queries_without_relevant": 1,
         "judged_documents_absent": 2,
         "relevant_documents_absent": 1,
+        "unjudged_queries": 5,
     }
     assert expected == built(store).notes
 
@@ -81,6 +80,8 @@ def test_the_digest_does_not_depend_on_the_order_of_queries_and_judgments(store:
         {"language": "zh"},
         {"title_separator": "\n"},
         {"drop_identical_ids": True},
+        {"queries_without_relevant": "drop"},
+        {"answers": {"q1": ("a",), "q2": ("b",), "q3": ("c",)}},
     ],
     ids=lambda changed: next(iter(changed)),
 )
@@ -91,6 +92,34 @@ def test_everything_that_decides_a_score_is_in_the_digest(store: Store, changed:
 @pytest.mark.parametrize("changed", [{"name": "other"}, {"split": "dev"}, {"path": "elsewhere"}])
 def test_what_a_dataset_is_called_is_not_in_the_digest(store: Store, changed: dict):
     assert built(store, **changed).digest == built(store).digest
+
+
+def test_queries_without_a_relevant_document_are_dropped_when_asked_for_and_counted(store: Store):
+    dataset = built(store, queries_without_relevant="drop")
+    assert list(dataset.queries) == list(dataset.qrels) == ["q1", "q2"]
+    assert dataset.notes["queries"] == 3
+    assert dataset.notes["queries_dropped"] == 1
+
+
+EXPECTED = {"documents": 4, "queries": 3, "judgments": 7, "relevant": 3}
+
+
+def test_a_dataset_that_is_what_its_card_says_differs_in_nothing(store: Store, caplog):
+    assert built(store, expected=ExpectedCounts(**EXPECTED), check="strict").differences == {}
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("changed", ["documents", "queries", "judgments", "relevant"])
+def test_each_count_that_differs_from_the_card_is_named(store: Store, changed: str, caplog):
+    expected = ExpectedCounts(**{**EXPECTED, changed: 1_234})
+    with pytest.raises(
+        DataError, match=rf"toy is not what its card says: {changed} {EXPECTED[changed]}, expected 1,234"
+    ):
+        built(store, expected=expected, check="strict")
+    assert built(store, expected=expected, check="off").differences == {}
+    assert caplog.text == ""
+    assert built(store, expected=expected).differences == {changed: f"{EXPECTED[changed]}, expected 1,234"}
+    assert "not comparable with published ones" in caplog.text
 
 
 def test_the_settings_are_carried_over(store: Store):

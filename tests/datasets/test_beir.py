@@ -217,7 +217,7 @@ def test_a_corpus_is_converted_once_and_found_again(collection: Path, store: Sto
         (b'["d2", "", "text"]', "a JSON list, expected an object"),
         (b"null", "a JSON NoneType, expected an object"),
         (b'{"title": "", "text": "a"}', "_id is None"),
-        (b'{"id": "d2", "text": "a"}', "_id is None"),
+        (b'{"identifier": "d2", "text": "a"}', "_id is None"),
         (b'{"_id": "", "text": "a"}', "_id is ''"),
         (b'{"_id": true, "text": "a"}', "_id is True"),
         (b'{"_id": 1.5, "text": "a"}', "_id is 1.5"),

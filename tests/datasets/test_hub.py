@@ -177,7 +177,8 @@ def test_a_dataset_that_was_never_loaded_is_refused_offline(answers: dict[str, A
 
 
 def test_a_split_that_is_not_published_lists_the_ones_that_are(answers: dict[str, Any]):
-    one_line_about_the_folder(answers["mteb/scifact:dev"], "default/dev", "test")
+    answer = answers["mteb/scifact:dev"]
+    assert answer == "mteb/scifact@d56462d0: no split 'dev' of qrels. It has test: set dataset.split."
 
 
 def test_a_hub_that_cannot_be_reached_is_refused_with_what_to_do(tmp_path: Path):

@@ -1,0 +1,153 @@
+"""Corpora from files: checked, converted to Arrow once, and found again by their content."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from evalkit.datasets.records import Record, checked, records
+from evalkit.datasets.source import FolderSource, Source
+from evalkit.errors import DataError
+from evalkit.progress import progress
+from evalkit.store import Store, file_digest
+from evalkit.textfile import lines
+
+_SCHEMA = pa.schema([("_id", pa.string()), ("title", pa.string()), ("text", pa.string())])
+_FORMAT = 1  # of the Arrow file; a higher number makes old ones be built anew
+_DOCUMENTS_PER_BATCH = 10_000
+_ARROW = "documents.arrow"
+
+
+def from_json_lines(source: Source, name: str, store: Store) -> tuple[Any, str]:
+    """A memory-mapped `datasets.Dataset` of a file of documents, and the SHA-256 of its decompressed content.
+
+    Raises:
+        DataError: a line is malformed, or an id occurs twice.
+    """
+    sha256 = _content_digest(source, name)
+
+    def build(folder: Path) -> None:
+        with progress("reading corpus", source.megabytes(name), "MB") as advance:
+            _write(lambda: records(source, name, advance=advance), folder, source.label(name))
+
+    return open_corpus(store, {"format": _FORMAT, "content_sha256": sha256}, build), sha256
+
+
+def from_published(store: Store, content: str, get: Callable[[], Path]) -> tuple[Any, str]:
+    """`from_json_lines` for a file whose published checksum fixes its content.
+
+    Args:
+        store: where the converted corpus is kept.
+        content: the checksum, such as `md5:...`.
+        get: gives the file; called only where the store lacks the corpus.
+    """
+
+    def build(folder: Path) -> None:
+        path = get()
+        source = FolderSource(path.parent)
+        with progress("reading corpus", source.megabytes(path.name), "MB") as advance:
+            _write(lambda: records(source, path.name, advance=advance), folder, str(path))
+
+    return open_corpus(store, {"format": _FORMAT, "content": content}, build), content
+
+
+def from_parquet(path: Path, store: Store) -> tuple[Any, str]:
+    """`from_json_lines` for a parquet file with columns for id, text and perhaps title.
+
+    Raises:
+        DataError: it is no parquet, or lacks a column.
+    """
+    sha256 = file_digest(path)
+
+    def build(folder: Path) -> None:
+        _write(lambda: _parquet_records(path), folder, str(path))
+
+    return open_corpus(store, {"format": _FORMAT, "parquet_sha256": sha256}, build), sha256
+
+
+def open_corpus(store: Store, facts: Mapping[str, object], build: Callable[[Path], None]) -> Any:
+    """The corpus that these facts fix, built by `build(folder)` where the store lacks it."""
+    import datasets
+
+    return datasets.Dataset.from_file(str(store.folder("corpora", facts, build) / _ARROW))
+
+
+def _parquet_records(path: Path) -> Iterator[Record]:
+    import pyarrow.parquet as pq
+
+    row = 0
+    try:
+        with pq.ParquetFile(path) as file, progress("reading corpus", file.metadata.num_rows, "documents") as advance:
+            for batch in file.iter_batches(_DOCUMENTS_PER_BATCH):
+                for fields in batch.to_pylist():
+                    row += 1
+                    yield checked(fields, f"{path} row:{row}")
+                advance(len(batch))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: is no parquet, or a damaged one ({error}).") from error
+
+
+def _content_digest(source: Source, name: str) -> str:
+    """SHA-256 of a file's decompressed bytes: the same corpus is the same whatever its packaging."""
+    state = hashlib.sha256()
+    size = source.megabytes(name)
+    with source.open(name) as stream, progress("checking corpus", size, "MB") as advance:
+        try:
+            while block := stream.read(1 << 20):
+                state.update(block)
+                advance(len(block) / 1e6)
+        # Zip, gzip and zlib have many errors for damaged bytes; reading line by line finds the line.
+        except Exception as error:
+            with source.open(name) as again:
+                for _ in lines(again, source.label(name)):
+                    pass
+            raise DataError(f"{source.label(name)}: cannot be read ({error}).") from error
+    return state.hexdigest()
+
+
+def _write(read: Callable[[], Iterable[Record]], folder: Path, label: str) -> None:
+    """Write documents as an Arrow stream.
+
+    Raises:
+        DataError: there are none, or an id occurs twice.
+    """
+    columns: list[pa.Array] = []
+    with pa.OSFile(str(folder / _ARROW), "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as writer:
+        for rows in _batches(read()):
+            batch = pa.RecordBatch.from_pylist(rows, schema=_SCHEMA)
+            writer.write_batch(batch)
+            columns.append(batch.column("_id"))
+    if not columns:
+        raise DataError(f"{label}: holds no documents.")
+    ids = pa.chunked_array(columns)
+    if pc.count_distinct(ids).as_py() < len(ids):
+        # A second reading, so that a sound corpus is not slowed by remembering line numbers.
+        refuse_repeated(read(), "document")
+
+
+def refuse_repeated(found: Iterable[Record], noun: str) -> None:
+    """Refuse records of which two have the same id.
+
+    Raises:
+        DataError: the message names both lines.
+    """
+    first: dict[str, Record] = {}
+    for record in found:
+        earlier = first.setdefault(record.id, record)
+        if earlier is not record:
+            line = earlier.where.rpartition(":")[2]
+            raise DataError(f"{record.where}: {noun} id {record.id!r} is already on line {line}. Ids are unique.")
+
+
+def _batches(found: Iterable[Record]) -> Iterator[list[dict[str, str]]]:
+    batch: list[dict[str, str]] = []
+    for record in found:
+        batch.append(record.row)
+        if len(batch) == _DOCUMENTS_PER_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,184 @@
+"""Files from where they were published: downloaded once, gone on with after a cut, checked before they have their name.
+
+A file is at `downloads/<md5>/<name>` of the store, or `<name>.part` until it is whole. Files of the Hugging Face hub
+are in the hub's own cache; `hub_file` gets and checks those.
+"""
+
+import hashlib
+import http.client
+import logging
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from filelock import FileLock
+
+from evalkit.errors import DataError, reason
+from evalkit.progress import progress
+from evalkit.store import Store
+
+logger = logging.getLogger(__name__)
+
+_ATTEMPTS = 5
+_BLOCK = 1 << 20
+_TIMEOUT = 60  # seconds without a byte
+_CUT = (ConnectionError, TimeoutError, http.client.HTTPException, urllib.error.URLError)
+
+
+def offline() -> bool:
+    """Whether the user forbade the network with HF_HUB_OFFLINE."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def downloaded(store: Store, url: str, md5: str) -> Path | None:
+    """The file of this address where it was downloaded before, else None."""
+    path = _place(store, url, md5)
+    return path if path.is_file() else None
+
+
+def url_file(store: Store, url: str, md5: str) -> Path:
+    """The file at an address, downloaded and checked unless it is there.
+
+    Raises:
+        DataError: it cannot be reached, does not exist, or is another file than was published.
+    """
+    path = _place(store, url, md5)
+    if path.is_file():
+        return path
+    if offline():
+        raise DataError(f"{url} was not downloaded yet, and HF_HUB_OFFLINE forbids the network. Unset it once.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f"{path.name}.lock")):
+        if not path.is_file():
+            part = path.with_name(f"{path.name}.part")
+            _download(url, part)
+            _require(part, "md5", md5, url)
+            part.rename(path)
+    return path
+
+
+def _place(store: Store, url: str, md5: str) -> Path:
+    return store.root / "downloads" / md5 / Path(urlsplit(url).path).name
+
+
+def url_size(url: str) -> int | None:
+    """Bytes of the file at an address, as its server says; None where it does not."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_TIMEOUT) as answer:  # noqa: S310
+            length = answer.headers.get("Content-Length")
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
+    return int(length) if length and length.isdigit() else None
+
+
+def _download(url: str, part: Path) -> None:
+    """Append what is still missing, trying again where the connection breaks."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            _append(url, part)
+        except urllib.error.HTTPError as error:
+            raise DataError(f"{url}: the server answers {error.code} {error.reason}. Check the address.") from error
+        except _CUT as error:
+            if attempt == _ATTEMPTS - 1:
+                raise DataError(f"{url}: cannot be downloaded ({reason(error)}). Run again to go on.") from error
+            logger.warning("%s: the connection broke (%s); going on", url, reason(error))
+            time.sleep(2**attempt)
+        else:
+            return
+
+
+def _append(url: str, part: Path) -> None:
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310
+    try:
+        answer = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310
+    except urllib.error.HTTPError as error:
+        if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # it is whole already, or another file: the checksum tells
+        raise
+    with answer:
+        if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
+            have = 0  # the server does not go on; begin again
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length and length.isdigit() else None
+        with part.open("ab" if have else "wb") as sink:
+            _copy(answer, sink, have=have, total=total, name=Path(urlsplit(url).path).name)
+
+
+def _copy(answer: Any, sink: BinaryIO, *, have: int, total: int | None, name: str) -> None:
+    with progress(f"downloading {name}", total / 1e6 if total else None, "MB") as advance:
+        advance(have / 1e6)
+        while block := answer.read(_BLOCK):
+            sink.write(block)
+            have += len(block)
+            advance(len(block) / 1e6)
+    if total is not None and have < total:
+        raise ConnectionError(f"{have:,} of {total:,} bytes came")
+
+
+def hub_file(hub_id: str, revision: str, name: str, *, md5: str | None = None) -> Path:
+    """A file of a dataset repository, from the hub's cache or downloaded and checked.
+
+    Args:
+        hub_id: of the repository.
+        revision: a commit, or a branch where `md5` fixes the content.
+        name: of the file in the repository.
+        md5: as published beside the hub.
+
+    Raises:
+        DataError: the hub does not give it, or gives another file.
+    """
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    known = try_to_load_from_cache(hub_id, name, revision=revision, repo_type="dataset")
+    try:
+        path = Path(hf_hub_download(hub_id, name, revision=revision, repo_type="dataset"))
+    # Network, authentication, absent file: the client raises a dozen unrelated classes for these.
+    except Exception as error:
+        raise DataError(
+            f"{hub_id}@{revision[:8]}: {name} cannot be downloaded from the hub ({reason(error)})."
+        ) from error
+    if not isinstance(known, str):
+        check_blob(path, f"{hub_id}@{revision[:8]}: {name}")
+        if md5:
+            _require(path, "md5", md5, f"{hub_id}: {name}")
+    return path
+
+
+def check_blob(path: Path, label: str) -> None:
+    """Compare a file in the hub's cache with the checksum that the cache names it by.
+
+    Raises:
+        DataError: it is damaged; then it is removed, so that the next run downloads it.
+    """
+    blob = path.resolve()
+    match len(blob.name):
+        case 64:  # a large file: its SHA-256
+            _require(path, "sha256", blob.name, label)
+        case 40:  # a small one: its id in git
+            header = b"blob %d\0" % blob.stat().st_size
+            _require(path, "sha1", blob.name, label, header=header)
+
+
+def _require(path: Path, algorithm: str, expected: str, label: str, *, header: bytes = b"") -> None:
+    found = _checksum(path, algorithm, header)
+    if found != expected:
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)
+        raise DataError(
+            f"{label}: {algorithm} is {found}, and {expected} was published. The damaged file is removed: run again."
+        )
+
+
+def _checksum(path: Path, algorithm: str, header: bytes) -> str:
+    state = hashlib.new(algorithm, header, usedforsecurity=False)
+    with path.open("rb") as stream, progress(f"checking {path.name}", path.stat().st_size / 1e6, "MB") as advance:
+        while block := stream.read(_BLOCK):
+            state.update(block)
+            advance(len(block) / 1e6)
+    return state.hexdigest()

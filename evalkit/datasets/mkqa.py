@@ -1,0 +1,159 @@
+"""MKQA as BGE-M3 evaluates it: questions in one language, English passages, English answers, and no judgments.
+
+zh_cn.jsonl     {"id": "...", "question": "...", "answers": ["...", ...]}    in the published zip, one file a language
+corpus          the passages of BEIR's Natural Questions
+
+Questions are read as they are. Documents are lower-cased and cleaned (`CleanedDocuments`) unless `text_cleanup=false`.
+"""
+
+import contextlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from evalkit.config import MkqaDatasetConfig
+from evalkit.datasets import corpus, hub
+from evalkit.datasets.assemble import Judged, assemble
+from evalkit.datasets.beir import parse_answers
+from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.download import hub_file
+from evalkit.datasets.records import checked_id, checked_text, objects
+from evalkit.datasets.source import CORPUS, FolderSource, Source, find, open_source
+from evalkit.errors import DataError
+from evalkit.store import Store
+from evalkit.textfile import lines
+from evalkit.types import Dataset, Documents
+
+_CLEANUP = "cleanup-1"  # a higher number makes vectors of cleaned documents be computed anew
+_DELETED = [*range(0x01, 0x09), 0x0E, 0x0F, *range(0x11, 0x1C), 0xAD]
+_REPLACED = {
+    " ": "\u000b\u000c\u0085",
+    "-": "-\u2010\u2011\u2043\u2012\u2013\u2014\u2015\u2212\uff0d\u207b",
+    '"': "\u201c\u201d\u201e\u201f",
+    "'": "\u2018\u2019\u201a\u201b\u055a\ua78b\ua78c\uff07\u0060\u00b4\u2032\u2035",
+    "''": "\u2033\u2036",
+    "'''": "\u2034\u2037",
+    "''''": "\u2057",
+    "...": "\u2026",
+    "/": "\u2044\u2215",
+}
+_TABLE = {ord(character): new for new, old in _REPLACED.items() for character in old} | dict.fromkeys(_DELETED)
+
+
+def clean(text: str) -> str:
+    """A text in lower case, without control characters, its quotes, dashes, primes and blanks in ASCII.
+
+    As the clean-up of BGE-M3's evaluation, in its order: lower case first.
+    """
+    return re.sub(r" \. \. \. ", " ... ", text.lower().translate(_TABLE))
+
+
+class CleanedDocuments:
+    """Documents whose texts go through `clean`."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    @property
+    def ids(self) -> pa.ChunkedArray:
+        """Document ids in corpus order."""
+        return self._documents.ids
+
+    def __len__(self) -> int:
+        """Number of documents."""
+        return len(self._documents)
+
+    def texts(self, rows: Sequence[int] | NDArray[np.integer] | range) -> list[str]:
+        """Texts at these positions, title and body joined, then cleaned."""
+        return [clean(text) for text in self._documents.texts(rows)]
+
+
+class _Corpus(NamedTuple):
+    documents: Documents
+    digest: str
+
+
+def load(config: MkqaDatasetConfig, store: Store) -> Dataset:
+    """The questions of one language over the passages.
+
+    Raises:
+        DataError: a file is absent or malformed.
+    """
+    judged = _read_questions(config)
+    found = _open_corpus(config, store)
+    if config.text_cleanup:
+        found = _Corpus(CleanedDocuments(found.documents), f"{found.digest}+{_CLEANUP}")
+    return assemble(config, store, documents=found.documents, judged=judged, corpus_digest=found.digest)
+
+
+def questions_file(config: MkqaDatasetConfig) -> Path:
+    """The folder or zip with the questions; downloaded where none is given."""
+    if config.path:
+        return Path(config.path).expanduser()
+    return hub_file(config.hub_id, config.revision, config.hub_file)
+
+
+def corpus_repository(config: MkqaDatasetConfig) -> hub.Repository:
+    """Where the published passages are."""
+    return hub.Repository(config.corpus_hub_id, config.corpus_revision)
+
+
+def _read_questions(config: MkqaDatasetConfig) -> Judged:
+    questions: dict[str, str] = {}
+    answers: dict[str, tuple[str, ...]] = {}
+    with contextlib.closing(open_source(questions_file(config), marker=config.questions)) as source:
+        name = find(source, config.questions)
+        with source.open(name) as stream:
+            for where, fields in objects(lines(stream, source.label(name)), source.label(name)):
+                identifier = checked_id(fields.get("id"), where, "id")
+                if identifier in questions:
+                    raise DataError(f"{where}: question id {identifier!r} occurs twice. Ids are unique.")
+                questions[identifier] = checked_text(fields.get("question"), where, "question")
+                answers[identifier] = parse_answers(fields.get("answers"), where)
+        if not questions:
+            raise DataError(f"{source.label(name)}: holds no questions.")
+    order = sorted(questions)
+    return Judged({key: questions[key] for key in order}, {}, answers={key: answers[key] for key in order})
+
+
+def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
+    path = _corpus_path(config)
+    if path is None:
+        repository = corpus_repository(config)
+        documents = hub.open_documents(repository, title_separator=config.title_separator)
+        return _Corpus(documents, repository.digest)
+    source: Source
+    if path.is_dir() or path.suffix == ".zip":
+        source, name = open_source(path), CORPUS
+    else:
+        source, name = FolderSource(path.parent), path.name
+    with contextlib.closing(source):
+        table, sha256 = corpus.from_json_lines(source, find(source, name), store)
+    return _Corpus(ArrowDocuments(table, title_separator=config.title_separator), sha256)
+
+
+def _corpus_path(config: MkqaDatasetConfig) -> Path | None:
+    """The corpus on disk: as set, or beside the questions; None for the published one.
+
+    Raises:
+        DataError: several files beside the questions may be it.
+    """
+    if config.corpus_path:
+        path = Path(config.corpus_path).expanduser()
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder. dataset.corpus_path is a corpus in JSON lines.")
+        return path
+    folder = Path(config.path).expanduser() if config.path else None
+    if folder is None or not folder.is_dir():
+        return None
+    found = sorted(path for path in folder.glob("corpus*.jsonl*") if path.is_file())
+    exact = [path for path in found if path.name in {CORPUS, f"{CORPUS}.gz"}]
+    if not exact and found:
+        names = ", ".join(path.name for path in found)
+        raise DataError(f"{folder}: holds {names}. Set dataset.corpus_path to the one to search, such as {found[0]}.")
+    return exact[0] if exact else None

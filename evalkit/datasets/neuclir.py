@@ -1,0 +1,169 @@
+"""TREC NeuCLIR: topics in one language over news in another, graded judgments.
+
+topics      {"topic_id": "0", "topics": [{"lang": "eng", "source": "original", "topic_title": "...", ...}, ...]}
+judgments   topic, language or 0, document, grade           of several languages in one file, or in a tar
+documents   {"id": "...", "title": "...", "text": "..."}    JSON lines or parquet
+
+Each of the three is the file that is set, else one in `path` by a name that NIST or ir_datasets gives it, else the
+published one.
+"""
+
+import contextlib
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evalkit.config import NeuclirDatasetConfig
+from evalkit.datasets import corpus
+from evalkit.datasets.assemble import Judged, assemble
+from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.download import hub_file, url_file
+from evalkit.datasets.records import checked_id, checked_text, objects
+from evalkit.datasets.source import FolderSource
+from evalkit.errors import DataError
+from evalkit.store import Store
+from evalkit.textfile import fields as split_fields
+from evalkit.textfile import lines, read_lines
+from evalkit.trec import parse_qrels
+from evalkit.types import Dataset, Qrels
+
+_LANGUAGES = ("zho", "fas", "rus")  # what column 2 of judgments of several languages holds
+_SHORT = {"zho": "zh", "fas": "fa", "rus": "ru"}
+
+
+class Places(NamedTuple):
+    """Files on disk; None where the published one is meant."""
+
+    documents: Path | None
+    topics: Path | None
+    qrels: Path | None
+
+
+def load(config: NeuclirDatasetConfig, store: Store) -> Dataset:
+    """The collection of one language and year.
+
+    Raises:
+        DataError: a file is absent or malformed.
+    """
+    places = find_places(config)
+    qrels = _read_qrels(config, places.qrels or url_file(store, config.qrels_url, config.qrels_md5))
+    topics = _read_topics(config, places.topics or url_file(store, config.topics_url, config.topics_md5), set(qrels))
+    table, digest = _open_documents(config, places.documents, store)
+    documents = ArrowDocuments(table, title_separator=config.title_separator)
+    return assemble(config, store, documents=documents, judged=Judged(topics, qrels), corpus_digest=digest)
+
+
+def find_places(config: NeuclirDatasetConfig) -> Places:
+    """Which files on disk are to be used.
+
+    Raises:
+        DataError: one that is set is absent, or several in `path` may be meant.
+    """
+    names = {
+        "documents": ("docs*", "*docs.jsonl*", "corpus.jsonl*", f"{config.document_language}*.jsonl*", "*.parquet"),
+        "topics": ("*topics*.jsonl", "*topics*.jsonl.gz"),
+        "qrels": ("*qrels*",),
+    }
+    return Places(**{kind: _place(config, kind, patterns) for kind, patterns in names.items()})
+
+
+def _place(config: NeuclirDatasetConfig, kind: str, patterns: tuple[str, ...]) -> Path | None:
+    key = f"{kind}_path"
+    if chosen := getattr(config, key):
+        path = Path(chosen).expanduser()
+        if not path.is_file():
+            raise DataError(f"{path}: no such file. Check dataset.{key}.")
+        return path
+    if not config.path:
+        return None
+    folder = Path(config.path).expanduser()
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder. dataset.path of a NeuCLIR collection is a folder of its files.")
+    language = config.document_language
+    # The folder itself, then where ir_datasets keeps them below ~/.ir_datasets/neuclir.
+    below = [folder, folder / "data", folder / "1" / language, folder / f"trec-{config.year}"]
+    found = sorted({path for place in below for pattern in patterns for path in place.glob(pattern) if path.is_file()})
+    found = [path for path in found if not path.name.endswith((".pklz4", ".md", ".txt.md"))]
+    named = [path for path in found if any(code in path.name.lower() for code in (language, _SHORT[language]))]
+    best = found if len(found) == 1 else named
+    if len(best) == 1 or not found:
+        return best[0] if best else None
+    names = ", ".join(path.name for path in found)
+    raise DataError(f"{folder}: {names} may be the {kind}. Set dataset.{key} to one.")
+
+
+def _read_qrels(config: NeuclirDatasetConfig, path: Path) -> Qrels:
+    return parse_qrels(_of_language(_qrels_lines(config, path), config.document_language), path)
+
+
+def _qrels_lines(config: NeuclirDatasetConfig, path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file, or of the member for this language in a tar."""
+    if not (".tar" in path.suffixes and tarfile.is_tarfile(path)):
+        yield from read_lines(path)
+        return
+    name = f"qrels.final.gains.{config.document_language}"
+    try:
+        with tarfile.open(path) as archive:
+            members = [member for member in archive if member.isfile() and Path(member.name).name == name]
+            stream = archive.extractfile(members[0]) if members else None
+            if stream is None:
+                raise DataError(f"{path}: holds no {name}. Set dataset.qrels_path to the judgments.")
+            yield from lines(stream, f"{path}!{name}")  # type: ignore[arg-type]
+    except (tarfile.TarError, EOFError) as error:
+        raise DataError(f"{path}: is no tar, or a damaged one ({error}). Download it again.") from error
+
+
+def _of_language(numbered: Iterator[tuple[int, str]], language: str) -> Iterator[tuple[int, str]]:
+    """Only the judgments of a language, where their second column names languages."""
+    for number, line in numbered:
+        columns = split_fields(line, (4,))
+        if len(columns) != 4 or columns[1] not in _LANGUAGES or columns[1] == language:  # noqa: PLR2004
+            yield number, line
+
+
+def _read_topics(config: NeuclirDatasetConfig, path: Path, judged: set[str]) -> dict[str, str]:
+    """Text of every judged topic, in ascending order of id."""
+    texts: dict[str, str] = {}
+    for where, fields in objects(read_lines(path), path):
+        topic_id = checked_id(fields.get("topic_id"), where, "topic_id")
+        if topic_id in texts:
+            raise DataError(f"{where}: topic {topic_id!r} occurs twice. Ids are unique.")
+        if topic_id in judged:
+            texts[topic_id] = _topic_text(config, fields.get("topics"), where)
+    if absent := sorted(judged - set(texts)):
+        raise DataError(
+            f"{path}: lacks {len(absent)} of the {len(judged)} judged topics, such as {absent[0]!r}. Are topics and "
+            "judgments of the same year?"
+        )
+    return {topic_id: texts[topic_id] for topic_id in sorted(texts)}
+
+
+def _topic_text(config: NeuclirDatasetConfig, versions: Any, where: str) -> str:
+    if not isinstance(versions, list) or not all(isinstance(version, dict) for version in versions):
+        raise DataError(f"{where}: topics is no list of objects with lang, source and topic_title.")
+    wanted = (config.topic_language, config.topic_source)
+    for version in versions:
+        if (version.get("lang"), version.get("source")) == wanted:
+            parts = [f"topic_{part}" for part in config.query_field.split("+")]
+            return " ".join(checked_text(version.get(part), where, part).strip() for part in parts)
+    legal = ", ".join(sorted(f"{version.get('lang')} {version.get('source')!r}" for version in versions))
+    raise DataError(
+        f"{where}: has no topic with dataset.topic_language={wanted[0]} dataset.topic_source={wanted[1]!r}. "
+        f"It has: {legal}."
+    )
+
+
+def _open_documents(config: NeuclirDatasetConfig, path: Path | None, store: Store) -> tuple[Any, str]:
+    """The documents as a memory-mapped table, and what fixes their content."""
+    if path is None:
+        return corpus.from_published(
+            store,
+            f"md5:{config.documents_md5}",
+            lambda: hub_file(config.hub_id, config.revision, config.hub_file, md5=config.documents_md5),
+        )
+    if path.suffix == ".parquet":
+        return corpus.from_parquet(path, store)
+    source = FolderSource(path.parent)
+    with contextlib.closing(source):
+        return corpus.from_json_lines(source, path.name, store)

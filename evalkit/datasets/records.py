@@ -1,0 +1,121 @@
+"""Documents and queries as JSON lines, each line checked. Errors name file and line."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from evalkit import ids
+from evalkit.datasets.source import Source
+from evalkit.errors import DataError
+from evalkit.textfile import lines
+
+ID_KEYS = ("_id", "id", "doc_id")  # BEIR's, the hub's and mteb's, ir_datasets'
+_LINES_PER_STEP = 1_000
+
+
+class Record(NamedTuple):
+    """A document or query.
+
+    Attributes:
+        where: file and line number, for errors.
+        id: its id; an integer is read as its digits.
+        title: empty where there is none.
+        text: may be empty.
+        fields: the whole line.
+    """
+
+    where: str
+    id: str
+    title: str
+    text: str
+    fields: dict[str, Any]
+
+    @property
+    def row(self) -> dict[str, str]:
+        """As the Arrow file of a corpus holds it."""
+        return {"_id": self.id, "title": self.title, "text": self.text}
+
+
+def records(source: Source, name: str, *, advance: Callable[[float], None] = lambda _: None) -> Iterator[Record]:
+    """The lines of a file; `advance` is told of the megabytes read.
+
+    Raises:
+        DataError: a line is not an object with an id and a text.
+    """
+    position = 0
+    with source.open(name) as stream:
+        for where, fields in objects(lines(stream, source.label(name)), source.label(name)):
+            if int(where.rpartition(":")[2]) % _LINES_PER_STEP == 0:
+                position, before = stream.tell(), position
+                advance((position - before) / 1e6)
+            yield checked(fields, where)
+
+
+def objects(numbered: Iterator[tuple[int, str]], label: object) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(file and line number, object) of every line.
+
+    Raises:
+        DataError: a line is not a JSON object.
+    """
+    for number, line in numbered:
+        where = f"{label}:{number}"
+        try:
+            parsed = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where}: not JSON ({error}). Expected one object a line.") from error
+        if not isinstance(parsed, dict):
+            raise DataError(f"{where}: a JSON {type(parsed).__name__}, expected an object with _id and text.")
+        yield where, parsed
+
+
+def checked(fields: dict[str, Any], where: str) -> Record:
+    """A record from an object.
+
+    Raises:
+        DataError: the id cannot stand in a run file, or a text is none.
+    """
+    key = next((key for key in ID_KEYS if key in fields), ID_KEYS[0])
+    identifier = checked_id(fields.get(key), where, key)
+    title = fields.get("title")
+    if title is not None and not isinstance(title, str):
+        raise DataError(f"{where}: title is {shown(title)}, expected a string or none.")
+    text = checked_text(fields.get("text"), where, "text")
+    return Record(where, identifier, checked_text(title or "", where, "title"), text, fields)
+
+
+def checked_id(value: Any, where: str, key: str) -> str:
+    """An id as text.
+
+    Raises:
+        DataError: it is empty, no text or integer, or cannot stand in a run file.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not value:
+        raise DataError(f"{where}: {key} is {shown(value)}, expected a string that is not empty.")
+    if wrong := ids.fault(value):
+        raise DataError(f"{where}: {key} {shown(value)} {wrong}.")
+    return value
+
+
+def checked_text(value: Any, where: str, key: str) -> str:
+    """A text.
+
+    Raises:
+        DataError: it is none, or not made of characters.
+    """
+    if not isinstance(value, str):
+        raise DataError(f"{where}: {key} is {shown(value)}, expected a string (an empty one is fine).")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{where}: {key} holds half of a surrogate pair, which is no character. Mend the text."
+        ) from error
+    return value
+
+
+def shown(value: object) -> str:
+    """A value for an error, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004
