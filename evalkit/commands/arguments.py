@@ -8,7 +8,7 @@ import re
 from evalkit.errors import ConfigError
 
 # Values that are paths, of which any character is legal.
-_PATHS = re.compile(r"(\w+\.)?(path|model|projection|results_dir|cache_dir)")
+_PATHS = re.compile(r"(\w+\.)?((\w+_)?path|model|projection|results_dir|cache_dir)")
 _UNQUOTED = re.compile(r"[A-Za-z0-9_/\\.+$%*@?|:-]*")
 _FLAGS = {"-m", "--multirun"}
 
@@ -55,5 +55,8 @@ def _refuse_contradictions(arguments: list[str]) -> None:
         )
     several = "suite" in given or "," in given.get("dataset", "")
     for key in ("dataset.path", "dataset.name", "dataset.language"):
-        if several and key in given:
-            raise ConfigError(f"{key} is of one dataset, and several are chosen. Run them one at a time.")
+        if several and key in given and "${" not in given[key]:
+            raise ConfigError(
+                f"{key} is of one dataset, and several are chosen. Run them one at a time, or write ${{dataset.name}} "
+                "for the name of each, such as 'dataset.path=DIR/${dataset.name}'."
+            )

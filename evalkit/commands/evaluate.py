@@ -5,44 +5,65 @@ Hydra's own error reports span many lines; `legal.one_line` turns them into one 
 
 import shlex
 import sys
+from typing import Any, NamedTuple
 
 from evalkit.commands.arguments import normalise
 from evalkit.commands.compose import prepare, to_config
 from evalkit.commands.legal import one_line
-from evalkit.errors import ConfigError, EvalkitError, report, report_os_error
+from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_os_error
 from evalkit.pipeline import evaluate
+from evalkit.report.suite import show_suite
 from evalkit.report.table import console, show, show_all
 from evalkit.resources import shipped
 from evalkit.results import Evaluation
+from evalkit.suites import load_suite
+
+
+class _Done(NamedTuple):
+    """An evaluation of a sweep."""
+
+    dataset: str
+    evaluation: Evaluation
+    measures: list[str]
+    partial_average: bool
 
 
 def main(arguments: list[str]) -> int:
-    """Run one evaluation, or with `-m` or a suite every combination."""
+    """Run one evaluation, or with `-m` or a suite every combination.
+
+    Returns:
+        0, or 2 if a dataset of a sweep could not be evaluated.
+    """
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
+    from hydra.types import RunMode
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
     sys.argv = ["evalkit evaluate", *normalise(arguments)]
     prepare()
-    out = console()
-    done: list[tuple[Evaluation, list[str]]] = []
+    done: list[_Done] = []
+    suites: set[str] = set()
+    failures: list[EvalkitError] = []
 
     def run_one(settings: DictConfig) -> None:
+        hydra_config = HydraConfig.get()
+        suites.update(filter(None, [hydra_config.runtime.choices.get("suite")]))
         try:
-            config = to_config(settings)
-            overrides = HydraConfig.get().overrides.task
-            command = " ".join(["evalkit evaluate", *(shlex.quote(override) for override in overrides)])
-            evaluation = evaluate(config, command=command)
-            show(evaluation, config.measures, out)
+            done.append(_run(settings, hydra_config))
+        except DataError as error:
+            # One dataset that is not there need not keep the others of a sweep from being evaluated.
+            if hydra_config.mode != RunMode.MULTIRUN:
+                raise SystemExit(report(error)) from None
+            report(error)
+            failures.append(error)
         except EvalkitError as error:
             raise SystemExit(report(error)) from None
         except OmegaConfBaseException as error:
             raise SystemExit(report(ConfigError(one_line(error)))) from None
         except OSError as error:  # Hydra would print a report of its own first
             raise SystemExit(report_os_error(error)) from None
-        done.append((evaluation, config.measures))
 
     try:
         hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(run_one)()
@@ -50,7 +71,28 @@ def main(arguments: list[str]) -> int:
         raise ConfigError(one_line(error)) from error
     finally:
         # Also when a later run of a sweep failed: the earlier ones are done and kept.
-        if len(done) > 1:
-            asked = dict.fromkeys(name for _, measures in done for name in measures)
-            show_all([evaluation for evaluation, _ in done], list(asked), out)
-    return 0
+        _show_sweep(done, suites)
+    return 2 if failures else 0
+
+
+def _run(settings: Any, hydra_config: Any) -> _Done:
+    """One evaluation, shown when it is done."""
+    config = to_config(settings)
+    command = " ".join(["evalkit evaluate", *(shlex.quote(override) for override in hydra_config.overrides.task)])
+    evaluation = evaluate(config, command=command)
+    show(evaluation, config.measures, console())
+    return _Done(config.dataset.name, evaluation, config.measures, config.partial_average)
+
+
+def _show_sweep(done: list[_Done], suites: set[str]) -> None:
+    out = console()
+    if len(done) > 1:
+        asked = dict.fromkeys(name for one in done for name in one.measures)
+        show_all([one.evaluation for one in done], list(asked), out)
+    for name in suites if done else ():
+        suite = load_suite(name)
+        found = {
+            dataset: [(one.evaluation, one.measures) for one in done if one.dataset == dataset]
+            for dataset in suite.datasets
+        }
+        show_suite(suite, found, out, partial=done[0].partial_average)

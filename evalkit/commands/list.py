@@ -1,10 +1,12 @@
-"""`evalkit list WHAT`: what can be chosen, read from the files under `conf/` themselves."""
+"""`evalkit list WHAT`: what can be chosen, read from the files under `conf/` themselves, and a look into a dataset."""
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from evalkit.errors import ConfigError
 from evalkit.resources import config_names, shipped
 
 _GROUPS = {
@@ -14,6 +16,10 @@ _GROUPS = {
     "compute": "compute",
     "suites": "suite",
 }
+# A card is too wide for a terminal; `--json` has all of it.
+_ONLY_IN_JSON = {"revision", "zip", "judgments", "measures", "instruction", "notes"}
+_ONLY_WHERE_WIDE = {"source", "licence", "relevant"}
+_WIDE = 150  # columns
 _KINDS = (*_GROUPS, "instructions", "measures")
 
 
@@ -21,13 +27,38 @@ def main(arguments: list[str]) -> int:
     """Print a table, or a list of objects with `--json`."""
     parser = argparse.ArgumentParser(prog="evalkit list", description="What can be chosen, with a line about each.")
     parser.add_argument("kind", choices=_KINDS, metavar="|".join(_KINDS))
-    parser.add_argument("--json", action="store_true", help="a list of objects")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--json", action="store_true", help="a list of objects, with all that is known of each")
+    parser.add_argument("--inspect", metavar="NAME", help="look through this dataset for what may surprise")
+    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="of the dataset to inspect")
+    options = parser.parse_intermixed_args(arguments)
+    if options.inspect or options.settings:
+        return _inspect(options)
     rows = _rows(options.kind)
     if options.json:
         print(json.dumps(rows, ensure_ascii=False, indent=2))
     else:
         _show(rows)
+    return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    """What a dataset holds; downloads it where it is not here."""
+    from evalkit.commands.compose import compose
+    from evalkit.datasets import load
+    from evalkit.datasets.inspection import inspect
+    from evalkit.report.inspection import show_inspection
+    from evalkit.report.table import console
+    from evalkit.store import open_store
+
+    if options.kind != "datasets" or not options.inspect:
+        raise ConfigError("settings are for a dataset to inspect: evalkit list datasets --inspect NAME SETTING=VALUE.")
+    config = compose("fetch", [f"dataset={options.inspect}", *options.settings])
+    dataset = load(config.dataset, open_store(config.cache_dir))
+    inspection = inspect(dataset)
+    if options.json:
+        print(json.dumps({"name": dataset.name, **asdict(inspection)}, ensure_ascii=False, indent=2))
+    else:
+        show_inspection(dataset.name, inspection, console())
     return 0
 
 
@@ -45,13 +76,35 @@ def _rows(kind: str) -> list[dict[str, Any]]:
 
 
 def _describe(group: str, name: str) -> dict[str, Any]:
-    """The first comment of a configuration file, and the settings a reader chooses by."""
+    """The first comment of a configuration file, and its settings."""
     import yaml
 
     path = shipped("conf") / group / f"{name}.yaml"
     settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    keys = ("language", "split", "hub_id", "model", "revision", "max_length", "device", "dtype")
+    if group == "dataset":
+        return {"name": name, "about": _about(path), **_card(settings)}
+    keys = ("model", "revision", "max_length", "device", "dtype")
     return {"name": name, "about": _about(path), **{key: settings[key] for key in keys if key in settings}}
+
+
+def _card(settings: dict[str, Any]) -> dict[str, Any]:
+    """A dataset's card: first what a reader chooses by."""
+    source = next((kind for kind in ("hub", "mteb", "neuclir", "mkqa") if f"/{kind}@" in str(settings)), "disk")
+    queries, documents = settings.get("query_language"), settings.get("language", "en")
+    counts = {key: settings.get("expected", {}).get(key) for key in ("documents", "queries", "judgments", "relevant")}
+    return {
+        "language": f"{queries} to {documents}" if queries else documents,
+        "split": settings.get("split", "test"),
+        **counts,
+        "identical ids": "dropped" if settings.get("drop_identical_ids") else "kept",
+        "source": f"{settings['hub_id']}" if "hub_id" in settings else source,
+        "zip": bool(settings.get("zip_url")),
+        "revision": settings.get("revision"),
+        "measures": settings.get("measures", ["nDCG@10", "R@20"]),
+        "instruction": settings.get("instruction_key") or settings.get("name"),
+        "licence": settings.get("licence", ""),
+        "notes": settings.get("notes", ""),
+    }
 
 
 def _about(path: Path) -> str:
@@ -67,10 +120,22 @@ def _show(rows: list[dict[str, Any]]) -> None:
 
     from evalkit.report.table import console
 
+    out = console()
+    hidden = _ONLY_IN_JSON if out.width >= _WIDE else _ONLY_IN_JSON | _ONLY_WHERE_WIDE
     table = Table()
-    columns = list(dict.fromkeys(key for row in rows for key in row if key != "revision"))
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for column in (columns := [key for key in dict.fromkeys(key for row in rows for key in row) if key not in hidden]):
+        numbers = all(isinstance(row.get(column), int | None) for row in rows)
+        table.add_column(column, overflow="fold", justify="right" if numbers else "left")
     for row in rows:
-        table.add_row(*(escape(str(row.get(column, ""))) for column in columns))
-    console().print(table)
+        table.add_row(*(escape(_cell(row.get(column))) for column in columns))
+    out.print(table)
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case int():
+            return f"{value:,}"
+        case _:
+            return str(value)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from evalkit.datasets.records import Record, checked, records
 from evalkit.datasets.source import FolderSource, Source
-from evalkit.errors import DataError
+from evalkit.errors import DataError, reason
 from evalkit.progress import progress
 from evalkit.store import Store, file_digest
 from evalkit.textfile import lines
@@ -86,8 +86,8 @@ def _parquet_records(path: Path) -> Iterator[Record]:
                     row += 1
                     yield checked(fields, f"{path} row:{row}")
                 advance(len(batch))
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: is no parquet, or a damaged one ({error}).") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: is no parquet, or a damaged one ({reason(error)}).") from error
 
 
 def _content_digest(source: Source, name: str) -> str:

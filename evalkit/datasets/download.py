@@ -150,6 +150,24 @@ def hub_file(hub_id: str, revision: str, name: str, *, md5: str | None = None) -
     return path
 
 
+def in_hub_cache(hub_id: str, revision: str, name: str) -> bool:
+    """Whether a file of a dataset repository is in the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(hub_id, name, revision=revision, repo_type="dataset"), str)
+
+
+def hub_file_size(hub_id: str, revision: str, name: str) -> int | None:
+    """Bytes of a file of a dataset repository; None where the hub does not say."""
+    from huggingface_hub import HfApi
+
+    try:
+        found = HfApi().get_paths_info(hub_id, [name], revision=revision, repo_type="dataset")
+    except Exception:  # noqa: BLE001 - a size is only for information; downloading says what is wrong
+        return None
+    return next((file.size for file in found if hasattr(file, "size")), None)
+
+
 def check_blob(path: Path, label: str) -> None:
     """Compare a file in the hub's cache with the checksum that the cache names it by.
 

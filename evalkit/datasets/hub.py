@@ -18,12 +18,14 @@ import pyarrow.compute as pc
 from evalkit.config import HubDatasetConfig
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.download import hub_file
+from evalkit.datasets.download import hub_file, offline
 from evalkit.datasets.records import ID_KEYS
-from evalkit.errors import DataError, EvalkitError, reason
+from evalkit.errors import DataError, EvalkitError, Unreachable, reason
 from evalkit.store import Store
 from evalkit.trec import add_judgment
 from evalkit.types import Dataset, Qrels
+
+PARTS = ("qrels", "queries", "corpus")
 
 
 class Repository(NamedTuple):
@@ -74,15 +76,15 @@ def open_documents(repository: Repository, *, title_separator: str, split: str =
     return documents
 
 
-def remote_files(repository: Repository) -> Iterator[tuple[str, int]]:
-    """(name, bytes) of every file that `load` downloads from the hub.
+def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> Iterator[tuple[str, int]]:
+    """(name, bytes) of every file that is read from the hub for these parts.
 
     Raises:
         DataError: the hub cannot be reached, or its layout is another one.
     """
     from huggingface_hub import HfApi
 
-    for part in ("qrels", "queries", "corpus"):
+    for part in parts:
         names = _files(_builder(repository, part), repository)
         try:
             found = HfApi().get_paths_info(repository.hub_id, names, revision=repository.revision, repo_type="dataset")
@@ -142,10 +144,13 @@ def _files(builder: Any, repository: Repository) -> list[str]:
 
 
 def _refusal(repository: Repository, part: str, error: Exception) -> DataError:
-    return DataError(
-        f"{repository.hub_id}@{repository.revision[:8]} ({part}) cannot be loaded from the hub ({reason(error)}). "
-        "If you have the collection on disk, set dataset.path=FOLDER."
-    )
+    told = f"{repository.hub_id}@{repository.revision[:8]} ({part}) cannot be loaded from the hub ({reason(error)}). "
+    if isinstance(error, ConnectionError) and not offline():
+        return Unreachable(
+            f"{told}Check the network; for what was downloaded before set HF_HUB_OFFLINE=1, for a collection on disk "
+            "dataset.path=FOLDER."
+        )
+    return DataError(f"{told}If you have the collection on disk, set dataset.path=FOLDER.")
 
 
 def _id_column(repository: Repository, table: Any) -> str:

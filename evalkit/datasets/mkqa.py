@@ -122,7 +122,7 @@ def _read_questions(config: MkqaDatasetConfig) -> Judged:
 
 
 def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
-    path = _corpus_path(config)
+    path = corpus_path(config)
     if path is None:
         repository = corpus_repository(config)
         documents = hub.open_documents(repository, title_separator=config.title_separator)
@@ -137,7 +137,7 @@ def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
     return _Corpus(ArrowDocuments(table, title_separator=config.title_separator), sha256)
 
 
-def _corpus_path(config: MkqaDatasetConfig) -> Path | None:
+def corpus_path(config: MkqaDatasetConfig) -> Path | None:
     """The corpus on disk: as set, or beside the questions; None for the published one.
 
     Raises:

@@ -8,6 +8,7 @@ import pyarrow as pa
 from evalkit.config import MtebDatasetConfig
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.hub import Repository
 from evalkit.errors import ConfigError, DataError, MissingExtra, reason
 from evalkit.store import Store
 from evalkit.trec import add_judgment
@@ -39,6 +40,18 @@ def load(config: MtebDatasetConfig, store: Store) -> Dataset:
     documents = ArrowDocuments(data["corpus"], title_separator=config.title_separator, id_column="id")
     digest = f"mteb:{published['path']}@{published['revision']}#{subset}/{split}"
     return assemble(config, store, documents=documents, judged=_judged(task, data), corpus_digest=digest)
+
+
+def repository(config: MtebDatasetConfig) -> Repository:
+    """Where mteb reads the task from.
+
+    Raises:
+        ConfigError: mteb has no such retrieval task or subset.
+    """
+    task = _task(config)
+    subset = _subset(config, task)
+    published = task.metadata.dataset
+    return Repository(published["path"], published["revision"], None if subset == "default" else subset)
 
 
 def _task(config: MtebDatasetConfig) -> Any:

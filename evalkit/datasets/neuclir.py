@@ -9,6 +9,7 @@ published one.
 """
 
 import contextlib
+import io
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,12 +25,13 @@ from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
 from evalkit.store import Store
 from evalkit.textfile import fields as split_fields
-from evalkit.textfile import lines, read_lines
+from evalkit.textfile import lines, peek, read_bytes, read_lines
 from evalkit.trec import parse_qrels
 from evalkit.types import Dataset, Qrels
 
 _LANGUAGES = ("zho", "fas", "rus")  # what column 2 of judgments of several languages holds
 _SHORT = {"zho": "zh", "fas": "fa", "rus": "ru"}
+_TAR = slice(257, 262)  # where a tar says that it is one
 
 
 class Places(NamedTuple):
@@ -99,12 +101,14 @@ def _read_qrels(config: NeuclirDatasetConfig, path: Path) -> Qrels:
 
 def _qrels_lines(config: NeuclirDatasetConfig, path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a file, or of the member for this language in a tar."""
-    if not (".tar" in path.suffixes and tarfile.is_tarfile(path)):
+    if ".tar" not in path.suffixes and peek(path, _TAR.stop)[_TAR] != b"ustar":
         yield from read_lines(path)
         return
     name = f"qrels.final.gains.{config.document_language}"
+    # Decompressed to its end: tarfile stops before the checksum of a gzip, and would not see that it is damaged.
+    content = read_bytes(path)
     try:
-        with tarfile.open(path) as archive:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
             members = [member for member in archive if member.isfile() and Path(member.name).name == name]
             stream = archive.extractfile(members[0]) if members else None
             if stream is None:

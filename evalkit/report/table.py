@@ -23,7 +23,7 @@ def show(evaluation: Evaluation, measures: Sequence[str], out: Console) -> None:
     """First stage, reranked and ceiling side by side, and what else a reader should know of this one evaluation."""
     result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
     title = f"{_dataset(result)}: {candidates['retriever']['name']} top {candidates['retriever']['depth']}"
-    reranked = _is_reranked(result)
+    reranked = is_reranked(result)
     out.print(title, markup=False, highlight=False, style="bold")
     table = Table()
     table.add_column("measure")
@@ -48,7 +48,7 @@ def _remarks(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
         + (f", truncated pairs: {result['truncated_pairs']:,}" if result["truncated_pairs"] is not None else ""),
         f"ties in the top 10 of {result['queries_with_ties_in_top_10']:,} queries",
         f"first stage {candidates['seconds']:.1f} s{'' if evaluation.candidates.fresh else ' (earlier)'}"
-        + (f", reranking {_speed(result)}" if _is_reranked(result) else ""),
+        + (f", reranking {_speed(result)}" if is_reranked(result) else ""),
     ]
     if result["unscored_pairs"]:
         remarks.append(f"{result['unscored_pairs']:,} candidates have no replayed score and rank below all others")
@@ -63,6 +63,13 @@ def _remarks(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
         remarks.append(f"{len(names)} queries have no candidate and count as 0, such as {names[0]}")
     if result["dataset"]["empty_documents"]:
         remarks.append(f"{result['dataset']['empty_documents']} documents have no text; they are ranked like any other")
+    if differences := result["dataset"].get("differences"):
+        told = "; ".join(f"{name} {difference}" for name, difference in differences.items())
+        remarks.append(f"not the published dataset: {told}")
+    if dropped := result["dataset"].get("queries_dropped"):
+        remarks.append(f"{dropped} queries without a relevant document were dropped")
+    elif unanswerable := result["dataset"].get("queries_without_relevant"):
+        remarks.append(f"{unanswerable} queries have no relevant document and count as 0")
     remarks.append(f"{'saved in' if evaluation.result.fresh else 'nothing to do, found in'} {evaluation.result.folder}")
     return remarks
 
@@ -79,7 +86,8 @@ def _dataset(manifest: dict[str, Any]) -> str:
     return f"{manifest['dataset']['name']} ({manifest['dataset']['split']})"
 
 
-def _is_reranked(manifest: dict[str, Any]) -> bool:
+def is_reranked(manifest: dict[str, Any]) -> bool:
+    """Whether a result is of a reranker, not of the first stage alone."""
     return bool(manifest["reranker"]["kind"] != "none")
 
 
@@ -101,7 +109,7 @@ def show_all(evaluations: Sequence[Evaluation], measures: Sequence[str], out: Co
             _value(candidates["ceiling"], measures[0]),
             f"{result['queries_with_ties_in_top_10']:,}",
             "" if result["truncated_pairs"] is None else f"{result['truncated_pairs']:,}",
-            f"{(result if _is_reranked(result) else candidates)['seconds']:.1f}",
-            f"{result['pairs_per_second']:,.0f}" if _is_reranked(result) else "",
+            f"{(result if is_reranked(result) else candidates)['seconds']:.1f}",
+            f"{result['pairs_per_second']:,.0f}" if is_reranked(result) else "",
         )
     out.print(table)

@@ -21,6 +21,8 @@ from evalkit.errors import ConfigError
         (["measures=[nDCG@10,R@20]"], ["measures=[nDCG@10,R@20]"]),
         (["reranker.query_instruction=x"], ["reranker.query_instruction=x"]),
         (["suite=null", "dataset=mini"], ["suite=null", "dataset=mini"]),
+        (["dataset.corpus_path=a b.jsonl"], ["dataset.corpus_path='a b.jsonl'"]),
+        (["suite=mini", "dataset.path=x/${dataset.name}"], ["suite=mini", "dataset.path='x/${dataset.name}'"]),
     ],
 )
 def test_arguments_are_made_readable_and_nothing_else_is_touched(typed, expected):

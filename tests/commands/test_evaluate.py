@@ -11,6 +11,7 @@ import pytest
 from stubs import tiny_bert, write_collection
 
 from evalkit.resources import config_names
+from evalkit.suites import load_suite
 
 
 def run(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -192,12 +193,41 @@ def test_help_shows_the_defaults_and_where_to_look(tmp_path):
     assert "late_interaction" in done.stdout
 
 
-def test_every_suite_names_datasets_that_exist():
-    import yaml
+@pytest.fixture(scope="module")
+def forums(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of forums as BEIR's zip of CQADupStack unpacks to; the last two are missing."""
+    folder = tmp_path_factory.mktemp("forums")
+    for dataset in load_suite("cqadupstack").datasets[:10]:
+        write_collection(folder / dataset)
+    return folder
 
-    from evalkit.resources import shipped
 
-    for name in config_names("suite"):
-        suite = yaml.safe_load((shipped("conf") / "suite" / f"{name}.yaml").read_text())
-        chosen = suite["hydra"]["sweeper"]["params"]["dataset"].split(",")
-        assert set(chosen) <= set(config_names("dataset"))
+def suite(forums: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    path = f"dataset.path={forums}/${{dataset.name}}"
+    return run("suite=cqadupstack", path, "dataset.check=off", "retriever=bm25", "reranker=none", *arguments, cwd=cwd)
+
+
+def test_a_suite_goes_on_without_a_missing_dataset_and_refuses_the_average(forums, tmp_path):
+    done = suite(forums, "measures=[nDCG@10]", cwd=tmp_path)
+
+    assert done.returncode == 2
+    errors = [line for line in done.stderr.splitlines() if line.startswith("evalkit: error:")]
+    assert len(errors) == 2
+    assert "webmasters" in errors[0]
+    assert "wordpress" in errors[1]
+    table = done.stdout[done.stdout.index("cqadupstack: nDCG@10") :]
+    assert "10 of 12" in table
+    assert "missing are cqadupstack/webmasters, cqadupstack/wordpress" in table
+    assert [line.split()[3] for line in table.splitlines() if "average" in line and "│" in line] == ["—"]
+
+
+def test_a_partial_average_is_made_when_asked_for_and_says_so(forums, tmp_path):
+    done = suite(forums, "measures=[nDCG@10]", "partial_average=true", cwd=tmp_path)
+
+    found = [
+        json.loads(path.read_text()) for path in tmp_path.glob("results/cqadupstack/*/bm25-100/none/manifest.json")
+    ]
+    values = [manifest["measures"]["nDCG@10"] for manifest in found]
+    assert len(values) == 10
+    assert f"10 of 12: {sum(values) / 10:.4f}" in done.stdout
+    assert "average of 1 of 1 entries only" in done.stdout

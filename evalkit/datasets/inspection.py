@@ -1,0 +1,160 @@
+"""A dataset's doctor: what in a collection surprises, before it surprises in a number."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from evalkit.progress import progress
+from evalkit.types import Dataset
+
+_WINDOW = 10_000  # documents in memory at a time
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How some numbers are distributed; all 0 where there are none."""
+
+    least: int
+    median: float
+    mean: float
+    percentile_95: float
+    most: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that may surprise: how often, and the first ids; none of them is an error by itself."""
+
+    what: str
+    count: int
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a collection holds.
+
+    Attributes:
+        documents: how many.
+        queries: how many are judged.
+        grades: grade -> judgments.
+        findings: what may surprise, also what was looked for and not found.
+        document_characters: of title and text, joined.
+        query_characters: of the queries.
+        relevant_per_query: documents with a grade above 0.
+    """
+
+    documents: int
+    queries: int
+    grades: dict[int, int]
+    findings: tuple[Finding, ...]
+    document_characters: Lengths
+    query_characters: Lengths
+    relevant_per_query: Lengths
+
+
+def inspect(dataset: Dataset) -> Inspection:
+    """Look through a whole dataset once; memory stays at a few bytes a document."""
+    lengths, hashes = _read(dataset)
+    queries = list(dataset.queries)
+    query_lengths = [len(text) for text in dataset.queries.values()]
+    relevant = [sum(grade > 0 for grade in judged.values()) for judged in dataset.qrels.values()]
+    grades = Counter(grade for judged in dataset.qrels.values() for grade in judged.values())
+    return Inspection(
+        documents=len(dataset.documents),
+        queries=len(queries),
+        grades=dict(sorted(grades.items())),
+        findings=(
+            _rows(dataset, "empty documents", np.flatnonzero(lengths == 0)),
+            _rows(dataset, "documents that repeat an earlier one's text", _repeats(hashes[lengths > 0], lengths > 0)),
+            *_of_queries(dataset),
+            *_of_ids(dataset),
+        ),
+        document_characters=_distribution(lengths),
+        query_characters=_distribution(np.array(query_lengths)),
+        relevant_per_query=_distribution(np.array(relevant)),
+    )
+
+
+def _read(dataset: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Length and hash of every document's text."""
+    total = len(dataset.documents)
+    lengths, hashes = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
+    with progress("inspecting documents", total, "documents") as advance:
+        for start in range(0, total, _WINDOW):
+            texts = dataset.documents.texts(range(start, min(start + _WINDOW, total)))
+            lengths[start : start + len(texts)] = [len(text) for text in texts]
+            # Two of ten million texts share a 64-bit hash by chance in one of 300,000 corpora.
+            hashes[start : start + len(texts)] = [hash(text) for text in texts]
+            advance(len(texts))
+    return lengths, hashes
+
+
+def _repeats(hashes: NDArray[np.int64], chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Rows of the chosen documents whose hash an earlier one has."""
+    _, first = np.unique(hashes, return_index=True)
+    again = np.ones(len(hashes), dtype=bool)
+    again[first] = False
+    return np.flatnonzero(chosen)[again]
+
+
+def _rows(dataset: Dataset, what: str, rows: NDArray[np.int64]) -> Finding:
+    ids = dataset.documents.ids.take(pa.array(rows[:_EXAMPLES])).to_pylist() if len(rows) else []
+    return Finding(what, len(rows), tuple(ids))
+
+
+def _of_queries(dataset: Dataset) -> list[Finding]:
+    first: dict[str, str] = {}
+    for query_id, text in dataset.queries.items():
+        first.setdefault(text, query_id)
+    repeated = [query_id for query_id, text in dataset.queries.items() if first[text] != query_id]
+    empty = [query_id for query_id, text in dataset.queries.items() if not text.strip()]
+    without = [query_id for query_id, judged in dataset.qrels.items() if not any(g > 0 for g in judged.values())]
+    return [
+        _ids("empty queries", empty),
+        _ids("queries that repeat an earlier one's text", repeated),
+        _ids("judged queries without a relevant document", without),
+        Finding("queries without judgments in this split", dataset.notes.get("unjudged_queries", 0)),
+    ]
+
+
+def _of_ids(dataset: Dataset) -> list[Finding]:
+    query_ids = sorted(dataset.queries)
+    shared = _present(dataset, query_ids)
+    own = [query_id for query_id in shared if dataset.qrels.get(query_id, {}).get(query_id, 0) > 0]
+    pairs = sorted({doc_id for judged in dataset.qrels.values() for doc_id in judged})
+    known = set(_present(dataset, pairs))
+    dangling = [doc_id for doc_id in pairs if doc_id not in known]
+    relevant = {doc_id for judged in dataset.qrels.values() for doc_id, grade in judged.items() if grade > 0}
+    return [
+        _ids("ids that a query and a document share", shared),
+        _ids("queries whose relevant document has their own id", own),
+        _ids("judged documents that the corpus lacks", dangling),
+        _ids("relevant documents that the corpus lacks", [doc_id for doc_id in dangling if doc_id in relevant]),
+    ]
+
+
+def _present(dataset: Dataset, ids: Sequence[str]) -> list[str]:
+    rows = dataset.rows(pa.array(ids, pa.string()))
+    return [ids[int(place)] for place in np.flatnonzero(rows >= 0)]
+
+
+def _ids(what: str, ids: Sequence[str]) -> Finding:
+    return Finding(what, len(ids), tuple(ids[:_EXAMPLES]))
+
+
+def _distribution(values: NDArray[np.int64]) -> Lengths:
+    if not len(values):
+        return Lengths(0, 0.0, 0.0, 0.0, 0)
+    return Lengths(
+        least=int(values.min()),
+        median=float(np.median(values)),
+        mean=float(values.mean()),
+        percentile_95=float(np.percentile(values, 95)),
+        most=int(values.max()),
+    )

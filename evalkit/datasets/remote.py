@@ -1,0 +1,83 @@
+"""What a dataset has to be downloaded for: files, their sizes, and which are on this machine already."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from evalkit.config import (
+    DatasetConfig,
+    HubDatasetConfig,
+    MkqaDatasetConfig,
+    MtebDatasetConfig,
+    NeuclirDatasetConfig,
+)
+from evalkit.datasets import download, hub, mkqa, mteb_task, neuclir
+from evalkit.datasets.hub import Repository
+from evalkit.store import Store
+
+
+class RemoteFile(NamedTuple):
+    """A published file.
+
+    Attributes:
+        name: where it is published.
+        bytes: its size; None where the server does not say.
+        here: whether it was downloaded before.
+    """
+
+    name: str
+    bytes: int | None
+    here: bool
+
+
+def remote_files(config: DatasetConfig, store: Store) -> list[RemoteFile]:
+    """The files that loading a dataset reads from the network; none for one that is on disk.
+
+    Raises:
+        DataError: the hub cannot be reached, or has no such dataset.
+    """
+    match config:
+        case HubDatasetConfig(path=None, source="hub"):
+            return list(_of_repository(Repository(config.hub_id, config.revision, config.subset)))
+        case HubDatasetConfig(path=None):
+            return [_of_url(store, str(config.zip_url), str(config.zip_md5))]
+        case MtebDatasetConfig():
+            return list(_of_repository(mteb_task.repository(config)))
+        case MkqaDatasetConfig():
+            return list(_of_mkqa(config))
+        case NeuclirDatasetConfig():
+            return list(_of_neuclir(config, store))
+        case _:
+            return []
+
+
+def _of_repository(repository: Repository, parts: Sequence[str] = hub.PARTS) -> Iterator[RemoteFile]:
+    for name, size in hub.remote_files(repository, parts):
+        here = download.in_hub_cache(repository.hub_id, repository.revision, name)
+        yield RemoteFile(f"{repository.hub_id}/{name}", size, here)
+
+
+def _of_url(store: Store, url: str, md5: str) -> RemoteFile:
+    here = download.downloaded(store, url, md5)
+    return RemoteFile(url, here.stat().st_size if here else download.url_size(url), here is not None)
+
+
+def _of_hub_file(hub_id: str, revision: str, name: str) -> RemoteFile:
+    here = download.in_hub_cache(hub_id, revision, name)
+    return RemoteFile(f"{hub_id}/{name}", download.hub_file_size(hub_id, revision, name), here)
+
+
+def _of_mkqa(config: MkqaDatasetConfig) -> Iterator[RemoteFile]:
+    if not config.path:
+        yield _of_hub_file(config.hub_id, config.revision, config.hub_file)
+    if mkqa.corpus_path(config) is None:
+        yield from _of_repository(mkqa.corpus_repository(config), ("corpus",))
+
+
+def _of_neuclir(config: NeuclirDatasetConfig, store: Store) -> Iterator[RemoteFile]:
+    places = neuclir.find_places(config)
+    if places.documents is None:
+        yield _of_hub_file(config.hub_id, config.revision, config.hub_file)
+    if places.topics is None:
+        yield _of_url(store, config.topics_url, config.topics_md5)
+    if places.qrels is None:
+        yield _of_url(store, config.qrels_url, config.qrels_md5)

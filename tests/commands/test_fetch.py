@@ -1,0 +1,115 @@
+"""`evalkit fetch` as a user types it: sizes first, then downloads, checks, and what is left to do."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from local_hub import LocalHub
+from published import write_parquet
+
+from evalkit.resources import shipped
+
+SCIFACT = yaml.safe_load((shipped("conf") / "dataset" / "scifact.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
+    """A hub with a miniature SciFact, and no NFCorpus."""
+    folder = write_parquet(tmp_path_factory.mktemp("hub") / "scifact")
+    with LocalHub({f"datasets/mteb/scifact@{SCIFACT['revision']}": folder}) as served:
+        yield served
+
+
+def run(*arguments: str, cwd: Path, endpoint: str = "", offline: bool = False) -> subprocess.CompletedProcess[str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    clients = {"HF_ENDPOINT": endpoint, "HF_HOME": str(cwd / "home"), "HF_HUB_OFFLINE": str(int(offline))}
+    quiet = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    command = [sys.executable, "-m", "evalkit", *arguments, f"cache_dir={cwd / 'cache'}"]
+    environment = {**kept, **clients, **quiet}
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=environment)
+
+
+def errors(done: subprocess.CompletedProcess[str]) -> list[str]:
+    assert "Traceback" not in done.stderr
+    return [line for line in done.stderr.splitlines() if line.startswith("evalkit: error:")]
+
+
+def test_what_is_fetched_once_is_evaluated_without_a_network(hub, tmp_path):
+    sizes = run("fetch", "dataset=scifact", "--sizes", cwd=tmp_path, endpoint=hub.endpoint)
+    assert sizes.returncode == 0, sizes.stderr
+    row = next(line for line in sizes.stdout.splitlines() if "scifact" in line)
+    assert [cell.strip() for cell in row.strip("│").split("│")][1::2] == ["3", "0"]
+    assert not [line for line in hub.requests if line.startswith("GET") and ".parquet" in line]
+
+    done = run("fetch", "dataset=scifact", "--check", cwd=tmp_path, endpoint=hub.endpoint)
+    assert done.returncode == 0, done.stderr
+    assert "scifact: 4 documents, 2 queries, 3 judgments, not as its card says" in done.stdout
+    assert "judged documents that the corpus lacks" in done.stdout
+    assert "documents 4, expected 5,183" in done.stderr
+
+    again = run("fetch", "dataset=scifact", "--sizes", cwd=tmp_path, endpoint=hub.endpoint)
+    row = next(line for line in again.stdout.splitlines() if "scifact" in line)
+    assert [cell.strip() for cell in row.strip("│").split("│")][3:] == ["3", "0.0 MB"]
+
+    bm25 = ["evaluate", "dataset=scifact", "retriever=bm25", "reranker=none", f"results_dir={tmp_path / 'results'}"]
+    offline = run(*bm25, cwd=tmp_path, endpoint="http://127.0.0.1:9", offline=True)
+    assert offline.returncode == 0, offline.stderr
+    assert "not the published dataset: documents 4, expected 5,183" in offline.stdout
+    manifest = json.loads((tmp_path / "results/scifact/bm25-100/none/manifest.json").read_text())
+    assert manifest["dataset"]["corpus_digest"] == f"hub:mteb/scifact@{SCIFACT['revision']}"
+    assert manifest["dataset"]["differences"]["queries"] == "2, expected 300"
+
+
+def test_a_strict_check_refuses_another_version(hub, tmp_path):
+    done = run("fetch", "dataset=scifact", "dataset.check=strict", cwd=tmp_path, endpoint=hub.endpoint)
+    assert done.returncode == 2
+    (error,) = errors(done)
+    assert "scifact is not what its card says: documents 4, expected 5,183; queries 2" in error
+    assert "dataset.check=warn" in error
+
+
+def test_a_dataset_that_the_hub_lacks_does_not_keep_the_others_from_being_fetched(hub, tmp_path):
+    done = run("fetch", "suite=beir_small", cwd=tmp_path, endpoint=hub.endpoint)
+    assert done.returncode == 2
+    (error,) = errors(done)
+    assert "mteb/nfcorpus" in error
+    assert "scifact: 4 documents" in done.stdout
+
+
+def test_offline_only_what_is_here_is_checked(tmp_path):
+    done = run("fetch", "dataset=scifact", cwd=tmp_path, offline=True)
+    assert done.returncode == 2
+    assert "nothing is downloaded" in done.stdout
+    (error,) = errors(done)
+    assert "mteb/scifact" in error
+
+
+def test_a_dataset_on_disk_needs_no_download(tmp_path):
+    done = run("fetch", "dataset=mini", "--check", cwd=tmp_path, endpoint="http://127.0.0.1:9")
+    assert done.returncode == 0, done.stderr
+    assert "mini: 340 documents, 74 queries" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ([], "nothing to fetch is chosen"),
+        (["suite=mini", "dataset=mini"], "one of the two"),
+        (["dataset="], "names no dataset"),
+        (["dataset=nope"], "dataset=nope is not a choice"),
+        (["suite=nope"], "suite=nope is not a choice"),
+        (["dataset=mini", "dataset.nope=1"], "dataset.nope is not a setting"),
+        (["dataset=arguana", "dataset.source=ftp"], "dataset.source=ftp is not a choice. Legal are: hub, zip"),
+        (["dataset=T2Retrieval", "dataset.source=zip"], "is not published as a zip"),
+    ],
+)
+def test_a_wrong_setting_is_one_line(arguments, part, tmp_path):
+    done = run("fetch", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    (error,) = errors(done)
+    assert part in error
