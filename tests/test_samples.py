@@ -78,3 +78,16 @@ def test_a_dataset_without_a_relevant_pair_has_no_samples(dataset):
 def test_no_more_pairs_are_read_than_needed(dataset, monkeypatch):
     monkeypatch.setattr(samples, "_LOOKED_AT", 4)
     assert ["q1", "q4"] == [one.query_id for one in sample_pairs(dataset(*growing(9)), 2)]
+
+
+def test_where_there_are_only_answers_a_pair_is_a_question_and_a_document_that_contains_one(tmp_path, store):
+    folder = tmp_path / "answered"
+    folder.mkdir()
+    (folder / "corpus.jsonl").write_text(
+        '{"_id": "d1", "text": "In 3080."}\n{"_id": "d2", "text": "In 308."}\n{"_id": "d3", "text": "308"}\n'
+    )
+    (folder / "queries.jsonl").write_text(
+        '{"_id": "q1", "text": "when?", "answers": ["308"]}\n{"_id": "q2", "text": "who?", "answers": ["nobody"]}\n'
+    )
+    (sample,) = sample_pairs(datasets.load(FolderDatasetConfig(path=str(folder)), store), 5)
+    assert (sample.query_id, sample.doc_id, sample.pair) == ("q1", "d2", Pair("when?", "In 308."))

@@ -52,3 +52,39 @@ def test_an_unknown_kind_leaves_with_exit_code_2(capsys):
         main(["list", "models"])
     assert left.value.code == 2
     assert "datasets" in capsys.readouterr().err
+
+
+def test_the_cards_of_datasets_hold_what_a_reader_chooses_by(capsys):
+    main(["list", "datasets", "--json"])
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    scifact = rows["scifact"]
+    assert (scifact["documents"], scifact["queries"], scifact["relevant"]) == (5183, 300, 339)
+    assert (scifact["language"], scifact["split"], scifact["identical ids"]) == ("en", "test", "kept")
+    assert (scifact["source"], scifact["zip"], scifact["licence"]) == ("mteb/scifact", True, "cc-by-nc-4.0")
+    assert rows["neuclir22_zh"]["language"] == "en to zh"
+    assert rows["mkqa_en_zh_cn"]["measures"] == ["AnswerRecall@20"]
+    assert rows["msmarco"]["split"] == rows["T2Retrieval"]["split"] == "dev"
+
+
+@pytest.mark.parametrize("width", ["80", "200"])
+def test_the_table_of_datasets_has_their_names_and_counts_at_any_width(width, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", width)
+    main(["list", "datasets"])
+    out = capsys.readouterr().out
+    assert all(part in out for part in ("scifact", "5,183", "dev", "dropped"))
+
+
+def test_a_dataset_is_inspected_with_its_settings(collection, tmp_path, capsys):
+    settings = [f"dataset.path={collection}", f"cache_dir={tmp_path / 'cache'}"]
+    assert main(["list", "datasets", "--inspect", "folder", *settings]) == 0
+    assert "empty documents" in capsys.readouterr().out
+    assert main(["list", "datasets", "--json", "--inspect", "folder", *settings]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["documents"], found["queries"]) == (5, 2)
+    assert found["findings"][0] == {"what": "empty documents", "count": 1, "examples": found["findings"][0]["examples"]}
+
+
+@pytest.mark.parametrize("arguments", [["rerankers", "--inspect", "none"], ["datasets", "dataset.path=x"]])
+def test_settings_without_a_dataset_to_inspect_are_refused(arguments, capsys):
+    assert main(["list", *arguments]) == 2
+    assert "--inspect NAME" in capsys.readouterr().err
