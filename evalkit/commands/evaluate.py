@@ -25,6 +25,7 @@ class _Done(NamedTuple):
     dataset: str
     evaluation: Evaluation
     measures: list[str]
+    suite: str | None
     partial_average: bool
 
 
@@ -44,12 +45,10 @@ def main(arguments: list[str]) -> int:
     sys.argv = ["evalkit evaluate", *normalise(arguments)]
     prepare()
     done: list[_Done] = []
-    suites: set[str] = set()
     failures: list[EvalkitError] = []
 
     def run_one(settings: DictConfig) -> None:
         hydra_config = HydraConfig.get()
-        suites.update(filter(None, [hydra_config.runtime.choices.get("suite")]))
         try:
             done.append(_run(settings, hydra_config))
         except DataError as error:
@@ -71,7 +70,7 @@ def main(arguments: list[str]) -> int:
         raise ConfigError(one_line(error)) from error
     finally:
         # Also when a later run of a sweep failed: the earlier ones are done and kept.
-        _show_sweep(done, suites)
+        _show_sweep(done)
     return 2 if failures else 0
 
 
@@ -81,16 +80,17 @@ def _run(settings: Any, hydra_config: Any) -> _Done:
     command = " ".join(["evalkit evaluate", *(shlex.quote(override) for override in hydra_config.overrides.task)])
     evaluation = evaluate(config, command=command)
     show(evaluation, config.measures, console())
-    return _Done(config.dataset.name, evaluation, config.measures, config.partial_average)
+    suite = hydra_config.runtime.choices.get("suite")
+    return _Done(config.dataset.name, evaluation, config.measures, suite, config.partial_average)
 
 
-def _show_sweep(done: list[_Done], suites: set[str]) -> None:
+def _show_sweep(done: list[_Done]) -> None:
     out = console()
     if len(done) > 1:
         asked = dict.fromkeys(name for one in done for name in one.measures)
         show_all([one.evaluation for one in done], list(asked), out)
-    for name in suites if done else ():
-        suite = load_suite(name)
+    if done and done[0].suite:
+        suite = load_suite(done[0].suite)
         found = {
             dataset: [(one.evaluation, one.measures) for one in done if one.dataset == dataset]
             for dataset in suite.datasets

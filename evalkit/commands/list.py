@@ -17,7 +17,7 @@ _GROUPS = {
     "suites": "suite",
 }
 # A card is too wide for a terminal; `--json` has all of it.
-_ONLY_IN_JSON = {"revision", "zip", "judgments", "measures", "instruction", "notes"}
+_ONLY_IN_JSON = {"revision", "title separator", "zip", "judgments", "measures", "instruction", "notes"}
 _ONLY_WHERE_WIDE = {"source", "licence", "relevant"}
 _WIDE = 150  # columns
 _KINDS = (*_GROUPS, "instructions", "measures")
@@ -100,6 +100,7 @@ def _card(settings: dict[str, Any]) -> dict[str, Any]:
         "source": f"{settings['hub_id']}" if "hub_id" in settings else source,
         "zip": bool(settings.get("zip_url")),
         "revision": settings.get("revision"),
+        "title separator": settings.get("title_separator", " "),
         "measures": settings.get("measures", ["nDCG@10", "R@20"]),
         "instruction": settings.get("instruction_key") or settings.get("name"),
         "licence": settings.get("licence", ""),
