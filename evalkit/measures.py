@@ -118,11 +118,12 @@ def measure(qrels: Qrels, run: Run, measures: Sequence[str], *, answers: Qrels |
     require_judged(parsed, by_judgments=bool(qrels), by_answers=bool(answers))
     query_ids = tuple(sorted({*qrels, *(answers or {})}))
     values = {one.name: np.zeros(len(query_ids)) for one in parsed}
-    found: set[str] = set()
+    row_of = {query_id: row for row, query_id in enumerate(query_ids)}
     for judged, by_answers in ((qrels, False), (answers or {}, True)):
-        wanted = [one for one in parsed if one.by_answers == by_answers]
-        found |= _evaluate(judged, run, wanted, {query_id: row for row, query_id in enumerate(query_ids)}, values)
-    return PerQuery(query_ids, values, missing=tuple(query_id for query_id in query_ids if query_id not in found))
+        if wanted := [one for one in parsed if one.by_answers == by_answers]:
+            _evaluate(judged, run, wanted, row_of, values)
+    present = set(run.query_ids)
+    return PerQuery(query_ids, values, missing=tuple(query_id for query_id in query_ids if query_id not in present))
 
 
 def require_judged(measures: Sequence[Measure], *, by_judgments: bool, by_answers: bool) -> None:
@@ -146,24 +147,19 @@ def _evaluate(
     wanted: Sequence[Measure],
     row_of: Mapping[str, int],
     values: dict[str, NDArray[np.float64]],
-) -> set[str]:
-    """Fill in the values of measures that are judged alike; returns the judged queries that the run has."""
+) -> None:
+    """Fill in the values of measures that are judged alike."""
     import pytrec_eval
 
-    if not judged:
-        return set()
     evaluator = pytrec_eval.RelevanceEvaluator(
         # No measure here tells -1 from 0, and pytrec_eval may not return from a query with negative judgments alone.
         {query_id: {doc_id: max(grade, 0) for doc_id, grade in grades.items()} for query_id, grades in judged.items()},
-        {one.trec_name for one in wanted} or {"success.1"},
+        {one.trec_name for one in wanted},
     )
-    found: set[str] = set()
     for chunk in _chunks(run, judged):
         for query_id, found_values in evaluator.evaluate(chunk).items():
-            found.add(query_id)
             for one in wanted:
                 values[one.name][row_of[query_id]] = _at_cutoff(one, found_values[one.trec_key])
-    return found
 
 
 def _chunks(run: Run, judged: Container[str]) -> Iterator[dict[str, dict[str, float]]]:

@@ -42,6 +42,8 @@ def prepare() -> None:
     # Full errors: Hydra raises instead of printing its own report and leaving with exit code 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    # Offline it tells of its cache a dozen times a dataset; that the commit is the right one is checked here.
+    os.environ.setdefault("DATASETS_VERBOSITY", "error")
     register_schemas()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("evalkit: %(levelname)s: %(message)s"))

@@ -90,6 +90,9 @@ def _show_sizes(wanted: list[_Wanted], store: Store) -> None:
     if offline():
         console().print("HF_HUB_OFFLINE is set: nothing is downloaded, only what is here is checked.", style="dim")
         return
+    wanted = [one for one in wanted if one.files]
+    if not wanted:
+        return  # all of it is on disk
     table = Table()
     table.add_column("dataset", overflow="fold")
     for column in ("files", "size", "here", "to download"):

@@ -7,6 +7,8 @@ are in the hub's own cache; `hub_file` gets and checks those.
 import hashlib
 import http.client
 import logging
+import re
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -25,7 +27,9 @@ logger = logging.getLogger(__name__)
 _ATTEMPTS = 5
 _BLOCK = 1 << 20
 _TIMEOUT = 60  # seconds without a byte
-_CUT = (ConnectionError, TimeoutError, http.client.HTTPException, urllib.error.URLError)
+_CUT = (ConnectionError, TimeoutError, ssl.SSLError, http.client.HTTPException, urllib.error.URLError)
+_ON_DISK = "If you have the collection on disk, set dataset.path=FOLDER."
+_BUSY = (http.HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600))
 
 
 def offline() -> bool:
@@ -63,14 +67,35 @@ def url_file(store: Store, url: str, md5: str) -> Path:
 
 
 def _place(store: Store, url: str, md5: str) -> Path:
-    return store.root / "downloads" / md5 / Path(urlsplit(url).path).name
+    return store.root / "downloads" / md5 / _file_name(url)
+
+
+def _file_name(url: str) -> str:
+    """The last part of an address.
+
+    Raises:
+        DataError: it is no address of a file on the web.
+    """
+    try:
+        parts = urlsplit(url)
+        name = Path(parts.path).name
+        legal = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # half an IPv6 address, a port that is no number
+        legal, name = False, ""
+    if not legal or name in ("", "..") or not re.fullmatch(r"[!-~]+", url):
+        raise DataError(f"{url!r} is no address of a file. Expected https://HOST/FILE or http, quoted where needed.")
+    return name
 
 
 def url_size(url: str) -> int | None:
     """Bytes of the file at an address, as its server says; None where it does not."""
+    _file_name(url)  # urllib would open local files too
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_TIMEOUT) as answer:  # noqa: S310
             length = answer.headers.get("Content-Length")
+    except urllib.error.HTTPError as error:
+        error.close()
+        return None
     except (OSError, ValueError, http.client.HTTPException):
         return None
     return int(length) if length and length.isdigit() else None
@@ -81,9 +106,12 @@ def _download(url: str, part: Path) -> None:
     for attempt in range(_ATTEMPTS):
         try:
             _append(url, part)
-        except urllib.error.HTTPError as error:
-            raise DataError(f"{url}: the server answers {error.code} {error.reason}. Check the address.") from error
         except _CUT as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+                if error.code not in _BUSY:
+                    what = f"the server answers {error.code} {error.reason}"
+                    raise DataError(f"{url}: {what}. Check the address.") from error
             if attempt == _ATTEMPTS - 1:
                 raise DataError(f"{url}: cannot be downloaded ({reason(error)}). Run again to go on.") from error
             logger.warning("%s: the connection broke (%s); going on", url, reason(error))
@@ -99,6 +127,7 @@ def _append(url: str, part: Path) -> None:
         answer = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310
     except urllib.error.HTTPError as error:
         if have and error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            error.close()
             return  # it is whole already, or another file: the checksum tells
         raise
     with answer:
@@ -107,7 +136,7 @@ def _append(url: str, part: Path) -> None:
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length and length.isdigit() else None
         with part.open("ab" if have else "wb") as sink:
-            _copy(answer, sink, have=have, total=total, name=Path(urlsplit(url).path).name)
+            _copy(answer, sink, have=have, total=total, name=_file_name(url))
 
 
 def _copy(answer: Any, sink: BinaryIO, *, have: int, total: int | None, name: str) -> None:
@@ -135,18 +164,21 @@ def hub_file(hub_id: str, revision: str, name: str, *, md5: str | None = None) -
     """
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
+    label = f"{hub_id}@{revision[:8]}: {name}"
     known = try_to_load_from_cache(hub_id, name, revision=revision, repo_type="dataset")
+    if offline() and not isinstance(known, str):
+        raise DataError(
+            f"{label} was not downloaded yet, and HF_HUB_OFFLINE forbids the network. Unset it once. {_ON_DISK}"
+        )
     try:
         path = Path(hf_hub_download(hub_id, name, revision=revision, repo_type="dataset"))
     # Network, authentication, absent file: the client raises a dozen unrelated classes for these.
     except Exception as error:
-        raise DataError(
-            f"{hub_id}@{revision[:8]}: {name} cannot be downloaded from the hub ({reason(error)})."
-        ) from error
-    if not isinstance(known, str):
-        check_blob(path, f"{hub_id}@{revision[:8]}: {name}")
+        raise DataError(f"{label} cannot be downloaded from the hub ({reason(error)}). {_ON_DISK}") from error
+    if str(path) != known:  # new, or a branch that moved
+        check_blob(path, label)
         if md5:
-            _require(path, "md5", md5, f"{hub_id}: {name}")
+            _require(path, "md5", md5, label)
     return path
 
 
@@ -174,23 +206,33 @@ def check_blob(path: Path, label: str) -> None:
     Raises:
         DataError: it is damaged; then it is removed, so that the next run downloads it.
     """
-    blob = path.resolve()
-    match len(blob.name):
+    if not path.is_symlink():
+        return  # a disk without links: nothing tells the checksum
+    # One link on; what repositories share lies behind another link, under a name that is no checksum of ours.
+    name = path.readlink().name
+    match len(name):
         case 64:  # a large file: its SHA-256
-            _require(path, "sha256", blob.name, label)
+            _require(path, "sha256", name, label)
         case 40:  # a small one: its id in git
-            header = b"blob %d\0" % blob.stat().st_size
-            _require(path, "sha1", blob.name, label, header=header)
+            _require(path, "sha1", name, label, header=b"blob %d\0" % path.stat().st_size)
 
 
 def _require(path: Path, algorithm: str, expected: str, label: str, *, header: bytes = b"") -> None:
     found = _checksum(path, algorithm, header)
     if found != expected:
-        path.resolve().unlink()
-        path.unlink(missing_ok=True)
+        _remove(path)
         raise DataError(
             f"{label}: {algorithm} is {found}, and {expected} was published. The damaged file is removed: run again."
         )
+
+
+def _remove(path: Path) -> None:
+    """Remove a file and the links that lead to it."""
+    while path.is_symlink():
+        target = path.parent / path.readlink()
+        path.unlink()
+        path = target
+    path.unlink()
 
 
 def _checksum(path: Path, algorithm: str, header: bytes) -> str:

@@ -93,6 +93,16 @@ def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> Iterat
         yield from ((file.path, file.size) for file in found if hasattr(file, "size"))
 
 
+def require_commit(repository: Repository) -> None:
+    """Make sure, where the hub is out of reach, that what is cached is this commit.
+
+    Raises:
+        DataError: another commit is cached, or none.
+    """
+    for part in PARTS:
+        _builder(repository, part)
+
+
 def _part(repository: Repository, part: str, split: str) -> Any:
     """One part of the repository, memory-mapped; downloaded and compared with the hub's checksums where it is new."""
     builder = _builder(repository, part)

@@ -148,12 +148,20 @@ def corpus_path(config: MkqaDatasetConfig) -> Path | None:
         if not path.exists():
             raise DataError(f"{path}: no such file or folder. dataset.corpus_path is a corpus in JSON lines.")
         return path
-    folder = Path(config.path).expanduser() if config.path else None
-    if folder is None or not folder.is_dir():
+    if not config.path:
         return None
+    folder = Path(config.path).expanduser()
+    if not folder.is_dir():
+        return folder if _holds_corpus(folder, config.questions) else None
     found = sorted(path for path in folder.glob("corpus*.jsonl*") if path.is_file())
     exact = [path for path in found if path.name in {CORPUS, f"{CORPUS}.gz"}]
     if not exact and found:
         names = ", ".join(path.name for path in found)
         raise DataError(f"{folder}: holds {names}. Set dataset.corpus_path to the one to search, such as {found[0]}.")
     return exact[0] if exact else None
+
+
+def _holds_corpus(path: Path, questions: str) -> bool:
+    """Whether a zip holds a corpus beside its questions."""
+    with contextlib.closing(open_source(path, marker=questions)) as source:
+        return bool({CORPUS, f"{CORPUS}.gz"} & set(source.files()))

@@ -8,7 +8,8 @@ import pyarrow as pa
 from evalkit.config import MtebDatasetConfig
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.hub import Repository
+from evalkit.datasets.download import offline
+from evalkit.datasets.hub import Repository, require_commit
 from evalkit.errors import ConfigError, DataError, MissingExtra, reason
 from evalkit.store import Store
 from evalkit.trec import add_judgment
@@ -49,7 +50,10 @@ def repository(config: MtebDatasetConfig) -> Repository:
         ConfigError: mteb has no such retrieval task or subset.
     """
     task = _task(config)
-    subset = _subset(config, task)
+    return _repository(task, _subset(config, task))
+
+
+def _repository(task: Any, subset: str) -> Repository:
     published = task.metadata.dataset
     return Repository(published["path"], published["revision"], None if subset == "default" else subset)
 
@@ -83,6 +87,8 @@ def _data(config: MtebDatasetConfig, task: Any, subset: str, split: str) -> Any:
     if split not in task.metadata.eval_splits:
         legal = ", ".join(task.metadata.eval_splits)
         raise ConfigError(f"dataset.split={split} is no split of {config.task}. Legal are: {legal}.")
+    if offline():
+        require_commit(_repository(task, subset))
     try:
         task.load_data()
         return task.dataset[subset][split]
