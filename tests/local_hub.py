@@ -4,7 +4,8 @@
         answer = ask(hub.endpoint, "import huggingface_hub; ...; print(json.dumps(answer))", home=tmp_path / "hf")
 
 The clients read HF_ENDPOINT when they are imported, so they run in a process of their own (`ask`). What they ask for
-is in `hub.requests`. Each repository has one commit and the branch `main`; nothing can be uploaded.
+is in `hub.requests`. Each repository has one commit and the branch `main`; nothing can be uploaded. As on the hub,
+large files go by their SHA-256 and small ones by their id in git. Plain files are at `<endpoint>/files/<name>`.
 """
 
 import hashlib
@@ -23,8 +24,11 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from local_files import Answer, Delivery
+
 _API = re.compile(r"/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)(?:/(?P<verb>[a-z-]+)/(?P<rest>.*))?")
 _FILE = re.compile(r"/(?P<kind>datasets/)?(?P<name>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
+_LARGE = (".gz", ".parquet", ".safetensors", ".zip")
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,7 @@ class Repository:
     def entry(self, path: str) -> dict[str, Any] | None:
         """What the hub tells of a file or a folder, or None where there is neither."""
         if path in self.paths():
-            data = (self.folder / path).read_bytes()
-            return {"type": "file", "path": path, "size": len(data), "oid": blob_id(data)}
+            return _file_entry(path, (self.folder / path).read_bytes())
         if any(file.startswith(f"{path}/") for file in self.paths()):
             return {"type": "directory", "path": path, "size": 0, "oid": blob_id(path.encode())}
         return None
@@ -55,6 +58,19 @@ class Repository:
         names = {"/".join(path.split("/")[:depth]) for path in below for depth in range(1, path.count("/") + 2)}
         entries = [self.entry(prefix + name) for name in sorted(names) if recursive or "/" not in name]
         return [entry for entry in entries if entry]
+
+
+def _file_entry(path: str, data: bytes) -> dict[str, Any]:
+    entry = {"type": "file", "path": path, "size": len(data), "oid": blob_id(data)}
+    if not path.endswith(_LARGE):
+        return entry
+    sha256 = hashlib.sha256(data).hexdigest()
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {len(data)}\n".encode()
+    return {
+        **entry,
+        "oid": blob_id(pointer),
+        "lfs": {"oid": sha256, "size": len(data), "pointerSize": len(pointer)},
+    }
 
 
 def blob_id(data: bytes) -> str:
@@ -69,14 +85,25 @@ class LocalHub:
         repositories: folder of each repository by `owner/name`, or `datasets/owner/name`. `...@<40 hex digits>` fixes
             its commit; without one the commit is made from the name.
         gated: names, without commit, of repositories whose files need a token.
+        files: content of plain files by name.
 
     Attributes:
         endpoint: what to set HF_ENDPOINT to.
-        requests: `METHOD path -> status` of every request so far.
+        requests: `METHOD path -> status` of every request so far, and its Range header where it had one.
+        deliveries: how a file is sent, where something is amiss with it. By its address without revision, such as
+            `datasets/mteb/scifact/README.md` or `files/scifact.zip`.
     """
 
-    def __init__(self, repositories: Mapping[str, Path], *, gated: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        repositories: Mapping[str, Path],
+        *,
+        gated: Collection[str] = (),
+        files: Mapping[str, bytes] | None = None,
+    ) -> None:
         self.requests: list[str] = []
+        self.deliveries: dict[str, Delivery] = {}
+        self.files = dict(files or {})
         self.repositories: dict[str, Repository] = {}
         for key, folder in repositories.items():
             name, _, commit = key.partition("@")
@@ -94,6 +121,10 @@ class LocalHub:
     def commit(self, name: str) -> str:
         """The commit of a repository."""
         return self.repositories[name].commit
+
+    def asked(self, part: str, method: str = "GET") -> list[str]:
+        """The requests by this method with this part in their address."""
+        return [line for line in self.requests if line.startswith(f"{method} ") and part in line.split(" ")[1]]
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -129,6 +160,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._api(prefix + match["name"], match["verb"] or "", match["rest"] or "", query, body)
         elif match := _FILE.fullmatch(path):
             self._file((match["kind"] or "") + match["name"], match["revision"], match["path"])
+        elif (data := self.hub.files.get(path.removeprefix("/files/"))) is not None:
+            self._deliver(path.removeprefix("/"), data, {})
         else:
             self._refuse(HTTPStatus.NOT_FOUND, "", "there is no such route")
 
@@ -154,26 +187,26 @@ class _Handler(BaseHTTPRequestHandler):
         if repository is None:
             return
         if repository.gated:
-            self._refuse(HTTPStatus.UNAUTHORIZED, "GatedRepo", f"Access to {name} is restricted.")
+            advice = "You must have access to it and be authenticated to access it. Please log in."
+            self._refuse(HTTPStatus.UNAUTHORIZED, "GatedRepo", f"Access to {name} is restricted. {advice}")
         elif path not in repository.paths():
             self._refuse(HTTPStatus.NOT_FOUND, "EntryNotFound", "Entry not found", commit=repository.commit)
         else:
-            self._send_file(repository, (repository.folder / path).read_bytes())
+            self._send_file(repository, path)
 
-    def _send_file(self, repository: Repository, data: bytes) -> None:
-        headers = {
-            "ETag": f'"{blob_id(data)}"',
-            "X-Repo-Commit": repository.commit,
-            "Accept-Ranges": "bytes",
-            "Content-Type": "application/octet-stream",
-        }
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
-        if asked is None:
-            self._send(HTTPStatus.OK, data, headers)
-            return
-        start, end = int(asked[1]), min(int(asked[2] or len(data)), len(data) - 1)
-        headers["Content-Range"] = f"bytes {start}-{end}/{len(data)}"
-        self._send(HTTPStatus.PARTIAL_CONTENT, data[start : end + 1], headers)
+    def _send_file(self, repository: Repository, path: str) -> None:
+        data = (repository.folder / path).read_bytes()
+        entry = _file_entry(path, data)
+        headers = {"X-Repo-Commit": repository.commit, "ETag": f'"{entry["oid"]}"'}
+        if large := entry.get("lfs"):
+            headers |= {"X-Linked-Etag": f'"{large["oid"]}"', "X-Linked-Size": str(large["size"])}
+        self._deliver(f"{repository.key}/{path}", data, headers)
+
+    def _deliver(self, address: str, data: bytes, headers: Mapping[str, str]) -> None:
+        delivery = self.hub.deliveries.get(address, Delivery())
+        answer = delivery.answer(data, self.headers.get("Range"), head=self.command == "HEAD")
+        headers = {"Content-Type": "application/octet-stream", **headers, **answer.headers}
+        self._send(answer._replace(headers=headers), length=delivery.length)
 
     def _repository(self, name: str, revision: str) -> Repository | None:
         """The repository at this revision; where there is none, the request is answered and None comes back."""
@@ -187,22 +220,29 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _json(self, content: Any) -> None:
-        self._send(HTTPStatus.OK, json.dumps(content).encode(), {"Content-Type": "application/json"})
+        self._send(Answer(HTTPStatus.OK, json.dumps(content).encode(), {"Content-Type": "application/json"}))
 
     def _refuse(self, status: HTTPStatus, code: str, message: str, *, commit: str = "") -> None:
         headers = {"X-Error-Code": code, "X-Error-Message": message, "X-Repo-Commit": commit}
         body = json.dumps({"error": message}).encode()
-        self._send(status, body, {key: value for key, value in headers.items() if value})
+        self._send(Answer(status, body, {key: value for key, value in headers.items() if value}))
 
-    def _send(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str]) -> None:
-        self.hub.requests.append(f"{self.command} {self.path} -> {status.value}")
-        self.send_response(status)
-        for key, value in headers.items():
+    def _send(self, answer: Answer, *, length: bool = True) -> None:
+        asked = self.headers.get("Range")
+        self.hub.requests.append(
+            f"{self.command} {self.path} -> {answer.status.value}" + (f" {asked}" if asked else "")
+        )
+        self.send_response(answer.status)
+        for key, value in answer.headers.items():
             self.send_header(key, value)
-        self.send_header("Content-Length", str(len(body)))
+        if length:
+            self.send_header("Content-Length", str(len(answer.body)))
+        if answer.sent is not None or not length:
+            self.send_header("Connection", "close")
+            self.close_connection = True
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(answer.body[: answer.sent])
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server gives it
         """Nothing on stderr; `LocalHub.requests` has it."""

@@ -123,6 +123,7 @@ class HubDatasetConfig(DatasetConfig):
         super().__post_init__()
         _require_commit("dataset.revision", self.revision)
         one_of("dataset.source", self.source, SOURCES)
+        _require_md5("dataset.zip_md5", self.zip_md5)
         if self.source == "zip" and not (self.zip_url and self.zip_md5):
             raise ConfigError(f"dataset={self.name} is not published as a zip. Set dataset.source=hub.")
 
@@ -211,11 +212,18 @@ class NeuclirDatasetConfig(DatasetConfig):
         """Check choices."""
         super().__post_init__()
         one_of("dataset.query_field", self.query_field, QUERY_FIELDS)
+        for key in ("documents_md5", "topics_md5", "qrels_md5"):
+            _require_md5(f"dataset.{key}", getattr(self, key))
 
 
 def _require_commit(key: str, revision: str) -> None:
     if not re.fullmatch(r"[0-9a-f]{40}", revision):
         raise ConfigError(f"{key}={revision} is not a full commit of 40 hexadecimal digits.")
+
+
+def _require_md5(key: str, md5: str | None) -> None:
+    if md5 is not None and not re.fullmatch(r"[0-9a-f]{32}", md5):
+        raise ConfigError(f"{key}={md5} is no MD5: 32 hexadecimal digits, in lower case.")
 
 
 DATASETS = {

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from evalkit.errors import DataError, reason
+from evalkit.errors import DataError, Unreachable, reason
 from evalkit.progress import progress
 from evalkit.store import Store
 
@@ -113,11 +113,17 @@ def _download(url: str, part: Path) -> None:
                     what = f"the server answers {error.code} {error.reason}"
                     raise DataError(f"{url}: {what}. Check the address.") from error
             if attempt == _ATTEMPTS - 1:
-                raise DataError(f"{url}: cannot be downloaded ({reason(error)}). Run again to go on.") from error
+                kind = Unreachable if _without_connection(error) else DataError
+                raise kind(f"{url}: cannot be downloaded ({reason(error)}). Run again to go on.") from error
             logger.warning("%s: the connection broke (%s); going on", url, reason(error))
             time.sleep(2**attempt)
         else:
             return
+
+
+def _without_connection(error: Exception) -> bool:
+    """Whether the server was not reached at all."""
+    return isinstance(error, urllib.error.URLError) and not isinstance(error, urllib.error.HTTPError)
 
 
 def _append(url: str, part: Path) -> None:
@@ -162,11 +168,10 @@ def hub_file(hub_id: str, revision: str, name: str, *, md5: str | None = None) -
     Raises:
         DataError: the hub does not give it, or gives another file.
     """
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub import hf_hub_download
 
     label = f"{hub_id}@{revision[:8]}: {name}"
-    known = try_to_load_from_cache(hub_id, name, revision=revision, repo_type="dataset")
-    if offline() and not isinstance(known, str):
+    if offline() and not in_hub_cache(hub_id, revision, name):
         raise DataError(
             f"{label} was not downloaded yet, and HF_HUB_OFFLINE forbids the network. Unset it once. {_ON_DISK}"
         )
@@ -175,10 +180,10 @@ def hub_file(hub_id: str, revision: str, name: str, *, md5: str | None = None) -
     # Network, authentication, absent file: the client raises a dozen unrelated classes for these.
     except Exception as error:
         raise DataError(f"{label} cannot be downloaded from the hub ({reason(error)}). {_ON_DISK}") from error
-    if str(path) != known:  # new, or a branch that moved
-        check_blob(path, label)
-        if md5:
-            _require(path, "md5", md5, label)
+    # Also one that was in the cache: whoever put it there may not have lived to check it.
+    check_blob(path, label)
+    if md5:
+        _require(path, "md5", md5, label)
     return path
 
 

@@ -1,14 +1,19 @@
 """Published datasets, through the real `datasets` and `huggingface_hub` clients and a hub on 127.0.0.1."""
 
+import hashlib
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from local_files import Delivery
 from local_hub import LocalHub, ask
 from omegaconf import OmegaConf
+from published import CORPUS, QRELS, QUERIES, Columns, write_parquet
 
 from evalkit.config import HubDatasetConfig
 from evalkit.datasets import hub as hub_datasets
@@ -17,36 +22,13 @@ from evalkit.resources import shipped
 from evalkit.store import Store
 
 PUBLISHED = OmegaConf.load(shipped("conf") / "dataset" / "scifact.yaml")
-CORPUS = {
-    "_id": ["4983", "5836", "7912", "18670"],
-    "title": ["Microstructural development", "", "BC1 RNA", "The DNA Methylome"],
-    "text": ["of human newborn white matter.", "Induction of myelodysplasia.", "", " of human cells. "],
-}
-QUERIES = {"_id": ["0", "1", "3"], "text": ["0-dimensional biomaterials", "not judged", "1,000 genomes"]}
-QRELS = {"query-id": ["3", "0", "3"], "corpus-id": ["4983", "18670", "31715818"], "score": [1.0, 1.0, 0.0]}
-CARD = """---
-configs:
-- config_name: default
-  data_files:
-  - split: test
-    path: data/test-*
-- config_name: corpus
-  data_files:
-  - split: corpus
-    path: corpus/corpus-*
-- config_name: queries
-  data_files:
-  - split: queries
-    path: queries/queries-*
----
-# A miniature
-"""
-# For each (hub id, split): what was loaded, or the error. `patient=no` leaves out the client's pauses between attempts.
+# For each `hub id[@revision][:split[:subset]]`: what was loaded, or the error; for `files HUB_ID` what would be
+# downloaded. What is asked for twice is answered twice. `patient=no` leaves out the client's pauses between attempts.
 PROGRAM = """
 import json, sys, time
 from pathlib import Path
 from evalkit.config import HubDatasetConfig
-from evalkit.datasets import load
+from evalkit.datasets import hub, load
 from evalkit.errors import DataError
 from evalkit.store import Store
 import pyarrow as pa
@@ -55,10 +37,16 @@ store, revision, patient, *wanted = sys.argv[1:]
 if patient == "no":
     time.sleep = lambda seconds: None
 answers = {}
-for name in wanted:
-    hub_id, _, split = name.partition(":")
-    config = HubDatasetConfig(name="mini", hub_id=hub_id, revision=revision, split=split or "test")
+for asked in wanted:
+    name = f"{asked} again" if asked in answers else asked
+    place, split, subset = (asked.split(":") + ["", ""])[:3]
+    hub_id, _, commit = place.partition("@")
+    commit = commit or revision
+    config = HubDatasetConfig("mini", hub_id=hub_id, revision=commit, split=split or "test", subset=subset or None)
     try:
+        if asked.startswith("files "):
+            answers[name] = list(hub.remote_files(hub.Repository(hub_id.removeprefix("files "), commit)))
+            continue
         dataset = load(config, Store(Path(store)))
         answers[name] = {
             "ids": dataset.documents.ids.to_pylist(),
@@ -78,14 +66,17 @@ print(json.dumps(answers))
 """
 
 
-def write_parquet(folder: Path, corpus: Any = CORPUS, queries: Any = QUERIES, qrels: Any = QRELS) -> Path:
-    """A repository in the layout of mteb/scifact."""
-    files = {"corpus/corpus": corpus, "queries/queries": queries, "data/test": qrels}
-    for name, columns in files.items():
-        path = folder / f"{name}-00000-of-00001.parquet"
-        path.parent.mkdir(parents=True)
-        pq.write_table(pa.table(columns), path)
-    (folder / "README.md").write_text(CARD, encoding="utf-8")
+def write_layout(folder: Path, layout: Mapping[str, Mapping[str, Columns]]) -> Path:
+    """A repository with these splits in these configurations, each in a file of its own."""
+    card = []
+    for name, splits in layout.items():
+        for split, columns in splits.items():
+            path = folder / name / f"{split}-00000-of-00001.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.table(dict(columns)), path)
+        files = [{"split": split, "path": f"{name}/{split}-*"} for split in splits]
+        card.append({"config_name": name, "data_files": files})
+    (folder / "README.md").write_text(f"---\n{yaml.safe_dump({'configs': card})}---\n", encoding="utf-8")
     return folder
 
 
@@ -108,21 +99,60 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "bad/corpus-columns": {"corpus": {"docid": ["1"], "body": ["a"]}},
     "bad/unknown-query": {"qrels": {**QRELS, "query-id": ["3", "0", "77"]}},
     "bad/null-query": {"queries": {**QUERIES, "text": ["a", "b", None]}},
+    "fault/damaged": {},
+    "fault/cut": {},
 }
+QUERY_SPLIT, CORPUS_SPLIT = {"queries": QUERIES}, {"corpus": CORPUS}
+OTHER_CORPUS = {"_id": ["1"], "title": ["Pchela"], "text": ["med"]}
+GRADES = {
+    split: {"query-id": ["0"], "corpus-id": ["18670"], "score": [grade]}
+    for split, grade in (("train", 1), ("dev", 2), ("test", 3))
+}
+LAYOUTS: dict[str, dict[str, Any]] = {
+    "layout/qrels": {"qrels": {"test": QRELS}, "corpus": CORPUS_SPLIT, "queries": QUERY_SPLIT},
+    "layout/subsets": {
+        "zho-qrels": {"test": QRELS},
+        "zho-corpus": CORPUS_SPLIT,
+        "zho-queries": QUERY_SPLIT,
+        "rus-qrels": {"test": {"query-id": ["3"], "corpus-id": ["1"], "score": [1]}},
+        "rus-corpus": {"corpus": OTHER_CORPUS},
+        "rus-queries": QUERY_SPLIT,
+    },
+    "layout/all-test": {"default": {"test": QRELS}, "corpus": {"test": CORPUS}, "queries": {"test": QUERIES}},
+    "layout/all-dev": {"default": {"dev": QRELS}, "corpus": {"dev": CORPUS}, "queries": {"dev": QUERIES}},
+    "layout/splits": {"default": GRADES, "corpus": CORPUS_SPLIT, "queries": QUERY_SPLIT},
+    "layout/corpora": {"default": GRADES, "corpus": {"dev": OTHER_CORPUS, "test": CORPUS}, "queries": QUERY_SPLIT},
+}
+# As they are asked for, and which of them must give just what mteb/scifact gives.
+SAME = ["layout/qrels", "layout/subsets:test:zho", "layout/all-test", "layout/all-dev:dev"]
+SPLITS = ["layout/splits:train", "layout/splits:dev", "layout/splits:test", "layout/splits:validation"]
+SUBSETS = ["layout/subsets:test:rus", "layout/subsets:test:fas", "layout/subsets"]
+CORPORA = ["layout/corpora:dev", "layout/corpora:train"]
+LISTED = ["files other/listed", "files mteb/unknown"]
+AGAIN = ["fault/damaged", "mteb/scifact"]
+CORPUS_FILE = "corpus/corpus-00000-of-00001.parquet"
+OTHER_COMMIT = "1" * 40
 
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Everything asked of the hub while it ran, and once more of the same cache after it was stopped."""
     folder = tmp_path_factory.mktemp("hub")
-    keys = {f"datasets/{name}@{PUBLISHED.revision}": name for name in VARIANTS}
-    served = {key: write_parquet(folder / "served" / name, **VARIANTS[name]) for key, name in keys.items()}
-    home, fixed = folder / "home", (folder / "store", PUBLISHED.revision, "yes")
-    with LocalHub(served, gated=["datasets/other/gated"]) as hub:
-        online = ask(hub.endpoint, PROGRAM, *fixed, *VARIANTS, "mteb/unknown", "mteb/scifact:dev", home=home)
+    served = {name: write_parquet(folder / "served" / name, **columns) for name, columns in VARIANTS.items()}
+    served |= {name: write_layout(folder / "served" / name, layout) for name, layout in LAYOUTS.items()}
+    served |= {"other/listed": write_parquet(folder / "served" / "other" / "listed")}
+    keys = {f"datasets/{name}@{PUBLISHED.revision}": place for name, place in served.items()}
+    layouts = [*SAME, *SPLITS, *SUBSETS, *CORPORA]
+    asked = [*VARIANTS, "mteb/unknown", "mteb/scifact:dev", *layouts, *LISTED, *AGAIN]
+    home, fixed = folder / "home", (folder / "store", PUBLISHED.revision, "no")
+    with LocalHub(keys, gated=["datasets/other/gated"]) as hub:
+        hub.deliveries[f"datasets/fault/damaged/{CORPUS_FILE}"] = Delivery(damaged=1)
+        hub.deliveries[f"datasets/fault/cut/{CORPUS_FILE}"] = Delivery(cut_after=500)
+        online = ask(hub.endpoint, PROGRAM, *fixed, *asked, home=home)
         requests = list(hub.requests)
-    offline = ask(hub.endpoint, PROGRAM, *fixed, "mteb/scifact", "mteb/other", home=home, offline=True)
-    return {**online, "offline": offline, "requests": requests}
+    asked = ["mteb/scifact", "mteb/other", f"mteb/scifact@{OTHER_COMMIT}", *SAME[:2]]
+    offline = ask(hub.endpoint, PROGRAM, *fixed, *asked, home=home, offline=True)
+    return {**online, "offline": offline, "requests": requests, "folder": folder / "served"}
 
 
 def test_a_published_dataset_is_read_as_it_was_uploaded(answers: dict[str, Any]):
@@ -155,6 +185,102 @@ def test_the_pinned_revision_fixes_the_corpus_and_is_what_is_asked_for(answers: 
 
 def test_a_dataset_that_was_loaded_once_is_there_offline(answers: dict[str, Any]):
     assert answers["offline"]["mteb/scifact"] == answers["mteb/scifact"]
+
+
+def test_another_commit_than_the_one_in_the_cache_is_refused_offline(answers: dict[str, Any]):
+    answer = answers["offline"][f"mteb/scifact@{OTHER_COMMIT}"]
+    assert answer == (
+        f"mteb/scifact: the cache holds another commit than {OTHER_COMMIT}, and the hub cannot be reached. "
+        "Run once with the network."
+    )
+
+
+def test_what_was_loaded_is_not_downloaded_again(answers: dict[str, Any]):
+    assert answers["mteb/scifact again"] == answers["mteb/scifact"]
+    files = [line.split(" ")[1] for line in answers["requests"] if "GET /datasets/mteb/scifact/" in line]
+    parquet = [Path(file).name for file in files if file.endswith(".parquet")]
+    assert sorted(parquet) == [f"{part}-00000-of-00001.parquet" for part in ("corpus", "queries", "test")]
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_every_published_layout_gives_the_same_dataset(answers: dict[str, Any], name: str):
+    plain, answer = answers["mteb/scifact"], answers[name]
+    assert isinstance(answer, dict), answer
+    for key in ("ids", "texts", "queries", "qrels", "rows", "notes"):
+        assert answer[key] == plain[key], key
+
+
+@pytest.mark.parametrize("name", SAME[:2])
+def test_every_name_of_the_judgments_is_found_offline(answers: dict[str, Any], name: str):
+    assert answers["offline"][name] == answers[name]
+
+
+def test_subsets_of_a_repository_are_datasets_of_their_own(answers: dict[str, Any]):
+    zho, rus = answers["layout/subsets:test:zho"], answers["layout/subsets:test:rus"]
+    assert (rus["ids"], rus["qrels"]) == (["1"], {"3": {"1": 1}})
+    assert zho["corpus_digest"] == f"hub:layout/subsets@{PUBLISHED.revision}#zho"
+    assert rus["corpus_digest"] == f"hub:layout/subsets@{PUBLISHED.revision}#rus"
+
+
+@pytest.mark.parametrize("name", ["layout/subsets:test:fas", "layout/subsets"])
+def test_a_subset_that_is_not_published_lists_the_ones_that_are(answers: dict[str, Any], name: str):
+    one_line_about_the_folder(answers[name], "layout/subsets@d56462d0", "zho-qrels", "rus-qrels")
+
+
+@pytest.mark.parametrize(("split", "grade"), [("train", 1), ("dev", 2), ("test", 3)])
+def test_the_judgments_of_the_wanted_split_are_read(answers: dict[str, Any], split: str, grade: int):
+    assert answers[f"layout/splits:{split}"]["qrels"] == {"0": {"18670": grade}}
+
+
+def test_a_split_that_is_not_published_lists_all_that_are(answers: dict[str, Any]):
+    assert answers["layout/splits:validation"] == (
+        "layout/splits@d56462d0: no split 'validation' of qrels. It has train, dev, test: set dataset.split."
+    )
+
+
+def test_queries_without_judgments_in_the_split_are_counted(answers: dict[str, Any]):
+    assert answers["mteb/scifact"]["notes"]["unjudged_queries"] == 1
+    assert answers["layout/splits:dev"]["notes"]["unjudged_queries"] == 2
+    assert answers["layout/splits:dev"]["queries"] == [["0", "0-dimensional biomaterials"]]
+
+
+def test_of_several_corpora_the_one_of_the_split_is_read(answers: dict[str, Any]):
+    assert answers["layout/corpora:dev"]["ids"] == ["1"]
+    assert answers["layout/corpora:train"] == (
+        "layout/corpora@d56462d0: no split 'train' of corpus. It has dev, test: set dataset.split."
+    )
+
+
+def test_a_damaged_file_is_refused_by_its_checksum_and_downloaded_anew(answers: dict[str, Any]):
+    published = (answers["folder"] / "fault" / "damaged" / CORPUS_FILE).read_bytes()
+    damaged = bytes(byte ^ 0xFF for byte in published)
+    found, expected = (hashlib.sha256(content).hexdigest() for content in (damaged, published))
+    assert answers["fault/damaged"] == (
+        f"fault/damaged@d56462d0: {CORPUS_FILE}: sha256 is {found}, and {expected} was published. "
+        "The damaged file is removed: run again."
+    )
+    assert answers["fault/damaged again"]["ids"] == CORPUS["_id"]
+    assert downloads(answers, f"fault/damaged/resolve/{PUBLISHED.revision}/{CORPUS_FILE}") == ["200", "200"]
+
+
+def test_a_cut_connection_is_survived(answers: dict[str, Any]):
+    assert answers["fault/cut"]["ids"] == CORPUS["_id"]
+    assert len(downloads(answers, f"fault/cut/resolve/{PUBLISHED.revision}/{CORPUS_FILE}")) == 2
+
+
+def downloads(answers: dict[str, Any], address: str) -> list[str]:
+    """Status of every answer to a GET of an address."""
+    lines = [line.split(" ") for line in answers["requests"]]
+    return [words[3] for words in lines if words[0] == "GET" and words[1] == f"/datasets/{address}"]
+
+
+def test_what_would_be_downloaded_is_told_with_sizes(answers: dict[str, Any]):
+    folder = answers["folder"] / "other" / "listed"
+    files = ["data/test", "queries/queries", "corpus/corpus"]
+    names = [f"{file}-00000-of-00001.parquet" for file in files]
+    assert answers["files other/listed"] == [[name, (folder / name).stat().st_size] for name in names]
+    assert [line for line in answers["requests"] if "other/listed/" in line and ".parquet" in line] == []
+    one_line_about_the_folder(answers["files mteb/unknown"], "mteb/unknown@d56462d0", "doesn't exist")
 
 
 def one_line_about_the_folder(message: object, *parts: str) -> None:
