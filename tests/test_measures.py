@@ -284,3 +284,78 @@ def test_ceiling_cannot_reach_documents_that_are_no_candidates():
     qrels = {"q1": {"a": 1, "absent": 1}, "q2": {"absent": 1}}
     best = ceiling(qrels, Run.from_dict({"q1": {"x": 2.0, "a": 1.0}, "q2": {"x": 1.0}}))
     assert {"R@10": 0.25, "RR": 0.5} == measure(qrels, best, ["R@10", "RR"]).means
+
+
+# Judged by answers
+
+CONTAINED = st.dictionaries(DOCS, st.integers(0, 1))
+
+
+@st.composite
+def judged_both_ways(draw):
+    """Judgments by people and by answers of the same queries."""
+    qrels = draw(ALL_QRELS)
+    return qrels, {query_id: draw(CONTAINED) for query_id in qrels}
+
+
+@settings(max_examples=100, deadline=None)
+@given(judged_both_ways(), RUNS, st.integers(1, 5))
+def test_answer_recall_is_success_by_answers_and_leaves_the_other_measures_alone(judged, scores, cutoff):
+    qrels, answers = judged
+    run = Run.from_dict(scores)
+    by_judgments = measure(qrels, run, ["nDCG@3", f"Success@{cutoff}", "MAP"])
+    by_answers = measure(answers, run, [f"Success@{cutoff}"])
+    names = ["nDCG@3", f"AnswerRecall@{cutoff}", f"Success@{cutoff}", "MAP"]
+    both = measure(qrels, run, names, answers=answers)
+    assert names == list(both.values)
+    assert (by_judgments.query_ids, by_judgments.missing) == (both.query_ids, both.missing)
+    for name, column in by_judgments.values.items():
+        assert column.tolist() == both.values[name].tolist()
+    assert by_answers.values[f"Success@{cutoff}"].tolist() == both.values[f"AnswerRecall@{cutoff}"].tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(QUERIES, CONTAINED, min_size=1, max_size=4), RUNS, st.integers(1, 5))
+def test_answer_recall_is_whether_one_of_the_first_documents_contains_an_answer(answers, scores, cutoff):
+    expected = []
+    for query_id in sorted(answers):
+        found = scores.get(query_id, {})
+        order = sorted(found, key=lambda doc_id: (np.float32(found[doc_id]), doc_id), reverse=True)
+        expected.append(float(any(answers[query_id].get(doc_id) == 1 for doc_id in order[:cutoff])))
+    per_query = measure({}, Run.from_dict(scores), [f"AnswerRecall@{cutoff}"], answers=answers)
+    assert tuple(sorted(answers)) == per_query.query_ids
+    assert expected == per_query.values[f"AnswerRecall@{cutoff}"].tolist()
+    assert tuple(sorted(set(answers) - set(scores))) == per_query.missing
+
+
+def test_questions_missing_from_the_run_or_without_an_answer_count_as_zero():
+    answers = {"q1": {"d": 1}, "q2": {"d": 1}, "q3": {"d": 0}, "q4": {}}
+    run = Run.from_dict({"q1": {"d": 1.0}, "q3": {"d": 1.0}, "q4": {"d": 1.0}})
+    per_query = measure({}, run, ["AnswerRecall@20"], answers=answers)
+    assert [1.0, 0.0, 0.0, 0.0] == per_query.values["AnswerRecall@20"].tolist()
+    assert {"AnswerRecall@20": 0.25} == per_query.means
+    assert ("q2",) == per_query.missing
+
+
+@pytest.mark.parametrize("answers", [None, {}])
+def test_a_measure_by_answers_is_refused_where_there_are_none(answers):
+    with pytest.raises(ConfigError, match=r"^AnswerRecall@5 needs answers, and this dataset has only judgments\."):
+        measure({"q": {"d": 1}}, Run.from_dict({"q": {"d": 1.0}}), ["nDCG@10", "AnswerRecall@5"], answers=answers)
+
+
+@pytest.mark.parametrize("name", ["nDCG@10", "Success@20", "RR", "R@20"])
+def test_a_measure_by_judgments_is_refused_where_there_are_only_answers(name):
+    with pytest.raises(ConfigError, match=rf"^{name} needs judgments, and this dataset has only answers\."):
+        measure({}, Run.from_dict({"q": {"d": 1.0}}), ["AnswerRecall@20", name], answers={"q": {"d": 1}})
+
+
+def test_answer_recall_is_parsed_from_its_name():
+    one = parse_measure("AnswerRecall@20")
+    assert ("AnswerRecall@20", 20, "success_20", True) == (one.name, one.cutoff, one.trec_key, one.by_answers)
+    assert not parse_measure("Success@20").by_answers
+
+
+@pytest.mark.parametrize("name", ["AnswerRecall", "answerrecall@20", "AnswerSuccess@20", "answer_recall@20"])
+def test_a_misspelt_answer_recall_is_refused_with_its_name(name):
+    with pytest.raises(ConfigError, match=r"AnswerRecall@k"):
+        parse_measure(name)

@@ -156,7 +156,7 @@ class MtebDatasetConfig(DatasetConfig):
 class MkqaDatasetConfig(DatasetConfig):
     """Questions with answers over a corpus of passages: a document is relevant if it contains an answer.
 
-    `path` is a folder or zip with the questions, and perhaps the corpus; what it lacks is read from the hub.
+    `path` is a folder or zip with the questions, and perhaps the corpus, which is else read from the hub.
     """
 
     questions: str = MISSING
@@ -165,6 +165,8 @@ class MkqaDatasetConfig(DatasetConfig):
     """A corpus to use instead of the published one: JSON lines, or a folder or zip with `corpus.jsonl`."""
     text_cleanup: bool = True
     """Lower-case documents and unify quotes, dashes and blanks, as the published evaluation does."""
+    answer_cleanup: bool = True
+    """Clean the answers as the documents are; the published evaluation does not, and so misses those with a dash of print."""
     hub_id: str = MISSING
     revision: str = MISSING
     hub_file: str = MISSING

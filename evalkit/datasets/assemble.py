@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from evalkit.answers import tokens
 from evalkit.config import DatasetConfig
 from evalkit.errors import DataError
 from evalkit.progress import progress
@@ -140,7 +141,7 @@ def _notes(dataset: Dataset, store: Store) -> dict[str, int]:
 
 
 def _unanswered(dataset: Dataset) -> int:
-    return sum(not any(answer.strip() for answer in answers) for answers in dataset.answers.values())
+    return sum(not any(map(tokens, answers)) for answers in dataset.answers.values())
 
 
 def _empty_documents(dataset: Dataset, store: Store) -> int:

@@ -3,12 +3,15 @@
 zh_cn.jsonl     {"id": "...", "question": "...", "answers": ["...", ...]}    in the published zip, one file a language
 corpus          the passages of BEIR's Natural Questions
 
-Questions are read as they are. Documents are lower-cased and cleaned (`CleanedDocuments`) unless `text_cleanup=false`.
+Questions are read as they are. Documents are lower-cased and cleaned (`CleanedDocuments`) unless `text_cleanup=false`,
+and answers like them: BGE-M3's evaluation leaves answers as they are, so one with a typographic dash or quote is in no
+cleaned document. `answer_cleanup=false` does the same.
 """
 
 import contextlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,6 +89,8 @@ def load(config: MkqaDatasetConfig, store: Store) -> Dataset:
     """
     judged = _read_questions(config)
     found = _open_corpus(config, store)
+    if config.text_cleanup and config.answer_cleanup:
+        judged = replace(judged, answers={key: tuple(map(clean, texts)) for key, texts in judged.answers.items()})
     if config.text_cleanup:
         found = _Corpus(CleanedDocuments(found.documents), f"{found.digest}+{_CLEANUP}")
     return assemble(config, store, documents=found.documents, judged=judged, corpus_digest=found.digest)
@@ -106,10 +111,13 @@ def corpus_repository(config: MkqaDatasetConfig) -> hub.Repository:
 def _read_questions(config: MkqaDatasetConfig) -> Judged:
     questions: dict[str, str] = {}
     answers: dict[str, tuple[str, ...]] = {}
-    with contextlib.closing(open_source(questions_file(config), marker=config.questions)) as source:
-        name = find(source, config.questions)
+    layout = f"{config.questions} (id, question and answers a line)"
+    with contextlib.closing(open_source(questions_file(config), marker=config.questions, layout=layout)) as source:
+        name = find(source, config.questions, layout)
         with source.open(name) as stream:
-            for where, fields in objects(lines(stream, source.label(name)), source.label(name)):
+            for where, fields in objects(
+                lines(stream, source.label(name)), source.label(name), "id, question and answers"
+            ):
                 identifier = checked_id(fields.get("id"), where, "id")
                 if identifier in questions:
                     raise DataError(f"{where}: question id {identifier!r} occurs twice. Ids are unique.")

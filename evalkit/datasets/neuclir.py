@@ -129,7 +129,7 @@ def _of_language(numbered: Iterator[tuple[int, str]], language: str) -> Iterator
 def _read_topics(config: NeuclirDatasetConfig, path: Path, judged: set[str]) -> dict[str, str]:
     """Text of every judged topic, in ascending order of id."""
     texts: dict[str, str] = {}
-    for where, fields in objects(read_lines(path), path):
+    for where, fields in objects(read_lines(path), path, "topic_id and topics"):
         topic_id = checked_id(fields.get("topic_id"), where, "topic_id")
         if topic_id in texts:
             raise DataError(f"{where}: topic {topic_id!r} occurs twice. Ids are unique.")

@@ -44,15 +44,15 @@ def records(source: Source, name: str, *, advance: Callable[[float], None] = lam
     """
     position = 0
     with source.open(name) as stream:
-        for where, fields in objects(lines(stream, source.label(name)), source.label(name)):
+        for where, fields in objects(lines(stream, source.label(name)), source.label(name), "_id and text"):
             if int(where.rpartition(":")[2]) % _LINES_PER_STEP == 0:
                 position, before = stream.tell(), position
                 advance((position - before) / 1e6)
             yield checked(fields, where)
 
 
-def objects(numbered: Iterator[tuple[int, str]], label: object) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(file and line number, object) of every line.
+def objects(numbered: Iterator[tuple[int, str]], label: object, keys: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(file and line number, object) of every line; `keys` says in errors what an object should have.
 
     Raises:
         DataError: a line is not a JSON object.
@@ -64,7 +64,7 @@ def objects(numbered: Iterator[tuple[int, str]], label: object) -> Iterator[tupl
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: not JSON ({error}). Expected one object a line.") from error
         if not isinstance(parsed, dict):
-            raise DataError(f"{where}: a JSON {type(parsed).__name__}, expected an object with _id and text.")
+            raise DataError(f"{where}: a JSON {type(parsed).__name__}, expected an object with {keys}.")
         yield where, parsed
 
 

@@ -162,13 +162,14 @@ def _is_file(name: str, wanted: str) -> bool:
     return PurePosixPath(name).name in {wanted, f"{wanted}.gz"}
 
 
-def open_source(path: Path, folder: str | None = None, *, marker: str = CORPUS) -> Source:
+def open_source(path: Path, folder: str | None = None, *, marker: str = CORPUS, layout: str = LAYOUT) -> Source:
     """The collection at a path.
 
     Args:
         path: of a folder or zip.
         folder: name of the collection's folder, where the path holds several.
         marker: the file that tells where in a zip the collection is.
+        layout: what errors say that the path should hold.
 
     Raises:
         DataError: there is nothing there, or neither a folder nor a zip.
@@ -177,10 +178,10 @@ def open_source(path: Path, folder: str | None = None, *, marker: str = CORPUS) 
         return FolderSource(path, folder)
     if path.is_file():
         return ZipSource(path, folder, marker=marker)
-    raise DataError(f"{path}: no such folder or zip. dataset.path is a folder or zip with {LAYOUT}.")
+    raise DataError(f"{path}: no such folder or zip. dataset.path is a folder or zip with {layout}.")
 
 
-def find(source: Source, name: str) -> str:
+def find(source: Source, name: str, layout: str = LAYOUT) -> str:
     """The name under which a file is there: as it is, or with `.gz`.
 
     Raises:
@@ -202,4 +203,4 @@ def find(source: Source, name: str) -> str:
             f"It has the splits {', '.join(splits)}: set dataset.split." if splits else "It has no judgments at all."
         )
         raise DataError(f"{source.label(name)}: no such file. {choice}")
-    raise DataError(f"{source.label(name)}: no such file. A collection in BEIR layout holds {LAYOUT}.")
+    raise DataError(f"{source.label(name)}: no such file. Expected {layout}.")
