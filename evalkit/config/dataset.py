@@ -166,7 +166,7 @@ class MkqaDatasetConfig(DatasetConfig):
     text_cleanup: bool = True
     """Lower-case documents and unify quotes, dashes and blanks, as the published evaluation does."""
     answer_cleanup: bool = True
-    """Clean the answers as the documents are; the published evaluation does not, and so misses those with a dash of print."""
+    """Clean the answers as the documents are; the published evaluation does not, and misses some."""
     hub_id: str = MISSING
     revision: str = MISSING
     hub_file: str = MISSING
