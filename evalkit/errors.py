@@ -3,7 +3,7 @@
 EvalkitError                something that the user can put right; the command line exits with code 2
 ├── ConfigError             a setting is unknown, of the wrong type, or contradicts another
 ├── DataError               a file or a collection is malformed; the message names file and line
-│   └── Unreachable         the network does not answer, so the next dataset will not come either
+│   └── Unreachable         a server does not answer at all
 ├── ModelError              a checkpoint cannot be used as asked
 │   └── AbsentModel         there is no such checkpoint, or it cannot be downloaded
 ├── ResultError             an artefact on disk is incomplete or damaged

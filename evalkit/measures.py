@@ -109,8 +109,8 @@ def measure(qrels: Qrels, run: Run, measures: Sequence[str], *, answers: Qrels |
             every query that is to count.
 
     Raises:
-        ConfigError: an unknown measure, or one that there are no judgments or answers for.
-        DataError: there is no judged query.
+        ConfigError: an unknown measure.
+        DataError: there is no judged query, or a measure that there are no judgments or answers for.
     """
     parsed = [parse_measure(name) for name in measures]
     if not qrels and not answers:
@@ -130,13 +130,13 @@ def require_judged(measures: Sequence[Measure], *, by_judgments: bool, by_answer
     """Refuse measures that a dataset has no judgments, or no answers, for.
 
     Raises:
-        ConfigError: the message names the first.
+        DataError: the message names the first.
     """
     for one in measures:
         if one.by_answers and not by_answers:
-            raise ConfigError(f"{one.name} needs answers, and this dataset has only judgments. Take R@k or Success@k.")
+            raise DataError(f"{one.name} needs answers, and this dataset has only judgments. Take R@k or Success@k.")
         if not one.by_answers and not by_judgments:
-            raise ConfigError(
+            raise DataError(
                 f"{one.name} needs judgments, and this dataset has only answers. Set measures=[AnswerRecall@20]."
             )
 

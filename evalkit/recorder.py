@@ -30,7 +30,8 @@ class Recorder:
         command: what the user typed.
 
     Raises:
-        ConfigError: a measure is unknown, or the dataset has no judgments or answers for it.
+        ConfigError: a measure is unknown.
+        DataError: the dataset has no judgments or answers for one.
     """
 
     config: EvaluateConfig

@@ -339,13 +339,13 @@ def test_questions_missing_from_the_run_or_without_an_answer_count_as_zero():
 
 @pytest.mark.parametrize("answers", [None, {}])
 def test_a_measure_by_answers_is_refused_where_there_are_none(answers):
-    with pytest.raises(ConfigError, match=r"^AnswerRecall@5 needs answers, and this dataset has only judgments\."):
+    with pytest.raises(DataError, match=r"^AnswerRecall@5 needs answers, and this dataset has only judgments\."):
         measure({"q": {"d": 1}}, Run.from_dict({"q": {"d": 1.0}}), ["nDCG@10", "AnswerRecall@5"], answers=answers)
 
 
 @pytest.mark.parametrize("name", ["nDCG@10", "Success@20", "RR", "R@20"])
 def test_a_measure_by_judgments_is_refused_where_there_are_only_answers(name):
-    with pytest.raises(ConfigError, match=rf"^{name} needs judgments, and this dataset has only answers\."):
+    with pytest.raises(DataError, match=rf"^{name} needs judgments, and this dataset has only answers\."):
         measure({}, Run.from_dict({"q": {"d": 1.0}}), ["AnswerRecall@20", name], answers={"q": {"d": 1}})
 
 

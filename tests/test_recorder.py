@@ -12,7 +12,7 @@ from stubs import write_collection
 from evalkit import results
 from evalkit.config import BM25Config, EvaluateConfig, FolderDatasetConfig, RerankerConfig
 from evalkit.datasets import load
-from evalkit.errors import ConfigError
+from evalkit.errors import ConfigError, DataError
 from evalkit.pipeline import evaluate
 from evalkit.recorder import STANDARD_ANSWER_MEASURES, STANDARD_MEASURES, Recorder
 from evalkit.run import Run
@@ -178,7 +178,7 @@ def test_a_measure_by_judgments_of_a_collection_with_answers_alone_is_refused_be
     only_answers, measures
 ):
     only_answers.measures = measures
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(DataError) as caught:
         evaluate(only_answers)
     assert str(caught.value).startswith(f"{measures[-1]} needs judgments, and this dataset has only answers.")
     assert "\n" not in str(caught.value)
@@ -188,6 +188,6 @@ def test_a_measure_by_judgments_of_a_collection_with_answers_alone_is_refused_be
 def test_a_measure_by_answers_of_a_collection_without_answers_is_refused_before_anything_is_made(both, collection):
     both.dataset = FolderDatasetConfig(path=str(collection))
     both.measures = ["nDCG@10", "AnswerRecall@20"]
-    with pytest.raises(ConfigError, match=r"^AnswerRecall@20 needs answers, and this dataset has only judgments\."):
+    with pytest.raises(DataError, match=r"^AnswerRecall@20 needs answers, and this dataset has only judgments\."):
         evaluate(both)
     assert not Path(both.results_dir).exists()

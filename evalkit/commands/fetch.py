@@ -2,14 +2,24 @@
 
 import argparse
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from rich.markup import escape
 from rich.table import Table
 
+from evalkit.commands.arguments import normalise
 from evalkit.commands.compose import compose
-from evalkit.config import FetchConfig
+from evalkit.config import (
+    DatasetConfig,
+    FetchConfig,
+    HubDatasetConfig,
+    MkqaDatasetConfig,
+    MtebDatasetConfig,
+    NeuclirDatasetConfig,
+)
 from evalkit.datasets import load
 from evalkit.datasets.download import offline
 from evalkit.datasets.inspection import inspect
@@ -53,28 +63,58 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_intermixed_args(arguments)
     configs = _configs(options.settings)
     store = open_store(configs[0].cache_dir)
-    failed = 0
-    wanted = []
-    for config in configs:
-        try:
-            wanted.append(_Wanted(config, [] if offline() else remote_files(config.dataset, store)))
-        except Unreachable:
-            raise
-        except DataError as error:
-            failed = report(error)
+    tried = _Attempts()
+    wanted = [
+        _Wanted(config, files)
+        for config in configs
+        if (files := tried.run(config, lambda c: [] if offline() else remote_files(c.dataset, store))) is not None
+    ]
     _show_sizes(wanted, store)
-    for one in () if options.sizes else wanted:
+    if not options.sizes:
+        for one in wanted:
+            tried.run(one.config, lambda c: _fetch(c, store, check=options.check))
+    return tried.failed
+
+
+class _Attempts:
+    """Work on one dataset after another; what fails is reported, and a server that does not answer is left alone."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+        self._silent: set[str] = set()
+
+    def run(self, config: FetchConfig, work: Callable[[FetchConfig], Any]) -> Any:
+        """What `work` gives, or None where it failed."""
+        server = _server(config.dataset)
+        if server in self._silent:
+            skipped = f"{config.dataset.name}: not tried: {server} did not answer. HF_HUB_OFFLINE=1 takes what is here."
+            self.failed = report(DataError(skipped))
+            return None
         try:
-            _fetch(one.config, store, check=options.check)
-        except Unreachable:
-            raise
+            return work(config)
         except DataError as error:
-            failed = report(error)
-    return failed
+            if isinstance(error, Unreachable):
+                self._silent.add(server)
+            self.failed = report(error)
+        return None
+
+
+def _server(config: DatasetConfig) -> str:
+    """Where most of a dataset is downloaded from."""
+    match config:
+        case HubDatasetConfig(source="zip"):
+            return urlsplit(str(config.zip_url)).netloc
+        case NeuclirDatasetConfig():
+            return urlsplit(config.topics_url).netloc
+        case HubDatasetConfig(path=None) | MkqaDatasetConfig() | MtebDatasetConfig():
+            return "the hub"
+        case _:
+            return config.name
 
 
 def _configs(settings: list[str]) -> list[FetchConfig]:
     """The settings of every dataset that is asked for."""
+    normalise(settings)  # refuses what is of one dataset where several are chosen
     chosen = dict(setting.partition("=")[::2] for setting in settings)
     suite, datasets = chosen.pop("suite", None), chosen.pop("dataset", None)
     if (suite is None) == (datasets is None):
@@ -109,7 +149,9 @@ def _show_sizes(wanted: list[_Wanted], store: Store) -> None:
         )
     out = console()
     out.print(table)
-    total = sum(one.missing for one in wanted)
+    # Several datasets may be in one file.
+    files = {file.name: file for one in wanted for file in one.files}
+    total = sum(file.bytes or 0 for file in files.values() if not file.here)
     free = shutil.disk_usage(_existing(store.root)).free
     # A converted corpus takes about three times its compressed download.
     out.print(

@@ -17,7 +17,7 @@ _GROUPS = {
     "suites": "suite",
 }
 # A card is too wide for a terminal; `--json` has all of it.
-_ONLY_IN_JSON = {"revision", "title separator", "zip", "judgments", "measures", "instruction", "notes"}
+_ONLY_IN_JSON = {"revision", "title separator", "zip", "judgments", "measures", "instruction", "notes", "settings"}
 _ONLY_WHERE_WIDE = {"source", "licence", "relevant"}
 _WIDE = 150  # columns
 _KINDS = (*_GROUPS, "instructions", "measures")
@@ -94,9 +94,9 @@ def _card(settings: dict[str, Any]) -> dict[str, Any]:
     counts = {key: settings.get("expected", {}).get(key) for key in ("documents", "queries", "judgments", "relevant")}
     return {
         "language": f"{queries} to {documents}" if queries else documents,
-        "split": settings.get("split", "test"),
+        "split": settings.get("split", "its own" if source == "mteb" else "test"),
         **counts,
-        "identical ids": "dropped" if settings.get("drop_identical_ids") else "kept",
+        "identical ids": "as mteb" if source == "mteb" else "dropped" if settings.get("drop_identical_ids") else "kept",
         "source": f"{settings['hub_id']}" if "hub_id" in settings else source,
         "zip": bool(settings.get("zip_url")),
         "revision": settings.get("revision"),
@@ -105,6 +105,7 @@ def _card(settings: dict[str, Any]) -> dict[str, Any]:
         "instruction": settings.get("instruction_key") or settings.get("name"),
         "licence": settings.get("licence", ""),
         "notes": settings.get("notes", ""),
+        "settings": {key: value for key, value in settings.items() if key != "defaults"},
     }
 
 

@@ -67,6 +67,8 @@ class DatasetConfig:
         """Check names and choices."""
         nameable("dataset.name", self.name)
         nameable("dataset.split", self.split)
+        if self.drop_identical_ids is None:
+            raise ConfigError("dataset.drop_identical_ids is null. Legal are true and false; null is for dataset=mteb.")
         one_of("dataset.language", self.language, LANGUAGES)
         one_of("dataset.query_language", self.query_language or self.language, LANGUAGES)
         one_of("dataset.queries_without_relevant", self.queries_without_relevant, ("count", "drop"))
@@ -95,6 +97,7 @@ class FolderDatasetConfig(DatasetConfig):
     def __post_init__(self) -> None:
         """Check, and name the dataset after its folder where no name is given."""
         given("dataset.path", self.path, "FOLDER (with corpus.jsonl, queries.jsonl and qrels/test.tsv)")
+        _require_folder(self.folder)
         if not self.name:
             last = Path(str(self.path)).absolute().name.removesuffix(".zip")
             parts = [part for part in (last, self.folder) if part]
@@ -121,6 +124,7 @@ class HubDatasetConfig(DatasetConfig):
     def __post_init__(self) -> None:
         """Check that what is published is pinned."""
         super().__post_init__()
+        _require_folder(self.folder)
         _require_commit("dataset.revision", self.revision)
         one_of("dataset.source", self.source, SOURCES)
         _require_md5("dataset.zip_md5", self.zip_md5)
@@ -147,9 +151,11 @@ class MtebDatasetConfig(DatasetConfig):
         if self.path:
             raise ConfigError("dataset=mteb is loaded by mteb. For a collection on disk set dataset=folder.")
         self.name = self.name or re.sub(r"[^A-Za-z0-9._+@-]", "_", "-".join(filter(None, (self.task, self.subset))))
-        split, self.split = self.split, self.split or "test"
+        # What is the task's own to say is not known before it is loaded.
+        own = self.split, self.drop_identical_ids
+        self.split, self.drop_identical_ids = self.split or "test", bool(self.drop_identical_ids)
         super().__post_init__()
-        self.split = split
+        self.split, self.drop_identical_ids = own
 
 
 @dataclass
@@ -216,6 +222,11 @@ class NeuclirDatasetConfig(DatasetConfig):
         one_of("dataset.query_field", self.query_field, QUERY_FIELDS)
         for key in ("documents_md5", "topics_md5", "qrels_md5"):
             _require_md5(f"dataset.{key}", getattr(self, key))
+
+
+def _require_folder(folder: str | None) -> None:
+    if folder is not None and (not re.fullmatch(r"[^/\\*?\[]+", folder) or folder in {".", ".."}):
+        raise ConfigError(f"dataset.folder={folder} is no name of one folder in dataset.path.")
 
 
 def _require_commit(key: str, revision: str) -> None:

@@ -35,7 +35,7 @@ def load(config: DatasetConfig, store: Store) -> Dataset:
         case BundledDatasetConfig():
             dataset = beir.load(config, store, path=shipped("collections") / config.name)
         case FolderDatasetConfig():
-            dataset = beir.load(config, store, path=config.path, folder=config.folder)
+            dataset = beir.load(config, store, path=config.path, folder=config.folder, exact=True)
         case HubDatasetConfig(path=None, source="hub"):
             dataset = hub.load(config, store)
         case HubDatasetConfig():

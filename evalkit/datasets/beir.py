@@ -31,7 +31,9 @@ class _Query(NamedTuple):
     answers: tuple[str, ...] | None
 
 
-def load(config: DatasetConfig, store: Store, *, path: str | Path | None, folder: str | None = None) -> Dataset:
+def load(
+    config: DatasetConfig, store: Store, *, path: str | Path | None, folder: str | None = None, exact: bool = False
+) -> Dataset:
     """The collection at a path; its corpus is converted to Arrow once and found again by its content.
 
     Args:
@@ -39,11 +41,12 @@ def load(config: DatasetConfig, store: Store, *, path: str | Path | None, folder
         store: where the converted corpus is kept.
         path: a folder or zip.
         folder: which collection, where the path holds several.
+        exact: whether the path must hold that folder; otherwise it may be the collection itself.
 
     Raises:
         DataError: a file is absent or malformed; the message names file and line.
     """
-    with contextlib.closing(open_source(Path(str(path)).expanduser(), folder)) as source:
+    with contextlib.closing(open_source(Path(str(path)).expanduser(), folder, exact=exact)) as source:
         judged = _read_judged(source, config.split)  # first, because a wrong split is a common mistake and shows soon
         table, sha256 = corpus.from_json_lines(source, find(source, CORPUS), store)
     documents = ArrowDocuments(table, title_separator=config.title_separator)
@@ -54,6 +57,8 @@ def _read_judged(source: Source, split: str) -> Judged:
     """Queries, with their judgments or answers or both."""
     if _without_judgments(source):
         queries = _read_queries(source)
+        if not queries:
+            raise DataError(f"{source.label(find(source, 'queries.jsonl'))}: holds no queries.")
         if any(query.answers is None for query in queries.values()):
             find(source, f"qrels/{split}.tsv")  # raises: there is nothing else to judge by
         return Judged(_texts(queries), {}, answers=_answers(queries))

@@ -128,6 +128,24 @@ def _write(read: Callable[[], Iterable[Record]], folder: Path, label: str) -> No
         refuse_repeated(read(), "document")
 
 
+def require_ids(ids: pa.ChunkedArray, label: str) -> None:
+    """Refuse ids that occur twice, or that `ids.fault` refuses; for millions of them at once.
+
+    Raises:
+        DataError: the message says how many, and names the first.
+    """
+    trimmed = pc.equal(pc.utf8_trim_whitespace(ids), ids)
+    legal = pc.and_(trimmed, pc.invert(pc.match_substring_regex(ids, r"[\t\n\r\x00]|^$")))
+    if not pc.all(legal).as_py():
+        wrong = ids.filter(pc.invert(legal))
+        raise DataError(
+            f"{label}: {len(wrong)} document ids, such as {wrong[0].as_py()!r}, are empty or hold tabs, line breaks or "
+            "outer blanks, which no run file can hold."
+        )
+    if (distinct := pc.count_distinct(ids).as_py()) < len(ids):
+        raise DataError(f"{label}: {len(ids) - distinct} document ids occur twice. Ids are unique.")
+
+
 def refuse_repeated(found: Iterable[Record], noun: str) -> None:
     """Refuse records of which two have the same id.
 

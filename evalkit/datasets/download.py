@@ -149,11 +149,20 @@ def _copy(answer: Any, sink: BinaryIO, *, have: int, total: int | None, name: st
     with progress(f"downloading {name}", total / 1e6 if total else None, "MB") as advance:
         advance(have / 1e6)
         while block := answer.read(_BLOCK):
-            sink.write(block)
+            _write(sink, block)
             have += len(block)
             advance(len(block) / 1e6)
     if total is not None and have < total:
         raise ConnectionError(f"{have:,} of {total:,} bytes came")
+
+
+def _write(sink: BinaryIO, block: bytes) -> None:
+    try:
+        sink.write(block)
+    except OSError as error:
+        raise DataError(
+            f"{sink.name}: cannot be written ({error.strerror}). Make room and run again to go on."
+        ) from error
 
 
 def hub_file(hub_id: str, revision: str, name: str, *, md5: str | None = None) -> Path:
@@ -182,8 +191,9 @@ def hub_file(hub_id: str, revision: str, name: str, *, md5: str | None = None) -
         raise DataError(f"{label} cannot be downloaded from the hub ({reason(error)}). {_ON_DISK}") from error
     # Also one that was in the cache: whoever put it there may not have lived to check it.
     check_blob(path, label)
-    if md5:
-        _require(path, "md5", md5, label)
+    if md5 and (found := _checksum(path, "md5", b"")) != md5:
+        # It came whole, so downloading it again would not help.
+        raise DataError(f"{label}: md5 is {found}, and the card is of {md5}. Its publisher changed it. {_ON_DISK}")
     return path
 
 

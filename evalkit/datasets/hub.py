@@ -13,10 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow.compute as pc
-
 from evalkit.config import HubDatasetConfig
 from evalkit.datasets.assemble import Judged, assemble
+from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.download import hub_file, offline
 from evalkit.datasets.records import ID_KEYS
@@ -26,6 +25,10 @@ from evalkit.trec import add_judgment
 from evalkit.types import Dataset, Qrels
 
 PARTS = ("qrels", "queries", "corpus")
+
+
+class _OtherCommit(DataError):  # noqa: N818 - names the situation
+    """The cache of `datasets` offers another commit than the pinned one."""
 
 
 class Repository(NamedTuple):
@@ -56,24 +59,25 @@ def load(config: HubDatasetConfig, store: Store) -> Dataset:
     repository = Repository(config.hub_id, config.revision, config.subset)
     qrels = _read_qrels(repository, config.split)
     judged = _read_queries(repository, qrels, config.split)
-    documents = open_documents(repository, title_separator=config.title_separator, split=config.split)
-    return assemble(config, store, documents=documents, judged=judged, corpus_digest=repository.digest)
+    documents, digest = open_documents(repository, title_separator=config.title_separator, split=config.split)
+    return assemble(config, store, documents=documents, judged=judged, corpus_digest=digest)
 
 
-def open_documents(repository: Repository, *, title_separator: str, split: str = "corpus") -> ArrowDocuments:
-    """The corpus of a repository, memory-mapped.
+def open_documents(
+    repository: Repository, *, title_separator: str, split: str = "corpus"
+) -> tuple[ArrowDocuments, str]:
+    """The corpus of a repository, memory-mapped, and what fixes its content.
 
     Raises:
         DataError: it cannot be reached, or an id is no id or occurs twice.
     """
-    table = _part(repository, "corpus", split)
+    splits = _splits(repository, "corpus")
+    table = _choose(repository, "corpus", splits, split)
     id_column = _id_column(repository, table)
     documents = ArrowDocuments(table, title_separator=title_separator, id_column=id_column)
-    if (distinct := pc.count_distinct(documents.ids).as_py()) < len(documents):
-        raise DataError(f"{repository.hub_id}: {len(documents) - distinct} document ids occur twice. Ids are unique.")
-    if pc.any(pc.match_substring_regex(documents.ids, r"[\t\n\r\x00]|^\s|\s$|^$")).as_py():
-        raise DataError(f"{repository.hub_id}: has document ids that no run file can hold (empty, tabs, outer blanks).")
-    return documents
+    require_ids(documents.ids, repository.hub_id)
+    # A repository may have a corpus for each split.
+    return documents, repository.digest + (f"/{split}" if len(splits) > 1 else "")
 
 
 def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> Iterator[tuple[str, int]]:
@@ -97,26 +101,40 @@ def require_commit(repository: Repository) -> None:
     """Make sure, where the hub is out of reach, that what is cached is this commit.
 
     Raises:
-        DataError: another commit is cached, or none.
+        DataError: another commit is cached.
     """
     for part in PARTS:
-        _builder(repository, part)
+        try:
+            _builder(repository, part)
+        except _OtherCommit:
+            raise
+        except DataError:
+            continue  # not cached, or of a layout of its own: whoever reads it says so
 
 
 def _part(repository: Repository, part: str, split: str) -> Any:
-    """One part of the repository, memory-mapped; downloaded and compared with the hub's checksums where it is new."""
+    """A split of one part of the repository, memory-mapped."""
+    return _choose(repository, part, _splits(repository, part), split)
+
+
+def _splits(repository: Repository, part: str) -> Any:
+    """The splits of one part; downloaded and compared with the hub's checksums where it is new."""
     builder = _builder(repository, part)
     try:
         if not Path(builder.cache_dir).is_dir():
             for name in _files(builder, repository):
                 hub_file(repository.hub_id, repository.revision, name)
         builder.download_and_prepare()
-        splits = builder.as_dataset()
+        return builder.as_dataset()
     except EvalkitError:
         raise
     # Layout, disk, network: `datasets` and its clients raise dozens of unrelated classes for these.
     except Exception as error:
         raise _refusal(repository, part, error) from error
+
+
+def _choose(repository: Repository, part: str, splits: Any, split: str) -> Any:
+    """The split of this name, or the only one of a corpus or of queries."""
     if split not in splits and (len(splits) > 1 or part == "qrels"):
         raise DataError(
             f"{repository.hub_id}@{repository.revision[:8]}: no split {split!r} of {part}. It has "
@@ -138,9 +156,9 @@ def _builder(repository: Repository, part: str) -> Any:
             raise _refusal(repository, part, error) from error
         # Offline, `datasets` takes whichever commit it cached last.
         if Path(builder.cache_dir).name != repository.revision:
-            raise DataError(
-                f"{repository.hub_id}: the cache holds another commit than {repository.revision}, and the hub cannot "
-                "be reached. Run once with the network."
+            raise _OtherCommit(
+                f"{repository.hub_id}: the commit that was cached last is not {repository.revision}, and offline no "
+                f"other is found. Run once with the network, or remove {builder.cache_dir}."
             )
         return builder
     raise AssertionError  # the last name was found or refused

@@ -99,7 +99,12 @@ def load(config: MkqaDatasetConfig, store: Store) -> Dataset:
 def questions_file(config: MkqaDatasetConfig) -> Path:
     """The folder or zip with the questions; downloaded where none is given."""
     if config.path:
-        return Path(config.path).expanduser()
+        path = Path(config.path).expanduser()
+        if path.is_file() and path.suffix != ".zip":
+            raise DataError(
+                f"{path}: is no folder or zip. Set dataset.path={path.parent} dataset.questions={path.name}."
+            )
+        return path
     return hub_file(config.hub_id, config.revision, config.hub_file)
 
 
@@ -133,8 +138,7 @@ def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
     path = corpus_path(config)
     if path is None:
         repository = corpus_repository(config)
-        documents = hub.open_documents(repository, title_separator=config.title_separator)
-        return _Corpus(documents, repository.digest)
+        return _Corpus(*hub.open_documents(repository, title_separator=config.title_separator))
     source: Source
     if path.is_dir() or path.suffix == ".zip":
         source, name = open_source(path), CORPUS

@@ -1,5 +1,7 @@
 """Any retrieval task of mteb, loaded by mteb itself: its corpus, queries, judgments and policies."""
 
+import hashlib
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -7,14 +9,19 @@ import pyarrow as pa
 
 from evalkit.config import MtebDatasetConfig
 from evalkit.datasets.assemble import Judged, assemble
+from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.download import offline
 from evalkit.datasets.hub import Repository, require_commit
 from evalkit.errors import ConfigError, DataError, MissingExtra, reason
+from evalkit.progress import progress
 from evalkit.store import Store
 from evalkit.trec import add_judgment
 from evalkit.types import Dataset, Qrels
 
+logger = logging.getLogger(__name__)
+
+_WINDOW = 10_000  # documents in memory at a time
 _CHINESE = ("zho", "cmn", "yue", "zh")
 
 
@@ -28,19 +35,26 @@ def load(config: MtebDatasetConfig, store: Store) -> Dataset:
     """
     task = _task(config)
     subset = _subset(config, task)
-    split = config.split or task.metadata.eval_splits[0]
-    data = _data(config, task, subset, split)
-    published = task.metadata.dataset
+    split = _split(config, task)
+    data = _data(task, subset, split)
     chosen = config.drop_identical_ids
     config = replace(
         config,
         split=split,
-        language=_language(task, subset),
+        language="zh" if config.language == "zh" else _language(task, subset),
         drop_identical_ids=bool(task.ignore_identical_ids) if chosen is None else chosen,
     )
-    documents = ArrowDocuments(data["corpus"], title_separator=config.title_separator, id_column="id")
-    digest = f"mteb:{published['path']}@{published['revision']}#{subset}/{split}"
-    return assemble(config, store, documents=documents, judged=_judged(task, data), corpus_digest=digest)
+    if data["top_ranked"]:
+        logger.warning(
+            "%s: mteb ranks only a list of documents for each query, and here all are searched. Numbers are not "
+            "comparable with mteb's.",
+            config.name,
+        )
+    table = _corpus(task, data)
+    documents = ArrowDocuments(table, title_separator=config.title_separator, id_column="id")
+    return assemble(
+        config, store, documents=documents, judged=_judged(task, data), corpus_digest=_content_digest(table)
+    )
 
 
 def repository(config: MtebDatasetConfig) -> Repository:
@@ -48,6 +62,7 @@ def repository(config: MtebDatasetConfig) -> Repository:
 
     Raises:
         ConfigError: mteb has no such retrieval task or subset.
+        MissingExtra: mteb is not installed.
     """
     task = _task(config)
     return _repository(task, _subset(config, task))
@@ -61,40 +76,89 @@ def _repository(task: Any, subset: str) -> Repository:
 def _task(config: MtebDatasetConfig) -> Any:
     try:
         import mteb
+        from mteb.abstasks.aggregated_task import AbsTaskAggregate
     except ImportError as error:
         raise MissingExtra("mteb", extra="mteb", purpose="dataset=mteb") from error
     try:
         task = mteb.get_task(config.task)
-    except (KeyError, ValueError) as error:
-        raise ConfigError(f"mteb has no task {config.task!r} ({reason(error)}). Check dataset.task.") from error
-    if task.metadata.type != "Retrieval" or "text" not in task.metadata.modalities:
-        raise ConfigError(f"{config.task} is a task of type {task.metadata.type}, not a retrieval of texts.")
+    except KeyError as error:
+        found = str(error.args[0]).removeprefix("KeyError: ")
+        raise ConfigError(f"mteb has no such task: {found} Check dataset.task.") from error
+    if task.metadata.type != "Retrieval" or task.metadata.modalities != ["text"]:
+        kind = f"{task.metadata.type} of {', '.join(task.metadata.modalities)}"
+        raise ConfigError(f"{config.task} is a task of type {kind}, expected Retrieval of text. Check dataset.task.")
+    if isinstance(task, AbsTaskAggregate):
+        parts = ", ".join(part.metadata.name for part in task.metadata.tasks)
+        raise ConfigError(f"{config.task} is the mean of several tasks. Set dataset.task to one of: {parts}.")
     return task
 
 
 def _subset(config: MtebDatasetConfig, task: Any) -> str:
-    subsets = list(task.hf_subsets)
+    subsets = [str(subset) for subset in task.hf_subsets]
     if config.subset is None and len(subsets) == 1:
-        return str(subsets[0])
+        return subsets[0]
+    if config.subset is None:
+        raise ConfigError(f"{config.task} has several parts. Set dataset.subset to one of: {', '.join(subsets)}.")
     if config.subset not in subsets:
         raise ConfigError(
             f"dataset.subset={config.subset} is no part of {config.task}. Legal are: {', '.join(subsets)}."
         )
-    return str(config.subset)
+    return config.subset
 
 
-def _data(config: MtebDatasetConfig, task: Any, subset: str, split: str) -> Any:
-    if split not in task.metadata.eval_splits:
-        legal = ", ".join(task.metadata.eval_splits)
-        raise ConfigError(f"dataset.split={split} is no split of {config.task}. Legal are: {legal}.")
+def _split(config: MtebDatasetConfig, task: Any) -> str:
+    splits = [str(split) for split in task.metadata.eval_splits]
+    if config.split and config.split not in splits:
+        raise ConfigError(f"dataset.split={config.split} is no split of {config.task}. Legal are: {', '.join(splits)}.")
+    return config.split or splits[0]
+
+
+def _data(task: Any, subset: str, split: str) -> Any:
+    """Corpus, queries and judgments, of this part alone where the task can load it alone."""
     if offline():
         require_commit(_repository(task, subset))
     try:
+        task.filter_languages(None, hf_subsets=[subset]).filter_eval_splits([split])
         task.load_data()
+        task.convert_v1_dataset_format_to_v2(num_proc=None)  # what a sixth of the tasks still load
         return task.dataset[subset][split]
     # mteb passes on what datasets, the hub and its own checks raise.
     except Exception as error:
-        raise DataError(f"mteb cannot load {config.task} ({reason(error)}).") from error
+        raise DataError(f"mteb cannot load {task.metadata.name} ({reason(error)}).") from error
+
+
+def _corpus(task: Any, data: Any) -> Any:
+    """The documents, as a table whose rows are in its own order.
+
+    Raises:
+        DataError: a column is missing, or an id is no id or occurs twice.
+    """
+    table, name = data["corpus"], task.metadata.name
+    if not {"id", "text"} <= set(table.column_names):
+        raise DataError(f"{name}: columns {', '.join(table.column_names)}, expected id, text and perhaps title.")
+    ids = table.select_columns(["id"]).with_format("arrow")[:].column("id")
+    if not ids.equals(table.data.column("id")):
+        table = table.flatten_indices()  # some tasks select documents, and the table still has all of them
+    require_ids(ids.cast(pa.string()), name)
+    return table
+
+
+def _content_digest(table: Any) -> str:
+    """SHA-256 of the documents in their order.
+
+    Path and revision do not fix them: tasks select from the same repository by a list of their own, and some put the
+    documents in an order that differs between processes.
+    """
+    state = hashlib.sha256()
+    wanted = [name for name in ("id", "title", "text") if name in table.column_names]
+    with progress("checking corpus", len(table), "documents") as advance:
+        for window in table.select_columns(wanted).with_format("arrow").iter(_WINDOW):
+            for column in wanted:
+                # One array a column: how the table is cut into chunks must not show.
+                part = window.column(column).cast(pa.large_string()).combine_chunks()
+                state.update(pa.record_batch([part], [column]).serialize())
+            advance(len(window))
+    return state.hexdigest()
 
 
 def _language(task: Any, subset: str) -> str:
@@ -107,16 +171,20 @@ def _language(task: Any, subset: str) -> str:
 def _judged(task: Any, data: Any) -> Judged:
     qrels: dict[str, dict[str, int]] = {}
     for query_id, judged in data["relevant_docs"].items():
-        for doc_id, grade in judged.items():
-            add_judgment(qrels, str(query_id), str(doc_id), str(int(grade)), where=task.metadata.name)
-    texts = data["queries"].data
-    ids = texts.column("id").cast(pa.string()).to_pylist()
-    queries = dict(zip(ids, texts.column("text").to_pylist(), strict=True))
-    return Judged(_texts(task, queries, qrels), qrels, unjudged_queries=len(set(queries) - set(qrels)))
+        for doc_id, score in judged.items():
+            whole = str(int(score)) if isinstance(score, float) and score.is_integer() else str(score)
+            add_judgment(qrels, str(query_id), str(doc_id), whole, where=task.metadata.name)
+    return Judged(_texts(task, data["queries"], qrels), qrels)
 
 
-def _texts(task: Any, queries: dict[str, Any], qrels: Qrels) -> dict[str, str]:
+def _texts(task: Any, table: Any, qrels: Qrels) -> dict[str, str]:
+    rows = table.select_columns(["id", "text"]).with_format("arrow")[:]  # those that mteb kept
+    ids = rows.column("id").cast(pa.string()).to_pylist()
+    queries = dict(zip(ids, rows.column("text").to_pylist(), strict=True))
+    name = task.metadata.name
+    if len(queries) < len(ids):
+        raise DataError(f"{name}: {len(ids) - len(queries)} query ids occur twice. Ids are unique.")
     absent = sorted(query_id for query_id in qrels if not isinstance(queries.get(query_id), str))
     if absent:
-        raise DataError(f"{task.metadata.name}: lacks the text of {len(absent)} judged queries, such as {absent[0]!r}.")
+        raise DataError(f"{name}: lacks the text of {len(absent)} judged queries, such as {absent[0]!r}.")
     return {query_id: queries[query_id] for query_id in sorted(qrels)}

@@ -10,6 +10,7 @@ published one.
 
 import contextlib
 import io
+import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,12 +88,19 @@ def _place(config: NeuclirDatasetConfig, kind: str, patterns: tuple[str, ...]) -
     below = [folder, folder / "data", folder / "1" / language, folder / f"trec-{config.year}"]
     found = sorted({path for place in below for pattern in patterns for path in place.glob(pattern) if path.is_file()})
     found = [path for path in found if not path.name.endswith((".pklz4", ".md", ".txt.md"))]
+    found = [path for path in found if not _of_another_year(path, config.year)]
     named = [path for path in found if any(code in path.name.lower() for code in (language, _SHORT[language]))]
     best = found if len(found) == 1 else named
     if len(best) == 1 or not found:
         return best[0] if best else None
     names = ", ".join(path.name for path in found)
     raise DataError(f"{folder}: {names} may be the {kind}. Set dataset.{key} to one.")
+
+
+def _of_another_year(path: Path, year: int) -> bool:
+    """Whether a name speaks of another year: `2022-qrels.all`, `qrels.neuclir22-zh.txt`."""
+    years = re.findall(r"(?:20|neuclir)(2[0-9])(?![0-9])", path.name)
+    return bool(years) and f"{year % 100}" not in years
 
 
 def _read_qrels(config: NeuclirDatasetConfig, path: Path) -> Qrels:

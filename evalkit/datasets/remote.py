@@ -12,6 +12,7 @@ from evalkit.config import (
 )
 from evalkit.datasets import download, hub, mkqa, mteb_task, neuclir
 from evalkit.datasets.hub import Repository
+from evalkit.errors import DataError, Unreachable
 from evalkit.store import Store
 
 
@@ -41,7 +42,7 @@ def remote_files(config: DatasetConfig, store: Store) -> list[RemoteFile]:
         case HubDatasetConfig(path=None):
             return [_of_url(store, str(config.zip_url), str(config.zip_md5))]
         case MtebDatasetConfig():
-            return list(_of_repository(mteb_task.repository(config)))
+            return _of_mteb(mteb_task.repository(config))
         case MkqaDatasetConfig():
             return list(_of_mkqa(config))
         case NeuclirDatasetConfig():
@@ -54,6 +55,15 @@ def _of_repository(repository: Repository, parts: Sequence[str] = hub.PARTS) -> 
     for name, size in hub.remote_files(repository, parts):
         here = download.in_hub_cache(repository.hub_id, repository.revision, name)
         yield RemoteFile(f"{repository.hub_id}/{name}", size, here)
+
+
+def _of_mteb(repository: Repository) -> list[RemoteFile]:
+    try:
+        return list(_of_repository(repository))
+    except Unreachable:
+        raise
+    except DataError:  # a layout that the task reads by code of its own
+        return [RemoteFile(repository.hub_id, None, here=False)]
 
 
 def _of_url(store: Store, url: str, md5: str) -> RemoteFile:

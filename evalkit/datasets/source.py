@@ -47,9 +47,12 @@ class Source(Protocol):
 class FolderSource:
     """A collection in a folder, or in one of the folders below it."""
 
-    def __init__(self, path: Path, folder: str | None = None) -> None:
+    def __init__(self, path: Path, folder: str | None = None, *, exact: bool = False) -> None:
         below = [path / folder, *sorted(path.glob(f"*/{folder}"))] if folder else []
-        self.path = next((candidate for candidate in below if candidate.is_dir()), path)
+        found = [candidate for candidate in below if candidate.is_dir()]
+        if folder and exact and not found:
+            raise DataError(f"{path}: holds no folder {folder}. Check dataset.folder.")
+        self.path = found[0] if found else path
 
     def files(self) -> Sequence[str]:
         """Files at the top and in `qrels/`."""
@@ -84,19 +87,20 @@ class ZipSource:
         path: of the zip.
         folder: name of the collection's folder, where the zip holds several.
         marker: the file that tells the collection's folder.
+        exact: whether the folder must have that name also where it is the only one.
 
     Raises:
         DataError: no zip, a damaged one, an unsafe member, or several collections in one.
     """
 
-    def __init__(self, path: Path, folder: str | None = None, *, marker: str = CORPUS) -> None:
+    def __init__(self, path: Path, folder: str | None = None, *, marker: str = CORPUS, exact: bool = False) -> None:
         self.path = path
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
             raise DataError(f"{path}: is no zip, or a zip that is damaged or cut short ({error}).") from error
         try:
-            self._prefix = self._checked_root(path, folder, marker)
+            self._prefix = self._checked_root(path, folder, marker, exact=exact)
         except DataError:
             self._zip.close()
             raise
@@ -105,14 +109,14 @@ class ZipSource:
         """Close the archive."""
         self._zip.close()
 
-    def _checked_root(self, path: Path, folder: str | None, marker: str) -> str:
+    def _checked_root(self, path: Path, folder: str | None, marker: str, *, exact: bool) -> str:
         """The folder that holds the collection, once no member points outside of the archive."""
         names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
         for name in names:
             parts = PurePosixPath(name.replace("\\", "/"))
             if parts.is_absolute() or ".." in parts.parts or ":" in parts.as_posix().split("/")[0]:
                 raise DataError(f"{path}: member {name!r} points outside of the archive. Do not use this file.")
-        return _single_root(path, names, folder, marker)
+        return _single_root(path, names, folder, marker, exact=exact)
 
     def files(self) -> Sequence[str]:
         """Members below the folder that holds the corpus."""
@@ -144,12 +148,12 @@ class ZipSource:
         return None if name.endswith(".gz") else self._zip.getinfo(self._prefix + name).file_size / 1e6
 
 
-def _single_root(path: Path, names: list[str], folder: str | None, marker: str) -> str:
+def _single_root(path: Path, names: list[str], folder: str | None, marker: str, *, exact: bool) -> str:
     """The folder, with a final `/`, that holds the one collection of a zip, or the one of that name."""
     roots = sorted({name[: name.rindex(marker)] for name in names if _is_file(name, marker)})
     if not roots:
         raise DataError(f"{path}: no {marker} in the zip. A BEIR zip holds {LAYOUT}.")
-    if len(roots) == 1:
+    if len(roots) == 1 and not (folder and exact):
         return roots[0]
     named = [root for root in roots if PurePosixPath(root).name == folder]
     if len(named) == 1:
@@ -162,7 +166,9 @@ def _is_file(name: str, wanted: str) -> bool:
     return PurePosixPath(name).name in {wanted, f"{wanted}.gz"}
 
 
-def open_source(path: Path, folder: str | None = None, *, marker: str = CORPUS, layout: str = LAYOUT) -> Source:
+def open_source(
+    path: Path, folder: str | None = None, *, marker: str = CORPUS, layout: str = LAYOUT, exact: bool = False
+) -> Source:
     """The collection at a path.
 
     Args:
@@ -170,14 +176,15 @@ def open_source(path: Path, folder: str | None = None, *, marker: str = CORPUS, 
         folder: name of the collection's folder, where the path holds several.
         marker: the file that tells where in a zip the collection is.
         layout: what errors say that the path should hold.
+        exact: whether the path must hold that folder; otherwise it may be the collection itself.
 
     Raises:
         DataError: there is nothing there, or neither a folder nor a zip.
     """
     if path.is_dir():
-        return FolderSource(path, folder)
+        return FolderSource(path, folder, exact=exact)
     if path.is_file():
-        return ZipSource(path, folder, marker=marker)
+        return ZipSource(path, folder, marker=marker, exact=exact)
     raise DataError(f"{path}: no such folder or zip. dataset.path is a folder or zip with {layout}.")
 
 

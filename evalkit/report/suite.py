@@ -35,6 +35,9 @@ def show_suite(
     asked = [tuple(measures) for found in evaluations.values() for _, measures in found]
     if not asked:
         return
+    if any(_twice([evaluation for evaluation, _ in found]) for found in evaluations.values()):
+        out.print(f"{suite.name}: no table of the suite, since its columns stand for several settings under one name")
+        return
     if len(set(asked)) == 1:
         for measure in asked[0]:
             chosen = dict.fromkeys(evaluations, measure)
@@ -43,6 +46,12 @@ def show_suite(
     first = {dataset: found[0][1][0] for dataset, found in evaluations.items() if found}
     title = f"{suite.name}: the first measure of each dataset"
     _show_one(suite, title, _columns(evaluations, first), out, partial=partial, measures=first)
+
+
+def _twice(evaluations: Sequence[Evaluation]) -> bool:
+    """Whether two evaluations of a dataset have the same names."""
+    names = [(_first_stage(one), one.result.manifest["reranker"]["name"]) for one in evaluations]
+    return len(set(names)) < len(names)
 
 
 def _columns(
@@ -120,5 +129,5 @@ def _remarks(suite: Suite, columns: Sequence[Column], summaries: Sequence[Summar
     if averaged:
         remarks.append(f"the average is of {len(suite.entries)}: {', '.join(suite.entries)}")
     else:
-        remarks.append("no average: the datasets have measures of their own; set measures= for one that all have")
+        remarks.append("no average: the datasets have measures of their own")
     return remarks

@@ -99,7 +99,8 @@ def test_a_dataset_on_disk_needs_no_download(tmp_path):
     ("arguments", "part"),
     [
         ([], "nothing to fetch is chosen"),
-        (["suite=mini", "dataset=mini"], "one of the two"),
+        (["suite=mini", "dataset=mini"], "suite=mini chooses the datasets"),
+        (["suite=mini", "dataset.path=x"], "several are chosen"),
         (["dataset="], "names no dataset"),
         (["dataset=nope"], "dataset=nope is not a choice"),
         (["suite=nope"], "suite=nope is not a choice"),

@@ -16,7 +16,7 @@ def evaluation(first: float, reranked: float | None, *, measure: str = "nDCG@10"
     stage = {"retriever": {"name": retriever, "depth": 100}, "measures": {measure: first}}
     kind = "none" if reranked is None else "pairs"
     result = {
-        "reranker": {"kind": kind, "name": "mini"},
+        "reranker": {"kind": kind, "name": "none" if reranked is None else "mini"},
         "measures": {measure: first if reranked is None else reranked},
     }
     return Evaluation(Result(Path(), result), Result(Path(), stage)), [measure]
@@ -74,3 +74,10 @@ def test_two_first_stages_are_told_apart():
 
 def test_nothing_evaluated_prints_nothing():
     assert text_of({"a": []}) == ""
+
+
+def test_several_settings_under_one_name_make_no_table_of_the_suite():
+    twice = [evaluation(0.1, None), evaluation(0.2, None)]
+    text = text_of({"a": twice, "forum/x": twice, "forum/y": twice})
+    assert "no table of the suite" in text
+    assert "average" not in text

@@ -1,0 +1,150 @@
+"""Miniatures of published datasets: a few documents with the quirks that the real ones have, in the published layouts.
+
+A document is empty, one has a query's id, judgments are graded 0 to 2, one points at no document, and one query is not
+judged in any split that a card names. Titles, texts and queries name the dataset, so that one is not taken for another.
+"""
+
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from omegaconf import OmegaConf
+from stubs import write_collection
+
+from evalkit.config import HubDatasetConfig
+from evalkit.resources import config_names, shipped
+
+TWIN = "7"  # the query and the document that have the same id
+QRELS = {
+    "test": {TWIN: {"d3": 2, "d4": 1, "d1": 0}, "q2": {"d3": 1, "absent": 1}},
+    "dev": {TWIN: {"d1": 1, "d3": 2}, "q10": {"d4": 0, "d1": 1, "absent": 1}},
+    "train": {"q3": {"d1": 1}},
+}
+QUERIES = (TWIN, "q10", "q2", "q3", "unjudged")
+
+
+def documents(name: str, *, titled: bool = True) -> dict[str, tuple[str, str]]:
+    """Document id -> title and text."""
+    found = {
+        TWIN: (f"Tides of {name}", "The moon pulls the sea."),
+        "d1": ("", f"Bees of {name} make honey."),
+        "d2": ("", ""),
+        "d3": (f"潮汐 {name}", " 月亮吸引海水。\n"),
+        "d4": ("Bread", ""),
+    }
+    return found if titled else {key: ("", f"{title} {text}".strip()) for key, (title, text) in found.items()}
+
+
+def texts(name: str) -> list[str]:
+    """What retrievers and rerankers are to see of `documents`, with or without titles."""
+    tides = f"Tides of {name} The moon pulls the sea."
+    return [tides, f"Bees of {name} make honey.", "", f"潮汐 {name}  月亮吸引海水。", "Bread"]
+
+
+def queries(name: str, split: str | None = None) -> dict[str, str]:
+    """Query id -> text, of those judged in a split or all."""
+    return {key: f"what does {name} say of {key}" for key in QUERIES if split is None or key in QRELS[split]}
+
+
+def settings(name: str) -> dict:
+    """What the file of a dataset says."""
+    found = OmegaConf.to_container(OmegaConf.load(shipped("conf") / "dataset" / f"{name}.yaml"))
+    assert isinstance(found, dict)
+    return found
+
+
+def cards() -> dict[str, dict]:
+    """The settings of every published dataset on the hub, by its name."""
+    found = {name: settings(name) for name in config_names("dataset")}
+    return {name: card for name, card in found.items() if card["defaults"][0] == "/schema/dataset/hub@_here_"}
+
+
+def configured(name: str, **changed: object) -> HubDatasetConfig:
+    """The settings of a published dataset, some of them changed. Without Hydra, which takes a tenth of a second."""
+    card = {key: value for key, value in settings(name).items() if key != "defaults"}
+    made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(HubDatasetConfig), card, changed))
+    assert isinstance(made, HubDatasetConfig)
+    return made
+
+
+def write_repository(
+    folder: Path,
+    name: str,
+    *,
+    splits: Iterable[str],
+    titled: bool = True,
+    subsets: Iterable[str] = (),
+    qrels: str = "default",
+) -> Path:
+    """A repository of the hub in parquet.
+
+    Args:
+        folder: to write to.
+        name: that its texts contain.
+        splits: judgments to publish.
+        titled: whether documents have titles. Those that have none are published with the split's name everywhere.
+        subsets: parts, where it has several; the name of each is appended to `name`.
+        qrels: name of the configuration of judgments.
+    """
+    splits = tuple(splits)
+    configurations = {}
+    for subset in subsets:
+        part = _tables(f"{name} {subset}", splits, titled=titled, qrels="qrels", plain=splits[0])
+        configurations |= {f"{subset}-{key}": value for key, value in part.items()}
+    configurations |= {} if configurations else _tables(name, splits, titled=titled, qrels=qrels)
+    return write_parquet(folder, configurations)
+
+
+def write_parquet(folder: Path, configurations: Mapping[str, Mapping[str, Mapping]]) -> Path:
+    """A repository of the hub: configuration -> split -> columns."""
+    listed = ["---", "configs:"]
+    for configuration, tables in configurations.items():
+        listed += [f"- config_name: {configuration}", "  data_files:"]
+        for split, columns in tables.items():
+            file = folder / configuration / f"{split}-00000-of-00001.parquet"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.table(columns), file)
+            listed += [f"  - split: {split}", f"    path: {configuration}/{split}-*"]
+    (folder / "README.md").write_text("\n".join([*listed, "---", ""]), encoding="utf-8")
+    return folder
+
+
+def _tables(name: str, splits: tuple[str, ...], *, titled: bool, qrels: str, plain: str = "") -> dict:
+    """Configuration -> split -> columns."""
+    found = documents(name, titled=titled)
+    corpus: dict[str, list] = {"_id": list(found), "text": [text for _, text in found.values()]}
+    if titled:
+        corpus["title"] = [title for title, _ in found.values()]
+    asked = queries(name)
+    # With titles as BEIR was uploaded, without as C-MTEB was.
+    plain = plain or ("" if titled else splits[0])
+    return {
+        "corpus": {plain or "corpus": corpus},
+        "queries": {plain or "queries": {"_id": list(asked), "text": list(asked.values())}},
+        qrels: {split: _judgments(QRELS[split], pa.float64() if titled else pa.int64()) for split in splits},
+    }
+
+
+def _judgments(judged: Mapping[str, Mapping[str, int]], number: pa.DataType) -> dict:
+    rows = [(query, document, grade) for query, grades in judged.items() for document, grade in grades.items()]
+    query_ids, doc_ids, grades = zip(*rows, strict=True)
+    return {"query-id": query_ids, "corpus-id": doc_ids, "score": pa.array(grades).cast(number)}
+
+
+def write_beir(folder: Path, name: str, splits: Iterable[str]) -> Path:
+    """The collection in BEIR layout."""
+    for split in splits:
+        write_collection(folder, documents(name), queries(name), QRELS[split], split)
+    return folder
+
+
+def zipped(folder: Path, *, root: Path) -> Path:
+    """A zip of a folder beside it, its members named from `root`."""
+    path = folder.with_name(f"{folder.name}.zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.mkdir(f"{folder.relative_to(root).as_posix()}")
+        for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+            archive.write(file, file.relative_to(root).as_posix())
+    return path
