@@ -11,15 +11,13 @@ from evalkit.config import (
     MtebDatasetConfig,
     NeuclirDatasetConfig,
 )
+from evalkit.datasets.documents import are_chinese
 from evalkit.errors import ConfigError
 from evalkit.resources import shipped
 from evalkit.store import Store
 from evalkit.types import Dataset
 
 logger = logging.getLogger(__name__)
-
-_SAMPLE = 50  # documents
-_MOSTLY = 0.5
 
 
 def load(config: DatasetConfig, store: Store) -> Dataset:
@@ -67,16 +65,9 @@ def _warn(dataset: Dataset) -> None:
         )
     if unanswered := dataset.notes.get("questions_without_answers"):
         logger.warning("%s: %d questions have no answer and count as 0.", dataset.name, unanswered)
-    if dataset.language != "zh" and _share_of_han(dataset) > _MOSTLY:
+    if dataset.language != "zh" and are_chinese(dataset.documents):
         logger.warning(
             "%s: the documents look Chinese, and dataset.language is %s. Set dataset.language=zh.",
             dataset.name,
             dataset.language,
         )
-
-
-def _share_of_han(dataset: Dataset) -> float:
-    """Share of Chinese characters among the letters of the first documents."""
-    text = "".join(dataset.documents.texts(range(min(len(dataset.documents), _SAMPLE))))
-    letters = [character for character in text if character.isalpha()]
-    return sum("\u4e00" <= character <= "\u9fff" for character in letters) / max(len(letters), 1)

@@ -7,6 +7,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from evalkit.types import Documents
+
+_SAMPLE = 50  # documents
+
 
 class ArrowDocuments:
     """Documents in a Hugging Face `datasets.Dataset` with columns `_id`, `text` and perhaps `title`.
@@ -36,3 +40,10 @@ class ArrowDocuments:
         titles = columns["title"].to_pylist()
         pairs = zip(titles, bodies, strict=True)
         return [f"{title or ''}{self._separator}{body or ''}".strip() for title, body in pairs]
+
+
+def are_chinese(documents: Documents) -> bool:
+    """Whether most letters of the first documents are Chinese characters."""
+    text = "".join(documents.texts(range(min(len(documents), _SAMPLE))))
+    letters = [character for character in text if character.isalpha()]
+    return 2 * sum("\u4e00" <= character <= "\u9fff" for character in letters) > len(letters)

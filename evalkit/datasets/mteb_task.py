@@ -10,14 +10,14 @@ import pyarrow as pa
 from evalkit.config import MtebDatasetConfig
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.corpus import require_ids
-from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.documents import ArrowDocuments, are_chinese
 from evalkit.datasets.download import offline
 from evalkit.datasets.hub import Repository, require_commit
 from evalkit.errors import ConfigError, DataError, MissingExtra, reason
 from evalkit.progress import progress
 from evalkit.store import Store
 from evalkit.trec import add_judgment
-from evalkit.types import Dataset, Qrels
+from evalkit.types import Dataset, Documents, Qrels
 
 logger = logging.getLogger(__name__)
 
@@ -37,24 +37,28 @@ def load(config: MtebDatasetConfig, store: Store) -> Dataset:
     subset = _subset(config, task)
     split = _split(config, task)
     data = _data(task, subset, split)
+    _warn_of_what_is_left_out(config, data)
+    table = _corpus(task, data)
+    documents = ArrowDocuments(table, title_separator=config.title_separator, id_column="id")
     chosen = config.drop_identical_ids
     config = replace(
         config,
         split=split,
-        language="zh" if config.language == "zh" else _language(task, subset),
+        language="zh" if config.language == "zh" else _language(task, subset, documents),
         drop_identical_ids=bool(task.ignore_identical_ids) if chosen is None else chosen,
     )
-    if data["top_ranked"]:
-        logger.warning(
-            "%s: mteb ranks only a list of documents for each query, and here all are searched. Numbers are not "
-            "comparable with mteb's.",
-            config.name,
-        )
-    table = _corpus(task, data)
-    documents = ArrowDocuments(table, title_separator=config.title_separator, id_column="id")
     return assemble(
         config, store, documents=documents, judged=_judged(task, data), corpus_digest=_content_digest(table)
     )
+
+
+def _warn_of_what_is_left_out(config: MtebDatasetConfig, data: Any) -> None:
+    left_out = {
+        "ranks only a list of documents for each query, and here all are searched": bool(data["top_ranked"]),
+        "has an instruction for each query, which is not used here": "instruction" in data["queries"].column_names,
+    }
+    for what in (what for what, applies in left_out.items() if applies):
+        logger.warning("%s: mteb %s. Numbers are not comparable with mteb's.", config.name, what)
 
 
 def repository(config: MtebDatasetConfig) -> Repository:
@@ -161,11 +165,13 @@ def _content_digest(table: Any) -> str:
     return state.hexdigest()
 
 
-def _language(task: Any, subset: str) -> str:
+def _language(task: Any, subset: str, documents: Documents) -> str:
     """`zh` where the documents are Chinese, else `en`, which is what every other language is analysed as."""
     languages = task.metadata.eval_langs
     codes = languages[subset] if isinstance(languages, dict) else languages
-    return "zh" if str(codes[-1]).split("-")[0] in _CHINESE else "en"
+    chinese = {str(code).split("-")[0] in _CHINESE for code in codes}
+    # Of two languages either may be that of the documents.
+    return "zh" if chinese == {True} or (True in chinese and are_chinese(documents)) else "en"
 
 
 def _judged(task: Any, data: Any) -> Judged:
