@@ -25,6 +25,7 @@ class _Done(NamedTuple):
     dataset: str
     evaluation: Evaluation
     measures: list[str]
+    overrides: list[str]
     suite: str | None
     partial_average: bool
 
@@ -81,14 +82,23 @@ def _run(settings: Any, hydra_config: Any) -> _Done:
     evaluation = evaluate(config, command=command)
     show(evaluation, config.measures, console())
     suite = hydra_config.runtime.choices.get("suite")
-    return _Done(config.dataset.name, evaluation, config.measures, suite, config.partial_average)
+    overrides = list(hydra_config.overrides.task)
+    return _Done(config.dataset.name, evaluation, config.measures, overrides, suite, config.partial_average)
 
 
 def _show_sweep(done: list[_Done]) -> None:
     out = console()
     if len(done) > 1:
         asked = dict.fromkeys(name for one in done for name in one.measures)
-        show_all([one.evaluation for one in done], list(asked), out)
+        common = set.intersection(*(set(one.overrides) for one in done))
+        named = ("dataset=", "retriever=", "reranker=")
+        settings = [
+            " ".join(
+                override for override in one.overrides if override not in common and not override.startswith(named)
+            )
+            for one in done
+        ]
+        show_all([one.evaluation for one in done], list(asked), out, settings=settings)
     if done and done[0].suite:
         suite = load_suite(done[0].suite)
         found = {

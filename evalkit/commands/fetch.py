@@ -143,7 +143,7 @@ def _show_sizes(wanted: list[_Wanted], store: Store) -> None:
         table.add_row(
             escape(one.config.dataset.name),
             str(len(one.files)),
-            _megabytes(known) + (" or more" if None in sizes else ""),
+            _megabytes(known) + (" or more" if None in sizes else "") if known else "unknown",
             str(sum(file.here for file in one.files)),
             _megabytes(one.missing),
         )

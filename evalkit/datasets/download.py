@@ -237,7 +237,8 @@ def _require(path: Path, algorithm: str, expected: str, label: str, *, header: b
     if found != expected:
         _remove(path)
         raise DataError(
-            f"{label}: {algorithm} is {found}, and {expected} was published. The damaged file is removed: run again."
+            f"{label}: {algorithm} is {found}, and {expected} was published. It is removed: run again, "
+            "and if it comes back, its publisher changed it."
         )
 
 

@@ -10,6 +10,7 @@ published one.
 
 import contextlib
 import io
+import logging
 import re
 import tarfile
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ from evalkit.textfile import fields as split_fields
 from evalkit.textfile import lines, peek, read_bytes, read_lines
 from evalkit.trec import parse_qrels
 from evalkit.types import Dataset, Qrels
+
+logger = logging.getLogger(__name__)
 
 _LANGUAGES = ("zho", "fas", "rus")  # what column 2 of judgments of several languages holds
 _SHORT = {"zho": "zh", "fas": "fa", "rus": "ru"}
@@ -91,8 +94,17 @@ def _place(config: NeuclirDatasetConfig, kind: str, patterns: tuple[str, ...]) -
     found = [path for path in found if not _of_another_year(path, config.year)]
     named = [path for path in found if any(code in path.name.lower() for code in (language, _SHORT[language]))]
     best = found if len(found) == 1 else named
-    if len(best) == 1 or not found:
-        return best[0] if best else None
+    if len(best) == 1:
+        return best[0]
+    if not found:
+        logger.warning(
+            "%s: holds no %s (%s), so the published file is used. dataset.%s names another.",
+            folder,
+            kind,
+            ", ".join(patterns),
+            key,
+        )
+        return None
     names = ", ".join(path.name for path in found)
     raise DataError(f"{folder}: {names} may be the {kind}. Set dataset.{key} to one.")
 

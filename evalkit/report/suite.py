@@ -38,14 +38,27 @@ def show_suite(
     if any(_twice([evaluation for evaluation, _ in found]) for found in evaluations.values()):
         out.print(f"{suite.name}: no table of the suite, since its columns stand for several settings under one name")
         return
+    names = [dataset for dataset, found in evaluations.items() if any(_differs(one) for one, _ in found)]
+    differing = [f"not the published datasets: {', '.join(names)}"] if names else []
     if len(set(asked)) == 1:
         for measure in asked[0]:
             chosen = dict.fromkeys(evaluations, measure)
-            _show_one(suite, f"{suite.name}: {measure}", _columns(evaluations, chosen), out, partial=partial)
+            _show_one(
+                suite,
+                f"{suite.name}: {measure}",
+                _columns(evaluations, chosen),
+                out,
+                partial=partial,
+                differing=differing,
+            )
         return
     first = {dataset: found[0][1][0] for dataset, found in evaluations.items() if found}
     title = f"{suite.name}: the first measure of each dataset"
-    _show_one(suite, title, _columns(evaluations, first), out, partial=partial, measures=first)
+    _show_one(suite, title, _columns(evaluations, first), out, partial=partial, differing=differing, measures=first)
+
+
+def _differs(evaluation: Evaluation) -> bool:
+    return bool(evaluation.result.manifest.get("dataset", {}).get("differences"))
 
 
 def _twice(evaluations: Sequence[Evaluation]) -> bool:
@@ -82,6 +95,7 @@ def _show_one(
     out: Console,
     *,
     partial: bool,
+    differing: Sequence[str],
     measures: Mapping[str, str] | None = None,
 ) -> None:
     summaries = [summarise(suite, column.values, partial=partial) for column in columns]
@@ -98,7 +112,7 @@ def _show_one(
         table.add_section()
         table.add_row("average", *(_number(summary.mean) for summary in summaries), style="bold")
     out.print(table)
-    for line in _remarks(suite, columns, summaries, averaged=not measures):
+    for line in [*_remarks(suite, columns, summaries, averaged=not measures), *differing]:
         out.print(line, style="dim", highlight=False, markup=False)
 
 

@@ -91,20 +91,30 @@ def is_reranked(manifest: dict[str, Any]) -> bool:
     return bool(manifest["reranker"]["kind"] != "none")
 
 
-def show_all(evaluations: Sequence[Evaluation], measures: Sequence[str], out: Console) -> None:
-    """One row an evaluation, for the end of a sweep. A measure that an evaluation lacks is left blank."""
+def show_all(
+    evaluations: Sequence[Evaluation], measures: Sequence[str], out: Console, *, settings: Sequence[str] = ()
+) -> None:
+    """One row an evaluation, for the end of a sweep. A measure that an evaluation lacks is left blank.
+
+    Args:
+        evaluations: in the order of the rows.
+        measures: columns.
+        out: where to.
+        settings: of each evaluation, what tells it from the others beside the names; empty where names do.
+    """
     out.print("All runs", style="bold")
     table = Table()
-    for column in ("dataset", "first stage", "reranker"):
+    for column in ("dataset", "first stage", "reranker", *(["settings"] if any(settings) else [])):
         table.add_column(column, overflow="fold")  # a narrow terminal breaks a name rather than hide its end
     for column in (*measures, f"ceiling {measures[0]}", "ties", "truncated", "seconds", "pairs/s"):
         table.add_column(column, justify="right", overflow="fold")
-    for evaluation in evaluations:
+    for row, evaluation in enumerate(evaluations):
         result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
         table.add_row(
             escape(result["dataset"]["name"]),
             escape(f"{candidates['retriever']['name']}-{candidates['retriever']['depth']}"),
             escape(result["reranker"]["name"]),
+            *([escape(settings[row])] if any(settings) else []),
             *(_value(result["measures"], name) for name in measures),
             _value(candidates["ceiling"], measures[0]),
             f"{result['queries_with_ties_in_top_10']:,}",

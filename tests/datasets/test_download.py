@@ -140,7 +140,7 @@ def test_a_part_that_is_whole_already_is_not_downloaded_again(hub: LocalHub, sto
 @pytest.mark.parametrize("part", [OTHER[:1000], OTHER, OTHER + b"more"])
 def test_a_part_of_another_file_is_refused_and_removed(hub: LocalHub, store: Store, part: bytes):
     leave_part(store, part)
-    assert f"and {MD5} was published. The damaged file is removed: run again." in refused(hub, store)
+    assert f"and {MD5} was published. It is removed: run again" in refused(hub, store)
     assert {} == left_in(store)
     assert CONTENT == get(hub, store).read_bytes()
 

@@ -257,7 +257,7 @@ def test_a_damaged_file_is_refused_by_its_checksum_and_downloaded_anew(answers: 
     found, expected = (hashlib.sha256(content).hexdigest() for content in (damaged, published))
     assert answers["fault/damaged"] == (
         f"fault/damaged@d56462d0: {CORPUS_FILE}: sha256 is {found}, and {expected} was published. "
-        "The damaged file is removed: run again."
+        "It is removed: run again, and if it comes back, its publisher changed it."
     )
     assert answers["fault/damaged again"]["ids"] == CORPUS["_id"]
     assert downloads(answers, f"fault/damaged/resolve/{PUBLISHED.revision}/{CORPUS_FILE}") == ["200", "200"]

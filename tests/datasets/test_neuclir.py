@@ -220,7 +220,7 @@ def test_judgments_are_the_member_of_a_tar_for_the_language(folder, store, below
         f"{below}qrels.final.gains.rus": qrels_lines({"3": {"x": 3}}),
     }
     tarred(folder / name, members, mode)
-    dataset = read(folder, store)
+    dataset = read(folder, store, year=2023 if "2023" in name else 2022)
     assert (expected.digest, JUDGED) == (dataset.digest, dataset.qrels)
 
 
@@ -322,8 +322,8 @@ def test_the_one_of_the_language_is_taken_among_several(folder, store, kind):
     [
         ("documents", "docs.old.jsonl"),
         ("documents", "all.parquet"),
-        ("topics", "neuclir-2023-topics.0605.jsonl"),
-        ("qrels", "neuclir-2023-qrels.final.tar.gz"),
+        ("topics", "topics.0605.jsonl"),
+        ("qrels", "neuclir-2022-qrels.final.tar.gz"),
         ("qrels", "trec-2022/qrels"),
     ],
 )
@@ -336,6 +336,13 @@ def test_several_files_that_may_be_meant_are_refused_with_what_to_set(folder, st
     assert Path(second).name in message
     assert message.endswith(f" may be the {kind}. Set dataset.{kind}_path to one.")
     assert 3 == len(read(folder, store, **{f"{kind}_path": str(folder / first)}).queries)
+
+
+def test_a_file_whose_name_speaks_of_another_year_is_not_taken(folder, store):
+    expected = read(folder, store)
+    for name in ("neuclir-2023-topics.0605.jsonl", "neuclir-2023-qrels.final.tar.gz", "qrels.neuclir23-zh.txt"):
+        below(folder, name, "x")
+    assert read(folder, store).digest == expected.digest
 
 
 def test_files_that_are_set_are_taken_whatever_lies_in_the_folder(folder, store, tmp_path, monkeypatch):
