@@ -18,7 +18,7 @@ _GROUPS = {
 }
 # A card is too wide for a terminal; `--json` has all of it.
 _ONLY_IN_JSON = {"revision", "title separator", "zip", "judgments", "measures", "instruction", "notes", "settings"}
-_ONLY_WHERE_WIDE = {"source", "licence", "relevant"}
+_ONLY_WHERE_WIDE = {"about", "source", "licence", "relevant"}
 _WIDE = 150  # columns
 _KINDS = (*_GROUPS, "instructions", "measures")
 
@@ -123,7 +123,9 @@ def _show(rows: list[dict[str, Any]]) -> None:
     from evalkit.report.table import console
 
     out = console()
-    hidden = _ONLY_IN_JSON if out.width >= _WIDE else _ONLY_IN_JSON | _ONLY_WHERE_WIDE
+    hidden = _ONLY_IN_JSON
+    if out.width < _WIDE and "documents" in rows[0]:
+        hidden = hidden | _ONLY_WHERE_WIDE
     table = Table()
     for column in (columns := [key for key in dict.fromkeys(key for row in rows for key in row) if key not in hidden]):
         numbers = all(isinstance(row.get(column), int | None) for row in rows)
