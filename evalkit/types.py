@@ -115,6 +115,15 @@ class Dataset:
         rows[found[present]] = present
         return rows
 
+    def lacking(self, doc_ids: Sequence[str]) -> list[str]:
+        """Which of these distinct ids no document of the corpus has."""
+        return [doc_ids[int(place)] for place in np.flatnonzero(self.rows(pa.array(doc_ids, pa.string())) < 0)]
+
+    @property
+    def without_relevant(self) -> list[str]:
+        """Ids of queries that have judgments and no relevant document."""
+        return [query_id for query_id, judged in self.qrels.items() if not any(g > 0 for g in judged.values())]
+
 
 class FirstStage(Protocol):
     """**Protocol:** makes candidates for every query of a dataset."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from evalkit.commands.arguments import normalise
 from evalkit.commands.compose import prepare, to_config
 from evalkit.commands.legal import one_line
+from evalkit.config import EvaluateConfig
 from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_os_error
 from evalkit.pipeline import evaluate
 from evalkit.report.suite import show_suite
@@ -22,12 +23,10 @@ from evalkit.suites import load_suite
 class _Done(NamedTuple):
     """An evaluation of a sweep."""
 
-    dataset: str
+    config: EvaluateConfig
     evaluation: Evaluation
-    measures: list[str]
     overrides: list[str]
     suite: str | None
-    partial_average: bool
 
 
 def main(arguments: list[str]) -> int:
@@ -78,18 +77,17 @@ def main(arguments: list[str]) -> int:
 def _run(settings: Any, hydra_config: Any) -> _Done:
     """One evaluation, shown when it is done."""
     config = to_config(settings)
-    command = " ".join(["evalkit evaluate", *(shlex.quote(override) for override in hydra_config.overrides.task)])
+    overrides = list(hydra_config.overrides.task)
+    command = " ".join(["evalkit evaluate", *map(shlex.quote, overrides)])
     evaluation = evaluate(config, command=command)
     show(evaluation, config.measures, console())
-    suite = hydra_config.runtime.choices.get("suite")
-    overrides = list(hydra_config.overrides.task)
-    return _Done(config.dataset.name, evaluation, config.measures, overrides, suite, config.partial_average)
+    return _Done(config, evaluation, overrides, hydra_config.runtime.choices.get("suite"))
 
 
 def _show_sweep(done: list[_Done]) -> None:
     out = console()
     if len(done) > 1:
-        asked = dict.fromkeys(name for one in done for name in one.measures)
+        asked = dict.fromkeys(name for one in done for name in one.config.measures)
         common = set.intersection(*(set(one.overrides) for one in done))
         named = ("dataset=", "retriever=", "reranker=")
         settings = [
@@ -102,7 +100,7 @@ def _show_sweep(done: list[_Done]) -> None:
     if done and done[0].suite:
         suite = load_suite(done[0].suite)
         found = {
-            dataset: [(one.evaluation, one.measures) for one in done if one.dataset == dataset]
+            dataset: [(one.evaluation, one.config.measures) for one in done if one.config.dataset.name == dataset]
             for dataset in suite.datasets
         }
-        show_suite(suite, found, out, partial=done[0].partial_average)
+        show_suite(suite, found, out, partial=done[0].config.partial_average)

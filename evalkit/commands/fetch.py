@@ -14,6 +14,7 @@ from evalkit.commands.arguments import normalise
 from evalkit.commands.compose import compose
 from evalkit.config import (
     DatasetConfig,
+    ExpectedCounts,
     FetchConfig,
     HubDatasetConfig,
     MkqaDatasetConfig,
@@ -165,8 +166,7 @@ def _fetch(config: FetchConfig, store: Store, *, check: bool) -> None:
     dataset = load(config.dataset, store)
     out = console()
     state = "as its card says" if not dataset.differences else "not as its card says"
-    expected = config.dataset.expected
-    known = any(getattr(expected, name) is not None for name in ("documents", "queries", "judgments", "relevant"))
+    known = config.dataset.expected != ExpectedCounts()
     notes = dataset.notes
     out.print(
         f"{dataset.name}: {notes['documents']:,} documents, {notes['queries']:,} queries, "

@@ -6,19 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-
 from evalkit.answers import tokens
 from evalkit.config import DatasetConfig, HubDatasetConfig
+from evalkit.datasets.documents import read_through
 from evalkit.errors import DataError
-from evalkit.progress import progress
 from evalkit.store import Store, digest
 from evalkit.types import Dataset, Documents, Qrels
 
 logger = logging.getLogger(__name__)
-
-_WINDOW = 10_000  # documents in memory at a time
 
 
 @dataclass(frozen=True)
@@ -83,19 +78,17 @@ def _digest(dataset: Dataset) -> str:
 
 def _without_unanswerable(dataset: Dataset) -> Dataset:
     """The dataset without queries that have judgments and no relevant document."""
-    kept = {query_id: judged for query_id, judged in dataset.qrels.items() if any(g > 0 for g in judged.values())}
-    if not dataset.qrels:
-        return dataset
+    dropped = set(dataset.without_relevant)
     return replace(
         dataset,
-        queries={query_id: text for query_id, text in dataset.queries.items() if query_id in kept},
-        qrels=kept,
-        answers={query_id: texts for query_id, texts in dataset.answers.items() if query_id in kept},
+        queries={query_id: text for query_id, text in dataset.queries.items() if query_id not in dropped},
+        qrels={query_id: judged for query_id, judged in dataset.qrels.items() if query_id not in dropped},
+        answers={query_id: texts for query_id, texts in dataset.answers.items() if query_id not in dropped},
     )
 
 
 def compare(config: DatasetConfig, notes: Mapping[str, int]) -> dict[str, str]:
-    """What a dataset holds other than its card says, such as `{"documents": "5,182 of 5,183"}`.
+    """What a dataset holds other than its card says, such as `{"documents": "5,182, expected 5,183"}`.
 
     Raises:
         DataError: something differs, and `dataset.check=strict`.
@@ -127,9 +120,7 @@ def compare(config: DatasetConfig, notes: Mapping[str, int]) -> dict[str, str]:
 
 def _notes(dataset: Dataset, store: Store) -> dict[str, int]:
     """The counts that the manifest reports."""
-    judged = sorted({doc_id for grades in dataset.qrels.values() for doc_id in grades})
-    rows = dataset.rows(pa.array(judged, pa.string()))
-    absent = {judged[index] for index in np.flatnonzero(rows < 0)}
+    absent = set(dataset.lacking(sorted({doc_id for grades in dataset.qrels.values() for doc_id in grades})))
     pairs = [(doc_id, grade) for grades in dataset.qrels.values() for doc_id, grade in grades.items()]
     return {
         "documents": len(dataset.documents),
@@ -137,7 +128,7 @@ def _notes(dataset: Dataset, store: Store) -> dict[str, int]:
         "queries": len(dataset.queries),
         "judgments": len(pairs),
         "relevant_judgments": sum(grade > 0 for _, grade in pairs),
-        "queries_without_relevant": sum(not any(g > 0 for g in grades.values()) for grades in dataset.qrels.values()),
+        "queries_without_relevant": len(dataset.without_relevant),
         "judged_documents_absent": len(absent),
         "relevant_documents_absent": len({doc_id for doc_id, grade in pairs if grade > 0 and doc_id in absent}),
         **({"questions_without_answers": _unanswered(dataset)} if dataset.answers else {}),
@@ -152,13 +143,7 @@ def _empty_documents(dataset: Dataset, store: Store) -> int:
     """Documents without any text, counted once a corpus: a large one takes seconds to read through."""
 
     def count(folder: Path) -> None:
-        total = len(dataset.documents)
-        empty = 0
-        with progress("counting empty documents", total, "documents") as advance:
-            for start in range(0, total, _WINDOW):
-                texts = dataset.documents.texts(range(start, min(start + _WINDOW, total)))
-                empty += texts.count("")
-                advance(len(texts))
+        empty = sum(texts.count("") for texts in read_through(dataset.documents, "counting empty documents"))
         (folder / "empty.json").write_text(json.dumps(empty), encoding="utf-8")
 
     facts = {"corpus": dataset.corpus_digest, "title_separator": dataset.title_separator, "count": "empty documents"}

@@ -30,8 +30,7 @@ def from_json_lines(source: Source, name: str, store: Store) -> tuple[Any, str]:
     sha256 = _content_digest(source, name)
 
     def build(folder: Path) -> None:
-        with progress("reading corpus", source.megabytes(name), "MB") as advance:
-            _write(lambda: records(source, name, advance=advance), folder, source.label(name))
+        _convert(source, name, folder)
 
     return open_corpus(store, {"format": _FORMAT, "content_sha256": sha256}, build), sha256
 
@@ -47,9 +46,7 @@ def from_published(store: Store, content: str, get: Callable[[], Path]) -> tuple
 
     def build(folder: Path) -> None:
         path = get()
-        source = FolderSource(path.parent)
-        with progress("reading corpus", source.megabytes(path.name), "MB") as advance:
-            _write(lambda: records(source, path.name, advance=advance), folder, str(path))
+        _convert(FolderSource(path.parent), path.name, folder)
 
     return open_corpus(store, {"format": _FORMAT, "content": content}, build), content
 
@@ -73,6 +70,11 @@ def open_corpus(store: Store, facts: Mapping[str, object], build: Callable[[Path
     import datasets
 
     return datasets.Dataset.from_file(str(store.folder("corpora", facts, build) / _ARROW))
+
+
+def _convert(source: Source, name: str, folder: Path) -> None:
+    with progress("reading corpus", source.megabytes(name), "MB") as advance:
+        _write(lambda: records(source, name, advance=advance), folder, source.label(name))
 
 
 def _parquet_records(path: Path) -> Iterator[Record]:
@@ -125,7 +127,7 @@ def _write(read: Callable[[], Iterable[Record]], folder: Path, label: str) -> No
     ids = pa.chunked_array(columns)
     if pc.count_distinct(ids).as_py() < len(ids):
         # A second reading, so that a sound corpus is not slowed by remembering line numbers.
-        refuse_repeated(read(), "document")
+        _refuse_repeated(read())
 
 
 def require_ids(ids: pa.ChunkedArray, label: str) -> None:
@@ -146,8 +148,8 @@ def require_ids(ids: pa.ChunkedArray, label: str) -> None:
         raise DataError(f"{label}: {len(ids) - distinct} document ids occur twice. Ids are unique.")
 
 
-def refuse_repeated(found: Iterable[Record], noun: str) -> None:
-    """Refuse records of which two have the same id.
+def _refuse_repeated(found: Iterable[Record]) -> None:
+    """Refuse documents of which two have the same id.
 
     Raises:
         DataError: the message names both lines.
@@ -157,7 +159,7 @@ def refuse_repeated(found: Iterable[Record], noun: str) -> None:
         earlier = first.setdefault(record.id, record)
         if earlier is not record:
             line = earlier.where.rpartition(":")[2]
-            raise DataError(f"{record.where}: {noun} id {record.id!r} is already on line {line}. Ids are unique.")
+            raise DataError(f"{record.where}: document id {record.id!r} is already on line {line}. Ids are unique.")
 
 
 def _batches(found: Iterable[Record]) -> Iterator[list[dict[str, str]]]:

@@ -1,15 +1,17 @@
 """Documents of a collection in an Arrow file, memory-mapped: a corpus of any size takes no memory to open."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from evalkit.progress import progress
 from evalkit.types import Documents
 
 _SAMPLE = 50  # documents
+_WINDOW = 10_000  # documents in memory at a time
 
 
 class ArrowDocuments:
@@ -40,6 +42,16 @@ class ArrowDocuments:
         titles = columns["title"].to_pylist()
         pairs = zip(titles, bodies, strict=True)
         return [f"{title or ''}{self._separator}{body or ''}".strip() for title, body in pairs]
+
+
+def read_through(documents: Documents, description: str) -> Iterator[list[str]]:
+    """The texts of all documents in their order, some at a time, with progress."""
+    total = len(documents)
+    with progress(description, total, "documents") as advance:
+        for start in range(0, total, _WINDOW):
+            texts = documents.texts(range(start, min(start + _WINDOW, total)))
+            yield texts
+            advance(len(texts))
 
 
 def are_chinese(documents: Documents) -> bool:

@@ -19,9 +19,9 @@ from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.download import hub_file, offline
 from evalkit.datasets.records import ID_KEYS
+from evalkit.datasets.tables import judged_texts, judgments
 from evalkit.errors import DataError, EvalkitError, Unreachable, reason
 from evalkit.store import Store
-from evalkit.trec import add_judgment
 from evalkit.types import Dataset, Qrels
 
 PARTS = ("qrels", "queries", "corpus")
@@ -195,23 +195,12 @@ def _read_qrels(repository: Repository, split: str) -> Qrels:
     columns = ("query-id", "corpus-id", "score")
     if not set(columns) <= set(table.column_names):
         raise DataError(f"{repository.hub_id}: columns {', '.join(table.column_names)}, expected {', '.join(columns)}.")
-    qrels: dict[str, dict[str, int]] = {}
     rows = zip(*(table.data.column(name).to_pylist() for name in columns), strict=True)
-    for query_id, doc_id, score in rows:
-        whole = str(int(score)) if isinstance(score, float) and score.is_integer() else str(score)
-        add_judgment(qrels, str(query_id), str(doc_id), whole, where=repository.hub_id)
-    return qrels
+    return judgments(rows, repository.hub_id)
 
 
 def _read_queries(repository: Repository, qrels: Qrels, split: str) -> Judged:
     table = _part(repository, "queries", split)
     ids = table.data.column(_id_column(repository, table)).to_pylist()
-    texts = table.data.column("text").to_pylist()
-    queries = dict(zip((str(query_id) for query_id in ids), texts, strict=True))
-    if len(queries) < len(texts):
-        raise DataError(f"{repository.hub_id}: {len(texts) - len(queries)} query ids occur twice. Ids are unique.")
-    absent = sorted(query_id for query_id in qrels if queries.get(query_id) is None)
-    if absent:
-        raise DataError(f"{repository.hub_id}: lacks the text of {len(absent)} judged queries, such as {absent[0]!r}.")
-    kept = {query_id: queries[query_id] for query_id in sorted(qrels)}
-    return Judged(kept, qrels, unjudged_queries=len(queries) - len(kept))
+    kept = judged_texts(ids, table.data.column("text").to_pylist(), qrels, repository.hub_id)
+    return Judged(kept, qrels, unjudged_queries=len(ids) - len(kept))

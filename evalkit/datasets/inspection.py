@@ -8,10 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from evalkit.progress import progress
+from evalkit.datasets.documents import read_through
 from evalkit.types import Dataset
 
-_WINDOW = 10_000  # documents in memory at a time
 _EXAMPLES = 3
 
 
@@ -61,13 +60,12 @@ class Inspection:
 def inspect(dataset: Dataset) -> Inspection:
     """Look through a whole dataset once; memory stays at a few bytes a document."""
     lengths, hashes = _read(dataset)
-    queries = list(dataset.queries)
     query_lengths = [len(text) for text in dataset.queries.values()]
     relevant = [sum(grade > 0 for grade in judged.values()) for judged in dataset.qrels.values()]
     grades = Counter(grade for judged in dataset.qrels.values() for grade in judged.values())
     return Inspection(
         documents=len(dataset.documents),
-        queries=len(queries),
+        queries=len(dataset.queries),
         grades=dict(sorted(grades.items())),
         findings=(
             _rows(dataset, "empty documents", np.flatnonzero(lengths == 0)),
@@ -85,13 +83,12 @@ def _read(dataset: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Length and hash of every document's text."""
     total = len(dataset.documents)
     lengths, hashes = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
-    with progress("inspecting documents", total, "documents") as advance:
-        for start in range(0, total, _WINDOW):
-            texts = dataset.documents.texts(range(start, min(start + _WINDOW, total)))
-            lengths[start : start + len(texts)] = [len(text) for text in texts]
-            # Two of ten million texts share a 64-bit hash by chance in one of 300,000 corpora.
-            hashes[start : start + len(texts)] = [hash(text) for text in texts]
-            advance(len(texts))
+    start = 0
+    for texts in read_through(dataset.documents, "inspecting documents"):
+        window = slice(start, start := start + len(texts))
+        lengths[window] = [len(text) for text in texts]
+        # Two of ten million texts share a 64-bit hash by chance in one of 300,000 corpora.
+        hashes[window] = [hash(text) for text in texts]
     return lengths, hashes
 
 
@@ -114,22 +111,20 @@ def _of_queries(dataset: Dataset) -> list[Finding]:
         first.setdefault(text, query_id)
     repeated = [query_id for query_id, text in dataset.queries.items() if first[text] != query_id]
     empty = [query_id for query_id, text in dataset.queries.items() if not text.strip()]
-    without = [query_id for query_id, judged in dataset.qrels.items() if not any(g > 0 for g in judged.values())]
     return [
         _ids("empty queries", empty),
         _ids("queries that repeat an earlier one's text", repeated),
-        _ids("judged queries without a relevant document", without),
+        _ids("judged queries without a relevant document", dataset.without_relevant),
         Finding("queries without judgments in this split", dataset.notes.get("unjudged_queries", 0)),
     ]
 
 
 def _of_ids(dataset: Dataset) -> list[Finding]:
     query_ids = sorted(dataset.queries)
-    shared = _present(dataset, query_ids)
+    alone = set(dataset.lacking(query_ids))
+    shared = [query_id for query_id in query_ids if query_id not in alone]
     own = [query_id for query_id in shared if dataset.qrels.get(query_id, {}).get(query_id, 0) > 0]
-    pairs = sorted({doc_id for judged in dataset.qrels.values() for doc_id in judged})
-    known = set(_present(dataset, pairs))
-    dangling = [doc_id for doc_id in pairs if doc_id not in known]
+    dangling = dataset.lacking(sorted({doc_id for judged in dataset.qrels.values() for doc_id in judged}))
     relevant = {doc_id for judged in dataset.qrels.values() for doc_id, grade in judged.items() if grade > 0}
     return [
         _ids("ids that a query and a document share", shared),
@@ -137,11 +132,6 @@ def _of_ids(dataset: Dataset) -> list[Finding]:
         _ids("judged documents that the corpus lacks", dangling),
         _ids("relevant documents that the corpus lacks", [doc_id for doc_id in dangling if doc_id in relevant]),
     ]
-
-
-def _present(dataset: Dataset, ids: Sequence[str]) -> list[str]:
-    rows = dataset.rows(pa.array(ids, pa.string()))
-    return [ids[int(place)] for place in np.flatnonzero(rows >= 0)]
 
 
 def _ids(what: str, ids: Sequence[str]) -> Finding:

@@ -13,11 +13,11 @@ from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments, are_chinese
 from evalkit.datasets.download import offline
 from evalkit.datasets.hub import Repository, require_commit
+from evalkit.datasets.tables import judged_texts, judgments
 from evalkit.errors import ConfigError, DataError, MissingExtra, reason
 from evalkit.progress import progress
 from evalkit.store import Store
-from evalkit.trec import add_judgment
-from evalkit.types import Dataset, Documents, Qrels
+from evalkit.types import Dataset, Documents
 
 logger = logging.getLogger(__name__)
 
@@ -175,22 +175,9 @@ def _language(task: Any, subset: str, documents: Documents) -> str:
 
 
 def _judged(task: Any, data: Any) -> Judged:
-    qrels: dict[str, dict[str, int]] = {}
-    for query_id, judged in data["relevant_docs"].items():
-        for doc_id, score in judged.items():
-            whole = str(int(score)) if isinstance(score, float) and score.is_integer() else str(score)
-            add_judgment(qrels, str(query_id), str(doc_id), whole, where=task.metadata.name)
-    return Judged(_texts(task, data["queries"], qrels), qrels)
-
-
-def _texts(task: Any, table: Any, qrels: Qrels) -> dict[str, str]:
-    rows = table.select_columns(["id", "text"]).with_format("arrow")[:]  # those that mteb kept
-    ids = rows.column("id").cast(pa.string()).to_pylist()
-    queries = dict(zip(ids, rows.column("text").to_pylist(), strict=True))
     name = task.metadata.name
-    if len(queries) < len(ids):
-        raise DataError(f"{name}: {len(ids) - len(queries)} query ids occur twice. Ids are unique.")
-    absent = sorted(query_id for query_id in qrels if not isinstance(queries.get(query_id), str))
-    if absent:
-        raise DataError(f"{name}: lacks the text of {len(absent)} judged queries, such as {absent[0]!r}.")
-    return {query_id: queries[query_id] for query_id in sorted(qrels)}
+    relevant = data["relevant_docs"].items()
+    qrels = judgments(((query, document, score) for query, row in relevant for document, score in row.items()), name)
+    rows = data["queries"].select_columns(["id", "text"]).with_format("arrow")[:]  # those that mteb kept
+    ids = rows.column("id").cast(pa.string()).to_pylist()
+    return Judged(judged_texts(ids, rows.column("text").to_pylist(), qrels, name), qrels)

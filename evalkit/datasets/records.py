@@ -44,8 +44,9 @@ def records(source: Source, name: str, *, advance: Callable[[float], None] = lam
     """
     position = 0
     with source.open(name) as stream:
-        for where, fields in objects(lines(stream, source.label(name)), source.label(name), "_id and text"):
-            if int(where.rpartition(":")[2]) % _LINES_PER_STEP == 0:
+        found = objects(lines(stream, source.label(name)), source.label(name), "_id and text")
+        for count, (where, fields) in enumerate(found, start=1):
+            if count % _LINES_PER_STEP == 0:
                 position, before = stream.tell(), position
                 advance((position - before) / 1e6)
             yield checked(fields, where)

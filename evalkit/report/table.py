@@ -86,6 +86,12 @@ def _dataset(manifest: dict[str, Any]) -> str:
     return f"{manifest['dataset']['name']} ({manifest['dataset']['split']})"
 
 
+def first_stage(evaluation: Evaluation) -> str:
+    """Name and depth of an evaluation's first stage, such as `bm25-100`."""
+    stage = evaluation.candidates.manifest["retriever"]
+    return f"{stage['name']}-{stage['depth']}"
+
+
 def is_reranked(manifest: dict[str, Any]) -> bool:
     """Whether a result is of a reranker, not of the first stage alone."""
     return bool(manifest["reranker"]["kind"] != "none")
@@ -112,7 +118,7 @@ def show_all(
         result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
         table.add_row(
             escape(result["dataset"]["name"]),
-            escape(f"{candidates['retriever']['name']}-{candidates['retriever']['depth']}"),
+            escape(first_stage(evaluation)),
             escape(result["reranker"]["name"]),
             *([escape(settings[row])] if any(settings) else []),
             *(_value(result["measures"], name) for name in measures),

@@ -265,13 +265,13 @@ def test_what_is_no_address_of_a_file_on_the_web_is_refused(
         "..%2f..%2fscifact.zip",
         "..%5c..%5cscifact.zip",
         "../../scifact.zip",
-        "%2froot%2fscifact.zip",
+        "%2fsrv%2fscifact.zip",
         "scifact.zip?name=../../scifact.zip",
         "scifact.zip#/../../x",
     ],
 )
 def test_no_address_leads_out_of_the_folder_of_its_checksum(hub: LocalHub, store: Store, name: str):
-    for served in ("../../scifact.zip", "..\\..\\scifact.zip", "/root/scifact.zip"):
+    for served in ("../../scifact.zip", "..\\..\\scifact.zip", "/srv/scifact.zip"):
         hub.files[served] = CONTENT
     path = url_file(store, f"{hub.endpoint}/files/{name}", MD5)
     assert CONTENT == path.read_bytes()
