@@ -1,32 +1,34 @@
-"""Forward passes over tokenised texts or pairs, batch by batch, longest first. Knows no pooling and no head."""
+"""Forward passes over tokenised texts or pairs: packed where the model can be, else padded. Knows no pooling."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evalkit.inference.batching import batches
+from evalkit.inference.backbone import Backbone
+from evalkit.inference.engine import Rows, Work, run
+from evalkit.inference.packed import Packed, Select, pack
 from evalkit.inference.tokens import Ids, Tokenized, TokenizedPairs
 
 
-class Batch(NamedTuple):
+class States(NamedTuple):
     """What a model gave for some of the texts.
 
     Attributes:
         rows: shape (texts,), which texts these are.
-        output: the model's output.
-        mask: shape (texts, tokens), true where there is a token.
+        states: of shape (tokens, width), texts one behind the other; or (texts, width) if one state each was asked for.
+        lengths: shape (texts,), tokens of each.
     """
 
-    rows: NDArray[np.int64]
-    output: Any
-    mask: torch.Tensor
+    rows: Rows
+    states: torch.Tensor
+    lengths: NDArray[np.int64]
 
 
 class PairInputs(NamedTuple):
-    """What a model reads of a batch of pairs; all on the model's device, padded on the right.
+    """What an unpacked model reads of a batch of pairs; all on the model's device, padded on the right.
 
     Attributes:
         input_ids: shape (pairs, tokens).
@@ -41,45 +43,86 @@ class PairInputs(NamedTuple):
     documents: torch.Tensor
 
 
-def forward(model: Any, tokenized: Tokenized, *, batch_tokens: int) -> Iterator[Batch]:
-    """The model's output for every text, in batches of at most `batch_tokens` tokens.
+class PackedScorer(Protocol):
+    """**Protocol:** scores packed pairs."""
+
+    device: torch.device
+
+    def score(self, batch: Packed, documents: torch.Tensor) -> torch.Tensor:
+        """Shape (pairs, scores), float32; documents of shape (pairs, 2) are where each document starts and stops."""
+        ...
+
+
+def forward(
+    model: Any, tokenized: Tokenized, *, batch_tokens: int | None, select: Select = "all", workers: int = 1
+) -> Iterator[States]:
+    """The states of every text after the last layer, batch by batch.
 
     Args:
-        model: a transformers model in evaluation mode.
+        model: a `Backbone`, or a transformers model in evaluation mode.
         tokenized: the texts.
-        batch_tokens: padded tokens in a batch.
+        batch_tokens: in a batch; found out when None.
+        select: of which tokens.
+        workers: CPU batches side by side, of a `Backbone`.
     """
-    pad_id = int(model.config.pad_token_id or 0)
-    segmented = getattr(model.config, "type_vocab_size", 0) > 1
-    for rows in batches(tokenized.lengths, batch_tokens):
-        ids, mask = _padded([tokenized.ids[row] for row in rows], pad_id)
-        inputs = {"input_ids": ids, "attention_mask": mask}
-        if segmented:
-            inputs["token_type_ids"], _ = _padded([tokenized.segments[row] for row in rows], 0)
-        with torch.inference_mode():
-            output = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()})
-        yield Batch(rows, output, mask.bool().to(model.device))
+    lengths = tokenized.lengths
+    packed = isinstance(model, Backbone)
+    work = Work(
+        lengths,
+        lambda rows: _packed(tokenized, rows).to(model.device) if packed else rows,
+        (lambda batch: model(batch, select)) if packed else (lambda rows: _unpacked(model, tokenized, rows, select)),
+        model.device,
+        padded=not packed,
+        workers=workers if packed else 1,
+        budget=batch_tokens,
+    )
+    for rows, states in run(work):
+        yield States(rows, states, lengths[rows])
+
+
+def _packed(tokenized: Tokenized | TokenizedPairs, rows: Rows) -> Packed:
+    return pack([tokenized.ids[row] for row in rows], [tokenized.segments[row] for row in rows])
+
+
+def _unpacked(model: Any, tokenized: Tokenized, rows: Rows, select: Select) -> torch.Tensor:
+    """States of a model that reads padded batches, without those of the padding."""
+    ids, mask = _padded([tokenized.ids[row] for row in rows], int(model.config.pad_token_id or 0))
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        inputs["token_type_ids"], _ = _padded([tokenized.segments[row] for row in rows], 0)
+    states: torch.Tensor = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).last_hidden_state
+    if select == "all":
+        return states[mask.bool().to(states.device)]
+    return states[:, 0] if select == "first" else last_states(states, mask.to(states.device))
 
 
 def score_pairs(
-    model: torch.nn.Module, tokenized: TokenizedPairs, *, batch_tokens: int, pad_id: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """(which pairs, their scores of shape (pairs, scores)) in batches of at most `batch_tokens` tokens.
+    model: Any, tokenized: TokenizedPairs, *, batch_tokens: int | None, pad_id: int, workers: int = 1
+) -> Iterator[tuple[Rows, NDArray[np.float32]]]:
+    """(which pairs, their scores of shape (pairs, scores)), batch by batch.
 
     Args:
-        model: reads `PairInputs` and gives float32 scores; in evaluation mode.
+        model: a `PackedScorer`, or a module that reads `PairInputs` and gives float32 scores; in evaluation mode.
         tokenized: the pairs.
-        batch_tokens: padded tokens in a batch.
+        batch_tokens: in a batch; found out when None.
         pad_id: token of the padding.
+        workers: CPU batches side by side, of a `PackedScorer`.
     """
-    device = next(model.parameters()).device
-    for rows in batches(tokenized.lengths, batch_tokens):
+    packed = not isinstance(model, torch.nn.Module)
+    device = model.device if packed else next(model.parameters()).device
+
+    def assemble(rows: Rows) -> tuple[Packed, torch.Tensor] | PairInputs:
+        documents = torch.from_numpy(tokenized.documents[rows]).to(device)
+        if packed:
+            return _packed(tokenized, rows).to(device), documents
         ids, mask = _padded([tokenized.ids[row] for row in rows], pad_id)
         segments, _ = _padded([tokenized.segments[row] for row in rows], 0)
-        documents = torch.from_numpy(tokenized.documents[rows])
-        inputs = PairInputs(*(tensor.to(device) for tensor in (ids, mask, segments, documents)))
-        with torch.inference_mode():
-            scores = model(inputs)
+        return PairInputs(*(tensor.to(device) for tensor in (ids, mask, segments)), documents)
+
+    score = (lambda inputs: model.score(*inputs)) if packed else model
+    workers = workers if packed else 1
+    work = Work(tokenized.lengths, assemble, score, device, padded=not packed, workers=workers, budget=batch_tokens)
+    for rows, scores in run(work):
         yield rows, scores.float().cpu().numpy()
 
 

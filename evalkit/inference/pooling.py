@@ -1,28 +1,35 @@
 """Token vectors to one vector a text, as the pooling modes of sentence-transformers. Always in float32."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from evalkit.inference.forward import last_states
+from evalkit.inference.packed import Select
 
 
-def pool(states: torch.Tensor, mask: torch.Tensor, pooling: str) -> torch.Tensor:
+def select_for(pooling: str) -> Select:
+    """Which states a pooling reads."""
+    return "first" if pooling == "cls" else "last" if pooling == "last" else "all"
+
+
+def pool(states: torch.Tensor, lengths: NDArray[np.int64], pooling: str) -> torch.Tensor:
     """One float32 vector a text, of shape (texts, width).
 
     Args:
-        states: shape (texts, tokens, width); padding is on the right.
-        mask: shape (texts, tokens), true where there is a token.
+        states: as `select_for` says: shape (tokens, width), texts one behind the other, or (texts, width).
+        lengths: shape (texts,), tokens of each text.
         pooling: `cls` (first token), `last`, `mean`, `max`, `mean_sqrt_length` (sum over the root of the number of
             tokens), or `weighted_mean`, where the i-th token counts i times (Muennighoff 2022, arXiv:2202.08904).
     """
-    if pooling == "cls":
-        return states[:, 0].float()
-    if pooling == "last":
-        return last_states(states, mask).float()
+    if select_for(pooling) != "all":
+        return states.float()
+    counts = torch.from_numpy(lengths).to(states.device)
     if pooling == "max":
-        return states.float().masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(dim=1)
-    weights = mask.float()
+        return torch.segment_reduce(states.float(), "max", lengths=counts)
+    weights = torch.ones(len(states), device=states.device)
     if pooling == "weighted_mean":
-        weights = weights * torch.arange(1, mask.shape[1] + 1, device=mask.device)
-    summed = (states.float() * weights.unsqueeze(-1)).sum(dim=1)
-    total = weights.sum(dim=1, keepdim=True)
+        starts = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+        weights = torch.arange(1, len(states) + 1, device=states.device, dtype=torch.float32) - starts
+    summed = torch.segment_reduce(states.float() * weights[:, None], "sum", lengths=counts)
+    total = torch.segment_reduce(weights, "sum", lengths=counts).unsqueeze(1)
     return summed / (total.sqrt() if pooling == "mean_sqrt_length" else total)

@@ -13,6 +13,7 @@ from torch import nn
 from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.inference.forward import PairInputs, last_states
+from evalkit.inference.packed import Packed, Select
 from evalkit.inference.tokens import Tokenizer
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.loading import assemble
@@ -41,13 +42,27 @@ class AnswerReranker(nn.Module):
         self.model = model
         self.answer_ids = tuple(answer_ids)
         self.answers = nn.Linear(int(model.config.hidden_size), len(answer_ids), bias=False)
+        self.select: Select = "last"
+        self.layers = None
+
+    @property
+    def bare(self) -> Any:
+        """See `Headed`."""
+        return self.model
+
+    def head(self, states: Sequence[torch.Tensor], batch: Packed) -> torch.Tensor:
+        """See `Headed`."""
+        del batch
+        return self._score(states[-1])
 
     def forward(self, inputs: PairInputs) -> torch.Tensor:
         """Shape (pairs, 1), float32."""
         states = self.model(
             input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, use_cache=False
         ).last_hidden_state
-        state = last_states(states, inputs.attention_mask)
+        return self._score(last_states(states, inputs.attention_mask))
+
+    def _score(self, state: torch.Tensor) -> torch.Tensor:
         logits = nn.functional.linear(state.float(), self.answers.weight.float())
         return logits[:, :1] - logits[:, 1:] if logits.shape[1] > 1 else logits
 
@@ -68,7 +83,7 @@ def load_answer_reranker(
     """
     checkpoint.numbers(*_REQUIRED)
     raw = checkpoint.read_json("config.json") or {}
-    config = factory.config_class.from_dict(raw | {"use_cache": False, "attn_implementation": compute.attention})
+    config = factory.config_class.from_dict(raw | {"use_cache": False, "attn_implementation": compute.padded_attention})
     shape = (int(config.vocab_size), int(config.hidden_size))
     tied = bool(config.tie_word_embeddings)
     embeddings, head = "model.embed_tokens.weight", "lm_head.weight"

@@ -5,9 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from evalkit.config import ComputeConfig
+from evalkit.config.compute import FLASH, PACKED
 from evalkit.errors import MissingExtra, ModelError
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.layout import has_sdpa
+from evalkit.models.layout import can_pack, has_sdpa
 
 
 def require_torch() -> Any:
@@ -54,8 +55,15 @@ def resolved(compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = 
     """
     if compute.device == "cuda":
         device_name(compute)
-    if compute.attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
-        raise MissingExtra("flash_attn", extra="flash", purpose="compute.attention=flash_attention_2")
+    if compute.attention in FLASH and importlib.util.find_spec("flash_attn") is None:
+        raise MissingExtra("flash_attn", extra="flash", purpose=f"compute.attention={compute.attention}")
+    if compute.attention in ("flash_attn", "torch_varlen") and compute.dtype == "float32":
+        raise ModelError(f"compute.attention={compute.attention} has no float32. Set compute.dtype=bfloat16.")
+    if compute.attention in PACKED and not can_pack(checkpoint):
+        raise ModelError(
+            f"{checkpoint.path}: compute.attention={compute.attention} does not know this model. Set "
+            "compute.attention=auto."
+        )
     if compute.attention == "sdpa" and softcap:
         raise ModelError(
             "compute.attention=sdpa cannot cap attention scores, as this model does. Set compute.attention=eager or "
@@ -63,7 +71,13 @@ def resolved(compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = 
         )
     plain = softcap or not has_sdpa(checkpoint)
     if compute.attention == "auto":
-        return replace(compute, attention="eager" if plain else "sdpa")
+        padded = "eager" if plain else "sdpa"
+        return replace(compute, attention="packed" if can_pack(checkpoint) else padded)
     if compute.attention == "sdpa" and plain:
         raise ModelError(f"{checkpoint.path}: this model has no sdpa attention. Set compute.attention=eager.")
     return compute
+
+
+def workers(compute: ComputeConfig) -> int:
+    """How many batches run side by side on a CPU: one a core."""
+    return compute.threads or int(require_torch().get_num_threads())

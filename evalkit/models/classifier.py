@@ -1,5 +1,6 @@
 """Sequence classifiers that read a pair: native checkpoints, and the layouts of jina-reranker-v2 and gte."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import nn
 from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.inference.forward import PairInputs, last_states
+from evalkit.inference.packed import Packed, Select
 from evalkit.models import gte, jina
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import layout
@@ -35,6 +37,26 @@ class Classifier(nn.Module):
         # Decoders of transformers score the last token that is not the padding's, whatever the mask says.
         self.scores_last = hasattr(model, "score")
         self.segmented = getattr(model.config, "type_vocab_size", 0) > 1
+        self.select: Select = "last" if self.scores_last else "first"
+        self.layers = None
+
+    @property
+    def bare(self) -> Any:
+        """See `Headed`."""
+        return self.model.base_model
+
+    def head(self, states: Sequence[torch.Tensor], batch: Packed) -> torch.Tensor:
+        """See `Headed`."""
+        del batch
+        state = states[-1]
+        if self.scores_last:
+            logits = self.model.score(state)
+        elif getattr(self.bare, "pooler", None) is not None:
+            logits = self.model.classifier(self.bare.pooler(state[:, None]))
+        else:
+            logits = self.model.classifier(state[:, None])  # the head of RoBERTa takes the first token itself
+        chosen: torch.Tensor = logits.float()[:, self.label : self.label + 1]
+        return chosen
 
     def forward(self, inputs: PairInputs) -> torch.Tensor:
         """Shape (pairs, 1), float32 logits."""
@@ -82,6 +104,6 @@ def _load(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
     }
     if (found := layout(checkpoint)) in own:
         module, factory = own[found]
-        config = module.config_of(checkpoint, compute.attention)
+        config = module.config_of(checkpoint, compute.padded_attention)
         return assemble(lambda: factory(config), checkpoint, compute, lambda name, _: module.source(name, config))
     return load_native(transformers.AutoModelForSequenceClassification, checkpoint, compute, unused="")

@@ -13,7 +13,9 @@ from torch import nn
 from transformers import Gemma2Config, Gemma2Model
 from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
 
+from evalkit.inference.backbone import Backbone
 from evalkit.inference.forward import PairInputs, last_states
+from evalkit.inference.packed import Packed
 from evalkit.models.checkpoint import Checkpoint
 
 _REQUIRED = (
@@ -99,10 +101,72 @@ class LightweightGemma2(nn.Module):
         return masks, positions, self.model.rotary_emb(states, positions)
 
     def _score(self, states: torch.Tensor, mask: torch.Tensor, head: int) -> torch.Tensor:
-        state = self.model.norm(last_states(states, mask))
+        return self.head(self.model.norm(last_states(states, mask)), head)
+
+    def head(self, state: torch.Tensor, head: int) -> torch.Tensor:
+        """Logits of shape (pairs, 1) from normed states of shape (pairs, width)."""
         logits = nn.functional.linear(state.float(), self.heads[head].get_parameter("weight").float())
         cap = self.model.config.final_logit_softcapping
         return cap * torch.tanh(logits / cap) if cap else logits
+
+
+class PackedLightweight:
+    """The same over packed pairs. The module keeps only its heads.
+
+    Args:
+        module: loaded.
+        backbone: its blocks.
+    """
+
+    def __init__(self, module: LightweightGemma2, backbone: Backbone) -> None:
+        self.module, self.backbone, self.device = module, backbone, backbone.device
+
+    def score(self, batch: Packed, documents: torch.Tensor) -> torch.Tensor:
+        """See `PackedScorer`."""
+        module, blocks = self.module, self.backbone.blocks
+        states = self.backbone.embed(batch)
+        context = self.backbone.context(states, batch)
+        scores: list[torch.Tensor] = []
+        for depth, block in enumerate(blocks):
+            if depth in module.cutoffs:
+                scores.append(self._score(states[batch.rows("last")], len(scores)))
+            if depth in module.compress_layers:
+                states, batch, documents = merge_packed(states, batch, documents, module.compress_ratio)
+                context = self.backbone.context(states, batch)
+            states = block(states, context, "last" if depth + 1 == len(blocks) else "all")
+        if len(scores) < len(module.cutoffs):
+            scores.append(self._score(states, len(scores)))
+        return torch.cat(scores, dim=1)
+
+    def _score(self, states: torch.Tensor, head: int) -> torch.Tensor:
+        return self.module.head(self.backbone.norm(states), head)
+
+
+def merge_packed(
+    states: torch.Tensor, batch: Packed, documents: torch.Tensor, ratio: int
+) -> tuple[torch.Tensor, Packed, torch.Tensor]:
+    """`merge_documents` of packed pairs: states of shape (tokens, width). Token ids of the new batch are not kept."""
+    device = states.device
+    old = torch.tensor(batch.lengths, device=device)
+    start, stop = documents[:, 0], documents[:, 1]
+    kept = (stop - start + ratio - 1) // ratio
+    new = old - (stop - start) + kept
+    ends = new.cumsum(0)
+
+    def of_token(values: torch.Tensor) -> torch.Tensor:
+        return values.repeat_interleave(old, output_size=len(states))
+
+    place, first, last = batch.positions, of_token(start), of_token(stop)
+    target = torch.where(place < last, first + (place - first) // ratio, first + of_token(kept) + place - last)
+    target = torch.where(place < first, place, target) + of_token(ends - new)
+    lengths = tuple(new.tolist())
+    total = sum(lengths)
+    merged = torch.zeros((total, states.shape[1]), device=device).index_add_(0, target, states.float())
+    counts = torch.zeros(total, device=device).index_add_(0, target, torch.ones(len(states), device=device))
+    offsets = torch.cat([ends.new_zeros(1), ends]).int()
+    positions = torch.arange(total, device=device) - (ends - new).repeat_interleave(new, output_size=total)
+    shorter = Packed(positions, torch.zeros_like(positions), positions, offsets, lengths)
+    return (merged / counts[:, None]).to(states.dtype), shorter, torch.stack([start, start + kept], dim=1)
 
 
 def merge_documents(

@@ -46,6 +46,33 @@ _WITHOUT_SDPA = {
 }
 
 
+# Model types whose layers `inference/blocks.py` has.
+_PACKED = {
+    "bert",
+    "camembert",
+    "cost_wise_gemma",
+    "gemma",
+    "granite",
+    "llama",
+    "qwen2",
+    "qwen3",
+    "roberta",
+    "xlm-roberta",
+}
+
+
+def can_pack(checkpoint: Checkpoint) -> bool:
+    """Whether the engine can run the model without padding."""
+    config = checkpoint.config
+    if is_minicpm(checkpoint) or is_jina(checkpoint) or is_gte(checkpoint):
+        return True
+    if config.get("model_type") not in _PACKED or config.get("is_decoder") or config.get("use_sliding_window"):
+        return False
+    rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    # Some positions are scaled by the longest text of a batch, and so depend on the neighbours.
+    return rope.get("rope_type", rope.get("type")) not in {"dynamic", "longrope"}
+
+
 def has_sdpa(checkpoint: Checkpoint) -> bool:
     """Whether transformers can run the model with scaled_dot_product_attention."""
     return checkpoint.config.get("model_type") not in _WITHOUT_SDPA

@@ -64,7 +64,7 @@ def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
         if is_minicpm(checkpoint):
             from evalkit.models.minicpm import granite_config
 
-            config = granite_config(checkpoint, compute.attention)
+            config = granite_config(checkpoint, compute.padded_attention)
             return assemble(lambda: transformers.GraniteModel(config), checkpoint, compute, _minicpm_source)
         options = {"add_pooling_layer": False} if _has_optional_pooler(checkpoint) else {}
         return load_native(transformers.AutoModel, checkpoint, compute, unused=_UNUSED_BY_ENCODERS, **options)
@@ -176,7 +176,7 @@ def load_native(factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *,
         checkpoint.path,
         config=config,
         dtype=getattr(torch, compute.dtype),
-        attn_implementation=compute.attention,
+        attn_implementation=compute.padded_attention,
         trust_remote_code=False,
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # so that `require_complete` can name the tensor

@@ -7,15 +7,18 @@ applied before a vocabulary head only; none of these models has one.
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import GraniteConfig, GraniteModel
 
 from evalkit.errors import ModelError
 from evalkit.inference.forward import PairInputs, last_states
+from evalkit.inference.packed import Packed, Select
+from evalkit.inference.pooling import pool
 from evalkit.models.checkpoint import Checkpoint
 
 _REQUIRED = (
@@ -42,6 +45,18 @@ class MiniCPMReranker(nn.Module):
         self.model = GraniteModel(config)
         self.score = nn.Linear(config.hidden_size, 1, bias=False)
         self.pooling = pooling
+        self.select: Select = "all" if pooling == "mean" else cast("Select", pooling)
+        self.layers = None
+
+    @property
+    def bare(self) -> GraniteModel:
+        """See `Headed`."""
+        return self.model
+
+    def head(self, states: Sequence[torch.Tensor], batch: Packed) -> torch.Tensor:
+        """See `Headed`."""
+        pooled = pool(states[-1], np.array(batch.lengths), "mean") if self.select == "all" else states[-1]
+        return nn.functional.linear(pooled.float(), self.score.weight.float())
 
     def forward(self, inputs: PairInputs) -> torch.Tensor:
         """Shape (pairs, 1), float32 logits."""

@@ -12,6 +12,7 @@ from transformers import GraniteConfig, GraniteModel
 from transformers.masking_utils import create_causal_mask
 
 from evalkit.inference.forward import PairInputs, last_states
+from evalkit.inference.packed import Packed, Select
 
 
 class LayerwiseMiniCPM(nn.Module):
@@ -22,6 +23,26 @@ class LayerwiseMiniCPM(nn.Module):
         self.model = GraniteModel(config)
         self.heads = nn.ModuleList([nn.Linear(config.hidden_size, 1, bias=False) for _ in cutoffs])
         self.cutoffs = tuple(cutoffs)
+        self.select: Select = "last"
+
+    @property
+    def layers(self) -> Sequence[int]:
+        """See `Headed`."""
+        return self.cutoffs
+
+    @property
+    def bare(self) -> GraniteModel:
+        """See `Headed`."""
+        return self.model
+
+    def head(self, states: Sequence[torch.Tensor], batch: Packed) -> torch.Tensor:
+        """See `Headed`."""
+        del batch
+        return torch.cat([self._score(state, index) for index, state in enumerate(states)], dim=1)
+
+    def _score(self, state: torch.Tensor, index: int) -> torch.Tensor:
+        weight = self.heads[index].get_parameter("weight")
+        return nn.functional.linear(state.float(), weight.float())
 
     def forward(self, inputs: PairInputs) -> torch.Tensor:
         """Shape (pairs, cut-offs), float32 logits."""
@@ -40,7 +61,5 @@ class LayerwiseMiniCPM(nn.Module):
         for depth, block in enumerate(model.layers, start=1):
             states = block(states, attention_mask=causal, position_ids=positions, position_embeddings=rotary)
             if depth in self.cutoffs:
-                weight = self.heads[len(scores)].get_parameter("weight")
-                state = model.norm(last_states(states, mask))
-                scores.append(nn.functional.linear(state.float(), weight.float()))
+                scores.append(self._score(model.norm(last_states(states, mask)), len(scores)))
         return torch.cat(scores, dim=1)

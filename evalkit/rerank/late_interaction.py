@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, LateInteractionConfig
 from evalkit.errors import ModelError, reason
-from evalkit.models.arithmetic import resolved
+from evalkit.models.arithmetic import resolved, workers
 from evalkit.models.checkpoint import resolve
 from evalkit.models.loading import load_encoder, require_encoder, require_positions
+from evalkit.models.packing import packed_encoder
 from evalkit.models.sentence_transformer import lowercases
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.types import Identity, Pair, PairScores
@@ -53,7 +54,7 @@ class LateInteractionReranker:
 
     @cached_property
     def _model(self) -> Any:
-        return load_encoder(self.checkpoint, self.compute)
+        return packed_encoder(load_encoder(self.checkpoint, self.compute), self.compute)
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -72,7 +73,7 @@ class LateInteractionReranker:
             weight, bias = state["weight"].float(), state["bias"].float()
         except (OSError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, UnpicklingError) as error:
             raise ModelError(f"{file}: no linear layer with weight and bias ({reason(error)}).") from error
-        width = int(self._model.config.hidden_size)
+        width = int(self.checkpoint.config["hidden_size"])
         if weight.ndim != 2 or weight.shape[1] != width or bias.shape != weight.shape[:1]:  # noqa: PLR2004
             raise ModelError(
                 f"{file}: a layer of shape {tuple(weight.shape)} does not fit token vectors of width {width}."
@@ -112,14 +113,16 @@ class LateInteractionReranker:
         tokenized = tokenize(self._tokenizer, prepared, max_length=self.config.max_length)
         first = 1 if self.config.skip_first_token else 0
         require_vocabulary(self.checkpoint, tokenized.ids)
-        for batch in forward(self._model, tokenized, batch_tokens=self.compute.batch_tokens):
-            states = batch.output.last_hidden_state.float()
+        for batch in forward(
+            self._model, tokenized, batch_tokens=self.compute.batch_tokens, workers=workers(self.compute)
+        ):
+            states = batch.states.float()
             if self._projection is not None:
                 states = torch.nn.functional.linear(states, *self._projection)
             states = torch.nn.functional.normalize(states, dim=-1)
-            for position, index in enumerate(batch.rows.tolist()):
-                length = len(tokenized.ids[index])
-                yield index, states[position, first:length], bool(tokenized.truncated[index])
+            texts = states.split(batch.lengths.tolist())
+            for index, vectors in zip(batch.rows.tolist(), texts, strict=True):
+                yield index, vectors[first:], bool(tokenized.truncated[index])
 
 
 def _max_sim(queries: list[Any], document: Any) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from evalkit.config import ComputeConfig, PairRerankerConfig
 from evalkit.errors import DataError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer
-from evalkit.models.arithmetic import require_torch, resolved
+from evalkit.models.arithmetic import require_torch, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.loading import refusing, require_positions
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
@@ -112,7 +112,9 @@ class PairReranker:
         """The weights; loaded when first asked for."""
         require_torch()
         with refusing(self.checkpoint):
-            return self.family.load(self.checkpoint, self.tokenizer, self.compute)
+            from evalkit.models.packing import packed_reranker
+
+            return packed_reranker(self.family.load(self.checkpoint, self.tokenizer, self.compute), self.compute)
 
     def unload(self) -> None:
         """Give the memory of the weights back; they are loaded again when next asked for."""
@@ -142,7 +144,9 @@ class PairReranker:
         tokenized = self.tokenize(list(distinct))
         pad_id = self.checkpoint.config.get("pad_token_id", 0)
         parts = []
-        for rows, scores in score_pairs(self.model, tokenized, batch_tokens=self.compute.batch_tokens, pad_id=pad_id):
+        for rows, scores in score_pairs(
+            self.model, tokenized, batch_tokens=self.compute.batch_tokens, pad_id=pad_id, workers=workers(self.compute)
+        ):
             parts.append((rows, finite(scores)))
             advance(int(repeats[rows].sum()))
         if not parts:

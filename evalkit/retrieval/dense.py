@@ -17,9 +17,10 @@ from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.errors import ConfigError, ModelError, ResultError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
-from evalkit.models.arithmetic import device_name, resolved
+from evalkit.models.arithmetic import device_name, resolved, workers
 from evalkit.models.checkpoint import resolve
 from evalkit.models.loading import load_encoder, require_encoder, require_positions
+from evalkit.models.packing import packed_encoder
 from evalkit.models.sentence_transformer import embedding_head, load_dense, lowercases
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.progress import progress
@@ -79,7 +80,7 @@ class DenseRetriever:
 
     @cached_property
     def _model(self) -> Any:
-        return load_encoder(self.checkpoint, self.compute)
+        return packed_encoder(load_encoder(self.checkpoint, self.compute), self.compute)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -90,7 +91,7 @@ class DenseRetriever:
         """The linear layers behind the pooling."""
         layers: list[Any] = []
         for folder in self.head.dense:
-            width = layers[-1][0].out_features if layers else self._model.config.hidden_size
+            width = layers[-1][0].out_features if layers else self.checkpoint.config["hidden_size"]
             layer = load_dense(folder, self._model.device)
             if layer[0].in_features != width:
                 raise ModelError(f"{folder}/config.json: in_features={layer[0].in_features}, but vectors have {width}.")
@@ -100,7 +101,7 @@ class DenseRetriever:
     @property
     def width(self) -> int:
         """Numbers in a vector."""
-        return int(self._dense[-1][0].out_features if self._dense else self._model.config.hidden_size)
+        return int(self._dense[-1][0].out_features if self._dense else self.checkpoint.config["hidden_size"])
 
     def retrieve(self, dataset: Dataset, depth: int) -> Run:
         """The `depth` documents whose vectors have the largest dot product with the query's."""
@@ -208,13 +209,19 @@ class DenseRetriever:
         import torch
 
         from evalkit.inference.forward import forward
-        from evalkit.inference.pooling import pool
+        from evalkit.inference.pooling import pool, select_for
 
         tokenized = self.tokenize(texts, instruction=instruction)
         vectors = np.empty((len(texts), self.width), dtype=np.float32)
-        for batch in forward(self._model, tokenized, batch_tokens=self.compute.batch_tokens):
-            pooled = pool(batch.output.last_hidden_state, batch.mask, self.head.pooling)
+        for batch in forward(
+            self._model,
+            tokenized,
+            batch_tokens=self.compute.batch_tokens,
+            select=select_for(self.head.pooling),
+            workers=workers(self.compute),
+        ):
             with torch.inference_mode():
+                pooled = pool(batch.states, batch.lengths, self.head.pooling)
                 for layer in self._dense:
                     pooled = layer(pooled)
             if self.head.normalize:

@@ -114,7 +114,7 @@ class LayerwiseFamily:
 
         cutoffs, legal = _cutoffs(self.config, checkpoint, self.model_type)
         heads = [cutoff - legal[0] for cutoff in cutoffs]
-        config = granite_config(checkpoint, compute.attention, is_causal=True, layers=cutoffs[-1])
+        config = granite_config(checkpoint, compute.padded_attention, is_causal=True, layers=cutoffs[-1])
         return assemble_with_heads(
             lambda: LayerwiseMiniCPM(config, cutoffs), checkpoint, compute, legal=legal, last=cutoffs[-1], heads=heads
         )
@@ -165,9 +165,10 @@ class LightweightFamily:
         # BAAI's code takes head i for the i-th output, whatever layer it is of.
         official = self.config.head_index == "official"
         heads = list(range(len(cutoffs))) if official else [cutoff - legal[0] for cutoff in cutoffs]
+        attention = "eager" if self.softcap else compute.padded_attention
         ratio, layers = self.config.compress_ratio, self.config.compress_layers
         return assemble_with_heads(
-            lambda: LightweightGemma2(config, compute.attention, cutoffs, ratio, layers),
+            lambda: LightweightGemma2(config, attention, cutoffs, ratio, layers),
             checkpoint,
             compute,
             legal=legal,

@@ -50,7 +50,7 @@ class MiniCPMFamily:
         del tokenizer
         from evalkit.models.minicpm import MiniCPMReranker, granite_config
 
-        config = granite_config(checkpoint, compute.attention)
+        config = granite_config(checkpoint, compute.padded_attention)
         return assemble(
             lambda: MiniCPMReranker(config, self.config.pooling), checkpoint, compute, lambda name, _: Source(name)
         )

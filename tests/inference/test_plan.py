@@ -3,10 +3,9 @@
 from itertools import pairwise
 
 import numpy as np
+from evalkit.inference.batching import batches
 from hypothesis import given
 from hypothesis import strategies as st
-
-from evalkit.inference.batching import batches
 
 LENGTHS = st.lists(st.integers(0, 60), max_size=80)
 BUDGETS = st.integers(1, 200)

@@ -1,0 +1,148 @@
+"""Attention among the tokens of each sequence, never across: on the CPU run by run, on CUDA by one kernel."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from evalkit.inference.packed import Packed, Select
+
+
+class Rule(NamedTuple):
+    """How the tokens of a sequence see each other.
+
+    Attributes:
+        scale: on the dot products.
+        causal: whether a token sees only itself and what is before it.
+        window: how many tokens back a causal one sees, itself included; all when None.
+        softcap: bound of the scaled dot products, by tanh; none when None.
+    """
+
+    scale: float
+    causal: bool = False
+    window: int | None = None
+    softcap: float | None = None
+
+
+Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Packed, Select, Rule], torch.Tensor]
+"""(query, key, value, batch, whose queries, rule) -> shape of the query.
+
+Query has shape (tokens or sequences, heads, width), key and value (tokens, key heads, width).
+"""
+
+
+def by_runs(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch: Packed, select: Select, rule: Rule
+) -> torch.Tensor:
+    """Sequences of equal length together; sorted by length, they are neighbours, and need no copy."""
+    result = torch.empty_like(query)
+    sequence = 0
+    for start, count, length in batch.runs():
+        tokens = slice(start, start + count * length)
+        rows, width = (tokens, length) if select == "all" else (slice(sequence, sequence + count), 1)
+        parts = (
+            query[rows].unflatten(0, (count, width)),
+            key[tokens].unflatten(0, (count, length)),
+            value[tokens].unflatten(0, (count, length)),
+        )
+        seen = _seen(length, select, rule, query.device)
+        q, k, v = (part.transpose(1, 2) for part in parts)
+        found = _capped(q, k, v, seen, rule) if rule.softcap else _plain(q, k, v, seen, rule, select)
+        result[rows].unflatten(0, (count, width)).copy_(found.transpose(1, 2))
+        sequence += count
+    return result
+
+
+def _seen(length: int, select: Select, rule: Rule, device: torch.device) -> torch.Tensor | None:
+    """Which keys each query sees, shape (queries, keys); None where all are, or where causality alone says it."""
+    windowed = rule.window is not None and rule.window < length
+    if not rule.causal or not (windowed or (rule.softcap and select == "all")):
+        return None
+    token = torch.arange(length, device=device)
+    back = (token if select == "all" else token[-1:])[:, None] - token[None]
+    return (back >= 0) & (back < (rule.window or length))
+
+
+def _plain(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tensor | None, rule: Rule, select: Select
+) -> torch.Tensor:
+    # The last token sees all others anyway.
+    causal = rule.causal and select == "all" and seen is None
+    grouped = q.shape[1] != k.shape[1]
+    return scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=causal, scale=rule.scale, enable_gqa=grouped)
+
+
+def _capped(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tensor | None, rule: Rule) -> torch.Tensor:
+    repeats = q.shape[1] // k.shape[1]
+    k, v = k.repeat_interleave(repeats, dim=1), v.repeat_interleave(repeats, dim=1)
+    scores = torch.matmul(q, k.transpose(2, 3)) * rule.scale
+    if rule.softcap:
+        scores = rule.softcap * torch.tanh(scores / rule.softcap)
+    if seen is not None:
+        scores = scores.masked_fill(~seen, torch.finfo(scores.dtype).min)
+    return torch.matmul(torch.softmax(scores, dim=-1, dtype=torch.float32).to(q.dtype), v)
+
+
+def by_torch_varlen(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch: Packed, select: Select, rule: Rule
+) -> torch.Tensor:
+    """PyTorch's own variable-length kernel (CUDA, bfloat16 or float16)."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    if rule.softcap:
+        return by_runs(query, key, value, batch, select, rule)  # the kernel has no cap
+    offsets, longest, rows = _spans(batch, select, query.device)
+    result: torch.Tensor = varlen_attn(
+        query,
+        key,
+        value,
+        rows,
+        offsets,
+        longest if select == "all" else 1,
+        longest,
+        scale=rule.scale,
+        window_size=_window(rule),
+        enable_gqa=query.shape[1] != key.shape[1],
+    )
+    return result
+
+
+def by_flash_attn(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch: Packed, select: Select, rule: Rule
+) -> torch.Tensor:
+    """The variable-length kernel of flash-attn (CUDA, bfloat16 or float16)."""
+    from flash_attn import flash_attn_varlen_func
+
+    offsets, longest, rows = _spans(batch, select, query.device)
+    result: torch.Tensor = flash_attn_varlen_func(
+        query,
+        key,
+        value,
+        rows,
+        offsets,
+        longest if select == "all" else 1,
+        longest,
+        softmax_scale=rule.scale,
+        causal=rule.causal,
+        window_size=_window(rule),
+        softcap=rule.softcap or 0.0,
+    )
+    return result
+
+
+def _spans(batch: Packed, select: Select, device: torch.device) -> tuple[torch.Tensor, int, torch.Tensor]:
+    """(where keys start, longest sequence, where queries start)."""
+    rows = batch.offsets
+    if select != "all":
+        rows = torch.arange(len(batch.lengths) + 1, dtype=torch.int32, device=device)
+    return batch.offsets, max(batch.lengths), rows
+
+
+def _window(rule: Rule) -> tuple[int, int]:
+    """Tokens seen to the left and right, -1 for all. Both kernels align the queries with the last keys."""
+    return (-1 if rule.window is None else rule.window - 1, 0) if rule.causal else (-1, -1)
+
+
+KERNELS: dict[str, Any] = {"packed": by_runs, "torch_varlen": by_torch_varlen, "flash_attn": by_flash_attn}
+"""Names of `compute.attention` under which nothing is padded."""

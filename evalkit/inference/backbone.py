@@ -1,0 +1,146 @@
+"""A model of transformers as blocks over packed tokens: same weights and results, no padding, no work that is lost."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from evalkit.inference.attention import KERNELS, Attend, Rule
+from evalkit.inference.blocks import BertBlock, Block, Context, DecoderBlock, GteBlock
+from evalkit.inference.packed import Packed, Select
+
+
+class Backbone:
+    """Token states of packed sequences.
+
+    Args:
+        embed: batch -> states of shape (tokens, width).
+        blocks: the layers.
+        norm: after the last layer; also before a head on an earlier one.
+        rotary: (states, positions) -> cosine and sine of each token; None for absolute positions.
+        device: of the weights.
+        causal: whether tokens see only what is before them.
+    """
+
+    def __init__(
+        self,
+        embed: Callable[[Packed], torch.Tensor],
+        blocks: Sequence[Block],
+        *,
+        norm: Any,
+        rotary: Any,
+        device: torch.device,
+        causal: bool,
+    ) -> None:
+        self.embed, self.blocks, self.norm = embed, blocks, norm
+        self.rotary, self.device, self.causal = rotary, device, causal
+
+    def context(self, states: torch.Tensor, batch: Packed) -> Context:
+        """What the layers share; made anew when tokens are merged."""
+        if self.rotary is None:
+            return Context(batch)
+        cosine, sine = self.rotary(states[None], batch.positions[None])
+        return Context(batch, (cosine[0], sine[0]))
+
+    def __call__(self, batch: Packed, select: Select) -> torch.Tensor:
+        """Normed states after the last layer: of all tokens, or of the first or last of each sequence."""
+        return self.after(batch, select, [len(self.blocks)])[0]
+
+    def after(self, batch: Packed, select: Select, layers: Sequence[int]) -> list[torch.Tensor]:
+        """Normed states after each of some layers (in ascending order); what is above the last is not computed."""
+        states = self.embed(batch)
+        context = self.context(states, batch)
+        # A kernel sees a single query at the end of its sequence; the first token of a causal model sees no other.
+        late = select == "first" and self.causal
+        found = []
+        for depth, block in enumerate(self.blocks[: layers[-1]], start=1):
+            last = depth == layers[-1]
+            states = block(states, context, select if last and not late else "all")
+            if depth in layers:
+                chosen = states if select == "all" or (last and not late) else states[batch.rows(select)]
+                found.append(self.norm(chosen) if self.norm is not None else chosen)
+        return found
+
+
+def supported(model: Any) -> bool:
+    """Whether `backbone_of` can take the model."""
+    return type(model).__name__ in _MAKERS
+
+
+def backbone_of(model: Any, attention: str) -> Backbone:
+    """The blocks of a bare model of transformers, which loses its weights to them.
+
+    Args:
+        model: without head, in evaluation mode on its device.
+        attention: a key of `KERNELS`.
+    """
+    return _MAKERS[type(model).__name__](model, KERNELS[attention])
+
+
+def _encoder(model: Any, attend: Attend) -> Backbone:
+    embeddings = model.embeddings
+    padding = getattr(embeddings, "padding_idx", None)
+
+    def embed(batch: Packed) -> torch.Tensor:
+        states: torch.Tensor = embeddings(
+            input_ids=batch.input_ids[None],
+            token_type_ids=batch.segments[None] if model.config.type_vocab_size > 1 else None,
+            position_ids=(batch.positions if padding is None else _behind_padding(batch, padding))[None],
+        )
+        return states[0]
+
+    blocks = [BertBlock(layer, attend) for layer in model.encoder.layer]
+    return Backbone(embed, blocks, norm=None, rotary=None, device=model.device, causal=False)
+
+
+def _behind_padding(batch: Packed, padding: int) -> torch.Tensor:
+    """Positions as RoBERTa counts them: from behind the padding id, and none for that token written in a text."""
+    counted = (batch.input_ids != padding).long()
+    upto = counted.cumsum(0)
+    before = (upto - counted)[batch.offsets[:-1].long()]
+    lengths = batch.offsets.diff().long()
+    return (upto - before.repeat_interleave(lengths, output_size=len(counted))) * counted + padding
+
+
+def _gte(model: Any, attend: Attend) -> Backbone:
+    def embed(batch: Packed) -> torch.Tensor:
+        segments = batch.segments[None] if model.config.type_vocab_size > 1 else None
+        states: torch.Tensor = model.embeddings(input_ids=batch.input_ids[None], token_type_ids=segments)
+        return states[0]
+
+    blocks = [GteBlock(layer, attend) for layer in model.layers]
+    return Backbone(embed, blocks, norm=None, rotary=model.rotary_emb, device=model.device, causal=False)
+
+
+def _decoder(model: Any, attend: Attend) -> Backbone:
+    config = model.config
+    factor = float(getattr(model, "embedding_multiplier", 1.0))
+
+    def embed(batch: Packed) -> torch.Tensor:
+        states: torch.Tensor = model.embed_tokens(batch.input_ids)
+        return states if factor == 1.0 else states * factor
+
+    causal = bool(getattr(config, "is_causal", True))
+    kinds = getattr(config, "layer_types", None) or ["full_attention"] * len(model.layers)
+    blocks = []
+    for layer, kind in zip(model.layers, kinds, strict=True):
+        window = config.sliding_window if kind == "sliding_attention" else None
+        cap = getattr(config, "attn_logit_softcapping", None)
+        blocks.append(DecoderBlock(layer, attend, Rule(float(layer.self_attn.scaling), causal, window, cap)))
+    return Backbone(embed, blocks, norm=model.norm, rotary=model.rotary_emb, device=model.device, causal=causal)
+
+
+_MAKERS: dict[str, Callable[[Any, Attend], Backbone]] = {
+    "BertModel": _encoder,
+    "CamembertModel": _encoder,
+    "RobertaModel": _encoder,
+    "XLMRobertaModel": _encoder,
+    "GteModel": _gte,
+    "GemmaModel": _decoder,
+    "Gemma2Model": _decoder,
+    "GraniteModel": _decoder,
+    "LlamaModel": _decoder,
+    "MistralModel": _decoder,
+    "Qwen2Model": _decoder,
+    "Qwen3Model": _decoder,
+}

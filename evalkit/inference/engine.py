@@ -1,0 +1,186 @@
+"""Runs the batches of a plan: on every core of a CPU, or on a device that is never left waiting.
+
+Results come in the order of the plan, whatever runs side by side. Out of memory halves the budget of what is left, down
+to a single text; no other error is taken for it.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evalkit.errors import ModelError
+from evalkit.inference.plan import affordable_tokens, batches
+
+Rows = NDArray[np.int64]
+
+_CPU_TOKENS = 4096  # a CPU is slower once a batch leaves its cache
+_CUDA_TOKENS = 65_536  # a GPU is busy with fewer
+_PROBE_TOKENS = 4096
+_IN_FLIGHT = 3
+
+
+@dataclass
+class Work:
+    """What is to be run.
+
+    Attributes:
+        lengths: shape (texts,), tokens.
+        assemble: rows -> the model's input, on the host or the device.
+        model: input -> tensor on the device.
+        device: of the model.
+        padded: whether assembling pads.
+        workers: CPU batches side by side, each on one core; 1 leaves all cores to a single one.
+        budget: tokens of a batch; found out when None.
+        halvings: how often memory ran out.
+    """
+
+    lengths: NDArray[np.int64]
+    assemble: Callable[[Rows], Any]
+    model: Callable[[Any], torch.Tensor]
+    device: torch.device
+    padded: bool = False
+    workers: int = 1
+    budget: int | None = None
+    halvings: int = field(default=0, init=False)
+
+    def plan(self, rows: Rows) -> deque[Rows]:
+        """The batches of some rows."""
+        lengths = self.lengths[rows]
+        return deque(rows[batch] for batch in batches(lengths, self.tokens, padded=self.padded))
+
+    @property
+    def tokens(self) -> int:
+        """The budget in force."""
+        if self.budget is None:
+            self.budget = _CPU_TOKENS if self.device.type == "cpu" else self._probed()
+        return self.budget
+
+    def run(self, rows: Rows) -> torch.Tensor:
+        """One batch, with the results on the model's device."""
+        with torch.inference_mode():
+            return self.model(self.assemble(rows))
+
+    def _probed(self) -> int:
+        """Run the longest texts once and see what a token takes."""
+        first = next(batches(self.lengths, _PROBE_TOKENS, padded=self.padded))
+        torch.cuda.synchronize(self.device)
+        torch.cuda.reset_peak_memory_stats(self.device)
+        before = torch.cuda.memory_allocated(self.device)
+        self.run(first)
+        torch.cuda.synchronize(self.device)
+        peak = torch.cuda.max_memory_allocated(self.device) - before
+        count = len(first) * int(self.lengths[first].max()) if self.padded else int(self.lengths[first].sum())
+        free = torch.cuda.mem_get_info(self.device)[0]
+        free += torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        return affordable_tokens(free, peak / count, at_most=_CUDA_TOKENS)
+
+    def halve(self, left: list[Rows]) -> deque[Rows]:
+        """The plan of what is left, with half the budget.
+
+        Raises:
+            ModelError: a single text does not fit.
+        """
+        if len(left[0]) == 1:
+            raise ModelError(
+                f"out of memory on one text of {int(self.lengths[left[0][0]])} tokens. Lower max_length, use "
+                "compute.dtype=bfloat16, or free memory."
+            )
+        self.budget = max(min(self.tokens, int(self.lengths[left[0]].sum())) // 2, 1)
+        self.halvings += 1
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return self.plan(np.concatenate(left))
+
+
+def run(work: Work) -> Iterator[tuple[Rows, torch.Tensor]]:
+    """(which texts, what the model gives for them, on the host) for all texts, longest first.
+
+    Raises:
+        ModelError: a single text does not fit into memory.
+    """
+    if not len(work.lengths):
+        return
+    plan = work.plan(np.arange(len(work.lengths)))
+    if work.device.type == "cpu":
+        yield from _on_cores(work, plan)
+    else:
+        yield from _on_device(work, plan)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, and nothing else."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def _on_cores(work: Work, plan: deque[Rows]) -> Iterator[tuple[Rows, torch.Tensor]]:
+    """Several batches side by side, each on one core: cores need not wait for each other at every layer."""
+    threads, workers = torch.get_num_threads(), min(work.workers, len(plan))
+    alone = workers < 2  # noqa: PLR2004
+    with ThreadPoolExecutor(workers, initializer=(lambda: None) if alone else _one_thread) as pool:
+        try:
+            pending: deque[tuple[Rows, Future[torch.Tensor]]] = deque()
+            while plan or pending:
+                while plan and len(pending) < workers + (0 if alone else workers):
+                    pending.append((plan[0], pool.submit(work.run, plan.popleft())))
+                rows, future = pending.popleft()
+                try:
+                    yield rows, future.result()
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    plan = work.halve([rows, *_drained(pending), *plan])
+        finally:
+            for _, future in pending:
+                future.cancel()
+            # The workers' setting is in part that of the process.
+            torch.set_num_threads(threads)
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _drained(pending: "deque[tuple[Rows, Future[torch.Tensor]]]") -> list[Rows]:
+    """Rows of batches under way, which are run again; memory is free once they are through."""
+    rows = []
+    while pending:
+        batch, future = pending.popleft()
+        future.cancel() or future.exception()
+        rows.append(batch)
+    return rows
+
+
+def _on_device(work: Work, plan: deque[Rows]) -> Iterator[tuple[Rows, torch.Tensor]]:
+    """Batches are assembled and copied by a thread ahead of the device, and results are fetched behind it."""
+    ready: deque[tuple[Rows, Future[Any]]] = deque()
+    done: deque[tuple[Rows, torch.Tensor, torch.cuda.Event]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        while plan or ready:
+            while plan and len(ready) < _IN_FLIGHT:
+                ready.append((plan[0], pool.submit(work.assemble, plan.popleft())))
+            rows, future = ready.popleft()
+            try:
+                with torch.inference_mode():
+                    result = work.model(future.result())
+                    host = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
+                    host.copy_(result, non_blocking=True)
+                event = torch.cuda.Event()
+                event.record()
+                done.append((rows, host, event))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                plan = work.halve([rows, *(batch for batch, _ in ready), *plan])
+                ready.clear()
+            while len(done) > _IN_FLIGHT or (done and not plan and not ready):
+                rows, host, event = done.popleft()
+                event.synchronize()
+                yield rows, host

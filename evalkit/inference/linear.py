@@ -1,0 +1,52 @@
+"""Matrix multiplications of a forward pass: several layers over the same input as one, laid out for the processor."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+
+class FusedLinear:
+    """Linear layers over the same input as one multiplication; their outputs stand side by side.
+
+    On a CPU, weights are laid out once as oneDNN reads them, which it would otherwise do at every call, and a GELU runs
+    while the results are still in the cache. The layers given lose their weights, so that a model is never held twice.
+
+    Args:
+        layers: of the same input width.
+        gelu: whether the exact GELU follows.
+    """
+
+    def __init__(self, layers: Sequence[nn.Linear], *, gelu: bool = False) -> None:
+        weight = torch.cat([layer.weight.detach() for layer in layers])
+        self.bias = _biases(layers, weight)
+        self.gelu = gelu
+        self.laid_out = weight.device.type == "cpu" and _onednn(weight.dtype)
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight) if self.laid_out else weight  # noqa: SLF001 - what inductor emits; no public name
+        for layer in layers:
+            layer.weight = nn.Parameter(weight.new_empty(0), requires_grad=False)
+
+    def __call__(self, states: torch.Tensor) -> torch.Tensor:
+        """Shape (tokens, sum of the widths)."""
+        if self.laid_out:
+            after = ("gelu", [], "none") if self.gelu else ("none", [], "")
+            result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(states, self.weight, self.bias, *after)  # noqa: SLF001
+            return result
+        result = nn.functional.linear(states, self.weight, self.bias)
+        return nn.functional.gelu(result) if self.gelu else result
+
+
+def _biases(layers: Sequence[nn.Linear], weight: torch.Tensor) -> torch.Tensor | None:
+    if all(layer.bias is None for layer in layers):
+        return None
+    parts = [weight.new_zeros(layer.out_features) if layer.bias is None else layer.bias.detach() for layer in layers]
+    return torch.cat(parts)
+
+
+def _onednn(dtype: torch.dtype) -> bool:
+    """Whether oneDNN multiplies this dtype here without going through another one."""
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
+        return False
+    if dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
+    return dtype == torch.float32

@@ -1,0 +1,78 @@
+"""Loaded models without padding, where the engine can take them; as they are where not."""
+
+import importlib.util
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+
+from evalkit.config import ComputeConfig
+from evalkit.errors import ModelError
+from evalkit.inference.attention import KERNELS
+from evalkit.inference.backbone import Backbone, backbone_of
+from evalkit.inference.packed import Packed, Select
+
+
+class Headed(Protocol):
+    """**Protocol:** a scoring module that can be taken apart into a bare model of transformers and a head.
+
+    Attributes:
+        select: the state of which token the head reads.
+        layers: after which layers there is a head; the last one when None.
+    """
+
+    select: Select
+    layers: Sequence[int] | None
+
+    @property
+    def bare(self) -> Any:
+        """The model below the head."""
+        ...
+
+    def head(self, states: Sequence[torch.Tensor], batch: Packed) -> torch.Tensor:
+        """Normed states after each of `layers`, of shape (pairs or tokens, width), to scores (pairs, scores)."""
+        ...
+
+
+class PackedReranker:
+    """A scoring module over packed pairs. The module keeps only its head."""
+
+    def __init__(self, module: Any, backbone: Backbone) -> None:
+        self.module, self.backbone, self.device = module, backbone, backbone.device
+        self.layers = module.layers or [len(backbone.blocks)]
+
+    def score(self, batch: Packed, documents: torch.Tensor) -> torch.Tensor:
+        """See `PackedScorer`."""
+        del documents
+        states = self.backbone.after(batch, self.module.select, self.layers)
+        result: torch.Tensor = self.module.head(states, batch)
+        return result
+
+
+def packed_reranker(module: Any, compute: ComputeConfig) -> Any:
+    """A loaded scoring module as `compute.attention` says: packed, or as it is."""
+    if compute.attention not in KERNELS:
+        return module
+    from evalkit.models.gemma2_lightweight import LightweightGemma2, PackedLightweight
+
+    if isinstance(module, LightweightGemma2):
+        return PackedLightweight(module, packed_encoder(module.model, compute))
+    return PackedReranker(module, packed_encoder(module.bare, compute))
+
+
+def packed_encoder(model: Any, compute: ComputeConfig) -> Any:
+    """A loaded bare model as `compute.attention` says: packed, or as it is."""
+    return backbone_of(model, kernel(compute, model.device)) if compute.attention in KERNELS else model
+
+
+def kernel(compute: ComputeConfig, device: torch.device) -> str:
+    """Which kernel computes `compute.attention` there; float32 has none of its own on CUDA.
+
+    Raises:
+        ModelError: it was asked for on a CPU.
+    """
+    if compute.attention != "packed" and device.type == "cpu":
+        raise ModelError(f"compute.attention={compute.attention} runs on CUDA only. Set compute.attention=packed.")
+    if compute.attention != "packed" or device.type == "cpu" or compute.dtype == "float32":
+        return compute.attention
+    return "flash_attn" if importlib.util.find_spec("flash_attn") else "torch_varlen"
