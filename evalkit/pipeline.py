@@ -7,7 +7,9 @@ Candidates and results are found again by a key of everything that made them, so
 
 import logging
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from evalkit import datasets, rerank, results, retrieval
 from evalkit.config import EvaluateConfig
@@ -115,4 +117,11 @@ def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder
         unscored_pairs=reranked.unscored,
         seconds=seconds,
         pairs_per_second=len(reranked.run) / seconds,
+        **_engine(reranker),
     )
+
+
+def _engine(reranker: rerank.AnyReranker) -> dict[str, Any]:
+    """What the inference engine did, of a reranker that uses it."""
+    usage = getattr(reranker, "usage", None)
+    return {"engine": asdict(usage)} if usage is not None else {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -179,4 +179,13 @@ class Reranker(Protocol):
 
     def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = ...) -> PairScores:
         """Scores in input order, whatever the batching; `advance(n)` is called as pairs are done."""
+        ...
+
+
+@runtime_checkable
+class PreparingReranker(Reranker, Protocol):
+    """**Protocol:** a reranker whose work before the model, such as tokenising, can run ahead of it."""
+
+    def prepare(self, pairs: Sequence[Pair]) -> Any:
+        """What `score` takes in place of the pairs."""
         ...

@@ -43,17 +43,17 @@ def _outcome(passed: bool) -> str:
 
 def weights(reranker: PairReranker) -> Check:
     """Every tensor accounted for; loading raises otherwise."""
-    parameters = list(reranker.model.parameters())
-    # A classification head may be float32 beside an encoder in half precision; the largest matrix is the encoder's.
-    largest = max(parameters, key=lambda parameter: parameter.numel())
-    dtype, wanted = str(largest.dtype).removeprefix("torch."), reranker.compute.dtype
-    count = sum(parameter.numel() for parameter in parameters)
+    from evalkit.models.packing import contents
+
+    found, wanted = contents(reranker.model), reranker.compute.dtype
     detail = (
-        f"{len(parameters)} tensors, {count:,} parameters, all from the checkpoint; {dtype} on {largest.device}, "
-        f"attention {reranker.compute.attention}"
+        f"{found.tensors} tensors, {found.parameters:,} parameters, all from the checkpoint; {found.dtype} on "
+        f"{found.device}, attention {reranker.compute.attention}"
     )
     return Check(
-        "checkpoint", _outcome(dtype == wanted), detail if dtype == wanted else f"{detail}; asked was {wanted}"
+        "checkpoint",
+        _outcome(found.dtype == wanted),
+        detail if found.dtype == wanted else f"{detail}; asked was {wanted}",
     )
 
 

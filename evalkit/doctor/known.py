@@ -59,10 +59,11 @@ def pooling(reranker: PairReranker) -> Check:
     entry = load_known_scores().get(reranker.config.name)
     if entry is None or not _is_published(reranker, entry):
         return Check("pooling", SKIPPED, "told by the published scores alone, and these are not the published weights")
-    used = reranker.model.pooling
+    module = getattr(reranker.model, "module", reranker.model)  # a packed one keeps its head there
+    used = module.pooling
     fits, shown = [], []
     for candidate in MINICPM_POOLINGS:
-        reranker.model.pooling = candidate
+        module.pooling = candidate
         found = [
             (value, abs(value - published) <= tolerance)
             for known in entry["scores"]
@@ -70,7 +71,7 @@ def pooling(reranker: PairReranker) -> Check:
         ]
         fits += [candidate] if all(fit for _, fit in found) else []
         shown.append(f"{candidate}: {', '.join(f'{value:.4g}' for value, _ in found)}")
-    reranker.model.pooling = used
+    module.pooling = used
     published = ", ".join(f"{pair[2]:.4g}" for known in entry["scores"] for pair in known["pairs"])
     detail = f"card {published}; {'; '.join(shown)}"
     if used in fits:

@@ -101,8 +101,8 @@ class _GatedMlp:
     """Down(activation(gate) * up)."""
 
     def __init__(self, mlp: Any) -> None:
-        self.both, self.down, self.activation = FusedLinear([mlp.gate_proj, mlp.up_proj]), None, mlp.act_fn
-        self.down = FusedLinear([mlp.down_proj])
+        self.both = FusedLinear([mlp.gate_proj, mlp.up_proj])
+        self.down, self.activation = FusedLinear([mlp.down_proj]), mlp.act_fn
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
         gate, up = self.both(states).chunk(2, dim=1)
@@ -153,7 +153,8 @@ class DecoderBlock:
         """See `Block`."""
         seen = self.after_attention(self.attention(self.before_attention(states), context, select))
         states = _of(states, context, select) + seen * self.branch
-        return states + self.after_mlp(self.mlp(self.before_mlp(states))) * self.branch
+        result: torch.Tensor = states + self.after_mlp(self.mlp(self.before_mlp(states))) * self.branch
+        return result
 
 
 def exact_gelu(activation: Any) -> bool:

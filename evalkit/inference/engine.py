@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from evalkit.errors import ModelError
 from evalkit.inference.plan import affordable_tokens, batches
+from evalkit.inference.usage import Usage
 
 Rows = NDArray[np.int64]
 
@@ -37,7 +38,7 @@ class Work:
         padded: whether assembling pads.
         workers: CPU batches side by side, each on one core; 1 leaves all cores to a single one.
         budget: tokens of a batch; found out when None.
-        halvings: how often memory ran out.
+        usage: what is added to.
     """
 
     lengths: NDArray[np.int64]
@@ -47,7 +48,7 @@ class Work:
     padded: bool = False
     workers: int = 1
     budget: int | None = None
-    halvings: int = field(default=0, init=False)
+    usage: Usage = field(default_factory=Usage)
 
     def plan(self, rows: Rows) -> deque[Rows]:
         """The batches of some rows."""
@@ -65,6 +66,14 @@ class Work:
         """One batch, with the results on the model's device."""
         with torch.inference_mode():
             return self.model(self.assemble(rows))
+
+    def count(self, rows: Rows) -> None:
+        """Add a batch that is done to the usage."""
+        lengths, usage = self.lengths[rows], self.usage
+        usage.tokens += int(lengths.sum())
+        usage.computed_tokens += len(rows) * int(lengths.max()) if self.padded else int(lengths.sum())
+        usage.batches += 1
+        usage.batch_tokens = self.tokens
 
     def _probed(self) -> int:
         """Run the longest texts once and see what a token takes."""
@@ -92,7 +101,7 @@ class Work:
                 "compute.dtype=bfloat16, or free memory."
             )
         self.budget = max(min(self.tokens, int(self.lengths[left[0]].sum())) // 2, 1)
-        self.halvings += 1
+        self.usage.out_of_memory += 1
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         return self.plan(np.concatenate(left))
@@ -107,10 +116,9 @@ def run(work: Work) -> Iterator[tuple[Rows, torch.Tensor]]:
     if not len(work.lengths):
         return
     plan = work.plan(np.arange(len(work.lengths)))
-    if work.device.type == "cpu":
-        yield from _on_cores(work, plan)
-    else:
-        yield from _on_device(work, plan)
+    for rows, result in _on_cores(work, plan) if work.device.type == "cpu" else _on_device(work, plan):
+        work.count(rows)
+        yield rows, result
 
 
 def is_out_of_memory(error: BaseException) -> bool:

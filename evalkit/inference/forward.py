@@ -11,6 +11,7 @@ from evalkit.inference.backbone import Backbone
 from evalkit.inference.engine import Rows, Work, run
 from evalkit.inference.packed import Packed, Select, pack
 from evalkit.inference.tokens import Ids, Tokenized, TokenizedPairs
+from evalkit.inference.usage import Usage
 
 
 class States(NamedTuple):
@@ -97,7 +98,13 @@ def _unpacked(model: Any, tokenized: Tokenized, rows: Rows, select: Select) -> t
 
 
 def score_pairs(
-    model: Any, tokenized: TokenizedPairs, *, batch_tokens: int | None, pad_id: int, workers: int = 1
+    model: Any,
+    tokenized: TokenizedPairs,
+    *,
+    batch_tokens: int | None,
+    pad_id: int,
+    workers: int = 1,
+    usage: Usage | None = None,
 ) -> Iterator[tuple[Rows, NDArray[np.float32]]]:
     """(which pairs, their scores of shape (pairs, scores)), batch by batch.
 
@@ -107,6 +114,7 @@ def score_pairs(
         batch_tokens: in a batch; found out when None.
         pad_id: token of the padding.
         workers: CPU batches side by side, of a `PackedScorer`.
+        usage: what the batches took is added to it.
     """
     packed = not isinstance(model, torch.nn.Module)
     device = model.device if packed else next(model.parameters()).device
@@ -117,11 +125,20 @@ def score_pairs(
             return _packed(tokenized, rows).to(device), documents
         ids, mask = _padded([tokenized.ids[row] for row in rows], pad_id)
         segments, _ = _padded([tokenized.segments[row] for row in rows], 0)
-        return PairInputs(*(tensor.to(device) for tensor in (ids, mask, segments)), documents)
+        return PairInputs(ids.to(device), mask.to(device), segments.to(device), documents)
 
     score = (lambda inputs: model.score(*inputs)) if packed else model
     workers = workers if packed else 1
-    work = Work(tokenized.lengths, assemble, score, device, padded=not packed, workers=workers, budget=batch_tokens)
+    work = Work(
+        tokenized.lengths,
+        assemble,
+        score,
+        device,
+        padded=not packed,
+        workers=workers,
+        budget=batch_tokens,
+        usage=usage or Usage(),
+    )
     for rows, scores in run(work):
         yield rows, scores.float().cpu().numpy()
 

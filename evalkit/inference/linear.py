@@ -29,7 +29,7 @@ class FusedLinear:
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
         """Shape (tokens, sum of the widths)."""
         if self.laid_out:
-            after = ("gelu", [], "none") if self.gelu else ("none", [], "")
+            after: tuple[str, list[float], str] = ("gelu", [], "none") if self.gelu else ("none", [], "")
             result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(states, self.weight, self.bias, *after)  # noqa: SLF001
             return result
         result = nn.functional.linear(states, self.weight, self.bias)

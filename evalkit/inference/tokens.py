@@ -1,5 +1,6 @@
 """Texts to token ids, with the checkpoint's own tokenizer and its special tokens. Knows nothing of models."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -95,6 +96,37 @@ class FastTokenizer:
     def text(self, ids: Sequence[int]) -> str:
         """See `Tokenizer`."""
         return str(self._tokenizer.decode([int(token) for token in ids], skip_special_tokens=False))
+
+
+class CachedTokenizer:
+    """A tokenizer that remembers texts, so that a document that many queries found is tokenised once.
+
+    Keeps digests and ids, not texts; forgets all when it holds as many tokens as it may.
+
+    Args:
+        tokenizer: of a checkpoint.
+        limit: tokens to remember, of four bytes each.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, limit: int = 32_000_000) -> None:
+        self._tokenizer, self._limit = tokenizer, limit
+        self._ids: dict[bytes, Ids] = {}
+        self._held = 0
+        self.frame, self.tokens, self.text = tokenizer.frame, tokenizer.tokens, tokenizer.text
+
+    def token_ids(self, texts: Sequence[str]) -> list[Ids]:
+        """See `Tokenizer`."""
+        keys = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
+        absent = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._ids}
+        found = dict(zip(absent, self._tokenizer.token_ids(list(absent.values())), strict=True))
+        result = [found[key] if key in found else self._ids[key] for key in keys]
+        count = sum(map(len, found.values()))
+        if self._held + count > self._limit:
+            self._ids, self._held = {}, 0
+        if count <= self._limit:
+            self._ids |= found
+            self._held += count
+        return result
 
 
 class Tokenized(NamedTuple):

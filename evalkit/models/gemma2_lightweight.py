@@ -7,6 +7,7 @@ transformers' Gemma2Model.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -120,6 +121,7 @@ class PackedLightweight:
 
     def __init__(self, module: LightweightGemma2, backbone: Backbone) -> None:
         self.module, self.backbone, self.device = module, backbone, backbone.device
+        self.contents: Any = None
 
     def score(self, batch: Packed, documents: torch.Tensor) -> torch.Tensor:
         """See `PackedScorer`."""

@@ -45,8 +45,12 @@ class MiniCPMReranker(nn.Module):
         self.model = GraniteModel(config)
         self.score = nn.Linear(config.hidden_size, 1, bias=False)
         self.pooling = pooling
-        self.select: Select = "all" if pooling == "mean" else cast("Select", pooling)
         self.layers = None
+
+    @property
+    def select(self) -> Select:
+        """See `Headed`."""
+        return "all" if self.pooling == "mean" else cast("Select", self.pooling)
 
     @property
     def bare(self) -> GraniteModel:

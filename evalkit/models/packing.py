@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
@@ -34,12 +34,34 @@ class Headed(Protocol):
         ...
 
 
+class Contents(NamedTuple):
+    """What a loaded model consists of: tensors, numbers in them, and of the largest one dtype and device."""
+
+    tensors: int
+    parameters: int
+    dtype: str
+    device: str
+
+
+def contents(model: Any) -> Contents:
+    """Of a packed model as it was before its weights were laid out anew."""
+    if not isinstance(model, torch.nn.Module):
+        found: Contents = model.contents
+        return found
+    parameters = list(model.parameters())
+    # A classification head may be float32 beside an encoder in half precision; the largest matrix is the encoder's.
+    largest = max(parameters, key=lambda parameter: parameter.numel())
+    count = sum(parameter.numel() for parameter in parameters)
+    return Contents(len(parameters), count, str(largest.dtype).removeprefix("torch."), str(largest.device))
+
+
 class PackedReranker:
     """A scoring module over packed pairs. The module keeps only its head."""
 
     def __init__(self, module: Any, backbone: Backbone) -> None:
         self.module, self.backbone, self.device = module, backbone, backbone.device
         self.layers = module.layers or [len(backbone.blocks)]
+        self.contents: Any = None
 
     def score(self, batch: Packed, documents: torch.Tensor) -> torch.Tensor:
         """See `PackedScorer`."""
@@ -55,9 +77,12 @@ def packed_reranker(module: Any, compute: ComputeConfig) -> Any:
         return module
     from evalkit.models.gemma2_lightweight import LightweightGemma2, PackedLightweight
 
-    if isinstance(module, LightweightGemma2):
-        return PackedLightweight(module, packed_encoder(module.model, compute))
-    return PackedReranker(module, packed_encoder(module.bare, compute))
+    found = contents(module)
+    light = isinstance(module, LightweightGemma2)
+    backbone = packed_encoder(module.model if light else module.bare, compute)
+    packed = PackedLightweight(module, backbone) if light else PackedReranker(module, backbone)
+    packed.contents = found
+    return packed
 
 
 def packed_encoder(model: Any, compute: ComputeConfig) -> Any:

@@ -3,16 +3,19 @@
 What differs from family to family (template, weights, head) is a `Family`, one file each under `families/`.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, PairRerankerConfig
 from evalkit.errors import DataError
 from evalkit.inference.finite import finite
-from evalkit.inference.tokens import TokenizedPairs, Tokenizer
+from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer
+from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import require_torch, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.loading import refusing, require_positions
@@ -58,6 +61,18 @@ class Family(Protocol):
         ...
 
 
+class Prepared(NamedTuple):
+    """Pairs that are tokenised.
+
+    Attributes:
+        tokenized: the distinct ones.
+        index_of: shape (pairs,), which distinct pair each is.
+    """
+
+    tokenized: TokenizedPairs
+    index_of: NDArray[np.int64]
+
+
 class PairReranker:
     """A reranker with a checkpoint. Resolves it at once, and loads it for the first pair.
 
@@ -84,6 +99,7 @@ class PairReranker:
         self.config = config
         self.family = family
         self.instruction = instruction
+        self.usage = Usage()
         self.checkpoint = resolve(str(config.model), config.revision, weights=weights)
         self.compute = resolved(compute, self.checkpoint, softcap=family.softcap)
         family.check(self.checkpoint)
@@ -105,7 +121,7 @@ class PairReranker:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The checkpoint's."""
-        return load_tokenizer(self.checkpoint)
+        return CachedTokenizer(load_tokenizer(self.checkpoint))
 
     @cached_property
     def model(self) -> Any:
@@ -129,7 +145,19 @@ class PairReranker:
         require_vocabulary(self.checkpoint, tokenized.ids)
         return tokenized
 
-    def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = lambda _: None) -> PairScores:
+    def prepare(self, pairs: Sequence[Pair]) -> "Prepared":
+        """Everything that scoring needs but the model; may run while other pairs are scored. Equal pairs become one."""
+        start = time.perf_counter()
+        pairs = [_checked(number, pair) for number, pair in enumerate(pairs)]
+        distinct = {pair: index for index, pair in enumerate(dict.fromkeys(pairs))}
+        index_of = np.array([distinct[pair] for pair in pairs], dtype=np.int64)
+        tokenized = self.tokenize(list(distinct))
+        self.usage.tokenizing_seconds += time.perf_counter() - start
+        return Prepared(tokenized, index_of)
+
+    def score(
+        self, pairs: "Sequence[Pair] | Prepared", *, advance: Callable[[int], None] = lambda _: None
+    ) -> PairScores:
         """The raw logit of every pair, of shape (pairs,), or (pairs, cut-offs) where several were asked for.
 
         Equal pairs are scored once.
@@ -137,23 +165,24 @@ class PairReranker:
         require_torch()
         from evalkit.inference.forward import score_pairs
 
-        pairs = [_checked(number, pair) for number, pair in enumerate(pairs)]
-        distinct = {pair: index for index, pair in enumerate(dict.fromkeys(pairs))}
-        index_of = np.array([distinct[pair] for pair in pairs], dtype=np.int64)
-        repeats = np.bincount(index_of, minlength=len(distinct))
-        tokenized = self.tokenize(list(distinct))
-        pad_id = self.checkpoint.config.get("pad_token_id", 0)
-        parts = []
-        for rows, scores in score_pairs(
-            self.model, tokenized, batch_tokens=self.compute.batch_tokens, pad_id=pad_id, workers=workers(self.compute)
-        ):
-            parts.append((rows, finite(scores)))
-            advance(int(repeats[rows].sum()))
-        if not parts:
+        tokenized, index_of = pairs if isinstance(pairs, Prepared) else self.prepare(pairs)
+        if not len(index_of):
             return PairScores(np.empty(0, dtype=np.float32), truncated=0)
-        found = np.empty((len(distinct), parts[0][1].shape[1]), dtype=np.float32)
-        for rows, scores in parts:
-            found[rows] = scores
+        repeats = np.bincount(index_of, minlength=len(tokenized.ids))
+        found: NDArray[np.float32] | None = None
+        for rows, scores in score_pairs(
+            self.model,
+            tokenized,
+            batch_tokens=self.compute.batch_tokens,
+            pad_id=self.checkpoint.config.get("pad_token_id", 0),
+            workers=workers(self.compute),
+            usage=self.usage,
+        ):
+            if found is None:
+                found = np.empty((len(tokenized.ids), scores.shape[1]), dtype=np.float32)
+            found[rows] = finite(scores)
+            advance(int(repeats[rows].sum()))
+        assert found is not None  # there was a pair, so there was a batch
         found = found[index_of]
         return PairScores(found[:, 0] if found.shape[1] == 1 else found, int(tokenized.truncated[index_of].sum()))
 

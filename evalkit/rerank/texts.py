@@ -1,6 +1,8 @@
 """From a Run of candidates to pairs of texts and back: what every text reranker needs around it."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +12,10 @@ from evalkit.errors import DataError
 from evalkit.inference.finite import finite
 from evalkit.progress import progress
 from evalkit.run import Run
-from evalkit.types import Dataset, Pair, Reranker
+from evalkit.types import Dataset, Pair, PreparingReranker, Reranker
 
 # Pairs whose texts are in memory, and which a reranker may sort by length, at a time.
-_PAIRS_PER_WINDOW = 65_536
+_PAIRS_PER_WINDOW = 32_768
 
 
 class Reranked(NamedTuple):
@@ -42,21 +44,39 @@ def score_candidates(reranker: Reranker, candidates: Run, dataset: Dataset) -> R
     scores = np.empty(len(candidates), dtype=np.float32)
     truncated = 0
     queries = candidates.row_queries
+    windows = [slice(start, start + _PAIRS_PER_WINDOW) for start in range(0, len(candidates), _PAIRS_PER_WINDOW)]
+
+    def prepare(window: slice) -> Any:
+        distinct, positions = np.unique(rows[window], return_inverse=True)
+        texts = dataset.documents.texts(distinct)
+        pairs = [
+            Pair(dataset.queries[candidates.query_ids[query]], texts[position])
+            for query, position in zip(queries[window], positions, strict=True)
+        ]
+        # A reranker that can do so tokenises here, while the window before is scored.
+        return reranker.prepare(pairs) if isinstance(reranker, PreparingReranker) else pairs
+
     with progress("reranking", len(candidates), "pairs") as advance:
-        for start in range(0, len(candidates), _PAIRS_PER_WINDOW):
-            window = slice(start, start + _PAIRS_PER_WINDOW)
-            distinct, positions = np.unique(rows[window], return_inverse=True)
-            texts = dataset.documents.texts(distinct)
-            pairs = [
-                Pair(dataset.queries[candidates.query_ids[query]], texts[position])
-                for query, position in zip(queries[window], positions, strict=True)
-            ]
+        for window, pairs in _ahead(windows, prepare):
             result = reranker.score(pairs, advance=advance)
-            if result.scores.shape != (len(pairs),):
-                raise ValueError(f"{len(pairs)} pairs were given, and scores of shape {result.scores.shape} came back")
+            if result.scores.shape != scores[window].shape:
+                count = len(scores[window])
+                raise ValueError(f"{count} pairs were given, and scores of shape {result.scores.shape} came back")
             scores[window] = finite(result.scores)
             truncated += result.truncated
     return Reranked(candidates.rescored(scores), truncated)
+
+
+def _ahead(windows: Sequence[slice], prepare: Callable[[slice], Any]) -> Iterator[tuple[slice, Any]]:
+    """Each window with what `prepare` makes of it, made by a thread while the window before is in use."""
+    with ThreadPoolExecutor(1) as pool:
+        upcoming = pool.submit(prepare, windows[0]) if windows else None
+        for index, window in enumerate(windows):
+            assert upcoming is not None
+            ready = upcoming.result()
+            if index + 1 < len(windows):
+                upcoming = pool.submit(prepare, windows[index + 1])
+            yield window, ready
 
 
 def _require_texts(candidates: Run, dataset: Dataset, rows: NDArray[np.int64]) -> None:

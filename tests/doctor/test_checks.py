@@ -19,7 +19,7 @@ from transformers import BertForSequenceClassification
 
 from evalkit.config import ComputeConfig, ScoreConfig
 from evalkit.doctor import checks, examine
-from evalkit.inference import forward
+from evalkit.inference import attention, forward
 from evalkit.load import _config, load_reranker
 
 NAMES = [
@@ -34,10 +34,10 @@ NAMES = [
 ]
 
 
-def diagnose(folder, name="cross_encoder", *, dtype="float32", float32=True, **settings):
+def diagnose(folder, name="cross_encoder", *, dtype="float32", float32=True, attention="auto", **settings):
     """Check name -> (outcome, detail)."""
     reranker = _config("reranker", name, {"model": folder, **settings})
-    config = ScoreConfig(reranker, ComputeConfig(device="cpu", dtype=dtype))
+    config = ScoreConfig(reranker, ComputeConfig(device="cpu", dtype=dtype, attention=attention))
     return {check.name: check[1:] for check in examine(config, float32=float32)}
 
 
@@ -237,7 +237,7 @@ def padded_on_the_left(sequences, fill):
 
 def test_rows_that_are_padded_on_the_left_score_otherwise_than_alone(good, monkeypatch):
     monkeypatch.setattr(forward, "_padded", padded_on_the_left)
-    found = diagnose(good)
+    found = diagnose(good, attention="sdpa")
     assert "alone = in a batch" in failed(found)
     assert "over 8 pairs" in found["alone = in a batch"][1]
 
@@ -245,9 +245,9 @@ def test_rows_that_are_padded_on_the_left_score_otherwise_than_alone(good, monke
 def test_last_token_that_is_padding_scores_otherwise_than_alone(tmp_path, monkeypatch):
     """The mistake of code that takes `states[:, -1]` of rows padded on the right."""
     folder = write_minicpm_reranker(tmp_path / "model")
-    assert "alone = in a batch" not in failed(diagnose(folder, "minicpm_reranker"))
+    assert "alone = in a batch" not in failed(diagnose(folder, "minicpm_reranker", attention="sdpa"))
     monkeypatch.setattr("evalkit.models.minicpm.last_states", lambda states, mask: states[:, mask.shape[1] - 1])
-    assert "alone = in a batch" in failed(diagnose(folder, "minicpm_reranker"))
+    assert "alone = in a batch" in failed(diagnose(folder, "minicpm_reranker", attention="sdpa"))
 
 
 def test_a_mask_that_is_ignored_scores_otherwise_than_alone(good, monkeypatch):
@@ -258,6 +258,18 @@ def test_a_mask_that_is_ignored_scores_otherwise_than_alone(good, monkeypatch):
         return ids, torch.ones_like(mask)
 
     monkeypatch.setattr(forward, "_padded", unmasked)
+    assert "alone = in a batch" in failed(diagnose(good, attention="sdpa"))
+
+
+def test_attention_that_sees_the_neighbours_scores_otherwise_than_alone(good, monkeypatch):
+    def across(query, key, value, batch, select, rule):
+        rows = slice(None) if select == "all" else batch.rows(select)
+        seen = torch.softmax(torch.einsum("qhd,khd->hqk", query, key) * rule.scale, dim=-1)
+        assert query.shape[0] == len(key[rows])
+        return torch.einsum("hqk,khd->qhd", seen, value)
+
+    assert "alone = in a batch" not in failed(diagnose(good))
+    monkeypatch.setitem(attention.KERNELS, "packed", across)
     assert "alone = in a batch" in failed(diagnose(good))
 
 
@@ -339,7 +351,7 @@ def test_of_several_cutoff_layers_the_last_is_looked_at(tmp_path):
 
 
 def test_the_dtype_of_the_weights_is_checked(good):
-    reranker = load_reranker("cross_encoder", model=good, compute={"device": "cpu"})
+    reranker = load_reranker("cross_encoder", model=good, compute={"device": "cpu", "attention": "sdpa"})
     assert ("checkpoint", "passed") == checks.weights(reranker)[:2]
     reranker.model.to(torch.bfloat16)
     assert ("checkpoint", "FAILED") == checks.weights(reranker)[:2]

@@ -125,12 +125,18 @@ KINDS: Mapping[str, Kind] = {
 
 
 def built(
-    kind: Kind, folder: Path, *, dtype: str = "float32", batch_tokens: int = 2048, **settings: Any
+    kind: Kind,
+    folder: Path,
+    *,
+    dtype: str = "float32",
+    batch_tokens: int = 2048,
+    attention: str = "auto",
+    **settings: Any,
 ) -> PairReranker:
     own = {"max_length": kind.max_length, **kind.settings, **settings}
     return rerank.build(
         kind.config(name="tiny", model=str(folder), **own),
-        ComputeConfig(device="cpu", dtype=dtype, batch_tokens=batch_tokens),
+        ComputeConfig(device="cpu", dtype=dtype, batch_tokens=batch_tokens, attention=attention),
     )
 
 

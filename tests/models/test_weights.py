@@ -70,7 +70,9 @@ def written(layout: str, folder: Path, **sizes) -> Path:
 
 def built(layout: str, folder: Path, **settings):
     _, config, own, _ = LAYOUTS[layout]
-    return rerank.build(config(name="tiny", model=str(folder), **{**own, **settings}), ComputeConfig(device="cpu"))
+    return rerank.build(
+        config(name="tiny", model=str(folder), **{**own, **settings}), ComputeConfig(device="cpu", attention="eager")
+    )
 
 
 def score(layout: str, folder: Path, **settings) -> list[float]:

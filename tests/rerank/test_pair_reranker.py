@@ -176,7 +176,7 @@ def test_identity_is_known_without_loading_and_tells_settings_apart(bert):
 
 def test_auto_attention_is_told_by_its_name(bert):
     """`auto` may mean another kernel tomorrow, and then scores of today must not be found under its key."""
-    assert (reranker(bert).identity["attention"], reranker(bert).compute.attention) == ("sdpa", "sdpa")
+    assert (reranker(bert).identity["attention"], reranker(bert).compute.attention) == ("packed", "packed")
 
 
 def test_unloaded_model_is_loaded_again_and_gives_the_same_scores(bert):
