@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from evalkit.inference.packed import Packed, Select
+from evalkit.inference.packed import Packed, Select, equal_runs
 
 
 class Rule(NamedTuple):
@@ -36,39 +36,47 @@ def by_runs(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch: Packed, select: Select, rule: Rule
 ) -> torch.Tensor:
     """Sequences of equal length together; sorted by length, they are neighbours, and need no copy."""
+    key, value = _seen(key, value, batch, select)
+    keys = batch.keys if select == "all" else batch.scored_keys
+    key_lengths = batch.lengths if keys is None else keys.lengths
+    lengths = batch.lengths if select == "all" else (1,) * len(key_lengths)
     result = torch.empty_like(query)
-    sequence = 0
-    for start, count, length in batch.runs():
-        tokens = slice(start, start + count * length)
-        rows, width = (tokens, length) if select == "all" else (slice(sequence, sequence + count), 1)
-        parts = (
-            query[rows].unflatten(0, (count, width)),
-            key[tokens].unflatten(0, (count, length)),
-            value[tokens].unflatten(0, (count, length)),
-        )
-        seen = _seen(length, select, rule, query.device)
-        q, k, v = (part.transpose(1, 2) for part in parts)
-        found = _capped(q, k, v, seen, rule) if rule.softcap else _plain(q, k, v, seen, rule, select)
-        result[rows].unflatten(0, (count, width)).copy_(found.transpose(1, 2))
-        sequence += count
+    row = key_row = 0
+    for count, queries, width in equal_runs(lengths, key_lengths):
+        rows = slice(row, row + count * queries)
+        key_rows = slice(key_row, key_row + count * width)
+        q = query[rows].unflatten(0, (count, queries)).transpose(1, 2)
+        k = key[key_rows].unflatten(0, (count, width)).transpose(1, 2)
+        v = value[key_rows].unflatten(0, (count, width)).transpose(1, 2)
+        seen = _mask(queries, width, rule, query.device)
+        found = _capped(q, k, v, seen, rule) if rule.softcap else _plain(q, k, v, seen, rule)
+        result[rows].unflatten(0, (count, queries)).copy_(found.transpose(1, 2))
+        row, key_row = rows.stop, key_rows.stop
     return result
 
 
-def _seen(length: int, select: Select, rule: Rule, device: torch.device) -> torch.Tensor | None:
-    """Which keys each query sees, shape (queries, keys); None where all are, or where causality alone says it."""
-    windowed = rule.window is not None and rule.window < length
-    if not rule.causal or not (windowed or (rule.softcap and select == "all")):
+def _seen(key: torch.Tensor, value: torch.Tensor, batch: Packed, select: Select) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keys and values as the sequences see them, one sequence behind the other."""
+    keys = batch.keys if select == "all" else batch.scored_keys
+    return (key, value) if keys is None else (key[keys.rows], value[keys.rows])
+
+
+def _mask(queries: int, keys: int, rule: Rule, device: torch.device) -> torch.Tensor | None:
+    """Which keys each query sees, shape (queries, keys); None where all are, or where `is_causal` alone says it.
+
+    The queries are the last of the keys' tokens.
+    """
+    windowed = rule.window is not None and rule.window < keys
+    square = queries == keys and not rule.softcap
+    if not rule.causal or (not windowed and (square or queries == 1)):
         return None
-    token = torch.arange(length, device=device)
-    back = (token if select == "all" else token[-1:])[:, None] - token[None]
-    return (back >= 0) & (back < (rule.window or length))
+    back = torch.arange(keys - queries, keys, device=device)[:, None] - torch.arange(keys, device=device)[None]
+    return (back >= 0) & (back < (rule.window or keys))
 
 
-def _plain(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tensor | None, rule: Rule, select: Select
-) -> torch.Tensor:
-    # The last token sees all others anyway.
-    causal = rule.causal and select == "all" and seen is None
+def _plain(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tensor | None, rule: Rule) -> torch.Tensor:
+    # A single query is the last token, which sees all others anyway.
+    causal = rule.causal and seen is None and q.shape[2] > 1
     grouped = q.shape[1] != k.shape[1]
     return scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=causal, scale=rule.scale, enable_gqa=grouped)
 
@@ -92,14 +100,15 @@ def by_torch_varlen(
 
     if rule.softcap:
         return by_runs(query, key, value, batch, select, rule)  # the kernel has no cap
-    offsets, longest, rows = _spans(batch, select, query.device)
+    rows, offsets, wide, longest = _spans(batch, select, query.device)
+    key, value = _seen(key, value, batch, select)
     result = varlen_attn(
         query,
         key,
         value,
         rows,
         offsets,
-        longest if select == "all" else 1,
+        wide,
         longest,
         scale=rule.scale,
         window_size=_window(rule),
@@ -115,14 +124,15 @@ def by_flash_attn(
     """The variable-length kernel of flash-attn (CUDA, bfloat16 or float16)."""
     from flash_attn import flash_attn_varlen_func
 
-    offsets, longest, rows = _spans(batch, select, query.device)
+    rows, offsets, wide, longest = _spans(batch, select, query.device)
+    key, value = _seen(key, value, batch, select)
     result: torch.Tensor = flash_attn_varlen_func(
         query,
         key,
         value,
         rows,
         offsets,
-        longest if select == "all" else 1,
+        wide,
         longest,
         softmax_scale=rule.scale,
         causal=rule.causal,
@@ -132,12 +142,13 @@ def by_flash_attn(
     return result
 
 
-def _spans(batch: Packed, select: Select, device: torch.device) -> tuple[torch.Tensor, int, torch.Tensor]:
-    """(where keys start, longest sequence, where queries start)."""
-    rows = batch.offsets
-    if select != "all":
-        rows = torch.arange(len(batch.lengths) + 1, dtype=torch.int32, device=device)
-    return batch.offsets, max(batch.lengths), rows
+def _spans(batch: Packed, select: Select, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, int, int]:
+    """Where queries start, where keys start, and the most of both in a sequence."""
+    keys = batch.keys if select == "all" else batch.scored_keys
+    offsets, lengths = (batch.offsets, batch.lengths) if keys is None else (keys.offsets, keys.lengths)
+    if select == "all":
+        return batch.offsets, offsets, max(batch.lengths), max(lengths)
+    return torch.arange(len(lengths) + 1, dtype=torch.int32, device=device), offsets, 1, max(lengths)
 
 
 def _window(rule: Rule) -> tuple[int, int]:

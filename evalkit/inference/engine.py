@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from evalkit.errors import ModelError
 from evalkit.inference.plan import affordable_tokens, batches
+from evalkit.inference.prefix import Prefixes, batches_by_prefix
 from evalkit.inference.usage import Usage
 
 Rows = NDArray[np.int64]
@@ -38,6 +39,7 @@ class Work:
         padded: whether assembling pads.
         workers: CPU batches side by side, each on one core; 1 leaves all cores to a single one.
         budget: tokens of a batch; found out when None.
+        shared: starts that texts have in common and that are computed once a batch.
         usage: what is added to.
     """
 
@@ -48,12 +50,15 @@ class Work:
     padded: bool = False
     workers: int = 1
     budget: int | None = None
+    shared: Prefixes | None = None
     usage: Usage = field(default_factory=Usage)
 
     def plan(self, rows: Rows) -> deque[Rows]:
         """The batches of some rows."""
-        lengths = self.lengths[rows]
-        return deque(rows[batch] for batch in batches(lengths, self.tokens, padded=self.padded))
+        if self.shared is not None:
+            shared = Prefixes(self.shared.groups[rows], self.shared.lengths[rows])
+            return deque(rows[batch] for batch in batches_by_prefix(self.lengths[rows], shared, self.tokens))
+        return deque(rows[batch] for batch in batches(self.lengths[rows], self.tokens, padded=self.padded))
 
     @property
     def tokens(self) -> int:
@@ -71,9 +76,18 @@ class Work:
         """Add a batch that is done to the usage."""
         lengths, usage = self.lengths[rows], self.usage
         usage.tokens += int(lengths.sum())
-        usage.computed_tokens += len(rows) * int(lengths.max()) if self.padded else int(lengths.sum())
+        usage.computed_tokens += (
+            len(rows) * int(lengths.max()) if self.padded else int(lengths.sum() - self._spared(rows))
+        )
         usage.batches += 1
         usage.batch_tokens = self.tokens
+
+    def _spared(self, rows: Rows) -> int:
+        """Tokens of a batch that stand for those of several texts."""
+        if self.shared is None:
+            return 0
+        lengths, groups = self.shared.lengths[rows], self.shared.groups[rows]
+        return int(lengths.sum() - lengths[np.unique(groups, return_index=True)[1]].sum())
 
     def _probed(self) -> int:
         """Run the longest texts once and see what a token takes."""

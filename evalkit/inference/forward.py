@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from evalkit.inference.backbone import Backbone
 from evalkit.inference.engine import Rows, Work, run
 from evalkit.inference.packed import Packed, Select, pack
+from evalkit.inference.prefix import Prefixes, pack_shared, prefixes
 from evalkit.inference.tokens import Ids, Tokenized, TokenizedPairs
 from evalkit.inference.usage import Usage
 
@@ -48,6 +49,11 @@ class PackedScorer(Protocol):
     """**Protocol:** scores packed pairs."""
 
     device: torch.device
+
+    @property
+    def shares_prefixes(self) -> bool:
+        """Whether tokens see only what is before them, so that a common start may be computed once."""
+        ...
 
     def score(self, batch: Packed, documents: torch.Tensor) -> torch.Tensor:
         """Shape (pairs, scores), float32; documents of shape (pairs, 2) are where each document starts and stops."""
@@ -118,9 +124,13 @@ def score_pairs(
     """
     packed = not isinstance(model, torch.nn.Module)
     device = model.device if packed else next(model.parameters()).device
+    shared = prefixes(tokenized) if packed and model.shares_prefixes else None
 
     def assemble(rows: Rows) -> tuple[Packed, torch.Tensor] | PairInputs:
         documents = torch.from_numpy(tokenized.documents[rows]).to(device)
+        if shared is not None:
+            common = Prefixes(shared.groups[rows], shared.lengths[rows])
+            return pack_shared([tokenized.ids[row] for row in rows], common).to(device), documents
         if packed:
             return _packed(tokenized, rows).to(device), documents
         ids, mask = _padded([tokenized.ids[row] for row in rows], pad_id)
@@ -137,6 +147,7 @@ def score_pairs(
         padded=not packed,
         workers=workers,
         budget=batch_tokens,
+        shared=shared,
         usage=usage or Usage(),
     )
     for rows, scores in run(work):

@@ -1,7 +1,7 @@
 """Sequences laid end to end, without padding: what the packed forward pass reads."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -10,6 +10,20 @@ from evalkit.inference.tokens import Ids
 
 Select = Literal["all", "first", "last"]
 """Whose states are wanted: of every token, or of the first or the last one of each sequence."""
+
+
+class Keys(NamedTuple):
+    """Which tokens each sequence sees, where these are more than its own.
+
+    Attributes:
+        rows: shape (keys,), tokens of the batch, those of one sequence behind those of another.
+        offsets: shape (sequences + 1,), int32; where the keys of each sequence start, and the end.
+        lengths: keys of each sequence, on the host.
+    """
+
+    rows: torch.Tensor
+    offsets: torch.Tensor
+    lengths: tuple[int, ...]
 
 
 class Packed(NamedTuple):
@@ -21,6 +35,9 @@ class Packed(NamedTuple):
         positions: shape (tokens,), place in its own sequence, from 0.
         offsets: shape (sequences + 1,), int32; where each sequence starts, and the end.
         lengths: tokens of each sequence, on the host.
+        keys: what each sequence sees beside itself: the common start of several. None where all see only their own.
+        scored: shape (texts,), the sequence of each text, where some sequences are only starts of others.
+        scored_keys: `keys` of these sequences alone.
     """
 
     input_ids: torch.Tensor
@@ -28,34 +45,35 @@ class Packed(NamedTuple):
     positions: torch.Tensor
     offsets: torch.Tensor
     lengths: tuple[int, ...]
+    keys: Keys | None = None
+    scored: torch.Tensor | None = None
+    scored_keys: Keys | None = None
 
     def rows(self, select: Select) -> torch.Tensor:
-        """Shape (sequences,), the first or last token of each sequence."""
-        return (self.offsets[:-1] if select == "first" else self.offsets[1:] - 1).long()
+        """Shape (texts,), the first or last token of each text."""
+        rows = (self.offsets[:-1] if select == "first" else self.offsets[1:] - 1).long()
+        return rows if self.scored is None else rows[self.scored]
 
     def to(self, device: torch.device) -> "Packed":
         """On another device; from pinned memory, so that the host does not wait."""
         if device.type == "cpu":
             return self
-        ids, segments, positions, offsets = (
-            tensor.pin_memory().to(device, non_blocking=True)
-            for tensor in (self.input_ids, self.segments, self.positions, self.offsets)
-        )
-        return Packed(ids, segments, positions, offsets, self.lengths)
-
-    def runs(self) -> Iterator[tuple[int, int, int]]:
-        """(start, sequences, tokens of each) of neighbours that have the same length."""
-        return equal_runs(self.lengths)
+        return Packed(*(_moved(part, device) for part in self))
 
 
-def equal_runs(lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """(start, sequences, tokens of each) of neighbours of the same length; together they are all tokens."""
-    start = first = 0
-    for index in range(1, len(lengths) + 1):
-        if index == len(lengths) or lengths[index] != lengths[first]:
-            count, length = index - first, lengths[first]
-            yield start, count, length
-            start, first = start + count * length, index
+def _moved(part: Any, device: torch.device) -> Any:
+    if isinstance(part, torch.Tensor):
+        return part.pin_memory().to(device, non_blocking=True)
+    return Keys(*(_moved(own, device) for own in part)) if isinstance(part, Keys) else part
+
+
+def equal_runs(queries: Sequence[int], keys: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """(sequences, queries of each, keys of each) of neighbours that have as many of both."""
+    first = 0
+    for index in range(1, len(queries) + 1):
+        if index == len(queries) or (queries[index], keys[index]) != (queries[first], keys[first]):
+            yield index - first, queries[first], keys[first]
+            first = index
 
 
 def pack(ids: Sequence[Ids], segments: Sequence[Ids]) -> Packed:

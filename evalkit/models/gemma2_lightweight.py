@@ -123,6 +123,11 @@ class PackedLightweight:
         self.module, self.backbone, self.device = module, backbone, backbone.device
         self.contents: Any = None
 
+    @property
+    def shares_prefixes(self) -> bool:
+        """See `PackedScorer`. Merging moves the tokens behind the query."""
+        return False
+
     def score(self, batch: Packed, documents: torch.Tensor) -> torch.Tensor:
         """See `PackedScorer`."""
         module, blocks = self.module, self.backbone.blocks

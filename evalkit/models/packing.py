@@ -63,6 +63,11 @@ class PackedReranker:
         self.layers = module.layers or [len(backbone.blocks)]
         self.contents: Any = None
 
+    @property
+    def shares_prefixes(self) -> bool:
+        """See `PackedScorer`."""
+        return self.backbone.causal and self.module.select == "last"
+
     def score(self, batch: Packed, documents: torch.Tensor) -> torch.Tensor:
         """See `PackedScorer`."""
         del documents

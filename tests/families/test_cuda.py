@@ -10,6 +10,7 @@ from families.test_precision import DTYPES, GOLDEN_BOUNDS
 
 from evalkit import rerank
 from evalkit.config import ComputeConfig
+from evalkit.models.packing import contents
 
 pytestmark = [
     pytest.mark.gpu,
@@ -18,7 +19,7 @@ pytestmark = [
 ]
 
 LIGHTWEIGHT = "bge_reranker_v2_5_gemma2_lightweight"
-ATTENTIONS = ("sdpa", "eager", "flash_attention_2")
+ATTENTIONS = ("packed", "torch_varlen", "flash_attn", "sdpa", "eager", "flash_attention_2")
 
 
 def build(folder, setting, max_length, dtype, attention):
@@ -28,8 +29,10 @@ def build(folder, setting, max_length, dtype, attention):
 
 
 def skip_what_cannot_be(family, dtype, attention):
-    if attention == "flash_attention_2" and (importlib.util.find_spec("flash_attn") is None or dtype == "float32"):
-        pytest.skip("flash-attn is absent, or has no float32")
+    if attention.startswith("flash_att") and importlib.util.find_spec("flash_attn") is None:
+        pytest.skip("flash-attn is absent")
+    if attention in {"torch_varlen", "flash_attn", "flash_attention_2"} and dtype == "float32":
+        pytest.skip("the kernel has no float32")
     if family == LIGHTWEIGHT and attention == "sdpa":
         pytest.skip("sdpa cannot cap attention scores")
 
@@ -44,6 +47,6 @@ def test_golden_scores_on_a_gpu_are_within_the_bounds_stated_for_the_cpu(shared,
     bound = 1e-3 if dtype == "float32" else GOLDEN_BOUNDS[family][DTYPES.index(dtype)]
     for part in cases_of(folder, setting, lengths=(65, 512)):
         model = build(folder, setting, part.max_length, dtype, attention)
-        assert next(model.model.parameters()).is_cuda
+        assert contents(model.model).device.startswith("cuda")
         difference = np.abs(model.score(part.pairs).scores - part.expected()).max()
         assert difference <= bound, (family, setting, dtype, attention, part.max_length)
