@@ -1,5 +1,7 @@
 """Exact search against a sort of everything by (score, id), both descending."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -174,3 +176,152 @@ def test_no_query_gives_no_rows():
         np.empty((0, 2), dtype=np.float32), np.ones((3, 2), dtype=np.float32), id_ranks=np.arange(3), k=2
     )
     assert (rows.shape, scores.shape) == ((0, 2), (0, 2))
+
+
+def summed(query: np.ndarray, document: np.ndarray) -> np.float32:
+    """The score by its definition: one pair alone, summed in float64, rounded to float32."""
+    return np.multiply(query[None], document[None], dtype=np.float64).sum(axis=1).astype(np.float32)[0]
+
+
+def test_definition_is_the_sum_in_float64_to_the_last_bit_but_one():
+    rng = np.random.default_rng(6)
+    query, document = rng.normal(size=300).astype(np.float32), rng.normal(size=300).astype(np.float16)
+    exact = math.fsum((query.astype(float) * document.astype(float)).tolist())
+    assert abs(float(summed(query, document)) - exact) <= np.spacing(np.float32(abs(exact)))
+
+
+def definition(queries: np.ndarray, documents: np.ndarray, ranks: np.ndarray, k: int) -> tuple[list, list]:
+    """Rows and bits of the scores of the best k of every query, without blocks, thresholds or coarse products."""
+    rows, bits = [], []
+    for query in queries:
+        scores = np.array([summed(query, document) for document in documents]) + np.float32(0)
+        best = np.lexsort((-ranks, -scores))[:k]
+        rows.append(best.tolist())
+        bits.append(scores[best].view(np.int32).tolist())
+    return rows, bits
+
+
+def assert_is_definition(queries, documents, ranks, k):
+    rows, scores = exact_top_k(queries, documents, id_ranks=ranks, k=k)
+    assert definition(queries, documents, ranks, k) == (rows.tolist(), scores.view(np.int32).tolist())
+
+
+def collection(kind: str, rng: np.random.Generator, count: int, width: int) -> np.ndarray:
+    """Documents that are hard on a threshold, on a bound or on memory."""
+    random = rng.normal(size=(count, width)).astype(np.float32)
+    if kind == "copies":
+        return random[rng.integers(0, 9, size=count)]
+    if kind == "all equal":
+        return np.repeat(random[:1], count, axis=0)
+    if kind == "a hair apart":
+        return random[:1] * (1 + rng.integers(-3, 4, size=(count, 1)).astype(np.float32) * np.float32(2**-23))
+    if kind == "zeros":
+        return random * (rng.random((count, 1)) < 0.2) * np.float32(1.0)
+    if kind == "one long":
+        random[count // 2] *= 1e6
+    scale = {"tiny": 1e-30, "subnormal": 1e-41, "huge": 1e30, "best last": 1.0}.get(kind, 1.0)
+    if kind == "best last":
+        random = random * np.linspace(0.1, 5, count, dtype=np.float32)[:, None]
+    return (random * np.float64(scale)).astype(np.float32)
+
+
+KINDS = ["random", "copies", "all equal", "a hair apart", "zeros", "one long", "tiny", "subnormal", "huge", "best last"]
+
+
+@pytest.mark.parametrize("dense", [0.0, 1 / 16, 1.0])
+@pytest.mark.parametrize("coarse", [torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("kind", KINDS)
+def test_rows_and_bits_are_those_of_the_definition(monkeypatch, kind, coarse, dense):
+    """Both ways of scoring, whichever coarse multiplication decides between them."""
+    monkeypatch.setattr(search, "_DOCUMENTS_PER_BLOCK", 37)
+    monkeypatch.setattr(search, "_QUERIES_PER_BLOCK", 4)
+    monkeypatch.setattr(search, "_NUMBERS_PER_SUM", 200)
+    monkeypatch.setattr(search, "_NUMBERS_PER_PIECE", 500)
+    monkeypatch.setattr(search, "_DENSE", dense)
+    monkeypatch.setattr(search, "_coarse_dtype", lambda _: coarse)
+    rng = np.random.default_rng(3)
+    queries, documents = rng.normal(size=(6, 33)).astype(np.float32), collection(kind, rng, 150, 33)
+    for k in (1, 10, 60, 150):
+        assert_is_definition(queries, documents, rng.permutation(150), k)
+
+
+@pytest.mark.parametrize("kind", ["random", "copies", "zeros", "subnormal"])
+@pytest.mark.parametrize("stored", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("width", [1, 2, 7, 129])
+def test_rows_and_bits_in_every_stored_type_and_width(monkeypatch, kind, stored, width):
+    monkeypatch.setattr(search, "_DOCUMENTS_PER_BLOCK", 50)
+    rng = np.random.default_rng(4)
+    documents = collection("random" if kind == "subnormal" else kind, rng, 120, width)
+    documents = (documents * (1e-7 if kind == "subnormal" else 1)).astype(stored)
+    assert_is_definition(rng.normal(size=(5, width)).astype(np.float32), documents, rng.permutation(120), 12)
+
+
+def test_products_that_overflow_in_float32_are_still_compared(monkeypatch):
+    """The first two products of 1e38 * 1e38 cancel in float64; in float32 they are infinity less infinity."""
+    monkeypatch.setattr(search, "_DOCUMENTS_PER_BLOCK", 4)
+    documents = np.tile(np.array([[1e38, -1e38, 0.0]], dtype=np.float32), (12, 1))
+    documents[:, 2] = np.arange(12)
+    assert_is_definition(np.array([[1e38, 1e38, 1.0]], dtype=np.float32), documents, np.arange(12), 3)
+
+
+@pytest.mark.parametrize("width", [1, 5, 129, 1000])
+def test_sum_of_a_pair_does_not_depend_on_the_pairs_beside_it(width):
+    rng = np.random.default_rng(9)
+    products = rng.normal(size=(300, width))
+    alone = [products[row : row + 1].copy().sum(axis=1)[0] for row in range(300)]
+    for count in (2, 3, 257, 300):
+        assert alone[:count] == products[:count].sum(axis=1).tolist()
+
+
+def unit_vectors(count: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    vectors = rng.normal(size=(count, width)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_few_pairs_of_random_vectors_are_summed_in_float64(monkeypatch):
+    """What makes the search quick; an error bound of a wrong size would show here and in no result."""
+    monkeypatch.setattr(search, "_DOCUMENTS_PER_BLOCK", 512)
+    pairs = []
+    original = search._Best._summed
+    monkeypatch.setattr(
+        search._Best,
+        "_summed",
+        lambda self, block, queries, rows: pairs.append(len(rows)) or original(self, block, queries, rows),
+    )
+    rng = np.random.default_rng(10)
+    queries, documents = unit_vectors(20, 64, rng), unit_vectors(8192, 64, rng).astype(np.float16)
+    exact_top_k(queries, documents, id_ranks=np.arange(8192), k=5)
+    assert 20 * 5 <= sum(pairs) < 20 * 8192 / 50
+
+
+@pytest.mark.parametrize("kind", ["all equal", "random"])
+def test_no_more_than_k_documents_a_query_are_kept_and_no_sum_is_larger_than_allowed(monkeypatch, kind):
+    """Where all documents are equal, all of them stay possible: memory must not grow with the corpus."""
+    monkeypatch.setattr(search, "_DOCUMENTS_PER_BLOCK", 64)
+    monkeypatch.setattr(search, "_NUMBERS_PER_BLOCK", 16 * 40)
+    kept, blocks = [], []
+    merge, read = search._Best._merge, search._read
+    monkeypatch.setattr(
+        search._Best, "_merge", lambda self, keys: (merge(self, keys), kept.append((keys, self.keys)))[0]
+    )
+    monkeypatch.setattr(search, "_read", lambda *given: blocks.append(read(*given)) or blocks[-1])
+    rng = np.random.default_rng(12)
+    documents = collection(kind, rng, 1000, 16)
+    rows, _ = exact_top_k(rng.normal(size=(3, 16)).astype(np.float32), documents, id_ranks=np.arange(1000), k=7)
+    assert max(len(block) for block in blocks) == 40
+    assert max(after.shape[1] for _, after in kept) == 7
+    assert max(keys.shape[1] for keys, _ in kept) <= 64
+    if kind == "all equal":
+        assert [list(range(999, 992, -1))] * 3 == rows.tolist()
+
+
+def test_pages_of_a_mapped_file_are_let_go_and_changes_to_a_private_mapping_stay(tmp_path):
+    documents = np.arange(4096 * 8, dtype=np.float32).reshape(4096, 8)
+    np.save(tmp_path / "vectors.npy", documents)
+    private = np.load(tmp_path / "vectors.npy", mmap_mode="c")
+    private[7] = -1.0
+    assert search._read(private, 0, 16)[7].tolist() == [-1.0] * 8
+    assert private[7].tolist() == [-1.0] * 8
+    mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
+    assert documents[100:110].tolist() == search._read(mapped[50:], 50, 10).tolist()
+    assert documents.tolist() == mapped.tolist()
