@@ -57,11 +57,11 @@ def tokenized(sequences: list[list[int]], segments: list[list[int]] | None = Non
 
 
 def states_of(model, texts: Tokenized, budget: int) -> list[np.ndarray]:
-    """Last hidden states of each text, padding removed by the mask."""
+    """Last hidden states of each text."""
     found = {}
     for batch in forward(model, texts, batch_tokens=budget):
-        for position, row in enumerate(batch.rows.tolist()):
-            found[row] = batch.output.last_hidden_state[position][batch.mask[position]].numpy()
+        own = batch.states.split(batch.lengths.tolist())
+        found |= {row: states.numpy() for row, states in zip(batch.rows.tolist(), own, strict=True)}
     return [found[row] for row in range(len(texts.ids))]
 
 
@@ -98,23 +98,30 @@ def test_padding_id_other_than_zero_does_not_shift_positions(roberta):
         np.testing.assert_allclose(actual, reference(roberta, ids, None), rtol=0, atol=1e-5)
 
 
-def test_mask_is_true_exactly_where_there_is_a_token(bert):
+def test_states_are_laid_end_to_end_without_those_of_the_padding(bert):
     texts = tokenized([[2, 3], [2, 5, 6, 3], [2, 5, 3]])
     (batch,) = forward(bert, texts, batch_tokens=100)
-    assert batch.rows.tolist() == [1, 2, 0]
-    expected = [[True, True, True, True], [True, True, True, False], [True, True, False, False]]
-    assert expected == batch.mask.tolist()
+    assert ([1, 2, 0], [4, 3, 2]) == (batch.rows.tolist(), batch.lengths.tolist())
+    assert batch.states.shape == (9, bert.config.hidden_size)
+
+
+@pytest.mark.parametrize(("select", "places"), [("first", [0, 4, 7]), ("last", [3, 6, 8])])
+def test_selected_states_are_those_of_the_first_or_last_token(bert, select, places):
+    texts = tokenized([[2, 3], [2, 5, 6, 3], [2, 5, 3]])
+    (whole,) = forward(bert, texts, batch_tokens=100)
+    (batch,) = forward(bert, texts, batch_tokens=100, select=select)
+    assert torch.equal(whole.states[places], batch.states)
 
 
 def test_batches_stay_within_the_budget_and_hold_every_text_once(bert):
     texts = tokenized([[2] * length for length in (3, 9, 4, 4, 12, 2, 2, 2)])
-    shapes = [(len(batch.rows), batch.mask.shape[1]) for batch in forward(bert, texts, batch_tokens=12)]
+    shapes = [(len(batch.rows), int(batch.lengths.max())) for batch in forward(bert, texts, batch_tokens=12)]
     assert shapes == [(1, 12), (1, 9), (3, 4), (3, 2)]
 
 
 def test_no_gradient_is_kept(bert):
     (batch,) = forward(bert, tokenized([[2, 3]]), batch_tokens=10)
-    assert batch.output.last_hidden_state.requires_grad is False
+    assert batch.states.requires_grad is False
 
 
 def test_no_text_runs_nothing(bert):

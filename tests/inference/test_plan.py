@@ -3,9 +3,10 @@
 from itertools import pairwise
 
 import numpy as np
-from evalkit.inference.batching import batches
 from hypothesis import given
 from hypothesis import strategies as st
+
+from evalkit.inference.plan import affordable_tokens, batches
 
 LENGTHS = st.lists(st.integers(0, 60), max_size=80)
 BUDGETS = st.integers(1, 200)
@@ -59,3 +60,20 @@ def test_unsigned_lengths_are_still_longest_first():
 
 def test_no_text_makes_no_batch():
     assert made([], 100) == []
+
+
+@given(LENGTHS, BUDGETS)
+def test_without_padding_the_budget_counts_tokens_and_no_batch_could_take_the_next_text(lengths, budget):
+    found = [batch.tolist() for batch in batches(np.array(lengths, dtype=np.int64), budget, padded=False)]
+    assert sorted(range(len(lengths)), key=lambda index: (-lengths[index], index)) == [
+        i for batch in found for i in batch
+    ]
+    sums = [sum(lengths[index] for index in batch) for batch in found]
+    assert all(total <= budget or len(batch) == 1 for total, batch in zip(sums, found, strict=True))
+    assert all(total + lengths[after[0]] > budget for total, after in zip(sums, found[1:], strict=False))
+
+
+def test_four_fifths_of_the_free_memory_are_used_up_to_what_wins_and_at_least_one_token():
+    assert [
+        affordable_tokens(free, per_token, at_most=500) for free, per_token in ((1000, 10.0), (10**9, 10.0), (5, 10.0))
+    ] == [80, 500, 1]

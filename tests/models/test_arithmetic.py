@@ -30,11 +30,11 @@ def test_cuda_that_is_not_there_is_refused_and_auto_takes_the_cpu(checkpoint):
             refuse(ComputeConfig(device="cuda"))
 
 
-@pytest.mark.parametrize(("softcap", "expected"), [(False, "sdpa"), (True, "eager")])
-def test_auto_attention_is_sdpa_except_where_scores_are_capped(checkpoint, softcap, expected):
+@pytest.mark.parametrize("softcap", [False, True])
+def test_auto_attention_is_packed_where_the_engine_knows_the_model(checkpoint, softcap):
     asked = ComputeConfig(device="cpu", dtype="bfloat16", batch_tokens=7, threads=3)
     actual = resolved(asked, checkpoint, softcap=softcap)
-    assert ComputeConfig(device="cpu", dtype="bfloat16", batch_tokens=7, threads=3, attention=expected) == actual
+    assert ComputeConfig(device="cpu", dtype="bfloat16", batch_tokens=7, threads=3, attention="packed") == actual
     # The settings themselves are left as they were: two models of one run may differ.
     assert asked.attention == "auto"
 
@@ -70,3 +70,28 @@ def test_package_that_is_not_installed_is_named_with_the_command(monkeypatch, pa
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingExtra, match=rf"{package}'\. Run: pip install 'evalkit\[models\]'"):
         require_torch()
+
+
+@pytest.mark.parametrize(
+    ("changes", "attention"),
+    [
+        ({"is_decoder": True}, "sdpa"),
+        ({"model_type": "electra"}, "sdpa"),
+        ({"model_type": "qwen2", "use_sliding_window": True}, "sdpa"),
+        ({"model_type": "llama", "rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, "sdpa"),
+        ({"model_type": "llama", "rope_scaling": {"rope_type": "llama3"}}, "packed"),
+    ],
+)
+def test_what_the_engine_does_not_compute_is_padded(encoder, tmp_path, changes, attention):
+    checkpoint = resolve(str(configured(encoder, tmp_path / "c", **changes)))
+    assert resolved(ComputeConfig(device="cpu"), checkpoint).attention == attention
+    if attention != "packed":
+        with pytest.raises(ModelError, match=r"does not know this model\. Set compute\.attention=auto"):
+            resolved(ComputeConfig(device="cpu", attention="packed"), checkpoint)
+
+
+def test_kernels_of_a_gpu_have_no_float32(checkpoint):
+    with pytest.raises(ModelError, match=r"torch_varlen has no float32\. Set compute\.dtype=bfloat16"):
+        resolved(
+            ComputeConfig(device="cuda" if torch.cuda.is_available() else "auto", attention="torch_varlen"), checkpoint
+        )
