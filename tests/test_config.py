@@ -133,7 +133,11 @@ def test_every_hub_model_and_dataset_is_pinned_to_a_commit():
         (LightweightConfig, {"name": "x", "model": "m", "head_index": "last"}, "official, layer"),
         (ComputeConfig, {"device": "tpu"}, "auto, cpu, cuda"),
         (ComputeConfig, {"dtype": "int8"}, "float32, bfloat16, float16"),
-        (ComputeConfig, {"attention": "flash"}, "auto, sdpa, eager, flash_attention_2"),
+        (
+            ComputeConfig,
+            {"attention": "flash"},
+            "auto, packed, flash_attn, torch_varlen, sdpa, eager, flash_attention_2",
+        ),
         (ComputeConfig, {"threads": 0}, "compute.threads"),
         (ComputeConfig, {"batch_tokens": 0}, "compute.batch_tokens"),
         (FolderDatasetConfig, {"path": "x", "name": "a/../b"}, "dataset.name"),

@@ -124,34 +124,38 @@ def score_pairs(
     """
     packed = not isinstance(model, torch.nn.Module)
     device = model.device if packed else next(model.parameters()).device
-    shared = prefixes(tokenized) if packed and model.shares_prefixes else None
-
-    def assemble(rows: Rows) -> tuple[Packed, torch.Tensor] | PairInputs:
-        documents = torch.from_numpy(tokenized.documents[rows]).to(device)
-        if shared is not None:
-            common = Prefixes(shared.groups[rows], shared.lengths[rows])
-            return pack_shared([tokenized.ids[row] for row in rows], common).to(device), documents
-        if packed:
-            return _packed(tokenized, rows).to(device), documents
-        ids, mask = _padded([tokenized.ids[row] for row in rows], pad_id)
-        segments, _ = _padded([tokenized.segments[row] for row in rows], 0)
-        return PairInputs(ids.to(device), mask.to(device), segments.to(device), documents)
-
-    score = (lambda inputs: model.score(*inputs)) if packed else model
-    workers = workers if packed else 1
     work = Work(
         tokenized.lengths,
-        assemble,
-        score,
+        lambda rows: _unpacked_pairs(tokenized, rows, pad_id, device),
+        model,
         device,
         padded=not packed,
-        workers=workers,
         budget=batch_tokens,
-        shared=shared,
         usage=usage or Usage(),
     )
+    if packed:
+        work.shared = prefixes(tokenized) if model.shares_prefixes else None
+        work.assemble = lambda rows: _packed_pairs(tokenized, rows, work.shared, device)
+        work.model, work.workers = (lambda inputs: model.score(*inputs)), workers
     for rows, scores in run(work):
         yield rows, scores.float().cpu().numpy()
+
+
+def _packed_pairs(
+    tokenized: TokenizedPairs, rows: Rows, shared: Prefixes | None, device: torch.device
+) -> tuple[Packed, torch.Tensor]:
+    documents = torch.from_numpy(tokenized.documents[rows]).to(device)
+    if shared is None:
+        return _packed(tokenized, rows).to(device), documents
+    common = Prefixes(shared.groups[rows], shared.lengths[rows])
+    return pack_shared([tokenized.ids[row] for row in rows], common).to(device), documents
+
+
+def _unpacked_pairs(tokenized: TokenizedPairs, rows: Rows, pad_id: int, device: torch.device) -> PairInputs:
+    ids, mask = _padded([tokenized.ids[row] for row in rows], pad_id)
+    segments, _ = _padded([tokenized.segments[row] for row in rows], 0)
+    documents = torch.from_numpy(tokenized.documents[rows])
+    return PairInputs(ids.to(device), mask.to(device), segments.to(device), documents.to(device))
 
 
 def last_states(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
