@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from evalkit.errors import ModelError
 from evalkit.inference import tokens
-from evalkit.inference.tokens import FastTokenizer, distinct_token_ids, prepare, require_specials, tokenize
+from evalkit.inference.tokens import CachedTokenizer, FastTokenizer, distinct_token_ids, prepare, require_specials, tokenize
 
 WORDS = ["the", "moon", "pulls", "sea", "and", "makes", "tides", "bees", "honey"]
 
@@ -151,3 +151,37 @@ def test_a_tokenizer_without_special_tokens_is_refused():
     with pytest.raises(ModelError, match="no special tokens"):
         tokenize(tokenizer, ["moon"], max_length=8)
     require_specials(tiny("gemma")[0].frame(1))
+
+
+class Counting:
+    """A tokenizer of one token a letter that remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+        self.frame = self.tokens = self.text = None
+
+    def token_ids(self, texts):
+        self.asked.append(list(texts))
+        return [np.array([ord(letter) for letter in text], dtype=np.int32) for text in texts]
+
+
+def test_text_seen_before_is_not_tokenised_again():
+    inner = Counting()
+    cached = CachedTokenizer(inner)
+    assert listed(cached.token_ids(["ab", "c", "ab"])) == [[97, 98], [99], [97, 98]]
+    assert listed(cached.token_ids(["c", "d"])) == [[99], [100]]
+    assert inner.asked == [["ab", "c"], ["d"]]
+
+
+def test_no_more_tokens_are_remembered_than_may_be():
+    inner = Counting()
+    cached = CachedTokenizer(inner, limit=4)
+    for texts in (["abc"], ["de"], ["de"], ["abc"], ["123456"], ["abc"]):
+        assert listed(cached.token_ids(texts)) == [[ord(letter) for letter in text] for text in texts]
+    # "de" pushed "abc" out, which pushed "de" out; six tokens were never held, but made room.
+    assert [["abc"], ["de"], ["abc"], ["123456"], ["abc"]] == [asked for asked in inner.asked if asked]
+
+
+def test_texts_that_are_no_unicode_are_remembered_too():
+    cached = CachedTokenizer(Counting())
+    assert listed(cached.token_ids(["\ud800"])) == listed(cached.token_ids(["\ud800"])) == [[0xD800]]

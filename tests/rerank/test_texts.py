@@ -1,5 +1,7 @@
 """From candidates to pairs of texts and back."""
 
+import threading
+
 import numpy as np
 import pytest
 from stubs import DOCUMENTS, QUERIES, StubReranker
@@ -111,3 +113,44 @@ def test_candidates_are_left_unchanged(dataset):
     before = candidates.digest()
     score_candidates(StubReranker(), candidates, dataset)
     assert before == candidates.digest()
+
+
+class Preparing(Recorder):
+    """Remembers in which order windows were prepared and scored, and lets one be scored only when the next is ready."""
+
+    def __init__(self, windows: int) -> None:
+        super().__init__()
+        self.order: list[str] = []
+        self.ready = [threading.Event() for _ in range(windows)]
+
+    def prepare(self, pairs):
+        number = sum(event.is_set() for event in self.ready)
+        self.order.append(f"prepare {number}")
+        self.ready[number].set()
+        return list(pairs)
+
+    def score(self, pairs, *, advance):
+        number = len(self.calls)
+        if number + 1 < len(self.ready):
+            assert self.ready[number + 1].wait(timeout=30)
+        self.order.append(f"score {number}")
+        return super().score(pairs, advance=advance)
+
+
+def test_next_window_is_prepared_while_one_is_scored_and_no_further_ahead(dataset, monkeypatch):
+    monkeypatch.setattr(texts, "_PAIRS_PER_WINDOW", 2)
+    recorder = Preparing(4)
+    result = score_candidates(recorder, Run.from_dict(CANDIDATES), dataset)
+    assert [len(call) for call in recorder.calls] == [2, 2, 2, 2]
+    for number in range(2):
+        assert recorder.order.index(f"score {number}") < recorder.order.index(f"prepare {number + 2}")
+    assert len(result.run) == 8
+
+
+def test_error_while_preparing_is_the_one_that_is_raised(dataset):
+    class Broken(Recorder):
+        def prepare(self, pairs):
+            raise ModelError("no such token")
+
+    with pytest.raises(ModelError, match="no such token"):
+        score_candidates(Broken(), Run.from_dict(CANDIDATES), dataset)

@@ -1,0 +1,184 @@
+"""Batches run in the order of the plan, on cores side by side, and what happens when memory runs out."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from evalkit.errors import ModelError
+from evalkit.inference.engine import Work, is_out_of_memory, run
+from evalkit.inference.prefix import Prefixes
+
+CPU = torch.device("cpu")
+LENGTHS = [3, 9, 4, 4, 12, 2, 2, 2]
+
+
+def work(lengths=LENGTHS, *, model=None, **settings) -> Work:
+    lengths = np.array(lengths, dtype=np.int64)
+    return Work(lengths, lambda rows: rows, model or (lambda rows: torch.from_numpy(rows * 10)), CPU, **settings)
+
+
+def results(todo: Work) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for rows, values in run(todo):
+        assert not found.keys() & set(rows.tolist())
+        found |= dict(zip(rows.tolist(), values.tolist(), strict=True))
+    return found
+
+
+def failing_above(limit: int, error: Exception, lengths=LENGTHS, calls: list[int] | None = None):
+    """A model that has memory for so many tokens."""
+
+    def model(rows):
+        tokens = int(np.array(lengths)[rows].sum())
+        if calls is not None:
+            calls.append(tokens)
+        if tokens > limit:
+            raise error
+        return torch.from_numpy(rows * 10)
+
+    return model
+
+
+EXPECTED = {row: row * 10 for row in range(len(LENGTHS))}
+OUT_OF_MEMORY = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    MemoryError(),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("budget", [1, 12, 1000])
+def test_every_text_gets_its_own_result(budget, workers):
+    assert results(work(budget=budget, workers=workers)) == EXPECTED
+
+
+def test_results_come_longest_first_though_short_batches_are_done_before():
+    def model(rows):
+        time.sleep(0.005 * int(np.array(LENGTHS)[rows].sum()))
+        return torch.from_numpy(rows)
+
+    order = [rows.tolist() for rows, _ in run(work(budget=1, workers=3, model=model))]
+    assert order == [[4], [1], [2], [3], [0], [5], [6], [7]]
+
+
+def test_batches_run_side_by_side_with_one_thread_each_and_the_threads_of_the_process_come_back():
+    barrier, seen = threading.Barrier(2, timeout=30), []
+    before = torch.get_num_threads()
+
+    def model(rows):
+        barrier.wait()  # passes only where two batches are under way
+        seen.append(torch.get_num_threads())
+        return torch.from_numpy(rows)
+
+    torch.set_num_threads(3)
+    try:
+        assert results(work(budget=1, workers=2, model=model)) == {row: row for row in range(8)}
+        assert ([1] * 8, 3) == (seen, torch.get_num_threads())
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_one_worker_keeps_all_threads():
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        results(work(model=lambda rows: (seen.append(torch.get_num_threads()), torch.from_numpy(rows))[1], budget=1))
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen) == {2}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["cuda", "python", "cpu"])
+def test_out_of_memory_halves_the_budget_and_nothing_is_lost(error, workers):
+    todo = work(model=failing_above(14, error), budget=50, workers=workers)
+    assert results(todo) == EXPECTED
+    assert (todo.usage.batch_tokens, todo.usage.tokens) == (todo.budget, sum(LENGTHS))
+    assert 0 < todo.usage.out_of_memory < 8
+    assert todo.budget <= 25
+
+
+def test_budget_far_above_all_texts_is_halved_from_what_was_tried():
+    calls: list[int] = []
+    todo = work(model=failing_above(20, MemoryError(), calls=calls), budget=10**9)
+    assert results(todo) == EXPECTED
+    assert calls[:2] == [38, 16]  # the first is all texts, the second half of that or less
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_single_text_without_memory_is_an_error_that_says_what_to_do(workers):
+    with pytest.raises(ModelError, match=r"out of memory on one text of 12 tokens\. Lower max_length"):
+        results(work(model=failing_above(10, MemoryError()), budget=1000, workers=workers))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("error", [RuntimeError("shape mismatch"), ValueError("memory"), IndexError("out of range")])
+def test_another_error_is_not_taken_for_it(error, workers):
+    todo = work(model=failing_above(10, error), budget=1000, workers=workers)
+    with pytest.raises(type(error), match=str(error)):
+        results(todo)
+    assert todo.usage.out_of_memory == 0
+
+
+def test_error_of_a_worker_leaves_the_thread_count_as_it_was():
+    before = torch.get_num_threads()
+    with pytest.raises(ValueError, match="broken"):
+        results(work(model=failing_above(0, ValueError("broken")), budget=1, workers=2))
+    assert torch.get_num_threads() == before
+
+
+def test_caller_who_stops_early_leaves_no_batch_running():
+    done = []
+
+    def model(rows):
+        done.append(rows)
+        return torch.from_numpy(rows)
+
+    stream = run(work(budget=1, workers=2, model=model))
+    next(stream)
+    stream.close()
+    count = len(done)
+    time.sleep(0.02)
+    assert len(done) == count < len(LENGTHS)
+
+
+def test_no_gradient_is_recorded_in_any_thread():
+    weight = torch.ones(1, requires_grad=True)
+    for workers in (1, 2):
+        for _, values in run(work(budget=1, workers=workers, model=lambda rows: torch.from_numpy(rows) * weight)):
+            assert not values.requires_grad
+
+
+def test_memory_errors_are_told_from_others():
+    assert all(is_out_of_memory(error) for error in OUT_OF_MEMORY)
+    assert not any(is_out_of_memory(error) for error in (RuntimeError("memory format"), OSError(12, "no memory")))
+
+
+def test_what_it_took_is_counted_with_and_without_padding():
+    packed, padded = work(budget=12), work(budget=12, padded=True)
+    results(packed)
+    results(padded)
+    assert (38, 38) == (packed.usage.tokens, packed.usage.computed_tokens)
+    # 12 | 9 | 4 4 3 as 3 x 4 | 2 2 2
+    assert (38, 39, 4) == (padded.usage.tokens, padded.usage.computed_tokens, padded.usage.batches)
+
+
+def test_tokens_of_a_shared_start_are_counted_once_a_batch():
+    shared = Prefixes(np.array([0, 0, 0, 1]), np.array([3, 3, 3, 2]))
+    todo = work([5, 5, 4, 6], budget=1000, shared=shared)
+    results(todo)
+    assert (20, 14) == (todo.usage.tokens, todo.usage.computed_tokens)
+
+
+def test_cpu_budget_is_one_that_a_cache_holds_when_none_is_given():
+    todo = work([500] * 20)
+    results(todo)
+    assert (4096, 3) == (todo.usage.batch_tokens, todo.usage.batches)
+
+
+def test_no_text_runs_nothing():
+    assert list(run(work([]))) == []
