@@ -15,13 +15,11 @@ from evalkit import datasets, rerank, results, retrieval
 from evalkit.config import EvaluateConfig
 from evalkit.measures import parse_measure
 from evalkit.recorder import FORMAT, Recorder
-from evalkit.results import Evaluation, Result
+from evalkit.results import CANDIDATES, Evaluation, Result
 from evalkit.store import digest, open_store
 from evalkit.types import Dataset, FirstStage
 
 logger = logging.getLogger(__name__)
-
-_CANDIDATES = "candidates"  # the folder that rerankers over the same candidates share
 
 
 def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
@@ -72,7 +70,7 @@ def _retrieve(first_stage: FirstStage, recorder: Recorder) -> Result:
         {"format": FORMAT, "dataset": dataset.digest, "depth": config.depth, "first_stage": first_stage.identity}
     )
     parent = Path(config.results_dir).expanduser() / dataset.name
-    folder, found = results.locate(parent, f"{config.retriever.name}-{config.depth}", key, inner=_CANDIDATES)
+    folder, found = results.locate(parent, f"{config.retriever.name}-{config.depth}", key, inner=CANDIDATES)
     if found is not None:
         return recorder.complete(found)
     start = time.perf_counter()
@@ -80,7 +78,7 @@ def _retrieve(first_stage: FirstStage, recorder: Recorder) -> Result:
     return recorder.keep(
         folder,
         run,
-        inner=_CANDIDATES,
+        inner=CANDIDATES,
         key=key,
         tag=config.retriever.name,
         run_digest=run.digest(),

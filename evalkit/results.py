@@ -20,6 +20,7 @@ from evalkit.store import atomic_write, build_folder, digest, file_digest
 from evalkit.trec import read_trec_run, write_run
 from evalkit.types import PerQuery
 
+CANDIDATES = "candidates"  # the folder that rerankers over the same candidates share
 MANIFEST = "manifest.json"
 RUN = "run.trec.gz"
 PER_QUERY = "per_query.parquet"
@@ -44,6 +45,15 @@ class Result:
         """The run."""
         return read_trec_run(self.folder / RUN)
 
+    def read_per_query(self) -> PerQuery:
+        """The values of every judged query."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(self.folder / PER_QUERY)
+        values = {name: table[name].to_numpy() for name in table.column_names if name != "query_id"}
+        missing = tuple(self.manifest["queries_without_candidates"])
+        return PerQuery(tuple(table["query_id"].to_pylist()), values, missing)
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -51,6 +61,27 @@ class Evaluation:
 
     result: Result
     candidates: Result
+
+    @property
+    def dataset(self) -> str:
+        """Its name."""
+        return str(self.result.manifest["dataset"]["name"])
+
+    @property
+    def first_stage(self) -> str:
+        """Name and depth of the first stage, such as `bm25-100`."""
+        stage = self.candidates.manifest["retriever"]
+        return f"{stage['name']}-{stage['depth']}"
+
+    @property
+    def is_first_stage(self) -> bool:
+        """Whether the result is the candidates' own order."""
+        return bool(self.result.manifest.get("reranker", {"kind": "none"})["kind"] == "none")
+
+    @property
+    def reranker(self) -> str:
+        """Name of the reranker; of the first stage where there is none."""
+        return self.first_stage if self.is_first_stage else str(self.result.manifest["reranker"]["name"])
 
 
 def read(folder: Path) -> Result:

@@ -1,8 +1,10 @@
 """Settings of a dataset: its card. Where it is read from, which judgments, and the policies that change its numbers."""
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from evalkit.config.checks import MISSING, given, nameable, one_of
 from evalkit.errors import ConfigError
@@ -239,7 +241,7 @@ def _require_md5(key: str, md5: str | None) -> None:
         raise ConfigError(f"{key}={md5} is no MD5: 32 hexadecimal digits, in lower case.")
 
 
-DATASETS = {
+DATASETS: dict[str, type[DatasetConfig]] = {
     "bundled": BundledDatasetConfig,
     "folder": FolderDatasetConfig,
     "hub": HubDatasetConfig,
@@ -247,3 +249,11 @@ DATASETS = {
     "mteb": MtebDatasetConfig,
     "neuclir": NeuclirDatasetConfig,
 }
+
+
+def dataset_config(settings: Mapping[str, Any]) -> DatasetConfig | None:
+    """Settings as a manifest keeps them, as the one class that has just these fields; None where no class has."""
+    for kind in DATASETS.values():
+        if settings.keys() == {field.name for field in fields(kind)}:
+            return kind(**{**settings, "expected": ExpectedCounts(**settings["expected"])})
+    return None

@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evalkit.report.table import first_stage, is_reranked
 from evalkit.results import Evaluation
 from evalkit.suites import Entry, Suite, Summary, summarise
 
@@ -63,20 +62,20 @@ def _differs(evaluation: Evaluation) -> bool:
 
 def _twice(evaluations: Sequence[Evaluation]) -> bool:
     """Whether two evaluations of a dataset have the same names."""
-    names = [(first_stage(one), one.result.manifest["reranker"]["name"]) for one in evaluations]
+    names = [(one.first_stage, one.result.manifest["reranker"]["name"]) for one in evaluations]
     return len(set(names)) < len(names)
 
 
 def _columns(
     evaluations: Mapping[str, Sequence[tuple[Evaluation, list[str]]]], measures: Mapping[str, str]
 ) -> list[Column]:
-    several = len({first_stage(one) for found in evaluations.values() for one, _ in found}) > 1
+    several = len({one.first_stage for found in evaluations.values() for one, _ in found}) > 1
     columns: dict[str, dict[str, float]] = {}
     for dataset, found in evaluations.items():
         for evaluation, _ in found:
-            label, measure = first_stage(evaluation), measures[dataset]
+            label, measure = evaluation.first_stage, measures[dataset]
             columns.setdefault(label, {})[dataset] = evaluation.candidates.manifest["measures"][measure]
-            if is_reranked(evaluation.result.manifest):
+            if not evaluation.is_first_stage:
                 name = evaluation.result.manifest["reranker"]["name"]
                 title = f"{label} + {name}" if several else name
                 columns.setdefault(title, {})[dataset] = evaluation.result.manifest["measures"][measure]

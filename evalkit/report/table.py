@@ -23,7 +23,7 @@ def show(evaluation: Evaluation, measures: Sequence[str], out: Console) -> None:
     """First stage, reranked and ceiling side by side, and what else a reader should know of this one evaluation."""
     result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
     title = f"{_dataset(result)}: {candidates['retriever']['name']} top {candidates['retriever']['depth']}"
-    reranked = is_reranked(result)
+    reranked = not evaluation.is_first_stage
     out.print(title, markup=False, highlight=False, style="bold")
     table = Table()
     table.add_column("measure")
@@ -48,7 +48,7 @@ def _remarks(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
         + (f", truncated pairs: {result['truncated_pairs']:,}" if result["truncated_pairs"] is not None else ""),
         f"ties in the top 10 of {result['queries_with_ties_in_top_10']:,} queries",
         f"first stage {candidates['seconds']:.1f} s{'' if evaluation.candidates.fresh else ' (earlier)'}"
-        + (f", reranking {_speed(result)}" if is_reranked(result) else ""),
+        + ("" if evaluation.is_first_stage else f", reranking {_speed(result)}"),
     ]
     if result["unscored_pairs"]:
         remarks.append(f"{result['unscored_pairs']:,} candidates have no replayed score and rank below all others")
@@ -86,17 +86,6 @@ def _dataset(manifest: dict[str, Any]) -> str:
     return f"{manifest['dataset']['name']} ({manifest['dataset']['split']})"
 
 
-def first_stage(evaluation: Evaluation) -> str:
-    """Name and depth of an evaluation's first stage, such as `bm25-100`."""
-    stage = evaluation.candidates.manifest["retriever"]
-    return f"{stage['name']}-{stage['depth']}"
-
-
-def is_reranked(manifest: dict[str, Any]) -> bool:
-    """Whether a result is of a reranker, not of the first stage alone."""
-    return bool(manifest["reranker"]["kind"] != "none")
-
-
 def show_all(
     evaluations: Sequence[Evaluation], measures: Sequence[str], out: Console, *, settings: Sequence[str] = ()
 ) -> None:
@@ -118,14 +107,14 @@ def show_all(
         result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
         table.add_row(
             escape(result["dataset"]["name"]),
-            escape(first_stage(evaluation)),
+            escape(evaluation.first_stage),
             escape(result["reranker"]["name"]),
             *([escape(settings[row])] if any(settings) else []),
             *(_value(result["measures"], name) for name in measures),
             _value(candidates["ceiling"], measures[0]),
             f"{result['queries_with_ties_in_top_10']:,}",
             "" if result["truncated_pairs"] is None else f"{result['truncated_pairs']:,}",
-            f"{(result if is_reranked(result) else candidates)['seconds']:.1f}",
-            f"{result['pairs_per_second']:,.0f}" if is_reranked(result) else "",
+            f"{(candidates if evaluation.is_first_stage else result)['seconds']:.1f}",
+            "" if evaluation.is_first_stage else f"{result['pairs_per_second']:,.0f}",
         )
     out.print(table)

@@ -77,7 +77,9 @@ def test_first_token_of_a_bidirectional_model_sees_its_whole_sequence():
     np.testing.assert_allclose(alone.numpy(), whole[rows].numpy(), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("rule", [rule for rule in RULES.values() if rule.causal], ids=[n for n in RULES if n[0] != "b"])
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES.values() if rule.causal], ids=[n for n in RULES if n[0] != "b"]
+)
 def test_shared_start_is_seen_as_if_it_were_each_sequences_own(rule):
     # Tokens 0-3 begin the two sequences 4-6 and 7-8.
     keys = Keys(

@@ -1,5 +1,7 @@
 """Sequences laid end to end."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -45,4 +47,4 @@ def test_batch_that_is_on_the_device_already_is_given_as_it_is():
 def test_runs_of_equal_sequences_put_together_are_the_sequences(sequences):
     runs = list(equal_runs([queries for queries, _ in sequences], [keys for _, keys in sequences]))
     assert sequences == [(queries, keys) for count, queries, keys in runs for _ in range(count)]
-    assert all(before[1:] != after[1:] for before, after in zip(runs, runs[1:], strict=False))
+    assert all(before[1:] != after[1:] for before, after in pairwise(runs))

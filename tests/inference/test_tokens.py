@@ -9,7 +9,14 @@ from tokenizers import Tokenizer
 
 from evalkit.errors import ModelError
 from evalkit.inference import tokens
-from evalkit.inference.tokens import CachedTokenizer, FastTokenizer, distinct_token_ids, prepare, require_specials, tokenize
+from evalkit.inference.tokens import (
+    CachedTokenizer,
+    FastTokenizer,
+    distinct_token_ids,
+    prepare,
+    require_specials,
+    tokenize,
+)
 
 WORDS = ["the", "moon", "pulls", "sea", "and", "makes", "tides", "bees", "honey"]
 

@@ -81,7 +81,7 @@ def test_kernel_of_a_gpu_needs_one():
 
 @pytest.mark.parametrize("installed", [True, False])
 def test_on_a_gpu_flash_attn_is_taken_where_it_is_installed_and_torch_s_own_kernel_where_not(monkeypatch, installed):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object() if installed else None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object() if installed else None)
     found = kernel(ComputeConfig(attention="packed", dtype="bfloat16"), torch.device("cuda"))
     assert found == ("flash_attn" if installed else "torch_varlen")
 

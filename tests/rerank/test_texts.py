@@ -149,7 +149,7 @@ def test_next_window_is_prepared_while_one_is_scored_and_no_further_ahead(datase
 
 def test_error_while_preparing_is_the_one_that_is_raised(dataset):
     class Broken(Recorder):
-        def prepare(self, pairs):
+        def prepare(self, _):
             raise ModelError("no such token")
 
     with pytest.raises(ModelError, match="no such token"):

@@ -1,0 +1,91 @@
+"""Results that are on disk: found below folders, told apart by name, and joined to their dataset again."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from evalkit import datasets, results
+from evalkit.config.dataset import dataset_config
+from evalkit.errors import ResultError
+from evalkit.results import CANDIDATES, MANIFEST, Evaluation, Result
+from evalkit.store import open_store
+from evalkit.types import Dataset
+
+
+def gather(paths: Sequence[str | Path]) -> list[Evaluation]:
+    """The evaluations in these folders and below them, in the order of their paths, none twice.
+
+    A folder of candidates that is named itself gives the first stage as an evaluation of its own; below a named folder
+    they are found only as what rerankers started from.
+
+    Raises:
+        ResultError: a folder is absent, holds no result, or holds one that is damaged.
+    """
+    found: dict[Path, Evaluation] = {}
+    for path in map(Path, paths):
+        folder = path.parent if path.name == MANIFEST else path
+        if not folder.is_dir():
+            raise ResultError(f"{path}: there is no such folder. Give a result, or a folder of results.")
+        own = [folder] if (folder / MANIFEST).is_file() else sorted(_below(folder))
+        if not own:
+            raise ResultError(f"{path}: holds no result (no {MANIFEST} in it or below). Run `evalkit evaluate` first.")
+        for one in own:
+            if one.resolve() not in found:
+                found[one.resolve()] = _evaluation(one)
+    return list(found.values())
+
+
+def _below(folder: Path) -> list[Path]:
+    """Folders with a result of a reranker; hidden ones are those still being written."""
+    inside = (path.parent for path in folder.rglob(MANIFEST))
+    return [
+        one
+        for one in inside
+        if one.name != CANDIDATES and not any(part.startswith(".") for part in one.relative_to(folder).parts)
+    ]
+
+
+def _evaluation(folder: Path) -> Evaluation:
+    result = results.read(folder)
+    if "reranker" not in result.manifest:
+        return Evaluation(result, result)
+    candidates = results.read(folder.parent / CANDIDATES)
+    if candidates.manifest["key"] != result.manifest["candidates"]["key"]:
+        raise ResultError(f"{folder}: was not made from the candidates beside it. Remove {folder} and run again.")
+    return Evaluation(result, candidates)
+
+
+def names(evaluations: Sequence[Evaluation]) -> list[str]:
+    """What to call each evaluation within its dataset: its reranker; with the first stage where there are several.
+
+    Where that is not enough, the name of its folder, which holds a part of its key.
+    """
+    stages = {one.first_stage for one in evaluations}
+    given = [
+        one.reranker if one.is_first_stage or len(stages) == 1 else f"{one.first_stage} + {one.reranker}"
+        for one in evaluations
+    ]
+    seen = [(name, one.dataset) for name, one in zip(given, evaluations, strict=True)]
+    return [
+        name if seen.count(mark) == 1 else f"{one.candidates.folder.parent.name}/{one.result.folder.name}"
+        for name, mark, one in zip(given, seen, evaluations, strict=True)
+    ]
+
+
+def dataset_of(result: Result) -> Dataset:
+    """The dataset that a result was measured on, with its texts and judgments.
+
+    Raises:
+        DataError: its files are not there any more.
+        ResultError: what is there now is not what was measured on.
+    """
+    settings = result.manifest["config"]
+    config = dataset_config(settings["dataset"])
+    if config is None:
+        raise ResultError(f"{result.folder}: was made by another version of evalkit. Run again.")
+    dataset = datasets.load(config, open_store(settings["cache_dir"]))
+    if dataset.digest != result.manifest["dataset"]["digest"]:
+        raise ResultError(
+            f"{result.folder}: was measured on other documents, queries or judgments than {dataset.name} has now. "
+            "Run again, or restore the collection."
+        )
+    return dataset

@@ -1,0 +1,204 @@
+"""A table as data, and the ways it is written: terminal, Markdown, LaTeX, CSV, JSON. Computes nothing.
+
+evalkit compare ... --format markdown > table.md
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+Cell = str | int | float | bool | None
+"""None is a value that there is not."""
+
+ABSENT = "—"
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "—": "---",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one column is written.
+
+    Attributes:
+        name: its heading, and its key in CSV and JSON.
+        spec: format of its numbers, such as `.4f` or `+.2f`; CSV and JSON have them unrounded.
+    """
+
+    name: str
+    spec: str = ""
+
+    def text(self, value: Cell) -> str:
+        """A value for people."""
+        if value is None:
+            return ABSENT
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return format(value, self.spec) if self.spec and not isinstance(value, str) else str(value)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows under named columns.
+
+    Attributes:
+        title: above the table.
+        columns: in order.
+        rows: a value a column.
+        notes: below the table, a line each.
+        sections: numbers of rows that a line is drawn above, such as that of an average.
+        strong: (row, column) of cells that stand out.
+    """
+
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str] = ()
+    sections: frozenset[int] = frozenset()
+    strong: frozenset[tuple[int, int]] = field(default_factory=frozenset)
+
+    def texts(self) -> list[list[str]]:
+        """Every cell for people."""
+        return [[column.text(value) for column, value in zip(self.columns, row, strict=True)] for row in self.rows]
+
+    def numeric(self, column: int) -> bool:
+        """Whether a column holds numbers, and is set flush right."""
+        values = [row[column] for row in self.rows if row[column] is not None]
+        return bool(values) and not any(isinstance(value, str | bool) for value in values)
+
+
+def show(grids: Sequence[Grid], out: Console) -> None:
+    """On the terminal."""
+    for grid in grids:
+        out.print(grid.title, style="bold", markup=False, highlight=False)
+        table = Table()
+        for number, column in enumerate(grid.columns):
+            table.add_column(escape(column.name), justify="right" if grid.numeric(number) else "left", overflow="fold")
+        for row, cells in enumerate(grid.texts()):
+            if row in grid.sections:
+                table.add_section()
+            table.add_row(
+                *(
+                    f"[bold]{escape(cell)}[/bold]" if (row, number) in grid.strong else escape(cell)
+                    for number, cell in enumerate(cells)
+                )
+            )
+        out.print(table)
+        for note in grid.notes:
+            out.print(note, style="dim", markup=False, highlight=False)
+
+
+def markdown(grids: Sequence[Grid]) -> str:
+    """GitHub's tables, notes below."""
+    return "\n".join(_markdown(grid) for grid in grids)
+
+
+def _markdown(grid: Grid) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in cells)} |"
+
+    rules = ["---:" if grid.numeric(number) else "---" for number in range(len(grid.columns))]
+    body = [
+        [f"**{cell}**" if (row, number) in grid.strong else cell for number, cell in enumerate(cells)]
+        for row, cells in enumerate(grid.texts())
+    ]
+    table = [line([column.name for column in grid.columns]), line(rules), *map(line, body)]
+    notes = [f"\n{note}" for note in grid.notes]
+    return "\n".join([f"**{grid.title}**\n", *table, *notes]) + "\n"
+
+
+def latex(grids: Sequence[Grid]) -> str:
+    """Tables with booktabs' rules, each with a caption; notes as comments."""
+    return "\n".join(_latex(grid) for grid in grids)
+
+
+def _latex(grid: Grid) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "  " + " & ".join(cells) + r" \\"
+
+    body: list[str] = []
+    for row, cells in enumerate(grid.texts()):
+        safe = [cell.translate(_LATEX) for cell in cells]
+        if row in grid.sections and row:
+            body.append(r"  \midrule")
+        body.append(
+            line([rf"\textbf{{{cell}}}" if (row, number) in grid.strong else cell for number, cell in enumerate(safe)])
+        )
+    alignment = "".join("r" if grid.numeric(number) else "l" for number in range(len(grid.columns)))
+    return "\n".join(
+        [
+            *(f"% {note}" for note in grid.notes),
+            r"\begin{table}",
+            r"  \centering",
+            rf"  \caption{{{grid.title.translate(_LATEX)}}}",
+            rf"  \begin{{tabular}}{{{alignment}}}",
+            r"  \toprule",
+            line([column.name.translate(_LATEX) for column in grid.columns]),
+            r"  \midrule",
+            *body,
+            r"  \bottomrule",
+            r"  \end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def csv_text(grids: Sequence[Grid]) -> str:
+    """Unrounded, with a first column `table` where there are several."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    several = len(grids) > 1
+    for grid in grids:
+        writer.writerow([*(["table"] if several else []), *(column.name for column in grid.columns)])
+        for row in grid.rows:
+            writer.writerow([*([grid.title] if several else []), *("" if value is None else value for value in row)])
+    return out.getvalue()
+
+
+def json_text(grids: Sequence[Grid]) -> str:
+    """Unrounded: of each table its title, rows as objects, and notes."""
+    found = [
+        {
+            "title": grid.title,
+            "rows": [dict(zip([column.name for column in grid.columns], row, strict=True)) for row in grid.rows],
+            "notes": list(grid.notes),
+        }
+        for grid in grids
+    ]
+    return json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Grid]], str]] = {
+    "markdown": markdown,
+    "latex": latex,
+    "csv": csv_text,
+    "json": json_text,
+}
+"""Names of `--format` beside `table`, which is the terminal's."""
+
+
+def write(grids: Sequence[Grid], form: str, out: Console) -> None:
+    """To stdout, as `table` or a key of `FORMATS`."""
+    if form == "table":
+        show(grids, out)
+    else:
+        out.file.write(FORMATS[form](grids))

@@ -1,0 +1,139 @@
+"""Is a difference between two systems more than chance? Tests and intervals over queries.
+
+All take matrices of shape (queries, systems or comparisons) and draw once for all columns, so that what is compared is
+compared over the same draws. Everything random comes from a seed. Knows nothing of runs or results.
+
+Sources: Smucker, Allan, Carterette 2007 (randomisation test in IR); Holm 1979; Efron, Tibshirani 1993 (bootstrap);
+Davison, Hinkley 1997, section 3.8 (hierarchical resampling).
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+
+SAMPLES = 10_000
+_CELLS = 4_000_000  # drawn at a time: 32 MB
+_EXACT = 14  # up to so many queries that differ, all signs are tried
+
+
+def randomisation_test(differences: Values, *, seed: int = 0, samples: int = SAMPLES) -> Values:
+    """Two-sided p-value of each column's mean under random signs, shape (comparisons,).
+
+    Exact up to 14 queries that differ; else (1 + as extreme draws) / (1 + draws), which is never 0. 1 where no query
+    differs.
+
+    Args:
+        differences: shape (queries, comparisons), value of one system less that of the other.
+        seed: of the signs.
+        samples: draws.
+    """
+    moving = differences[np.any(differences != 0, axis=1)]
+    observed = np.abs(moving.sum(axis=0))
+    # Sums of the same numbers in another order differ by rounding, and must still count as equal.
+    bound = observed - 1e-12 * np.abs(moving).sum(axis=0)
+    count = len(moving)
+    extreme = np.zeros(differences.shape[1])
+    if count <= _EXACT:
+        signs = np.array([[1.0 if code >> bit & 1 else -1.0 for bit in range(count)] for code in range(2**count)])
+        return np.asarray((np.abs(signs.reshape(2**count, count) @ moving) >= bound).mean(axis=0))
+    random = np.random.default_rng(seed)
+    for size in _chunks(samples, count):
+        signs = random.integers(0, 2, size=(size, count), dtype=np.int8) * 2.0 - 1.0
+        extreme += (np.abs(signs @ moving) >= bound).sum(axis=0)
+    return np.asarray((1 + extreme) / (1 + samples))
+
+
+def t_test(differences: Values) -> Values:
+    """Two-sided p-value of Student's paired t-test of each column, shape (comparisons,); 1 where no query differs."""
+    from scipy import stats
+
+    if len(differences) < 2:  # noqa: PLR2004 - one query has no spread
+        return np.ones(differences.shape[1])
+    spread = differences.std(axis=0, ddof=1)
+    constant = spread <= 1e-15 * np.abs(differences).max(axis=0, initial=0.0)
+    mean = differences.mean(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = mean / (spread / math.sqrt(len(differences)))
+    p = 2 * stats.t.sf(np.abs(np.where(constant, 0.0, statistic)), len(differences) - 1)
+    return np.asarray(np.where(constant, np.where(mean == 0, 1.0, 0.0), p))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values adjusted so that the chance of any false finding among all of them stays below the level (Holm 1979)."""
+    order = np.argsort(p_values, kind="stable")
+    stepped = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    return [float(value) for value in adjusted]
+
+
+def intervals(values: Values, *, level: float = 0.95, seed: int = 0, samples: int = SAMPLES) -> Values:
+    """Percentile bootstrap of each column's mean, shape (2, columns), low and high. Queries are drawn, for all columns.
+
+    Args:
+        values: shape (queries, columns): a measure, or differences of one.
+        level: share of the draws between low and high.
+        seed: of the draws.
+        samples: draws.
+    """
+    return _percentiles(_resampled(values, np.random.default_rng(seed), samples), level)
+
+
+def macro_intervals(
+    datasets: Sequence[Values], *, level: float = 0.95, seed: int = 0, samples: int = SAMPLES
+) -> Values:
+    """As `intervals`, of the mean over datasets: datasets are drawn, and in each of them queries.
+
+    It says what to expect of other datasets of the kind; `level` of the draws of a single dataset is that dataset's.
+
+    Args:
+        datasets: of each, shape (its queries, columns).
+        level: share of the draws between low and high.
+        seed: of the draws.
+        samples: draws.
+    """
+    random = np.random.default_rng(seed)
+    chosen = random.integers(0, len(datasets), size=(samples, len(datasets)))
+    total = np.zeros((samples, datasets[0].shape[1]))
+    # A dataset that was drawn twice is drawn from twice, so every place has draws of its own.
+    for place in range(len(datasets)):
+        for number, values in enumerate(datasets):
+            rows = np.flatnonzero(chosen[:, place] == number)
+            if len(rows):
+                total[rows] += _resampled(values, random, len(rows))
+    return _percentiles(total / len(datasets), level)
+
+
+def smallest_difference(differences: Values, *, alpha: float = 0.05, power: float = 0.8) -> Values:
+    """The smallest true mean difference that so many queries would show, shape (comparisons,).
+
+    That of a two-sided paired t-test at `alpha` with this chance of finding it, for the spread that is seen.
+    """
+    from scipy import stats
+
+    count = len(differences)
+    if count < 2:  # noqa: PLR2004 - one query has no spread
+        return np.full(differences.shape[1], np.inf)
+    quantiles = stats.t.ppf(1 - alpha / 2, count - 1) + stats.t.ppf(power, count - 1)
+    return np.asarray(quantiles * differences.std(axis=0, ddof=1) / math.sqrt(count))
+
+
+def _resampled(values: Values, random: np.random.Generator, samples: int) -> Values:
+    """Means of drawn queries, shape (samples, columns)."""
+    count = len(values)
+    even = np.full(count, 1 / count)
+    drawn = [random.multinomial(count, even, size=size) @ values / count for size in _chunks(samples, count)]
+    return np.concatenate(drawn)
+
+
+def _percentiles(means: Values, level: float) -> Values:
+    return np.asarray(np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0))
+
+
+def _chunks(samples: int, width: int) -> list[int]:
+    size = max(_CELLS // max(width, 1), 1)
+    return [min(size, samples - start) for start in range(0, samples, size)]
