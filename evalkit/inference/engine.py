@@ -95,8 +95,13 @@ class Work:
         torch.cuda.synchronize(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
         before = torch.cuda.memory_allocated(self.device)
-        self.run(first)
-        torch.cuda.synchronize(self.device)
+        try:
+            self.run(first)
+            torch.cuda.synchronize(self.device)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return _PROBE_TOKENS // 2  # and halved on, batch by batch
         peak = torch.cuda.max_memory_allocated(self.device) - before
         count = len(first) * int(self.lengths[first].max()) if self.padded else int(self.lengths[first].sum())
         free = torch.cuda.mem_get_info(self.device)[0]

@@ -182,3 +182,49 @@ def test_cpu_budget_is_one_that_a_cache_holds_when_none_is_given():
 
 def test_no_text_runs_nothing():
     assert list(run(work([]))) == []
+
+
+class Card:
+    """Stands in for `torch.cuda`: so many bytes free, and so many at the peak of the probe."""
+
+    def __init__(self, free: int, peak: int) -> None:
+        self.free, self.peak = free, peak
+        self.synchronize = self.reset_peak_memory_stats = self.empty_cache = lambda *_: None
+
+    def mem_get_info(self, _):
+        return self.free, 10 * self.free
+
+    def memory_allocated(self, _):
+        return 1000
+
+    def memory_reserved(self, _):
+        return 1500
+
+    def max_memory_allocated(self, _):
+        return 1000 + self.peak
+
+
+def on_a_card(monkeypatch, card: Card, **settings) -> Work:
+    for name in dir(card):
+        if not name.startswith("_") and name not in {"free", "peak"}:
+            monkeypatch.setattr(torch.cuda, name, getattr(card, name))
+    todo = work([500] * 20, **settings)
+    todo.device = torch.device("cuda")
+    return todo
+
+
+def test_budget_on_a_gpu_is_what_four_fifths_of_its_free_memory_hold(monkeypatch):
+    # 8 texts of 500 tokens are probed: 4,000 tokens take 40,000 bytes, and 99,500 + 500 that torch holds are free.
+    assert on_a_card(monkeypatch, Card(free=99_500, peak=40_000)).tokens == 8_000
+    assert on_a_card(monkeypatch, Card(free=10**12, peak=40_000)).tokens == 65_536
+
+
+def test_probe_that_does_not_fit_starts_with_half_of_it(monkeypatch):
+    todo = on_a_card(monkeypatch, Card(free=10**6, peak=1), model=failing_above(0, MemoryError(), [500] * 20))
+    assert todo.tokens == 2048
+
+
+def test_other_error_of_a_probe_is_raised(monkeypatch):
+    todo = on_a_card(monkeypatch, Card(free=10**6, peak=1), model=failing_above(0, ValueError("broken"), [500] * 20))
+    with pytest.raises(ValueError, match="broken"):
+        _ = todo.tokens
