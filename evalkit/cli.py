@@ -24,6 +24,7 @@ COMMANDS = {
     "prompt": Command("evalkit.commands.prompt", "what a reranker reads of a dataset's pairs, and where it is cut"),
     "doctor": Command("evalkit.commands.doctor", "is this checkpoint wired as it should be? before a long run"),
     "measure": Command("evalkit.commands.measure", "measures of a run file against judgments; no model, no config"),
+    "compare": Command("evalkit.commands.compare", "is one reranker better than another, or is it chance?"),
     "fetch": Command("evalkit.commands.fetch", "download datasets for use without a network, and check them"),
     "list": Command("evalkit.commands.list", "what can be chosen: datasets, retrievers, rerankers, suites, ..."),
 }

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evalkit import datasets, results
+from evalkit.answers import AnswerJudge
 from evalkit.config.dataset import dataset_config
 from evalkit.errors import ResultError
+from evalkit.measures import measure
 from evalkit.results import CANDIDATES, MANIFEST, Evaluation, Result
 from evalkit.store import open_store
-from evalkit.types import Dataset
+from evalkit.types import Dataset, PerQuery
 
 
 def gather(paths: Sequence[str | Path]) -> list[Evaluation]:
@@ -89,3 +91,17 @@ def dataset_of(result: Result) -> Dataset:
             "Run again, or restore the collection."
         )
     return dataset
+
+
+def per_query(result: Result, measure_name: str) -> PerQuery:
+    """Values of a measure for every judged query, as kept with the result, or measured now on its run.
+
+    Raises:
+        DataError: the dataset is not there any more, or has no judgments for the measure.
+        ResultError: it is not what was measured on.
+    """
+    if measure_name in result.manifest["measures"]:
+        return result.read_per_query()
+    dataset, run = dataset_of(result), result.read_run()
+    answers = AnswerJudge(dataset).judge(run) if dataset.answers else None
+    return measure(dataset.qrels, run, [measure_name], answers=answers)

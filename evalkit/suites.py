@@ -12,6 +12,11 @@ from evalkit.errors import ConfigError
 from evalkit.resources import config_names, shipped
 
 
+def entry_of(dataset: str) -> str:
+    """The entry of a suite that a dataset belongs to: `cqadupstack` of `cqadupstack/android`."""
+    return dataset.partition("/")[0]
+
+
 class Suite(NamedTuple):
     """Datasets in the order of their table."""
 
@@ -23,7 +28,7 @@ class Suite(NamedTuple):
         """What is averaged: name -> its datasets."""
         entries: dict[str, tuple[str, ...]] = {}
         for dataset in self.datasets:
-            name = dataset.partition("/")[0]
+            name = entry_of(dataset)
             entries[name] = (*entries.get(name, ()), dataset)
         return entries
 

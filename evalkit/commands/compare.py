@@ -1,0 +1,88 @@
+"""`evalkit compare A B ... --measure nDCG@10`: is one better, or is it chance? Reads results; needs no model."""
+
+import argparse
+import json
+import sys
+
+from evalkit.compare import CORRECTIONS, Settings, compare, overall
+from evalkit.errors import ConfigError, EvalkitError
+from evalkit.gather import dataset_of, gather, names
+from evalkit.measures import parse_measure
+from evalkit.moves import Move, moves
+from evalkit.report import comparison as report
+from evalkit.report.grid import FORMATS, write
+from evalkit.report.table import console
+from evalkit.results import Evaluation
+from evalkit.types import Dataset
+
+
+def main(arguments: list[str]) -> int:
+    """Print systems and pairs of every dataset, and over all of them."""
+    options = _parser().parse_args(arguments)
+    measure = parse_measure(options.measure).name
+    if options.samples < 1 or not 0 < options.alpha < 1:
+        raise ConfigError("--samples is at least 1, and --alpha between 0 and 1.")
+    settings = Settings(
+        measure,
+        options.correction,
+        options.alpha,
+        options.seed,
+        options.samples,
+        same_candidates=not options.allow_different_candidates,
+        first_stage=options.first_stage,
+    )
+    evaluations = gather(options.results)
+    comparisons = compare(evaluations, settings)
+    total = overall(comparisons, settings) if len(comparisons) > 1 else None
+    shown = _moved(evaluations, options.queries, settings) if options.queries else None
+    out = console()
+    if options.format == "json":
+        found = report.as_json(comparisons, total, settings)
+        found["moves"] = report.moves_as_json(*shown) if shown else None
+        print(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
+        return 0
+    write(report.grids(comparisons, total, settings), options.format, out)
+    if shown:
+        report.show_moves(*shown, measure, out)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="evalkit compare",
+        description="Paired comparison of systems over the same candidates: means with 95 % bootstrap intervals, "
+        "randomisation test and t-test with Holm's correction, wins, ties and losses, the smallest difference that so "
+        "many queries can show, and groups that cannot be told apart; for several datasets also over them.",
+    )
+    parser.add_argument("results", nargs="+", help="results, or folders of results")
+    parser.add_argument("--measure", default="nDCG@10", help="default: nDCG@10")
+    parser.add_argument("--correction", choices=CORRECTIONS, default="holm", help="for the number of pairs")
+    parser.add_argument("--alpha", type=float, default=0.05, help="below this, a difference is called one")
+    parser.add_argument("--allow-different-candidates", action="store_true", help="compare whole pipelines")
+    parser.add_argument(
+        "--no-first-stage", dest="first_stage", action="store_false", help="leave the shared first stage out"
+    )
+    parser.add_argument("--queries", type=int, default=0, metavar="N", help="then the N queries that moved most")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--samples", type=int, default=Settings().samples, help="draws of bootstrap and test")
+    parser.add_argument("--format", choices=("table", *FORMATS), default="table")
+    return parser
+
+
+def _moved(evaluations: list[Evaluation], count: int, settings: Settings) -> tuple[list[Move], tuple[str, str]]:
+    """The queries that moved most from the first system given to the last one; from the first stage, if it is alone."""
+    own = [one for one in evaluations if one.dataset == evaluations[0].dataset]
+    first, last = own[0], own[-1]
+    if first is last:
+        first = Evaluation(first.candidates, first.candidates)
+    found = moves(first, last, settings.measure, count=count, dataset=_dataset(last))
+    labels = names([first, last])
+    return found, (labels[0], labels[1])
+
+
+def _dataset(evaluation: Evaluation) -> Dataset | None:
+    try:
+        return dataset_of(evaluation.result)
+    except EvalkitError as error:
+        sys.stderr.write(f"evalkit: without texts and judgments: {error}\n")
+        return None
