@@ -1,0 +1,69 @@
+"""Tables as data, in every form they are written."""
+
+import csv
+import io
+import json
+
+from rich.console import Console
+
+from evalkit.report.grid import FORMATS, Column, Grid, csv_text, json_text, latex, markdown, show, write
+
+GRID = Grid(
+    "a_b & 50 %",
+    [Column("name"), Column("value", "+.2f"), Column("seen")],
+    [["x|y", 0.12345, True], ["#1_{z}", None, False], ["~^\\$", -1, None]],
+    ["a note"],
+    sections=frozenset({2}),
+    strong=frozenset({(0, 1)}),
+)
+
+
+def test_markdown_keeps_bars_out_of_cells_and_sets_numbers_right():
+    lines = markdown([GRID]).splitlines()
+    assert lines[2:6] == [
+        "| name | value | seen |",
+        "| --- | ---: | --- |",
+        r"| x\|y | **+0.12** | yes |",
+        "| #1_{z} | — | no |",
+    ]
+    assert lines[-1] == "a note"
+
+
+def test_latex_escapes_what_tex_reads_and_has_the_rules_of_booktabs():
+    text = latex([GRID])
+    assert r"\caption{a\_b \& 50 \%}" in text
+    assert r"\begin{tabular}{lrl}" in text
+    assert r"x|y & \textbf{+0.12} & yes \\" in text
+    assert r"\#1\_\{z\} & --- & no \\" in text
+    assert r"\textasciitilde{}\textasciicircum{}\textbackslash{}\$ & -1.00 & --- \\" in text
+    assert text.index(r"\#1") < text.index(r"\midrule", text.index(r"\#1")) < text.index(r"\textasciitilde")
+    assert [text.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 2, 1]
+
+
+def test_csv_is_unrounded_and_reads_back():
+    rows = list(csv.reader(io.StringIO(csv_text([GRID]))))
+    assert rows == [["name", "value", "seen"], ["x|y", "0.12345", "True"], ["#1_{z}", "", "False"], ["~^\\$", "-1", ""]]
+
+
+def test_csv_of_several_tables_names_each():
+    rows = list(csv.reader(io.StringIO(csv_text([GRID, GRID]))))
+    assert [row[0] for row in rows] == ["table", *[GRID.title] * 3] * 2
+
+
+def test_json_has_objects_and_no_rounding():
+    (found,) = json.loads(json_text([GRID]))
+    assert found["rows"][0] == {"name": "x|y", "value": 0.12345, "seen": True}
+    assert found["notes"] == ["a note"]
+
+
+def test_terminal_shows_markup_in_names_as_it_is():
+    out = io.StringIO()
+    show([Grid("t", [Column("[b]c[/b]")], [["[red]x"]], ["[i]n"])], Console(file=out, width=80))
+    assert all(text in out.getvalue() for text in ("[b]c[/b]", "[red]x", "[i]n"))
+
+
+def test_every_form_is_written_to_the_console_s_file():
+    for form in ("table", *FORMATS):
+        out = io.StringIO()
+        write([GRID], form, Console(file=out, width=80))
+        assert "0.12" in out.getvalue()

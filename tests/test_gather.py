@@ -1,0 +1,87 @@
+"""Results found below folders, told apart, and joined to their dataset again."""
+
+import json
+import shutil
+
+import pytest
+from made import grade, made
+
+from evalkit.errors import ResultError
+from evalkit.gather import dataset_of, gather, names, per_query
+
+
+@pytest.fixture
+def root(tmp_path):
+    made(tmp_path, {"strong": 3.0, "weak": 1.0})
+    return made(tmp_path, {"strong": 2.0}, dataset="two", stage="other")
+
+
+def test_every_reranker_is_found_once_however_it_is_named(root):
+    found = gather(
+        [root, root / "one", root / "one" / "stage-100" / "strong", root / "one/stage-100/strong/manifest.json"]
+    )
+    assert [(one.dataset, one.first_stage, one.reranker) for one in found] == [
+        ("one", "stage-100", "strong"),
+        ("one", "stage-100", "weak"),
+        ("two", "other-100", "strong"),
+    ]
+
+
+def test_first_stage_is_an_evaluation_only_where_it_is_named(root):
+    (found,) = gather([root / "one" / "stage-100" / "candidates"])
+    assert (found.is_first_stage, found.reranker, found.result) == (True, "stage-100", found.candidates)
+
+
+def test_names_have_the_first_stage_where_there_are_several(tmp_path):
+    made(tmp_path, {"strong": 3.0})
+    root = made(tmp_path, {"strong": 3.0}, stage="other")
+    found = gather([root, root / "one/stage-100/candidates"])
+    assert names(found) == ["other-100 + strong", "stage-100 + strong", "stage-100"]
+
+
+def test_same_name_with_other_settings_is_told_apart_by_its_folder(tmp_path):
+    made(tmp_path, {"strong": 3.0})
+    root = made(tmp_path, {"strong": 2.0})
+    own, other = sorted(names(gather([root])))
+    assert own == "stage-100/strong"
+    assert other.startswith("stage-100/strong.")
+
+
+def test_absent_and_empty_folders_are_named(tmp_path):
+    with pytest.raises(ResultError, match="nothing: there is no such folder"):
+        gather([tmp_path / "nothing"])
+    with pytest.raises(ResultError, match=r"holds no result .* Run `evalkit evaluate` first"):
+        gather([tmp_path])
+
+
+def test_reranker_over_other_candidates_than_those_beside_it_is_refused(tmp_path):
+    root = made(tmp_path, {"strong": 3.0})
+    made(tmp_path, {"strong": 3.0}, stage="another")
+    shutil.rmtree(root / "one/stage-100/candidates")
+    shutil.copytree(root / "one/another-100/candidates", root / "one/stage-100/candidates")
+    with pytest.raises(ResultError, match="was not made from the candidates beside it"):
+        gather([root / "one" / "stage-100"])
+
+
+def test_texts_and_judgments_are_there_again(root):
+    dataset = dataset_of(gather([root / "one"])[0].result)
+    assert dataset.qrels["q3"] == {f"d3_{place}": grade(3, place) for place in range(12) if place != 1 or grade(3, 1)}
+    assert dataset.queries["q0"] == "what is query 0 about"
+
+
+def test_changed_collection_is_refused(root, tmp_path):
+    (one,) = gather([root / "two"])
+    path = tmp_path / "collections" / "two" / "queries.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([json.dumps({"_id": "q0", "text": "changed"}), *lines[1:]]), encoding="utf-8")
+    with pytest.raises(ResultError, match="was measured on other documents, queries or judgments than two has now"):
+        dataset_of(one.result)
+
+
+def test_measure_that_was_not_kept_is_measured_on_the_run(root):
+    (one,) = gather([root / "one" / "stage-100" / "strong"])
+    assert "RR@3" not in one.result.manifest["measures"]
+    kept, now = per_query(one.result, "RR@10"), per_query(one.result, "RR@3")
+    assert kept.query_ids == now.query_ids
+    expected = [value if value >= 1 / 3 else 0.0 for value in kept.values["RR@10"].tolist()]
+    assert now.values["RR@3"].tolist() == expected
