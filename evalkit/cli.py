@@ -25,6 +25,7 @@ COMMANDS = {
     "doctor": Command("evalkit.commands.doctor", "is this checkpoint wired as it should be? before a long run"),
     "measure": Command("evalkit.commands.measure", "measures of a run file against judgments; no model, no config"),
     "compare": Command("evalkit.commands.compare", "is one reranker better than another, or is it chance?"),
+    "gate": Command("evalkit.commands.gate", "did a number fall? results against a baseline, for CI"),
     "fetch": Command("evalkit.commands.fetch", "download datasets for use without a network, and check them"),
     "list": Command("evalkit.commands.list", "what can be chosen: datasets, retrievers, rerankers, suites, ..."),
 }

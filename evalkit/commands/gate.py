@@ -1,0 +1,70 @@
+"""`evalkit gate --baseline FILE RESULTS`: exit 0 fine, 1 a regression, 2 could not be judged."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from evalkit.errors import ConfigError
+from evalkit.gate import TOLERANCE, Entry, entries, exit_code, judge, read_baseline, write_baseline
+from evalkit.gather import gather
+from evalkit.measures import parse_measure
+from evalkit.report.gate import grid, junit, summary
+from evalkit.report.grid import FORMATS, write
+from evalkit.report.table import console
+from evalkit.store import atomic_write
+
+
+def main(arguments: list[str]) -> int:
+    """Judge, or with --update write the baseline."""
+    options = _parser().parse_args(arguments)
+    if not 0 <= options.tolerance < 1:
+        raise ConfigError(f"--tolerance {options.tolerance:g} is not from 0 to 1. nDCG@10 .6451 is 0.6451 here.")
+    measures = [parse_measure(name).name for name in options.measure]
+    evaluations = gather(options.results)
+    if options.update:
+        _update(options.baseline, entries(evaluations, measures))
+        return 0
+    baseline = read_baseline(options.baseline)
+    judgements = judge(baseline, entries(evaluations, measures, baseline=baseline), tolerance=options.tolerance)
+    code = exit_code(judgements)
+    if options.junit:
+        atomic_write(options.junit, junit(judgements, options.tolerance))
+    if options.summary:
+        with options.summary.open("a", encoding="utf-8") as out:
+            out.write(summary(judgements, options.tolerance, code))
+    write([grid(judgements, options.tolerance)], options.format, console())
+    if code:
+        told = {1: "a number fell", 2: "something could not be judged"}[code]
+        sys.stderr.write(f"evalkit: {told}. If that is meant to be, run the same command with --update.\n")
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="evalkit gate",
+        description="Compare results with a baseline, query by query. A regression is a drop of the mean beyond the "
+        "tolerance whose paired 95 % bootstrap interval lies wholly below 0. Exit code 0: fine; 1: a regression; 2: "
+        "something could not be judged, such as a missing result or other candidates.",
+    )
+    parser.add_argument("results", nargs="+", help="results, or folders of results; their first stages are judged too")
+    parser.add_argument("--baseline", type=Path, required=True, metavar="FILE", help="JSON, as --update writes it")
+    parser.add_argument("--update", action="store_true", help="write the baseline instead of judging")
+    parser.add_argument("--tolerance", type=float, default=TOLERANCE, help=f"absolute; default: {TOLERANCE}")
+    parser.add_argument(
+        "--measure", action="append", default=[], help="again for more; default: the baseline's, and those reported"
+    )
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="also as JUnit XML")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="also append Markdown, as to $GITHUB_STEP_SUMMARY")
+    parser.add_argument("--format", choices=("table", *FORMATS), default="table")
+    return parser
+
+
+def _update(path: Path, kept: list[Entry]) -> None:
+    before = {entry.name: entry for entry in read_baseline(path)} if path.is_file() else {}
+    write_baseline(path, kept)
+    now = {entry.name: entry for entry in read_baseline(path)}
+    added, removed = now.keys() - before.keys(), before.keys() - now.keys()
+    changed = [name for name in now.keys() & before.keys() if now[name] != before[name]]
+    console().print(
+        f"{path}: {len(now)} results ({len(added)} new, {len(changed)} changed, {len(removed)} removed)", markup=False
+    )
