@@ -7,7 +7,7 @@ RUN    := $(VENV)/bin
 INSTALL := $(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format wheel clean
+.PHONY: help demo test check gate format wheel clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -23,6 +23,14 @@ check: $(VENV)/.dev ## format, lint, types, layers
 	$(RUN)/ruff check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+
+# Into a folder of its own, cache included: what was computed before must not be found again.
+SMALL := results_dir=build/gate cache_dir=build/gate/cache
+gate: $(VENV)/.dev ## evaluate the bundled collections anew and compare with the committed baseline
+	rm -rf build/gate
+	$(RUN)/evalkit evaluate -m dataset=mini,mini_zh retriever=bm25 reranker=none $(SMALL)
+	$(RUN)/evalkit evaluate $(SMALL)
+	$(RUN)/evalkit gate --baseline results/baselines/ci.json build/gate
 
 format: $(VENV)/.dev ## format the code and fix what can be fixed
 	$(RUN)/ruff format .

@@ -1,9 +1,9 @@
 """Did a number fall? Results against a baseline, query by query. Prints nothing.
 
 The rule, for every result and measure: a **regression** is a drop of the mean by more than `tolerance` of which the
-paired 95 % bootstrap interval over queries lies wholly below 0. So noise does not fail, and neither does a change that is
-certain but too small to matter; that is reported as **drifting**, and since the baseline stays, small drops add up until
-they are a regression. An improvement is the mirror image. What cannot be judged is never taken for fine.
+paired 95 % bootstrap interval over queries lies wholly below 0. So noise does not fail, and neither does a change that
+is certain but too small to matter; that is reported as **drifting**, and since the baseline stays, small drops add up
+until they are a regression. An improvement is the mirror image. What cannot be judged is never taken for fine.
 """
 
 import hashlib
@@ -149,8 +149,8 @@ def judge(
         if reason:
             found.append(Judgement(entry.name, None, UNJUDGED, reason=reason))
             continue
-        for measure in entry.measures:
-            found.append(_judged(entry, present[entry.name], measure, tolerance, seed, samples))
+        own = present[entry.name]
+        found += [_judged(entry, own, measure, tolerance, seed, samples) for measure in entry.measures]
     for entry in now:
         if entry.name not in known:
             means = {measure: float(np.mean(list(own.values()))) for measure, own in entry.measures.items()}

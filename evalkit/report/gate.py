@@ -31,12 +31,12 @@ def grid(judgements: Sequence[Judgement], tolerance: float) -> Grid:
         (row, len(columns) - 1) for row, one in enumerate(judgements) if one.status in {REGRESSION, UNJUDGED}
     )
     counts = Counter(one.status for one in judgements)
-    notes = [
-        ", ".join(f"{count} {status}" for status, count in counts.items()) or "nothing to judge",
+    counted = ", ".join(f"{count} {status}" for status, count in counts.items()) or "nothing to judge"
+    rule = (
         f"a regression is a drop beyond {tolerance:g} whose paired 95 % interval lies below 0; drifting is one within "
-        f"{tolerance:g}",
-    ]
-    return Grid("gate", columns, rows, notes, strong=strong)
+        f"{tolerance:g}"
+    )
+    return Grid("gate", columns, rows, [counted, rule], strong=strong)
 
 
 def _row(one: Judgement) -> list[Cell]:

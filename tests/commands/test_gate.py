@@ -1,0 +1,100 @@
+"""`evalkit gate` as a user and a CI job type it."""
+
+import json
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+from made import made
+
+from evalkit.cli import main
+
+
+@pytest.fixture
+def root(tmp_path):
+    return made(tmp_path, {"strong": 3.0})
+
+
+@pytest.fixture
+def baseline(root, tmp_path, capsys):
+    path = tmp_path / "baseline.json"
+    assert main(["gate", "--baseline", str(path), str(root), "--update"]) == 0
+    assert "2 results (2 new, 0 changed, 0 removed)" in " ".join(capsys.readouterr().out.split())
+    return path
+
+
+def test_copy_of_the_results_passes(root, baseline, tmp_path, capsys):
+    copy = shutil.copytree(root, tmp_path / "copy")
+    assert main(["gate", "--baseline", str(baseline), str(copy)]) == 0
+    assert "4 fine" in capsys.readouterr().out
+
+
+def worse(tmp_path):
+    return made(tmp_path / "worse", {"strong": -3.0})
+
+
+def test_regression_is_exit_code_1_in_every_report(baseline, tmp_path, capsys):
+    junit, summary = tmp_path / "gate.xml", tmp_path / "summary.md"
+    summary.write_text("before\n", encoding="utf-8")
+    arguments = ["--junit", str(junit), "--summary", str(summary)]
+    assert main(["gate", "--baseline", str(baseline), str(worse(tmp_path)), *arguments]) == 1
+    captured = capsys.readouterr()
+    assert "regression" in captured.out
+    assert "--update" in captured.err
+    suite = ET.parse(junit).getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "1", "0")
+    (failure,) = suite.iter("failure")
+    assert "regression" in failure.get("message")
+    text = summary.read_text(encoding="utf-8")
+    assert text.startswith("before\n### evalkit gate: regression")
+    assert "| one |" in text
+
+
+def test_missing_result_is_exit_code_2(baseline, tmp_path, capsys):
+    other = made(tmp_path / "other", {"strong": 3.0}, dataset="another")
+    assert main(["gate", "--baseline", str(baseline), str(other)]) == 2
+    assert "there is no such result" in " ".join(capsys.readouterr().out.split())
+
+
+def test_other_queries_are_exit_code_2(baseline, tmp_path, capsys):
+    other = made(tmp_path / "other", {"strong": 3.0}, queries=20)
+    junit = tmp_path / "gate.xml"
+    assert main(["gate", "--baseline", str(baseline), str(other), "--format", "json", "--junit", str(junit)]) == 2
+    (found,) = json.loads(capsys.readouterr().out)
+    assert {row["judgement"].partition(":")[0] for row in found["rows"]} == {"could not be judged"}
+    assert len(list(ET.parse(junit).getroot().iter("error"))) == 2
+
+
+def test_update_says_what_changed(baseline, tmp_path, capsys):
+    assert main(["gate", "--baseline", str(baseline), str(worse(tmp_path)), "--update"]) == 0
+    assert "2 results (0 new, 1 changed, 0 removed)" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tolerance", "5"], "--tolerance 5 is not from 0 to 1"),
+        (["--measure", "mrr"], "unknown measure 'mrr'. Did you mean RR@k?"),
+    ],
+)
+def test_mistakes_are_one_line(root, baseline, capsys, arguments, message):
+    assert main(["gate", "--baseline", str(baseline), str(root), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_absent_baseline_says_how_to_make_one(root, tmp_path, capsys):
+    assert main(["gate", "--baseline", str(tmp_path / "none.json"), str(root)]) == 2
+    assert "there is no such baseline. Write one with --update." in capsys.readouterr().err
+
+
+def test_workflow_in_the_docs_is_valid_and_uses_commands_that_exist():
+    text = (Path(__file__).parents[2] / "docs" / "gate.md").read_text(encoding="utf-8")
+    workflow = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    commands = [step["run"] for step in workflow["jobs"]["gate"]["steps"] if "run" in step]
+    assert [command.split()[:2] for command in commands] == [
+        ["pip", "install"],
+        ["evalkit", "evaluate"],
+        ["evalkit", "gate"],
+    ]
