@@ -24,6 +24,7 @@ COMMANDS = {
     "prompt": Command("evalkit.commands.prompt", "what a reranker reads of a dataset's pairs, and where it is cut"),
     "doctor": Command("evalkit.commands.doctor", "is this checkpoint wired as it should be? before a long run"),
     "measure": Command("evalkit.commands.measure", "measures of a run file against judgments; no model, no config"),
+    "analyse": Command("evalkit.commands.analyse", "depth curve, headroom, ties, judged@10 and flags; no model"),
     "compare": Command("evalkit.commands.compare", "is one reranker better than another, or is it chance?"),
     "gate": Command("evalkit.commands.gate", "did a number fall? results against a baseline, for CI"),
     "fetch": Command("evalkit.commands.fetch", "download datasets for use without a network, and check them"),

@@ -1,0 +1,274 @@
+"""What else one scoring pass says, from results on disk: no model, no second run. Prints nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.answers import AnswerJudge
+from evalkit.gather import per_query
+from evalkit.measures import ceiling, measure, parse_measure
+from evalkit.results import Evaluation
+from evalkit.run import Run
+from evalkit.significance import intervals
+from evalkit.ties import TieRange, tie_range
+from evalkit.types import Dataset, PerQuery, Qrels
+
+DEPTHS = (10, 20, 50, 100)
+_TOP = 10
+_BUCKETS = 4
+_ONE_SCORE = 0.01  # of all pairs; more is a constant or a low-precision score
+_NEAR_CEILING = 0.98
+_ROUNDING = 1e-9
+
+
+class AtDepth(NamedTuple):
+    """A measure where only so many candidates of each query had been passed on: exactly what `depth=` would give."""
+
+    depth: int
+    first_stage: float
+    reranked: float
+    ceiling: float
+
+
+class Bucket(NamedTuple):
+    """Queries of similar length.
+
+    Attributes:
+        least: characters of the shortest.
+        most: of the longest.
+        queries: how many.
+        first_stage: mean of the measure.
+        reranked: the same.
+        low: of the paired 95 % interval of the difference.
+        high: of the same.
+    """
+
+    least: int
+    most: int
+    queries: int
+    first_stage: float
+    reranked: float
+    low: float
+    high: float
+
+
+class Judged(NamedTuple):
+    """How much of the first ten documents is judged.
+
+    Attributes:
+        first_stage: mean share of them that have a judgment.
+        reranked: the same.
+        promoted: unjudged documents a query that the reranker brought into its first ten.
+    """
+
+    first_stage: float
+    reranked: float
+    promoted: float
+
+
+class Flag(NamedTuple):
+    """Something impossible (`error`) or suspicious (`warning`) in the numbers."""
+
+    level: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One evaluation.
+
+    Attributes:
+        measure: its name.
+        first_stage: mean.
+        reranked: mean.
+        ceiling: of the candidates.
+        headroom: share of the room between first stage and ceiling that was gained; None where there is none.
+        curve: a value a depth; empty where the reranker changed which documents there are.
+        ties: of the reranked run.
+        judged: of the first ten; None where answers decide.
+        buckets: by length of the query, shortest first.
+        truncated: pairs that were cut; None where no text was read. Which pairs is not kept.
+        pairs: how many.
+        seconds: of reranking.
+        flags: what to look at.
+    """
+
+    measure: str
+    first_stage: float
+    reranked: float
+    ceiling: float
+    headroom: float | None
+    curve: tuple[AtDepth, ...]
+    ties: TieRange
+    judged: Judged | None
+    buckets: tuple[Bucket, ...]
+    truncated: int | None
+    pairs: int
+    seconds: float
+    flags: tuple[Flag, ...]
+
+
+def analyse(evaluation: Evaluation, dataset: Dataset, name: str, depths: Sequence[int] = DEPTHS) -> Analysis:
+    """Everything about one evaluation and measure.
+
+    Args:
+        evaluation: of a reranker.
+        dataset: what it was measured on.
+        name: of the measure.
+        depths: of the curve; those beyond the candidates' are left out.
+
+    Raises:
+        DataError: the dataset has no judgments for the measure.
+    """
+    run, candidates = evaluation.result.read_run(), evaluation.candidates.read_run()
+    qrels = _qrels(dataset, run, name)
+    before, after = per_query(evaluation.candidates, name), per_query(evaluation.result, name)
+    best = _mean(qrels, ceiling(qrels, candidates), name)
+    first, reranked = before.means[name], after.means[name]
+    scores = _scores_of(candidates, run)
+    manifest = evaluation.result.manifest
+    retrieved = evaluation.candidates.manifest["retriever"]["depth"]
+    asked = sorted({depth for depth in depths if depth < retrieved} | {retrieved})
+    return Analysis(
+        name,
+        first,
+        reranked,
+        best,
+        (reranked - first) / (best - first) if best - first > _ROUNDING else None,
+        () if scores is None else tuple(_at(candidates, scores, qrels, name, depth) for depth in asked),
+        tie_range(qrels, run, name) if not parse_measure(name).by_answers else TieRange(reranked, None, reranked),
+        _judged(dataset.qrels, candidates, run) if dataset.qrels else None,
+        _buckets(dataset, before, after, name),
+        manifest.get("truncated_pairs"),
+        len(run),
+        manifest["seconds"],
+        (*_flags_of_runs(run, scores, before, after, name), *flags_of_means(first, reranked, best, name)),
+    )
+
+
+def _qrels(dataset: Dataset, run: Run, name: str) -> Qrels:
+    return AnswerJudge(dataset).judge(run) if parse_measure(name).by_answers else dataset.qrels
+
+
+def _mean(qrels: Qrels, run: Run, name: str) -> float:
+    by_answers = parse_measure(name).by_answers
+    found = measure({}, run, [name], answers=qrels) if by_answers else measure(qrels, run, [name])
+    return found.means[name]
+
+
+def _scores_of(candidates: Run, run: Run) -> NDArray[np.float32] | None:
+    """The reranker's score of every candidate, in the candidates' order; None where the pairs are not the same."""
+    if candidates.query_ids != run.query_ids or not candidates.doc_ids.equals(run.doc_ids):
+        return None
+    keys = [one.row_queries * len(one.doc_ids) + one.codes for one in (candidates, run)]
+    orders = [np.argsort(key) for key in keys]
+    if not np.array_equal(keys[0][orders[0]], keys[1][orders[1]]):
+        return None
+    scores = np.empty(len(candidates), dtype=np.float32)
+    scores[orders[0]] = run.scores[orders[1]]
+    return scores
+
+
+def _at(candidates: Run, scores: NDArray[np.float32], qrels: Qrels, name: str, depth: int) -> AtDepth:
+    keep = candidates.positions < depth
+    cut = candidates.select(keep)
+    runs = (cut, cut.rescored(scores[keep]), ceiling(qrels, cut))
+    return AtDepth(depth, *(_mean(qrels, run, name) for run in runs))
+
+
+def _judged(qrels: Qrels, candidates: Run, run: Run) -> Judged:
+    tops = [{query_id: doc_ids for query_id, doc_ids, _ in one.top(_TOP)} for one in (candidates, run)]
+    shares, promoted = [], 0
+    for top in tops:
+        known = [
+            sum(doc_id in qrels[query] for doc_id in found) / len(found)
+            for query, found in top.items()
+            if query in qrels
+        ]
+        shares.append(float(np.mean(known)) if known else 0.0)
+    for query, found in tops[1].items():
+        before = set(tops[0].get(query, ()))
+        promoted += sum(doc_id not in before and doc_id not in qrels[query] for doc_id in found if query in qrels)
+    return Judged(shares[0], shares[1], promoted / len(qrels))
+
+
+def _buckets(dataset: Dataset, before: PerQuery, after: PerQuery, name: str) -> tuple[Bucket, ...]:
+    """Quarters of the queries by their number of characters."""
+    lengths = np.array([len(dataset.queries[query_id]) for query_id in before.query_ids])
+    found = []
+    for rows in np.array_split(np.argsort(lengths, kind="stable"), _BUCKETS):
+        if not len(rows):
+            continue
+        first, second = before.values[name][rows], after.values[name][rows]
+        low, high = intervals((second - first)[:, None])[:, 0].tolist()
+        own = lengths[rows]
+        found.append(Bucket(int(own[0]), int(own[-1]), len(rows), float(first.mean()), float(second.mean()), low, high))
+    return tuple(found)
+
+
+def flags_of_means(first: float, reranked: float, best: float, name: str) -> list[Flag]:
+    """What three means alone give away."""
+    found = []
+    if reranked > best + _ROUNDING:
+        found.append(
+            Flag("error", f"{name} {reranked:.4f} is above the ceiling of its candidates, {best:.4f}, which cannot be")
+        )
+    elif first < _NEAR_CEILING * best < reranked:
+        found.append(
+            Flag(
+                "warning",
+                f"{name} {reranked:.4f} is {reranked / best:.1%} of the ceiling: were relevant documents added to the "
+                "candidates, or seen in training?",
+            )
+        )
+    if reranked < first - _ROUNDING:
+        found.append(
+            Flag(
+                "warning",
+                f"{name} fell from {first:.4f} to {reranked:.4f} by reranking; is the checkpoint wired as it "
+                "should be? See `evalkit doctor`",
+            )
+        )
+    return found
+
+
+def _flags_of_runs(
+    run: Run, scores: NDArray[np.float32] | None, before: PerQuery, after: PerQuery, name: str
+) -> list[Flag]:
+    found = []
+    if scores is None:
+        found.append(Flag("error", "the reranked documents are not those of the candidates; a reordering keeps them"))
+    if len(run):
+        value, count = (part[0] for part in _commonest(run.scores))
+        if count > max(_ONE_SCORE * len(run), 1):
+            found.append(
+                Flag(
+                    "warning", f"{count / len(run):.1%} of the pairs have the score {value:g}, so their order is by id"
+                )
+            )
+    if after.missing:
+        found.append(Flag("warning", f"{len(after.missing)} judged queries have no candidate and count as 0"))
+    differences = (after.values[name] - before.values[name])[:, None]
+    if intervals(differences)[1, 0] < 0:
+        found.append(Flag("error", f"the reranker is worse than its first stage in {name}, and not by chance"))
+    return found
+
+
+def _commonest(scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    values, counts = np.unique(scores, return_counts=True)
+    place = int(counts.argmax())
+    return values[place : place + 1], counts[place : place + 1]
+
+
+def as_json(analysis: Analysis) -> Mapping[str, object]:
+    """Everything, unrounded."""
+    plain = {key: getattr(analysis, key) for key in Analysis.__dataclass_fields__}
+    return {
+        **plain,
+        "ties": analysis.ties._asdict(),
+        "judged": analysis.judged and analysis.judged._asdict(),
+        **{key: [one._asdict() for one in getattr(analysis, key)] for key in ("curve", "buckets", "flags")},
+    }

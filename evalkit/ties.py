@@ -1,0 +1,90 @@
+"""What tied scores leave to chance: a measure's least, expected and greatest value over all orders of tied documents."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.measures import measure, parse_measure
+from evalkit.run import Run
+from evalkit.types import Qrels
+
+_GAINS = ("nDCG", "P", "R")  # sums over places, of which the expectation is that of each place
+
+
+class TieRange(NamedTuple):
+    """Means over the judged queries.
+
+    Attributes:
+        least: with tied documents in their worst order.
+        expected: over orders that are equally likely; None for measures that are no sum over places.
+        greatest: with tied documents in their best order.
+    """
+
+    least: float
+    expected: float | None
+    greatest: float
+
+
+def tie_range(qrels: Qrels, run: Run, name: str) -> TieRange:
+    """Of a measure that is judged by `qrels`.
+
+    Args:
+        qrels: judgments.
+        run: with ties.
+        name: of a measure.
+    """
+    grades = _grades(qrels, run)
+    least, greatest = (measure(qrels, _reordered(run, sign * grades), [name]).means[name] for sign in (-1, 1))
+    one = parse_measure(name)
+    expected = _expected(qrels, run, grades, name) if one.family in _GAINS and one.cutoff else None
+    return TieRange(least, expected, greatest)
+
+
+def _grades(qrels: Qrels, run: Run) -> NDArray[np.float64]:
+    """Shape (rows,), the grade of each document; 0 without a judgment."""
+    found: list[int] = []
+    for query_id, doc_ids, _ in run:
+        judged = qrels.get(query_id, {})
+        found += [max(judged.get(doc_id, 0), 0) for doc_id in doc_ids]
+    return np.array(found, dtype=np.float64)
+
+
+def _reordered(run: Run, preference: NDArray[np.float64]) -> Run:
+    """The same order, with ties broken by preference, largest first."""
+    order = np.lexsort((-preference, -run.scores, run.row_queries))
+    scores = np.empty(len(run), dtype=np.float32)
+    scores[order] = -run.positions  # the places of a query are as many before and after
+    return run.rescored(scores)
+
+
+def _expected(qrels: Qrels, run: Run, grades: NDArray[np.float64], name: str) -> float:
+    one = parse_measure(name)
+    assert one.cutoff is not None
+    gains = grades if one.family == "nDCG" else (grades > 0).astype(np.float64)
+    starts = np.ones(len(run), dtype=bool)
+    starts[1:] = (run.scores[1:] != run.scores[:-1]) | (run.positions[1:] == 0)
+    group = np.cumsum(starts) - 1
+    mean = np.bincount(group, weights=gains) / np.bincount(group)
+    weights = _weights(run.positions, one.family, one.cutoff)
+    found = np.bincount(run.row_queries, weights=mean[group] * weights, minlength=len(run.query_ids))
+    values: Mapping[str, float] = dict(zip(run.query_ids, found.tolist(), strict=True))
+    total = sum(values.get(query_id, 0.0) / _best(judged, one.family, one.cutoff) for query_id, judged in qrels.items())
+    return float(total / len(qrels))
+
+
+def _weights(places: NDArray[np.int64], family: str, cutoff: int) -> NDArray[np.float64]:
+    within = (places < cutoff).astype(np.float64)
+    return within / np.log2(places + 2) if family == "nDCG" else within
+
+
+def _best(judged: Mapping[str, int], family: str, cutoff: int) -> float:
+    """What a query's sum is divided by."""
+    if family == "P":
+        return float(cutoff)
+    relevant = np.array(sorted((grade for grade in judged.values() if grade > 0), reverse=True), dtype=np.float64)
+    if family == "R":
+        return float(len(relevant)) or 1.0
+    ideal = float((relevant[:cutoff] / np.log2(np.arange(len(relevant[:cutoff])) + 2)).sum())
+    return ideal or 1.0
