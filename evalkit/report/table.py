@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from evalkit.analysis import flags_of_means
 from evalkit.results import Evaluation
 
 # Into a file or a pipe rich assumes 80 columns and would cut words; a table is better too wide than cut.
@@ -70,6 +71,10 @@ def _remarks(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
         remarks.append(f"{dropped} queries without a relevant document were dropped")
     elif unanswerable := result["dataset"].get("queries_without_relevant"):
         remarks.append(f"{unanswerable} queries have no relevant document and count as 0")
+    if not evaluation.is_first_stage:
+        for name in measures:
+            values = (candidates["measures"][name], result["measures"][name], candidates["ceiling"][name])
+            remarks += [f"{flag.level}: {flag.text}" for flag in flags_of_means(*values, name)]
     remarks.append(f"{'saved in' if evaluation.result.fresh else 'nothing to do, found in'} {evaluation.result.folder}")
     return remarks
 

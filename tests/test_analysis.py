@@ -1,0 +1,166 @@
+"""Analyses of results made by hand."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made import CANDIDATES, grade, made, scores, write_run
+
+from evalkit.analysis import analyse, flags_of_means
+from evalkit.cli import main
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, ReplayConfig, SavedConfig
+from evalkit.gather import dataset_of, gather
+from evalkit.pipeline import evaluate
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("analysis")
+    made(folder, {"strong": 3.0, "constant": {q: dict.fromkeys(f, 0.0) for q, f in scores(30, 1.0, seed=0).items()}})
+    return folder
+
+
+def analysed(folder, name="strong", measure="nDCG@10", depths=(3, 6, 10)):
+    (one,) = gather([folder / "results/one/stage-100" / name])
+    return one, analyse(one, dataset_of(one.result), measure, depths)
+
+
+def test_headroom_is_the_share_of_the_room_that_was_gained(folder):
+    one, found = analysed(folder)
+    first, reranked = (part.manifest["measures"]["nDCG@10"] for part in (one.candidates, one.result))
+    assert (found.first_stage, found.reranked, found.ceiling) == (pytest.approx(first), pytest.approx(reranked), 1.0)
+    assert found.headroom == pytest.approx((reranked - first) / (1 - first))
+
+
+@pytest.mark.parametrize("depth", [1, 3, 6])
+def test_curve_is_what_an_evaluation_of_that_depth_gives(folder, tmp_path, depth):
+    _, found = analysed(folder, depths=(depth,))
+    config = EvaluateConfig(
+        dataset=FolderDatasetConfig(name="one", path=str(folder / "collections/one")),
+        retriever=SavedConfig(name="stage", path=str(folder / "one-stage.trec")),
+        reranker=ReplayConfig(name="strong", path=str(folder / "one-stage-strong.trec")),
+        compute=ComputeConfig(device="cpu"),
+        depth=depth,
+        results_dir=str(tmp_path / "results"),
+        cache_dir=str(tmp_path / "cache"),
+    )
+    done = evaluate(config)
+    at = next(one for one in found.curve if one.depth == depth)
+    assert at.reranked == pytest.approx(done.result.manifest["measures"]["nDCG@10"])
+    assert at.first_stage == pytest.approx(done.candidates.manifest["measures"]["nDCG@10"])
+    assert at.ceiling == pytest.approx(done.candidates.manifest["ceiling"]["nDCG@10"])
+
+
+def test_curve_ends_at_the_depth_of_the_candidates(folder):
+    _, found = analysed(folder, depths=(5, 1000))
+    assert [one.depth for one in found.curve] == [5, 100]
+    assert found.curve[-1].reranked == pytest.approx(found.reranked)
+
+
+def test_unjudged_documents_are_counted_where_they_came_up(folder):
+    one, found = analysed(folder)
+    tops = {
+        name: {query: set(docs[:10]) for query, docs, _ in part.read_run()}
+        for name, part in (("first", one.candidates), ("second", one.result))
+    }
+    unjudged = {f"d{query}_1" for query in range(30) if not grade(query, 1)}
+    shares = {name: np.mean([1 - len(docs & unjudged) / 10 for docs in top.values()]) for name, top in tops.items()}
+    assert (found.judged.first_stage, found.judged.reranked) == (
+        pytest.approx(shares["first"]),
+        pytest.approx(shares["second"]),
+    )
+    promoted = sum(len((tops["second"][query] - tops["first"][query]) & unjudged) for query in tops["first"])
+    assert found.judged.promoted == pytest.approx(promoted / 30)
+
+
+def test_buckets_are_quarters_of_the_queries_by_length(folder):
+    one, found = analysed(folder)
+    assert sum(bucket.queries for bucket in found.buckets) == 30
+    assert [bucket.queries for bucket in found.buckets] == [8, 8, 7, 7]
+    assert all(before.most <= after.least for before, after in zip(found.buckets, found.buckets[1:], strict=False))
+    total = sum(bucket.reranked * bucket.queries for bucket in found.buckets) / 30
+    assert total == pytest.approx(one.result.manifest["measures"]["nDCG@10"])
+    assert all(bucket.low <= bucket.reranked - bucket.first_stage <= bucket.high for bucket in found.buckets)
+
+
+def test_constant_scores_are_flagged_and_leave_everything_to_ties(folder):
+    _, found = analysed(folder, "constant")
+    assert found.ties.least < found.ties.expected < found.ties.greatest == pytest.approx(1.0)
+    assert "100.0% of the pairs have the score 0" in " ".join(flag.text for flag in found.flags)
+
+
+def test_reranker_that_is_surely_worse_is_an_error(folder):
+    made(folder, {"inverted": -3.0})
+    _, found = analysed(folder, "inverted")
+    assert ("error", "the reranker is worse than its first stage in nDCG@10, and not by chance") in found.flags
+
+
+def test_good_reranker_raises_no_flag(folder):
+    assert [flag for flag in analysed(folder)[1].flags if flag.level == "error"] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((0.5, 0.6, 0.9), []),
+        ((0.5, 0.95, 0.9), ["error: above the ceiling"]),
+        ((0.7070, 0.7968, 0.812), ["warning: 98.1% of the ceiling"]),  # OpenBMB/MiniCPM#268, MedicalRetrieval
+        ((0.7070, 0.6467, 0.812), ["warning: fell from 0.7070 to 0.6467"]),
+        ((0.9, 0.9, 0.9), []),  # nothing was left to gain
+    ],
+)
+def test_three_means_give_away_what_cannot_be(values, expected):
+    found = [f"{flag.level}: {flag.text}" for flag in flags_of_means(*values, "nDCG@10")]
+    assert len(found) == len(expected)
+    for text, wanted in zip(found, expected, strict=True):
+        level, _, part = wanted.partition(": ")
+        assert text.startswith(level)
+        assert part in text
+
+
+def test_other_documents_than_the_candidates_are_an_error_without_a_curve(folder):
+    one, _ = analysed(folder)
+    other = type(one.candidates)(one.candidates.folder, one.candidates.manifest)
+    object.__setattr__(other, "read_run", lambda: one.candidates.read_run().top(5))
+    found = analyse(replace(one, candidates=other), dataset_of(one.result), "nDCG@10")
+    assert found.curve == ()
+    assert found.flags[0].level == "error"
+
+
+def test_command_prints_tables_and_json(folder, capsys):
+    result = str(folder / "results/one/stage-100/strong")
+    assert main(["analyse", result, "--depths", "3,6"]) == 0
+    printed = capsys.readouterr().out
+    assert all(part in printed for part in ("headroom captured", "by depth", "by length of the query", "judged@10"))
+    assert main(["analyse", result, "--format", "json", "--measure", "R@20"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["measure"], found["pairs"], found["ties"]["expected"]) == ("R@20", 30 * CANDIDATES, found["reranked"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--depths", "ten"], "--depths ten is no list of numbers, such as 10,20,50."),
+        (["--depths", "0"], "a depth is at least 1"),
+        (["--measure", "MRR@10"], "Did you mean RR@k?"),
+    ],
+)
+def test_mistakes_are_one_line(folder, capsys, arguments, message):
+    assert main(["analyse", str(folder / "results"), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_first_stage_alone_is_nothing_to_analyse(folder, capsys):
+    assert main(["analyse", str(folder / "results/one/stage-100/candidates")]) == 2
+    assert "there are only first stages" in capsys.readouterr().err
+
+
+def test_flags_are_shown_below_the_table_of_an_evaluation(tmp_path, capsys):
+    made(tmp_path, {"inverted": -3.0})
+    write_run(tmp_path / "again.trec", scores(30, -3.0, seed=100))
+    arguments = ["dataset=folder", f"dataset.path={tmp_path}/collections/one", "retriever=saved", "reranker=replay"]
+    paths = [f"retriever.path={tmp_path}/one-stage.trec", f"reranker.path={tmp_path}/again.trec"]
+    kept = [f"results_dir={tmp_path}/results", f"cache_dir={tmp_path}/cache"]
+    assert main(["evaluate", *arguments, *paths, *kept]) == 0
+    assert "by reranking; is the checkpoint wired as it should be?" in " ".join(capsys.readouterr().out.split())
