@@ -1,4 +1,4 @@
-"""What tied scores leave to chance: least, expected and greatest value of a measure over the orders of tied documents."""
+"""What tied scores leave to chance: a measure at its least, expected and greatest over the orders of tied documents."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

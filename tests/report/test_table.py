@@ -45,7 +45,7 @@ def test_first_stage_reranked_and_ceiling_stand_side_by_side(config, tmp_path):
 
     header = next(line for line in text.splitlines() if "measure" in line)
     assert header.index("first stage") < header.index("maxsim") < header.index("ceiling")
-    (row,) = [line for line in text.splitlines() if "nDCG@10" in line]
+    (row,) = [line for line in text.splitlines() if line.startswith("│ nDCG@10")]
     values = (
         done.candidates.manifest["measures"],
         done.result.manifest["measures"],
