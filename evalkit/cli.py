@@ -26,6 +26,7 @@ COMMANDS = {
     "measure": Command("evalkit.commands.measure", "measures of a run file against judgments; no model, no config"),
     "analyse": Command("evalkit.commands.analyse", "depth curve, headroom, ties, judged@10 and flags; no model"),
     "compare": Command("evalkit.commands.compare", "is one reranker better than another, or is it chance?"),
+    "reproduce": Command("evalkit.commands.reproduce", "a published table beside our results: delta, ceiling, verdict"),
     "gate": Command("evalkit.commands.gate", "did a number fall? results against a baseline, for CI"),
     "fetch": Command("evalkit.commands.fetch", "download datasets for use without a network, and check them"),
     "list": Command("evalkit.commands.list", "what can be chosen: datasets, retrievers, rerankers, suites, ..."),

@@ -1,0 +1,127 @@
+"""Published numbers beside ours: which were reproduced, which are off, which conditions differ. Prints nothing."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from evalkit.published import Column, Published, Row, Table
+from evalkit.results import Evaluation
+from evalkit.suites import summarise
+
+TOLERANCE = 0.3  # points; two harnesses over the same first stage are up to so far apart without a cause
+_NEAR = 3  # times the tolerance
+_ROUNDING = 0.005  # of numbers published with two digits
+REPRODUCED, NEAR, OFF, NOT_RUN = "reproduced", "near", "off", "not run"
+
+
+class Cell(NamedTuple):
+    """One published number.
+
+    Attributes:
+        table: its name.
+        system: as published.
+        column: as published.
+        published: in points.
+        ours: in points; None where it was not run.
+        ceiling: of our candidates, in points.
+        verdict: `reproduced`, `near`, `off`, or `not run`, with how much of a suite there is.
+        conditions: which of ours differ, and how.
+    """
+
+    table: str
+    system: str
+    column: str
+    published: float
+    ours: float | None
+    ceiling: float | None
+    verdict: str
+    conditions: tuple[str, ...]
+
+
+def reproduce(published: Published, evaluations: Sequence[Evaluation], *, tolerance: float = TOLERANCE) -> list[Cell]:
+    """Every published number, in the order of its table.
+
+    Args:
+        published: tables.
+        evaluations: ours.
+        tolerance: points within which a number counts as reproduced; three times as many are near.
+    """
+    return [
+        _cell(published, table, row, column, value, evaluations, tolerance)
+        for table in published.tables
+        for row in table.rows
+        for column, value in zip(table.columns, row.values, strict=True)
+        if value is not None
+    ]
+
+
+def _cell(
+    published: Published,
+    table: Table,
+    row: Row,
+    column: Column,
+    value: float,
+    evaluations: Sequence[Evaluation],
+    tolerance: float,
+) -> Cell:
+    chosen = [
+        found
+        for dataset in column.suite.datasets
+        if (found := _best(published, row, column, dataset, evaluations)) is not None
+    ]
+    ours = _average(column, {one.dataset: _points(one, column, row) for one in chosen})
+    best = _average(column, {one.dataset: 100 * one.candidates.manifest["ceiling"][column.measure] for one in chosen})
+    differing = dict.fromkeys(text for one in chosen for text in conditions(published, row, one))
+    part = f" ({len(chosen)} of {len(column.suite.datasets)})" if chosen else ""
+    told = f"{NOT_RUN}{part}" if ours is None else verdict(value, ours, tolerance)
+    return Cell(table.name, row.name, column.name, value, ours, best, told, tuple(differing))
+
+
+def _points(evaluation: Evaluation, column: Column, row: Row) -> float:
+    result = evaluation.candidates if row.reranker == "none" else evaluation.result
+    return 100 * float(result.manifest["measures"][column.measure])
+
+
+def _average(column: Column, values: dict[str, float]) -> float | None:
+    return summarise(column.suite, values).mean
+
+
+def verdict(published: float, ours: float, tolerance: float) -> str:
+    """In words; a number published with two digits may be 0.005 off by rounding alone."""
+    apart = abs(ours - published) - _ROUNDING
+    return REPRODUCED if apart <= tolerance else NEAR if apart <= _NEAR * tolerance else OFF
+
+
+def _best(
+    published: Published, row: Row, column: Column, dataset: str, evaluations: Sequence[Evaluation]
+) -> Evaluation | None:
+    """The result for a dataset with the fewest conditions that differ."""
+    matching = [one for one in evaluations if one.dataset == dataset and _matches(one, row, column)]
+    return min(matching, key=lambda one: len(conditions(published, row, one)), default=None)
+
+
+def _matches(evaluation: Evaluation, row: Row, column: Column) -> bool:
+    settings = evaluation.result.manifest["config"]
+    if (
+        settings["retriever"]["name"] != column.retriever
+        or column.measure not in evaluation.result.manifest["measures"]
+    ):
+        return False
+    if row.reranker == "none":  # the first stage is there beside any reranker
+        return True
+    own = settings["reranker"]
+    return own["name"] == row.reranker and all(own.get(key) == value for key, value in row.settings.items())
+
+
+def conditions(published: Published, row: Row, evaluation: Evaluation) -> list[str]:
+    """Which conditions of a result differ from the published ones."""
+    manifest, settings = evaluation.result.manifest, evaluation.result.manifest["config"]
+    found = []
+    depth = evaluation.candidates.manifest["retriever"]["depth"]
+    if depth != published.depth:
+        found.append(f"depth {depth}, published {published.depth}")
+    max_length = settings["reranker"].get("max_length")
+    if row.reranker != "none" and max_length is not None and max_length != published.max_length:
+        found.append(f"max_length {max_length}, published {published.max_length}")
+    for name, text in manifest["dataset"].get("differences", {}).items():
+        found.append(f"{evaluation.dataset}: {name} {text}")
+    return found
