@@ -8,7 +8,7 @@ from evalkit.results import Evaluation
 from evalkit.suites import summarise
 
 TOLERANCE = 0.3  # points; two harnesses over the same first stage are up to so far apart without a cause
-_NEAR = 3  # times the tolerance
+NEAR_TIMES = 3  # the tolerance
 _ROUNDING = 0.005  # of numbers published with two digits
 REPRODUCED, NEAR, OFF, NOT_RUN = "reproduced", "near", "off", "not run"
 
@@ -88,7 +88,7 @@ def _average(column: Column, values: dict[str, float]) -> float | None:
 def verdict(published: float, ours: float, tolerance: float) -> str:
     """In words; a number published with two digits may be 0.005 off by rounding alone."""
     apart = abs(ours - published) - _ROUNDING
-    return REPRODUCED if apart <= tolerance else NEAR if apart <= _NEAR * tolerance else OFF
+    return REPRODUCED if apart <= tolerance else NEAR if apart <= NEAR_TIMES * tolerance else OFF
 
 
 def _best(

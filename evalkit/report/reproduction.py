@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from evalkit.published import Published
 from evalkit.report.grid import Cell as Value
 from evalkit.report.grid import Column, Grid
-from evalkit.reproduce import Cell
+from evalkit.reproduce import NEAR_TIMES, Cell
 
 _NEAR_CEILING = 0.98
 
@@ -44,13 +44,12 @@ def _grid(published: Published, cells: Sequence[Cell], name: str, tolerance: flo
         for cell in cells
     ]
     counts = Counter(cell.verdict.partition(" (")[0] for cell in cells)
-    notes = [
-        ", ".join(f"{count} {verdict}" for verdict, count in counts.items()),
+    rule = (
         f"reproduced: within {tolerance:g} points, as far as two harnesses are apart without a cause; near: within "
-        f"{3 * tolerance:g}. Published under depth {published.depth}, max_length {published.max_length}",
-        *published.notes,
-        f"source: {published.source}",
-    ]
+        f"{NEAR_TIMES * tolerance:g}. Published under depth {published.depth}, max_length {published.max_length}"
+    )
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    notes = [counted, rule, *published.notes, f"source: {published.source}"]
     return Grid(f"{published.title}: {name}", columns, rows, notes)
 
 

@@ -1,0 +1,85 @@
+"""Published tables: every file loads, and the numbers are the published ones."""
+
+import json
+
+import numpy as np
+import pytest
+
+from evalkit.errors import ConfigError
+from evalkit.published import load_published
+from evalkit.resources import config_names, shipped
+
+
+def rows(name, table):
+    (found,) = [one for one in load_published(name).tables if one.name == table]
+    return {
+        row.name: dict(zip([column.name for column in found.columns], row.values, strict=True)) for row in found.rows
+    }
+
+
+@pytest.mark.parametrize("name", config_names("published"))
+def test_every_table_names_settings_that_there_are(name):
+    for table in load_published(name).tables:
+        assert {row.reranker for row in table.rows} <= set(config_names("reranker"))
+        assert {column.retriever for column in table.columns} <= set(config_names("retriever"))
+        datasets = {dataset for column in table.columns for dataset in column.suite.datasets}
+        assert datasets <= set(config_names("dataset"))
+
+
+def test_unknown_table_lists_those_there_are():
+    with pytest.raises(
+        ConfigError, match="'nothing' is no published table. Legal are: bge-rerankers, minicpm-reranker"
+    ):
+        load_published("nothing")
+
+
+@pytest.mark.parametrize(
+    "content", ["title: x", "tables: {a: {columns: [], rows: [{name: x, reranker: y, values: [1]}]}}"]
+)
+def test_malformed_file_is_named(tmp_path, monkeypatch, content):
+    (tmp_path / "published").mkdir()
+    (tmp_path / "published" / "own.yaml").write_text(content, encoding="utf-8")
+    monkeypatch.setattr("evalkit.published.shipped", lambda _: tmp_path)
+    monkeypatch.setattr("evalkit.published.config_names", lambda _: ["own"])
+    with pytest.raises(ConfigError, match=r"own\.yaml: is no published table"):
+        load_published("own")
+
+
+@pytest.fixture
+def facts(shared):
+    path = shared / "facts" / "published_tables.json"
+    if not path.is_file():
+        pytest.skip("the collected numbers are not beside this checkout")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.shared
+def test_numbers_are_those_collected_from_the_publishers(facts):
+    card = facts["minicpm-reranker-card"]["tables"]
+    for table, key in (("cn-en", "cn_en"), ("crosslingual", "crosslingual")):
+        assert {name: list(own.values()) for name, own in rows("minicpm-reranker", table).items()} == card[key]["rows"]
+    for table in ("beir", "cmteb"):
+        own = rows("bge-rerankers", table)
+        assert own == {name: facts["bge-reranker-per-dataset"][table][name] for name in own}
+    assert rows("minicpm-reranker-cmteb", "cmteb") == facts["minicpm-reranker-cmteb-per-dataset"]["cmteb"]
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "average"),
+    [
+        (("bge-rerankers", "cmteb"), "bge-reranker-v2-m3", 71.82),
+        (("bge-rerankers", "cmteb"), "bge-reranker-v2-minicpm-layerwise@28", 73.51),
+        (("bge-rerankers", "cmteb"), "bge-large-zh-v1.5", 70.46),
+        (("bge-rerankers", "beir"), "bge-reranker-v2-m3", 55.36),
+        (("bge-rerankers", "beir"), "bge-reranker-v2-gemma", 60.71),
+        (("bge-rerankers", "beir"), "bge-large-en-v1.5", 54.29),
+        (("minicpm-reranker-cmteb", "cmteb"), "MiniCPM-Reranker (author)", 76.79),
+        (("minicpm-reranker-cmteb", "cmteb"), "MiniCPM-Reranker (issue reporter)", 79.90),
+    ],
+)
+def test_published_averages_are_those_of_the_published_rows(table, row, average):
+    assert np.mean(list(rows(*table)[row].values())) == pytest.approx(average, abs=0.011)
+
+
+def test_files_are_shipped():
+    assert (shipped("conf") / "published").is_dir()
