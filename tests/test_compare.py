@@ -5,10 +5,9 @@ import pytest
 from made import made, scores
 from scipy import stats
 
-from evalkit.compare import Pairing, Settings, compare, groups, overall
+from evalkit.compare import Pairing, Settings, compare, groups
 from evalkit.errors import ConfigError, ResultError
 from evalkit.gather import gather
-from evalkit.moves import moves
 
 QUICK = Settings(samples=2000)
 
@@ -127,63 +126,3 @@ def test_first_stage_is_a_system_once_though_it_is_there_as_none_too(tmp_path):
     root = made(tmp_path, {})
     (found,) = compare(gather([root, root / "one/stage-100/candidates"]), QUICK)
     assert sorted(one.name for one in found.systems) == ["stage-100", "strong"]
-
-
-@pytest.fixture(scope="module")
-def several(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("several")
-    for number, dataset in enumerate(("a", "b", "cqadupstack/x", "cqadupstack/y")):
-        made(folder, {"strong": 3.0 + number / 10, "weak": 0.3}, dataset=dataset.replace("/", "-"), queries=20 + number)
-    return folder / "results"
-
-
-def test_over_datasets_every_dataset_counts_once(several):
-    comparisons = compare(gather([several]), QUICK)
-    total = overall(comparisons, QUICK)
-    for system in total.systems:
-        own = [next(each.mean for each in one.systems if each.name == system.name) for one in comparisons]
-        assert system.mean == pytest.approx(np.mean(own))
-        assert system.low < system.mean < system.high
-    assert len(total.entries) == 4
-    assert total.systems[0].name == "strong"
-    assert (total.ranks[0], total.won[0]) == (1.0, 4)
-    best = total.pairings[0]
-    assert (best.wins, best.ties, best.losses) == (4, 0, 0)
-    # Four datasets with one sign: 2 / 2^4, and Holm for three pairs.
-    assert best.randomisation == pytest.approx(min(3 * 2 / 16, 1))
-
-
-def test_forums_of_cqadupstack_are_one_entry(several):
-    comparisons = [
-        one if "-" not in one.dataset else type(one)(one.dataset.replace("-", "/"), *list(vars(one).values())[1:])
-        for one in compare(gather([several]), QUICK)
-    ]
-    total = overall(comparisons, QUICK)
-    assert total.entries == ("a", "b", "cqadupstack")
-    strong = [next(each.mean for each in one.systems if each.name == "strong") for one in comparisons]
-    assert total.systems[0].mean == pytest.approx((strong[0] + strong[1] + (strong[2] + strong[3]) / 2) / 3)
-
-
-def test_overall_needs_two_datasets_and_two_systems(several):
-    comparisons = compare(gather([several / "a", several / "b/stage-100/weak"]), QUICK)
-    assert overall(comparisons[:1], QUICK) is None
-    total = overall(comparisons, QUICK)
-    assert {one.name for one in total.systems} == {"weak", "stage-100"}
-
-
-def test_queries_that_moved_most_come_first_with_both_rankings(root):
-    first, second = gather([root / "one/stage-100/weak", root / "one/stage-100/strong"])
-    found = moves(first, second, "nDCG@10", count=5, dataset=None)
-    weak, strong = values_of(root, "weak"), values_of(root, "strong")
-    largest = sorted(abs(strong - weak), reverse=True)[:5]
-    assert [abs(one.second - one.first) for one in found] == pytest.approx(largest)
-    for move in found:
-        ranks = [{place.doc_id: place.rank for place in side} for side in move.rankings]
-        for place in move.rankings[1]:
-            assert ranks[0].get(place.doc_id, place.before) == place.before
-        assert (move.text, move.rankings[0][0].grade, move.rankings[0][0].text) == (None, None, None)
-
-
-def test_identical_systems_moved_nothing(root):
-    first, second = gather([root / "one/stage-100/weak"]) * 2
-    assert moves(first, second, "nDCG@10", count=5, dataset=None) == []

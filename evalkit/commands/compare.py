@@ -4,11 +4,12 @@ import argparse
 import json
 import sys
 
-from evalkit.compare import CORRECTIONS, Settings, compare, overall
+from evalkit.compare import CORRECTIONS, Settings, compare
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.gather import dataset_of, gather, names
 from evalkit.measures import parse_measure
 from evalkit.moves import Move, moves
+from evalkit.overall import overall
 from evalkit.report import comparison as report
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.table import console

@@ -7,8 +7,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evalkit.compare import Comparison, Overall, Pairing, Settings
+from evalkit.compare import Comparison, Pairing, Settings
 from evalkit.moves import Move, Place
+from evalkit.overall import Overall
 from evalkit.report.grid import Cell, Column, Grid
 
 _TEXT = 160  # characters of a text on the terminal
