@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from evalkit.cli import main
 from evalkit.errors import ConfigError
 from evalkit.published import load_published
 from evalkit.resources import config_names, shipped
@@ -84,3 +85,10 @@ def test_published_averages_are_those_of_the_published_rows(table, row, average)
 
 def test_files_are_shipped():
     assert (shipped("conf") / "published").is_dir()
+
+
+def test_list_names_every_file_and_its_tables(capsys):
+    assert main(["list", "published", "--json"]) == 0
+    listed = {row["name"]: row["tables"] for row in json.loads(capsys.readouterr().out)}
+    assert listed.keys() == set(config_names("published"))
+    assert "beir" in listed["bge-rerankers"].split(", ")

@@ -20,7 +20,7 @@ _GROUPS = {
 _ONLY_IN_JSON = {"revision", "title separator", "zip", "judgments", "measures", "instruction", "notes", "settings"}
 _ONLY_WHERE_WIDE = {"about", "source", "licence", "relevant"}
 _WIDE = 150  # columns
-_KINDS = (*_GROUPS, "instructions", "measures")
+_KINDS = (*_GROUPS, "published", "instructions", "measures")
 
 
 def main(arguments: list[str]) -> int:
@@ -71,6 +71,13 @@ def _rows(kind: str) -> list[dict[str, Any]]:
         from evalkit.instructions import load_instructions
 
         return [{"name": name, **entry._asdict()} for name, entry in load_instructions().items()]
+    if kind == "published":
+        from evalkit.published import load_published
+
+        return [
+            {"name": name, "about": one.title, "tables": ", ".join(table.name for table in one.tables)}
+            for name, one in ((name, load_published(name)) for name in config_names("published"))
+        ]
     group = _GROUPS[kind]
     return [_describe(group, name) for name in config_names(group)]
 
