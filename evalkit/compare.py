@@ -192,32 +192,43 @@ def _require_comparable(evaluations: Sequence[Evaluation], settings: Settings) -
 
 def _pairings(labels: Sequence[str], values: Values, settings: Settings) -> list[Pairing]:
     """Every two columns, which come best first."""
-    pairs = list(combinations(range(len(labels)), 2))
-    differences = np.column_stack([values[:, first] - values[:, second] for first, second in pairs])
+    between = differences(values)
     seeded = {"seed": settings.seed, "samples": settings.samples}
-    low, high = intervals(differences, **seeded)
+    p_values = randomisation_test(between, **seeded).tolist(), t_test(between).tolist()
+    return pairings(labels, between, intervals(between, **seeded), p_values, settings)
+
+
+def differences(values: Values) -> Values:
+    """Every two columns, the first less the second: (rows, systems) to (rows, pairs)."""
+    pairs = combinations(range(values.shape[1]), 2)
+    return np.column_stack([values[:, first] - values[:, second] for first, second in pairs])
+
+
+def pairings(
+    labels: Sequence[str], between: Values, bounds: Values, p_values: Sequence[list[float]], settings: Settings
+) -> list[Pairing]:
+    """Every two systems from their `differences`; `bounds` are low and high, `p_values` both tests', uncorrected."""
     corrected = holm if settings.correction == "holm" else list
-    random_p = corrected(randomisation_test(differences, **seeded).tolist())
-    t_p = corrected(t_test(differences).tolist())
-    smallest = smallest_difference(differences, alpha=settings.alpha)
+    random_p, t_p = [corrected(one) for one in p_values]
+    low, high = bounds
+    smallest = smallest_difference(between, alpha=settings.alpha)
     return [
         Pairing(
-            labels[first],
-            labels[second],
-            float(differences[:, place].mean()),
+            better,
+            worse,
+            float(column.mean()),
             float(low[place]),
             float(high[place]),
             random_p[place],
             t_p[place],
-            *counts(differences[:, place]),
+            *_counts(column),
             float(smallest[place]),
         )
-        for place, (first, second) in enumerate(pairs)
+        for place, ((better, worse), column) in enumerate(zip(combinations(labels, 2), between.T, strict=True))
     ]
 
 
-def counts(differences: Values) -> tuple[int, int, int]:
-    """Wins, ties and losses of the first system, from its differences to the second."""
+def _counts(differences: Values) -> tuple[int, int, int]:
     return int((differences > 0).sum()), int((differences == 0).sum()), int((differences < 0).sum())
 
 

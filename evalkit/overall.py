@@ -3,12 +3,11 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
-from evalkit.compare import Comparison, Pairing, Settings, System, counts
-from evalkit.significance import Values, holm, macro_intervals, smallest_difference
+from evalkit.compare import Comparison, Pairing, Settings, System, differences, pairings
+from evalkit.significance import Values, macro_intervals
 from evalkit.suites import entry_of
 
 
@@ -49,12 +48,12 @@ def overall(comparisons: Sequence[Comparison], settings: Settings) -> Overall | 
     labels, means = [common[place] for place in order], means[:, order]
     drawn = [_as_one([values[:, order] for values in some]) for some in entries.values()]
     low, high = macro_intervals(drawn, seed=settings.seed, samples=settings.samples)
-    pairings = _macro_pairings(labels, means, drawn, settings)
+    between = _macro_pairings(labels, means, drawn, settings)
     ranks = np.mean([_ranks(-row) for row in means], axis=0)
     best = (means == means.max(axis=1, keepdims=True)).sum(axis=0)
     averages = means.mean(axis=0).tolist()
     systems = tuple(System(*values) for values in zip(labels, averages, low.tolist(), high.tolist(), strict=True))
-    return Overall(tuple(entries), systems, tuple(ranks.tolist()), tuple(best.tolist()), tuple(pairings))
+    return Overall(tuple(entries), systems, tuple(ranks.tolist()), tuple(best.tolist()), tuple(between))
 
 
 def _as_one(parts: Sequence[Values]) -> Values:
@@ -70,27 +69,10 @@ def _ranks(values: Values) -> Values:
 
 
 def _macro_pairings(labels: Sequence[str], means: Values, drawn: Sequence[Values], settings: Settings) -> list[Pairing]:
-    pairs = list(combinations(range(len(labels)), 2))
-    per_entry = np.column_stack([means[:, first] - means[:, second] for first, second in pairs])
-    per_query_ = [np.column_stack([one[:, first] - one[:, second] for first, second in pairs]) for one in drawn]
-    low, high = macro_intervals(per_query_, seed=settings.seed, samples=settings.samples)
-    corrected = holm if settings.correction == "holm" else list
-    p_values = corrected([_wilcoxon(per_entry[:, place]) for place in range(len(pairs))])
-    smallest = smallest_difference(per_entry, alpha=settings.alpha)
-    return [
-        Pairing(
-            labels[first],
-            labels[second],
-            float(per_entry[:, place].mean()),
-            float(low[place]),
-            float(high[place]),
-            p_values[place],
-            p_values[place],
-            *counts(per_entry[:, place]),
-            float(smallest[place]),
-        )
-        for place, (first, second) in enumerate(pairs)
-    ]
+    between = differences(means)
+    bounds = macro_intervals([differences(one) for one in drawn], seed=settings.seed, samples=settings.samples)
+    p_values = [_wilcoxon(column) for column in between.T]
+    return pairings(labels, between, bounds, (p_values, p_values), settings)
 
 
 def _wilcoxon(differences: Values) -> float:

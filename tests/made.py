@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, ReplayConfig, RerankerConfig, SavedConfig
+from evalkit.gather import gather
 from evalkit.pipeline import evaluate
 
 Scores = Mapping[str, Mapping[str, float]]
@@ -97,3 +98,9 @@ def _config(folder, collection, dataset, stage, candidates, reranker) -> Evaluat
         results_dir=str(folder / "results"),
         cache_dir=str(folder / "cache"),
     )
+
+
+def values_of(root: Path, name: str) -> np.ndarray:
+    """nDCG@10 of every query of a system that `made` wrote."""
+    (one,) = gather([root / "one/stage-100" / name])
+    return one.result.read_per_query().values["nDCG@10"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from made import made, scores
+from made import made, scores, values_of
 from scipy import stats
 
 from evalkit.compare import Pairing, Settings, compare, groups
@@ -21,11 +21,6 @@ def root(tmp_path_factory):
 def compared(root):
     (found,) = compare(gather([root]), QUICK)
     return found
-
-
-def values_of(root, name: str) -> np.ndarray:
-    (one,) = gather([root / "one/stage-100" / name])
-    return one.result.read_per_query().values["nDCG@10"]
 
 
 def test_systems_come_best_first_with_the_first_stage_and_the_ceiling(root, compared):

@@ -1,8 +1,7 @@
 """Queries that moved most between two systems, with both rankings."""
 
-import numpy as np
 import pytest
-from made import made
+from made import made, values_of
 
 from evalkit.gather import gather
 from evalkit.moves import moves
@@ -11,11 +10,6 @@ from evalkit.moves import moves
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     return made(tmp_path_factory.mktemp("moves"), {"strong": 3.0, "weak": 0.4})
-
-
-def values_of(root, name: str) -> np.ndarray:
-    (one,) = gather([root / "one/stage-100" / name])
-    return one.result.read_per_query().values["nDCG@10"]
 
 
 def test_queries_that_moved_most_come_first_with_both_rankings(root):

@@ -79,8 +79,9 @@ def test_numbers_are_those_collected_from_the_publishers(facts):
     ],
 )
 def test_published_averages_are_those_of_the_published_rows(table, row, average):
-    # Rounded cells move a mean by less than .01; bge-large-en-v1.5 on BEIR is published .017 below its cells' mean.
-    assert np.mean(list(rows(*table)[row].values())) == pytest.approx(average, abs=0.02)
+    # Rounded cells move a mean by less than .01; one row is published .017 below the mean of its cells (LOG.md).
+    printed_low = 0.017 if row == "bge-large-en-v1.5" else 0.0
+    assert np.mean(list(rows(*table)[row].values())) == pytest.approx(average + printed_low, abs=0.011)
 
 
 def test_files_are_shipped():
