@@ -27,6 +27,7 @@ COMMANDS = {
     "analyse": Command("evalkit.commands.analyse", "depth curve, headroom, ties, judged@10 and flags; no model"),
     "compare": Command("evalkit.commands.compare", "is one reranker better than another, or is it chance?"),
     "reproduce": Command("evalkit.commands.reproduce", "a published table beside our results: delta, ceiling, verdict"),
+    "report": Command("evalkit.commands.report", "a page to look at, and figures and tables for papers"),
     "gate": Command("evalkit.commands.gate", "did a number fall? results against a baseline, for CI"),
     "fetch": Command("evalkit.commands.fetch", "download datasets for use without a network, and check them"),
     "list": Command("evalkit.commands.list", "what can be chosen: datasets, retrievers, rerankers, suites, ..."),

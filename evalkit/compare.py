@@ -110,6 +110,7 @@ class Comparison:
         ceiling: of the candidates; None where these differ.
         values: shape (queries, systems), in the order of `systems`.
         query_ids: of the rows of `values`.
+        evaluations: in the order of `systems`.
     """
 
     dataset: str
@@ -119,6 +120,7 @@ class Comparison:
     ceiling: float | None
     values: Values
     query_ids: tuple[str, ...]
+    evaluations: tuple[Evaluation, ...]
 
 
 def compare(evaluations: Sequence[Evaluation], settings: Settings) -> list[Comparison]:
@@ -166,7 +168,8 @@ def _compare(dataset: str, evaluations: list[Evaluation], settings: Settings) ->
     letters = groups(labels, pairings, settings.alpha)
     systems = tuple(map(System, labels, values.mean(axis=0).tolist(), low.tolist(), high.tolist(), letters))
     best = evaluations[0].candidates.manifest["ceiling"].get(settings.measure) if shared else None
-    return Comparison(dataset, systems, tuple(pairings), len(values), best, values, measured[0].query_ids)
+    ordered = tuple(evaluations[place] for place in order)
+    return Comparison(dataset, systems, tuple(pairings), len(values), best, values, measured[0].query_ids, ordered)
 
 
 def _candidates(evaluation: Evaluation) -> str:

@@ -1,10 +1,11 @@
-"""The queries on which two systems differ most, with both rankings and the texts. Prints nothing."""
+"""The queries on which systems differ most, with their rankings and the texts. Prints nothing."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from evalkit.answers import AnswerJudge
 from evalkit.gather import per_query
@@ -85,6 +86,71 @@ def moves(
     ]
 
 
+class Listing(NamedTuple):
+    """A query with the first places of any number of systems.
+
+    Attributes:
+        query_id: its id.
+        text: None where the collection is not at hand.
+        values: of the measure, a system each.
+        rankings: documents, best first, a ranking each.
+        grades: of the documents that are judged.
+        texts: of the documents, where the collection is at hand.
+    """
+
+    query_id: str
+    text: str | None
+    values: tuple[float, ...]
+    rankings: tuple[tuple[str, ...], ...]
+    grades: Mapping[str, int]
+    texts: Mapping[str, str]
+
+
+def widest(
+    evaluations: Sequence[Evaluation],
+    query_ids: Sequence[str],
+    values: NDArray[np.float64],
+    *,
+    count: int,
+    dataset: Dataset | None,
+    cutoff: int = 10,
+) -> list[Listing]:
+    """The queries with the widest range of values, widest first; those on which all agree are left out.
+
+    Args:
+        evaluations: systems.
+        query_ids: of the rows of `values`.
+        values: of a measure, shape (queries, systems).
+        count: queries at most.
+        dataset: for texts and judgments.
+        cutoff: documents of each ranking.
+    """
+    apart = np.ptp(values, axis=1)
+    order = [int(row) for row in np.argsort(-apart, kind="stable")[:count] if apart[row] > 0]
+    chosen = {query_ids[row] for row in order}
+    runs = [one.result.read_run().only_queries(chosen) for one in evaluations]
+    ranked = [{ranking.query_id: tuple(ranking.doc_ids[:cutoff]) for ranking in run} for run in runs]
+    grades = _grades(dataset, runs)
+    texts = _texts(dataset, {doc_id for one in ranked for found in one.values() for doc_id in found})
+    found = []
+    for row in order:
+        query_id = query_ids[row]
+        rankings = tuple(one.get(query_id, ()) for one in ranked)
+        shown = sorted({doc_id for ranking in rankings for doc_id in ranking})
+        judged = grades.get(query_id, {})
+        found.append(
+            Listing(
+                query_id,
+                dataset.queries.get(query_id) if dataset else None,
+                tuple(values[row].tolist()),
+                rankings,
+                {doc_id: judged[doc_id] for doc_id in shown if doc_id in judged},
+                {doc_id: texts[doc_id] for doc_id in shown if doc_id in texts},
+            )
+        )
+    return found
+
+
 def _move(
     query_id: str,
     values: tuple[float, float],
@@ -111,8 +177,11 @@ def _grades(dataset: Dataset | None, runs: Sequence[Run]) -> Mapping[str, Mappin
     if dataset.qrels:
         return dataset.qrels
     judge = AnswerJudge(dataset)
-    judged = [judge.judge(run) for run in runs]
-    return {query_id: {**judged[0].get(query_id, {}), **grades} for query_id, grades in judged[1].items()}
+    found: dict[str, dict[str, int]] = {}
+    for run in runs:
+        for query_id, grades in judge.judge(run).items():
+            found.setdefault(query_id, {}).update(grades)
+    return found
 
 
 def _texts(dataset: Dataset | None, doc_ids: set[str]) -> dict[str, str]:

@@ -78,9 +78,10 @@ def made(
     collection = folder / "collections" / dataset
     if not collection.is_dir():
         write_collection(collection, queries=queries)
-    candidates = write_run(folder / f"{dataset}-{stage}.trec", scores(queries, strength, seed=len(stage)))
+    flat = dataset.replace("/", "-")
+    candidates = write_run(folder / f"{flat}-{stage}.trec", scores(queries, strength, seed=len(stage)))
     for seed, (name, own) in enumerate(systems.items(), start=100):
-        path = folder / f"{dataset}-{stage}-{name}.trec"
+        path = folder / f"{flat}-{stage}-{name}.trec"
         write_run(path, own if isinstance(own, Mapping) else scores(queries, own, seed=seed))
         replay = ReplayConfig(name=name, path=str(path))
         evaluate(_config(folder, collection, dataset, stage, candidates, replay), command=f"made {name}")

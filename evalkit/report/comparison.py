@@ -20,7 +20,7 @@ def grids(comparisons: Sequence[Comparison], total: Overall | None, settings: Se
     found: list[Grid] = []
     for one in comparisons:
         found += [_systems(one, settings), _pairs(f"{one.dataset}: {settings.measure}, pairs", one.pairings, settings)]
-    return found if total is None else [*found, *_overall(total, settings)]
+    return found if total is None else [*found, *overall_grids(total, settings)]
 
 
 def _systems(one: Comparison, settings: Settings) -> Grid:
@@ -64,7 +64,8 @@ def _pairs(title: str, pairings: Sequence[Pairing], settings: Settings) -> Grid:
     return Grid(title, columns, [list(one) for one in pairings], [note], strong=strong)
 
 
-def _overall(total: Overall, settings: Settings) -> list[Grid]:
+def overall_grids(total: Overall, settings: Settings) -> list[Grid]:
+    """Systems over all datasets, and their pairs."""
     columns = [
         Column("system"),
         Column("macro average", ".4f"),

@@ -1,0 +1,74 @@
+"""`evalkit report RESULTS --html report.html`: a page to look at, figures and tables for papers. Needs no model."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from evalkit.compare import CORRECTIONS, Settings
+from evalkit.errors import ConfigError
+from evalkit.gather import gather
+from evalkit.measures import parse_measure
+from evalkit.overview import Overview, overview
+from evalkit.progress import progress
+from evalkit.report.grid import markdown
+from evalkit.report.overview import grids
+from evalkit.report.page import page
+from evalkit.store import atomic_write
+
+
+def main(arguments: list[str]) -> int:
+    """Write what was asked for."""
+    options = _parser().parse_args(arguments)
+    if options.queries < 0:
+        raise ConfigError(f"--queries {options.queries}: a number of queries, from 0.")
+    if not (options.html or options.markdown or options.figures):
+        options.html = Path("report.html")
+    for path in filter(None, (options.html, options.markdown)):
+        if not path.parent.is_dir() or path.is_dir():
+            raise ConfigError(f"{path} cannot be written: give a file in a folder that is there.")
+    figures = _figures() if options.figures else None
+    settings = Settings(parse_measure(options.measure).name, options.correction, seed=options.seed)
+    evaluations = gather(options.results)
+    with progress("report", None, "systems") as advance:
+        found = overview(evaluations, settings, queries=options.queries, advance=advance)
+    written = []
+    if options.html:
+        written.append(_write(options.html, page(found)))
+    if options.markdown:
+        written.append(_write(options.markdown, markdown(grids(found))))
+    if figures:
+        written += figures(found, options.figures)
+    sys.stdout.writelines(f"{path}\n" for path in written)
+    return 0
+
+
+def _write(path: Path, text: str) -> Path:
+    atomic_write(path, text)
+    return path
+
+
+def _figures() -> Callable[[Overview, Path], list[Path]]:
+    try:
+        from evalkit.report.figures import write_figures
+    except ImportError as error:
+        raise ConfigError(f"--figures needs matplotlib ({error}). Run: pip install 'evalkit[figures]'.") from error
+    return write_figures
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="evalkit report",
+        description="One self-contained page about results: summary, published numbers, critical differences, quality "
+        "against speed, depth curves, two systems query by query, and a browser of single queries. Figures and "
+        "Markdown for papers and READMEs from the same data.",
+    )
+    parser.add_argument("results", nargs="+", help="results, or folders of results")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="default, where nothing is asked for: report.html")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="all tables")
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="every chart as PNG and SVG")
+    parser.add_argument("--measure", default="nDCG@10", help="default: nDCG@10")
+    parser.add_argument("--correction", choices=CORRECTIONS, default="holm", help="for the number of pairs")
+    parser.add_argument("--queries", type=int, default=30, metavar="N", help="of each dataset to browse; default: 30")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser

@@ -1,0 +1,137 @@
+"""Everything a report shows, from results on disk: comparisons, curves, speeds, published cells, queries, remarks.
+
+Prints nothing. A system is a reranker or a first stage, as in `compare`; first stages are always among them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from evalkit.analysis import DEPTHS, Analysis, AtDepth, Flag, analyse
+from evalkit.compare import Comparison, Settings, compare
+from evalkit.errors import EvalkitError
+from evalkit.gather import dataset_of
+from evalkit.moves import Listing, widest
+from evalkit.overall import Overall, overall
+from evalkit.published import Published, load_published
+from evalkit.reproduce import NOT_RUN, Cell, reproduce
+from evalkit.resources import config_names
+from evalkit.results import Evaluation
+from evalkit.types import Dataset
+
+UNTIMED = frozenset({"none", "replay"})  # kinds of reranker that compute nothing worth a speed
+
+
+class SystemView(NamedTuple):
+    """What is known of a system on a dataset beside its place in the comparison.
+
+    Attributes:
+        evaluation: its result.
+        speed: pairs/s; None for a first stage and for replayed scores.
+        curve: by depth; empty for a first stage, and where the collection is not at hand.
+        flags: what to look at.
+    """
+
+    evaluation: Evaluation
+    speed: float | None
+    curve: tuple[AtDepth, ...]
+    flags: tuple[Flag, ...]
+
+
+@dataclass(frozen=True)
+class DatasetView:
+    """One dataset.
+
+    Attributes:
+        comparison: of its systems.
+        systems: in the comparison's order.
+        listings: the queries on which the systems differ most.
+        remark: why texts and curves are absent; empty where they are not.
+    """
+
+    comparison: Comparison
+    systems: tuple[SystemView, ...]
+    listings: tuple[Listing, ...]
+    remark: str
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything.
+
+    Attributes:
+        settings: of the comparisons.
+        datasets: in the order of their results.
+        total: over the datasets; None for one.
+        published: tables of which some number was run, with their cells.
+    """
+
+    settings: Settings
+    datasets: tuple[DatasetView, ...]
+    total: Overall | None
+    published: tuple[tuple[Published, tuple[Cell, ...]], ...]
+
+
+def overview(
+    evaluations: Sequence[Evaluation],
+    settings: Settings,
+    *,
+    queries: int,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Overview:
+    """Of these evaluations; several first stages may be among them.
+
+    Args:
+        evaluations: of any datasets.
+        settings: of the comparisons.
+        queries: how many of each dataset are listed with their rankings.
+        advance: called with the number of systems that were done.
+
+    Raises:
+        ConfigError: there is nothing to compare.
+        ResultError: results under one name are of different datasets, or damaged.
+    """
+    stages = {one.candidates.folder: Evaluation(one.candidates, one.candidates) for one in evaluations}
+    comparisons = compare([*evaluations, *stages.values()], settings._replace(same_candidates=False))
+    views = tuple(_view(one, settings, queries, advance) for one in comparisons)
+    total = overall(comparisons, settings) if len(comparisons) > 1 else None
+    return Overview(settings, views, total, tuple(_published(evaluations)))
+
+
+def _view(comparison: Comparison, settings: Settings, queries: int, advance: Callable[[int], None]) -> DatasetView:
+    dataset, remark = _dataset(comparison.evaluations[0])
+    systems = []
+    for one in comparison.evaluations:
+        analysis = None if dataset is None or one.is_first_stage else analyse(one, dataset, settings.measure, DEPTHS)
+        systems.append(_system(one, analysis))
+        advance(1)
+    listings = widest(comparison.evaluations, comparison.query_ids, comparison.values, count=queries, dataset=dataset)
+    return DatasetView(comparison, tuple(systems), tuple(listings), remark)
+
+
+def _dataset(evaluation: Evaluation) -> tuple[Dataset | None, str]:
+    try:
+        return dataset_of(evaluation.result), ""
+    except EvalkitError as error:
+        return None, f"without texts, judgments and curves: {error}"
+
+
+def _system(evaluation: Evaluation, analysis: Analysis | None) -> SystemView:
+    manifest = evaluation.result.manifest
+    timed = not evaluation.is_first_stage and manifest["reranker"]["kind"] not in UNTIMED
+    return SystemView(
+        evaluation,
+        manifest["pairs_per_second"] if timed else None,
+        analysis.curve if analysis else (),
+        analysis.flags if analysis else (),
+    )
+
+
+def _published(evaluations: Sequence[Evaluation]) -> list[tuple[Published, tuple[Cell, ...]]]:
+    found = []
+    for name in config_names("published"):
+        published = load_published(name)
+        cells = tuple(reproduce(published, evaluations))
+        if any(not cell.verdict.startswith(NOT_RUN) for cell in cells):
+            found.append((published, cells))
+    return found

@@ -1,0 +1,39 @@
+"""Charts as files."""
+
+from dataclasses import replace
+
+import pytest
+from made import made
+
+from evalkit.compare import Settings
+from evalkit.gather import gather
+from evalkit.overview import overview
+
+pytest.importorskip("matplotlib")
+
+from evalkit.report.figures import write_figures
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures")
+    made(folder, {"strong": 3.0, "cost_2": 0.1}, queries=10)
+    root = made(folder, {"strong": 3.0, "cost_2": 0.1}, dataset="two", queries=10)
+    whole = overview(gather([root]), Settings(samples=200), queries=0)
+    timed = [one._replace(speed=10.0 * (place + 1)) for place, one in enumerate(whole.datasets[0].systems)]
+    return replace(whole, datasets=(replace(whole.datasets[0], systems=tuple(timed)), whole.datasets[1]))
+
+
+def test_every_chart_with_data_is_written_twice(found, tmp_path):
+    names = {path.name for path in write_figures(found, tmp_path / "new")}
+    stems = {"one-intervals", "one-speed", "one-depth", "two-intervals", "two-depth", "critical-differences"}
+    assert names == {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
+    assert all(path.stat().st_size > 1000 for path in (tmp_path / "new").iterdir())
+
+
+def test_svg_has_names_as_text_and_the_same_bytes_again(found, tmp_path):
+    first, second = ({path.name: path.read_bytes() for path in write_figures(found, tmp_path / name)} for name in "ab")
+    assert first == second
+    text = first["one-intervals.svg"].decode()
+    assert "strong" in text
+    assert "cost_2" in text

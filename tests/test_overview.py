@@ -1,0 +1,79 @@
+"""Everything a report shows, gathered from results made by hand."""
+
+import shutil
+
+import pytest
+from made import made
+
+from evalkit.compare import Settings
+from evalkit.errors import ConfigError
+from evalkit.gather import gather
+from evalkit.overview import overview
+
+QUICK = Settings(samples=200)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("overview")
+    made(folder, {"strong": 3.0, "weak": 0.1})
+    return made(folder, {"strong": 3.0, "weak": 0.1}, dataset="two", queries=20)
+
+
+def test_every_dataset_has_its_systems_first_stage_included(root):
+    done = []
+    found = overview(gather([root]), QUICK, queries=4, advance=done.append)
+    assert [view.comparison.dataset for view in found.datasets] == ["one", "two"]
+    assert sum(done) == 6
+    for view in found.datasets:
+        by_name = dict(zip([one.name for one in view.comparison.systems], view.systems, strict=True))
+        assert set(by_name) == {"strong", "weak", "stage-100"}
+        assert by_name["stage-100"].evaluation.is_first_stage
+        assert by_name["stage-100"].curve == ()
+        # The made candidates are 12 deep.
+        assert by_name["strong"].curve[-1].reranked == pytest.approx(view.comparison.systems[0].mean)
+        assert any("worse" in flag.text or "fell" in flag.text for flag in by_name["weak"].flags)
+    assert found.total is not None
+    assert found.published == ()
+
+
+def test_listed_queries_are_those_with_the_widest_range_and_have_texts_and_grades(root):
+    (view,) = overview(gather([root / "one"]), QUICK, queries=4).datasets
+    apart = sorted(view.comparison.values.max(axis=1) - view.comparison.values.min(axis=1), reverse=True)
+    assert [max(one.values) - min(one.values) for one in view.listings] == pytest.approx(apart[:4])
+    for one in view.listings:
+        assert one.text.startswith(f"what is query {one.query_id[1:]}")
+        number = one.query_id[1:]
+        assert all(text == f"document {doc.split('_')[1]} of query {number}" for doc, text in one.texts.items())
+        assert [len(ranking) for ranking in one.rankings] == [10, 10, 10]
+        assert set(one.grades.values()) >= {0}
+
+
+def test_replayed_scores_have_no_speed(root):
+    (view,) = overview(gather([root / "one"]), QUICK, queries=0).datasets
+    assert [one.speed for one in view.systems] == [None, None, None]
+    assert view.listings == ()
+
+
+def test_several_first_stages_are_told_apart(tmp_path):
+    made(tmp_path, {"strong": 3.0})
+    root = made(tmp_path, {"strong": 2.0}, stage="another")
+    (view,) = overview(gather([root]), QUICK, queries=0).datasets
+    names = {one.name for one in view.comparison.systems}
+    assert names == {"stage-100 + strong", "another-100 + strong", "stage-100", "another-100"}
+    assert view.comparison.ceiling is None
+
+
+def test_without_the_collection_numbers_stay_and_the_remark_says_why(tmp_path):
+    root = made(tmp_path, {"strong": 3.0})
+    shutil.rmtree(tmp_path / "collections")
+    (view,) = overview(gather([root]), QUICK, queries=2).datasets
+    assert "without texts, judgments and curves" in view.remark
+    assert [one.text for one in view.listings] == [None, None]
+    assert view.comparison.systems[0].mean > 0
+
+
+def test_a_first_stage_alone_is_nothing_to_compare(tmp_path):
+    root = made(tmp_path, {})
+    with pytest.raises(ConfigError, match="one system only"):
+        overview(gather([root]), QUICK, queries=2)
