@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evalkit.config import EvaluateConfig
     from evalkit.errors import EvalkitError
-    from evalkit.load import load_reranker, load_retriever
+    from evalkit.load import load_reranker, load_retriever, load_search
     from evalkit.measures import measure
     from evalkit.pipeline import evaluate
     from evalkit.results import Evaluation
@@ -35,6 +35,7 @@ __all__ = [
     "evaluate",
     "load_reranker",
     "load_retriever",
+    "load_search",
     "measure",
     "read_qrels",
     "read_run",
@@ -46,6 +47,7 @@ _HOME = {
     "EvalkitError": "errors",
     "load_reranker": "load",
     "load_retriever": "load",
+    "load_search": "load",
     "measure": "measures",
     "Evaluation": "results",
     "evaluate": "pipeline",

@@ -29,6 +29,7 @@ COMMANDS = {
     "reproduce": Command("evalkit.commands.reproduce", "a published table beside our results: delta, ceiling, verdict"),
     "report": Command("evalkit.commands.report", "a page to look at, and figures and tables for papers"),
     "gate": Command("evalkit.commands.gate", "did a number fall? results against a baseline, for CI"),
+    "export": Command("evalkit.commands.export", "results for other tools: TREC runs, mteb results and predictions"),
     "fetch": Command("evalkit.commands.fetch", "download datasets for use without a network, and check them"),
     "list": Command("evalkit.commands.list", "what can be chosen: datasets, retrievers, rerankers, suites, ..."),
 }

@@ -16,6 +16,7 @@ from evalkit.store import open_store
 from evalkit.types import Reranker
 
 if TYPE_CHECKING:
+    from evalkit.interchange.search import PipelineSearch
     from evalkit.retrieval.dense import DenseRetriever
 
 
@@ -57,6 +58,40 @@ def load_retriever(name: str, *, compute: Mapping[str, Any] | None = None, **set
     if not isinstance(built, DenseRetriever):
         raise ConfigError(f"retriever {name} is no dense retriever, so it makes no vectors.")
     return built
+
+
+def load_search(
+    retriever: str,
+    reranker: str = "none",
+    *,
+    depth: int = 100,
+    compute: Mapping[str, Any] | None = None,
+    retriever_settings: Mapping[str, Any] | None = None,
+    reranker_settings: Mapping[str, Any] | None = None,
+) -> "PipelineSearch":
+    """First stage and reranker as one `SearchProtocol` of mteb, for `mteb.evaluate`.
+
+    Args:
+        retriever: as in `evalkit list retrievers`.
+        reranker: as in `evalkit list rerankers`; `none` for the first stage alone.
+        depth: candidates of each query that are reranked.
+        compute: `device`, `dtype`, `attention`, `batch_tokens`, `threads`.
+        retriever_settings: such as `model`.
+        reranker_settings: such as `model` or `max_length`.
+
+    Raises:
+        ConfigError: there is no such retriever, reranker or setting.
+        MissingExtra: mteb is not installed.
+    """
+    from evalkit.interchange.search import PipelineSearch
+    from evalkit.interchange.tasks import mteb_module
+
+    mteb_module("load_search")
+    stages = (
+        _config("retriever", retriever, retriever_settings or {}),
+        _config("reranker", reranker, reranker_settings or {}),
+    )
+    return PipelineSearch(*stages, _compute(compute), depth=depth, store=open_store())
 
 
 def _compute(settings: Mapping[str, Any] | None) -> ComputeConfig:

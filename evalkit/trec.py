@@ -176,6 +176,14 @@ def run_lines(run: Run, tag: str) -> Iterator[str]:
             yield separator.join((query_id, "Q0", doc_id, str(rank), str(score), tag)) + "\n"
 
 
+def qrels_lines(qrels: Qrels) -> Iterator[str]:
+    """Judgments as TREC lines."""
+    for query_id, judged in qrels.items():
+        for doc_id, grade in judged.items():
+            separator = "\t" if any(text.split() != [text] for text in (query_id, doc_id)) else " "
+            yield separator.join((query_id, "0", doc_id, str(grade))) + "\n"
+
+
 def write_run(run: Run, path: Path, *, tag: str) -> None:
     """Write a gzip TREC run; the same run gives the same bytes."""
     with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0) as stream:

@@ -64,7 +64,7 @@ def test_an_unknown_command_lists_the_legal_ones(capsys):
     assert cli.main(["evalute"]) == 2
     legal = ", ".join(cli.COMMANDS)
     assert f"unknown command 'evalute'. Legal are: {legal}." in capsys.readouterr().err
-    results = {"compare", "gate", "analyse", "reproduce", "report"}
+    results = {"compare", "gate", "analyse", "reproduce", "report", "export"}
     assert {"evaluate", "score", "embed", "prompt", "doctor", "measure", "fetch", "list", *results} == set(cli.COMMANDS)
 
 

@@ -38,18 +38,16 @@ def load(config: MtebDatasetConfig, store: Store) -> Dataset:
     split = _split(config, task)
     data = _data(task, subset, split)
     _warn_of_what_is_left_out(config, data)
-    table = _corpus(task, data)
+    table = checked_corpus(task.metadata.name, data["corpus"])
     documents = ArrowDocuments(table, title_separator=config.title_separator, id_column="id")
     chosen = config.drop_identical_ids
     config = replace(
         config,
         split=split,
-        language="zh" if config.language == "zh" else _language(task, subset, documents),
+        language="zh" if config.language == "zh" else language_of(task.metadata, subset, documents),
         drop_identical_ids=bool(task.ignore_identical_ids) if chosen is None else chosen,
     )
-    return assemble(
-        config, store, documents=documents, judged=_judged(task, data), corpus_digest=_content_digest(table)
-    )
+    return assemble(config, store, documents=documents, judged=_judged(task, data), corpus_digest=content_digest(table))
 
 
 def _warn_of_what_is_left_out(config: MtebDatasetConfig, data: Any) -> None:
@@ -131,13 +129,12 @@ def _data(task: Any, subset: str, split: str) -> Any:
         raise DataError(f"mteb cannot load {task.metadata.name} ({reason(error)}).") from error
 
 
-def _corpus(task: Any, data: Any) -> Any:
-    """The documents, as a table whose rows are in its own order.
+def checked_corpus(name: str, table: Any) -> Any:
+    """The documents of a task, as a table whose rows are in its own order.
 
     Raises:
         DataError: a column is missing, or an id is no id or occurs twice.
     """
-    table, name = data["corpus"], task.metadata.name
     if not {"id", "text"} <= set(table.column_names):
         raise DataError(f"{name}: columns {', '.join(table.column_names)}, expected id, text and perhaps title.")
     ids = table.select_columns(["id"]).with_format("arrow")[:].column("id")
@@ -147,7 +144,7 @@ def _corpus(task: Any, data: Any) -> Any:
     return table
 
 
-def _content_digest(table: Any) -> str:
+def content_digest(table: Any) -> str:
     """SHA-256 of the documents in their order.
 
     Path and revision do not fix them: tasks select from the same repository by a list of their own, and some put the
@@ -165,9 +162,9 @@ def _content_digest(table: Any) -> str:
     return state.hexdigest()
 
 
-def _language(task: Any, subset: str, documents: Documents) -> str:
+def language_of(metadata: Any, subset: str, documents: Documents) -> str:
     """`zh` where the documents are Chinese, else `en`, which is what every other language is analysed as."""
-    languages = task.metadata.eval_langs
+    languages = metadata.eval_langs
     codes = languages[subset] if isinstance(languages, dict) else languages
     chinese = {str(code).split("-")[0] in _CHINESE for code in codes}
     # Of two languages either may be that of the documents.

@@ -53,7 +53,7 @@ def _save(figure: Any, path: Path) -> list[Path]:
 def _rows(names: Sequence[str]) -> tuple[Any, Any]:
     """An empty figure with a row a system, the first on top."""
     figure, axes = plt.subplots(figsize=(6.4, 1 + _ROW * len(names)))
-    axes.set_yticks(range(len(names)), [name for name in names])
+    axes.set_yticks(range(len(names)), list(names))
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
     return figure, axes

@@ -4,7 +4,6 @@ import importlib.util
 import re
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import miniatures
@@ -261,7 +260,7 @@ COLUMNS = {"id": ["a", "b", "c"], "title": ["A", "", None], "text": ["one", "two
 
 def checked(table: Dataset) -> Dataset:
     """A corpus as it is taken from mteb."""
-    return mteb_task._corpus(SimpleNamespace(metadata=SimpleNamespace(name="Task")), {"corpus": table})
+    return mteb_task.checked_corpus("Task", table)
 
 
 def rows(table: Dataset) -> tuple[list[str], list[str]]:
@@ -279,14 +278,14 @@ def test_documents_that_a_task_selects_keep_their_ids():
 
 def test_the_key_of_a_corpus_is_its_content_in_its_order():
     table = Dataset.from_dict(COLUMNS)
-    digest = mteb_task._content_digest(table)
+    digest = mteb_task.content_digest(table)
     pieces = concatenate_datasets([table.select([0]), table.select([1, 2])])
     large = table.cast_column("text", Value("large_string"))
     numbered = table.add_column("url", ["x", "y", "z"])
-    assert [mteb_task._content_digest(checked(other)) for other in (pieces, large, numbered)] == [digest] * 3
+    assert [mteb_task.content_digest(checked(other)) for other in (pieces, large, numbered)] == [digest] * 3
     changed = [{**COLUMNS, "text": ["one", "two", "."]}, {**COLUMNS, "id": ["a", "b", "d"]}]
     others = [*(Dataset.from_dict(columns) for columns in changed), table.select([1, 0, 2])]
-    assert digest not in {mteb_task._content_digest(checked(other)) for other in others}
+    assert digest not in {mteb_task.content_digest(checked(other)) for other in others}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Results and the pipeline for other tools: TREC files, mteb's results and predictions, mteb's `SearchProtocol`."""

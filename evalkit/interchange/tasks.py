@@ -1,0 +1,61 @@
+"""Which task of mteb a dataset is, and the other way round: the same repository on the hub, at the same revision."""
+
+from typing import Any
+
+from evalkit.errors import MissingExtra
+from evalkit.resources import config_names, shipped
+
+_LANGUAGES = {"en": ["eng-Latn"], "zh": ["zho-Hans"]}
+
+
+def mteb_module(purpose: str) -> Any:
+    """The package.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import mteb
+    except ImportError as error:
+        raise MissingExtra("mteb", extra="mteb", purpose=purpose) from error
+    return mteb
+
+
+def task_of(settings: dict[str, Any], purpose: str) -> Any:
+    """Metadata of mteb's task; None where mteb has none that reads the same files.
+
+    Args:
+        settings: of the dataset, from a manifest.
+        purpose: what mteb is needed for, for the error.
+
+    Raises:
+        MissingExtra: mteb is not installed.
+    """
+    mteb = mteb_module(purpose)
+    tasks = mteb.get_tasks(task_types=["Retrieval"], exclude_superseded=False, exclude_aggregate=True)
+    if "task" in settings:
+        return next((one.metadata for one in tasks if one.metadata.name == settings["task"]), None)
+    wanted = settings.get("hub_id"), settings.get("revision")
+    found = [
+        one.metadata for one in tasks if (one.metadata.dataset["path"], one.metadata.dataset["revision"]) == wanted
+    ]
+    return found[0] if found and wanted[0] else None
+
+
+def languages_of(task: Any, subset: str, language: str) -> list[str]:
+    """Codes as mteb writes them, such as `eng-Latn`."""
+    if task is None:
+        return _LANGUAGES[language]
+    found = task.eval_langs
+    return list(found[subset] if isinstance(found, dict) else found)
+
+
+def card_of(repository: str, subset: str) -> dict[str, Any] | None:
+    """Our card of the dataset in a repository of the hub; None where we have none."""
+    import yaml
+
+    for name in config_names("dataset"):
+        card = yaml.safe_load((shipped("conf") / "dataset" / f"{name}.yaml").read_text(encoding="utf-8"))
+        if card.get("hub_id") == repository and card.get("subset") in {None, subset}:
+            return dict(card)
+    return None
