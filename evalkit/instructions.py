@@ -7,6 +7,12 @@ from typing import NamedTuple
 from evalkit.errors import ConfigError, DataError
 from evalkit.resources import shipped
 
+GENERIC = "Given a query, retrieve relevant documents that answer the query."
+"""What `generic` means: one text for every dataset, none of which it was written for."""
+
+
+_LOOKED_UP = ("dataset", "card")
+
 
 class Instruction(NamedTuple):
     """A dataset's instruction.
@@ -48,7 +54,8 @@ def choose_instruction(setting: str, *, key: str | None, name: str) -> str:
     """The instruction that a setting means for a dataset; empty for none.
 
     Args:
-        setting: `none`, `dataset`, a path that ends in `.json`, or the instruction itself.
+        setting: `none`; `generic` for `GENERIC`; `dataset` for its entry in `instructions.json`; `card` for that entry
+            where the card's authors published it, else none; a path that ends in `.json`; or the instruction itself.
         key: the dataset's entry; of a name such as `cqadupstack/android` also that before the slash is looked for.
             None where there is no dataset, as in `evalkit score`: its pairs bring their own instructions.
         name: of the setting, for errors, such as `reranker.instructions`.
@@ -57,17 +64,22 @@ def choose_instruction(setting: str, *, key: str | None, name: str) -> str:
         ConfigError: the dataset has no entry.
         DataError: the file is absent or malformed.
     """
-    if setting == "none" or (setting == "dataset" and key is None):
+    if setting == "none" or (setting in _LOOKED_UP and key is None):
         return ""
-    if setting != "dataset" and not setting.endswith(".json"):
+    if setting == "generic":
+        return GENERIC
+    if setting not in _LOOKED_UP and not setting.endswith(".json"):
         return setting
     if key is None:
         raise ConfigError(f"{name}={setting} is looked up by dataset, and there is none here. Give the text itself.")
-    path = None if setting == "dataset" else Path(setting).expanduser()
+    path = None if setting in _LOOKED_UP else Path(setting).expanduser()
     entries = load_instructions(path)
     for candidate in (key, key.partition("/")[0]):
         if candidate in entries:
-            return entries[candidate].instruction
+            entry = entries[candidate]
+            return "" if setting == "card" and entry.assumed else entry.instruction
+    if setting == "card":
+        return ""
     raise ConfigError(
         f"{name}={setting}, but {path or 'instructions.json'} has no entry {key!r}. Set {name}=none, the instruction "
         'itself, a .json file with {"' + key + '": "..."}, or dataset.instruction_key to an entry of '

@@ -1,7 +1,7 @@
 """Systems over several datasets: a macro average in which every entry counts once, ranks, a test over entries."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,16 +37,13 @@ def overall(comparisons: Sequence[Comparison], settings: Settings) -> Overall | 
         for system in comparisons[0].systems
         if all(system.name in [other.name for other in one.systems] for one in comparisons)
     ]
-    entries: dict[str, list[Values]] = defaultdict(list)
-    for one in comparisons:
-        columns = [[system.name for system in one.systems].index(name) for name in common]
-        entries[entry_of(one.dataset)].append(one.values[:, columns])
+    entries = by_entry({one.dataset: one.values[:, _columns(one, common)] for one in comparisons})
     if len(entries) < 2 or len(common) < 2:  # noqa: PLR2004 - nothing to average or compare
         return None
     means = np.array([np.mean([values.mean(axis=0) for values in some], axis=0) for some in entries.values()])
     order = np.argsort(-means.mean(axis=0), kind="stable")
     labels, means = [common[place] for place in order], means[:, order]
-    drawn = [_as_one([values[:, order] for values in some]) for some in entries.values()]
+    drawn = [as_one([values[:, order] for values in some]) for some in entries.values()]
     low, high = macro_intervals(drawn, seed=settings.seed, samples=settings.samples)
     between = _macro_pairings(labels, means, drawn, settings)
     ranks = np.mean([_ranks(-row) for row in means], axis=0)
@@ -56,7 +53,19 @@ def overall(comparisons: Sequence[Comparison], settings: Settings) -> Overall | 
     return Overall(tuple(entries), systems, tuple(ranks.tolist()), tuple(best.tolist()), tuple(between))
 
 
-def _as_one(parts: Sequence[Values]) -> Values:
+def by_entry(values: Mapping[str, Values]) -> dict[str, list[Values]]:
+    """Dataset -> values to entry -> values of its datasets."""
+    entries: dict[str, list[Values]] = defaultdict(list)
+    for dataset, own in values.items():
+        entries[entry_of(dataset)].append(own)
+    return entries
+
+
+def _columns(comparison: Comparison, names: Sequence[str]) -> list[int]:
+    return [[system.name for system in comparison.systems].index(name) for name in names]
+
+
+def as_one(parts: Sequence[Values]) -> Values:
     """Queries of an entry's datasets, weighted so that their mean is the mean of the datasets' means."""
     total = sum(map(len, parts))
     return np.concatenate([values * (total / (len(parts) * len(values))) for values in parts])

@@ -87,5 +87,12 @@ def summarise(suite: Suite, values: Mapping[str, float], *, partial: bool = Fals
     return Summary(tuple(entries), _mean(known) if complete else None)
 
 
+def macro_average(values: Mapping[str, float]) -> float:
+    """The mean over entries of any datasets, dataset -> value."""
+    mean = summarise(Suite("", tuple(values)), values).mean
+    assert mean is not None, "no dataset is missing"
+    return mean
+
+
 def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from evalkit.errors import ConfigError, DataError
-from evalkit.instructions import Instruction, choose_instruction, load_instructions
+from evalkit.instructions import GENERIC, Instruction, choose_instruction, load_instructions
 
 SCIFACT = "Given a scientific claim, retrieve documents that support or refute the claim."
 # Evaluated without an instruction: the bundled ones, and those that the model card lists outside BEIR and C-MTEB.
@@ -147,3 +147,16 @@ def test_a_file_that_is_absent_or_malformed_is_a_data_error(file, tmp_path):
     for path in (file("{"), tmp_path / "absent.json"):
         with pytest.raises(DataError, match=r"\.json: (not a file of instructions|no such file)"):
             chosen(str(path))
+
+
+def test_generic_is_one_text_for_every_dataset():
+    texts = {choose_instruction("generic", key=key, name="x") for key in ("scifact", "T2Retrieval", "unknown", None)}
+    assert texts == {GENERIC}
+
+
+def test_card_is_the_published_entry_and_none_where_there_is_none():
+    assert choose_instruction("card", key="scifact", name="x") == SCIFACT
+    assert choose_instruction("card", key="cqadupstack/unix", name="x") == ""
+    assert choose_instruction("dataset", key="cqadupstack/unix", name="x") != ""
+    assert choose_instruction("card", key="unknown", name="x") == ""
+    assert choose_instruction("card", key=None, name="x") == ""

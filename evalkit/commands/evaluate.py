@@ -7,12 +7,17 @@ import shlex
 import sys
 from typing import Any, NamedTuple
 
+from evalkit.ablation import Ablation, ablate, load_ablation
 from evalkit.commands.arguments import normalise
 from evalkit.commands.compose import prepare, to_config
 from evalkit.commands.legal import one_line
+from evalkit.compare import Settings
 from evalkit.config import EvaluateConfig
 from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_os_error
+from evalkit.measures import parse_measure
 from evalkit.pipeline import evaluate
+from evalkit.report.ablation import ablation_grid
+from evalkit.report.grid import write
 from evalkit.report.suite import show_suite
 from evalkit.report.table import console, show, show_all
 from evalkit.resources import shipped
@@ -27,6 +32,7 @@ class _Done(NamedTuple):
     evaluation: Evaluation
     overrides: list[str]
     suite: str | None
+    ablation: str | None
 
 
 def main(arguments: list[str]) -> int:
@@ -51,14 +57,14 @@ def main(arguments: list[str]) -> int:
         hydra_config = HydraConfig.get()
         try:
             done.append(_run(settings, hydra_config))
-        except DataError as error:
-            # One dataset that is not there need not keep the others of a sweep from being evaluated.
-            if hydra_config.mode != RunMode.MULTIRUN:
+        except EvalkitError as error:
+            # One dataset that is not there need not keep the others of a sweep from being evaluated, nor one value
+            # that a checkpoint cannot take the others of an ablation.
+            one_of_many = isinstance(error, DataError) or hydra_config.runtime.choices.get("ablation")
+            if hydra_config.mode != RunMode.MULTIRUN or not one_of_many:
                 raise SystemExit(report(error)) from None
             report(error)
             failures.append(error)
-        except EvalkitError as error:
-            raise SystemExit(report(error)) from None
         except OmegaConfBaseException as error:
             raise SystemExit(report(ConfigError(one_line(error)))) from None
         except OSError as error:  # Hydra would print a report of its own first
@@ -81,7 +87,8 @@ def _run(settings: Any, hydra_config: Any) -> _Done:
     command = " ".join(["evalkit evaluate", *map(shlex.quote, overrides)])
     evaluation = evaluate(config, command=command)
     show(evaluation, config.measures, console())
-    return _Done(config, evaluation, overrides, hydra_config.runtime.choices.get("suite"))
+    choices = hydra_config.runtime.choices
+    return _Done(config, evaluation, overrides, choices.get("suite"), choices.get("ablation"))
 
 
 def _show_sweep(done: list[_Done]) -> None:
@@ -104,3 +111,18 @@ def _show_sweep(done: list[_Done]) -> None:
             for dataset in suite.datasets
         }
         show_suite(suite, found, out, partial=done[0].config.partial_average)
+    if len(done) > 1 and done[0].ablation:
+        _show_ablation(done, load_ablation(done[0].ablation))
+
+
+def _show_ablation(done: list[_Done], ablation: Ablation) -> None:
+    """What every value of the setting does, in one table."""
+    varied = f"{ablation.setting}="
+    results = [
+        (override.removeprefix(varied), one.evaluation)
+        for one in done
+        for override in one.overrides
+        if override.startswith(varied)
+    ]
+    settings = Settings(parse_measure(done[0].config.measures[0]).name)
+    write([ablation_grid(ablation, ablate(results, settings), settings)], "table", console())

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from evalkit.resources import config_names
 
-_GROUPS = ("dataset", "retriever", "reranker", "compute", "suite")
+_GROUPS = ("dataset", "retriever", "reranker", "compute", "suite", "ablation")
 
 
 def one_line(error: BaseException, groups: Sequence[str] = _GROUPS) -> str:

@@ -15,6 +15,7 @@ _GROUPS = {
     "rerankers": "reranker",
     "compute": "compute",
     "suites": "suite",
+    "ablations": "ablation",
 }
 # A card is too wide for a terminal; `--json` has all of it.
 _ONLY_IN_JSON = {"revision", "title separator", "zip", "judgments", "measures", "instruction", "notes", "settings"}

@@ -6,7 +6,7 @@ from evalkit.overview import Overview, SystemView
 from evalkit.report import comparison, reproduction
 from evalkit.report.grid import Cell, Column, Grid
 from evalkit.reproduce import NOT_RUN, TOLERANCE
-from evalkit.suites import entry_of
+from evalkit.suites import macro_average
 
 
 def grids(found: Overview) -> list[Grid]:
@@ -40,12 +40,10 @@ def _summary_row(found: Overview, name: str, values: Sequence[float | None]) -> 
 
 
 def _average(found: Overview, values: Sequence[float | None]) -> float | None:
-    entries: dict[str, list[float]] = {}
-    for view, value in zip(found.datasets, values, strict=True):
-        if value is None:
-            return None
-        entries.setdefault(entry_of(view.comparison.dataset), []).append(value)
-    return sum(sum(some) / len(some) for some in entries.values()) / len(entries)
+    known = {
+        view.comparison.dataset: value for view, value in zip(found.datasets, values, strict=True) if value is not None
+    }
+    return macro_average(known) if len(known) == len(values) else None
 
 
 def _best(rows: Sequence[Sequence[Cell]], column: int) -> list[int]:
