@@ -149,6 +149,15 @@ def analyse(evaluation: Evaluation, dataset: Dataset, name: str, depths: Sequenc
     )
 
 
+def at_depth(evaluation: Evaluation, dataset: Dataset, name: str, depth: int) -> float | None:
+    """What `depth=` would give; None where so few candidates are all, or the reranker changed which there are."""
+    run, candidates = evaluation.result.read_run(), evaluation.candidates.read_run()
+    scores = _scores_of(candidates, run)
+    if scores is None or depth >= evaluation.candidates.manifest["retriever"]["depth"]:
+        return None
+    return _at(candidates, scores, _qrels(dataset, run, name), name, depth).reranked
+
+
 def _qrels(dataset: Dataset, run: Run, name: str) -> Qrels:
     return AnswerJudge(dataset).judge(run) if parse_measure(name).by_answers else dataset.qrels
 

@@ -63,17 +63,19 @@ def _cell(
     evaluations: Sequence[Evaluation],
     tolerance: float,
 ) -> Cell:
-    chosen = [
-        found
-        for dataset in column.suite.datasets
-        if (found := _best(published, row, column, dataset, evaluations)) is not None
-    ]
+    chosen = choose(published, row, column, evaluations)
     ours = _average(column, {one.dataset: _points(one, column, row) for one in chosen})
     best = _average(column, {one.dataset: 100 * one.candidates.manifest["ceiling"][column.measure] for one in chosen})
     differing = dict.fromkeys(text for one in chosen for text in conditions(published, row, one))
     part = f" ({len(chosen)} of {len(column.suite.datasets)})" if chosen else ""
     told = f"{NOT_RUN}{part}" if ours is None else verdict(value, ours, tolerance)
     return Cell(table.name, row.name, column.name, value, ours, best, told, tuple(differing))
+
+
+def choose(published: Published, row: Row, column: Column, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    """Of each dataset of a cell the result that comes closest to the published conditions, where there is one."""
+    found = [_best(published, row, column, dataset, evaluations) for dataset in column.suite.datasets]
+    return [one for one in found if one is not None]
 
 
 def _points(evaluation: Evaluation, column: Column, row: Row) -> float:
@@ -101,10 +103,10 @@ def _best(
 
 def _matches(evaluation: Evaluation, row: Row, column: Column) -> bool:
     settings = evaluation.result.manifest["config"]
-    if (
-        settings["retriever"]["name"] != column.retriever
-        or column.measure not in evaluation.result.manifest["measures"]
-    ):
+    sampled = settings["dataset"].get("sample") is not None
+    if sampled or settings["retriever"]["name"] != column.retriever:
+        return False
+    if column.measure not in evaluation.result.manifest["measures"]:
         return False
     if row.reranker == "none":  # the first stage is there beside any reranker
         return True

@@ -1,42 +1,128 @@
-"""`evalkit reproduce NAME`: a published table beside ours. Reads results; needs no model."""
+"""`evalkit reproduce NAME`: a published table beside ours; `--run` makes what is missing, `--explain` says why."""
 
 import argparse
+import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from evalkit.errors import ConfigError
+from evalkit.errors import ConfigError, EvalkitError, report
+from evalkit.explain import FOLDER, explain
 from evalkit.gather import gather
-from evalkit.published import load_published
+from evalkit.missing import missing
+from evalkit.published import Column, Published, Row, load_published
 from evalkit.report.grid import FORMATS, write
-from evalkit.report.reproduction import grids
+from evalkit.report.reproduction import explanation, grids, plan
 from evalkit.report.table import console
-from evalkit.reproduce import TOLERANCE, reproduce
+from evalkit.reproduce import TOLERANCE, choose, reproduce
 from evalkit.resources import config_names
+from evalkit.results import Evaluation
 
 
 def main(arguments: list[str]) -> int:
-    """Print every published number with ours, the difference, the ceiling and a verdict."""
-    options = _parser().parse_args(arguments)
+    """Print every published number with ours, the difference, the ceiling and a verdict.
+
+    Returns:
+        0, or 2 if a run that was asked for failed.
+    """
+    options = _parser().parse_intermixed_args(arguments)
     if options.name is None:
         for name in config_names("published"):
             print(f"{name:24}{load_published(name).title}")
         return 0
+    published = load_published(options.name)
+    _check(options, published)
+    if options.explain:
+        return _explain(options, published)
+    failed = _run_missing(options, published) if options.run else 0
+    cells = reproduce(published, _evaluations(options.results), tolerance=options.tolerance)
+    chosen = [cell for cell in cells if options.table in {None, cell.table}]
+    write(grids(published, chosen, options.tolerance), options.format, console())
+    return 2 if failed else 0
+
+
+def _check(options: argparse.Namespace, published: Published) -> None:
     if options.tolerance < 0:
         raise ConfigError(f"--tolerance {options.tolerance:g}: points, not below 0.")
-    published = load_published(options.name)
     names = [table.name for table in published.tables]
     if options.table is not None and options.table not in names:
         raise ConfigError(f"--table {options.table} is none of {options.name}. Legal are: {', '.join(names)}.")
-    folder = Path(options.results)
-    evaluations = gather([folder]) if _holds_results(folder) else []
-    cells = reproduce(published, evaluations, tolerance=options.tolerance)
-    chosen = [cell for cell in cells if options.table in {None, cell.table}]
-    write(grids(published, chosen, options.tolerance), options.format, console())
+    if options.settings and not options.run:
+        raise ConfigError(f"{options.settings[0]}: settings are for --run.")
+
+
+def _evaluations(folder: str) -> list[Evaluation]:
+    """What there is; nothing is no mistake here."""
+    path = Path(folder)
+    there = path.is_dir() and next(path.rglob("manifest.json"), None) is not None
+    return gather([path]) if there else []
+
+
+def _run_missing(options: argparse.Namespace, published: Published) -> int:
+    """Show the plan, ask, and run it; the number of runs that failed."""
+    runs = missing(published, _evaluations(options.results), table=options.table, limit=options.limit)
+    if not runs:
+        sys.stderr.write("evalkit: nothing is missing.\n")
+        return 0
+    write([plan(published, runs)], "table", console())
+    if not options.yes and not _confirmed(len(runs)):
+        raise ConfigError("nothing was run. Answer y, or give --yes; --limit N leaves out what reads more texts.")
+    failed = 0
+    for number, run in enumerate(runs, start=1):
+        overrides = [*run.overrides, f"results_dir={options.results}", *options.settings]
+        sys.stderr.write(f"evalkit: {number} of {len(runs)}: {shlex.join(['evalkit', 'evaluate', *overrides])}\n")
+        failed += _run(overrides)
+    return failed
+
+
+def _confirmed(count: int) -> bool:
+    if not sys.stdin.isatty():
+        return False
+    return input(f"Run {count} evaluations? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _run(overrides: Sequence[str]) -> int:
+    """One evaluation; 1 if it failed, which the others need not suffer from."""
+    from evalkit.commands.compose import compose
+    from evalkit.pipeline import evaluate
+
+    try:
+        evaluate(compose("evaluate", list(overrides)), command=shlex.join(["evalkit", "evaluate", *overrides]))
+    except EvalkitError as error:
+        report(error)
+        return 1
     return 0
 
 
-def _holds_results(folder: Path) -> bool:
-    """Whether anything was run; nothing is no mistake here."""
-    return folder.is_dir() and next(folder.rglob("manifest.json"), None) is not None
+def _explain(options: argparse.Namespace, published: Published) -> int:
+    row, column = _cell(options, published)
+    chosen = choose(published, row, column, _evaluations(options.results))
+    lacking = [name for name in column.suite.datasets if name not in {one.dataset for one in chosen}]
+    if lacking:
+        raise ConfigError(
+            f"--explain {options.explain}: not run on {', '.join(lacking)}. "
+            f"`evalkit reproduce {options.name} --run` runs what is missing."
+        )
+    toggles = explain(published, row, column, chosen, _evaluations(FOLDER))
+    cells = reproduce(published, chosen, tolerance=options.tolerance)
+    cell = next(one for one in cells if (one.system, one.column) == (row.name, column.name))
+    write([explanation(cell, toggles)], options.format, console())
+    return 0
+
+
+def _cell(options: argparse.Namespace, published: Published) -> tuple[Row, Column]:
+    """The cell that `SYSTEM/COLUMN` names; either may hold a slash itself."""
+    cells = {
+        f"{row.name}/{column.name}": (row, column)
+        for table in published.tables
+        if options.table in {None, table.name}
+        for row in table.rows
+        for column, value in zip(table.columns, row.values, strict=True)
+        if value is not None
+    }
+    if options.explain not in cells:
+        raise ConfigError(f"--explain {options.explain} is no cell. Legal are: {', '.join(cells)}.")
+    return cells[options.explain]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,8 +132,15 @@ def _parser() -> argparse.ArgumentParser:
         "candidates, verdict, and which conditions differ. Without a name, lists the published tables.",
     )
     parser.add_argument("name", nargs="?", help="of a published table")
+    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="of every run, such as compute=cuda")
     parser.add_argument("--table", help="only this one")
     parser.add_argument("--results", default="results", metavar="DIR", help="default: results")
+    parser.add_argument("--run", action="store_true", help="make what is missing, cheapest first")
+    parser.add_argument("--yes", action="store_true", help="without asking")
+    parser.add_argument("--limit", type=float, default=float("inf"), metavar="N", help="texts a run may read")
+    parser.add_argument(
+        "--explain", metavar="SYSTEM/COLUMN", help="what other ways of counting and running do to this number"
+    )
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help=f"points; default: {TOLERANCE}")
     parser.add_argument("--format", choices=("table", *FORMATS), default="table")
     return parser

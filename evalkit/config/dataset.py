@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from evalkit.config.checks import MISSING, given, nameable, one_of
+from evalkit.config.checks import MISSING, at_least, given, nameable, one_of
 from evalkit.errors import ConfigError
 
 LANGUAGES = ("en", "zh")
@@ -47,6 +47,8 @@ class DatasetConfig:
     """Drop a candidate that has the query's own id, before the depth cut; as mteb's task says where it is null."""
     queries_without_relevant: str = "count"
     """Judged queries without a relevant document: `count` them, as 0, or `drop` them."""
+    sample: int | None = None
+    """Only so many of the judged queries, always the same ones, for a quick look; all when not set."""
     instruction_key: str | None = None
     """Its entry in `instructions.json`; the dataset's name when not set."""
     measures: list[str] = field(default_factory=lambda: ["nDCG@10", "R@20"])
@@ -75,6 +77,8 @@ class DatasetConfig:
         one_of("dataset.query_language", self.query_language or self.language, LANGUAGES)
         one_of("dataset.queries_without_relevant", self.queries_without_relevant, ("count", "drop"))
         one_of("dataset.check", self.check, CHECKS)
+        if self.sample is not None:
+            at_least("dataset.sample", self.sample, 1)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -58,8 +58,12 @@ def assemble(
     notes = {**_notes(dataset, store), "unjudged_queries": judged.unjudged_queries}
     differences = compare(config, notes)
     if config.queries_without_relevant == "drop":
-        dataset = _without_unanswerable(dataset)
+        without = set(dataset.without_relevant)
+        dataset = _only(dataset, [query_id for query_id in dataset.queries if query_id not in without])
         notes["queries_dropped"] = len(judged.queries) - len(dataset.queries)
+    if config.sample is not None:
+        notes["queries_not_sampled"] = max(len(dataset.queries) - config.sample, 0)
+        dataset = _only(dataset, _sampled(dataset.queries, config.sample))
     return replace(dataset, digest=_digest(dataset), notes=notes, differences=differences)
 
 
@@ -76,15 +80,20 @@ def _digest(dataset: Dataset) -> str:
     return digest({**facts, "answers": answers} if answers else facts)
 
 
-def _without_unanswerable(dataset: Dataset) -> Dataset:
-    """The dataset without queries that have judgments and no relevant document."""
-    dropped = set(dataset.without_relevant)
+def _only(dataset: Dataset, query_ids: Collection[str]) -> Dataset:
+    """The dataset with these queries alone."""
+    chosen = set(query_ids)
     return replace(
         dataset,
-        queries={query_id: text for query_id, text in dataset.queries.items() if query_id not in dropped},
-        qrels={query_id: judged for query_id, judged in dataset.qrels.items() if query_id not in dropped},
-        answers={query_id: texts for query_id, texts in dataset.answers.items() if query_id not in dropped},
+        queries={query_id: text for query_id, text in dataset.queries.items() if query_id in chosen},
+        qrels={query_id: judged for query_id, judged in dataset.qrels.items() if query_id in chosen},
+        answers={query_id: texts for query_id, texts in dataset.answers.items() if query_id in chosen},
     )
+
+
+def _sampled(query_ids: Iterable[str], count: int) -> list[str]:
+    """As good as drawn, always the same, and a smaller sample is part of a larger one."""
+    return sorted(query_ids, key=lambda query_id: digest({"query": query_id}))[:count]
 
 
 def compare(config: DatasetConfig, notes: Mapping[str, int]) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from evalkit.explain import Toggle
+from evalkit.missing import Planned
 from evalkit.published import Published
 from evalkit.report.grid import Cell as Value
 from evalkit.report.grid import Column, Grid
@@ -62,3 +64,29 @@ def _remark(cell: Cell) -> str:
             elif value is not None and value > _NEAR_CEILING * cell.ceiling:
                 remarks.append(f"{whose} is {value / cell.ceiling:.1%} of the ceiling")
     return "; ".join(remarks)
+
+
+def plan(published: Published, runs: Sequence[Planned]) -> Grid:
+    """What is to be run, in order."""
+    columns = [*map(Column, ("#", "dataset", "first stage", "reranker", "settings"))]
+    columns += [Column("documents to encode", ","), Column("pairs to score", ",")]
+    rows: list[Sequence[Value]] = [
+        [number, run.dataset, run.retriever, run.reranker, " ".join(run.settings), run.documents, run.pairs]
+        for number, run in enumerate(runs, start=1)
+    ]
+    known = [run for run in runs if run.documents is not None and run.pairs is not None]
+    total = f"{sum(run.documents or 0 for run in known):,} documents and {sum(run.pairs or 0 for run in known):,} pairs"
+    unknown = f"; {len(runs) - len(known)} of unknown size come last" if len(known) < len(runs) else ""
+    return Grid(f"{published.title}: {len(runs)} evaluations are missing", columns, rows, [f"{total}{unknown}"])
+
+
+def explanation(cell: Cell, toggles: Sequence[Toggle]) -> Grid:
+    """What moves a number, most first; what was not run, with its command, last."""
+    columns = [Column("under"), Column("value", ".2f"), Column("moved", "+.2f"), Column("command")]
+    rows: list[Sequence[Value]] = [[one.what, one.value, one.moved, one.command] for one in toggles]
+    apart = "" if cell.ours is None else f"published {cell.published:.2f}, ours {cell.ours:.2f}, {cell.verdict}"
+    note = (
+        "recomputed from the kept runs, in points of this cell; those with a command change what the model reads, and "
+        "are measured on a sample of one dataset's queries once the command was run here"
+    )
+    return Grid(f"{cell.system} on {cell.column}: {apart}", columns, rows, [note])

@@ -67,15 +67,23 @@ def _remarks(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
     if differences := result["dataset"].get("differences"):
         told = "; ".join(f"{name} {difference}" for name, difference in differences.items())
         remarks.append(f"not the published dataset: {told}")
-    if dropped := result["dataset"].get("queries_dropped"):
-        remarks.append(f"{dropped} queries without a relevant document were dropped")
-    elif unanswerable := result["dataset"].get("queries_without_relevant"):
-        remarks.append(f"{unanswerable} queries have no relevant document and count as 0")
+    remarks += _queries_left_out(result["dataset"])
     if not evaluation.is_first_stage:
         for name in measures:
             values = (candidates["measures"][name], result["measures"][name], candidates["ceiling"][name])
             remarks += [f"{flag.level}: {flag.text}" for flag in flags_of_means(*values, name)]
     remarks.append(f"{'saved in' if evaluation.result.fresh else 'nothing to do, found in'} {evaluation.result.folder}")
+    return remarks
+
+
+def _queries_left_out(dataset: dict[str, Any]) -> list[str]:
+    remarks = []
+    if left_out := dataset.get("queries_not_sampled"):
+        remarks.append(f"a sample: {left_out:,} queries were left out (dataset.sample), so it is no number to report")
+    if dropped := dataset.get("queries_dropped"):
+        remarks.append(f"{dropped} queries without a relevant document were dropped")
+    elif unanswerable := dataset.get("queries_without_relevant"):
+        remarks.append(f"{unanswerable} queries have no relevant document and count as 0")
     return remarks
 
 
