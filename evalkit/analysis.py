@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.answers import AnswerJudge
+from evalkit.flags import Flag, flags_of_means, flags_of_runs
 from evalkit.gather import per_query
 from evalkit.measures import ceiling, measure, parse_measure
 from evalkit.results import Evaluation
@@ -19,8 +20,6 @@ from evalkit.types import Dataset, PerQuery, Qrels
 DEPTHS = (10, 20, 50, 100)
 _TOP = 10
 _BUCKETS = 4
-_ONE_SCORE = 0.01  # of all pairs; more is a constant or a low-precision score
-_NEAR_CEILING = 0.98
 _ROUNDING = 1e-9
 
 
@@ -69,11 +68,22 @@ class Judged(NamedTuple):
     promoted: float
 
 
-class Flag(NamedTuple):
-    """Something impossible (`error`) or suspicious (`warning`) in the numbers."""
+class Truncation(NamedTuple):
+    """Pairs that were read whole, or cut.
 
-    level: str
-    text: str
+    Attributes:
+        pairs: `whole` or `cut`.
+        number: how many.
+        relevant: of them with a relevant document.
+        first_stage: share of the relevant ones in the first ten before reranking; None where there are none.
+        reranked: the same after.
+    """
+
+    pairs: str
+    number: int
+    relevant: int
+    first_stage: float | None
+    reranked: float | None
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,8 @@ class Analysis:
         ties: of the reranked run.
         judged: of the first ten; None where answers decide.
         buckets: by length of the query, shortest first.
-        truncated: pairs that were cut; None where no text was read. Which pairs is not kept.
+        truncated: pairs that were cut; None where no text was read.
+        truncation: whole pairs beside cut ones; empty where it was not kept which were cut.
         pairs: how many.
         seconds: of reranking.
         flags: what to look at.
@@ -106,6 +117,7 @@ class Analysis:
     judged: Judged | None
     buckets: tuple[Bucket, ...]
     truncated: int | None
+    truncation: tuple[Truncation, ...]
     pairs: int
     seconds: float
     flags: tuple[Flag, ...]
@@ -143,9 +155,10 @@ def analyse(evaluation: Evaluation, dataset: Dataset, name: str, depths: Sequenc
         _judged(dataset.qrels, candidates, run) if dataset.qrels else None,
         _buckets(dataset, before, after, name),
         manifest.get("truncated_pairs"),
+        _truncation(evaluation, qrels, candidates, run),
         len(run),
         manifest["seconds"],
-        (*_flags_of_runs(run, scores, before, after, name), *flags_of_means(first, reranked, best, name)),
+        (*flags_of_runs(run, scores, before, after, name), *flags_of_means(first, reranked, best, name)),
     )
 
 
@@ -218,58 +231,26 @@ def _buckets(dataset: Dataset, before: PerQuery, after: PerQuery, name: str) -> 
     return tuple(found)
 
 
-def flags_of_means(first: float, reranked: float, best: float, name: str) -> list[Flag]:
-    """What three means alone give away."""
+def _truncation(evaluation: Evaluation, qrels: Qrels, candidates: Run, run: Run) -> tuple[Truncation, ...]:
+    cut = evaluation.result.read_truncated()
+    if cut is None:
+        return ()
+    tops = [
+        {(query_id, doc_id) for query_id, doc_ids, _ in one.top(_TOP) for doc_id in doc_ids}
+        for one in (candidates, run)
+    ]
+    relevant = {
+        (query_id, doc_id)
+        for query_id, doc_ids, _ in run
+        for doc_id in doc_ids
+        if qrels.get(query_id, {}).get(doc_id, 0) > 0
+    }
     found = []
-    if reranked > best + _ROUNDING:
-        found.append(
-            Flag("error", f"{name} {reranked:.4f} is above the ceiling of its candidates, {best:.4f}, which cannot be")
-        )
-    elif first < _NEAR_CEILING * best < reranked:
-        found.append(
-            Flag(
-                "warning",
-                f"{name} {reranked:.4f} is {reranked / best:.1%} of the ceiling: were relevant documents added to the "
-                "candidates, or seen in training?",
-            )
-        )
-    if reranked < first - _ROUNDING:
-        found.append(
-            Flag(
-                "warning",
-                f"{name} fell from {first:.4f} to {reranked:.4f} by reranking; is the checkpoint wired as it "
-                "should be? See `evalkit doctor`",
-            )
-        )
-    return found
-
-
-def _flags_of_runs(
-    run: Run, scores: NDArray[np.float32] | None, before: PerQuery, after: PerQuery, name: str
-) -> list[Flag]:
-    found = []
-    if scores is None:
-        found.append(Flag("error", "the reranked documents are not those of the candidates; a reordering keeps them"))
-    if len(run):
-        value, count = (part[0] for part in _commonest(run.scores))
-        if count > max(_ONE_SCORE * len(run), 1):
-            found.append(
-                Flag(
-                    "warning", f"{count / len(run):.1%} of the pairs have the score {value:g}, so their order is by id"
-                )
-            )
-    if after.missing:
-        found.append(Flag("warning", f"{len(after.missing)} judged queries have no candidate and count as 0"))
-    differences = (after.values[name] - before.values[name])[:, None]
-    if intervals(differences)[1, 0] < 0:
-        found.append(Flag("error", f"the reranker is worse than its first stage in {name}, and not by chance"))
-    return found
-
-
-def _commonest(scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    values, counts = np.unique(scores, return_counts=True)
-    place = int(counts.argmax())
-    return values[place : place + 1], counts[place : place + 1]
+    for name, chosen in (("whole", relevant - cut), ("cut", relevant & cut)):
+        number = len(cut) if name == "cut" else len(run) - len(cut)
+        shares = [len(chosen & top) / len(chosen) if chosen else None for top in tops]
+        found.append(Truncation(name, number, len(chosen), *shares))
+    return tuple(found)
 
 
 def as_json(analysis: Analysis) -> Mapping[str, object]:
@@ -279,5 +260,8 @@ def as_json(analysis: Analysis) -> Mapping[str, object]:
         **plain,
         "ties": analysis.ties._asdict(),
         "judged": analysis.judged and analysis.judged._asdict(),
-        **{key: [one._asdict() for one in getattr(analysis, key)] for key in ("curve", "buckets", "flags")},
+        **{
+            key: [one._asdict() for one in getattr(analysis, key)]
+            for key in ("curve", "buckets", "truncation", "flags")
+        },
     }

@@ -34,6 +34,8 @@ COMMANDS = {
     "list": Command("evalkit.commands.list", "what can be chosen: datasets, retrievers, rerankers, suites, ..."),
 }
 
+_SPELLINGS = {"analyze": "analyse"}
+
 
 def help_text() -> str:
     """What `evalkit --help` prints."""
@@ -60,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one retu
 
         sys.stdout.write(f"evalkit {version('evalkit')}\n")
         return 0
-    command = COMMANDS.get(arguments[0])
+    command = COMMANDS.get(_SPELLINGS.get(arguments[0], arguments[0]))
     if command is None:
         return report(ConfigError(f"unknown command {arguments[0]!r}. Legal are: {', '.join(COMMANDS)}."))
     try:

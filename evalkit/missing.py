@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from evalkit.published import Column, Published, Row
 from evalkit.reproduce import choose
-from evalkit.resources import shipped
+from evalkit.resources import config_names, shipped
 from evalkit.results import Evaluation
 
 
@@ -57,7 +57,8 @@ def missing(
             continue
         for row in each.rows:
             for column, value in zip(each.columns, row.values, strict=True):
-                if value is not None:
+                # A first stage without a configuration is a run that the user brings.
+                if value is not None and column.retriever in config_names("retriever"):
                     for run in _of_cell(published, row, column, evaluations):
                         wanted[tuple(run.overrides)] = run
     return [run for run in _cheapest_first(list(wanted.values()), evaluations) if run.texts <= limit]

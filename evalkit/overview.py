@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from evalkit.analysis import DEPTHS, Analysis, AtDepth, Flag, analyse
+from evalkit.analysis import DEPTHS, Analysis, AtDepth, analyse
 from evalkit.compare import Comparison, Settings, compare
 from evalkit.errors import EvalkitError
+from evalkit.flags import Flag
 from evalkit.gather import dataset_of
 from evalkit.moves import Listing, widest
 from evalkit.overall import Overall, overall

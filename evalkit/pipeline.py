@@ -104,6 +104,7 @@ def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder
         reranked.run,
         key=key,
         tag=f"{config.retriever.name}+{config.reranker.name}",
+        truncated=reranked.cut,
         candidates={
             "run_digest": run_digest,
             "key": candidates.manifest["key"],

@@ -5,6 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from evalkit import results
 from evalkit.answers import AnswerJudge
 from evalkit.config import EvaluateConfig
@@ -68,7 +70,17 @@ class Recorder:
             best.update(measure({}, ceiling(answers, run), by_answers, answers=answers).means)
         return measure(qrels, run, names, answers=answers), {name: best[name] for name in names}
 
-    def keep(self, folder: Path, run: Run, *, key: str, tag: str, inner: str = "", **facts: Any) -> Result:
+    def keep(
+        self,
+        folder: Path,
+        run: Run,
+        *,
+        key: str,
+        tag: str,
+        inner: str = "",
+        truncated: pa.Table | None = None,
+        **facts: Any,
+    ) -> Result:
         """Measure a run and save it in `folder/inner`; `facts` of the stage that made it go into the manifest.
 
         Raises:
@@ -89,7 +101,9 @@ class Recorder:
             "command": self.command,
             "environment": environment(self.config.compute.device),
         }
-        return results.save(folder, run=run, per_query=per_query, manifest=manifest, tag=tag, inner=inner)
+        return results.save(
+            folder, run=run, per_query=per_query, manifest=manifest, tag=tag, inner=inner, truncated=truncated
+        )
 
     def complete(self, found: Result) -> Result:
         """A result that was found, with the measures added that are asked for now and were not then."""

@@ -1,7 +1,8 @@
 """Results on disk: a run, its per-query values, and a manifest that is written last.
 
     results/<dataset>/<retriever>-<depth>/candidates/   run.trec.gz  per_query.parquet  manifest.json
-    results/<dataset>/<retriever>-<depth>/<reranker>/   the same three, for every reranker over these candidates
+    results/<dataset>/<retriever>-<depth>/<reranker>/   the same three, for every reranker over these candidates, and
+                                                        truncated.parquet where it tells which pairs it cut
 
 A name is taken by the first settings that use it. Other settings under the same names go to `<name>.<key>` beside it,
 so nothing is overwritten and nothing old is taken for new: a result is found by its key, never by its name alone.
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from filelock import FileLock
 
 from evalkit.errors import ResultError
@@ -24,6 +26,7 @@ CANDIDATES = "candidates"  # the folder that rerankers over the same candidates 
 MANIFEST = "manifest.json"
 RUN = "run.trec.gz"
 PER_QUERY = "per_query.parquet"
+TRUNCATED = "truncated.parquet"
 _SEAL = "manifest_sha256"  # over all else in the manifest, so that an altered number is noticed
 
 
@@ -53,6 +56,15 @@ class Result:
         values = {name: table[name].to_numpy() for name in table.column_names if name != "query_id"}
         missing = tuple(self.manifest["queries_without_candidates"])
         return PerQuery(tuple(table["query_id"].to_pylist()), values, missing)
+
+    def read_truncated(self) -> set[tuple[str, str]] | None:
+        """Query and document of every pair that was cut; None where that was not told or not kept."""
+        import pyarrow.parquet as pq
+
+        if "truncated_sha256" not in self.manifest:
+            return None
+        table = pq.read_table(self.folder / TRUNCATED)
+        return set(zip(table["query_id"].to_pylist(), table["doc_id"].to_pylist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -97,7 +109,10 @@ def read(folder: Path) -> Result:
         raise ResultError(f"{path}: cannot be read ({error}). Remove {folder} and run again.") from error
     if not isinstance(manifest, dict) or manifest.pop(_SEAL, None) != digest(manifest):
         raise ResultError(f"{path}: is not the manifest that evalkit wrote. Remove {folder} and run again.")
-    for name, recorded in ((RUN, manifest["run_sha256"]), (PER_QUERY, manifest["per_query_sha256"])):
+    kept = {RUN: manifest["run_sha256"], PER_QUERY: manifest["per_query_sha256"]}
+    if "truncated_sha256" in manifest:
+        kept[TRUNCATED] = manifest["truncated_sha256"]
+    for name, recorded in kept.items():
         if not (folder / name).is_file() or file_digest(folder / name) != recorded:
             raise ResultError(
                 f"{folder / name}: is not the file that {MANIFEST} describes. Remove {folder} and run again."
@@ -129,7 +144,16 @@ def _beside(folder: Path, key: str) -> Path:
     return folder.with_name(f"{folder.name}.{key[:8]}")
 
 
-def save(folder: Path, *, run: Run, per_query: PerQuery, manifest: dict[str, Any], tag: str, inner: str = "") -> Result:
+def save(
+    folder: Path,
+    *,
+    run: Run,
+    per_query: PerQuery,
+    manifest: dict[str, Any],
+    tag: str,
+    inner: str = "",
+    truncated: pa.Table | None = None,
+) -> Result:
     """Write a result; it has its name only once it is whole.
 
     Args:
@@ -139,10 +163,13 @@ def save(folder: Path, *, run: Run, per_query: PerQuery, manifest: dict[str, Any
         manifest: all else; digests of the files are added.
         tag: last column of the run file.
         inner: the result goes into this folder below it.
+        truncated: columns `query_id` and `doc_id` of the pairs that were cut, where that is known.
 
     Raises:
         ResultError: it cannot be written; nothing is left behind.
     """
+    import pyarrow.parquet as pq
+
     complete = dict(manifest)
 
     def write(staging: Path) -> None:
@@ -150,6 +177,9 @@ def save(folder: Path, *, run: Run, per_query: PerQuery, manifest: dict[str, Any
         _write_per_query(per_query, staging / PER_QUERY)
         complete.update(pairs=len(run), run_sha256=file_digest(staging / RUN))
         complete.update(per_query_sha256=file_digest(staging / PER_QUERY))
+        if truncated is not None:
+            pq.write_table(truncated, staging / TRUNCATED)
+            complete.update(truncated_sha256=file_digest(staging / TRUNCATED))
         atomic_write(staging / MANIFEST, _dump(complete))
 
     if build_folder(folder / inner, write):
@@ -159,7 +189,7 @@ def save(folder: Path, *, run: Run, per_query: PerQuery, manifest: dict[str, Any
         return other
     # Another process took the name for other settings between our look and now.
     beside = _beside(folder, manifest["key"])
-    return save(beside, run=run, per_query=per_query, manifest=manifest, tag=tag, inner=inner)
+    return save(beside, run=run, per_query=per_query, manifest=manifest, tag=tag, inner=inner, truncated=truncated)
 
 
 def update(result: Result, *, per_query: PerQuery, changes: dict[str, Any]) -> Result:

@@ -163,10 +163,12 @@ class PairScores(NamedTuple):
         scores: shape (pairs,), raw float32 logits in the order of the pairs; higher is more relevant. A reranker that
             was asked for several cut-off layers gives shape (pairs, cut-offs).
         truncated: how many of the pairs were cut to fit the model's limit.
+        cut: shape (pairs,), which; None where a reranker does not tell.
     """
 
     scores: NDArray[np.float32]
     truncated: int
+    cut: NDArray[np.bool_] | None = None
 
 
 class Reranker(Protocol):

@@ -5,11 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made import CANDIDATES, grade, made, scores, write_run
+from made import CANDIDATES, grade, made, scores, write_collection, write_run
+from stubs import tiny_bert
 
-from evalkit.analysis import analyse, flags_of_means
+from evalkit.analysis import analyse
 from evalkit.cli import main
-from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, ReplayConfig, SavedConfig
+from evalkit.config import (
+    BM25Config,
+    ComputeConfig,
+    CrossEncoderConfig,
+    EvaluateConfig,
+    FolderDatasetConfig,
+    ReplayConfig,
+    SavedConfig,
+)
+from evalkit.flags import flags_of_means
 from evalkit.gather import dataset_of, gather
 from evalkit.pipeline import evaluate
 
@@ -164,3 +174,46 @@ def test_flags_are_shown_below_the_table_of_an_evaluation(tmp_path, capsys):
     kept = [f"results_dir={tmp_path}/results", f"cache_dir={tmp_path}/cache"]
     assert main(["evaluate", *arguments, *paths, *kept]) == 0
     assert "by reranking; is the checkpoint wired as it should be?" in " ".join(capsys.readouterr().out.split())
+
+
+def test_cut_pairs_are_told_from_whole_ones(tmp_path):
+    """A model that reads 60 tokens: every other document is longer."""
+    collection = write_collection(tmp_path / "collection", queries=6)
+    path = collection / "corpus.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for row in rows[::2]:
+        row["text"] += " and more" * 40
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    model = tiny_bert(tmp_path / "model", classifier=True)
+    config = EvaluateConfig(
+        dataset=FolderDatasetConfig(name="one", path=str(collection)),
+        retriever=BM25Config(name="bm25"),
+        reranker=CrossEncoderConfig(name="tiny", model=str(model), max_length=60),
+        compute=ComputeConfig(device="cpu"),
+        depth=100,
+        results_dir=str(tmp_path / "results"),
+        cache_dir=str(tmp_path / "cache"),
+    )
+    done = evaluate(config)
+    dataset = dataset_of(done.result)
+    long = {row["_id"] for row in rows[::2]}
+    run = done.result.read_run()
+    pairs = {(query_id, doc_id) for query_id, doc_ids, _ in run for doc_id in doc_ids}
+    cut = {pair for pair in pairs if pair[1] in long}
+    assert done.result.read_truncated() == cut
+    assert 0 < len(cut) < len(pairs)
+    whole, short = analyse(done, dataset, "nDCG@10").truncation
+    assert (whole.number, short.number) == (len(pairs) - len(cut), len(cut))
+    relevant = {pair for pair in cut if dataset.qrels[pair[0]].get(pair[1], 0) > 0}
+    top = {(query_id, doc_id) for query_id, doc_ids, _ in run for doc_id in doc_ids[:10]}
+    assert short.relevant == len(relevant)
+    assert short.reranked == pytest.approx(len(relevant & top) / len(relevant))
+
+
+def test_replayed_scores_tell_nothing_of_cut_pairs(folder):
+    assert analysed(folder)[1].truncation == ()
+
+
+def test_the_american_spelling_is_understood(folder, capsys):
+    assert main(["analyze", str(folder / "results/one/stage-100/strong")]) == 0
+    assert "headroom captured" in capsys.readouterr().out

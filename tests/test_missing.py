@@ -47,3 +47,7 @@ def test_a_limit_leaves_large_runs_out():
     small = missing(CARD, [], table="cn-en", limit=50_000)
     assert 0 < len(small) < 60
     assert all(run.texts <= 50_000 for run in small)
+
+
+def test_first_stages_that_only_a_user_has_are_left_out():
+    assert missing(load_published("bge-rerankers-e5-mistral"), [], table=None) == []

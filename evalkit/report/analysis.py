@@ -35,7 +35,18 @@ def grids(title: str, one: Analysis) -> list[Grid]:
         ]
         for bucket in one.buckets
     ]
-    return [*found, Grid(f"{title}: by length of the query", columns, rows, ["paired 95 % bootstrap intervals"])]
+    found.append(Grid(f"{title}: by length of the query", columns, rows, ["paired 95 % bootstrap intervals"]))
+    return [*found, *_truncation(title, one)]
+
+
+def _truncation(title: str, one: Analysis) -> list[Grid]:
+    """Where some pairs were cut."""
+    if not one.truncated or not one.truncation:
+        return []
+    columns = [Column("pairs"), Column("number", ","), Column("relevant", ",")]
+    columns += [Column("in the first 10", ".1%"), Column("after reranking", ".1%")]
+    note = "shares of the relevant documents that are among the first ten"
+    return [Grid(f"{title}: cut pairs beside whole ones", columns, [list(row) for row in one.truncation], [note])]
 
 
 _CURVE = "what depth= would give: only so many candidates of each query are there, for the ceiling too"

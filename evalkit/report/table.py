@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evalkit.analysis import flags_of_means
+from evalkit.flags import flags_of_means
 from evalkit.results import Evaluation
 
 # Into a file or a pipe rich assumes 80 columns and would cut words; a table is better too wide than cut.

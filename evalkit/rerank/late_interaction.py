@@ -94,13 +94,13 @@ class LateInteractionReranker:
         for index, vectors, cut in self._token_vectors(list(queries), self.config.query_instruction):
             query_vectors[index], cut_queries[index] = vectors, cut
         scores = np.empty(len(pairs), dtype=np.float32)
-        truncated = 0
+        truncated = np.zeros(len(pairs), dtype=bool)
         for index, vectors, cut in self._token_vectors(list(documents), self.config.document_instruction):
             rows = pairs_of[index]
             scores[rows] = _max_sim([query_vectors[query_of[row]] for row in rows], vectors)
-            truncated += sum(cut or bool(cut_queries[query_of[row]]) for row in rows)
+            truncated[rows] = [cut or cut_queries[query_of[row]] for row in rows]
             advance(len(rows))
-        return PairScores(scores, truncated)
+        return PairScores(scores, int(truncated.sum()), truncated)
 
     def _token_vectors(self, texts: Sequence[str], instruction: str) -> Iterator[tuple[int, Any, bool]]:
         """(which text, unit vectors of shape (tokens, width) in float32, whether it was cut), longest text first."""

@@ -184,7 +184,8 @@ class PairReranker:
             advance(int(repeats[rows].sum()))
         assert found is not None  # there was a pair, so there was a batch
         found = found[index_of]
-        return PairScores(found[:, 0] if found.shape[1] == 1 else found, int(tokenized.truncated[index_of].sum()))
+        cut = tokenized.truncated[index_of]
+        return PairScores(found[:, 0] if found.shape[1] == 1 else found, int(cut.sum()), cut)
 
 
 def _checked(number: int, pair: Sequence[str | None]) -> Pair:

@@ -12,7 +12,7 @@ from evalkit.errors import DataError
 from evalkit.inference.finite import finite
 from evalkit.progress import progress
 from evalkit.run import Run
-from evalkit.types import Dataset, Pair, PreparingReranker, Reranker
+from evalkit.types import Dataset, Pair, PairScores, PreparingReranker, Reranker
 
 # Pairs whose texts are in memory, and which a reranker may sort by length, at a time.
 _PAIRS_PER_WINDOW = 32_768
@@ -25,11 +25,13 @@ class Reranked(NamedTuple):
         run: the same pairs with new scores.
         truncated: how many pairs were cut to fit the model; None where no text was read.
         unscored: how many candidates have no score of the reranker's and were ranked below all others.
+        cut: columns `query_id` and `doc_id` of the pairs that were cut; None where the reranker does not tell which.
     """
 
     run: Run
     truncated: int | None
     unscored: int = 0
+    cut: pa.Table | None = None
 
 
 def score_candidates(reranker: Reranker, candidates: Run, dataset: Dataset) -> Reranked:
@@ -43,6 +45,7 @@ def score_candidates(reranker: Reranker, candidates: Run, dataset: Dataset) -> R
     _require_texts(candidates, dataset, rows)
     scores = np.empty(len(candidates), dtype=np.float32)
     truncated = 0
+    cut: NDArray[np.bool_] | None = np.zeros(len(candidates), dtype=bool)
     queries = candidates.row_queries
     windows = [slice(start, start + _PAIRS_PER_WINDOW) for start in range(0, len(candidates), _PAIRS_PER_WINDOW)]
 
@@ -64,7 +67,22 @@ def score_candidates(reranker: Reranker, candidates: Run, dataset: Dataset) -> R
                 raise ValueError(f"{count} pairs were given, and scores of shape {result.scores.shape} came back")
             scores[window] = finite(result.scores)
             truncated += result.truncated
-    return Reranked(candidates.rescored(scores), truncated)
+            cut = _noted(cut, window, result)
+    return Reranked(candidates.rescored(scores), truncated, cut=None if cut is None else _pairs(candidates, cut))
+
+
+def _noted(cut: NDArray[np.bool_] | None, window: slice, result: PairScores) -> NDArray[np.bool_] | None:
+    if cut is None or result.cut is None:
+        return None
+    cut[window] = result.cut
+    return cut
+
+
+def _pairs(candidates: Run, chosen: NDArray[np.bool_]) -> pa.Table:
+    rows = np.flatnonzero(chosen)
+    query_ids = [candidates.query_ids[query] for query in candidates.row_queries[rows]]
+    doc_ids = candidates.doc_ids.take(pa.array(candidates.codes[rows]))
+    return pa.table({"query_id": pa.array(query_ids, pa.string()), "doc_id": doc_ids})
 
 
 def _ahead(windows: Sequence[slice], prepare: Callable[[slice], Any]) -> Iterator[tuple[slice, Any]]:
