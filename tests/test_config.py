@@ -1,6 +1,7 @@
 """Every file under conf/ composes into checked dataclasses; schemas refuse what is out of range."""
 
 import re
+from dataclasses import asdict
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -15,16 +16,19 @@ from evalkit.config import (
     EvaluateConfig,
     FlagLLMConfig,
     FolderDatasetConfig,
+    HubDatasetConfig,
     LateInteractionConfig,
     LayerwiseConfig,
     LightweightConfig,
     MiniCPMRerankerConfig,
+    MtebDatasetConfig,
     PairRerankerConfig,
     Qwen3RerankerConfig,
     ReplayConfig,
     RerankerConfig,
     SavedConfig,
 )
+from evalkit.config.dataset import dataset_config
 from evalkit.config.reranker import RERANKERS
 from evalkit.errors import ConfigError
 from evalkit.resources import config_names, shipped
@@ -41,6 +45,7 @@ REQUIRED = {
 PAIR_RERANKERS = [
     CrossEncoderConfig,
     MiniCPMRerankerConfig,
+    MtebDatasetConfig,
     FlagLLMConfig,
     LayerwiseConfig,
     LightweightConfig,
@@ -194,3 +199,19 @@ def test_a_dataset_is_looked_up_by_its_name_unless_it_has_a_key(key, expected):
 )
 def test_a_folder_dataset_is_named_after_its_folder(path, name):
     assert name == FolderDatasetConfig(path=path).name
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        FolderDatasetConfig(path="x"),
+        MtebDatasetConfig(task="SciFact"),
+        HubDatasetConfig(name="x", hub_id="a/b", revision="0" * 40),
+    ],
+)
+def test_settings_of_a_manifest_are_understood_without_a_field_that_is_newer(made):
+    settings = asdict(made)
+    assert dataset_config(settings) == made
+    del settings["sample"]
+    assert dataset_config(settings) == made
+    assert dataset_config({**settings, "unheard": 1}) is None

@@ -256,8 +256,13 @@ DATASETS: dict[str, type[DatasetConfig]] = {
 
 
 def dataset_config(settings: Mapping[str, Any]) -> DatasetConfig | None:
-    """Settings as a manifest keeps them, as the one class that has just these fields; None where no class has."""
-    for kind in DATASETS.values():
-        if settings.keys() == {field.name for field in fields(kind)}:
-            return kind(**{**settings, "expected": ExpectedCounts(**settings["expected"])})
-    return None
+    """Settings as a manifest keeps them, as the class that has these fields; None where no class has.
+
+    A field that is newer than the manifest has its default.
+    """
+    names = {kind: {field.name for field in fields(kind)} for kind in DATASETS.values()}
+    fitting = [kind for kind in names if "expected" in settings and settings.keys() <= names[kind]]
+    if not fitting:
+        return None
+    kind = min(fitting, key=lambda one: len(names[one]))
+    return kind(**{**settings, "expected": ExpectedCounts(**settings["expected"])})

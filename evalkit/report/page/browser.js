@@ -149,7 +149,8 @@ function document_(one, doc, rank, there) {
   const moved = there < 0 ? "not in the other's first places" : there === rank ? "same place" : `${Math.abs(there - rank)}`;
   const way = there < 0 || there > rank ? "up" : there < rank ? "down" : "";
   const arrow = there < 0 || there === rank ? "" : way === "up" ? "▲ " : "▼ ";
-  const head = html("div", { class: "head" }, `${rank + 1}. ${id} — ${grade === undefined ? "unjudged" : `grade ${grade}`}, `,
+  const judged = state.dataset.remark ? "" : grade === undefined ? "unjudged, " : `grade ${grade}, `;
+  const head = html("div", { class: "head" }, `${rank + 1}. ${id} — ${judged}`,
     html("span", { class: way }, arrow + moved));
   const kinds = [grade > 0 ? "relevant" : "", there === rank ? "" : "moved"].join(" ").trim();
   const item = html("li", { class: kinds, "data-doc": doc }, head, html("div", {}, text ?? ""));
