@@ -45,7 +45,6 @@ REQUIRED = {
 PAIR_RERANKERS = [
     CrossEncoderConfig,
     MiniCPMRerankerConfig,
-    MtebDatasetConfig,
     FlagLLMConfig,
     LayerwiseConfig,
     LightweightConfig,
