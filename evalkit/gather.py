@@ -1,6 +1,6 @@
 """Results that are on disk: found below folders, told apart by name, and joined to their dataset again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from evalkit import datasets, results
@@ -91,6 +91,21 @@ def dataset_of(result: Result) -> Dataset:
             "Run again, or restore the collection."
         )
     return dataset
+
+
+def joiner() -> Callable[[Result], Dataset]:
+    """`dataset_of`, which loads a dataset once for results that follow each other."""
+    last: dict[str, Dataset] = {}
+
+    def join(result: Result) -> Dataset:
+        digest = result.manifest["dataset"]["digest"]
+        if digest not in last:
+            loaded = dataset_of(result)
+            last.clear()  # one at a time: a corpus may be large
+            last[digest] = loaded
+        return last[digest]
+
+    return join
 
 
 def per_query(result: Result, measure_name: str) -> PerQuery:

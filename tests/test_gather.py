@@ -7,7 +7,7 @@ import pytest
 from made import grade, made
 
 from evalkit.errors import ResultError
-from evalkit.gather import dataset_of, gather, names, per_query
+from evalkit.gather import dataset_of, gather, joiner, names, per_query
 
 
 @pytest.fixture
@@ -85,3 +85,12 @@ def test_measure_that_was_not_kept_is_measured_on_the_run(root):
     assert kept.query_ids == now.query_ids
     expected = [value if value >= 1 / 3 else 0.0 for value in kept.values["RR@10"].tolist()]
     assert now.values["RR@3"].tolist() == expected
+
+
+def test_a_dataset_is_loaded_once_for_results_that_follow_each_other(root):
+    first, second, other = (one.result for one in gather([root]))
+    join = joiner()
+    dataset = join(first)
+    assert join(second) is dataset
+    assert join(other).name == "two"
+    assert join(first) is not dataset

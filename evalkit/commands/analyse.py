@@ -5,7 +5,7 @@ import json
 
 from evalkit.analysis import DEPTHS, analyse, as_json
 from evalkit.errors import ConfigError
-from evalkit.gather import dataset_of, gather, names
+from evalkit.gather import gather, joiner, names
 from evalkit.measures import parse_measure
 from evalkit.report.analysis import grids
 from evalkit.report.grid import FORMATS, write
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     evaluations = [one for one in gather(options.results) if not one.is_first_stage]
     if not evaluations:
         raise ConfigError("there are only first stages. Give the result of a reranker.")
-    found = []
+    found, dataset_of = [], joiner()
     for one, name in zip(evaluations, names(evaluations), strict=True):
         asked = measure or one.result.manifest["config"]["measures"][0]
         found.append((f"{one.dataset}: {name}, {asked}", analyse(one, dataset_of(one.result), asked, depths)))

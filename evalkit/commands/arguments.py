@@ -5,7 +5,9 @@ Hydra reads `dataset.path=~/数据 (1)` as a broken expression, and a suite's da
 
 import re
 
+from evalkit.ablation import load_ablation
 from evalkit.errors import ConfigError
+from evalkit.resources import config_names
 
 # Values that are paths, of which any character is legal.
 _PATHS = re.compile(r"(\w+\.)?((\w+_)?path|model|projection|results_dir|cache_dir)")
@@ -53,6 +55,13 @@ def _refuse_contradictions(arguments: list[str]) -> None:
         raise ConfigError(
             f"suite={given['suite']} chooses the datasets. Remove dataset={given['dataset']}, or the suite."
         )
+    if given.get("ablation") in config_names("ablation"):
+        setting = load_ablation(given["ablation"]).setting
+        if setting in given:
+            raise ConfigError(
+                f"ablation={given['ablation']} varies {setting}. Remove {setting}={given[setting]}, or the ablation. "
+                f"Values of your own: -m {setting}=A,B."
+            )
     several = "suite" in given or "," in given.get("dataset", "")
     for key in ("dataset.path", "dataset.name", "dataset.language"):
         if several and key in given and "${" not in given[key]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalkit.gather import dataset_of
+from evalkit.gather import joiner
 from evalkit.interchange.tasks import languages_of, mteb_module, task_of
 from evalkit.measures import measure
 from evalkit.results import Evaluation
@@ -37,14 +37,14 @@ def export(evaluations: Sequence[Evaluation], layout: str, folder: Path) -> list
     stages = {one.candidates.folder: Evaluation(one.candidates, one.candidates) for one in evaluations}
     others = {one.result.folder: one for one in evaluations if one.result.folder not in stages}
     written: list[Path] = []
-    for one in (*stages.values(), *others.values()):
-        written += LAYOUTS[layout](one, folder)
+    dataset_of = joiner()
+    for one in sorted((*stages.values(), *others.values()), key=lambda one: one.dataset):
+        written += LAYOUTS[layout](one, folder, dataset_of(one.result))
     return list(dict.fromkeys(written))
 
 
-def _trec(evaluation: Evaluation, folder: Path) -> list[Path]:
+def _trec(evaluation: Evaluation, folder: Path, dataset: Dataset) -> list[Path]:
     """`<dataset>/<first stage>/<reranker>.trec`, and the judgments beside."""
-    dataset = dataset_of(evaluation.result)
     parent = folder / evaluation.dataset
     path = parent / evaluation.candidates.folder.parent.name / f"{evaluation.result.folder.name}.trec"
     written = [_write(path, "".join(run_lines(evaluation.result.read_run(), evaluation.reranker)))]
@@ -59,7 +59,7 @@ def _write(path: Path, text: str) -> Path:
     return path
 
 
-def _predictions(evaluation: Evaluation, folder: Path) -> list[Path]:
+def _predictions(evaluation: Evaluation, folder: Path, _: Dataset) -> list[Path]:
     """`<first stage>/<reranker>/<task>_predictions.json`, a folder for each so that mteb takes none for another's."""
     manifest = evaluation.result.manifest
     task = task_of(manifest["config"]["dataset"], "--to mteb-predictions")
@@ -74,12 +74,11 @@ def _predictions(evaluation: Evaluation, folder: Path) -> list[Path]:
     return [_write(path, json.dumps(content, ensure_ascii=False, default=str) + "\n")]
 
 
-def _results(evaluation: Evaluation, folder: Path) -> list[Path]:
+def _results(evaluation: Evaluation, folder: Path, dataset: Dataset) -> list[Path]:
     """A `ResultCache` of mteb, with what tells rows apart in `experiment_kwargs`."""
     manifest = evaluation.result.manifest
     mteb = mteb_module("--to mteb")
     task = task_of(manifest["config"]["dataset"], "--to mteb")
-    dataset = dataset_of(evaluation.result)
     scores = _scores(evaluation, dataset)
     row = {
         "main_score": scores[_MAIN],
@@ -149,7 +148,7 @@ def _meta(evaluation: Evaluation) -> Any:
     )
 
 
-LAYOUTS: dict[str, Callable[[Evaluation, Path], list[Path]]] = {
+LAYOUTS: dict[str, Callable[[Evaluation, Path, Dataset], list[Path]]] = {
     "trec": _trec,
     "mteb": _results,
     "mteb-predictions": _predictions,

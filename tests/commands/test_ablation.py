@@ -58,3 +58,8 @@ def test_a_value_that_the_checkpoint_cannot_take_leaves_the_others(collection, t
 def test_two_ablations_at_once_are_refused(collection, tmp_path, capsys):
     assert evaluate(collection, tmp_path, "ablation=depth,max_length", "reranker=none") == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_varied_setting_cannot_be_given_too(collection, tmp_path, capsys):
+    assert evaluate(collection, tmp_path, "ablation=depth", "depth=7", "reranker=none") == 2
+    assert "ablation=depth varies depth. Remove depth=7" in capsys.readouterr().err
