@@ -95,15 +95,16 @@ def dataset_of(result: Result) -> Dataset:
 
 def joiner() -> Callable[[Result], Dataset]:
     """`dataset_of`, which loads a dataset once for results that follow each other."""
-    last: dict[str, Dataset] = {}
+    last: dict[tuple[str, str], Dataset] = {}
 
     def join(result: Result) -> Dataset:
-        digest = result.manifest["dataset"]["digest"]
-        if digest not in last:
+        facts = result.manifest["dataset"]
+        key = facts["name"], facts["digest"]  # one collection may go under two names
+        if key not in last:
             loaded = dataset_of(result)
             last.clear()  # one at a time: a corpus may be large
-            last[digest] = loaded
-        return last[digest]
+            last[key] = loaded
+        return last[key]
 
     return join
 
