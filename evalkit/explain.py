@@ -72,7 +72,8 @@ class _Source(NamedTuple):
 def _counted(column: Column, sources: Sequence[_Source]) -> list[Toggle]:
     """Other ways of counting the kept runs."""
     name = column.measure
-    ours = _points(column, [one.result.manifest["measures"][name] for one in sources], sources)
+    means = [one.result.manifest["measures"][name] for one in sources]
+    ours = _points(column, means, sources)
     per_source: dict[str, Callable[[_Source], float | None]] = {
         "documents with the query's own id dropped": lambda one: _without_own_ids(one, name),
         "queries without any candidate left out": lambda one: _answered_only(one, name),
@@ -84,9 +85,10 @@ def _counted(column: Column, sources: Sequence[_Source]) -> list[Toggle]:
     toggles = []
     for what, count in per_source.items():
         values = [count(one) for one in sources]
-        known = [value for value in values if value is not None]
-        if len(known) == len(sources):
-            points = _points(column, known, sources)
+        if any(value is not None for value in values):
+            # A dataset for which it cannot be told keeps its number.
+            kept = [mean if value is None else value for value, mean in zip(values, means, strict=True)]
+            points = _points(column, kept, sources)
             toggles.append(Toggle(what, points, points - ours))
     return [*toggles, *_averages(column, sources, ours)]
 

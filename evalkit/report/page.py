@@ -15,7 +15,7 @@ from evalkit.overall import Overall
 from evalkit.overview import DatasetView, Overview
 from evalkit.report import overview as tables
 
-_ASSETS = Path(__file__).resolve().parent / "page"
+_ASSETS = Path(__file__).resolve().parent / "assets"
 _SCRIPTS = ("charts.js", "browser.js", "main.js")
 _TEXT = 700  # characters of a document
 _UNITS = 10_000  # values are whole numbers of these parts, to keep the file small
