@@ -8,6 +8,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from evalkit.inference.packed import Packed, Select, equal_runs
 
+_FEW = 3  # queries of a sequence
+
 
 class Rule(NamedTuple):
     """How the tokens of a sequence see each other.
@@ -75,10 +77,16 @@ def _mask(queries: int, keys: int, rule: Rule, device: torch.device) -> torch.Te
 
 
 def _plain(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tensor | None, rule: Rule) -> torch.Tensor:
+    dtype = q.dtype
+    if q.device.type == "cpu" and dtype == torch.float32 and q.shape[2] <= _FEW:
+        # Several threads share the sums of few queries, in an order of their own: see `linear.summed`.
+        q, k, v = q.double(), k.double(), v.double()
     # A single query is the last token, which sees all others anyway.
     causal = rule.causal and seen is None and q.shape[2] > 1
     grouped = q.shape[1] != k.shape[1]
-    return scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=causal, scale=rule.scale, enable_gqa=grouped)
+    return scaled_dot_product_attention(
+        q, k, v, attn_mask=seen, is_causal=causal, scale=rule.scale, enable_gqa=grouped
+    ).to(dtype)
 
 
 def _capped(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tensor | None, rule: Rule) -> torch.Tensor:

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from evalkit.inference.packed import Keys, Packed, pack
 from evalkit.inference.tokens import Ids, TokenizedPairs
 
-_WORTH_IT = 0.1  # of all tokens; below, the shorter runs of attention cost as much on a CPU
-
 
 class Prefixes(NamedTuple):
     """What pairs have in common at their start.
@@ -30,16 +28,14 @@ class Prefixes(NamedTuple):
     lengths: NDArray[np.int64]
 
 
-def prefixes(tokenized: TokenizedPairs) -> Prefixes | None:
-    """The tokens before each document, where sharing them saves enough to be worth it."""
+def prefixes(tokenized: TokenizedPairs) -> Prefixes:
+    """The tokens before each document."""
     # The last token is the pair's own: its state is the one that is scored.
     lengths = np.minimum(tokenized.documents[:, 0], tokenized.lengths - 1)
     known: dict[bytes, int] = {}
     starts = (ids[:length].tobytes() for ids, length in zip(tokenized.ids, lengths, strict=True))
     groups = np.array([known.setdefault(start, len(known)) for start in starts], dtype=np.int64)
-    firsts = np.unique(groups, return_index=True)[1]
-    saved = lengths.sum() - lengths[firsts].sum()
-    return Prefixes(groups, lengths) if saved >= _WORTH_IT * tokenized.lengths.sum() else None
+    return Prefixes(groups, lengths)
 
 
 def batches_by_prefix(lengths: NDArray[np.int64], shared: Prefixes, budget: int) -> Iterator[NDArray[np.int64]]:
@@ -63,7 +59,10 @@ def batches_by_prefix(lengths: NDArray[np.int64], shared: Prefixes, budget: int)
 
 
 def pack_shared(ids: Sequence[Ids], shared: Prefixes) -> Packed:
-    """Pairs packed with every common start once. `shared` is of these pairs."""
+    """Pairs packed with every common start once. `shared` is of these pairs.
+
+    A pair that shares its start with no other is taken apart too: its score does not depend on what else is in a batch.
+    """
     members: dict[int, list[int]] = defaultdict(list)
     for pair, group in enumerate(shared.groups.tolist()):
         members[group].append(pair)
@@ -73,7 +72,7 @@ def pack_shared(ids: Sequence[Ids], shared: Prefixes) -> Packed:
     scored = np.empty(len(ids), dtype=np.int64)
     for pairs in members.values():
         length = int(shared.lengths[pairs[0]])
-        common = len(pairs) > 1 and length > 0
+        common = length > 0
         first = len(sequences)
         if common:
             sequences.append(ids[pairs[0]][:length])

@@ -13,6 +13,7 @@ from torch import nn
 from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.inference.forward import PairInputs, last_states
+from evalkit.inference.linear import summed
 from evalkit.inference.packed import Packed, Select
 from evalkit.inference.tokens import Tokenizer
 from evalkit.models.checkpoint import Checkpoint
@@ -63,7 +64,7 @@ class AnswerReranker(nn.Module):
         return self._score(last_states(states, inputs.attention_mask))
 
     def _score(self, state: torch.Tensor) -> torch.Tensor:
-        logits = nn.functional.linear(state.float(), self.answers.weight.float())
+        logits = summed(state, self.answers.weight)
         return logits[:, :1] - logits[:, 1:] if logits.shape[1] > 1 else logits
 
 

@@ -22,18 +22,21 @@ _HEADS = {"classifier", "score", "logits_proj", "classification_head"}
 class Classifier(nn.Module):
     """One logit of a sequence classifier of transformers, as it is: without sigmoid.
 
-    The head is computed in float32 whatever the dtype of the encoder: logits rounded to bfloat16 would make many
-    candidates of a query share a score.
+    The head is computed in float64 whatever the dtype of the encoder, and its logits rounded to float32: in bfloat16
+    many candidates of a query would share a score, and in float32 the last bit would depend on the size of the batch.
     """
 
     def __init__(self, model: Any, label: int) -> None:
         super().__init__()
         self.model = model
         self.label = label
-        head = next((part for name, part in model.named_children() if name in _HEADS), None)
-        if head is not None:
-            head.float()
-            head.register_forward_pre_hook(lambda _, inputs: tuple(tensor.float() for tensor in inputs))
+        for part in (
+            *(part for name, part in model.named_children() if name in _HEADS),
+            getattr(model.base_model, "pooler", None),
+        ):
+            if part is not None:
+                part.double()
+                part.register_forward_pre_hook(lambda _, inputs: tuple(tensor.double() for tensor in inputs))
         # Decoders of transformers score the last token that is not the padding's, whatever the mask says.
         self.scores_last = hasattr(model, "score")
         self.segmented = getattr(model.config, "type_vocab_size", 0) > 1

@@ -16,6 +16,7 @@ from transformers.masking_utils import create_causal_mask, create_sliding_window
 
 from evalkit.inference.backbone import Backbone
 from evalkit.inference.forward import PairInputs, last_states
+from evalkit.inference.linear import summed
 from evalkit.inference.packed import Packed
 from evalkit.models.checkpoint import Checkpoint
 
@@ -106,7 +107,7 @@ class LightweightGemma2(nn.Module):
 
     def head(self, state: torch.Tensor, head: int) -> torch.Tensor:
         """Logits of shape (pairs, 1) from normed states of shape (pairs, width)."""
-        logits = nn.functional.linear(state.float(), self.heads[head].get_parameter("weight").float())
+        logits = summed(state, self.heads[head].get_parameter("weight"))
         cap = self.model.config.final_logit_softcapping
         return cap * torch.tanh(logits / cap) if cap else logits
 

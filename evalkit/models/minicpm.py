@@ -17,6 +17,7 @@ from transformers import GraniteConfig, GraniteModel
 
 from evalkit.errors import ModelError
 from evalkit.inference.forward import PairInputs, last_states
+from evalkit.inference.linear import summed
 from evalkit.inference.packed import Packed, Select
 from evalkit.inference.pooling import pool
 from evalkit.models.checkpoint import Checkpoint
@@ -60,7 +61,7 @@ class MiniCPMReranker(nn.Module):
     def head(self, states: Sequence[torch.Tensor], batch: Packed) -> torch.Tensor:
         """See `Headed`."""
         pooled = pool(states[-1], np.array(batch.lengths), "mean") if self.select == "all" else states[-1]
-        return nn.functional.linear(pooled.float(), self.score.weight.float())
+        return summed(pooled, self.score.weight)
 
     def forward(self, inputs: PairInputs) -> torch.Tensor:
         """Shape (pairs, 1), float32 logits."""
@@ -74,7 +75,7 @@ class MiniCPMReranker(nn.Module):
         else:
             mask = inputs.attention_mask.unsqueeze(-1)
             pooled = (states.float() * mask).sum(dim=1) / mask.sum(dim=1)
-        return nn.functional.linear(pooled.float(), self.score.weight.float())
+        return summed(pooled, self.score.weight)
 
 
 def granite_config(

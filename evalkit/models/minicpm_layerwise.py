@@ -12,6 +12,7 @@ from transformers import GraniteConfig, GraniteModel
 from transformers.masking_utils import create_causal_mask
 
 from evalkit.inference.forward import PairInputs, last_states
+from evalkit.inference.linear import summed
 from evalkit.inference.packed import Packed, Select
 
 
@@ -42,7 +43,7 @@ class LayerwiseMiniCPM(nn.Module):
 
     def _score(self, state: torch.Tensor, index: int) -> torch.Tensor:
         weight = self.heads[index].get_parameter("weight")
-        return nn.functional.linear(state.float(), weight.float())
+        return summed(state, weight)
 
     def forward(self, inputs: PairInputs) -> torch.Tensor:
         """Shape (pairs, cut-offs), float32 logits."""

@@ -104,7 +104,7 @@ def lowercases(checkpoint: Checkpoint) -> bool:
 
 
 def load_dense(folder: Path, device: Any) -> Any:
-    """A linear layer behind the pooling with its activation, as a float32 module.
+    """A linear layer behind the pooling with its activation, as a float64 module: see `summed`.
 
     Raises:
         ModelError: its files are absent, or it is of a kind that is not supported.
@@ -124,7 +124,7 @@ def load_dense(folder: Path, device: Any) -> Any:
         raise ModelError(f"{folder}/config.json: no linear layer with one of {', '.join(activations)}.")
     layer = torch.nn.Linear(widths["in_features"], widths["out_features"], bias=settings.get("bias", True))
     fill(layer, Tensors(stage), lambda parameter: Source(f"linear.{parameter}"))
-    return torch.nn.Sequential(layer, activations[name]()).eval().to(device)
+    return torch.nn.Sequential(layer, activations[name]()).double().eval().to(device)
 
 
 def _pooling_settings(checkpoint: Checkpoint) -> tuple[str, dict[str, Any] | None]:

@@ -107,6 +107,7 @@ class LateInteractionReranker:
         import torch
 
         from evalkit.inference.forward import forward
+        from evalkit.inference.linear import summed
         from evalkit.inference.tokens import prepare, tokenize
 
         prepared = prepare(texts, instruction=instruction, lowercase=self.lowercase)
@@ -118,7 +119,7 @@ class LateInteractionReranker:
         ):
             states = batch.states.float()
             if self._projection is not None:
-                states = torch.nn.functional.linear(states, *self._projection)
+                states = summed(states, *self._projection)
             states = torch.nn.functional.normalize(states, dim=-1)
             texts = states.split(batch.lengths.tolist())
             for index, vectors in zip(batch.rows.tolist(), texts, strict=True):
@@ -126,9 +127,9 @@ class LateInteractionReranker:
 
 
 def _max_sim(queries: list[Any], document: Any) -> NDArray[np.float32]:
-    """Scores of one document against several queries, each of shape (tokens, width)."""
+    """Scores of one document against several queries, each of shape (tokens, width); see `summed` for the float64."""
     import torch
 
-    best = (torch.cat(queries) @ document.T).amax(dim=1)
+    best = (torch.cat(queries).double() @ document.double().T).amax(dim=1)
     lengths = [len(query) for query in queries]
     return np.array([part.mean().item() for part in best.split(lengths)], dtype=np.float32)

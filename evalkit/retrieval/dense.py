@@ -223,7 +223,7 @@ class DenseRetriever:
             with torch.inference_mode():
                 pooled = pool(batch.states, batch.lengths, self.head.pooling)
                 for layer in self._dense:
-                    pooled = layer(pooled)
+                    pooled = layer(pooled.double()).float()
             if self.head.normalize:
                 pooled = torch.nn.functional.normalize(pooled, dim=-1)
             vectors[batch.rows] = finite(pooled.cpu().numpy())

@@ -57,12 +57,6 @@ def test_last_token_of_a_pair_is_its_own_though_its_document_is_empty():
     assert [2, 2] == found.lengths.tolist()
 
 
-def test_too_few_common_tokens_are_not_worth_it():
-    long = list(range(10, 40))
-    assert prefixes(pairs([([3, 5], [*long, 4]), ([3, 5], [*long, 6, 4])])) is None
-    assert prefixes(pairs([([3, 5], [6, 4]), ([3, 7], [6, 4])])) is None
-
-
 GROUPS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 20)), min_size=1, max_size=60)
 
 

@@ -58,10 +58,10 @@ def test_score_is_the_raw_logit_of_the_label(tmp_path, label):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
 
-def test_encoder_is_in_the_dtype_asked_for_and_the_head_in_float32(classifier):
+def test_encoder_is_in_the_dtype_asked_for_and_the_head_in_float64(classifier):
     model = load(classifier, compute=ComputeConfig(device="cpu", dtype="bfloat16", attention="sdpa"))
     dtypes = {name: {parameter.dtype for parameter in part.parameters()} for name, part in model.model.named_children()}
-    assert {"bert": {torch.bfloat16}, "dropout": set(), "classifier": {torch.float32}} == dtypes
+    assert {"bert": {torch.bfloat16, torch.float64}, "dropout": set(), "classifier": {torch.float64}} == dtypes
     actual = scores(model)
     assert np.float32 == actual.dtype
     # More digits than bfloat16 has.

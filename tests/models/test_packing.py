@@ -9,7 +9,6 @@ from families.tiny import KINDS, PAIRS, built
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
-from evalkit.inference import prefix
 from evalkit.inference.packed import pack
 from evalkit.models.gemma2_lightweight import PackedLightweight, merge_documents, merge_packed
 from evalkit.models.packing import PackedReranker, contents, kernel
@@ -60,8 +59,7 @@ def test_score_of_a_pair_does_not_depend_on_its_neighbours(packed, padded, order
     np.testing.assert_allclose(found, padded[order], rtol=0, atol=EXACT)
 
 
-def test_causal_models_share_the_query_where_it_is_worth_it_and_no_other_does(name, packed, monkeypatch):
-    monkeypatch.setattr(prefix, "_WORTH_IT", 0.0)
+def test_causal_models_share_the_query_and_no_other_does(name, packed):
     packed.usage.tokens = packed.usage.computed_tokens = 0
     packed.score(ALL)
     saved = packed.usage.tokens - packed.usage.computed_tokens

@@ -263,21 +263,20 @@ def dense(tmp_path):
 def test_linear_layer_multiplies_adds_and_activates(dense, activation, function):
     layer = load_dense(dense(LINEAR | {"activation_function": activation}), "cpu")
     with torch.no_grad():
-        actual = layer(VECTOR)
-    assert torch.float32 == actual.dtype
-    torch.testing.assert_close(actual, function(VECTOR @ WEIGHT.T + BIAS), rtol=0, atol=1e-6)
+        actual = layer(VECTOR.double())
+    torch.testing.assert_close(actual.float(), function(VECTOR @ WEIGHT.T + BIAS), rtol=0, atol=1e-6)
 
 
 def test_linear_layer_without_bias_only_multiplies(dense):
     layer = load_dense(dense(LINEAR | {"bias": False}, {"linear.weight": WEIGHT}), "cpu")
     with torch.no_grad():
-        torch.testing.assert_close(layer(VECTOR), VECTOR @ WEIGHT.T, rtol=0, atol=1e-6)
+        torch.testing.assert_close(layer(VECTOR.double()).float(), VECTOR @ WEIGHT.T, rtol=0, atol=1e-6)
 
 
 def test_linear_layer_that_names_no_activation_has_that_of_sentence_transformers(dense):
     unnamed = {key: value for key, value in LINEAR.items() if key != "activation_function"}
     with torch.no_grad():
-        actual = load_dense(dense(unnamed), "cpu")(VECTOR)
+        actual = load_dense(dense(unnamed), "cpu")(VECTOR.double()).float()
     torch.testing.assert_close(actual, torch.tanh(VECTOR @ WEIGHT.T + BIAS), rtol=0, atol=1e-6)
 
 
@@ -333,4 +332,4 @@ def test_linear_layer_that_sentence_transformers_wrote_gives_what_it_gives_there
     module.save(str(tmp_path), safe_serialization=safe)
     with torch.no_grad():
         expected = module({"sentence_embedding": VECTOR})["sentence_embedding"]
-        torch.testing.assert_close(load_dense(tmp_path, "cpu")(VECTOR), expected, rtol=0, atol=1e-6)
+        torch.testing.assert_close(load_dense(tmp_path, "cpu")(VECTOR.double()).float(), expected, rtol=0, atol=1e-6)

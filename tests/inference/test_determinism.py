@@ -1,0 +1,119 @@
+"""A score does not depend on what else is scored, on the size of batches, or on the number of threads.
+
+Widths are those of real models: with small ones every kernel happens to sum in the same order.
+"""
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertModel, Gemma2Config, Gemma2Model, Qwen3Config, Qwen3Model
+
+from evalkit.inference.backbone import backbone_of
+from evalkit.inference.forward import forward, score_pairs
+from evalkit.inference.linear import summed
+from evalkit.inference.tokens import Tokenized, TokenizedPairs
+
+QUERIES, PAIRS = 6, 60
+BATCHES = [(1, 1), (1, 2), (300, 2), (1000, 1), (20_000, 2)]  # tokens, threads
+
+
+def bert():
+    config = BertConfig(
+        hidden_size=1024, num_hidden_layers=1, num_attention_heads=16, intermediate_size=4096, vocab_size=500
+    )
+    return BertModel(config)
+
+
+def qwen3():
+    config = Qwen3Config(
+        hidden_size=1024,
+        num_hidden_layers=2,
+        num_attention_heads=16,
+        num_key_value_heads=8,
+        head_dim=128,
+        intermediate_size=3072,
+        vocab_size=500,
+    )
+    return Qwen3Model(config)
+
+
+def gemma2():
+    config = Gemma2Config(
+        hidden_size=1152,
+        num_hidden_layers=2,
+        num_attention_heads=8,
+        num_key_value_heads=4,
+        head_dim=128,
+        intermediate_size=4096,
+        vocab_size=500,
+    )
+    return Gemma2Model(config)
+
+
+class Scorer:
+    """Pairs by the state of one token and a head of one row."""
+
+    def __init__(self, backbone):
+        self.backbone, self.device, self.shares_prefixes = backbone, backbone.device, backbone.causal
+        self.weight = torch.randn(1, 4096)
+
+    def score(self, batch, documents):
+        del documents
+        states = self.backbone(batch, "last" if self.backbone.causal else "first")
+        return summed(states, self.weight[:, : states.shape[1]])
+
+
+def pairs():
+    rng = np.random.default_rng(7)
+    queries = [rng.integers(0, 500, 30).astype(np.int32) for _ in range(QUERIES)]
+    documents = [rng.integers(0, 500, rng.integers(1, 200)).astype(np.int32) for _ in range(PAIRS)]
+    return [np.concatenate([queries[row % QUERIES], document]) for row, document in enumerate(documents)]
+
+
+def scores(scorer, ids, **settings):
+    documents = np.array([[30, len(row)] for row in ids])
+    tokenized = TokenizedPairs(ids, [np.zeros_like(row) for row in ids], documents, np.zeros_like(documents))
+    found = np.empty((len(ids), 1), np.float32)
+    for rows, values in score_pairs(scorer, tokenized, pad_id=0, **settings):
+        found[rows] = values
+    return found
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("make", [bert, qwen3, gemma2])
+def test_a_pair_s_score_has_the_same_bits_in_every_batch_and_company(make, dtype, threads):
+    torch.manual_seed(0)
+    scorer = Scorer(backbone_of(make().eval().to(dtype), "packed"))
+    ids = pairs()
+    expected = scores(scorer, ids, batch_tokens=4096, workers=2)
+    assert len(np.unique(expected)) > PAIRS / 2
+    for tokens, count in BATCHES:
+        threads(count)
+        np.testing.assert_array_equal(scores(scorer, ids, batch_tokens=tokens, workers=count), expected)
+    some = np.random.default_rng(1).permutation(PAIRS)[:17]
+    np.testing.assert_array_equal(scores(scorer, [ids[row] for row in some], batch_tokens=4096), expected[some])
+
+
+def test_a_text_s_states_have_the_same_bits_in_every_batch(threads):
+    torch.manual_seed(0)
+    backbone = backbone_of(bert().eval(), "packed")
+    ids = pairs()
+    tokenized = Tokenized(ids, [np.zeros_like(row) for row in ids], np.zeros(len(ids), bool))
+
+    def firsts(**settings):
+        found = np.empty((len(ids), 1024), np.float32)
+        for batch in forward(backbone, tokenized, select="first", **settings):
+            found[batch.rows] = batch.states.numpy()
+        return found
+
+    expected = firsts(batch_tokens=4096, workers=2)
+    for tokens, count in BATCHES:
+        threads(count)
+        np.testing.assert_array_equal(firsts(batch_tokens=tokens, workers=count), expected)
