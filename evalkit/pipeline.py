@@ -7,6 +7,7 @@ Candidates and results are found again by a key of everything that made them, so
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,9 +42,10 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     reranker = rerank.build(config.reranker, config.compute, dataset=config.dataset)
     dataset = datasets.load(config.dataset, store)
     _warn_of_language(config, dataset)
-    recorder = Recorder(config, dataset, command)
+    recorder = Recorder(config, dataset, command, store)
 
     candidates = _retrieve(first_stage, recorder)
+    store.used.update(candidates.manifest["artefacts"])  # also where they were found
     reranked = _rerank(reranker, candidates, recorder)
     return Evaluation(reranked, candidates)
 
@@ -70,21 +72,23 @@ def _retrieve(first_stage: FirstStage, recorder: Recorder) -> Result:
         {"format": FORMAT, "dataset": dataset.digest, "depth": config.depth, "first_stage": first_stage.identity}
     )
     parent = Path(config.results_dir).expanduser() / dataset.name
-    folder, found = results.locate(parent, f"{config.retriever.name}-{config.depth}", key, inner=CANDIDATES)
-    if found is not None:
-        return recorder.complete(found)
-    start = time.perf_counter()
-    run = first_stage.retrieve(dataset, config.depth)
-    return recorder.keep(
-        folder,
-        run,
-        inner=CANDIDATES,
-        key=key,
-        tag=config.retriever.name,
-        run_digest=run.digest(),
-        retriever={"name": config.retriever.name, "depth": config.depth, **first_stage.identity},
-        seconds=time.perf_counter() - start,
-    )
+
+    def make(folder: Path) -> Result:
+        start = time.perf_counter()
+        run = first_stage.retrieve(dataset, config.depth)
+        return recorder.keep(
+            folder,
+            run,
+            inner=CANDIDATES,
+            key=key,
+            tag=config.retriever.name,
+            run_digest=run.digest(),
+            retriever={"name": config.retriever.name, "depth": config.depth, **first_stage.identity},
+            seconds=time.perf_counter() - start,
+        )
+
+    label = f"{config.retriever.name}-{config.depth}"
+    return _found_or_made(recorder, key, lambda: results.locate(parent, label, key, inner=CANDIDATES), make)
 
 
 def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder) -> Result:
@@ -92,32 +96,44 @@ def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder
     config, dataset = recorder.config, recorder.dataset
     run_digest = candidates.manifest["run_digest"]
     key = digest({"format": FORMAT, "dataset": dataset.digest, "candidates": run_digest, "reranker": reranker.identity})
-    folder, found = results.locate(candidates.folder.parent, config.reranker.name, key)
-    if found is not None:
-        return recorder.complete(found)
-    run = candidates.read_run()
-    start = time.perf_counter()
-    reranked = rerank.apply(reranker, run, dataset)
-    seconds = time.perf_counter() - start
-    return recorder.keep(
-        folder,
-        reranked.run,
-        key=key,
-        tag=f"{config.retriever.name}+{config.reranker.name}",
-        truncated=reranked.cut,
-        candidates={
-            "run_digest": run_digest,
-            "key": candidates.manifest["key"],
-            "measures": candidates.manifest["measures"],
-        },
-        retriever=candidates.manifest["retriever"],
-        reranker={"name": config.reranker.name, **reranker.identity},
-        truncated_pairs=reranked.truncated,
-        unscored_pairs=reranked.unscored,
-        seconds=seconds,
-        pairs_per_second=len(reranked.run) / seconds,
-        **_engine(reranker),
-    )
+
+    def make(folder: Path) -> Result:
+        run = candidates.read_run()
+        start = time.perf_counter()
+        reranked = rerank.apply(reranker, run, dataset, recorder.store)
+        seconds = time.perf_counter() - start
+        return recorder.keep(
+            folder,
+            reranked.run,
+            key=key,
+            tag=f"{config.retriever.name}+{config.reranker.name}",
+            truncated=reranked.cut,
+            candidates={name: candidates.manifest[name] for name in ("run_digest", "key", "measures")},
+            retriever=candidates.manifest["retriever"],
+            reranker={"name": config.reranker.name, **reranker.identity},
+            truncated_pairs=reranked.truncated,
+            unscored_pairs=reranked.unscored,
+            kept_pairs=reranked.kept,
+            seconds=seconds,
+            pairs_per_second=(len(reranked.run) - reranked.kept) / seconds,
+            **_engine(reranker),
+        )
+
+    parent = candidates.folder.parent
+    return _found_or_made(recorder, key, lambda: results.locate(parent, config.reranker.name, key), make)
+
+
+def _found_or_made(
+    recorder: Recorder, key: str, locate: Callable[[], tuple[Path, Result | None]], make: Callable[[Path], Result]
+) -> Result:
+    """The result of a key, made by one process while others with the same settings wait."""
+    _, found = locate()
+    if found is None:
+        with recorder.store.lock(key):
+            folder, found = locate()
+            if found is None:
+                return make(folder)
+    return recorder.complete(found)
 
 
 def _engine(reranker: rerank.AnyReranker) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from evalkit.measures import ceiling, measure, parse_measure, require_judged
 from evalkit.provenance import environment
 from evalkit.results import Result
 from evalkit.run import Run
+from evalkit.store import Store
 from evalkit.types import Dataset, PerQuery
 
 FORMAT = 1  # of results; a higher number makes old ones be computed anew
@@ -30,6 +31,7 @@ class Recorder:
         config: all settings of the evaluation.
         dataset: what is measured on.
         command: what the user typed.
+        store: whose artefacts are used.
 
     Raises:
         ConfigError: a measure is unknown.
@@ -39,6 +41,7 @@ class Recorder:
     config: EvaluateConfig
     dataset: Dataset
     command: str
+    store: Store
 
     def __post_init__(self) -> None:
         """Check before anything is computed that it can be measured."""
@@ -96,11 +99,13 @@ class Recorder:
             "queries_without_candidates": list(per_query.missing),
             f"queries_with_ties_in_top_{_TIES_CUTOFF}": run.tied_queries(_TIES_CUTOFF),
             **facts,
+            "artefacts": sorted(self.store.used),
             "dataset": self._describe_dataset(),
             "config": asdict(self.config),
             "command": self.command,
             "environment": environment(self.config.compute.device),
         }
+        self.store.note_results(Path(self.config.results_dir).expanduser())
         return results.save(
             folder, run=run, per_query=per_query, manifest=manifest, tag=tag, inner=inner, truncated=truncated
         )

@@ -9,6 +9,7 @@ so nothing is overwritten and nothing old is taken for new: a result is found by
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,11 +114,33 @@ def read(folder: Path) -> Result:
     if "truncated_sha256" in manifest:
         kept[TRUNCATED] = manifest["truncated_sha256"]
     for name, recorded in kept.items():
-        if not (folder / name).is_file() or file_digest(folder / name) != recorded:
+        if not _is(folder / name, recorded) and not _finish_update(folder / name, recorded):
             raise ResultError(
                 f"{folder / name}: is not the file that {MANIFEST} describes. Remove {folder} and run again."
             )
+    for found in folder.iterdir():
+        if found.name not in {MANIFEST, *kept} and not found.name.startswith("."):
+            raise ResultError(
+                f"{found}: is no file of this result. Move it elsewhere, so that nobody takes it for one."
+            )
     return Result(folder, manifest)
+
+
+def _is(path: Path, recorded: str) -> bool:
+    return path.is_file() and file_digest(path) == recorded
+
+
+def _finish_update(path: Path, recorded: str) -> bool:
+    """Whether the file was left under its other name by an `update` that was killed; then it gets its own."""
+    staging = _staging(path)
+    if _is(staging, recorded):
+        with suppress(OSError):  # two readers may be here at once
+            staging.replace(path)
+    return _is(path, recorded)
+
+
+def _staging(path: Path) -> Path:
+    return path.with_name(f".{path.name}")
 
 
 def locate(parent: Path, label: str, key: str, *, inner: str = "") -> tuple[Path, Result | None]:
@@ -198,14 +221,15 @@ def update(result: Result, *, per_query: PerQuery, changes: dict[str, Any]) -> R
     Raises:
         ResultError: it cannot be written.
     """
-    staging = result.folder / f".{PER_QUERY}"
+    staging = _staging(result.folder / PER_QUERY)
     try:
         # Of two processes that add measures, one waits, so that values and manifest stay of one making.
         with FileLock(result.folder.with_name(f".{result.folder.name}.lock")):
             _write_per_query(per_query, staging)
             manifest = {**result.manifest, **changes, "per_query_sha256": file_digest(staging)}
-            staging.replace(result.folder / PER_QUERY)
+            # Killed between these two, `read` does the second.
             atomic_write(result.folder / MANIFEST, _dump(manifest))
+            staging.replace(result.folder / PER_QUERY)
     except OSError as error:
         raise ResultError(f"{result.folder}: cannot be written ({error.strerror or error}).") from error
     return Result(result.folder, manifest)

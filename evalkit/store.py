@@ -12,14 +12,18 @@ import re
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from evalkit.errors import EvalkitError, ResultError
 
 logger = logging.getLogger(__name__)
 
 FACTS = "facts.json"
+PARTIAL = ".partial-"
 _STAGING = ".building-"
 _HOST = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())  # folders may be on a disk that several machines share
 
@@ -96,30 +100,150 @@ def _is_running(process: int) -> bool:
 
 
 class Store:
-    """Artefacts that are kept between runs: corpora and embeddings.
+    """Artefacts that are kept between runs: corpora, embeddings, scores.
+
+        <root>/<kind>/<digest of the facts>/   what was made, and facts.json
+        <root>/<kind>/.partial-<digest>/       what is being made, or was when its process was killed
+        <root>/locks/                          held by the process that makes something, until it ends or dies
+        <root>/results/                        which folders of results there are: what these need is never pruned
 
     Args:
         root: the folder; made when something is first kept.
+
+    Attributes:
+        used: names of the artefacts that were asked for, such as `corpora/<digest>`; for the manifest.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.used: set[str] = set()
 
-    def folder(self, kind: str, facts: Mapping[str, object], build: Callable[[Path], None]) -> Path:
-        """The artefact of this kind and these facts, built by `build(folder)` if it is not there yet, or is damaged."""
-        target = self.root / kind / digest(facts)
-        if target.exists() and (fault := _fault(target)):
-            logger.warning("%s: %s. It is built anew.", target, fault)
-            shutil.rmtree(target)
-        if not target.exists():
+    def folder(
+        self, kind: str, facts: Mapping[str, object], build: Callable[[Path], None], *, resumable: bool = False
+    ) -> Path:
+        """The artefact of this kind and these facts, built if it is not there yet, or is damaged.
 
-            def build_with_facts(folder: Path) -> None:
-                build(folder)
-                record = {"facts": facts, "files": _describe_files(folder)}
-                atomic_write(folder / FACTS, json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+        Of several processes that ask for it, one builds and the others wait.
 
-            build_folder(target, build_with_facts)
+        Args:
+            kind: of the artefact.
+            facts: all that it is made from.
+            build: fills the folder that it is given.
+            resumable: whether `build` goes on in a folder that a process which was killed left.
+
+        Raises:
+            ResultError: the store cannot be written.
+        """
+        name = digest(facts)
+        target = self.root / kind / name
+        self.used.add(f"{kind}/{name}")
+        if _is_whole(target):
+            return target
+        with self.lock(f"{kind}-{name}"):
+            if not _is_whole(target):  # nor did the process that we waited for make it
+                with _writing(target):
+                    self._build(target, facts, build, resumable=resumable)
         return target
+
+    def _build(
+        self, target: Path, facts: Mapping[str, object], build: Callable[[Path], None], *, resumable: bool
+    ) -> None:
+        partial = target.with_name(f"{PARTIAL}{target.name}")
+        if target.exists():
+            shutil.rmtree(target)
+        if partial.exists() and not resumable:
+            shutil.rmtree(partial)
+        partial.mkdir(parents=True, exist_ok=True)
+        try:
+            build(partial)
+            record = {"facts": facts, "files": _describe_files(partial)}
+            atomic_write(partial / FACTS, _dump(record))
+            partial.rename(target)
+        except BaseException:
+            if not resumable:
+                shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+    def growing(self, kind: str, facts: Mapping[str, object]) -> Path:
+        """The folder of an artefact that grows with use and checks itself, such as a `Journal`.
+
+        Raises:
+            ResultError: the store cannot be written.
+        """
+        name = digest(facts)
+        target = self.root / kind / name
+        self.used.add(f"{kind}/{name}")
+        with _writing(target):
+            target.mkdir(parents=True, exist_ok=True)
+            text = _dump({"facts": facts})
+            path = target / FACTS
+            if not path.is_file() or path.read_bytes() != text.encode():
+                atomic_write(path, text)
+            _touch(target)
+        return target
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Keep other processes from the same work; the system releases it when a process dies.
+
+        Raises:
+            ResultError: the store cannot be written.
+        """
+        path = self.root / "locks" / f"{name}.lock"
+        lock = FileLock(path)
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                logger.warning("another process is at the same work and holds %s. Waiting for it.", path)
+                lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def note_results(self, folder: Path) -> None:
+        """Remember where results are, so that what they need is not pruned."""
+        folder = folder.resolve()
+        path = self.root / "results" / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
+        if not path.exists():
+            with _writing(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                atomic_write(path, _dump({"folder": str(folder)}))
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn what the system refuses into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise ResultError(
+            f"{error.filename or path}: cannot be written ({error.strerror or error}). Make room or choose another "
+            "cache_dir, and run the same command again: it goes on where it stopped."
+        ) from error
+
+
+def _is_whole(target: Path) -> bool:
+    """Whether an artefact is there; a damaged one is named, and is not."""
+    if not target.exists():
+        return False
+    if fault := fault_of(target):
+        logger.warning("%s: %s. It is built anew.", target, fault)
+        return False
+    _touch(target)
+    return True
+
+
+def _touch(target: Path) -> None:
+    """Note when an artefact was last used."""
+    with suppress(OSError):  # a cache that cannot be written can be read
+        os.utime(target)
+
+
+def _dump(record: Mapping[str, object]) -> str:
+    return json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _describe_files(folder: Path) -> dict[str, dict[str, object]]:
@@ -130,7 +254,7 @@ def _describe_files(folder: Path) -> dict[str, dict[str, object]]:
     }
 
 
-def _fault(folder: Path) -> str | None:
+def fault_of(folder: Path) -> str | None:
     """What is wrong with an artefact, or None if it is whole. Reads every byte: about a second a gigabyte."""
     try:
         recorded = json.loads((folder / FACTS).read_text(encoding="utf-8"))["files"]

@@ -6,7 +6,7 @@ Knows nothing of files, models or settings.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
@@ -181,6 +181,38 @@ class Reranker(Protocol):
 
     def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = ...) -> PairScores:
         """Scores in input order, whatever the batching; `advance(n)` is called as pairs are done."""
+        ...
+
+
+class Scored(NamedTuple):
+    """Scores of some of the pairs that a reranker was given.
+
+    Attributes:
+        rows: shape (pairs,), which ones.
+        scores: shape (pairs,) or (pairs, cut-offs), raw float32 logits.
+        cut: shape (pairs,), which of them were cut to fit the model's limit.
+    """
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    cut: NDArray[np.bool_]
+
+
+@runtime_checkable
+class StreamingReranker(Reranker, Protocol):
+    """**Protocol:** a reranker that gives scores as they are made, so that they can be kept at once."""
+
+    @property
+    def hardware(self) -> str:
+        """The kind of processor that it computes on."""
+        ...
+
+    def stream(self, pairs: Any, *, known: NDArray[np.bool_] | None = None) -> Iterator[Scored]:
+        """Scores of pairs, or of what `prepare` made of them, batch by batch.
+
+        The batches are the same, less the pairs that are `known`, of shape (pairs,): what was killed after some of them
+        goes on with the very ones that were left.
+        """
         ...
 
 

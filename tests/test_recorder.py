@@ -28,7 +28,7 @@ def config(collection: Path) -> EvaluateConfig:
 
 
 def recorder(config: EvaluateConfig, store: Store) -> Recorder:
-    return Recorder(config, load(config.dataset, store), "evalkit evaluate")
+    return Recorder(config, load(config.dataset, store), "evalkit evaluate", store)
 
 
 def test_the_measures_asked_for_come_first_and_the_standard_set_follows(config, store):

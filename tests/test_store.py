@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-import os
-import re
-import socket
+import shutil
+import signal
 import stat
 import subprocess
+import sys
+import threading
+import time
 
 import pytest
 
@@ -80,7 +82,7 @@ def test_failing_build_raises_its_own_error_and_leaves_nothing_behind(store, err
     with pytest.raises(type(error)) as caught:
         store.folder("corpus", {"a": 1}, build)
     assert error is caught.value
-    assert ["corpus"] == everything_in(store.root)
+    assert [] == everything_in(store.root / "corpus")
 
 
 def test_failed_build_can_be_tried_again(store):
@@ -102,7 +104,7 @@ def test_full_disk_is_a_result_error_and_leaves_nothing_behind(store):
 
     with pytest.raises(ResultError, match=r"cannot be written \(No space left on device\)"):
         store.folder("corpus", {"a": 1}, build)
-    assert ["corpus"] == everything_in(store.root)
+    assert [] == everything_in(store.root / "corpus")
 
 
 def test_nothing_has_its_final_name_while_it_is_built(store):
@@ -120,7 +122,7 @@ def test_nothing_has_its_final_name_while_it_is_built(store):
 @pytest.mark.parametrize("below", ["", "inner"])
 def test_root_that_is_a_file_is_a_result_error_that_names_it(tmp_path, below):
     (tmp_path / "file").write_text("not a folder", encoding="utf-8")
-    with pytest.raises(ResultError, match=r"file.*: cannot be written \(.+\)\. Choose another folder"):
+    with pytest.raises(ResultError, match=r"file.*: cannot be written \(.+\)\. Make room or choose another"):
         Store(tmp_path / "file" / below).folder("corpus", {"a": 1}, Builder())
     assert "not a folder" == (tmp_path / "file").read_text(encoding="utf-8")
 
@@ -156,20 +158,77 @@ def test_a_damaged_artefact_is_named_and_built_anew(store, damage, caplog):
     assert folder.name in caplog.text
 
 
-def test_what_a_killed_process_left_is_swept_and_a_running_one_is_left_alone(store):
-    parent = store.root / "corpus"
-    dead = subprocess.Popen(["true"])
-    dead.wait()
-    host = re.sub("[^A-Za-z0-9]", "_", socket.gethostname())
-    left, busy, elsewhere = (
-        parent / f".building-{host}-{dead.pid}-x",
-        parent / f".building-{host}-{os.getpid()}-x",
-        parent / f".building-another_host-{dead.pid}-x",
-    )
-    for folder in (left, busy, elsewhere):
-        folder.mkdir(parents=True)
-    store.folder("corpus", {"a": 1}, Builder())
-    assert [folder.exists() for folder in (left, busy, elsewhere)] == [False, True, True]
+def test_what_a_killed_process_left_is_cleared_or_gone_on_with(store):
+    left = store.root / "corpus" / f".partial-{digest({'a': 1})}"
+    left.mkdir(parents=True)
+    (left / "half.txt").write_text("half")
+    seen = []
+
+    def build(folder):
+        seen.append(everything_in(folder))
+        (folder / "half.txt").write_text("whole")
+
+    store.folder("corpus", {"a": 1}, build, resumable=True)
+    shutil.rmtree(store.root / "corpus" / digest({"a": 1}))
+    left.mkdir()
+    (left / "half.txt").write_text("half")
+    store.folder("corpus", {"a": 1}, build)
+    assert seen == [["half.txt"], []]
+
+
+def test_a_resumable_build_that_fails_keeps_what_it_made(store):
+    def build(folder):
+        (folder / "half.txt").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.folder("corpus", {"a": 1}, build, resumable=True)
+    assert everything_in(store.root / "corpus")[-1].endswith("half.txt")
+
+
+def test_of_two_processes_one_builds_and_the_other_waits(tmp_path):
+    script = """
+import sys, time
+from pathlib import Path
+from evalkit.store import Store
+
+def build(folder):
+    with open(sys.argv[2], "a") as log:
+        log.write("built\\n")
+    (folder / "data.txt").write_text("first")
+    time.sleep(1)
+    (folder / "data.txt").write_text("whole")
+
+print((Store(Path(sys.argv[1])).folder("corpus", {"a": 1}, build) / "data.txt").read_text())
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "store"), str(tmp_path / "log")]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.communicate(timeout=60)[0] for process in both] == ["whole\n"] * 2
+    assert (tmp_path / "log").read_text() == "built\n"
+
+
+def test_a_lock_is_free_again_when_its_process_was_killed(tmp_path):
+    script = f"""
+import os, signal
+from pathlib import Path
+from evalkit.store import Store
+with Store(Path({str(tmp_path)!r})).lock("work"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+    with Store(tmp_path).lock("work"):
+        pass
+
+
+def test_who_waits_for_a_lock_is_told(tmp_path, caplog):
+    holder, waiter = Store(tmp_path), Store(tmp_path)
+    with holder.lock("work"):
+        thread = threading.Thread(target=lambda: waiter.lock("work").__enter__())
+        thread.start()
+        while "Waiting for it" not in caplog.text:
+            time.sleep(0.01)
+    thread.join()
+    assert "work.lock" in caplog.text
 
 
 def test_folder_that_another_process_finished_first_is_kept(tmp_path):

@@ -39,6 +39,7 @@ class Work:
         padded: whether assembling pads.
         workers: CPU batches side by side, each on one core; 1 leaves all cores to a single one.
         budget: tokens of a batch; found out when None.
+        known: shape (texts,), which are not run, though batches are made as if they were; none when None.
         shared: starts that texts have in common and that are computed once a batch.
         usage: what is added to.
     """
@@ -50,11 +51,19 @@ class Work:
     padded: bool = False
     workers: int = 1
     budget: int | None = None
+    known: NDArray[np.bool_] | None = None
     shared: Prefixes | None = None
     usage: Usage = field(default_factory=Usage)
 
     def plan(self, rows: Rows) -> deque[Rows]:
-        """The batches of some rows."""
+        """The batches of some rows, without what is known."""
+        planned = self._batches(rows)
+        if self.known is None:
+            return planned
+        left = (batch[~self.known[batch]] for batch in planned)
+        return deque(batch for batch in left if len(batch))
+
+    def _batches(self, rows: Rows) -> deque[Rows]:
         if self.shared is not None:
             shared = Prefixes(self.shared.groups[rows], self.shared.lengths[rows])
             return deque(rows[batch] for batch in batches_by_prefix(self.lengths[rows], shared, self.tokens))
@@ -132,7 +141,7 @@ def run(work: Work) -> Iterator[tuple[Rows, torch.Tensor]]:
     Raises:
         ModelError: a single text does not fit into memory.
     """
-    if not len(work.lengths):
+    if not len(work.lengths) or (work.known is not None and work.known.all()):
         return
     plan = work.plan(np.arange(len(work.lengths)))
     for rows, result in _on_cores(work, plan) if work.device.type == "cpu" else _on_device(work, plan):

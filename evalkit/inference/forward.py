@@ -61,7 +61,13 @@ class PackedScorer(Protocol):
 
 
 def forward(
-    model: Any, tokenized: Tokenized, *, batch_tokens: int | None, select: Select = "all", workers: int = 1
+    model: Any,
+    tokenized: Tokenized,
+    *,
+    batch_tokens: int | None,
+    select: Select = "all",
+    workers: int = 1,
+    known: NDArray[np.bool_] | None = None,
 ) -> Iterator[States]:
     """The states of every text after the last layer, batch by batch.
 
@@ -71,6 +77,7 @@ def forward(
         batch_tokens: in a batch; found out when None.
         select: of which tokens.
         workers: CPU batches side by side, of a `Backbone`.
+        known: shape (texts,), which are left out; the batches are the same otherwise.
     """
     lengths = tokenized.lengths
     packed = isinstance(model, Backbone)
@@ -82,6 +89,7 @@ def forward(
         padded=not packed,
         workers=workers if packed else 1,
         budget=batch_tokens,
+        known=known,
     )
     for rows, states in run(work):
         yield States(rows, states, lengths[rows])
@@ -110,6 +118,7 @@ def score_pairs(
     batch_tokens: int | None,
     pad_id: int,
     workers: int = 1,
+    known: NDArray[np.bool_] | None = None,
     usage: Usage | None = None,
 ) -> Iterator[tuple[Rows, NDArray[np.float32]]]:
     """(which pairs, their scores of shape (pairs, scores)), batch by batch.
@@ -120,6 +129,7 @@ def score_pairs(
         batch_tokens: in a batch; found out when None.
         pad_id: token of the padding.
         workers: CPU batches side by side, of a `PackedScorer`.
+        known: shape (pairs,), which are left out; the batches are the same otherwise.
         usage: what the batches took is added to it.
     """
     packed = not isinstance(model, torch.nn.Module)
@@ -131,6 +141,7 @@ def score_pairs(
         device,
         padded=not packed,
         budget=batch_tokens,
+        known=known,
         usage=usage or Usage(),
     )
     if packed:

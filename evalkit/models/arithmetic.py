@@ -41,6 +41,11 @@ def device_name(compute: ComputeConfig) -> str:
     return "cuda" if compute.device != "cpu" and available else "cpu"
 
 
+def hardware(compute: ComputeConfig) -> str:
+    """`cpu`, or the name of the GPU that is used."""
+    return "cpu" if device_name(compute) == "cpu" else str(require_torch().cuda.get_device_name())
+
+
 def resolved(compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = False) -> ComputeConfig:
     """The same settings with `auto` attention replaced by what it means.
 

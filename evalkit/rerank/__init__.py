@@ -22,6 +22,7 @@ from evalkit.instructions import choose_instruction
 from evalkit.rerank.passthrough import KeepOrder, Replay
 from evalkit.rerank.texts import Reranked, score_candidates
 from evalkit.run import Run
+from evalkit.store import Store
 from evalkit.types import Dataset, Reranker
 
 if TYPE_CHECKING:
@@ -106,8 +107,14 @@ def _instruction(config: PairRerankerConfig, dataset: DatasetConfig | None) -> s
     return choose_instruction(config.instructions, key=key, name="reranker.instructions")
 
 
-def apply(reranker: AnyReranker, candidates: Run, dataset: Dataset) -> Reranked:
+def apply(reranker: AnyReranker, candidates: Run, dataset: Dataset, store: Store | None = None) -> Reranked:
     """The candidates in the reranker's order.
+
+    Args:
+        reranker: as `build` gave it.
+        candidates: of the dataset's queries.
+        dataset: with the texts.
+        store: where scores are kept as they are made; they are not when None.
 
     Raises:
         DataError: a candidate has no text in the corpus, or no score in the file that is replayed.
@@ -115,4 +122,4 @@ def apply(reranker: AnyReranker, candidates: Run, dataset: Dataset) -> Reranked:
     if isinstance(reranker, KeepOrder | Replay):
         run, unscored = reranker.reorder(candidates)
         return Reranked(run, truncated=None, unscored=unscored)
-    return score_candidates(reranker, candidates, dataset)
+    return score_candidates(reranker, candidates, dataset, store)

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, LateInteractionConfig
 from evalkit.errors import ModelError, reason
-from evalkit.models.arithmetic import resolved, workers
+from evalkit.models.arithmetic import hardware, resolved, workers
 from evalkit.models.checkpoint import resolve
 from evalkit.models.loading import load_encoder, require_encoder, require_positions
 from evalkit.models.packing import packed_encoder
 from evalkit.models.sentence_transformer import lowercases
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
-from evalkit.types import Identity, Pair, PairScores
+from evalkit.rerank.streaming import gathered
+from evalkit.types import Identity, Pair, PairScores, Scored
 
 
 class LateInteractionReranker:
@@ -80,30 +81,45 @@ class LateInteractionReranker:
             )
         return weight, bias
 
+    @property
+    def hardware(self) -> str:
+        """See `StreamingReranker`."""
+        return hardware(self.compute)
+
     def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = lambda _: None) -> PairScores:
         """Mean over query tokens of the best cosine with a document token, from -1 to 1."""
+        return gathered(self.stream(pairs), len(pairs), advance)
+
+    def stream(self, pairs: Sequence[Pair], *, known: NDArray[np.bool_] | None = None) -> Iterator[Scored]:
+        """See `StreamingReranker`; all pairs of a document come together."""
+        known = np.zeros(len(pairs), dtype=bool) if known is None else known
         queries = {text: index for index, text in enumerate(dict.fromkeys(pair.query for pair in pairs))}
         documents = {text: index for index, text in enumerate(dict.fromkeys(pair.document for pair in pairs))}
         pairs_of: dict[int, list[int]] = defaultdict(list)
-        for row, pair in enumerate(pairs):
-            pairs_of[documents[pair.document]].append(row)
+        for row in np.flatnonzero(~known).tolist():
+            pairs_of[documents[pairs[row].document]].append(row)
         query_of = [queries[pair.query] for pair in pairs]
 
         query_vectors: dict[int, Any] = {}
         cut_queries = np.zeros(len(queries), dtype=bool)
-        for index, vectors, cut in self._token_vectors(list(queries), self.config.query_instruction):
-            query_vectors[index], cut_queries[index] = vectors, cut
-        scores = np.empty(len(pairs), dtype=np.float32)
-        truncated = np.zeros(len(pairs), dtype=bool)
-        for index, vectors, cut in self._token_vectors(list(documents), self.config.document_instruction):
-            rows = pairs_of[index]
-            scores[rows] = _max_sim([query_vectors[query_of[row]] for row in rows], vectors)
-            truncated[rows] = [cut or cut_queries[query_of[row]] for row in rows]
-            advance(len(rows))
-        return PairScores(scores, int(truncated.sum()), truncated)
+        for batch in self._token_vectors(list(queries), self.config.query_instruction):
+            for index, vectors, cut in batch:
+                query_vectors[index], cut_queries[index] = vectors, cut
+        done = np.array([index not in pairs_of for index in range(len(documents))], dtype=bool)
+        for batch in self._token_vectors(list(documents), self.config.document_instruction, known=done):
+            rows: list[int] = []
+            scores, cuts = [], []
+            for index, vectors, cut in batch:
+                own = pairs_of[index]
+                rows += own
+                scores.append(_max_sim([query_vectors[query_of[row]] for row in own], vectors))
+                cuts += [cut or bool(cut_queries[query_of[row]]) for row in own]
+            yield Scored(np.array(rows), np.concatenate(scores), np.array(cuts, dtype=bool))
 
-    def _token_vectors(self, texts: Sequence[str], instruction: str) -> Iterator[tuple[int, Any, bool]]:
-        """(which text, unit vectors of shape (tokens, width) in float32, whether it was cut), longest text first."""
+    def _token_vectors(
+        self, texts: Sequence[str], instruction: str, known: NDArray[np.bool_] | None = None
+    ) -> Iterator[list[tuple[int, Any, bool]]]:
+        """(which text, unit vectors of shape (tokens, width) in float32, whether it was cut), batch by batch."""
         import torch
 
         from evalkit.inference.forward import forward
@@ -115,15 +131,21 @@ class LateInteractionReranker:
         first = 1 if self.config.skip_first_token else 0
         require_vocabulary(self.checkpoint, tokenized.ids)
         for batch in forward(
-            self._model, tokenized, batch_tokens=self.compute.batch_tokens, workers=workers(self.compute)
+            self._model,
+            tokenized,
+            batch_tokens=self.compute.batch_tokens,
+            workers=workers(self.compute),
+            known=known,
         ):
             states = batch.states.float()
             if self._projection is not None:
                 states = summed(states, *self._projection)
             states = torch.nn.functional.normalize(states, dim=-1)
             texts = states.split(batch.lengths.tolist())
-            for index, vectors in zip(batch.rows.tolist(), texts, strict=True):
-                yield index, vectors[first:], bool(tokenized.truncated[index])
+            yield [
+                (index, vectors[first:], bool(tokenized.truncated[index]))
+                for index, vectors in zip(batch.rows.tolist(), texts, strict=True)
+            ]
 
 
 def _max_sim(queries: list[Any], document: Any) -> NDArray[np.float32]:

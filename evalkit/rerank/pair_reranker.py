@@ -4,7 +4,7 @@ What differs from family to family (template, weights, head) is a `Family`, one 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -16,11 +16,12 @@ from evalkit.errors import DataError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import require_torch, resolved, workers
+from evalkit.models.arithmetic import hardware, require_torch, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.loading import refusing, require_positions
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
-from evalkit.types import Identity, Pair, PairScores
+from evalkit.rerank.streaming import gathered
+from evalkit.types import Identity, Pair, PairScores, Scored
 
 _FORMAT = 1  # of templates and heads; a higher number makes old scores be computed anew
 
@@ -155,6 +156,11 @@ class PairReranker:
         self.usage.tokenizing_seconds += time.perf_counter() - start
         return Prepared(tokenized, index_of)
 
+    @property
+    def hardware(self) -> str:
+        """See `StreamingReranker`."""
+        return hardware(self.compute)
+
     def score(
         self, pairs: "Sequence[Pair] | Prepared", *, advance: Callable[[int], None] = lambda _: None
     ) -> PairScores:
@@ -162,30 +168,36 @@ class PairReranker:
 
         Equal pairs are scored once.
         """
+        prepared = pairs if isinstance(pairs, Prepared) else self.prepare(pairs)
+        return gathered(self.stream(prepared), len(prepared.index_of), advance)
+
+    def stream(self, pairs: "Sequence[Pair] | Prepared", *, known: NDArray[np.bool_] | None = None) -> Iterator[Scored]:
+        """See `StreamingReranker`. Equal pairs are scored once, and come together."""
         require_torch()
         from evalkit.inference.forward import score_pairs
 
         tokenized, index_of = pairs if isinstance(pairs, Prepared) else self.prepare(pairs)
         if not len(index_of):
-            return PairScores(np.empty(0, dtype=np.float32), truncated=0)
+            return
         repeats = np.bincount(index_of, minlength=len(tokenized.ids))
-        found: NDArray[np.float32] | None = None
-        for rows, scores in score_pairs(
+        order, ends = np.argsort(index_of, kind="stable"), np.cumsum(repeats)
+        of_distinct = None
+        if known is not None:
+            of_distinct = np.ones(len(tokenized.ids), dtype=bool)
+            of_distinct[index_of[~known]] = False
+        for distinct, scores in score_pairs(
             self.model,
             tokenized,
             batch_tokens=self.compute.batch_tokens,
             pad_id=self.checkpoint.config.get("pad_token_id", 0),
             workers=workers(self.compute),
+            known=of_distinct,
             usage=self.usage,
         ):
-            if found is None:
-                found = np.empty((len(tokenized.ids), scores.shape[1]), dtype=np.float32)
-            found[rows] = finite(scores)
-            advance(int(repeats[rows].sum()))
-        assert found is not None  # there was a pair, so there was a batch
-        found = found[index_of]
-        cut = tokenized.truncated[index_of]
-        return PairScores(found[:, 0] if found.shape[1] == 1 else found, int(cut.sum()), cut)
+            rows = np.concatenate([order[ends[one] - repeats[one] : ends[one]] for one in distinct])
+            found = np.repeat(finite(scores), repeats[distinct], axis=0)
+            cut = tokenized.truncated[index_of[rows]]
+            yield Scored(rows, found[:, 0] if found.shape[1] == 1 else found, cut)
 
 
 def _checked(number: int, pair: Sequence[str | None]) -> Pair:

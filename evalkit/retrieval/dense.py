@@ -4,8 +4,9 @@ Vectors are pooled and normalised in float32, whatever the model computes in, an
 that made them; another model, instruction, length or corpus never finds them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.errors import ConfigError, ModelError, ResultError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
-from evalkit.models.arithmetic import device_name, resolved, workers
+from evalkit.models.arithmetic import device_name, hardware, resolved, workers
 from evalkit.models.checkpoint import resolve
 from evalkit.models.loading import load_encoder, require_encoder, require_positions
 from evalkit.models.packing import packed_encoder
@@ -25,6 +26,7 @@ from evalkit.models.sentence_transformer import embedding_head, load_dense, lowe
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.progress import progress
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
+from evalkit.retrieval.vectors import VECTORS, open_vectors
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.types import Dataset, Identity
@@ -132,19 +134,28 @@ class DenseRetriever:
             "corpus": dataset.corpus_digest,
             "title_separator": dataset.title_separator,
         }
-        return self.store.folder("embeddings", facts, lambda new: self._encode_corpus(dataset, new)) / "vectors.npy"
+        return (
+            self.store.folder("embeddings", facts, lambda folder: self._encode_corpus(dataset, folder), resumable=True)
+            / VECTORS
+        )
 
     def _encode_corpus(self, dataset: Dataset, folder: Path) -> None:
-        total, width = len(dataset.documents), self.width
-        vectors = np.lib.format.open_memmap(
-            folder / "vectors.npy", mode="w+", dtype=self.config.embedding_dtype, shape=(total, width)
-        )
-        with progress("encoding documents", total, "documents") as advance:
+        total = len(dataset.documents)
+        made_by = {"torch": version("torch"), "hardware": hardware(self.compute)}
+        with (
+            progress("encoding documents", total, "documents") as advance,
+            open_vectors(folder, (total, self.width), self.config.embedding_dtype, made_by) as vectors,
+        ):
             for start in range(0, total, _DOCUMENTS_PER_WINDOW):
                 rows = range(start, min(start + _DOCUMENTS_PER_WINDOW, total))
+                known = vectors.known[start : rows.stop].copy()
+                advance(int(known.sum()))
+                if known.all():
+                    continue
                 texts = dataset.documents.texts(rows)
-                vectors[start : rows.stop] = self.encode_documents(texts, advance=advance)
-        vectors.flush()
+                for some, found in self._stream(texts, self.config.document_instruction, known):
+                    vectors.keep(start + some, found)
+                    advance(len(some))
 
     def encode_queries(
         self,
@@ -206,19 +217,28 @@ class DenseRetriever:
         Returns:
             Shape (texts, width), float32, of length 1 where the head normalises.
         """
+        vectors = np.empty((len(texts), self.width), dtype=np.float32)
+        for rows, found in self._stream(texts, instruction):
+            vectors[rows] = found
+            advance(len(rows))
+        return vectors
+
+    def _stream(
+        self, texts: Sequence[str], instruction: str, known: NDArray[np.bool_] | None = None
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """(which texts, their vectors), batch by batch; the batches are the same without those that are known."""
         import torch
 
         from evalkit.inference.forward import forward
         from evalkit.inference.pooling import pool, select_for
 
-        tokenized = self.tokenize(texts, instruction=instruction)
-        vectors = np.empty((len(texts), self.width), dtype=np.float32)
         for batch in forward(
             self._model,
-            tokenized,
+            self.tokenize(texts, instruction=instruction),
             batch_tokens=self.compute.batch_tokens,
             select=select_for(self.head.pooling),
             workers=workers(self.compute),
+            known=known,
         ):
             with torch.inference_mode():
                 pooled = pool(batch.states, batch.lengths, self.head.pooling)
@@ -226,9 +246,7 @@ class DenseRetriever:
                     pooled = layer(pooled.double()).float()
             if self.head.normalize:
                 pooled = torch.nn.functional.normalize(pooled, dim=-1)
-            vectors[batch.rows] = finite(pooled.cpu().numpy())
-            advance(len(batch.rows))
-        return vectors
+            yield batch.rows, finite(pooled.cpu().numpy())
 
 
 def _id_ranks(dataset: Dataset) -> NDArray[np.int64]:

@@ -1,0 +1,106 @@
+"""Append-only files of checksummed records: what was written before a process was killed is found again.
+
+    record = b"EVK1", length of the payload (uint32, little-endian), BLAKE2b-128 of both, payload
+
+Several processes may append to one file. They take turns by a lock that the system releases when one dies. A record
+that was cut short, or is not what was written, ends the file: it and what follows is taken off, to be made anew.
+"""
+
+import hashlib
+import logging
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from filelock import FileLock
+
+from evalkit.errors import ResultError
+
+logger = logging.getLogger(__name__)
+
+_MAGIC = b"EVK1"
+_HEAD = struct.Struct("<4sI16s")
+
+
+class Journal:
+    """Records in a file; made when something is first appended.
+
+    Args:
+        path: of the file. A lock is beside it.
+
+    Raises:
+        ResultError: the file cannot be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
+        self._read = 0  # bytes, up to the end of the last whole record
+
+    def fresh(self) -> list[bytes]:
+        """The payloads that this object has neither given nor appended, of whichever process."""
+        try:
+            if not self.path.exists() or self.path.stat().st_size == self._read:
+                return []
+            with self._lock, self.path.open("r+b") as file:
+                return self._caught_up(file)
+        except OSError as error:
+            raise ResultError(f"{self.path}: cannot be read ({error.strerror or error}).") from error
+
+    def append(self, payload: bytes) -> list[bytes]:
+        """Add a record; gives what other processes appended since `fresh`."""
+        try:
+            with self._lock, self.path.open("a+b") as file:
+                others = self._caught_up(file)
+                try:
+                    file.write(_record(payload))
+                    file.flush()
+                except OSError:
+                    os.truncate(self.path, self._read)  # no half record, though the disk is full
+                    raise
+                self._read = file.tell()
+        except OSError as error:
+            raise ResultError(
+                f"{self.path}: cannot be written ({error.strerror or error}). Make room, and run the same command "
+                "again: it goes on where it stopped."
+            ) from error
+        return others
+
+    def _caught_up(self, file: BinaryIO) -> list[bytes]:
+        """The records behind those that were read, with the file cut behind the last whole one."""
+        size = file.seek(0, os.SEEK_END)
+        if size < self._read:
+            raise OSError(f"it is shorter than it was: {size:,} of {self._read:,} bytes")
+        found = list(self._whole(file, size))
+        if self._read < size:
+            logger.warning(
+                "%s: the last %d bytes are no whole record (the process that wrote them was killed, or the file is "
+                "damaged). They are taken off, and what they held is made anew.",
+                self.path,
+                size - self._read,
+            )
+            file.truncate(self._read)
+        file.seek(self._read)
+        return found
+
+    def _whole(self, file: BinaryIO, size: int) -> Iterator[bytes]:
+        file.seek(self._read)
+        while self._read + _HEAD.size <= size:
+            magic, length, checksum = _HEAD.unpack(file.read(_HEAD.size))
+            if magic != _MAGIC or self._read + _HEAD.size + length > size:
+                return
+            payload = file.read(length)
+            if checksum != _checksum(payload):
+                return
+            self._read += _HEAD.size + length
+            yield payload
+
+
+def _checksum(payload: bytes) -> bytes:
+    return hashlib.blake2b(len(payload).to_bytes(4, "little") + payload, digest_size=16).digest()
+
+
+def _record(payload: bytes) -> bytes:
+    return _HEAD.pack(_MAGIC, len(payload), _checksum(payload)) + payload
