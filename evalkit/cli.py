@@ -31,6 +31,9 @@ COMMANDS = {
     "gate": Command("evalkit.commands.gate", "did a number fall? results against a baseline, for CI"),
     "export": Command("evalkit.commands.export", "results for other tools: TREC runs, mteb results and predictions"),
     "fetch": Command("evalkit.commands.fetch", "download datasets for use without a network, and check them"),
+    "cache": Command(
+        "evalkit.commands.cache", "what is kept between runs: list it, verify it, remove what is not needed"
+    ),
     "list": Command("evalkit.commands.list", "what can be chosen: datasets, retrievers, rerankers, suites, ..."),
 }
 

@@ -98,6 +98,23 @@ class Journal:
             yield payload
 
 
+def damage(path: Path) -> str | None:
+    """What is wrong with a file, or None; it stays as it is.
+
+    Raises:
+        ResultError: it cannot be read.
+    """
+    own = Journal(path)
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            whole = sum(1 for _ in own._whole(file, size))  # noqa: SLF001 - of this module
+    except OSError as error:
+        raise ResultError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    left = size - own._read  # noqa: SLF001
+    return f"behind {whole} records there are {left} bytes that are none" if left else None
+
+
 def _checksum(payload: bytes) -> bytes:
     return hashlib.blake2b(len(payload).to_bytes(4, "little") + payload, digest_size=16).digest()
 

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 FACTS = "facts.json"
 PARTIAL = ".partial-"
+LOCKS, RESULTS = "locks", "results"
 _STAGING = ".building-"
 _HOST = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())  # folders may be on a disk that several machines share
 
@@ -119,7 +120,13 @@ class Store:
         self.used: set[str] = set()
 
     def folder(
-        self, kind: str, facts: Mapping[str, object], build: Callable[[Path], None], *, resumable: bool = False
+        self,
+        kind: str,
+        facts: Mapping[str, object],
+        build: Callable[[Path], None],
+        *,
+        label: str = "",
+        resumable: bool = False,
     ) -> Path:
         """The artefact of this kind and these facts, built if it is not there yet, or is damaged.
 
@@ -129,6 +136,7 @@ class Store:
             kind: of the artefact.
             facts: all that it is made from.
             build: fills the folder that it is given.
+            label: what people call what it was made by, and of.
             resumable: whether `build` goes on in a folder that a process which was killed left.
 
         Raises:
@@ -142,11 +150,11 @@ class Store:
         with self.lock(f"{kind}-{name}"):
             if not _is_whole(target):  # nor did the process that we waited for make it
                 with _writing(target):
-                    self._build(target, facts, build, resumable=resumable)
+                    self._build(target, {"facts": facts, "label": label}, build, resumable=resumable)
         return target
 
     def _build(
-        self, target: Path, facts: Mapping[str, object], build: Callable[[Path], None], *, resumable: bool
+        self, target: Path, record: Mapping[str, object], build: Callable[[Path], None], *, resumable: bool
     ) -> None:
         partial = target.with_name(f"{PARTIAL}{target.name}")
         if target.exists():
@@ -155,17 +163,23 @@ class Store:
             shutil.rmtree(partial)
         partial.mkdir(parents=True, exist_ok=True)
         try:
+            if resumable:
+                atomic_write(partial / FACTS, _dump(record))  # for whoever wonders what this is
             build(partial)
-            record = {"facts": facts, "files": _describe_files(partial)}
-            atomic_write(partial / FACTS, _dump(record))
+            atomic_write(partial / FACTS, _dump({**record, "files": _describe_files(partial)}))
             partial.rename(target)
         except BaseException:
             if not resumable:
                 shutil.rmtree(partial, ignore_errors=True)
             raise
 
-    def growing(self, kind: str, facts: Mapping[str, object]) -> Path:
+    def growing(self, kind: str, facts: Mapping[str, object], *, label: str = "") -> Path:
         """The folder of an artefact that grows with use and checks itself, such as a `Journal`.
+
+        Args:
+            kind: of the artefact.
+            facts: all that decides what is in it.
+            label: what people call what it is made by, and of.
 
         Raises:
             ResultError: the store cannot be written.
@@ -175,10 +189,8 @@ class Store:
         self.used.add(f"{kind}/{name}")
         with _writing(target):
             target.mkdir(parents=True, exist_ok=True)
-            text = _dump({"facts": facts})
-            path = target / FACTS
-            if not path.is_file() or path.read_bytes() != text.encode():
-                atomic_write(path, text)
+            if not (target / FACTS).is_file():
+                atomic_write(target / FACTS, _dump({"facts": facts, "label": label}))
             _touch(target)
         return target
 
@@ -189,7 +201,7 @@ class Store:
         Raises:
             ResultError: the store cannot be written.
         """
-        path = self.root / "locks" / f"{name}.lock"
+        path = self.root / LOCKS / f"{name}.lock"
         lock = FileLock(path)
         with _writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -206,7 +218,7 @@ class Store:
     def note_results(self, folder: Path) -> None:
         """Remember where results are, so that what they need is not pruned."""
         folder = folder.resolve()
-        path = self.root / "results" / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
+        path = self.root / RESULTS / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
         if not path.exists():
             with _writing(path):
                 path.parent.mkdir(parents=True, exist_ok=True)

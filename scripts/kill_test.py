@@ -46,7 +46,7 @@ class Trial:
 
     def start(self) -> subprocess.Popen[str]:
         """The command, running."""
-        return subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own command
 
     def finish(self) -> float:
         """Run the command to its end; gives the seconds."""
@@ -129,9 +129,7 @@ def main() -> int:
             found = trial.digests()
             wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
             same += not wrong
-            print(
-                f"{number + 1:3}  killed in {', '.join(killed):30}  {'same bytes' if not wrong else wrong}", flush=True
-            )
+            print(f"{number + 1:3}  killed in {', '.join(killed):30}  {wrong or 'same bytes'}", flush=True)
             shutil.rmtree(trial.results.parent)
     print(f"{same} of {arguments.kills} the same bytes; kills by phase: {dict(moments)}")
     return 0 if same == arguments.kills else 1

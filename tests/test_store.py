@@ -165,7 +165,7 @@ def test_what_a_killed_process_left_is_cleared_or_gone_on_with(store):
     seen = []
 
     def build(folder):
-        seen.append(everything_in(folder))
+        seen.append([name for name in everything_in(folder) if name != "facts.json"])
         (folder / "half.txt").write_text("whole")
 
     store.folder("corpus", {"a": 1}, build, resumable=True)

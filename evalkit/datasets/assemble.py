@@ -156,4 +156,5 @@ def _empty_documents(dataset: Dataset, store: Store) -> int:
         (folder / "empty.json").write_text(json.dumps(empty), encoding="utf-8")
 
     facts = {"corpus": dataset.corpus_digest, "title_separator": dataset.title_separator, "count": "empty documents"}
-    return int(json.loads((store.folder("counts", facts, count) / "empty.json").read_text(encoding="utf-8")))
+    counted = store.folder("counts", facts, count, label=f"empty documents: {dataset.name}")
+    return int(json.loads((counted / "empty.json").read_text(encoding="utf-8")))

@@ -32,7 +32,8 @@ def from_json_lines(source: Source, name: str, store: Store) -> tuple[Any, str]:
     def build(folder: Path) -> None:
         _convert(source, name, folder)
 
-    return open_corpus(store, {"format": _FORMAT, "content_sha256": sha256}, build), sha256
+    facts = {"format": _FORMAT, "content_sha256": sha256}
+    return open_corpus(store, facts, build, label=source.label(name)), sha256
 
 
 def from_published(store: Store, content: str, get: Callable[[], Path]) -> tuple[Any, str]:
@@ -48,7 +49,10 @@ def from_published(store: Store, content: str, get: Callable[[], Path]) -> tuple
         path = get()
         _convert(FolderSource(path.parent), path.name, folder)
 
-    return open_corpus(store, {"format": _FORMAT, "content": content}, build), content
+    kind, _, checksum = content.partition(":")
+    if kind == "md5":
+        store.used.add(f"downloads/{checksum}")
+    return open_corpus(store, {"format": _FORMAT, "content": content}, build, label=content), content
 
 
 def from_parquet(path: Path, store: Store) -> tuple[Any, str]:
@@ -62,14 +66,14 @@ def from_parquet(path: Path, store: Store) -> tuple[Any, str]:
     def build(folder: Path) -> None:
         _write(lambda: _parquet_records(path), folder, str(path))
 
-    return open_corpus(store, {"format": _FORMAT, "parquet_sha256": sha256}, build), sha256
+    return open_corpus(store, {"format": _FORMAT, "parquet_sha256": sha256}, build, label=str(path)), sha256
 
 
-def open_corpus(store: Store, facts: Mapping[str, object], build: Callable[[Path], None]) -> Any:
-    """The corpus that these facts fix, built by `build(folder)` where the store lacks it."""
+def open_corpus(store: Store, facts: Mapping[str, object], build: Callable[[Path], None], *, label: str) -> Any:
+    """The corpus that these facts fix, built by `build(folder)` where the store lacks it; people call it `label`."""
     import datasets
 
-    return datasets.Dataset.from_file(str(store.folder("corpora", facts, build) / _ARROW))
+    return datasets.Dataset.from_file(str(store.folder("corpora", facts, build, label=label) / _ARROW))
 
 
 def _convert(source: Source, name: str, folder: Path) -> None:

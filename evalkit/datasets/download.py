@@ -41,6 +41,7 @@ def offline() -> bool:
 
 def downloaded(store: Store, url: str, md5: str) -> Path | None:
     """The file of this address where it was downloaded before, else None."""
+    store.used.add(f"downloads/{md5}")
     path = _place(store, url, md5)
     return path if path.is_file() else None
 
@@ -51,6 +52,7 @@ def url_file(store: Store, url: str, md5: str) -> Path:
     Raises:
         DataError: it cannot be reached, does not exist, or is another file than was published.
     """
+    store.used.add(f"downloads/{md5}")
     path = _place(store, url, md5)
     if path.is_file():
         return path

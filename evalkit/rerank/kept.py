@@ -66,7 +66,8 @@ class KeptScores:
             "torch": version("torch"),
             "collection": collection,
         }
-        return cls(Journal(store.growing("scores", facts) / "scores.log"))
+        label = f"{getattr(getattr(reranker, 'config', None), 'name', 'reranker')}: {collection}"
+        return cls(Journal(store.growing("scores", facts, label=label) / "scores.log"))
 
     def find(self, keys: NDArray[np.void]) -> Found:
         """What is known of the pairs with these keys."""

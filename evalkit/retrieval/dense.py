@@ -134,10 +134,14 @@ class DenseRetriever:
             "corpus": dataset.corpus_digest,
             "title_separator": dataset.title_separator,
         }
-        return (
-            self.store.folder("embeddings", facts, lambda folder: self._encode_corpus(dataset, folder), resumable=True)
-            / VECTORS
+        folder = self.store.folder(
+            "embeddings",
+            facts,
+            lambda new: self._encode_corpus(dataset, new),
+            label=f"{self.config.name}: {dataset.name}",
+            resumable=True,
         )
+        return folder / VECTORS
 
     def _encode_corpus(self, dataset: Dataset, folder: Path) -> None:
         total = len(dataset.documents)

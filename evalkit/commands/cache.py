@@ -1,0 +1,138 @@
+"""`evalkit cache list|verify|prune`: what is kept between runs, whether it is whole, and what nobody needs any more."""
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from evalkit.cache import Artefact, artefacts, fault, prunable, remove
+from evalkit.errors import ConfigError
+from evalkit.progress import progress
+from evalkit.report.grid import FORMATS, Column, Grid, write
+from evalkit.report.table import console
+from evalkit.store import open_store
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def main(arguments: list[str]) -> int:
+    """List, verify or prune. Exit code 1 where something is damaged."""
+    options = _parser().parse_args(arguments)
+    store = open_store(options.cache_dir)
+    found = artefacts(store, results=options.results, forget=options.forget)
+    match options.verb:
+        case "list":
+            return _list(found, options.format, str(store.root))
+        case "verify":
+            return _verify(found)
+    chosen = prunable(found, unused_for=options.older_than)
+    write([_grid(chosen, f"to be removed from {store.root}")], "table", console())
+    kept = sum(bool(one.needed_by) for one in found)
+    if not chosen:
+        sys.stdout.write(f"nothing to remove: {kept} of {len(found)} are needed by results, the others were used.\n")
+        return 0
+    if options.dry_run or not (options.yes or _confirmed(len(chosen))):
+        sys.stdout.write("nothing was removed. Answer y, or give --yes.\n")
+        return 0
+    for one in chosen:
+        if not remove(store, one):
+            sys.stderr.write(f"evalkit: {one.path} is in use, and stays.\n")
+    sys.stdout.write(
+        f"removed {_bytes(sum(one.size for one in chosen if not one.path.exists()))}; {kept} are needed.\n"
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="evalkit cache",
+        description="list: sizes, ages, what made each, and which results need it. verify: read every byte and compare "
+        "it with the checksums; exit code 1 if something is damaged, which is made anew when next used. prune: remove "
+        "what was not used lately and no kept result needs.",
+    )
+    parser.add_argument("verb", choices=("list", "verify", "prune"))
+    parser.add_argument(
+        "results", nargs="*", type=Path, help="results that were moved, beside those known by the cache"
+    )
+    parser.add_argument("--cache-dir", metavar="DIR", help="default: ~/.cache/evalkit, as cache_dir of `evaluate`")
+    parser.add_argument("--forget", action="append", default=[], type=Path, metavar="DIR", help="results that are gone")
+    parser.add_argument("--format", choices=("table", "json", *FORMATS), default="table", help="of list")
+    parser.add_argument(
+        "--older-than", type=_seconds, default=_seconds("7d"), metavar="AGE", help="such as 12h, 30d or 0d; default: 7d"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only tell what prune would remove")
+    parser.add_argument("--yes", action="store_true", help="prune without asking")
+    return parser
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age. Give a number and one of {', '.join(_UNITS)}, as in 30d")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def _confirmed(count: int) -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigError("nothing was removed: there is nobody to ask. Give --yes, or --dry-run to only look.")
+    return input(f"Remove {count} artefacts? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _list(found: Sequence[Artefact], form: str, root: str) -> int:
+    if form == "json":
+        rows = [asdict(one) | {"path": str(one.path)} for one in found]
+        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+    else:
+        write([_grid(found, root)], form, console())
+    return 0
+
+
+def _verify(found: Sequence[Artefact]) -> int:
+    faults = []
+    with progress("verifying", sum(one.size for one in found) / 1e6, "MB") as advance:
+        for one in found:
+            if told := fault(one):
+                faults.append(f"{one.path}: {told}")
+            advance(one.size / 1e6)
+    for told in faults:
+        sys.stdout.write(f"{told}\n")
+    sys.stdout.write(f"{len(found) - len(faults)} of {len(found)} are as they were made\n")
+    return 1 if faults else 0
+
+
+def _grid(found: Sequence[Artefact], title: str) -> Grid:
+    columns = [Column(name) for name in ("kind", "made by", "size", "made", "used", "state", "needed by", "name")]
+    rows = [
+        (
+            one.kind,
+            one.label,
+            _bytes(one.size),
+            _ago(one.made),
+            _ago(one.used),
+            one.state,
+            f"{len(one.needed_by)} results" if one.needed_by else "-",
+            one.name[:8],
+        )
+        for one in found
+    ]
+    return Grid(title, columns, rows, notes=[f"{len(found)} artefacts, {_bytes(sum(one.size for one in found))}"])
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:  # noqa: PLR2004
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _ago(moment: float) -> str:
+    seconds = max(0.0, time.time() - moment)
+    for unit in ("w", "d", "h", "m"):
+        if seconds >= 2 * _UNITS[unit]:
+            return f"{seconds / _UNITS[unit]:.0f}{unit} ago"
+    return f"{seconds:.0f}s ago"
