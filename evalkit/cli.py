@@ -2,12 +2,14 @@
 
 import importlib
 import io
+import os
 import signal
 import sys
 import threading
+from types import FrameType
 from typing import NamedTuple
 
-from evalkit.errors import ConfigError, EvalkitError, report, report_os_error
+from evalkit.errors import ConfigError, EvalkitError, is_out_of_memory, report, report_os_error
 
 
 class Command(NamedTuple):
@@ -53,8 +55,33 @@ Usage: evalkit COMMAND [ARGUMENTS]
 """
 
 
-def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one return an outcome
-    """Run a verb. Exit codes: 0 done, 2 a mistake that the one-line message explains, 130 interrupted."""
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a cluster sends it before a job's time is up."""
+
+
+_INTERRUPTED = {KeyboardInterrupt: 128 + signal.SIGINT, Terminated: 128 + signal.SIGTERM}
+
+
+def program() -> None:
+    """`evalkit` as a program: `main`, and out.
+
+    Threads that tokenise or compute cannot be interrupted, and Python would wait for them, so that Ctrl-C would be
+    needed twice. What is kept is on the disk by then.
+    """
+    code = main()
+    if code in _INTERRUPTED.values():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a verb.
+
+    Exit codes: 0 done, 2 a mistake that the one-line message explains, 130 interrupted, 143 terminated. Of `gate`,
+    `doctor` and `cache verify` 1: what was looked for was found.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     _prepare_process()
     if not arguments or arguments[0] in {"-h", "--help"}:
@@ -68,16 +95,42 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911 - one retu
     command = COMMANDS.get(_SPELLINGS.get(arguments[0], arguments[0]))
     if command is None:
         return report(ConfigError(f"unknown command {arguments[0]!r}. Legal are: {', '.join(COMMANDS)}."))
+    return _run(command, arguments[1:])
+
+
+def _run(command: Command, arguments: list[str]) -> int:
     try:
         module = importlib.import_module(command.module)
-        return int(module.main(arguments[1:]))
+        return int(module.main(arguments))
     except EvalkitError as error:
         return report(error)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        _ignore_signals()
         sys.stderr.write("evalkit: interrupted. What was finished is kept: run the same command again.\n")
-        return 130
+        return _INTERRUPTED[type(error)]
     except OSError as error:
         return report_os_error(error)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return report(
+            EvalkitError(
+                "out of memory. What was finished is kept: free memory, lower compute.batch_tokens or max_length, or "
+                "use compute.dtype=bfloat16, and run again."
+            )
+        )
+
+
+def _ignore_signals() -> None:
+    """Let nothing interrupt the last line."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise Terminated
 
 
 def _prepare_process() -> None:
@@ -86,4 +139,4 @@ def _prepare_process() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _terminate)

@@ -55,6 +55,13 @@ class MissingExtra(EvalkitError):  # noqa: N818 - names the situation; "MissingE
         super().__init__(f"{purpose} needs the package {package!r}. Run: pip install 'evalkit[{extra}]'")
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, of the machine or of a GPU, and nothing else. Knows torch by name."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
 def reason(error: BaseException) -> str:
     """What a foreign error says, as one line: its first three lines, since some begin with an empty phrase."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

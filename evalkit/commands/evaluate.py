@@ -5,14 +5,15 @@ Hydra's own error reports span many lines; `legal.one_line` turns them into one 
 
 import shlex
 import sys
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from evalkit.ablation import Ablation, ablate, load_ablation
+from evalkit.commands import sweeps
 from evalkit.commands.arguments import normalise
 from evalkit.commands.compose import prepare, to_config
 from evalkit.commands.legal import one_line
+from evalkit.commands.sweeps import Done
 from evalkit.compare import Settings
-from evalkit.config import EvaluateConfig
 from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_os_error
 from evalkit.measures import parse_measure
 from evalkit.pipeline import evaluate
@@ -21,18 +22,10 @@ from evalkit.report.grid import write
 from evalkit.report.suite import show_suite
 from evalkit.report.table import console, show, show_all
 from evalkit.resources import shipped
-from evalkit.results import Evaluation
 from evalkit.suites import load_suite
 
-
-class _Done(NamedTuple):
-    """An evaluation of a sweep."""
-
-    config: EvaluateConfig
-    evaluation: Evaluation
-    overrides: list[str]
-    suite: str | None
-    ablation: str | None
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 
 def main(arguments: list[str]) -> int:
@@ -42,45 +35,47 @@ def main(arguments: list[str]) -> int:
         0, or 2 if a dataset of a sweep could not be evaluated.
     """
     import hydra
-    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
-    from hydra.types import RunMode
-    from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
     sys.argv = ["evalkit evaluate", *normalise(arguments)]
     prepare()
-    done: list[_Done] = []
-    failures: list[EvalkitError] = []
-
-    def run_one(settings: DictConfig) -> None:
-        hydra_config = HydraConfig.get()
+    with sweeps.shared_folder() as folder:
         try:
-            done.append(_run(settings, hydra_config))
-        except EvalkitError as error:
-            # One dataset that is not there need not keep the others of a sweep from being evaluated, nor one value
-            # that a checkpoint cannot take the others of an ablation.
-            one_of_many = isinstance(error, DataError) or hydra_config.runtime.choices.get("ablation")
-            if hydra_config.mode != RunMode.MULTIRUN or not one_of_many:
-                raise SystemExit(report(error)) from None
-            report(error)
-            failures.append(error)
-        except OmegaConfBaseException as error:
-            raise SystemExit(report(ConfigError(one_line(error)))) from None
-        except OSError as error:  # Hydra would print a report of its own first
-            raise SystemExit(report_os_error(error)) from None
+            hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(run_one)()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(one_line(error)) from error
+        finally:
+            # Also when a later run of a sweep failed: the earlier ones are done and kept.
+            _show_sweep(sweeps.done(folder))
+        return 2 if sweeps.failed(folder) else 0
 
+
+def run_one(settings: "DictConfig") -> None:
+    """One evaluation of a sweep, or the only one; perhaps in a process of its own, as the launcher has it."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf.errors import OmegaConfBaseException
+
+    prepare()  # a launcher's process has not
+    hydra_config = HydraConfig.get()
     try:
-        hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(run_one)()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(one_line(error)) from error
-    finally:
-        # Also when a later run of a sweep failed: the earlier ones are done and kept.
-        _show_sweep(done)
-    return 2 if failures else 0
+        sweeps.note(_run(settings, hydra_config))
+    except EvalkitError as error:
+        # One dataset that is not there need not keep the others of a sweep from being evaluated, nor one value
+        # that a checkpoint cannot take the others of an ablation.
+        one_of_many = isinstance(error, DataError) or hydra_config.runtime.choices.get("ablation")
+        if hydra_config.mode != RunMode.MULTIRUN or not one_of_many:
+            raise SystemExit(report(error)) from None
+        report(error)
+        sweeps.note_failure(hydra_config.job.num)
+    except OmegaConfBaseException as error:
+        raise SystemExit(report(ConfigError(one_line(error)))) from None
+    except OSError as error:  # Hydra would print a report of its own first
+        raise SystemExit(report_os_error(error)) from None
 
 
-def _run(settings: Any, hydra_config: Any) -> _Done:
+def _run(settings: "DictConfig", hydra_config: Any) -> Done:
     """One evaluation, shown when it is done."""
     config = to_config(settings)
     overrides = list(hydra_config.overrides.task)
@@ -88,13 +83,22 @@ def _run(settings: Any, hydra_config: Any) -> _Done:
     evaluation = evaluate(config, command=command)
     show(evaluation, config.measures, console())
     choices = hydra_config.runtime.choices
-    return _Done(config, evaluation, overrides, choices.get("suite"), choices.get("ablation"))
+    return Done(
+        number=hydra_config.job.get("num", 0) if hydra_config.mode and hydra_config.mode.name == "MULTIRUN" else 0,
+        evaluation=evaluation,
+        dataset=config.dataset.name,
+        measures=config.measures,
+        partial_average=config.partial_average,
+        overrides=overrides,
+        suite=choices.get("suite"),
+        ablation=choices.get("ablation"),
+    )
 
 
-def _show_sweep(done: list[_Done]) -> None:
+def _show_sweep(done: list[Done]) -> None:
     out = console()
     if len(done) > 1:
-        asked = dict.fromkeys(name for one in done for name in one.config.measures)
+        asked = dict.fromkeys(name for one in done for name in one.measures)
         common = set.intersection(*(set(one.overrides) for one in done))
         named = ("dataset=", "retriever=", "reranker=")
         settings = [
@@ -107,15 +111,15 @@ def _show_sweep(done: list[_Done]) -> None:
     if done and done[0].suite:
         suite = load_suite(done[0].suite)
         found = {
-            dataset: [(one.evaluation, one.config.measures) for one in done if one.config.dataset.name == dataset]
+            dataset: [(one.evaluation, one.measures) for one in done if one.dataset == dataset]
             for dataset in suite.datasets
         }
-        show_suite(suite, found, out, partial=done[0].config.partial_average)
+        show_suite(suite, found, out, partial=done[0].partial_average)
     if len(done) > 1 and done[0].ablation:
         _show_ablation(done, load_ablation(done[0].ablation))
 
 
-def _show_ablation(done: list[_Done], ablation: Ablation) -> None:
+def _show_ablation(done: list[Done], ablation: Ablation) -> None:
     """What every value of the setting does, in one table."""
     varied = f"{ablation.setting}="
     results = [
@@ -124,5 +128,5 @@ def _show_ablation(done: list[_Done], ablation: Ablation) -> None:
         for override in one.overrides
         if override.startswith(varied)
     ]
-    settings = Settings(parse_measure(done[0].config.measures[0]).name)
+    settings = Settings(parse_measure(done[0].measures[0]).name)
     write([ablation_grid(ablation, ablate(results, settings), settings)], "table", console())

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evalkit.errors import ModelError
+from evalkit.errors import ModelError, is_out_of_memory
 from evalkit.inference.plan import affordable_tokens, batches
 from evalkit.inference.prefix import Prefixes, batches_by_prefix
 from evalkit.inference.usage import Usage
@@ -149,35 +149,27 @@ def run(work: Work) -> Iterator[tuple[Rows, torch.Tensor]]:
         yield rows, result
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, and nothing else."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-
-
 def _on_cores(work: Work, plan: deque[Rows]) -> Iterator[tuple[Rows, torch.Tensor]]:
     """Several batches side by side, each on one core: cores need not wait for each other at every layer."""
     threads, workers = torch.get_num_threads(), min(work.workers, len(plan))
     alone = workers < 2  # noqa: PLR2004
-    with ThreadPoolExecutor(workers, initializer=(lambda: None) if alone else _one_thread) as pool:
-        try:
-            pending: deque[tuple[Rows, Future[torch.Tensor]]] = deque()
-            while plan or pending:
-                while plan and len(pending) < workers + (0 if alone else workers):
-                    pending.append((plan[0], pool.submit(work.run, plan.popleft())))
-                rows, future = pending.popleft()
-                try:
-                    yield rows, future.result()
-                except (RuntimeError, MemoryError) as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    plan = work.halve([rows, *_drained(pending), *plan])
-        finally:
-            for _, future in pending:
-                future.cancel()
-            # The workers' setting is in part that of the process.
-            torch.set_num_threads(threads)
+    pool = ThreadPoolExecutor(workers, initializer=(lambda: None) if alone else _one_thread)
+    pending: deque[tuple[Rows, Future[torch.Tensor]]] = deque()
+    try:
+        while plan or pending:
+            while plan and len(pending) < workers + (0 if alone else workers):
+                pending.append((plan[0], pool.submit(work.run, plan.popleft())))
+            rows, future = pending.popleft()
+            try:
+                yield rows, future.result()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                plan = work.halve([rows, *_drained(pending), *plan])
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # who is interrupted need not wait for batches that nobody reads
+        # The workers' setting is in part that of the process.
+        torch.set_num_threads(threads)
 
 
 def _one_thread() -> None:
