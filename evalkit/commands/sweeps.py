@@ -16,7 +16,7 @@ from evalkit import results
 from evalkit.results import Evaluation
 from evalkit.store import atomic_write
 
-_FOLDER = "EVALKIT_SWEEP"  # an environment variable, which a launcher's processes inherit
+_FOLDER = "EVALKIT_SWEEP"  # an environment variable, which Hydra sets for the time of a job
 _FAILED = "failed-"
 
 
@@ -49,16 +49,16 @@ class Done:
 def shared_folder() -> Iterator[Path]:
     """A folder for the time of a sweep."""
     folder = Path(tempfile.mkdtemp(prefix="evalkit-sweep-"))
-    before = os.environ.get(_FOLDER)
-    os.environ[_FOLDER] = str(folder)
     try:
         yield folder
     finally:
-        if before is None:
-            del os.environ[_FOLDER]
-        else:
-            os.environ[_FOLDER] = before
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def override(folder: Path) -> str:
+    """The argument with which Hydra tells every evaluation of the folder, in whichever process."""
+    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+    return f"+hydra.job.env_set.{_FOLDER}='{quoted}'"
 
 
 def note(one: Done) -> None:
