@@ -68,6 +68,11 @@ def reason(error: BaseException) -> str:
     return " ".join(lines[:3]).rstrip(".") or type(error).__name__
 
 
+def printable(text: str) -> str:
+    """A text for a terminal: what would move its cursor or change its colours is written as an escape."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
 def report_os_error(error: OSError) -> int:
     """Print what the system refused as one line on stderr; returns the exit code, 2, or 0 for a pipe nobody reads."""
     if isinstance(error, BrokenPipeError):
@@ -79,5 +84,5 @@ def report_os_error(error: OSError) -> int:
 
 def report(error: EvalkitError) -> int:
     """Print an error as one line on stderr; returns the exit code, 2."""
-    sys.stderr.write(f"evalkit: error: {' '.join(str(error).split())}\n")
+    sys.stderr.write(f"evalkit: error: {printable(' '.join(str(error).split()))}\n")
     return 2

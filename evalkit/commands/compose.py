@@ -9,7 +9,7 @@ from typing import Any
 from evalkit.commands.arguments import normalise
 from evalkit.commands.legal import one_line
 from evalkit.config import ROOTS, SCHEMAS
-from evalkit.errors import ConfigError
+from evalkit.errors import ConfigError, printable
 from evalkit.resources import shipped
 
 
@@ -37,6 +37,13 @@ def compose(name: str, overrides: list[str]) -> Any:
         raise ConfigError(one_line(error, [field.name for field in fields(ROOTS[name])])) from error
 
 
+class _Printable(logging.Formatter):
+    """Messages hold ids and names of files, of which any character is legal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def prepare() -> None:
     """Make the dataclasses known to Hydra, and warnings of evalkit one line each on stderr."""
     # Full errors: Hydra raises instead of printing its own report and leaving with exit code 1.
@@ -46,7 +53,7 @@ def prepare() -> None:
     os.environ.setdefault("DATASETS_VERBOSITY", "error")
     register_schemas()
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("evalkit: %(levelname)s: %(message)s"))
+    handler.setFormatter(_Printable("evalkit: %(levelname)s: %(message)s"))
     logger = logging.getLogger("evalkit")
     logger.handlers[:] = [handler]
     logger.propagate = False

@@ -41,8 +41,7 @@ def main(arguments: list[str]) -> int:
     given = normalise(arguments)
     prepare()
     with sweeps.shared_folder() as folder:
-        first = next((place for place, argument in enumerate(given) if not argument.startswith("-")), len(given))
-        sys.argv = ["evalkit evaluate", *given[:first], sweeps.override(folder), *given[first:]]
+        sys.argv = ["evalkit evaluate", *sweeps.told(given, folder)]
         try:
             hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(run_one)()
         except (HydraException, OmegaConfBaseException) as error:

@@ -5,6 +5,7 @@ Each leaves a file in a folder that they share. A launcher that runs everything 
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from evalkit.store import atomic_write
 
 _FOLDER = "EVALKIT_SWEEP"  # an environment variable, which Hydra sets for the time of a job
 _FAILED = "failed-"
+_SETTING = re.compile(r"[+~]{0,2}[\w./@:]+=")
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,22 @@ def shared_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def override(folder: Path) -> str:
-    """The argument with which Hydra tells every evaluation of the folder, in whichever process."""
+def told(arguments: list[str], folder: Path) -> list[str]:
+    """The arguments, and one by which Hydra tells every evaluation of the folder, in whichever process.
+
+    It stands beside the other settings: Hydra's parser takes none between flags.
+    """
     quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    return f"+hydra.job.env_set.{_FOLDER}='{quoted}'"
+    own = f"+hydra.job.env_set.{_FOLDER}='{quoted}'"
+    first = next((place for place, text in enumerate(arguments) if _SETTING.match(text)), len(arguments))
+    return [*arguments[:first], own, *arguments[first:]]
 
 
 def note(one: Done) -> None:
     """Tell of an evaluation."""
     stages = (one.evaluation.result.folder, one.evaluation.candidates.folder)
-    told = {**one.__dict__, "evaluation": [str(folder.resolve()) for folder in stages]}
-    atomic_write(Path(os.environ[_FOLDER]) / f"{one.number:06d}.json", json.dumps(told))
+    fields = {**one.__dict__, "evaluation": [str(folder.resolve()) for folder in stages]}
+    atomic_write(Path(os.environ[_FOLDER]) / f"{one.number:06d}.json", json.dumps(fields))
 
 
 def note_failure(number: int) -> None:
@@ -77,9 +84,9 @@ def done(folder: Path) -> list[Done]:
     """The evaluations that were done, in the order of the sweep."""
     found = []
     for path in sorted(folder.glob("*.json")):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        result, candidates = (results.read(Path(stage)) for stage in told.pop("evaluation"))
-        found.append(Done(evaluation=Evaluation(result, candidates), **told))
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        result, candidates = (results.read(Path(stage)) for stage in fields.pop("evaluation"))
+        found.append(Done(evaluation=Evaluation(result, candidates), **fields))
     return found
 
 

@@ -23,7 +23,7 @@ from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.download import hub_file, url_file
 from evalkit.datasets.records import checked_id, checked_text, objects
-from evalkit.datasets.source import FolderSource
+from evalkit.datasets.source import FolderSource, refuse_unsafe
 from evalkit.errors import DataError
 from evalkit.store import Store
 from evalkit.textfile import fields as split_fields
@@ -129,7 +129,10 @@ def _qrels_lines(config: NeuclirDatasetConfig, path: Path) -> Iterator[tuple[int
     content = read_bytes(path)
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
-            members = [member for member in archive if member.isfile() and Path(member.name).name == name]
+            found = list(archive)
+            for member in found:
+                refuse_unsafe(path, member.name, link=member.issym() or member.islnk())
+            members = [member for member in found if member.isfile() and Path(member.name).name == name]
             stream = archive.extractfile(members[0]) if members else None
             if stream is None:
                 raise DataError(f"{path}: holds no {name}. Set dataset.qrels_path to the judgments.")

@@ -7,6 +7,7 @@ A zip is read in place. Nothing is ever extracted, and one whose members point o
 
 import gzip
 import io
+import stat
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -111,11 +112,10 @@ class ZipSource:
 
     def _checked_root(self, path: Path, folder: str | None, marker: str, *, exact: bool) -> str:
         """The folder that holds the collection, once no member points outside of the archive."""
-        names = [info.filename for info in self._zip.infolist() if not info.is_dir()]
-        for name in names:
-            parts = PurePosixPath(name.replace("\\", "/"))
-            if parts.is_absolute() or ".." in parts.parts or ":" in parts.as_posix().split("/")[0]:
-                raise DataError(f"{path}: member {name!r} points outside of the archive. Do not use this file.")
+        members = [info for info in self._zip.infolist() if not info.filename.endswith("/")]
+        for info in members:
+            refuse_unsafe(path, info.filename, link=stat.S_ISLNK(info.external_attr >> 16))
+        names = [info.filename for info in members]
         return _single_root(path, names, folder, marker, exact=exact)
 
     def files(self) -> Sequence[str]:
@@ -146,6 +146,18 @@ class ZipSource:
     def megabytes(self, name: str) -> float | None:
         """Its size, unless it is compressed once more."""
         return None if name.endswith(".gz") else self._zip.getinfo(self._prefix + name).file_size / 1e6
+
+
+def refuse_unsafe(path: Path, member: str, *, link: bool) -> None:
+    """Refuse an archive with a member that leads out of it. Nothing is ever extracted, but who made it means harm.
+
+    Raises:
+        DataError: the member is a link, or its name leads elsewhere.
+    """
+    parts = PurePosixPath(member.replace("\\", "/"))
+    if link or parts.is_absolute() or ".." in parts.parts or ":" in parts.as_posix().split("/")[0]:
+        what = "is a link" if link else "points outside of the archive"
+        raise DataError(f"{path}: member {member!r} {what}. Do not use this file.")
 
 
 def _single_root(path: Path, names: list[str], folder: str | None, marker: str, *, exact: bool) -> str:

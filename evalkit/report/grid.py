@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from evalkit.errors import printable
+
 Cell = str | int | float | bool | None
 """None is a value that there is not."""
 
@@ -97,8 +99,8 @@ def show(grids: Sequence[Grid], out: Console) -> None:
                 table.add_section()
             table.add_row(
                 *(
-                    f"[bold]{escape(cell)}[/bold]" if (row, number) in grid.strong else escape(cell)
-                    for number, cell in enumerate(cells)
+                    f"[bold]{cell}[/bold]" if (row, number) in grid.strong else cell
+                    for number, cell in enumerate(map(escape, map(printable, cells)))
                 )
             )
         out.print(table)

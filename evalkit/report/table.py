@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from evalkit.errors import printable
 from evalkit.flags import flags_of_means
 from evalkit.results import Evaluation
 
@@ -61,7 +62,7 @@ def _remarks(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
         )
     if result["queries_without_candidates"]:
         names = result["queries_without_candidates"]
-        remarks.append(f"{len(names)} queries have no candidate and count as 0, such as {names[0]}")
+        remarks.append(f"{len(names)} queries have no candidate and count as 0, such as {printable(names[0])}")
     if result["dataset"]["empty_documents"]:
         remarks.append(f"{result['dataset']['empty_documents']} documents have no text; they are ranked like any other")
     if differences := result["dataset"].get("differences"):
