@@ -250,7 +250,7 @@ def test_any_tar(room, members, cut):
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
         for name, data, kind in members:
-            info = tarfile.TarInfo(name.replace("\0", "")[:90])
+            info = tarfile.TarInfo(name.replace("\0", "").encode("utf-8", "replace").decode()[:90])
             info.type, info.size, info.linkname = bytes([kind]), len(data) if kind == ord("0") else 0, "/etc/passwd"
             archive.addfile(info, io.BytesIO(data))
     path = folder / "qrels.tar"
