@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -32,6 +33,7 @@ def environment(device: str) -> dict[str, Any]:
         "git_commit": _git_commit(),
         "platform": platform.platform(),
         "cores": os.cpu_count(),
+        "cpu": _cpu(),
         "device": _device(device),
     }
 
@@ -58,6 +60,22 @@ def _git_commit() -> str | None:
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
     return subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()  # noqa: S603 - fixed arguments
+
+
+def _cpu() -> dict[str, Any]:
+    """Which processor, and once torch is loaded which of its instructions and how many threads torch uses.
+
+    These decide the last bits of a score: kernels for other instructions sum in other orders.
+    """
+    found: dict[str, Any] = {"model": platform.processor() or platform.machine()}
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        found["model"] = next(
+            (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), found["model"]
+        )
+    if torch := sys.modules.get("torch"):
+        found |= {"instructions": torch.backends.cpu.get_cpu_capability(), "threads": torch.get_num_threads()}
+    return found
 
 
 def _device(setting: str) -> str:

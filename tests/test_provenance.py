@@ -26,3 +26,12 @@ def test_the_commit_is_that_of_the_checkout_and_says_when_files_were_changed():
 
 def test_the_device_is_the_one_used_not_the_one_present():
     assert environment("cpu")["device"] == "cpu"
+
+
+def test_the_processor_is_named_and_what_torch_uses_of_it():
+    import torch
+
+    found = environment("cpu")["cpu"]
+    assert found["model"]
+    assert found["instructions"] == torch.backends.cpu.get_cpu_capability()
+    assert found["threads"] == torch.get_num_threads()

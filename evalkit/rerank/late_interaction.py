@@ -25,6 +25,8 @@ from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.rerank.streaming import gathered
 from evalkit.types import Identity, Pair, PairScores, Scored
 
+_FORMAT = 2  # of scores; a higher number makes old ones be computed anew
+
 
 class LateInteractionReranker:
     """Token-level MaxSim. Resolves its checkpoint at once, and loads it for the first pair."""
@@ -42,6 +44,7 @@ class LateInteractionReranker:
         """Checkpoint, texts around the text, limits and arithmetic."""
         return {
             "kind": "late_interaction",
+            "format": _FORMAT,
             "checkpoint": self.checkpoint.identity,
             "query_instruction": self.config.query_instruction,
             "document_instruction": self.config.document_instruction,

@@ -23,7 +23,7 @@ from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.rerank.streaming import gathered
 from evalkit.types import Identity, Pair, PairScores, Scored
 
-_FORMAT = 1  # of templates and heads; a higher number makes old scores be computed anew
+_FORMAT = 2  # of templates and heads; a higher number makes old scores be computed anew
 
 
 class Family(Protocol):

@@ -31,7 +31,7 @@ from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.types import Dataset, Identity
 
-_FORMAT = 1  # of stored vectors; a higher number makes old ones be computed anew
+_FORMAT = 2  # of stored vectors; a higher number makes old ones be computed anew
 _DOCUMENTS_PER_WINDOW = 16_384  # read, tokenised and sorted by length together
 
 
