@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from evalkit.gather import gather
+from evalkit.resources import shipped
 
 BYTES = ("run.trec.gz", "per_query.parquet", "truncated.parquet", "vectors.npy")
 # What a processor without AVX-512 would run.
@@ -15,8 +16,16 @@ OLDER = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABL
 
 
 def evaluate(folder, *settings, **environment):
+    """Some queries over some documents of the bundled collection."""
+    few = folder / "few"
+    (few / "qrels").mkdir(parents=True)
+    mini = shipped("collections") / "mini"
+    for name, count in (("corpus.jsonl", 60), ("queries.jsonl", 74), ("qrels/test.tsv", 10_000)):
+        lines = (mini / name).read_text(encoding="utf-8").splitlines(keepends=True)
+        (few / name).write_text("".join(lines[:count]), encoding="utf-8")
     places = [f"results_dir={folder / 'results'}", f"cache_dir={folder / 'cache'}", "compute.device=cpu"]
-    command = [sys.executable, "-m", "evalkit", "evaluate", *places, "dataset.sample=10", *settings]
+    dataset = ["dataset=folder", f"dataset.path={few}", "dataset.sample=10"]
+    command = [sys.executable, "-m", "evalkit", "evaluate", *places, *dataset, *settings]
     subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True)
     return folder
 
@@ -36,8 +45,8 @@ def usual(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "settings",
-    [["compute.threads=1"], ["compute.batch_tokens=300", "compute.threads=2"], ["compute.batch_tokens=20000"]],
-    ids=["one thread", "small batches", "large batches"],
+    [["compute.threads=1", "compute.batch_tokens=20000"], ["compute.batch_tokens=300", "compute.threads=2"]],
+    ids=["one thread and large batches", "two threads and small batches"],
 )
 def test_threads_and_batches_change_no_byte(usual, tmp_path, settings):
     expected = contents(usual)
