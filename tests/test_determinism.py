@@ -2,13 +2,12 @@
 
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
+from few import evaluation
 
 from evalkit.gather import gather
-from evalkit.resources import shipped
 
 BYTES = ("run.trec.gz", "per_query.parquet", "truncated.parquet", "vectors.npy")
 # What a processor without AVX-512 would run.
@@ -17,15 +16,7 @@ OLDER = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABL
 
 def evaluate(folder, *settings, **environment):
     """Some queries over some documents of the bundled collection."""
-    few = folder / "few"
-    (few / "qrels").mkdir(parents=True)
-    mini = shipped("collections") / "mini"
-    for name, count in (("corpus.jsonl", 60), ("queries.jsonl", 74), ("qrels/test.tsv", 10_000)):
-        lines = (mini / name).read_text(encoding="utf-8").splitlines(keepends=True)
-        (few / name).write_text("".join(lines[:count]), encoding="utf-8")
-    places = [f"results_dir={folder / 'results'}", f"cache_dir={folder / 'cache'}", "compute.device=cpu"]
-    dataset = ["dataset=folder", f"dataset.path={few}", "dataset.sample=10"]
-    command = [sys.executable, "-m", "evalkit", "evaluate", *places, *dataset, *settings]
+    command = evaluation(folder, *settings)
     subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True)
     return folder
 

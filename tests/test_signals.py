@@ -3,22 +3,18 @@
 import os
 import signal
 import subprocess
-import sys
 
 import pytest
+from few import evaluation
 
 from evalkit.cli import main
-
-
-def evaluate(tmp_path):
-    settings = [f"results_dir={tmp_path / 'results'}", f"cache_dir={tmp_path / 'cache'}", "compute.batch_tokens=256"]
-    return [sys.executable, "-m", "evalkit", "evaluate", "compute.device=cpu", *settings]
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
 @pytest.mark.parametrize("phase", ["embeddings/.partial-*/done.log", "scores/*/scores.log"], ids=["encode", "score"])
 def test_one_signal_is_enough_and_the_same_command_goes_on(tmp_path, number, code, phase):
-    process = subprocess.Popen(evaluate(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = evaluation(tmp_path, "compute.batch_tokens=64")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not any((tmp_path / "cache").glob(phase)):
         assert process.poll() is None, process.communicate()
         os.sched_yield()
@@ -28,7 +24,7 @@ def test_one_signal_is_enough_and_the_same_command_goes_on(tmp_path, number, cod
     assert errors.splitlines()[-1] == "evalkit: interrupted. What was finished is kept: run the same command again."
     assert "Traceback" not in errors
     assert not list((tmp_path / "results").rglob("late_interaction"))
-    again = subprocess.run(evaluate(tmp_path), capture_output=True, text=True, check=True)
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "nDCG@10" in again.stdout
 
 
