@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evalkit.errors import ResultError
+from evalkit.folders import atomic_write
 from evalkit.gather import per_query
 from evalkit.results import Evaluation, Result
 from evalkit.run import Run
 from evalkit.significance import SAMPLES, intervals
-from evalkit.store import atomic_write
 
 TOLERANCE = 0.005
 FORMAT = 1

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,10 +42,20 @@ class Journal:
     def fresh(self) -> list[bytes]:
         """The payloads that this object has neither given nor appended, of whichever process."""
         try:
-            if not self.path.exists() or self.path.stat().st_size == self._read:
+            if not self._has_grown():
                 return []
             with self._lock, self.path.open("r+b") as file:
                 return self._caught_up(file)
+        except OSError as error:
+            raise ResultError(f"{self.path}: cannot be read ({error.strerror or error}).") from error
+
+    def replay(self) -> Generator[bytes]:
+        """The payloads of `fresh` one at a time, for journals that would fill the memory."""
+        try:
+            if not self._has_grown():
+                return
+            with self._lock, self.path.open("r+b") as file:
+                yield from self._news(file)
         except OSError as error:
             raise ResultError(f"{self.path}: cannot be read ({error.strerror or error}).") from error
 
@@ -68,12 +78,21 @@ class Journal:
             ) from error
         return others
 
+    def _has_grown(self) -> bool:
+        return self.path.exists() and self.path.stat().st_size != self._read
+
     def _caught_up(self, file: BinaryIO) -> list[bytes]:
-        """The records behind those that were read, with the file cut behind the last whole one."""
+        """The records behind those that were read; the file stands behind the last."""
+        found = list(self._news(file))
+        file.seek(self._read)
+        return found
+
+    def _news(self, file: BinaryIO) -> Iterator[bytes]:
+        """The records behind those that were read; then the file is cut behind the last whole one."""
         size = file.seek(0, os.SEEK_END)
         if size < self._read:
             raise OSError(f"it is shorter than it was: {size:,} of {self._read:,} bytes")
-        found = list(self._whole(file, size))
+        yield from self._whole(file, size)
         if self._read < size:
             logger.warning(
                 "%s: the last %d bytes are no whole record (the process that wrote them was killed, or the file is "
@@ -82,8 +101,6 @@ class Journal:
                 size - self._read,
             )
             file.truncate(self._read)
-        file.seek(self._read)
-        return found
 
     def _whole(self, file: BinaryIO, size: int) -> Iterator[bytes]:
         file.seek(self._read)

@@ -7,16 +7,18 @@ Candidates and results are found again by a key of everything that made them, so
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from evalkit import datasets, rerank, results, retrieval
 from evalkit.config import EvaluateConfig
+from evalkit.inference.usage import Usage
 from evalkit.measures import parse_measure
 from evalkit.recorder import FORMAT, Recorder
 from evalkit.results import CANDIDATES, Evaluation, Result
+from evalkit.stages import Stages
 from evalkit.store import digest, open_store
 from evalkit.types import Dataset, FirstStage
 
@@ -40,11 +42,13 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     rerank.require_one_score(config.reranker)
     first_stage = retrieval.build(config.retriever, config.compute, store, dataset=config.dataset)
     reranker = rerank.build(config.reranker, config.compute, dataset=config.dataset)
-    dataset = datasets.load(config.dataset, store)
+    stages = Stages()
+    with stages.timed("load"):
+        dataset = datasets.load(config.dataset, store)
     _warn_of_language(config, dataset)
     recorder = Recorder(config, dataset, command, store)
 
-    candidates = _retrieve(first_stage, recorder)
+    candidates = _retrieve(first_stage, recorder, stages)
     store.used.update(candidates.manifest["artefacts"])  # also where they were found
     reranked = _rerank(reranker, candidates, recorder)
     return Evaluation(reranked, candidates)
@@ -65,8 +69,8 @@ def _warn_of_language(config: EvaluateConfig, dataset: Dataset) -> None:
                 break
 
 
-def _retrieve(first_stage: FirstStage, recorder: Recorder) -> Result:
-    """The candidates of the first stage, found or made."""
+def _retrieve(first_stage: FirstStage, recorder: Recorder, stages: Stages) -> Result:
+    """The candidates of the first stage, found or made; `stages` came before."""
     config, dataset = recorder.config, recorder.dataset
     key = digest(
         {"format": FORMAT, "dataset": dataset.digest, "depth": config.depth, "first_stage": first_stage.identity}
@@ -76,15 +80,19 @@ def _retrieve(first_stage: FirstStage, recorder: Recorder) -> Result:
     def make(folder: Path) -> Result:
         start = time.perf_counter()
         run = first_stage.retrieve(dataset, config.depth)
+        seconds = time.perf_counter() - start
+        metered = first_stage if isinstance(first_stage, retrieval.Metered) else None
         return recorder.keep(
             folder,
             run,
+            stages=Stages({**stages, **(metered.stages if metered else {"retrieve": {"seconds": seconds}})}),
             inner=CANDIDATES,
             key=key,
             tag=config.retriever.name,
             run_digest=run.digest(),
             retriever={"name": config.retriever.name, "depth": config.depth, **first_stage.identity},
-            seconds=time.perf_counter() - start,
+            seconds=seconds,
+            **(_engine(metered.usage, metered.workers) if metered else {}),
         )
 
     label = f"{config.retriever.name}-{config.depth}"
@@ -98,13 +106,16 @@ def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder
     key = digest({"format": FORMAT, "dataset": dataset.digest, "candidates": run_digest, "reranker": reranker.identity})
 
     def make(folder: Path) -> Result:
-        run = candidates.read_run()
-        start = time.perf_counter()
-        reranked = rerank.apply(reranker, run, dataset, recorder.store)
-        seconds = time.perf_counter() - start
+        stages = Stages()
+        with stages.timed("read candidates"):
+            run = candidates.read_run()
+        with stages.timed("rerank"):
+            reranked = rerank.apply(reranker, run, dataset, recorder.store, config.compute)
+        seconds = stages["rerank"]["seconds"]
         return recorder.keep(
             folder,
             reranked.run,
+            stages=stages,
             key=key,
             tag=f"{config.retriever.name}+{config.reranker.name}",
             truncated=reranked.cut,
@@ -116,7 +127,7 @@ def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder
             kept_pairs=reranked.kept,
             seconds=seconds,
             pairs_per_second=(len(reranked.run) - reranked.kept) / seconds,
-            **_engine(reranker),
+            **_engine(reranked.usage, reranked.workers),
         )
 
     parent = candidates.folder.parent
@@ -136,7 +147,7 @@ def _found_or_made(
     return recorder.complete(found)
 
 
-def _engine(reranker: rerank.AnyReranker) -> dict[str, Any]:
-    """What the inference engine did, of a reranker that uses it."""
-    usage = getattr(reranker, "usage", None)
-    return {"engine": asdict(usage)} if usage is not None else {}
+def _engine(usage: Usage | None, workers: Mapping[str, object] | None) -> dict[str, Any]:
+    """What the inference engine took, and who did the work, where there is something to tell."""
+    engine = {"engine": asdict(usage)} if usage is not None and usage.batches else {}
+    return {**engine, **({"workers": dict(workers)} if workers else {})}

@@ -14,6 +14,7 @@ from evalkit.measures import ceiling, measure, parse_measure, require_judged
 from evalkit.provenance import environment
 from evalkit.results import Result
 from evalkit.run import Run
+from evalkit.stages import Stages
 from evalkit.store import Store
 from evalkit.types import Dataset, PerQuery
 
@@ -80,16 +81,18 @@ class Recorder:
         *,
         key: str,
         tag: str,
+        stages: Stages,
         inner: str = "",
         truncated: pa.Table | None = None,
         **facts: Any,
     ) -> Result:
-        """Measure a run and save it in `folder/inner`; `facts` of the stage that made it go into the manifest.
+        """Measure a run and save it in `folder/inner`; `stages` and `facts` of what made it go into the manifest.
 
         Raises:
             ResultError: it cannot be written; nothing is left behind.
         """
-        per_query, best = self._measure(run, self.measures)
+        with stages.timed("measure"):
+            per_query, best = self._measure(run, self.measures)
         manifest = {
             "format": FORMAT,
             "key": key,
@@ -106,9 +109,18 @@ class Recorder:
             "environment": environment(self.config.compute.device),
         }
         self.store.note_results(Path(self.config.results_dir).expanduser())
-        return results.save(
-            folder, run=run, per_query=per_query, manifest=manifest, tag=tag, inner=inner, truncated=truncated
+        kept = results.save(
+            folder,
+            run=run,
+            per_query=per_query,
+            manifest=manifest,
+            tag=tag,
+            inner=inner,
+            truncated=truncated,
+            stages=stages,
         )
+        self.store.tidy()
+        return kept
 
     def complete(self, found: Result) -> Result:
         """A result that was found, with the measures added that are asked for now and were not then."""

@@ -18,8 +18,10 @@ import pyarrow as pa
 from filelock import FileLock
 
 from evalkit.errors import ResultError
+from evalkit.folders import atomic_write, build_folder, file_digest
 from evalkit.run import Run
-from evalkit.store import atomic_write, build_folder, digest, file_digest
+from evalkit.stages import Stages
+from evalkit.store import digest
 from evalkit.trec import read_trec_run, write_run
 from evalkit.types import PerQuery
 
@@ -176,6 +178,7 @@ def save(
     tag: str,
     inner: str = "",
     truncated: pa.Table | None = None,
+    stages: Stages | None = None,
 ) -> Result:
     """Write a result; it has its name only once it is whole.
 
@@ -187,22 +190,26 @@ def save(
         tag: last column of the run file.
         inner: the result goes into this folder below it.
         truncated: columns `query_id` and `doc_id` of the pairs that were cut, where that is known.
+        stages: what came before, for the manifest; writing is added.
 
     Raises:
         ResultError: it cannot be written; nothing is left behind.
     """
     import pyarrow.parquet as pq
 
-    complete = dict(manifest)
+    complete, timer = dict(manifest), Stages() if stages is None else stages
 
     def write(staging: Path) -> None:
-        write_run(run, staging / RUN, tag=tag)
-        _write_per_query(per_query, staging / PER_QUERY)
-        complete.update(pairs=len(run), run_sha256=file_digest(staging / RUN))
-        complete.update(per_query_sha256=file_digest(staging / PER_QUERY))
-        if truncated is not None:
-            pq.write_table(truncated, staging / TRUNCATED)
-            complete.update(truncated_sha256=file_digest(staging / TRUNCATED))
+        with timer.timed("write"):
+            write_run(run, staging / RUN, tag=tag)
+            _write_per_query(per_query, staging / PER_QUERY)
+            complete.update(pairs=len(run), run_sha256=file_digest(staging / RUN))
+            complete.update(per_query_sha256=file_digest(staging / PER_QUERY))
+            if truncated is not None:
+                pq.write_table(truncated, staging / TRUNCATED)
+                complete.update(truncated_sha256=file_digest(staging / TRUNCATED))
+        if stages is not None:
+            complete["stages"] = dict(stages)
         atomic_write(staging / MANIFEST, _dump(complete))
 
     if build_folder(folder / inner, write):
@@ -212,7 +219,16 @@ def save(
         return other
     # Another process took the name for other settings between our look and now.
     beside = _beside(folder, manifest["key"])
-    return save(beside, run=run, per_query=per_query, manifest=manifest, tag=tag, inner=inner, truncated=truncated)
+    return save(
+        beside,
+        run=run,
+        per_query=per_query,
+        manifest=manifest,
+        tag=tag,
+        inner=inner,
+        truncated=truncated,
+        stages=stages,
+    )
 
 
 def update(result: Result, *, per_query: PerQuery, changes: dict[str, Any]) -> Result:

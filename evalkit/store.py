@@ -8,10 +8,7 @@ import hashlib
 import json
 import logging
 import os
-import re
 import shutil
-import socket
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,85 +16,18 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from evalkit.errors import EvalkitError, ResultError
+from evalkit.folders import atomic_write, file_digest
 
 logger = logging.getLogger(__name__)
 
 FACTS = "facts.json"
 PARTIAL = ".partial-"
 LOCKS, RESULTS = "locks", "results"
-_STAGING = ".building-"
-_HOST = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())  # folders may be on a disk that several machines share
 
 
 def digest(facts: Mapping[str, object]) -> str:
     """SHA-256 of facts as canonical JSON; equal facts have equal digests, whatever their order."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def atomic_write(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old content or the new, never a part."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as new:
-            new.write(text)
-            new.flush()
-            os.fsync(new.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def build_folder(target: Path, build: Callable[[Path], None]) -> bool:
-    """Have `build` fill a new folder, and give it its name only when that succeeded.
-
-    Returns:
-        False if another process finished the same folder first; then that one stays.
-
-    Raises:
-        ResultError: the folder cannot be written; nothing is left behind.
-    """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target.parent)
-        staging = Path(tempfile.mkdtemp(prefix=f"{_STAGING}{_HOST}-{os.getpid()}-", dir=target.parent))
-    except OSError as error:
-        raise ResultError(f"{target.parent}: cannot be written ({error.strerror}). Choose another folder.") from error
-    try:
-        staging.chmod(0o755)
-        build(staging)
-        staging.rename(target)
-    except OSError as error:
-        if target.is_dir():
-            return False
-        raise ResultError(f"{target}: cannot be written ({error.strerror or error}).") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return True
-
-
-def _sweep(parent: Path) -> None:
-    """Remove what processes of this machine that were killed left half-built."""
-    for leftover in parent.glob(f"{_STAGING}{_HOST}-*"):
-        process = leftover.name.removeprefix(f"{_STAGING}{_HOST}-").partition("-")[0]
-        if process.isdigit() and not _is_running(int(process)):
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
 
 
 class Store:
@@ -118,6 +48,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.used: set[str] = set()
+        self._scratch: dict[str, Path] = {}
 
     def folder(
         self,
@@ -195,6 +126,31 @@ class Store:
         return target
 
     @contextmanager
+    def scratch(self, kind: str, facts: Mapping[str, object], *, label: str = "") -> Iterator[Path]:
+        """A folder for work that goes on where it stopped, and which nobody needs once its result is kept: see `tidy`.
+
+        Of several processes with the same facts, one is in the `with` block and the others wait.
+
+        Raises:
+            ResultError: the store cannot be written.
+        """
+        name = digest(facts)
+        target = self.root / kind / f"{PARTIAL}{name}"
+        with self.lock(f"{kind}-{name}"):
+            with _writing(target):
+                target.mkdir(parents=True, exist_ok=True)
+                atomic_write(target / FACTS, _dump({"facts": facts, "label": label}))
+            self._scratch[f"{kind}-{name}"] = target
+            yield target
+
+    def tidy(self) -> None:
+        """Remove the scratch folders of this object, but for those that another process is using."""
+        for name, folder in self._scratch.items():
+            with suppress(Timeout, OSError), FileLock(self.root / LOCKS / f"{name}.lock", timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+        self._scratch = {}
+
+    @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Keep other processes from the same work; the system releases it when a process dies.
 
@@ -264,6 +220,11 @@ def _describe_files(folder: Path) -> dict[str, dict[str, object]]:
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
         for path in files
     }
+
+
+def content_digest(folder: Path) -> str:
+    """SHA-256 of what an artefact holds, by the checksums that were recorded when it was made."""
+    return digest(json.loads((folder / FACTS).read_text(encoding="utf-8"))["files"])
 
 
 def fault_of(folder: Path) -> str | None:

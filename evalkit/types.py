@@ -65,6 +65,10 @@ class Documents(Protocol):
         """Number of documents."""
         ...
 
+    def sizes(self) -> NDArray[np.int32]:
+        """About how many bytes each text has, in corpus order; cheap, since no text is read."""
+        ...
+
     def texts(self, rows: Sequence[int] | NDArray[np.integer] | range) -> list[str]:
         """Texts of the documents at these positions, title and body joined, in the order asked for."""
         ...
@@ -202,9 +206,8 @@ class Scored(NamedTuple):
 class StreamingReranker(Reranker, Protocol):
     """**Protocol:** a reranker that gives scores as they are made, so that they can be kept at once."""
 
-    @property
-    def hardware(self) -> str:
-        """The kind of processor that it computes on."""
+    def facts(self) -> Mapping[str, object]:
+        """What decides the last bits of a score beside `identity`: kind of processor, version of torch."""
         ...
 
     def stream(self, pairs: Any, *, known: NDArray[np.bool_] | None = None) -> Iterator[Scored]:

@@ -29,8 +29,21 @@ def test_what_was_appended_is_read_once_by_each_reader(path):
     assert Journal(path).fresh() == PAYLOADS
 
 
+def test_records_can_be_read_one_at_a_time_and_appended_to(path):
+    reader = Journal(path)
+    assert list(reader.replay()) == PAYLOADS
+    assert list(reader.replay()) == reader.append(b"more") == []
+    assert list(Journal(path).replay()) == [*PAYLOADS, b"more"]
+
+
+def test_a_half_record_is_taken_off_by_a_reader_of_one_at_a_time_too(path):
+    path.write_bytes(path.read_bytes()[:-1])
+    assert list(Journal(path).replay()) == PAYLOADS[:2]
+    assert list(Journal(path).replay()) == PAYLOADS[:2]
+
+
 def test_nothing_there_is_nothing_read(tmp_path):
-    assert Journal(tmp_path / "none.log").fresh() == []
+    assert Journal(tmp_path / "none.log").fresh() == list(Journal(tmp_path / "none.log").replay()) == []
 
 
 def test_an_appender_is_given_what_others_appended(path):

@@ -16,6 +16,7 @@ from evalkit.errors import ConfigError, DataError
 from evalkit.pipeline import evaluate
 from evalkit.recorder import STANDARD_ANSWER_MEASURES, STANDARD_MEASURES, Recorder
 from evalkit.run import Run
+from evalkit.stages import Stages
 from evalkit.store import Store
 
 RUN = Run.from_dict({"q1": {"d5": 2.0, "d1": 1.0}})
@@ -43,7 +44,7 @@ def test_an_unknown_measure_is_refused(config, store):
 
 
 def test_a_kept_run_has_its_measures_ceiling_and_missing_queries_in_the_manifest(config, store, tmp_path):
-    result = recorder(config, store).keep(tmp_path / "kept", RUN, key="k", tag="t", seconds=1.5)
+    result = recorder(config, store).keep(tmp_path / "kept", RUN, key="k", tag="t", stages=Stages(), seconds=1.5)
     manifest = json.loads((tmp_path / "kept" / "manifest.json").read_text())
 
     assert manifest.pop("manifest_sha256")
@@ -57,7 +58,7 @@ def test_a_kept_run_has_its_measures_ceiling_and_missing_queries_in_the_manifest
 
 
 def test_a_found_result_gains_the_measures_it_lacks_and_keeps_its_own(config, store, tmp_path):
-    kept = recorder(config, store).keep(tmp_path / "kept", RUN, key="k", tag="t")
+    kept = recorder(config, store).keep(tmp_path / "kept", RUN, key="k", tag="t", stages=Stages())
     config.measures = ["P@1"]
     completed = recorder(config, store).complete(kept)
 
@@ -67,7 +68,7 @@ def test_a_found_result_gains_the_measures_it_lacks_and_keeps_its_own(config, st
 
 
 def test_a_found_result_that_has_everything_is_left_alone(config, store, tmp_path):
-    kept = recorder(config, store).keep(tmp_path / "kept", RUN, key="k", tag="t")
+    kept = recorder(config, store).keep(tmp_path / "kept", RUN, key="k", tag="t", stages=Stages())
     assert recorder(config, store).complete(kept) is kept
 
 
@@ -125,7 +126,7 @@ def test_a_run_is_measured_by_judgments_and_by_answers_each_with_its_own_ceiling
         {"q1": {"d2": 3.0, "d4": 2.0, "d5": 1.0}, "q2": {"d1": 2.0, "d3": 1.0}, "q3": {"d1": 2.0, "gone": 1.0}}
     )
     both.measures = ["P@1", "Success@2", "AnswerRecall@1", "AnswerRecall@2", "AnswerRecall@3"]
-    manifest = recorder(both, store).keep(tmp_path / "kept", run, key="k", tag="t").manifest
+    manifest = recorder(both, store).keep(tmp_path / "kept", run, key="k", tag="t", stages=Stages()).manifest
     expected = {
         "P@1": 1 / 3,
         "Success@2": 2 / 3,
@@ -141,7 +142,7 @@ def test_a_run_is_measured_by_judgments_and_by_answers_each_with_its_own_ceiling
 
 
 def test_a_found_result_gains_a_measure_by_answers(both, store, tmp_path):
-    kept = recorder(both, store).keep(tmp_path / "kept", RUN, key="k", tag="t")
+    kept = recorder(both, store).keep(tmp_path / "kept", RUN, key="k", tag="t", stages=Stages())
     assert "AnswerRecall@3" not in kept.manifest["measures"]
     both.measures = ["AnswerRecall@3"]
     completed = recorder(both, store).complete(kept)

@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -13,7 +12,7 @@ import time
 import pytest
 
 from evalkit.errors import DataError, ResultError
-from evalkit.store import Store, atomic_write, build_folder, default_cache_dir, digest, file_digest
+from evalkit.store import Store, default_cache_dir, digest
 
 
 class Builder:
@@ -231,22 +230,6 @@ def test_who_waits_for_a_lock_is_told(tmp_path, caplog):
     assert "work.lock" in caplog.text
 
 
-def test_folder_that_another_process_finished_first_is_kept(tmp_path):
-    def build(folder):
-        (folder / "data.txt").write_text("mine", encoding="utf-8")
-        (tmp_path / "target").mkdir()
-        (tmp_path / "target" / "data.txt").write_text("theirs", encoding="utf-8")
-
-    build_folder(tmp_path / "target", build)
-    assert ["target", "target/data.txt"] == everything_in(tmp_path)
-    assert "theirs" == (tmp_path / "target" / "data.txt").read_text(encoding="utf-8")
-
-
-def test_built_folder_can_be_read_by_others(tmp_path):
-    build_folder(tmp_path / "deep" / "target", Builder())
-    assert 0o755 == stat.S_IMODE((tmp_path / "deep" / "target").stat().st_mode)
-
-
 def test_digest_depends_on_content_not_on_order():
     assert digest({"a": 1, "b": {"c": 2, "d": 3}}) == digest({"b": {"d": 3, "c": 2}, "a": 1})
     assert 4 == len({digest(facts) for facts in ({"a": 1}, {"a": "1"}, {"a": [1]}, {"b": 1})})
@@ -256,30 +239,6 @@ def test_digest_is_the_sha256_of_canonical_json():
     """Pinned: another digest would make every kept artefact and result unfindable."""
     expected = hashlib.sha256('{"a": 1, "name": "\u4e2d"}'.encode()).hexdigest()
     assert expected == digest({"name": "\u4e2d", "a": 1})
-
-
-def test_file_digest_is_the_sha256_of_the_bytes(tmp_path):
-    (tmp_path / "file").write_bytes(b"abc")
-    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert expected == file_digest(tmp_path / "file")
-
-
-def test_atomic_write_replaces_the_old_text_and_leaves_nothing_else(tmp_path):
-    path = tmp_path / "file.json"
-    path.write_text("old and longer", encoding="utf-8")
-    atomic_write(path, "new \u4e2d")
-    assert "new \u4e2d" == path.read_text(encoding="utf-8")
-    assert ["file.json"] == everything_in(tmp_path)
-    assert 0o644 == stat.S_IMODE(path.stat().st_mode)
-
-
-def test_atomic_write_that_fails_keeps_the_old_text_and_leaves_nothing_else(tmp_path):
-    path = tmp_path / "file.json"
-    path.write_text("old", encoding="utf-8")
-    with pytest.raises(UnicodeEncodeError):
-        atomic_write(path, "lone surrogate \ud800")
-    assert "old" == path.read_text(encoding="utf-8")
-    assert ["file.json"] == everything_in(tmp_path)
 
 
 def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):

@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 from evalkit.errors import ConfigError
+from evalkit.folders import atomic_write
 from evalkit.gate import TOLERANCE, Entry, entries, exit_code, judge, read_baseline, write_baseline
 from evalkit.gather import gather
 from evalkit.measures import parse_measure
 from evalkit.report.gate import grid, junit, summary
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.table import console
-from evalkit.store import atomic_write
 
 
 def main(arguments: list[str]) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evalkit.compare import CORRECTIONS, Settings
 from evalkit.errors import ConfigError
+from evalkit.folders import atomic_write
 from evalkit.gather import gather
 from evalkit.measures import parse_measure
 from evalkit.overview import Overview, overview
@@ -14,7 +15,6 @@ from evalkit.progress import progress
 from evalkit.report.grid import markdown
 from evalkit.report.overview import grids
 from evalkit.report.page import page
-from evalkit.store import atomic_write
 
 
 def main(arguments: list[str]) -> int:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit import results
+from evalkit.folders import atomic_write
 from evalkit.results import Evaluation
-from evalkit.store import atomic_write
 
 _FOLDER = "EVALKIT_SWEEP"  # an environment variable, which Hydra sets for the time of a job
 _FAILED = "failed-"

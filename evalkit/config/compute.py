@@ -1,13 +1,15 @@
 """Settings of where and how models run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evalkit.config.checks import at_least, one_of
+from evalkit.errors import ConfigError
 
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("float32", "bfloat16", "float16")
 PACKED = ("packed", "flash_attn", "torch_varlen")  # without padding
 FLASH = ("flash_attn", "flash_attention_2")
+BACKENDS = ("local", "ray")
 ATTENTIONS = ("auto", *PACKED, "sdpa", "eager", "flash_attention_2")
 
 
@@ -27,6 +29,21 @@ class ComputeConfig:
     """Tokens in one batch. When not set 4,096 on a CPU, and on CUDA what fits into memory, up to 65,536."""
     threads: int | None = None
     """CPU threads; as many as there are cores when not set."""
+    memory_gib: float | None = None
+    """Resident memory that a process keeps to, weights of models apart: so few texts are in memory at a time. 2 on a
+    CPU when not set; on CUDA there is no limit."""
+    backend: str = "local"
+    """Who does the work: this process, or workers of a `ray` cluster."""
+    address: str | None = None
+    """Of a Ray cluster that is running, `auto` or HOST:PORT; when not set, one is started on this machine."""
+    workers: int | None = None
+    """Workers of Ray: as many as the cluster has GPUs, or on a CPU cores for, when not set."""
+    cpus_per_worker: int = 1
+    """Cores of each worker of Ray."""
+
+    def on_worker(self) -> "ComputeConfig":
+        """The same for a process that does the work itself."""
+        return replace(self, backend="local", address=None, workers=None)
 
     @property
     def padded_attention(self) -> str:
@@ -38,7 +55,14 @@ class ComputeConfig:
         one_of("compute.device", self.device, DEVICES)
         one_of("compute.dtype", self.dtype, DTYPES)
         one_of("compute.attention", self.attention, ATTENTIONS)
-        if self.batch_tokens is not None:
-            at_least("compute.batch_tokens", self.batch_tokens, 1)
-        if self.threads is not None:
-            at_least("compute.threads", self.threads, 1)
+        one_of("compute.backend", self.backend, BACKENDS)
+        for name in ("batch_tokens", "threads", "workers", "cpus_per_worker"):
+            if (value := getattr(self, name)) is not None:
+                at_least(f"compute.{name}", value, 1)
+        if self.memory_gib is not None:
+            at_least("compute.memory_gib", self.memory_gib, 0.5)
+        if self.backend == "local" and (self.address or self.workers):
+            given = "address" if self.address else "workers"
+            raise ConfigError(
+                f"compute.{given}={getattr(self, given)} is for workers of Ray. Set compute=ray, or leave it out."
+            )

@@ -1,18 +1,21 @@
 """Corpora from files: checked, converted to Arrow once, and found again by their content."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from evalkit.datasets.records import Record, checked, records
 from evalkit.datasets.source import FolderSource, Source
 from evalkit.errors import DataError, reason
+from evalkit.folders import file_digest
 from evalkit.progress import progress
-from evalkit.store import Store, file_digest
+from evalkit.store import Store
 from evalkit.textfile import lines
 
 _SCHEMA = pa.schema([("_id", pa.string()), ("title", pa.string()), ("text", pa.string())])
@@ -120,18 +123,34 @@ def _write(read: Callable[[], Iterable[Record]], folder: Path, label: str) -> No
     Raises:
         DataError: there are none, or an id occurs twice.
     """
-    columns: list[pa.Array] = []
+    seen = _Seen()
     with pa.OSFile(str(folder / _ARROW), "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as writer:
         for rows in _batches(read()):
-            batch = pa.RecordBatch.from_pylist(rows, schema=_SCHEMA)
-            writer.write_batch(batch)
-            columns.append(batch.column("_id"))
-    if not columns:
+            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=_SCHEMA))
+            seen.add([row["_id"] for row in rows])
+    if not seen.count:
         raise DataError(f"{label}: holds no documents.")
-    ids = pa.chunked_array(columns)
-    if pc.count_distinct(ids).as_py() < len(ids):
+    if suspects := seen.suspects():
         # A second reading, so that a sound corpus is not slowed by remembering line numbers.
-        _refuse_repeated(read())
+        _refuse_repeated(record for record in read() if hash(record.id) in suspects)
+
+
+class _Seen:
+    """Hashes of ids, of eight bytes each: millions of ids need not be in memory to tell that one occurs twice."""
+
+    def __init__(self) -> None:
+        self._hashes: list[NDArray[np.int64]] = []
+        self.count = 0
+
+    def add(self, ids: Sequence[str]) -> None:
+        """Note some ids."""
+        self._hashes.append(np.fromiter(map(hash, ids), dtype=np.int64, count=len(ids)))
+        self.count += len(ids)
+
+    def suspects(self) -> set[int]:
+        """Hashes that occur twice: of ids that do, and perhaps of others."""
+        found = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *self._hashes]))
+        return set(found[1:][found[1:] == found[:-1]].tolist())
 
 
 def require_ids(ids: pa.ChunkedArray, label: str) -> None:
@@ -140,16 +159,23 @@ def require_ids(ids: pa.ChunkedArray, label: str) -> None:
     Raises:
         DataError: the message says how many, and names the first.
     """
-    trimmed = pc.equal(pc.utf8_trim_whitespace(ids), ids)
-    legal = pc.and_(trimmed, pc.invert(pc.match_substring_regex(ids, r"[\t\n\r\x00]|^$")))
-    if not pc.all(legal).as_py():
-        wrong = ids.filter(pc.invert(legal))
+    wrong: list[str] = []
+    seen = _Seen()
+    for chunk in ids.chunks:
+        trimmed = pc.equal(pc.utf8_trim_whitespace(chunk), chunk)
+        legal = pc.and_(trimmed, pc.invert(pc.match_substring_regex(chunk, r"[\t\n\r\x00]|^$")))
+        if not pc.all(legal).as_py():
+            wrong += chunk.filter(pc.invert(legal)).to_pylist()
+        seen.add(chunk.to_pylist())
+    if wrong:
         raise DataError(
-            f"{label}: {len(wrong)} document ids, such as {wrong[0].as_py()!r}, are empty or hold tabs, line breaks or "
+            f"{label}: {len(wrong)} document ids, such as {wrong[0]!r}, are empty or hold tabs, line breaks or "
             "outer blanks, which no run file can hold."
         )
-    if (distinct := pc.count_distinct(ids).as_py()) < len(ids):
-        raise DataError(f"{label}: {len(ids) - distinct} document ids occur twice. Ids are unique.")
+    if suspects := seen.suspects():
+        repeated = [one for chunk in ids.chunks for one in chunk.to_pylist() if hash(one) in suspects]
+        if (more := len(repeated) - len(set(repeated))) > 0:
+            raise DataError(f"{label}: {more} document ids occur twice. Ids are unique.")
 
 
 def _refuse_repeated(found: Iterable[Record]) -> None:

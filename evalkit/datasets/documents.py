@@ -1,12 +1,16 @@
 """Documents of a collection in an Arrow file, memory-mapped: a corpus of any size takes no memory to open."""
 
+import mmap
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from evalkit.memory import let_go
 from evalkit.progress import progress
 from evalkit.types import Documents
 
@@ -24,24 +28,68 @@ class ArrowDocuments:
     """
 
     def __init__(self, table: Any, *, title_separator: str, id_column: str = "_id") -> None:
-        self._table = table.with_format("arrow")
+        arrow, self._mappings = _mapped(table)
         self._separator = title_separator
-        self._titled = "title" in table.column_names
-        self.ids: pa.ChunkedArray = table.data.column(id_column).cast(pa.string())
+        self.ids: pa.ChunkedArray = arrow.column(id_column).cast(pa.string())
+        self._parts = arrow.select([name for name in ("title", "text") if name in arrow.column_names]).to_batches()
+        self._starts = np.cumsum([0, *(len(part) for part in self._parts)])
 
     def __len__(self) -> int:
         """Number of documents."""
-        return len(self._table)
+        return len(self.ids)
+
+    def sizes(self) -> NDArray[np.int32]:
+        """Bytes of each document's title and text, in corpus order."""
+        sizes = [
+            sum(pc.fill_null(pc.binary_length(column), 0).to_numpy().astype(np.int32) for column in part.columns)
+            for part in self._parts
+        ]
+        self._let_go()
+        return np.concatenate([np.empty(0, dtype=np.int32), *sizes])
 
     def texts(self, rows: Sequence[int] | NDArray[np.integer] | range) -> list[str]:
         """Texts at these positions, title and body joined."""
-        columns = self._table[rows if isinstance(rows, range) else [int(row) for row in rows]]
-        bodies = columns["text"].to_pylist()
-        if not self._titled:
+        positions = np.asarray(rows, dtype=np.int64)
+        # Row after row through the file; a `take` of the whole table would copy all of it.
+        order = np.argsort(positions, kind="stable")
+        ascending = positions[order]
+        ends = np.searchsorted(ascending, self._starts)
+        texts: list[str] = []
+        for number in np.flatnonzero(np.diff(ends)):
+            inside = ascending[ends[number] : ends[number + 1]] - self._starts[number]
+            texts += self._joined(self._parts[number].take(pa.array(inside)))
+        if len(texts) != len(positions):
+            raise IndexError(f"a row of {positions.min()} to {positions.max()} is none of {len(self)} documents")
+        self._let_go()
+        place = np.empty(len(order), dtype=np.int64)
+        place[order] = np.arange(len(order))
+        return [texts[index] for index in place.tolist()]
+
+    def _joined(self, part: pa.RecordBatch) -> list[str]:
+        bodies = part.column("text").to_pylist()
+        if "title" not in part.schema.names:
             return [(body or "").strip() for body in bodies]
-        titles = columns["title"].to_pylist()
-        pairs = zip(titles, bodies, strict=True)
+        pairs = zip(part.column("title").to_pylist(), bodies, strict=True)
         return [f"{title or ''}{self._separator}{body or ''}".strip() for title, body in pairs]
+
+    def _let_go(self) -> None:
+        for mapping in self._mappings:
+            let_go(mapping)
+
+
+def _mapped(table: Any) -> tuple[pa.Table, list[mmap.mmap]]:
+    """The table of a `datasets.Dataset`, and the mappings of its files, whose pages can then be let go."""
+    if table._indices is not None:  # noqa: SLF001 - what `flatten_indices` looks at
+        table = table.flatten_indices()
+    parts, mappings = [], []
+    for file in table.cache_files:
+        with Path(file["filename"]).open("rb") as opened:
+            mappings.append(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
+        parts.append(pa.ipc.open_stream(pa.py_buffer(mappings[-1])).read_all())
+    # Else it is a part of what its files hold, or has other names for it, as mteb's tasks have.
+    if parts and sum(map(len, parts)) == len(table) and parts[0].column_names == table.column_names:
+        return pa.concat_tables(parts), mappings
+    return table.data.table, []
 
 
 def read_through(documents: Documents, description: str) -> Iterator[list[str]]:

@@ -71,6 +71,10 @@ class CleanedDocuments:
         """Number of documents."""
         return len(self._documents)
 
+    def sizes(self) -> NDArray[np.int32]:
+        """Bytes of each document before it is cleaned."""
+        return self._documents.sizes()
+
     def texts(self, rows: Sequence[int] | NDArray[np.integer] | range) -> list[str]:
         """Texts at these positions, title and body joined, then cleaned."""
         return [clean(text) for text in self._documents.texts(rows)]

@@ -68,6 +68,7 @@ def forward(
     select: Select = "all",
     workers: int = 1,
     known: NDArray[np.bool_] | None = None,
+    usage: Usage | None = None,
 ) -> Iterator[States]:
     """The states of every text after the last layer, batch by batch.
 
@@ -78,6 +79,7 @@ def forward(
         select: of which tokens.
         workers: CPU batches side by side, of a `Backbone`.
         known: shape (texts,), which are left out; the batches are the same otherwise.
+        usage: what the batches took is added to it.
     """
     lengths = tokenized.lengths
     packed = isinstance(model, Backbone)
@@ -90,6 +92,7 @@ def forward(
         workers=workers if packed else 1,
         budget=batch_tokens,
         known=known,
+        usage=usage or Usage(),
     )
     for rows, states in run(work):
         yield States(rows, states, lengths[rows])

@@ -32,6 +32,24 @@ def batches(lengths: NDArray[np.integer], budget: int, *, padded: bool = True) -
         start = stop
 
 
+def windows(sizes: NDArray[np.integer], *, count: int, size: int) -> list[slice]:
+    """Rows in windows of at most so many, and of at most so much text; a row with more is a window of its own.
+
+    Args:
+        sizes: shape (rows,), bytes of text.
+        count: rows in a window.
+        size: bytes in a window.
+    """
+    ends = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    found, start = [], 0
+    while start < len(sizes):
+        fitting = int(np.searchsorted(ends, ends[start] + size, side="right")) - 1
+        stop = max(min(fitting, start + count, len(sizes)), start + 1)
+        found.append(slice(start, stop))
+        start = stop
+    return found
+
+
 def affordable_tokens(free: int, per_token: float, *, at_most: int) -> int:
     """Tokens whose activations fit into four fifths of the free memory, at least one.
 

@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.errors import ModelError
+from evalkit.inference.plan import windows
 
 Ids = NDArray[np.int32]
 
-_TEXTS_PER_CALL = 4096  # Encoding objects are far larger than the ids in them
+# Encoding objects are far larger than the ids in them: about 25 bytes a character.
+_TEXTS_PER_CALL = 4096
+_CHARACTERS_PER_CALL = 2_000_000
 
 
 class Frame(NamedTuple):
@@ -67,9 +70,9 @@ class FastTokenizer:
     def token_ids(self, texts: Sequence[str]) -> list[Ids]:
         """See `Tokenizer`."""
         ids: list[Ids] = []
-        for start in range(0, len(texts), _TEXTS_PER_CALL):
-            some = list(texts[start : start + _TEXTS_PER_CALL])
-            encodings = self._tokenizer.encode_batch(some, add_special_tokens=False)
+        sizes = np.array([len(text) for text in texts], dtype=np.int64)
+        for call in windows(sizes, count=_TEXTS_PER_CALL, size=_CHARACTERS_PER_CALL):
+            encodings = self._tokenizer.encode_batch(list(texts[call]), add_special_tokens=False)
             ids += [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
         return ids
 

@@ -1,11 +1,11 @@
 """Counters of the engine. Knows neither torch nor models."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 @dataclass
 class Usage:
-    """What scoring took so far.
+    """What scoring or encoding took so far; those of several processes can be added.
 
     Attributes:
         tokens: of the texts that were run.
@@ -22,3 +22,9 @@ class Usage:
     batch_tokens: int = 0
     out_of_memory: int = 0
     tokenizing_seconds: float = 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """Both together; of the budgets the greater one."""
+        ours, theirs = asdict(self), asdict(other)
+        summed = {name: value + theirs[name] for name, value in ours.items()}
+        return Usage(**{**summed, "batch_tokens": max(self.batch_tokens, other.batch_tokens)})

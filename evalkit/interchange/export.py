@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from evalkit.folders import atomic_write
 from evalkit.gather import joiner
 from evalkit.interchange.tasks import languages_of, mteb_module, task_of
 from evalkit.measures import measure
 from evalkit.results import Evaluation
-from evalkit.store import atomic_write
 from evalkit.trec import qrels_lines, run_lines
 from evalkit.types import Dataset
 

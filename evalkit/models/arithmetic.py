@@ -2,6 +2,7 @@
 
 import importlib.util
 from dataclasses import replace
+from importlib.metadata import version
 from typing import Any
 
 from evalkit.config import ComputeConfig
@@ -58,10 +59,8 @@ def resolved(compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = 
         ModelError: CUDA was asked for and there is none, or an attention that the model does not have.
         MissingExtra: flash-attn was asked for and is absent.
     """
-    if compute.device == "cuda":
-        device_name(compute)
-    if compute.attention in FLASH and importlib.util.find_spec("flash_attn") is None:
-        raise MissingExtra("flash_attn", extra="flash", purpose=f"compute.attention={compute.attention}")
+    if compute.backend == "local":  # what workers elsewhere have, they say themselves
+        _require_kernels(compute)
     if compute.attention in ("flash_attn", "torch_varlen") and compute.dtype == "float32":
         raise ModelError(f"compute.attention={compute.attention} has no float32. Set compute.dtype=bfloat16.")
     if compute.attention in PACKED and not can_pack(checkpoint):
@@ -81,6 +80,18 @@ def resolved(compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = 
     if compute.attention == "sdpa" and plain:
         raise ModelError(f"{checkpoint.path}: this model has no sdpa attention. Set compute.attention=eager.")
     return compute
+
+
+def _require_kernels(compute: ComputeConfig) -> None:
+    if compute.device == "cuda":
+        device_name(compute)
+    if compute.attention in FLASH and importlib.util.find_spec("flash_attn") is None:
+        raise MissingExtra("flash_attn", extra="flash", purpose=f"compute.attention={compute.attention}")
+
+
+def facts(compute: ComputeConfig) -> dict[str, object]:
+    """What decides the last bits of a number beside the model and the settings."""
+    return {"torch": version("torch"), "hardware": hardware(compute)}
 
 
 def workers(compute: ComputeConfig) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import AbsentModel, MissingExtra, ModelError, reason
-from evalkit.store import file_digest
+from evalkit.folders import file_digest
 from evalkit.types import Identity
 
 _PACKAGE_PREFIX = "package:"

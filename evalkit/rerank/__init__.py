@@ -107,7 +107,13 @@ def _instruction(config: PairRerankerConfig, dataset: DatasetConfig | None) -> s
     return choose_instruction(config.instructions, key=key, name="reranker.instructions")
 
 
-def apply(reranker: AnyReranker, candidates: Run, dataset: Dataset, store: Store | None = None) -> Reranked:
+def apply(
+    reranker: AnyReranker,
+    candidates: Run,
+    dataset: Dataset,
+    store: Store | None = None,
+    compute: ComputeConfig | None = None,
+) -> Reranked:
     """The candidates in the reranker's order.
 
     Args:
@@ -115,6 +121,7 @@ def apply(reranker: AnyReranker, candidates: Run, dataset: Dataset, store: Store
         candidates: of the dataset's queries.
         dataset: with the texts.
         store: where scores are kept as they are made; they are not when None.
+        compute: where it is done; in this process when None.
 
     Raises:
         DataError: a candidate has no text in the corpus, or no score in the file that is replayed.
@@ -122,4 +129,4 @@ def apply(reranker: AnyReranker, candidates: Run, dataset: Dataset, store: Store
     if isinstance(reranker, KeepOrder | Replay):
         run, unscored = reranker.reorder(candidates)
         return Reranked(run, truncated=None, unscored=unscored)
-    return score_candidates(reranker, candidates, dataset, store)
+    return score_candidates(reranker, candidates, dataset, store, compute)

@@ -6,21 +6,20 @@ corpus that was changed, a greater depth, more queries or another first stage fi
 
 import hashlib
 import threading
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from evalkit.journal import Journal
 from evalkit.store import Store
-from evalkit.types import Pair, Scored, StreamingReranker
+from evalkit.types import Identity, Pair, Scored
 
 _FORMAT = 1  # of the records; a higher number makes old ones be computed anew
-_RECORD = np.dtype([("key", "V16"), ("score", "<f4"), ("cut", "?")])
+_KEY = np.dtype([("high", "<u8"), ("low", "<u8")])
+_RECORD = np.dtype([*_KEY.descr, ("score", "<f4"), ("cut", "?")])
+_SHARE_OF_SMALL = 8
 
 
 class Found(NamedTuple):
@@ -46,41 +45,43 @@ class KeptScores:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._parts: list[NDArray[np.void]] = []
-        self._all = np.empty(0, dtype=_RECORD)
+        # Looked up by bisection: a large part that is sorted once in a while, and a small one of what came since.
+        self._large, self._small = np.empty(0, dtype=_RECORD), np.empty(0, dtype=_RECORD)
+        self._new: list[NDArray[np.void]] = []
         self._lock = threading.Lock()  # a window is looked up by a thread while that before it is scored
 
     @classmethod
-    def of(cls, reranker: StreamingReranker, store: Store, collection: str) -> "KeptScores":
-        """The scores of a reranker on this machine's kind of processor.
+    def of(
+        cls, identity: Identity, facts: Mapping[str, object], store: Store, *, name: str, collection: str
+    ) -> "KeptScores":
+        """The scores of a reranker on a kind of processor.
 
         Args:
-            reranker: that is asked.
+            identity: of the reranker.
+            facts: what decides the last bits of its scores; see `StreamingReranker`.
             store: where scores are kept.
+            name: of the reranker, for people.
             collection: its name; only so that two collections need not wait for each other.
         """
-        facts = {
-            "format": _FORMAT,
-            "reranker": reranker.identity,
-            "hardware": reranker.hardware,
-            "torch": version("torch"),
-            "collection": collection,
-        }
-        label = f"{getattr(getattr(reranker, 'config', None), 'name', 'reranker')}: {collection}"
-        return cls(Journal(store.growing("scores", facts, label=label) / "scores.log"))
+        facts = {"format": _FORMAT, "reranker": identity, **facts, "collection": collection}
+        return cls(Journal(store.growing("scores", facts, label=f"{name}: {collection}") / "scores.log"))
 
     def find(self, keys: NDArray[np.void]) -> Found:
         """What is known of the pairs with these keys."""
-        known = self._up_to_date()
-        distinct = _binary(keys).dictionary_encode()
-        # Scanning what is known for the few that are asked for keeps memory small.
-        asked = pc.index_in(_binary(known["key"]), value_set=distinct.dictionary)
-        place = np.full(len(distinct.dictionary), -1, dtype=np.int64)
-        hits = np.flatnonzero(asked.is_valid())
-        place[asked.take(pa.array(hits)).to_numpy(zero_copy_only=False)] = hits
-        rows = place[distinct.indices.to_numpy()]
-        found = known[rows] if len(known) else np.zeros(len(rows), dtype=_RECORD)
-        return Found(rows >= 0, found["score"], found["cut"])
+        wanted = keys.view(_KEY)
+        found = np.zeros(len(keys), dtype=_RECORD)
+        known = np.zeros(len(keys), dtype=bool)
+        with self._lock:
+            self._bring_up_to_date()
+            for part in (self._large, self._small):
+                place = np.searchsorted(part["high"], wanted["high"])
+                inside = np.flatnonzero(place < len(part))
+                same = (part["high"][place[inside]] == wanted["high"][inside]) & (
+                    part["low"][place[inside]] == wanted["low"][inside]
+                )
+                known[inside[same]] = True
+                found[inside[same]] = part[place[inside[same]]]
+        return Found(known, found["score"], found["cut"])
 
     def keep(self, keys: NDArray[np.void], scored: Scored) -> None:
         """Add scores of some of the pairs with these keys.
@@ -88,21 +89,31 @@ class KeptScores:
         Raises:
             ResultError: the disk is full, or cannot be written to.
         """
+        chosen = keys.view(_KEY)[scored.rows]
         records = np.empty(len(scored.rows), dtype=_RECORD)
-        records["key"], records["score"], records["cut"] = keys[scored.rows], scored.scores, scored.cut
+        records["high"], records["low"] = chosen["high"], chosen["low"]
+        records["score"], records["cut"] = scored.scores, scored.cut
         with self._lock:
             self._note([*self._journal.append(records.tobytes()), records.tobytes()])
 
-    def _up_to_date(self) -> NDArray[np.void]:
-        with self._lock:
-            self._note(self._journal.fresh())
-            if self._parts:
-                self._all = np.concatenate([self._all, *self._parts])
-                self._parts = []
-            return self._all
+    def _bring_up_to_date(self) -> None:
+        for payload in self._journal.replay():
+            self._note([payload])
+        if not self._new:
+            return
+        self._small = _sorted([self._small, *self._new])
+        self._new = []
+        if _SHARE_OF_SMALL * len(self._small) > len(self._large):
+            self._large, self._small = _sorted([self._large, self._small]), self._small[:0]
 
     def _note(self, payloads: Sequence[bytes]) -> None:
-        self._parts += [np.frombuffer(payload, dtype=_RECORD) for payload in payloads]
+        self._new += [np.frombuffer(payload, dtype=_RECORD) for payload in payloads]
+
+
+def _sorted(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
+    """Records of several parts in ascending order of the first half of their keys, which are as good as distinct."""
+    joined = np.concatenate(parts)
+    return joined[np.argsort(joined["high"], kind="stable")]
 
 
 def pair_keys(pairs: Sequence[Pair]) -> NDArray[np.void]:
@@ -116,8 +127,3 @@ def pair_keys(pairs: Sequence[Pair]) -> NDArray[np.void]:
 
     joined = (digest(pair.query) + digest(pair.document) for pair in pairs)
     return np.frombuffer(b"".join(hashlib.blake2b(both, digest_size=16).digest() for both in joined), dtype="V16")
-
-
-def _binary(keys: NDArray[np.void]) -> pa.Array:
-    flat = pa.py_buffer(np.ascontiguousarray(keys).tobytes())
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(keys), [None, flat])

@@ -6,7 +6,7 @@ document is encoded once and scored against all its queries, so its token vector
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pickle import UnpicklingError  # noqa: TID251 - only the error, with which torch refuses what is no tensor
 from typing import Any
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, LateInteractionConfig
 from evalkit.errors import ModelError, reason
-from evalkit.models.arithmetic import hardware, resolved, workers
+from evalkit.inference.usage import Usage
+from evalkit.models.arithmetic import facts, resolved, workers
 from evalkit.models.checkpoint import resolve
 from evalkit.models.loading import load_encoder, require_encoder, require_positions
 from evalkit.models.packing import packed_encoder
@@ -33,11 +34,17 @@ class LateInteractionReranker:
 
     def __init__(self, config: LateInteractionConfig, compute: ComputeConfig) -> None:
         self.config = config
+        self._asked = compute
+        self.usage = Usage()
         self.checkpoint = resolve(config.model, config.revision, also=[config.projection] if config.projection else [])
         self.compute = resolved(compute, self.checkpoint)
         self.lowercase = lowercases(self.checkpoint)
         require_encoder(self.checkpoint)
         require_positions(self.checkpoint, config.max_length)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The same in another process, which finds the checkpoint for itself."""
+        return LateInteractionReranker, (self.config, self._asked.on_worker())
 
     @property
     def identity(self) -> Identity:
@@ -84,10 +91,9 @@ class LateInteractionReranker:
             )
         return weight, bias
 
-    @property
-    def hardware(self) -> str:
+    def facts(self) -> Mapping[str, object]:
         """See `StreamingReranker`."""
-        return hardware(self.compute)
+        return facts(self.compute)
 
     def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = lambda _: None) -> PairScores:
         """Mean over query tokens of the best cosine with a document token, from -1 to 1."""
@@ -139,6 +145,7 @@ class LateInteractionReranker:
             batch_tokens=self.compute.batch_tokens,
             workers=workers(self.compute),
             known=known,
+            usage=self.usage,
         ):
             states = batch.states.float()
             if self._projection is not None:

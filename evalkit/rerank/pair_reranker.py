@@ -4,7 +4,7 @@ What differs from family to family (template, weights, head) is a `Family`, one 
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -16,7 +16,7 @@ from evalkit.errors import DataError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import hardware, require_torch, resolved, workers
+from evalkit.models.arithmetic import facts, require_torch, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.loading import refusing, require_positions
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
@@ -98,6 +98,7 @@ class PairReranker:
         weights: bool = True,
     ) -> None:
         self.config = config
+        self._asked = compute
         self.family = family
         self.instruction = instruction
         self.usage = Usage()
@@ -105,6 +106,10 @@ class PairReranker:
         self.compute = resolved(compute, self.checkpoint, softcap=family.softcap)
         family.check(self.checkpoint)
         require_positions(self.checkpoint, config.max_length)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The same in another process, which finds the checkpoint for itself."""
+        return PairReranker, (self.config, self._asked.on_worker(), self.family, self.instruction)
 
     @property
     def identity(self) -> Identity:
@@ -156,10 +161,9 @@ class PairReranker:
         self.usage.tokenizing_seconds += time.perf_counter() - start
         return Prepared(tokenized, index_of)
 
-    @property
-    def hardware(self) -> str:
+    def facts(self) -> Mapping[str, object]:
         """See `StreamingReranker`."""
-        return hardware(self.compute)
+        return facts(self.compute)
 
     def score(
         self, pairs: "Sequence[Pair] | Prepared", *, advance: Callable[[int], None] = lambda _: None

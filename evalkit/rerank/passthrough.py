@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from evalkit.config import ReplayConfig
 from evalkit.errors import DataError
+from evalkit.folders import file_digest
 from evalkit.run import Run
-from evalkit.store import file_digest
 from evalkit.trec import read_run
 from evalkit.types import Identity
 

@@ -1,24 +1,32 @@
-"""From a Run of candidates to pairs of texts and back: what every text reranker needs around it."""
+"""From a Run of candidates to pairs of texts and back: what every text reranker needs around it.
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+The pairs of all queries are one list, cut into windows whose texts are in memory together; so those of one query may be
+scored by several workers. Scores are kept as they come, and put in their places here.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from evalkit.config import ComputeConfig
 from evalkit.errors import DataError
 from evalkit.inference.finite import finite
+from evalkit.inference.plan import windows
+from evalkit.inference.room import Room, room
+from evalkit.inference.usage import Usage
 from evalkit.progress import progress
 from evalkit.rerank.kept import KeptScores, pair_keys
-from evalkit.rerank.streaming import gathered
+from evalkit.rerank.worker import Part, ScoringWorker, Window
 from evalkit.run import Run
 from evalkit.store import Store
-from evalkit.types import Dataset, Pair, PairScores, PreparingReranker, Reranker, Scored, StreamingReranker
+from evalkit.types import Dataset, Pair, Reranker, Scored, StreamingReranker
+from evalkit.workers import Shards, open_pool
 
 # Pairs whose texts are in memory, and which a reranker may sort by length, at a time.
-_PAIRS_PER_WINDOW = 32_768
+_PAIRS_PER_WINDOW = 8192
 
 
 class Reranked(NamedTuple):
@@ -30,6 +38,8 @@ class Reranked(NamedTuple):
         unscored: how many candidates have no score of the reranker's and were ranked below all others.
         cut: columns `query_id` and `doc_id` of the pairs that were cut; None where the reranker does not tell which.
         kept: how many scores were made by an earlier run and only read.
+        usage: what the engine took; None where there is none.
+        workers: what a manifest should say of those that did the work.
     """
 
     run: Run
@@ -37,9 +47,17 @@ class Reranked(NamedTuple):
     unscored: int = 0
     cut: pa.Table | None = None
     kept: int = 0
+    usage: Usage | None = None
+    workers: dict[str, object] | None = None
 
 
-def score_candidates(reranker: Reranker, candidates: Run, dataset: Dataset, store: Store | None = None) -> Reranked:
+def score_candidates(
+    reranker: Reranker,
+    candidates: Run,
+    dataset: Dataset,
+    store: Store | None = None,
+    compute: ComputeConfig | None = None,
+) -> Reranked:
     """Score every candidate with its text.
 
     Args:
@@ -47,119 +65,108 @@ def score_candidates(reranker: Reranker, candidates: Run, dataset: Dataset, stor
         candidates: of the dataset's queries.
         dataset: with the texts.
         store: where scores are kept as they are made, of a reranker that gives them so; they are not when None.
+        compute: where it is done; in this process when None.
 
     Raises:
         DataError: a candidate is not in the corpus.
         ModelError: a score is no finite number.
         ResultError: a score cannot be kept.
     """
-    rows = dataset.rows(candidates.doc_ids)[candidates.codes]
-    _require_texts(candidates, dataset, rows)
-    scores = np.empty(len(candidates), dtype=np.float32)
-    truncated = kept = 0
-    cut: NDArray[np.bool_] | None = np.zeros(len(candidates), dtype=bool)
-    scorer = _Scorer(reranker, store, dataset.name)
-    queries = candidates.row_queries
-    windows = [slice(start, start + _PAIRS_PER_WINDOW) for start in range(0, len(candidates), _PAIRS_PER_WINDOW)]
-
-    def prepare(window: slice) -> _Window:
-        distinct, positions = np.unique(rows[window], return_inverse=True)
-        texts = dataset.documents.texts(distinct)
-        return scorer.prepare(
-            [
-                Pair(dataset.queries[candidates.query_ids[query]], texts[position])
-                for query, position in zip(queries[window], positions, strict=True)
-            ]
-        )
-
-    with progress("reranking", len(candidates), "pairs") as advance:
-        for window, pairs in _ahead(windows, prepare):
-            result, found = scorer.score(pairs, advance)
-            if result.scores.shape != scores[window].shape:
-                count = len(scores[window])
-                raise ValueError(f"{count} pairs were given, and scores of shape {result.scores.shape} came back")
-            scores[window] = finite(result.scores)
-            truncated, kept = truncated + result.truncated, kept + found
-            cut = _noted(cut, window, result)
-    table = None if cut is None else _pairs(candidates, cut)
-    return Reranked(candidates.rescored(scores), truncated, cut=table, kept=kept)
+    worker = ScoringWorker(reranker)
+    with open_pool(worker, compute) as pool, progress("reranking", len(candidates), "pairs") as advance:
+        scoring = _Scoring(candidates, dataset, room(compute or ComputeConfig(device="cpu")), advance)
+        if store is not None and isinstance(reranker, StreamingReranker):
+            name = getattr(getattr(reranker, "config", None), "name", "reranker")
+            facts = {key: value for key, value in pool.facts().items() if key != worker.IDENTITY}
+            scoring.kept = KeptScores.of(reranker.identity, facts, store, name=name, collection=dataset.name)
+        pool.run(Shards(len(scoring.windows), scoring.payload, scoring.keep, scoring.done))
+        return scoring.result()._replace(usage=pool.spent(), workers=dict(pool.describe()))
 
 
-class _Window(NamedTuple):
-    """Pairs that are scored together.
+class _Scoring:
+    """The windows of a run, and the scores that there are.
 
     Attributes:
-        pairs: as the reranker takes them; None where all of them are known.
-        keys: of each pair, where scores are kept.
+        windows: slices of the run's rows.
+        kept: scores of earlier runs, and where new ones go.
     """
 
-    pairs: Any
-    keys: NDArray[np.void] | None
+    def __init__(self, candidates: Run, dataset: Dataset, room: Room, advance: Callable[[int], None]) -> None:
+        self._candidates, self._dataset, self._room, self._advance = candidates, dataset, room, advance
+        self._rows = dataset.rows(candidates.doc_ids)[candidates.codes]
+        _require_texts(candidates, dataset, self._rows)
+        sizes = dataset.documents.sizes()[self._rows]
+        self.windows = windows(sizes, count=_PAIRS_PER_WINDOW, size=room.text)
+        self.kept: KeptScores | None = None
+        self._queries = candidates.row_queries
+        self._keys: dict[int, NDArray[np.void]] = {}
+        self._scores = np.zeros(len(candidates), dtype=np.float32)
+        self._scored = np.zeros(len(candidates), dtype=bool)
+        self._cut: NDArray[np.bool_] | None = np.zeros(len(candidates), dtype=bool)
+        self._truncated = self._found = 0
+
+    def payload(self, shard: int) -> Window | None:
+        """The pairs of a window, and which of them are known; None where all are."""
+        window = self.windows[shard]
+        pairs = self._pairs(window)
+        if self.kept is not None:
+            self._keys[shard] = pair_keys(pairs)
+            self._look_up(window, self._keys[shard], self.kept)
+        known = self._scored[window].copy()
+        return None if known.all() else Window(pairs, known)
+
+    def _pairs(self, window: slice) -> list[Pair]:
+        distinct, positions = np.unique(self._rows[window], return_inverse=True)
+        texts = self._dataset.documents.texts(distinct)
+        query_ids, queries = self._candidates.query_ids, self._dataset.queries
+        return [
+            Pair(queries[query_ids[query]], texts[position])
+            for query, position in zip(self._queries[window].tolist(), positions.tolist(), strict=True)
+        ]
+
+    def _look_up(self, window: slice, keys: NDArray[np.void], kept: KeptScores) -> None:
+        known, scores, cut = kept.find(keys)
+        new = np.flatnonzero(known & ~self._scored[window])
+        self._note(window, Part(new, scores[new], int(cut[new].sum()), cut[new]))
+        self._found += len(new)
+
+    def keep(self, shard: int, part: Part) -> None:
+        """Take scores of a window, and write them down."""
+        if part.scores.shape != part.rows.shape:
+            raise ValueError(f"{len(part.rows)} pairs were given, and scores of shape {part.scores.shape} came back")
+        part = part._replace(scores=finite(part.scores))
+        if self.kept is not None and part.cut is not None:
+            self.kept.keep(self._keys[shard], Scored(part.rows, part.scores, part.cut))
+        self._note(self.windows[shard], part)
+
+    def _note(self, window: slice, part: Part) -> None:
+        rows = window.start + part.rows
+        self._scores[rows], self._scored[rows] = part.scores, True
+        self._truncated += part.truncated
+        if part.cut is None:
+            self._cut = None
+        elif self._cut is not None:
+            self._cut[rows] = part.cut
+        self._advance(len(rows))
+
+    def done(self, shard: int) -> None:
+        """Forget what only this window needed."""
+        self._keys.pop(shard, None)
+        self._room.tidy()
+
+    def result(self) -> Reranked:
+        """The run in its new order."""
+        if not self._scored.all():
+            raise ValueError(f"{int((~self._scored).sum())} of {len(self._scored)} pairs were given no score")
+        table = None if self._cut is None else _table(self._candidates, self._cut)
+        return Reranked(self._candidates.rescored(self._scores), self._truncated, cut=table, kept=self._found)
 
 
-class _Scorer:
-    """A reranker, and what it said before."""
-
-    def __init__(self, reranker: Reranker, store: Store | None, collection: str) -> None:
-        self._reranker = reranker
-        self._kept = (
-            KeptScores.of(reranker, store, collection)
-            if store is not None and isinstance(reranker, StreamingReranker)
-            else None
-        )
-
-    def prepare(self, pairs: Sequence[Pair]) -> _Window:
-        """What can be done while the window before is scored, such as tokenising."""
-        keys = None if self._kept is None else pair_keys(pairs)
-        if keys is not None and self._kept is not None and self._kept.find(keys).known.all():
-            return _Window(None, keys)
-        reranker = self._reranker
-        return _Window(reranker.prepare(pairs) if isinstance(reranker, PreparingReranker) else pairs, keys)
-
-    def score(self, window: _Window, advance: Callable[[int], None]) -> tuple[PairScores, int]:
-        """Scores of a window, and how many of them were known."""
-        if window.keys is None or self._kept is None:
-            return self._reranker.score(window.pairs, advance=advance), 0
-        known, scores, cut = self._kept.find(window.keys)
-        advance(int(known.sum()))
-        parts = [Scored(np.flatnonzero(known), scores[known], cut[known])]
-        if window.pairs is not None:
-            assert isinstance(self._reranker, StreamingReranker)
-            for part in self._reranker.stream(window.pairs, known=known):
-                if part.scores.ndim == 1:  # several scores of a pair make no ranking; `score_candidates` says so
-                    self._kept.keep(window.keys, part)
-                parts.append(part)
-                advance(len(part.rows))
-        return gathered([part for part in parts if len(part.rows)], len(known)), int(known.sum())
-
-
-def _noted(cut: NDArray[np.bool_] | None, window: slice, result: PairScores) -> NDArray[np.bool_] | None:
-    if cut is None or result.cut is None:
-        return None
-    cut[window] = result.cut
-    return cut
-
-
-def _pairs(candidates: Run, chosen: NDArray[np.bool_]) -> pa.Table:
+def _table(candidates: Run, chosen: NDArray[np.bool_]) -> pa.Table:
     rows = np.flatnonzero(chosen)
     query_ids = [candidates.query_ids[query] for query in candidates.row_queries[rows]]
     doc_ids = candidates.doc_ids.take(pa.array(candidates.codes[rows]))
     return pa.table({"query_id": pa.array(query_ids, pa.string()), "doc_id": doc_ids})
-
-
-def _ahead(windows: Sequence[slice], prepare: Callable[[slice], _Window]) -> Iterator[tuple[slice, _Window]]:
-    """Each window with what `prepare` makes of it, made by a thread while the window before is in use."""
-    pool = ThreadPoolExecutor(1)
-    try:
-        upcoming = pool.submit(prepare, windows[0]) if windows else None
-        for index, window in enumerate(windows):
-            assert upcoming is not None
-            ready = upcoming.result()
-            if index + 1 < len(windows):
-                upcoming = pool.submit(prepare, windows[index + 1])
-            yield window, ready
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # who was interrupted need not wait for what nobody reads
 
 
 def _require_texts(candidates: Run, dataset: Dataset, rows: NDArray[np.int64]) -> None:

@@ -1,10 +1,30 @@
 """First stages: each gives the best candidates of every query as a `Run`. Knows nothing of judgments or rerankers."""
 
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
+
 from evalkit.config import BM25Config, ComputeConfig, DatasetConfig, DenseConfig, RetrieverConfig, SavedConfig
 from evalkit.errors import ConfigError
+from evalkit.inference.usage import Usage
 from evalkit.instructions import choose_instruction
+from evalkit.stages import Stages
 from evalkit.store import Store
 from evalkit.types import FirstStage
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """**Protocol:** a first stage that tells what its last `retrieve` took.
+
+    Attributes:
+        stages: how long its parts took.
+        usage: what the engine took.
+        workers: what a manifest should say of those that did the work.
+    """
+
+    stages: Stages
+    usage: Usage
+    workers: Mapping[str, object]
 
 
 def build(

@@ -18,8 +18,8 @@ def search_depth(dataset: Dataset, depth: int) -> int:
 def candidates_from_rows(
     dataset: Dataset,
     query_ids: Sequence[str],
-    rows: Sequence[NDArray[np.integer]],
-    scores: Sequence[NDArray[np.floating]],
+    rows: Sequence[NDArray[np.integer]] | NDArray[np.integer],
+    scores: Sequence[NDArray[np.floating]] | NDArray[np.floating],
     depth: int,
 ) -> Run:
     """The candidates of queries whose best corpus rows and scores are given, one array a query."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from evalkit.config import SavedConfig
 from evalkit.errors import DataError
+from evalkit.folders import file_digest
 from evalkit.retrieval.candidates import cut
 from evalkit.run import Run
-from evalkit.store import file_digest
 from evalkit.trec import read_run
 from evalkit.types import Dataset, Identity
 

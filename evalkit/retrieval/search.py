@@ -4,26 +4,25 @@ A score is a sum in float64, rounded to float32, always summed in the same order
 wherever they stand, on every device. Equal scores are then decided by document id, descending, as `Run` does.
 
 Few pairs of a query and a document need that sum. Blocks of documents first go through a quick, coarse matrix
-multiplication, whose error has a bound: what cannot longest the k best even so is left out, and the rest is summed.
+multiplication, whose error has a bound: what cannot be among the k best even so is left out, and the rest is summed.
+Documents are taken as what sets them apart from a center, since the error grows with their length: vectors of one
+model lie in a narrow cone.
 """
 
-import math
-import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-_DOCUMENTS_PER_BLOCK = 16_384
-_NUMBERS_PER_BLOCK = 2**24  # bounds a block of wide documents
+from evalkit.retrieval.blocks import Block, blocks, coarse_dtype
+from evalkit.retrieval.keys import NO_KEY, best, keys_of, ranked, scores_of, table
+
 _QUERIES_PER_BLOCK = 512
-_NUMBERS_PER_PIECE = 2**22  # converted at a time
 _NUMBERS_PER_SUM = 2**18  # multiplied by one processor at a time in float64: they stay in its cache
+_DOCUMENTS_PER_PRODUCT = 2048  # in a float64 matrix multiplication
 _DENSE = 1 / 16  # share of pairs from which one float64 matrix multiplication is quicker than a sum a pair
-_ID_BITS = 32
-_NO_KEY = torch.iinfo(torch.int64).min
 
 # Of a number in a coarse multiplication: bfloat16, to nearest. TF32, which a user may have allowed, is finer.
 _ROUNDOFF = 2.0**-8
@@ -35,7 +34,7 @@ def exact_top_k(
     queries: NDArray[np.float32],
     documents: NDArray[np.floating],
     *,
-    id_ranks: NDArray[np.int64],
+    id_ranks: NDArray[np.integer],
     k: int,
     device: str = "cpu",
     advance: Callable[[float], None] = lambda _: None,
@@ -53,139 +52,114 @@ def exact_top_k(
     Returns:
         Two arrays of shape (queries, k): rows of `documents`, and float32 scores.
     """
-    k = min(k, len(documents))
-    if not len(queries):
-        return np.empty((0, k), dtype=np.int64), np.empty((0, k), dtype=np.float32)
-    starts = range(0, len(queries), _QUERIES_PER_BLOCK)
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        parts = [_Best(queries[start : start + _QUERIES_PER_BLOCK], k, device, pool) for start in starts]
-        space = torch.empty(
-            (_rows_per_block(documents), documents.shape[1]), dtype=_coarse_dtype(device), device=device
-        )
-        for start, block in _blocks(documents):
-            ranks = id_ranks[start : start + len(block)]
-            coarse = _rounded(block, space)
-            longest = _longest(coarse)
-            for part in parts:
-                part.add(block, ranks, coarse, longest)
-            advance(len(block))
-    keys = torch.cat([part.keys for part in parts]).sort(dim=1, descending=True).values
-    row_of_rank = np.empty(len(documents), dtype=np.int64)
-    row_of_rank[id_ranks] = np.arange(len(documents))
-    return row_of_rank[(keys & (2**_ID_BITS - 1)).numpy()], _scores(keys).numpy()
+    search = Search(queries, min(k, len(documents)), device=device)
+    search.add(documents, id_ranks, advance=advance)
+    return ranked(search.keys, id_ranks)
 
 
-def _rows_per_block(documents: NDArray[np.floating]) -> int:
-    count, width = documents.shape
-    return max(1, min(_DOCUMENTS_PER_BLOCK, int(count), _NUMBERS_PER_BLOCK // max(1, int(width))))
+class Search:
+    """The best documents of queries, among documents that come in any number of parts.
 
-
-def _blocks(documents: NDArray[np.floating]) -> Iterator[tuple[int, NDArray[np.floating]]]:
-    """First row and copy, (rows, width), of each block of documents; the next is read while one is worked on."""
-    rows = _rows_per_block(documents)
-    with ThreadPoolExecutor(1) as reader:
-        ahead = reader.submit(_read, documents, 0, rows)
-        for start in range(0, len(documents), rows):
-            block = ahead.result()
-            ahead = reader.submit(_read, documents, start + rows, rows)
-            yield start, block
-
-
-def _read(documents: NDArray[np.floating], start: int, rows: int) -> NDArray[np.floating]:
-    """A copy of some rows. Pages of a file that were mapped for it are let go, or they would count as memory in use."""
-    block = np.array(documents[start : start + rows], order="C")
-    mapped: object = documents
-    while isinstance(mapped, np.ndarray):
-        mapped = mapped.base
-    # A copy-on-write mapping keeps in its pages what is nowhere else.
-    if isinstance(mapped, mmap.mmap) and getattr(documents, "mode", "c") != "c" and hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
-    return block
-
-
-def _coarse_dtype(device: str) -> torch.dtype:
-    """bfloat16 where the processor multiplies it natively, which takes half the time of float32."""
-    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)() if device == "cpu" else {}
-    return torch.bfloat16 if capabilities.get("avx512_bf16") else torch.float32
-
-
-def _rounded(block: NDArray[np.floating], space: torch.Tensor) -> torch.Tensor:
-    """The block in the dtype of `space`, written there: new memory would take longer to get than to fill.
-
-    Goes by way of float32, a piece at a time: PyTorch turns float16 into bfloat16 much more slowly. Pieces are large
-    because on a busy machine processors wait for each other after each.
+    Args:
+        queries: shape (queries, width), finite.
+        k: documents a query.
+        device: where to multiply.
     """
-    step = max(1, _NUMBERS_PER_PIECE // max(1, block.shape[1]))
-    for start in range(0, len(block), step):
-        piece = torch.from_numpy(block[start : start + step])
-        space[start : start + len(piece)] = piece.to(space.device).float()
-    return space[: len(block)]
 
+    def __init__(self, queries: NDArray[np.float32], k: int, *, device: str = "cpu") -> None:
+        self._k, self._device = k, device
+        starts = range(0, len(queries), _QUERIES_PER_BLOCK)
+        self._parts = [_Best(queries[start : start + _QUERIES_PER_BLOCK], k, device) for start in starts]
 
-def _longest(coarse: torch.Tensor) -> float:
-    """Upper bound on the norm of all documents of a block before they were rounded; may be infinite.
+    @property
+    def keys(self) -> torch.Tensor:
+        """Keys of the best so far, in no order; shape (queries, at most k)."""
+        return torch.cat([part.keys for part in self._parts]) if self._parts else torch.empty((0, self._k)).long()
 
-    The norm is summed in float32 and may itself come out in bfloat16; squares below 2**-126 are lost in it.
-    """
-    longest: float = torch.linalg.vector_norm(coarse, dim=1).max().item()
-    return longest * (1 + 2.0**-5) + math.sqrt(coarse.shape[1]) * 2.0**-62
+    def restart(self, floor: torch.Tensor) -> None:
+        """Forget what was found; from now on only what is above a key of each query, of shape (queries,), matters."""
+        for part, own in zip(self._parts, floor.split(_QUERIES_PER_BLOCK), strict=bool(self._parts)):
+            part.floor = own
+            part.keys = part.keys[:, :0]
+
+    def add(
+        self,
+        documents: NDArray[np.floating],
+        id_ranks: NDArray[np.integer],
+        *,
+        advance: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Search documents too.
+
+        Args:
+            documents: shape (documents, width), finite, any float type, memory-mapped or not.
+            id_ranks: shape (documents,); distinct, below 2**32, ascending as the ids.
+            advance: called with the number of documents searched.
+        """
+        if not self._parts or not len(documents):
+            return
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            for block in blocks(documents, id_ranks, self._device):
+                for part in self._parts:
+                    part.add(block, pool)
+                advance(len(block.vectors))
 
 
 class _Best:
     """The best documents so far of some queries.
 
+    Args:
+        queries: shape (queries, width).
+        k: documents a query.
+        device: where to multiply.
+
     Attributes:
-        keys: shape (queries, documents), `_keys` of up to k documents a query, in no order.
+        keys: shape (queries, documents), of up to k documents a query, in no order.
+        floor: shape (queries,), keys below which nothing matters.
     """
 
-    def __init__(self, queries: NDArray[np.float32], k: int, device: str, pool: Executor) -> None:
-        self._queries, self._k, self._device, self._pool = queries, k, device, pool
+    def __init__(self, queries: NDArray[np.float32], k: int, device: str) -> None:
+        self._queries, self._k, self._device = queries, k, device
         self.keys = torch.empty((len(queries), 0), dtype=torch.int64)
+        self.floor = torch.full((len(queries),), NO_KEY)
         exact = torch.from_numpy(np.ascontiguousarray(queries)).to(device)
-        self._coarse = exact.to(_coarse_dtype(device))
-        wide = exact.double()
-        self._norms = wide.norm(dim=1).cpu()
+        self._coarse = exact.to(coarse_dtype(device))
+        self._wide = exact.double()
+        self._norms = self._wide.norm(dim=1).cpu()
         # |q·d - q'·d'| <= |q - q'||d| + |q'||d - d'|, and what summing in float32 adds, for d of norm 1.
-        moved = (wide - self._coarse.double()).norm(dim=1).cpu()
+        moved = (self._wide - self._coarse.double()).norm(dim=1).cpu()
         if self._coarse.dtype == torch.float32:
             moved = moved + _ROUNDOFF * self._norms
         self._error = (moved + (_ROUNDOFF + queries.shape[1] * 2.0**-21) * self._norms) * (1 + 2.0**-6)
 
-    def add(self, block: NDArray[np.floating], ranks: NDArray[np.int64], coarse: torch.Tensor, longest: float) -> None:
-        """Search documents.
-
-        Args:
-            block: shape (documents, width), as stored.
-            ranks: shape (documents,), of their ids.
-            coarse: `block`, rounded, on the device.
-            longest: upper bound on the norm of a document.
-        """
-        possible = self._possible(coarse, longest)
+    def add(self, block: Block, pool: Executor) -> None:
+        """Search documents; threads of the pool may be used."""
+        possible = self._possible(block)
         count = np.count_nonzero(possible)
         if count > _DENSE * possible.size:
-            self._add_all(block, ranks)
+            self._add_all(block, pool)
         elif count:
-            query_rows, rows = np.divmod(np.flatnonzero(possible), len(block))
-            scores = torch.from_numpy(self._summed(block, query_rows, rows)).float()
-            keys = _keys(scores, torch.from_numpy(ranks[rows]))
+            query_rows, rows = np.divmod(np.flatnonzero(possible), len(block.vectors))
+            scores = torch.from_numpy(self._summed(block.vectors, query_rows, rows, pool)).float()
+            keys = keys_of(scores, torch.from_numpy(block.ranks[rows]))
             # The documents of a query come one after the other: its keys go to the left of its row.
-            counts = np.bincount(query_rows, minlength=len(possible))
-            places = np.arange(count) - np.repeat(np.cumsum(counts) - counts, counts)
-            table = torch.full((len(possible), int(counts.max())), _NO_KEY)
-            table[torch.from_numpy(query_rows), torch.from_numpy(places)] = keys
-            self._merge(table)
+            self._merge(table(query_rows, keys, len(possible)))
 
-    def _possible(self, coarse: torch.Tensor, longest: float) -> NDArray[np.bool_]:
+    def _possible(self, block: Block) -> NDArray[np.bool_]:
         """Whether a document may be among the best k; shape (queries, documents)."""
+        coarse, longest = block.coarse, block.longest
         error = self._error * longest + coarse.shape[1] * _TINY * (1 + self._norms) * (1 + longest)
+        # What subtracting the center in float32 loses, and what turning a float64 document to float32 does.
+        error = error + 2.0**-22 * self._norms * (longest + float(block.center.double().norm()))
         error = torch.where(error < _HUGE, error, torch.inf)
-        products = self._coarse @ coarse.T
-        if self.keys.shape[1] == self._k:
-            kth = _scores(self.keys.amin(dim=1)).double()
-            least = kth - 2.0**-23 * kth.abs() - error - _TINY
+        products = self._coarse @ coarse.T  # with documents less the center
+        of_center = (self._wide @ block.center.double().to(self._device)).cpu()
+        kth = self._kth()
+        if kth is not None:
+            least = (kth - of_center) - 2.0**-22 * (kth.abs() + of_center.abs()) - error - _TINY
         elif len(coarse) >= self._k:
             kth = products.topk(self._k, dim=1, sorted=False).values.amin(dim=1).double().cpu()
-            least = kth - 2 * _ROUNDOFF * kth.abs() - 2 * error - _TINY
+            least = kth - 2 * _ROUNDOFF * kth.abs() - 2.0**-22 * of_center.abs() - 2 * error - _TINY
         else:
             return np.ones(products.shape, dtype=np.bool_)
         least = least.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
@@ -195,56 +169,57 @@ class _Best:
         possible: NDArray[np.bool_] = (products < least[:, None]).logical_not_().cpu().numpy()
         return possible
 
-    def _add_all(self, block: NDArray[np.floating], ranks: NDArray[np.int64]) -> None:
+    def _kth(self) -> torch.Tensor | None:
+        """A score of each query, float64, below which nothing is among the best; None where none is known yet."""
+        keys = torch.maximum(self.floor, self.keys.amin(dim=1)) if self.keys.shape[1] == self._k else self.floor
+        return None if (keys == NO_KEY).any() else scores_of(keys).double()
+
+    def _add_all(self, block: Block, pool: Executor) -> None:
         """Search all documents by a float64 matrix multiplication.
 
         It sums in an order of its own. Where that could show in float32, the pair is summed again.
         """
-        wide = torch.from_numpy(self._queries).to(self._device).double()
-        step = max(1, _DOCUMENTS_PER_BLOCK // 8)
-        for start in range(0, len(block), step):
-            documents = block[start : start + step]
+        for start in range(0, len(block.vectors), _DOCUMENTS_PER_PRODUCT):
+            stop = start + _DOCUMENTS_PER_PRODUCT
+            documents = block.vectors[start:stop]
             other = torch.from_numpy(documents).to(self._device).double()
-            scores = (wide @ other.T).cpu()
-            error = torch.outer(self._norms, other.norm(dim=1).cpu()) * (block.shape[1] * 2.0**-51)
+            scores = (self._wide @ other.T).cpu()
+            error = torch.outer(self._norms, other.norm(dim=1).cpu()) * (documents.shape[1] * 2.0**-51)
             unsure = ((scores - error).float() != (scores + error).float()).numpy()
             query_rows, rows = np.divmod(np.flatnonzero(unsure), len(documents))
-            scores.numpy()[query_rows, rows] = self._summed(documents, query_rows, rows)
-            self._merge(_keys(scores.float(), torch.from_numpy(ranks[start : start + step])))
+            scores.numpy()[query_rows, rows] = self._summed(documents, query_rows, rows, pool)
+            self._add_scores(scores.float(), block.ranks[start:stop])
+
+    def _add_scores(self, scores: torch.Tensor, ranks: NDArray[np.int64]) -> None:
+        """Add documents by their scores, of shape (queries, documents)."""
+        kth, of_row = self._kth(), torch.from_numpy(ranks)
+        if kth is None:
+            self._merge(keys_of(scores, of_row))
+            return
+        query_rows, rows = np.divmod(np.flatnonzero((scores >= kth.float()[:, None]).numpy()), len(ranks))
+        keys = keys_of(scores[query_rows, rows], of_row[rows])
+        self._merge(table(query_rows, keys, len(scores)))
 
     def _summed(
-        self, block: NDArray[np.floating], query_rows: NDArray[np.int64], rows: NDArray[np.int64]
+        self,
+        vectors: NDArray[np.floating],
+        query_rows: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        pool: Executor,
     ) -> NDArray[np.float64]:
-        """Dot products of pairs of a query and a document of the block; shape of `rows`.
+        """Dot products of pairs of a query and a document; shape of `rows`.
 
         NumPy sums each row by itself, so that its neighbours do not matter, as they do in a matrix multiplication.
         """
-        step = max(1, _NUMBERS_PER_SUM // max(1, block.shape[1]))
+        step = max(1, _NUMBERS_PER_SUM // max(1, vectors.shape[1]))
 
         def summed(start: int) -> NDArray[np.float64]:
             queries = self._queries[query_rows[start : start + step]]
-            products = np.multiply(queries, block[rows[start : start + step]], dtype=np.float64)
+            products = np.multiply(queries, vectors[rows[start : start + step]], dtype=np.float64)
             return np.asarray(products.sum(axis=1), dtype=np.float64)
 
-        parts = self._pool.map(summed, range(0, len(rows), step))
+        parts = pool.map(summed, range(0, len(rows), step))
         return np.concatenate([np.empty(0), *parts])
 
     def _merge(self, keys: torch.Tensor) -> None:
-        keys = torch.cat([self.keys, keys], dim=1)
-        self.keys = keys.topk(min(self._k, keys.shape[1]), dim=1, sorted=False).values
-
-
-def _keys(scores: torch.Tensor, ranks: torch.Tensor) -> torch.Tensor:
-    """Integers that order as (score, id rank) does; int64, shape of `scores`.
-
-    The bits of a non-negative float32 order as an integer; those of a negative one in reverse. Adding 0 turns -0 to 0.
-    """
-    bits = (scores + 0.0).view(torch.int32)
-    ordered = bits ^ ((bits >> 31) & 0x7FFFFFFF)
-    return (ordered.long() << _ID_BITS) | ranks
-
-
-def _scores(keys: torch.Tensor) -> torch.Tensor:
-    """The float32 scores that `_keys` was given."""
-    ordered = (keys >> _ID_BITS).int()
-    return (ordered ^ ((ordered >> 31) & 0x7FFFFFFF)).view(torch.float32)
+        self.keys = best(self.keys, keys, self._k)

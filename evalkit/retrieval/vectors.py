@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.journal import Journal
+from evalkit.memory import let_go
 
 logger = logging.getLogger(__name__)
 
 VECTORS = "vectors.npy"
 _DONE = "done.log"
 _DIGEST = 16  # bytes
+_RECORDS_PER_BREATH = 1000
 
 
 class GrowingVectors:
@@ -40,18 +42,22 @@ class GrowingVectors:
     def __init__(self, vectors: NDArray[Any], journal: Journal, made_by: Mapping[str, object]) -> None:
         self._vectors, self._journal = vectors, journal
         self.known = np.zeros(len(vectors), dtype=bool)
-        head, *records = journal.fresh() or [b""]
+        records = journal.replay()
+        head = next(records, b"")
         if head != (expected := json.dumps(made_by, sort_keys=True).encode()):
             if head:
                 logger.warning("%s: was begun on another machine or torch. It is begun again.", journal.path.parent)
+            records.close()
             journal.path.unlink(missing_ok=True)
             self._journal = Journal(journal.path)
             self._journal.append(expected)
             return
-        for record in records:
+        for number, record in enumerate(records):
             rows = np.frombuffer(record[:-_DIGEST], dtype=np.int64)
             if rows.max(initial=-1) < len(vectors) and self._digest(rows) == record[-_DIGEST:]:
                 self.known[rows] = True
+            if number % _RECORDS_PER_BREATH == 0:
+                self.let_go()
 
     def keep(self, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         """Write some vectors, and that they are done.
@@ -62,6 +68,10 @@ class GrowingVectors:
         self._vectors[rows] = vectors
         self._journal.append(rows.astype(np.int64).tobytes() + self._digest(rows))
         self.known[rows] = True
+
+    def let_go(self) -> None:
+        """Let pages of the file go that were written or read: on the disk they take no memory."""
+        let_go(getattr(self._vectors, "_mmap", None))
 
     def _digest(self, rows: NDArray[np.int64]) -> bytes:
         return hashlib.blake2b(self._vectors[rows].tobytes(), digest_size=_DIGEST).digest()

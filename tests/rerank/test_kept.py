@@ -22,10 +22,12 @@ class Killed(BaseException):
 class Streaming(StubReranker):
     """One pair a batch; counts what it scores, and stops when told."""
 
-    hardware = "cpu"
-
-    def __init__(self, setting="a", dies_after=None):
+    def __init__(self, setting="a", dies_after=None, **facts):
         self.setting, self.dies_after, self.scored = setting, dies_after, []
+        self.processor = {"hardware": "cpu", "torch": "2", **facts}
+
+    def facts(self):
+        return self.processor
 
     @property
     def identity(self):
@@ -86,14 +88,10 @@ def test_more_queries_or_a_greater_depth_score_only_the_new_pairs(dataset, store
 
 
 @pytest.mark.parametrize("change", ["setting", "hardware", "torch"])
-def test_what_another_setting_processor_or_torch_made_is_not_found(dataset, store, change, monkeypatch):
+def test_what_another_setting_processor_or_torch_made_is_not_found(dataset, store, change):
     candidates = Run.from_dict(CANDIDATES)
     score_candidates(Streaming(), candidates, dataset, store)
-    other = Streaming("other" if change == "setting" else "a")
-    if change == "hardware":
-        other.hardware = "NVIDIA H200"
-    if change == "torch":
-        monkeypatch.setattr("evalkit.rerank.kept.version", lambda _: "0.0")
+    other = Streaming(**{change: "other"})
     score_candidates(other, candidates, dataset, store)
     assert len(other.scored) == 5
 
@@ -130,18 +128,26 @@ def test_a_key_is_of_both_texts_and_their_places():
     assert keys[0].tobytes() == keys[4].tobytes()  # the instruction is in the identity
 
 
+def opened(store):
+    return KeptScores.of(Streaming().identity, Streaming().facts(), store, name="streaming", collection="x")
+
+
 def test_thousands_of_keys_are_found_in_any_order(store):
     rng = np.random.default_rng(0)
     pairs = [Pair(f"q{number % 40}", f"d{number}") for number in range(3000)]
     keys, scores = pair_keys(pairs), rng.normal(size=3000).astype(np.float32)
-    writer = KeptScores.of(Streaming(), store, "x")
+    writer = opened(store)
     for rows in np.array_split(rng.permutation(3000)[:2000], 7):
         writer.keep(keys, Scored(rows, scores[rows], scores[rows] > 0))
     order = rng.permutation(3000)
-    for reader in (writer, KeptScores.of(Streaming(), store, "x")):
+    for reader in (writer, opened(store)):
         known, found, cut = reader.find(keys[order])
         assert known.sum() == 2000
         np.testing.assert_array_equal(found[known], scores[order][known])
         np.testing.assert_array_equal(cut[known], scores[order][known] > 0)
+    for row in range(3):  # a few at a time go to a part of their own
+        writer.keep(keys, Scored(np.array([row]), scores[row : row + 1], np.array([True])))
+        assert writer.find(keys[row : row + 1]).known.all()
+        assert writer.find(keys).cut[row]
     repeated = writer.find(np.concatenate([keys, keys]))
     np.testing.assert_array_equal(repeated.known[:3000], repeated.known[3000:])

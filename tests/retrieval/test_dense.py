@@ -18,8 +18,9 @@ from transformers import AutoModel
 from evalkit.config import ComputeConfig, DenseConfig, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.errors import ConfigError, ModelError
+from evalkit.folders import file_digest
 from evalkit.retrieval.dense import DenseRetriever
-from evalkit.store import Store, file_digest
+from evalkit.store import Store
 
 CPU = ComputeConfig(device="cpu")
 TEXTS = [
@@ -198,7 +199,7 @@ def test_linear_layer_comes_between_pooling_and_scaling(bert, store, tmp_path, n
         expected = [vector / np.linalg.norm(vector) for vector in expected]
     model = retriever(folder, store, pooling="checkpoint", normalize=normalize)
     actual = model.encode(TEXTS)
-    assert ((len(TEXTS), 12), 12) == (actual.shape, model.width)
+    assert ((len(TEXTS), 12), 12) == (actual.shape, model.encoder.width)
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
 
@@ -275,7 +276,7 @@ def test_minicpm_embedding_is_that_of_the_reference_in_numpy(minicpm, store, bat
 
 def test_minicpm_embedding_with_the_stored_mean_is_another_vector(minicpm, store):
     weighted, plain = (retriever(minicpm, store, pooling=pooling) for pooling in ("weighted_mean", "checkpoint"))
-    assert (weighted.head.pooling, plain.head.pooling) == ("weighted_mean", "mean")
+    assert (weighted.encoder.head.pooling, plain.head.pooling) == ("weighted_mean", "mean")
     assert np.abs(weighted.encode(TEXTS) - plain.encode(TEXTS)).max() > 1e-2
 
 
@@ -326,7 +327,7 @@ def test_candidates_are_the_best_by_dot_product_of_reference_vectors(bert, store
 def test_result_does_not_depend_on_documents_per_window(bert, tmp_path, collection, monkeypatch):
     whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
     expected = retriever(bert, whole).retrieve(dataset_at(collection, whole), 5)
-    monkeypatch.setattr("evalkit.retrieval.dense._DOCUMENTS_PER_WINDOW", 2)
+    monkeypatch.setattr("evalkit.retrieval.encoding._TEXTS_PER_WINDOW", 2)
     actual = retriever(bert, parts).retrieve(dataset_at(collection, parts), 5)
     assert [ranking.doc_ids for ranking in expected] == [ranking.doc_ids for ranking in actual]
     np.testing.assert_allclose(actual.scores, expected.scores, rtol=0, atol=1e-3)
@@ -425,7 +426,7 @@ def test_batch_size_is_no_part_of_what_identifies_vectors(bert, store, collectio
 def test_identity_is_known_without_loading_and_tells_query_instructions_apart(bert, store):
     plain, instructed = retriever(bert, store), retriever(bert, store, query_instruction="moon ")
     assert dict(plain.identity) | {"query_instruction": "moon "} == dict(instructed.identity)
-    assert "_model" not in vars(plain)
+    assert "_model" not in vars(plain.encoder)
 
 
 # The real all-MiniLM-L6-v2

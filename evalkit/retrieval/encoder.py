@@ -1,0 +1,153 @@
+"""A bi-encoder: texts to vectors. Vectors are pooled and normalised in float32, whatever the model computes in."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.config import ComputeConfig, DenseConfig
+from evalkit.errors import ModelError
+from evalkit.inference.finite import finite
+from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
+from evalkit.inference.usage import Usage
+from evalkit.models.arithmetic import facts, resolved, workers
+from evalkit.models.checkpoint import Checkpoint, resolve
+from evalkit.models.loading import load_encoder, require_encoder, require_positions
+from evalkit.models.packing import packed_encoder
+from evalkit.models.sentence_transformer import embedding_head, load_dense, lowercases
+from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
+from evalkit.store import digest
+from evalkit.types import Identity
+
+_FORMAT = 2  # of vectors; a higher number makes old ones be computed anew
+
+
+class DenseEncoder:
+    """A bi-encoder. Resolves its checkpoint at once, and loads it for the first text.
+
+    Args:
+        config: checkpoint, head and limits.
+        compute: where and how.
+
+    Attributes:
+        usage: what the engine took so far.
+    """
+
+    def __init__(self, config: DenseConfig, compute: ComputeConfig) -> None:
+        self.config = config
+        self._asked = compute
+        self.checkpoint = resolve(str(config.model), config.revision)
+        self.compute = resolved(compute, self.checkpoint)
+        self.head = embedding_head(self.checkpoint, config)
+        self.lowercase = lowercases(self.checkpoint)
+        self.usage = Usage()
+        require_encoder(self.checkpoint)
+        require_positions(self.checkpoint, config.max_length)
+
+    def __reduce__(self) -> tuple[type["DenseEncoder"], tuple[DenseConfig, ComputeConfig]]:
+        """The same in another process, which finds the checkpoint for itself."""
+        return DenseEncoder, (self.config, self._asked.on_worker())
+
+    @property
+    def identity(self) -> Identity:
+        """All that decides the vector of a document: checkpoint, head, texts around the text, limits, arithmetic."""
+        return {
+            "kind": "dense",
+            "format": _FORMAT,
+            "checkpoint": self.checkpoint.identity,
+            "pooling": self.head.pooling,
+            "normalize": self.head.normalize,
+            **({"dense": [folder.name for folder in self.head.dense]} if self.head.dense else {}),
+            "lowercase": self.lowercase,
+            "document_instruction": self.config.document_instruction,
+            "max_length": self.config.max_length,
+            "embedding_dtype": self.config.embedding_dtype,
+            "dtype": self.compute.dtype,
+            "attention": self.compute.attention,
+        }
+
+    def facts(self) -> Mapping[str, object]:
+        """See `Worker`."""
+        return {**facts(self.compute), "encoder": digest(self.identity)}
+
+    @cached_property
+    def _model(self) -> Any:
+        return packed_encoder(load_encoder(self.checkpoint, self.compute), self.compute)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return load_tokenizer(self.checkpoint)
+
+    @cached_property
+    def _dense(self) -> list[Any]:
+        """The linear layers behind the pooling."""
+        return [load_dense(folder, self._model.device) for folder in self.head.dense]
+
+    @cached_property
+    def width(self) -> int:
+        """Numbers in a vector.
+
+        Raises:
+            ModelError: the layers behind the pooling do not fit.
+        """
+        width = int(self.checkpoint.config["hidden_size"])
+        for folder in self.head.dense:
+            found = Checkpoint(folder, {}).numbers("in_features", "out_features")
+            if found["in_features"] != width:
+                raise ModelError(f"{folder}/config.json: in_features={found['in_features']}, but vectors have {width}.")
+            width = int(found["out_features"])
+        return width
+
+    def tokenize(self, texts: Sequence[str], *, instruction: str = "") -> Tokenized:
+        """Token ids of texts, as `encode` has them read."""
+        prepared = prepare(texts, instruction=instruction, lowercase=self.lowercase)
+        tokenized = tokenize(self._tokenizer, prepared, max_length=self.config.max_length)
+        require_vocabulary(self.checkpoint, tokenized.ids)
+        return tokenized
+
+    def encode(
+        self, texts: Sequence[str], *, instruction: str = "", advance: Callable[[float], None] = lambda _: None
+    ) -> NDArray[np.float32]:
+        """Vectors of texts.
+
+        Args:
+            texts: any number.
+            instruction: put before each text as it is.
+            advance: called with the number of texts done.
+
+        Returns:
+            Shape (texts, width), float32, of length 1 where the head normalises.
+        """
+        vectors = np.empty((len(texts), self.width), dtype=np.float32)
+        for rows, found in self.vectors(self.tokenize(texts, instruction=instruction)):
+            vectors[rows] = found
+            advance(len(rows))
+        return vectors
+
+    def vectors(
+        self, tokenized: Tokenized, known: NDArray[np.bool_] | None = None
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """(which texts, their vectors), batch by batch; the batches are the same without those that are known."""
+        import torch
+
+        from evalkit.inference.forward import forward
+        from evalkit.inference.pooling import pool, select_for
+
+        for batch in forward(
+            self._model,
+            tokenized,
+            batch_tokens=self.compute.batch_tokens,
+            select=select_for(self.head.pooling),
+            workers=workers(self.compute),
+            known=known,
+            usage=self.usage,
+        ):
+            with torch.inference_mode():
+                pooled = pool(batch.states, batch.lengths, self.head.pooling)
+                for layer in self._dense:
+                    pooled = layer(pooled.double()).float()
+            if self.head.normalize:
+                pooled = torch.nn.functional.normalize(pooled, dim=-1)
+            yield batch.rows, finite(pooled.cpu().numpy())

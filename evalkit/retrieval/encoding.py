@@ -1,0 +1,130 @@
+"""Texts to vectors in shards, by workers: the documents of a corpus into a file, queries into memory."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.inference.plan import windows
+from evalkit.inference.room import Room
+from evalkit.inference.tokens import Tokenized
+from evalkit.inference.usage import Usage
+from evalkit.retrieval.encoder import DenseEncoder
+from evalkit.retrieval.vectors import GrowingVectors, open_vectors
+from evalkit.types import Documents
+from evalkit.workers import Pool, Shards
+
+_TEXTS_PER_WINDOW = 16_384  # read, tokenised and sorted by length together
+
+Part = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+class Texts(NamedTuple):
+    """A shard.
+
+    Attributes:
+        texts: to encode.
+        instruction: put before each.
+        known: shape (texts,), which are left out, though batches are made as if they were not; none when None.
+    """
+
+    texts: Sequence[str]
+    instruction: str
+    known: NDArray[np.bool_] | None = None
+
+
+class EncodingWorker:
+    """A `Worker` that gives (which texts of the shard, their vectors), batch by batch."""
+
+    def __init__(self, encoder: DenseEncoder) -> None:
+        self._encoder = encoder
+
+    def facts(self) -> Mapping[str, object]:
+        """See `Worker`."""
+        return self._encoder.facts()
+
+    def prepare(self, payload: Texts) -> tuple[Tokenized, NDArray[np.bool_] | None]:
+        """See `Worker`."""
+        return self._encoder.tokenize(payload.texts, instruction=payload.instruction), payload.known
+
+    def work(self, prepared: tuple[Tokenized, NDArray[np.bool_] | None]) -> Iterator[Part]:
+        """See `Worker`."""
+        return self._encoder.vectors(*prepared)
+
+    def spent(self) -> Usage:
+        """See `Worker`."""
+        return self._encoder.usage
+
+
+def encode_corpus(
+    pool: Pool,
+    documents: Documents,
+    folder: Path,
+    *,
+    width: int,
+    dtype: str,
+    instruction: str,
+    room: Room,
+    advance: Callable[[float], None],
+) -> None:
+    """Vectors of all documents into a folder; goes on with what a process which was killed left there.
+
+    Args:
+        pool: of `EncodingWorker`s.
+        documents: in corpus order.
+        folder: for `vectors.VECTORS`, of shape (documents, width).
+        width: of a vector.
+        dtype: of the file.
+        instruction: put before each document.
+        room: how much text may be in memory.
+        advance: called with the number of documents done.
+    """
+    shards = windows(documents.sizes(), count=_TEXTS_PER_WINDOW, size=room.text)
+    with open_vectors(folder, (len(documents), width), dtype, pool.facts()) as vectors:
+        advance(int(vectors.known.sum()))
+
+        def payload(shard: int) -> Texts | None:
+            rows = shards[shard]
+            known = vectors.known[rows].copy()
+            return None if known.all() else Texts(documents.texts(range(rows.start, rows.stop)), instruction, known)
+
+        def keep(shard: int, part: Part) -> None:
+            rows, found = part
+            vectors.keep(shards[shard].start + rows, found)
+            advance(len(rows))
+
+        pool.run(Shards(len(shards), payload, keep, done=lambda _: _tidy(vectors, room)))
+
+
+def _tidy(vectors: GrowingVectors, room: Room) -> None:
+    vectors.let_go()
+    room.tidy()
+
+
+def encode_texts(
+    pool: Pool, texts: Sequence[str], *, width: int, instruction: str, advance: Callable[[float], None]
+) -> NDArray[np.float32]:
+    """Vectors of texts in memory, of shape (texts, width).
+
+    Args:
+        pool: of `EncodingWorker`s.
+        texts: any number.
+        width: of a vector.
+        instruction: put before each text.
+        advance: called with the number of texts done.
+    """
+    vectors = np.empty((len(texts), width), dtype=np.float32)
+    starts = range(0, len(texts), _TEXTS_PER_WINDOW)
+
+    def payload(shard: int) -> Texts:
+        return Texts(texts[starts[shard] : starts[shard] + _TEXTS_PER_WINDOW], instruction)
+
+    def keep(shard: int, part: Part) -> None:
+        rows, found = part
+        vectors[starts[shard] + rows] = found
+        advance(len(rows))
+
+    pool.run(Shards(len(starts), payload, keep))
+    return vectors

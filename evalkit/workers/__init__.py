@@ -1,0 +1,102 @@
+"""Work in shards, done in this process or by workers of Ray: the same shards, so the same bytes.
+
+    shard -> payload, what is left to do of it -> a worker prepares and works -> parts of the answer -> kept at once
+
+A worker holds a model. It is made once in each process, from what a pickle of it says: configuration and no weights.
+Knows nothing of what the work is.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from evalkit.config import ComputeConfig
+from evalkit.inference.usage import Usage
+
+
+class Worker(Protocol):
+    """**Protocol:** does shards of one kind of work. A pickle of it makes the same in another process."""
+
+    def facts(self) -> Mapping[str, object]:
+        """What must be the same for all that work together: kind of processor, version of torch, checkpoint."""
+        ...
+
+    def prepare(self, payload: Any) -> Any:
+        """What can be done of a shard while another one is worked on, such as tokenising."""
+        ...
+
+    def work(self, prepared: Any) -> Iterator[Any]:
+        """Parts of the answer, as they are made."""
+        ...
+
+    def spent(self) -> Usage:
+        """What the engine took so far."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shards:
+    """What there is to do.
+
+    Attributes:
+        count: of shards.
+        payload: shard -> what a worker needs for what is left of it; None where nothing is. Asked for when the shard is
+            handed out, and again if its worker was lost.
+        keep: (shard, part) -> takes a part of the answer.
+        done: called with a shard when it is.
+    """
+
+    count: int
+    payload: Callable[[int], Any]
+    keep: Callable[[int, Any], None]
+    done: Callable[[int], None] = lambda _: None
+
+
+class Pool(Protocol):
+    """**Protocol:** workers."""
+
+    def facts(self) -> Mapping[str, object]:
+        """Of every worker."""
+        ...
+
+    def run(self, shards: Shards) -> None:
+        """Do all shards.
+
+        Raises:
+            EvalkitError: what a worker raised.
+        """
+        ...
+
+    def spent(self) -> Usage:
+        """What the engines of all workers took."""
+        ...
+
+    def describe(self) -> Mapping[str, object]:
+        """What a manifest should say of them; empty for this process alone."""
+        ...
+
+
+@contextmanager
+def open_pool(worker: Worker, compute: ComputeConfig | None) -> Iterator[Pool]:
+    """Workers for the time of a `with` block.
+
+    Args:
+        worker: does the work here, or is the pattern of those elsewhere.
+        compute: where; here when None.
+
+    Raises:
+        EvalkitError: workers cannot be had, or are not all alike.
+    """
+    if compute is None or compute.backend == "local":
+        from evalkit.workers.local import LocalPool
+
+        yield LocalPool(worker)
+        return
+    from evalkit.workers.cluster import RayPool
+
+    pool = RayPool(worker, compute)
+    try:
+        yield pool
+    finally:
+        pool.close()

@@ -1,0 +1,46 @@
+"""One worker, in this process. The next shard is prepared by a thread while one is worked on."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from evalkit.workers import Shards, Worker
+
+
+class LocalPool:
+    """This process as a `Pool`."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self.facts, self.spent = worker.facts, worker.spent
+
+    def run(self, shards: Shards) -> None:
+        """See `Pool`."""
+        for shard, prepared in self._prepared(shards):
+            for part in self._worker.work(prepared):
+                shards.keep(shard, part)
+            shards.done(shard)
+
+    def describe(self) -> Mapping[str, object]:
+        """See `Pool`."""
+        return {}
+
+    def _prepared(self, shards: Shards) -> Iterator[tuple[int, Any]]:
+        """Each shard of which something is left, with what `prepare` made of it."""
+
+        def prepare(shard: int) -> Any:
+            payload = shards.payload(shard)
+            return None if payload is None else self._worker.prepare(payload)
+
+        pool = ThreadPoolExecutor(1)
+        try:
+            upcoming = pool.submit(prepare, 0) if shards.count else None
+            for shard in range(shards.count):
+                assert upcoming is not None
+                prepared = upcoming.result()
+                if shard + 1 < shards.count:
+                    upcoming = pool.submit(prepare, shard + 1)
+                if prepared is not None:
+                    yield shard, prepared
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # who was interrupted need not wait for what nobody reads
