@@ -269,4 +269,9 @@ def _resources(ray: Any, compute: ComputeConfig) -> tuple[dict[str, Any], int]:
 
 def _cause(error: Any) -> BaseException:
     """What a worker raised; with Ray's report where it is a bug."""
+    if isinstance(error.cause, ImportError):
+        return ConfigError(
+            f"a worker of Ray lacks a package ({reason(error.cause)}). Install evalkit with the same packages on every "
+            "machine of the cluster."
+        )
     return error.cause if isinstance(error.cause, EvalkitError) else error

@@ -1,0 +1,58 @@
+"""A worker for tests of pools, importable where it is unpickled."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+from evalkit.errors import ModelError
+from evalkit.inference.usage import Usage
+
+
+class Adder:
+    """Adds one to numbers, two at a time; notes each shard that it begins in a folder, and may be made to fail."""
+
+    def __init__(self, folder, *, dies_at=(), fails_at=None, unlike=False, pause=0.0):
+        self.folder, self.dies_at, self.fails_at, self.unlike, self.pause = (
+            Path(folder),
+            dies_at,
+            fails_at,
+            unlike,
+            pause,
+        )
+        self.usage = Usage()
+
+    def facts(self):
+        return {"kind": f"cpu {os.getpid()}" if self.unlike else "cpu"}
+
+    def prepare(self, payload):
+        shard = payload[0]
+        (self.folder / f"{shard}-{time.time_ns()}").touch()
+        if shard == self.fails_at:
+            raise ModelError(f"no such shard as {shard}.")
+        return payload
+
+    def work(self, prepared):
+        shard, numbers, known = prepared
+        for start in range(0, len(numbers), 2):
+            rows = np.arange(start, min(start + 2, len(numbers)))
+            rows = rows[~known[rows]]
+            if shard in self.dies_at and start and len(list(self.folder.glob(f"{shard}-*"))) <= self.dies_at[shard]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(self.pause)
+            if len(rows):
+                self.usage.tokens += len(rows)
+                self.usage.batches += 1
+                yield rows, numbers[rows] + 1
+
+    def spent(self):
+        return self.usage
+
+
+class Threads(Adder):
+    """Tells how many threads its process is to have."""
+
+    def facts(self):
+        return {"kind": f"{os.environ['OMP_NUM_THREADS']} {os.environ['RAYON_NUM_THREADS']}"}

@@ -1,0 +1,70 @@
+"""Shards in this process."""
+
+import threading
+
+import pytest
+from adders import Adder
+
+from evalkit.errors import ModelError
+from evalkit.workers import Shards, open_pool
+
+
+def test_every_shard_is_done_and_every_part_kept_in_its_place(sums, tmp_path):
+    made = sums([3, 0, 5, 1])
+    made.found[3] = 31  # known
+    with open_pool(Adder(tmp_path), None) as pool:
+        pool.run(made.shards)
+        assert pool.facts() == {"kind": "cpu"}
+        assert (pool.spent().tokens, pool.describe()) == (8, {})
+    assert made.are_right
+    assert sorted(made.kept) == [0, 1, 2, 4, 5, 6, 7, 8]
+    assert made.ended == [0, 2, 3]
+
+
+def test_a_shard_of_which_nothing_is_left_is_not_handed_out(sums, tmp_path):
+    made = sums([2, 2])
+    made.found[:2] = [1, 11]
+    with open_pool(Adder(tmp_path), None) as pool:
+        pool.run(made.shards)
+    assert {path.name[0] for path in tmp_path.iterdir()} == {"1"}
+
+
+def test_an_error_of_the_worker_is_raised_and_what_came_before_is_kept(sums, tmp_path):
+    made = sums([2, 2, 2])
+    with open_pool(Adder(tmp_path, fails_at=1), None) as pool, pytest.raises(ModelError, match="no such shard as 1"):
+        pool.run(made.shards)
+    assert made.kept == [0, 1]
+
+
+class Waiting:
+    """Works at a shard only when the next is prepared."""
+
+    def __init__(self, count):
+        self.ready = [threading.Event() for _ in range(count + 1)]
+        self.ready[count].set()
+        self.order = []
+
+    def prepare(self, payload):
+        self.order.append(f"prepare {payload}")
+        self.ready[payload].set()
+        return payload
+
+    def work(self, prepared):
+        assert self.ready[prepared + 1].wait(timeout=30)
+        self.order.append(f"work {prepared}")
+        yield prepared
+
+    def facts(self):
+        return {}
+
+    def spent(self):
+        return None
+
+
+def test_the_next_shard_is_prepared_while_one_is_worked_on_and_no_further_ahead():
+    worker, kept = Waiting(4), []
+    with open_pool(worker, None) as pool:
+        pool.run(Shards(4, lambda shard: shard, lambda _, part: kept.append(part)))
+    assert kept == [0, 1, 2, 3]
+    for shard in range(2):
+        assert worker.order.index(f"work {shard}") < worker.order.index(f"prepare {shard + 2}")
