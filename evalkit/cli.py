@@ -32,6 +32,7 @@ COMMANDS = {
     "report": Command("evalkit.commands.report", "a page to look at, and figures and tables for papers"),
     "gate": Command("evalkit.commands.gate", "did a number fall? results against a baseline, for CI"),
     "export": Command("evalkit.commands.export", "results for other tools: TREC runs, mteb results and predictions"),
+    "plan": Command("evalkit.commands.plan", "tokens, time, energy, disk and memory of evaluations, before they run"),
     "fetch": Command("evalkit.commands.fetch", "download datasets for use without a network, and check them"),
     "cache": Command(
         "evalkit.commands.cache", "what is kept between runs: list it, verify it, remove what is not needed"

@@ -16,10 +16,11 @@ from evalkit import datasets, rerank, results, retrieval
 from evalkit.config import EvaluateConfig
 from evalkit.inference.usage import Usage
 from evalkit.measures import parse_measure
-from evalkit.recorder import FORMAT, Recorder
+from evalkit.plan.beside import Beside
+from evalkit.recorder import Recorder, candidates_key, result_key
 from evalkit.results import CANDIDATES, Evaluation, Result
 from evalkit.stages import Stages
-from evalkit.store import digest, open_store
+from evalkit.store import open_store
 from evalkit.types import Dataset, FirstStage
 
 logger = logging.getLogger(__name__)
@@ -48,9 +49,10 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     _warn_of_language(config, dataset)
     recorder = Recorder(config, dataset, command, store)
 
-    candidates = _retrieve(first_stage, recorder, stages)
+    beside = Beside(config, dataset, store)
+    candidates = _retrieve(first_stage, recorder, beside, stages)
     store.used.update(candidates.manifest["artefacts"])  # also where they were found
-    reranked = _rerank(reranker, candidates, recorder)
+    reranked = _rerank(reranker, candidates, recorder, beside)
     return Evaluation(reranked, candidates)
 
 
@@ -69,23 +71,23 @@ def _warn_of_language(config: EvaluateConfig, dataset: Dataset) -> None:
                 break
 
 
-def _retrieve(first_stage: FirstStage, recorder: Recorder, stages: Stages) -> Result:
+def _retrieve(first_stage: FirstStage, recorder: Recorder, beside: Beside, stages: Stages) -> Result:
     """The candidates of the first stage, found or made; `stages` came before."""
     config, dataset = recorder.config, recorder.dataset
-    key = digest(
-        {"format": FORMAT, "dataset": dataset.digest, "depth": config.depth, "first_stage": first_stage.identity}
-    )
-    parent = Path(config.results_dir).expanduser() / dataset.name
+    key = candidates_key(dataset, first_stage.identity, config.depth)
 
     def make(folder: Path) -> Result:
+        stages.join(beside.first_stage(first_stage))
         start = time.perf_counter()
         run = first_stage.retrieve(dataset, config.depth)
         seconds = time.perf_counter() - start
         metered = first_stage if isinstance(first_stage, retrieval.Metered) else None
+        stages.join(metered.stages if metered else {"retrieve": {"seconds": seconds}})
+        beside.learn("encode", stages.get("encode documents", {}), getattr(first_stage, "checkpoint", None))
         return recorder.keep(
             folder,
             run,
-            stages=Stages({**stages, **(metered.stages if metered else {"retrieve": {"seconds": seconds}})}),
+            stages=stages,
             inner=CANDIDATES,
             key=key,
             tag=config.retriever.name,
@@ -95,22 +97,24 @@ def _retrieve(first_stage: FirstStage, recorder: Recorder, stages: Stages) -> Re
             **(_engine(metered.usage, metered.workers) if metered else {}),
         )
 
-    label = f"{config.retriever.name}-{config.depth}"
-    return _found_or_made(recorder, key, lambda: results.locate(parent, label, key, inner=CANDIDATES), make)
+    return _found_or_made(recorder, key, lambda: results.locate_candidates(config, dataset.name, key), make)
 
 
-def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder) -> Result:
+def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder, beside: Beside) -> Result:
     """The candidates in the reranker's order, found or made."""
     config, dataset = recorder.config, recorder.dataset
     run_digest = candidates.manifest["run_digest"]
-    key = digest({"format": FORMAT, "dataset": dataset.digest, "candidates": run_digest, "reranker": reranker.identity})
+    key = result_key(dataset, run_digest, reranker.identity)
 
     def make(folder: Path) -> Result:
         stages = Stages()
         with stages.timed("read candidates"):
             run = candidates.read_run()
-        with stages.timed("rerank"):
+        stages.join(beside.reranking(reranker, run))
+        with stages.timed("rerank") as noted:
             reranked = rerank.apply(reranker, run, dataset, recorder.store, config.compute)
+            noted.update(reranked.usage.read() if reranked.usage else {})
+        beside.learn("score", stages["rerank"], getattr(reranker, "checkpoint", None))
         seconds = stages["rerank"]["seconds"]
         return recorder.keep(
             folder,

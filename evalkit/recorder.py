@@ -15,13 +15,23 @@ from evalkit.provenance import environment
 from evalkit.results import Result
 from evalkit.run import Run
 from evalkit.stages import Stages
-from evalkit.store import Store
-from evalkit.types import Dataset, PerQuery
+from evalkit.store import Store, digest
+from evalkit.types import Dataset, Identity, PerQuery
 
 FORMAT = 1  # of results; a higher number makes old ones be computed anew
 STANDARD_MEASURES = ("nDCG@10", "nDCG@20", "R@20", "R@100", "MAP@100", "RR@10", "P@10")
 STANDARD_ANSWER_MEASURES = ("AnswerRecall@1", "AnswerRecall@5", "AnswerRecall@20", "AnswerRecall@100")
 _TIES_CUTOFF = 10
+
+
+def candidates_key(dataset: Dataset, first_stage: Identity, depth: int) -> str:
+    """What candidates are found by."""
+    return digest({"format": FORMAT, "dataset": dataset.digest, "depth": depth, "first_stage": first_stage})
+
+
+def result_key(dataset: Dataset, run_digest: str, reranker: Identity) -> str:
+    """What a reranked result is found by; `run_digest` is that of its candidates."""
+    return digest({"format": FORMAT, "dataset": dataset.digest, "candidates": run_digest, "reranker": reranker})
 
 
 @dataclass(frozen=True)

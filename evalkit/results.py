@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 from filelock import FileLock
 
+from evalkit.config import EvaluateConfig
 from evalkit.errors import ResultError
 from evalkit.folders import atomic_write, build_folder, file_digest
 from evalkit.run import Run
@@ -164,6 +165,12 @@ def locate(parent: Path, label: str, key: str, *, inner: str = "") -> tuple[Path
     raise ResultError(f"{parent / label}: is there, but holds no {MANIFEST}. Remove it, or choose another results_dir.")
 
 
+def locate_candidates(config: EvaluateConfig, dataset: str, key: str) -> tuple[Path, Result | None]:
+    """`locate` for the candidates of an evaluation on a dataset of this name."""
+    parent = Path(config.results_dir).expanduser() / dataset
+    return locate(parent, f"{config.retriever.name}-{config.depth}", key, inner=CANDIDATES)
+
+
 def _beside(folder: Path, key: str) -> Path:
     """Where a result goes whose name is taken by other settings."""
     return folder.with_name(f"{folder.name}.{key[:8]}")
@@ -195,21 +202,14 @@ def save(
     Raises:
         ResultError: it cannot be written; nothing is left behind.
     """
-    import pyarrow.parquet as pq
-
-    complete, timer = dict(manifest), Stages() if stages is None else stages
+    complete = dict(manifest)
 
     def write(staging: Path) -> None:
+        timer = Stages() if stages is None else stages
         with timer.timed("write"):
-            write_run(run, staging / RUN, tag=tag)
-            _write_per_query(per_query, staging / PER_QUERY)
-            complete.update(pairs=len(run), run_sha256=file_digest(staging / RUN))
-            complete.update(per_query_sha256=file_digest(staging / PER_QUERY))
-            if truncated is not None:
-                pq.write_table(truncated, staging / TRUNCATED)
-                complete.update(truncated_sha256=file_digest(staging / TRUNCATED))
+            complete.update(_write_files(staging, run, per_query, truncated, tag=tag))
         if stages is not None:
-            complete["stages"] = dict(stages)
+            complete["stages"] = stages.happened()
         atomic_write(staging / MANIFEST, _dump(complete))
 
     if build_folder(folder / inner, write):
@@ -218,17 +218,24 @@ def save(
     if other.manifest["key"] == manifest["key"]:
         return other
     # Another process took the name for other settings between our look and now.
-    beside = _beside(folder, manifest["key"])
-    return save(
-        beside,
-        run=run,
-        per_query=per_query,
-        manifest=manifest,
-        tag=tag,
-        inner=inner,
-        truncated=truncated,
-        stages=stages,
-    )
+    again: dict[str, Any] = {"tag": tag, "inner": inner, "truncated": truncated, "stages": stages}
+    return save(_beside(folder, manifest["key"]), run=run, per_query=per_query, manifest=manifest, **again)
+
+
+def _write_files(
+    folder: Path, run: Run, per_query: PerQuery, truncated: pa.Table | None, *, tag: str
+) -> dict[str, Any]:
+    """The files of a result but for its manifest, and what that is to say of them."""
+    import pyarrow.parquet as pq
+
+    write_run(run, folder / RUN, tag=tag)
+    _write_per_query(per_query, folder / PER_QUERY)
+    found: dict[str, Any] = {"pairs": len(run), "run_sha256": file_digest(folder / RUN)}
+    found["per_query_sha256"] = file_digest(folder / PER_QUERY)
+    if truncated is not None:
+        pq.write_table(truncated, folder / TRUNCATED)
+        found["truncated_sha256"] = file_digest(folder / TRUNCATED)
+    return found
 
 
 def update(result: Result, *, per_query: PerQuery, changes: dict[str, Any]) -> Result:

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from evalkit.errors import DataError
 
+_IDS_AT_A_TIME = 65_536
+
 
 class Ranking(NamedTuple):
     """One query's ranked documents, best first."""
@@ -76,12 +78,12 @@ class Run:
             scores32 = np.asarray(scores).astype(np.float32)
         _require_finite(scores32, query_ids, doc_ids, queries, documents, source)
         query_rank, query_order = _ascending(pa.array(query_ids, pa.string()))
-        used, doc_codes = np.unique(documents, return_inverse=True)
+        used, doc_codes = _used(documents, len(doc_ids))
         doc_rank, doc_order = _ascending(_string_array(doc_ids, used))
         query_codes, codes = query_rank[queries], doc_rank[doc_codes]
+        _require_distinct(query_codes, codes, query_order, doc_order, source)
         # Sorting negated scores keeps the sort stable for equal ones; lexsort's last key is the first to count.
         order = np.lexsort((-codes, -scores32, query_codes))
-        _require_distinct(query_codes, codes, query_order, doc_order, source)
         counts = np.bincount(query_codes, minlength=len(query_order))
         present = np.flatnonzero(counts)
         names = query_order.to_pylist()
@@ -89,7 +91,7 @@ class Run:
             query_ids=tuple(names[i] for i in present),
             doc_ids=doc_order,
             offsets=np.concatenate([[0], np.cumsum(counts[present])]).astype(np.int64),
-            codes=codes[order].astype(np.int32),
+            codes=codes[order],
             scores=scores32[order],
         )
 
@@ -135,14 +137,15 @@ class Run:
 
     def select(self, keep: NDArray[np.bool_]) -> Run:
         """Only the rows where `keep` is true. They are in order already."""
-        queries = self.row_queries[keep]
-        counts = np.bincount(queries, minlength=len(self.query_ids))
-        used, codes = np.unique(self.codes[keep], return_inverse=True)
+        if keep.all():
+            return self
+        counts = np.bincount(self.row_queries[keep], minlength=len(self.query_ids))
+        used, codes = _used(self.codes[keep], len(self.doc_ids))
         return Run(
             query_ids=tuple(query_id for query_id, count in zip(self.query_ids, counts, strict=True) if count),
             doc_ids=self.doc_ids.take(pa.array(used)),
             offsets=np.concatenate([[0], np.cumsum(counts[counts > 0])]).astype(np.int64),
-            codes=codes.astype(np.int32),
+            codes=codes,
             scores=self.scores[keep],
         )
 
@@ -180,9 +183,11 @@ class Run:
     def digest(self) -> str:
         """SHA-256 over ids, order and score bits: equal digests mean equal runs."""
         state = hashlib.sha256()
-        for text in (*self.query_ids, *self.doc_ids.to_pylist()):
-            encoded = text.encode()
-            state.update(len(encoded).to_bytes(8, "little") + encoded)
+        some = (self.doc_ids.slice(start, _IDS_AT_A_TIME) for start in range(0, len(self.doc_ids), _IDS_AT_A_TIME))
+        for texts in (self.query_ids, *(part.to_pylist() for part in some)):
+            for text in texts:
+                encoded = text.encode()
+                state.update(len(encoded).to_bytes(8, "little") + encoded)
         for column in (self.offsets, self.codes, self.scores):
             state.update(np.ascontiguousarray(column).tobytes())
         return state.hexdigest()
@@ -194,12 +199,20 @@ def _string_array(ids: Sequence[str] | pa.Array | pa.ChunkedArray, rows: NDArray
     return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
 
 
-def _ascending(ids: pa.Array) -> tuple[NDArray[np.int64], pa.Array]:
+def _ascending(ids: pa.Array) -> tuple[NDArray[np.int32], pa.Array]:
     """Position of each id in ascending order of UTF-8 bytes, and the ids in that order."""
-    order = pc.array_sort_indices(ids).to_numpy().astype(np.int64)
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    return rank, ids.take(pa.array(order))
+    order = pc.array_sort_indices(ids)
+    rank = np.empty(len(order), dtype=np.int32)
+    rank[order.to_numpy()] = np.arange(len(order), dtype=np.int32)
+    return rank, ids.take(order)
+
+
+def _used(codes: NDArray[np.integer], count: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Which of `count` codes occur, ascending, and the codes as places among these."""
+    occurs = np.zeros(count, dtype=bool)
+    occurs[codes] = True
+    place = np.cumsum(occurs, dtype=np.int32) - np.int32(1)
+    return np.flatnonzero(occurs), place[codes]
 
 
 def _require_finite(
@@ -221,9 +234,12 @@ def _require_finite(
 
 
 def _require_distinct(
-    queries: NDArray[np.int64], documents: NDArray[np.int64], query_ids: pa.Array, doc_ids: pa.Array, source: str
+    queries: NDArray[np.int32], documents: NDArray[np.int32], query_ids: pa.Array, doc_ids: pa.Array, source: str
 ) -> None:
-    pairs = np.sort(queries * max(len(doc_ids), 1) + documents)
+    pairs = queries.astype(np.int64)
+    pairs *= max(len(doc_ids), 1)
+    pairs += documents
+    pairs.sort()
     repeated = pairs[1:][pairs[1:] == pairs[:-1]]
     if len(repeated):
         query, document = divmod(int(repeated[0]), len(doc_ids))

@@ -104,20 +104,26 @@ class Store:
                 shutil.rmtree(partial, ignore_errors=True)
             raise
 
-    def growing(self, kind: str, facts: Mapping[str, object], *, label: str = "") -> Path:
+    def peek(self, kind: str, facts: Mapping[str, object]) -> Path:
+        """Where an artefact of these facts is, or would be; it is not asked for, nor looked at."""
+        return self.root / kind / digest(facts)
+
+    def growing(self, kind: str, facts: Mapping[str, object], *, label: str = "", needed: bool = True) -> Path:
         """The folder of an artefact that grows with use and checks itself, such as a `Journal`.
 
         Args:
             kind: of the artefact.
             facts: all that decides what is in it.
             label: what people call what it is made by, and of.
+            needed: whether the result of this evaluation rests on it.
 
         Raises:
             ResultError: the store cannot be written.
         """
         name = digest(facts)
         target = self.root / kind / name
-        self.used.add(f"{kind}/{name}")
+        if needed:
+            self.used.add(f"{kind}/{name}")
         with _writing(target):
             target.mkdir(parents=True, exist_ok=True)
             if not (target / FACTS).is_file():

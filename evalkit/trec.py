@@ -14,6 +14,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from evalkit import run_json
 from evalkit.errors import DataError
@@ -23,6 +26,7 @@ from evalkit.types import Qrels
 
 _QRELS_LAYOUTS = {3: "query-id corpus-id score", 4: "query_id 0 doc_id relevance"}
 _RUN_LAYOUT = "query_id Q0 doc_id rank score tag"
+_IDS_AT_A_TIME = 65_536
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")  # trec_eval keeps a relevance in a C int
 
 
@@ -101,8 +105,8 @@ def _is_trec_line(line: str) -> bool:
 def read_trec_run(path: Path) -> Run:
     """`read_run` for a file that is known to be TREC; it may be empty."""
     queries: dict[str, int] = {}
-    documents: dict[str, int] = {}
-    query_codes, doc_codes, scores = array("q"), array("q"), array("d")
+    documents = _Distinct()
+    query_codes, scores = array("i"), array("d")
     for number, line in read_lines(path):
         row = fields(line, (6,))
         if len(row) != 6:  # noqa: PLR2004
@@ -112,13 +116,14 @@ def read_trec_run(path: Path) -> Run:
             raise DataError(f"{path}:{number}: the score is {row[4]!r}, expected a number.")
         scores.append(float(row[4]))
         query_codes.append(queries.setdefault(row[0], len(queries)))
-        doc_codes.append(documents.setdefault(row[2], len(documents)))
+        documents.add(row[2])
+    doc_ids, doc_codes = documents.encoded()
     try:
         return Run.rank(
             list(queries),
-            list(documents),
-            queries=np.frombuffer(query_codes, dtype=np.int64),
-            documents=np.frombuffer(doc_codes, dtype=np.int64),
+            doc_ids,
+            queries=np.frombuffer(query_codes, dtype=np.int32),
+            documents=doc_codes,
             scores=np.frombuffer(scores, dtype=np.float64),
             source=str(path),
         )
@@ -127,6 +132,39 @@ def read_trec_run(path: Path) -> Run:
         _raise_not_finite(path)
         _raise_repeated(path)
         raise
+
+
+class _Distinct:
+    """Ids in a row, as codes into the distinct ones."""
+
+    def __init__(self) -> None:
+        self._parts: list[pa.Array] = []
+        self._some: list[str] = []
+
+    def add(self, text: str) -> None:
+        """The next id."""
+        self._some.append(text)
+        if len(self._some) == _IDS_AT_A_TIME:
+            self._close()
+
+    def _close(self) -> None:
+        self._parts.append(pa.array(self._some, pa.string()))
+        self._some = []
+
+    def encoded(self) -> tuple[pa.Array, NDArray[np.int32]]:
+        """The distinct ids, ascending, and the code of each of all.
+
+        By sorting: a table of millions of ids by their hashes takes several times the memory.
+        """
+        self._close()
+        ids, self._parts = pa.chunked_array(self._parts).combine_chunks(), []
+        order = pc.array_sort_indices(ids)
+        ids = ids.take(order)
+        is_new = np.ones(len(ids), dtype=bool)
+        is_new[1:] = pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)
+        codes = np.empty(len(ids), dtype=np.int32)
+        codes[order.to_numpy()] = np.cumsum(is_new, dtype=np.int32) - np.int32(1)
+        return ids.filter(pa.array(is_new)), codes
 
 
 def _raise_repeated(path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from benchmark_inputs import MINI_LM, lengths_of
-from benchmark_machine import chosen_device, machine, shape_of
+from benchmark_machine import chosen_device, machine
 from benchmark_report import finish, measure, require_suffix
 from benchmarking import (
     DTYPES,
@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from evalkit.config import ComputeConfig, DenseConfig, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.errors import ConfigError, EvalkitError, report, report_os_error
+from evalkit.models.shape import shape_of
 from evalkit.retrieval.dense import DenseRetriever
 from evalkit.store import Store, default_cache_dir
 from evalkit.types import Dataset

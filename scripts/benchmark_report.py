@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmark_machine import Shape, matmul_peak
 from benchmarking import OURS, Contender, Field, Sample, Timing, run_rounds, spread, write_json
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from evalkit.errors import ConfigError, MissingExtra
+from evalkit.models.shape import Shape
+from evalkit.plan.peak import matmul_peak
 
 Agreement = Callable[[NDArray[np.float32], NDArray[np.float32]], dict[str, float]]
 """(output, evalkit's) -> how far they are apart; the larger, the further, but for `spearman`."""
@@ -36,7 +37,7 @@ def measure(
             for way, rate in matmul_peak(shape, dtype, device).items():
                 peaks[dtype][way] = max(peaks[dtype].get(way, 0.0), rate)
     best = {dtype: max(rates.values()) for dtype, rates in peaks.items()}
-    flops = [shape.flops(sample.lengths) for sample in samples]
+    flops = [shape.flops(sample.lengths.sum(), np.square(sample.lengths).sum()) for sample in samples]
     listed = entries(contenders, rounds, samples)
     for place, entry in enumerate(listed):
         shares = [

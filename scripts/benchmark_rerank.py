@@ -31,13 +31,14 @@ import torch
 from benchmark_contenders import FAMILIES, PEERS, Setup, flat, gather
 from benchmark_growth import growth
 from benchmark_inputs import MINI_LM, Groups, Source, lengths_of, mini_lm_reranker, pairs_from, xlmr_reranker
-from benchmark_machine import chosen_device, machine, shape_of
+from benchmark_machine import chosen_device, machine
 from benchmark_report import finish, measure, place_of_reference, require_suffix
 from benchmarking import DTYPES, OURS, Field, Sample, chosen, stop, warm_up
 from numpy.typing import NDArray
 
 from evalkit.errors import ConfigError, EvalkitError, report, report_os_error
 from evalkit.models.checkpoint import resolve
+from evalkit.models.shape import shape_of
 from evalkit.rerank.pair_reranker import PairReranker
 
 TOLERANCE = 1e-3  # of the scores' standard deviation, in float32
@@ -120,7 +121,7 @@ def benchmark(options: argparse.Namespace, scratch: Path) -> int:
         "model": {"name": name, "family": options.family, "max_length_tokens": options.max_length},
         "pairs": _facts(source, samples, options.seed),
     }
-    shape = shape_of(resolve(str(folder)), causal=options.family == "gemma")
+    shape = shape_of(resolve(str(folder)))
     seed = options.seed
     result |= measure(found, samples, shape, seed=seed, device=device, threads=threads, agreement=agreement)
     if counts:

@@ -14,15 +14,24 @@ from evalkit.progress import progress
 
 _SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
 _WORDS = 4000
-_LENGTHS = (15, 60)  # words of a passage, least and most
 _QUERY_WORDS = 8
 _MAX_POSITIONS = 128
 _DONE = "made.json"
 
 
-def write_collection(folder: Path, *, passages: int, queries: int, seed: int = 0) -> Path:
-    """The collection in BEIR layout; one that is there already, of the same size and seed, is kept."""
-    facts = json.dumps({"passages": passages, "queries": queries, "seed": seed})
+def write_collection(
+    folder: Path, *, passages: int, queries: int, words: tuple[int, int] = (15, 60), seed: int = 0
+) -> Path:
+    """The collection in BEIR layout; one that is there already, made alike, is kept.
+
+    Args:
+        folder: for the files.
+        passages: how many.
+        queries: how many.
+        words: of a passage, least and most.
+        seed: of all that is random.
+    """
+    facts = json.dumps({"passages": passages, "queries": queries, "words": words, "seed": seed})
     if (folder / _DONE).is_file() and (folder / _DONE).read_text(encoding="utf-8") == facts:
         return folder
     (folder / "qrels").mkdir(parents=True, exist_ok=True)
@@ -34,10 +43,10 @@ def write_collection(folder: Path, *, passages: int, queries: int, seed: int = 0
         progress("writing passages", passages, "passages") as advance,
     ):
         judged.write("query-id\tcorpus-id\tscore\n")
-        for row, words in enumerate(_passages(passages, seed)):
-            corpus.write(json.dumps({"_id": f"p{row}", "title": words[0], "text": " ".join(words[1:])}) + "\n")
+        for row, passage in enumerate(_passages(passages, lengths=words, seed=seed)):
+            corpus.write(json.dumps({"_id": f"p{row}", "title": passage[0], "text": " ".join(passage[1:])}) + "\n")
             if row in chosen:
-                picked = random.Random(f"{seed} {row}").sample(words, _QUERY_WORDS)  # noqa: S311 - no secret
+                picked = random.Random(f"{seed} {row}").sample(passage, min(_QUERY_WORDS, len(passage)))  # noqa: S311
                 asked.write(json.dumps({"_id": f"q{chosen[row]}", "text": " ".join(picked)}) + "\n")
                 judged.write(f"q{chosen[row]}\tp{row}\t1\n")
             advance(1)
@@ -53,12 +62,12 @@ def _words() -> list[str]:
     return list(found)
 
 
-def _passages(count: int, seed: int) -> Iterator[list[str]]:
+def _passages(count: int, *, lengths: tuple[int, int], seed: int) -> Iterator[list[str]]:
     rng = random.Random(seed)  # noqa: S311 - no secret
     words = _words()
     weights = list(accumulate(1 / (rank + 10) for rank in range(len(words))))
     for _ in range(count):
-        yield rng.choices(words, cum_weights=weights, k=rng.randint(*_LENGTHS))
+        yield rng.choices(words, cum_weights=weights, k=rng.randint(*lengths))
 
 
 def write_models(folder: Path, *, layers: int = 2, hidden: int = 32) -> tuple[Path, Path]:

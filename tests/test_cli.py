@@ -65,9 +65,19 @@ def test_an_unknown_command_lists_the_legal_ones(capsys):
     legal = ", ".join(cli.COMMANDS)
     assert f"unknown command 'evalute'. Legal are: {legal}." in capsys.readouterr().err
     results = {"compare", "gate", "analyse", "reproduce", "report", "export"}
-    assert {"evaluate", "score", "embed", "prompt", "doctor", "measure", "fetch", "list", "cache", *results} == set(
-        cli.COMMANDS
-    )
+    assert {
+        "evaluate",
+        "score",
+        "embed",
+        "prompt",
+        "doctor",
+        "measure",
+        "plan",
+        "fetch",
+        "list",
+        "cache",
+        *results,
+    } == set(cli.COMMANDS)
 
 
 def test_version_is_printed(capsys):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalkit.config.checks import MISSING, at_least, given
-from evalkit.config.compute import ComputeConfig
+from evalkit.config.compute import ComputeConfig, MachineConfig
 from evalkit.config.dataset import (
     DATASETS,
     BundledDatasetConfig,
@@ -19,6 +19,7 @@ from evalkit.config.dataset import (
     MkqaDatasetConfig,
     MtebDatasetConfig,
     NeuclirDatasetConfig,
+    TextLengths,
 )
 from evalkit.config.reranker import (
     RERANKERS,
@@ -55,6 +56,7 @@ __all__ = [
     "LateInteractionConfig",
     "LayerwiseConfig",
     "LightweightConfig",
+    "MachineConfig",
     "MiniCPMRerankerConfig",
     "MkqaDatasetConfig",
     "MtebDatasetConfig",
@@ -67,6 +69,7 @@ __all__ = [
     "RetrieverConfig",
     "SavedConfig",
     "ScoreConfig",
+    "TextLengths",
 ]
 
 

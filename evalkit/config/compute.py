@@ -1,6 +1,6 @@
 """Settings of where and how models run."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from evalkit.config.checks import at_least, one_of
 from evalkit.errors import ConfigError
@@ -11,6 +11,38 @@ PACKED = ("packed", "flash_attn", "torch_varlen")  # without padding
 FLASH = ("flash_attn", "flash_attention_2")
 BACKENDS = ("local", "ray")
 ATTENTIONS = ("auto", *PACKED, "sdpa", "eager", "flash_attention_2")
+
+
+@dataclass
+class MachineConfig:
+    """What `evalkit plan` reckons with: devices of one kind and their host. Nothing of it changes how models run."""
+
+    name: str = ""
+    """Empty for this machine, whose rates are measured."""
+    devices: int = 1
+    """How many share the work."""
+    tflops: dict[str, float] = field(default_factory=dict)
+    """By dtype, what one device reaches in matrix multiplication, in TFLOP/s."""
+    utilisation: float = 0.4
+    """Share of it that models reach."""
+    memory_gib: float | None = None
+    """Of one device."""
+    watts: float | None = None
+    """Of one device and its share of the host, at work."""
+    cores: int | None = None
+    """Cores of the host that tokenise for one device; those of this machine when not set."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        at_least("compute.machine.devices", self.devices, 1)
+        if not 0 < self.utilisation <= 1:
+            raise ConfigError(f"compute.machine.utilisation={self.utilisation} is out of range. Legal are 0 to 1.")
+        for dtype, rate in self.tflops.items():
+            one_of("compute.machine.tflops", dtype, DTYPES)
+            at_least(f"compute.machine.tflops.{dtype}", rate, 0.001)
+        for name in ("memory_gib", "watts", "cores"):
+            if (value := getattr(self, name)) is not None:
+                at_least(f"compute.machine.{name}", value, 1)
 
 
 @dataclass
@@ -40,6 +72,8 @@ class ComputeConfig:
     """Workers of Ray: as many as the cluster has GPUs, or on a CPU cores for, when not set."""
     cpus_per_worker: int = 1
     """Cores of each worker of Ray."""
+    machine: MachineConfig = field(default_factory=MachineConfig)
+    """What `evalkit plan` reckons with."""
 
     def on_worker(self) -> "ComputeConfig":
         """The same for a process that does the work itself."""

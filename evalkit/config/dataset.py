@@ -29,6 +29,14 @@ class ExpectedCounts:
 
 
 @dataclass
+class TextLengths:
+    """How long the texts of the published dataset are on average, for `evalkit plan`; None where that is not known."""
+
+    document_characters: float | None = None
+    query_characters: float | None = None
+
+
+@dataclass
 class DatasetConfig:
     """What every dataset has."""
 
@@ -55,6 +63,8 @@ class DatasetConfig:
     """What is reported for it; `measures` of the evaluation takes these unless it is set."""
     expected: ExpectedCounts = field(default_factory=ExpectedCounts)
     """What it should hold; compared when it is loaded."""
+    lengths: TextLengths = field(default_factory=TextLengths)
+    """What `evalkit plan` reckons with where it is not on disk."""
     check: str = "warn"
     """What to do when it does not: `strict` refuses it, `warn` says what differs, `off` says nothing."""
     licence: str = ""
@@ -265,4 +275,5 @@ def dataset_config(settings: Mapping[str, Any]) -> DatasetConfig | None:
     if not fitting:
         return None
     kind = min(fitting, key=lambda one: len(names[one]))
-    return kind(**{**settings, "expected": ExpectedCounts(**settings["expected"])})
+    nested = {"expected": ExpectedCounts(**settings["expected"]), "lengths": TextLengths(**settings.get("lengths", {}))}
+    return kind(**{**settings, **nested})

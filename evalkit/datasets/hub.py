@@ -97,6 +97,17 @@ def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> Iterat
         yield from ((file.path, file.size) for file in found if hasattr(file, "size"))
 
 
+def prepared(repository: Repository, parts: Sequence[str] = PARTS) -> bool:
+    """Whether `datasets` has these parts in its cache, so that loading asks for no file; no server is asked."""
+    import datasets
+
+    cache = Path(datasets.config.HF_DATASETS_CACHE)
+    return all(
+        any(next(cache.glob(f"*/{name}/*/{repository.revision}"), None) for name in repository.names(part))
+        for part in parts
+    )
+
+
 def require_commit(repository: Repository) -> None:
     """Make sure, where the hub is out of reach, that what is cached is this commit.
 

@@ -51,6 +51,33 @@ def remote_files(config: DatasetConfig, store: Store) -> list[RemoteFile]:
             return []
 
 
+def is_here(config: DatasetConfig, store: Store) -> bool:
+    """Whether a dataset can be loaded without a download; no server is asked.
+
+    Raises:
+        DataError: a file that is set is absent.
+    """
+    match config:
+        case HubDatasetConfig(path=None, source="hub"):
+            return hub.prepared(Repository(config.hub_id, config.revision, config.subset))
+        case HubDatasetConfig(path=None):
+            return download.downloaded(store, str(config.zip_url), str(config.zip_md5)) is not None
+        case MtebDatasetConfig():
+            return hub.prepared(mteb_task.repository(config))
+        case MkqaDatasetConfig():
+            questions = config.path or download.in_hub_cache(config.hub_id, config.revision, config.hub_file)
+            documents = mkqa.corpus_path(config) or hub.prepared(mkqa.corpus_repository(config), ("corpus",))
+            return bool(questions and documents)
+        case NeuclirDatasetConfig():
+            places = neuclir.find_places(config)
+            cached = download.in_hub_cache(config.hub_id, config.revision, config.hub_file)
+            topics = places.topics or download.downloaded(store, config.topics_url, config.topics_md5)
+            qrels = places.qrels or download.downloaded(store, config.qrels_url, config.qrels_md5)
+            return bool((places.documents or cached) and topics and qrels)
+        case _:
+            return True
+
+
 def _of_repository(repository: Repository, parts: Sequence[str] = hub.PARTS) -> Iterator[RemoteFile]:
     for name, size in hub.remote_files(repository, parts):
         here = download.in_hub_cache(repository.hub_id, repository.revision, name)

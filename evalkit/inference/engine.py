@@ -85,6 +85,7 @@ class Work:
         """Add a batch that is done to the usage."""
         lengths, usage = self.lengths[rows], self.usage
         usage.tokens += int(lengths.sum())
+        usage.squared_tokens += int(np.square(lengths).sum())
         usage.computed_tokens += (
             len(rows) * int(lengths.max()) if self.padded else int(lengths.sum() - self._spared(rows))
         )

@@ -1,6 +1,6 @@
 """Forward passes over tokenised texts or pairs: packed where the model can be, else padded. Knows no pooling."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -14,13 +14,16 @@ from evalkit.inference.prefix import Prefixes, pack_shared, prefixes
 from evalkit.inference.tokens import Ids, Tokenized, TokenizedPairs
 from evalkit.inference.usage import Usage
 
+Finish = Callable[[torch.Tensor, NDArray[np.int64]], torch.Tensor]
+
 
 class States(NamedTuple):
     """What a model gave for some of the texts.
 
     Attributes:
         rows: shape (texts,), which texts these are.
-        states: of shape (tokens, width), texts one behind the other; or (texts, width) if one state each was asked for.
+        states: of shape (tokens, width), texts one behind the other; or (texts, width) if one state each was asked for;
+            or what was made of them.
         lengths: shape (texts,), tokens of each.
     """
 
@@ -69,8 +72,9 @@ def forward(
     workers: int = 1,
     known: NDArray[np.bool_] | None = None,
     usage: Usage | None = None,
+    finish: Finish = lambda states, _: states,
 ) -> Iterator[States]:
-    """The states of every text after the last layer, batch by batch.
+    """The states of every text after the last layer, or what is made of them, batch by batch.
 
     Args:
         model: a `Backbone`, or a transformers model in evaluation mode.
@@ -80,13 +84,22 @@ def forward(
         workers: CPU batches side by side, of a `Backbone`.
         known: shape (texts,), which are left out; the batches are the same otherwise.
         usage: what the batches took is added to it.
+        finish: (states of a batch, tokens of each of its texts) -> what is made of them, such as a pooling: where the
+            model is and by the thread that it runs on, so that less is fetched and cores do not wait for each other.
     """
     lengths = tokenized.lengths
     packed = isinstance(model, Backbone)
+
+    def run_packed(batch: Packed) -> torch.Tensor:
+        return finish(model(batch, select), np.array(batch.lengths, dtype=np.int64))
+
+    def run_padded(rows: Rows) -> torch.Tensor:
+        return finish(_unpacked(model, tokenized, rows, select), lengths[rows])
+
     work = Work(
         lengths,
         lambda rows: _packed(tokenized, rows).to(model.device) if packed else rows,
-        (lambda batch: model(batch, select)) if packed else (lambda rows: _unpacked(model, tokenized, rows, select)),
+        run_packed if packed else run_padded,
         model.device,
         padded=not packed,
         workers=workers if packed else 1,

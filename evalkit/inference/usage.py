@@ -9,6 +9,7 @@ class Usage:
 
     Attributes:
         tokens: of the texts that were run.
+        squared_tokens: the squares of the tokens of each text, summed up: what attention takes.
         computed_tokens: those that went through the model; more where batches are padded.
         batches: how many.
         batch_tokens: the last budget in force.
@@ -17,11 +18,18 @@ class Usage:
     """
 
     tokens: int = 0
+    squared_tokens: int = 0
     computed_tokens: int = 0
     batches: int = 0
     batch_tokens: int = 0
     out_of_memory: int = 0
     tokenizing_seconds: float = 0.0
+
+    def read(self, before: "Usage | None" = None) -> dict[str, float]:
+        """What a model read since, as stages note it; nothing where it read nothing."""
+        before = before or Usage()
+        tokens, squares = self.tokens - before.tokens, self.squared_tokens - before.squared_tokens
+        return {"tokens": tokens, "squared_tokens": squares} if tokens else {}
 
     def __add__(self, other: "Usage") -> "Usage":
         """Both together; of the budgets the greater one."""

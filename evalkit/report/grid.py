@@ -43,10 +43,12 @@ class Column:
     Attributes:
         name: its heading, and its key in CSV and JSON.
         spec: format of its numbers, such as `.4f` or `+.2f`; CSV and JSON have them unrounded.
+        write: for numbers that no format suits, such as seconds or bytes; CSV and JSON have the number.
     """
 
     name: str
     spec: str = ""
+    write: Callable[[float], str] | None = None
 
     def text(self, value: Cell) -> str:
         """A value for people."""
@@ -54,6 +56,8 @@ class Column:
             return ABSENT
         if isinstance(value, bool):
             return "yes" if value else "no"
+        if self.write is not None and not isinstance(value, str):
+            return self.write(value)
         return format(value, self.spec) if self.spec and not isinstance(value, str) else str(value)
 
 

@@ -41,7 +41,7 @@ def build(
         compute: where and how models run.
         dataset: that is evaluated on: its instruction is looked up, where the settings say so. None for pairs of any
             origin.
-        weights: whether the weights of a hub id are downloaded too; `evalkit prompt` needs none.
+        weights: whether the weights of a hub id are downloaded too; `evalkit prompt` and `evalkit plan` need none.
 
     Raises:
         ConfigError: there is no reranker for this kind of configuration.
@@ -51,12 +51,12 @@ def build(
         case LateInteractionConfig():
             from evalkit.rerank.late_interaction import LateInteractionReranker
 
-            return LateInteractionReranker(config, compute)
+            return LateInteractionReranker(config, compute, weights=weights)
         case PairRerankerConfig():
             from evalkit.rerank.families import family_of
             from evalkit.rerank.pair_reranker import PairReranker
 
-            return PairReranker(config, compute, family_of(config), _instruction(config, dataset), weights=weights)
+            return PairReranker(config, compute, family_of(config), instruction_of(config, dataset), weights=weights)
         case ReplayConfig():
             return Replay(config)
         case RerankerConfig(name="none"):
@@ -99,7 +99,7 @@ def require_pairs(reranker: AnyReranker) -> "PairReranker":
     return reranker
 
 
-def _instruction(config: PairRerankerConfig, dataset: DatasetConfig | None) -> str:
+def instruction_of(config: PairRerankerConfig, dataset: DatasetConfig | None) -> str:
     """The task instruction of a dataset's pairs, for the families that have a place for one."""
     if not reads_instructions(config):
         return ""

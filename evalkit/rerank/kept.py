@@ -17,6 +17,7 @@ from evalkit.store import Store
 from evalkit.types import Identity, Pair, Scored
 
 _FORMAT = 1  # of the records; a higher number makes old ones be computed anew
+SCORES = "scores.log"
 _KEY = np.dtype([("high", "<u8"), ("low", "<u8")])
 _RECORD = np.dtype([*_KEY.descr, ("score", "<f4"), ("cut", "?")])
 _SHARE_OF_SMALL = 8
@@ -63,8 +64,8 @@ class KeptScores:
             name: of the reranker, for people.
             collection: its name; only so that two collections need not wait for each other.
         """
-        facts = {"format": _FORMAT, "reranker": identity, **facts, "collection": collection}
-        return cls(Journal(store.growing("scores", facts, label=f"{name}: {collection}") / "scores.log"))
+        own = score_facts(identity, facts, collection)
+        return cls(Journal(store.growing("scores", own, label=f"{name}: {collection}") / SCORES))
 
     def find(self, keys: NDArray[np.void]) -> Found:
         """What is known of the pairs with these keys."""
@@ -108,6 +109,11 @@ class KeptScores:
 
     def _note(self, payloads: Sequence[bytes]) -> None:
         self._new += [np.frombuffer(payload, dtype=_RECORD) for payload in payloads]
+
+
+def score_facts(identity: Identity, facts: Mapping[str, object], collection: str) -> dict[str, object]:
+    """All that decides the scores in one file; see `KeptScores.of`."""
+    return {"format": _FORMAT, "reranker": identity, **facts, "collection": collection}
 
 
 def _sorted(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:

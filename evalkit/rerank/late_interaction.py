@@ -32,11 +32,12 @@ _FORMAT = 2  # of scores; a higher number makes old ones be computed anew
 class LateInteractionReranker:
     """Token-level MaxSim. Resolves its checkpoint at once, and loads it for the first pair."""
 
-    def __init__(self, config: LateInteractionConfig, compute: ComputeConfig) -> None:
+    def __init__(self, config: LateInteractionConfig, compute: ComputeConfig, *, weights: bool = True) -> None:
         self.config = config
         self._asked = compute
         self.usage = Usage()
-        self.checkpoint = resolve(config.model, config.revision, also=[config.projection] if config.projection else [])
+        also = [config.projection] if config.projection and weights else []
+        self.checkpoint = resolve(config.model, config.revision, also=also, weights=weights)
         self.compute = resolved(compute, self.checkpoint)
         self.lowercase = lowercases(self.checkpoint)
         require_encoder(self.checkpoint)

@@ -26,7 +26,7 @@ from evalkit.types import Dataset, Pair, Reranker, Scored, StreamingReranker
 from evalkit.workers import Shards, open_pool
 
 # Pairs whose texts are in memory, and which a reranker may sort by length, at a time.
-_PAIRS_PER_WINDOW = 8192
+PAIRS_PER_WINDOW = 8192
 
 
 class Reranked(NamedTuple):
@@ -96,7 +96,7 @@ class _Scoring:
         self._rows = dataset.rows(candidates.doc_ids)[candidates.codes]
         _require_texts(candidates, dataset, self._rows)
         sizes = dataset.documents.sizes()[self._rows]
-        self.windows = windows(sizes, count=_PAIRS_PER_WINDOW, size=room.text)
+        self.windows = windows(sizes, count=PAIRS_PER_WINDOW, size=room.text)
         self.kept: KeptScores | None = None
         self._queries = candidates.row_queries
         self._keys: dict[int, NDArray[np.void]] = {}

@@ -9,7 +9,7 @@ from evalkit.inference.usage import Usage
 from evalkit.instructions import choose_instruction
 from evalkit.stages import Stages
 from evalkit.store import Store
-from evalkit.types import FirstStage
+from evalkit.types import Dataset, FirstStage, Identity
 
 
 @runtime_checkable
@@ -27,8 +27,22 @@ class Metered(Protocol):
     workers: Mapping[str, object]
 
 
+@runtime_checkable
+class VectorStage(Protocol):
+    """**Protocol:** a first stage that keeps vectors of the documents."""
+
+    def corpus_facts(self, dataset: Dataset) -> Identity:
+        """All that decides the vectors of a dataset's documents."""
+        ...
+
+
 def build(
-    config: RetrieverConfig, compute: ComputeConfig, store: Store, *, dataset: DatasetConfig | None = None
+    config: RetrieverConfig,
+    compute: ComputeConfig,
+    store: Store,
+    *,
+    dataset: DatasetConfig | None = None,
+    weights: bool = True,
 ) -> FirstStage:
     """The first stage that a configuration names. Loads no model; `retrieve` does.
 
@@ -37,6 +51,7 @@ def build(
         compute: where and how models run.
         store: where what it makes of a corpus is kept.
         dataset: whose instruction is looked up, where the settings say so.
+        weights: whether the weights of a hub id are downloaded too; to find what was kept needs none.
 
     Raises:
         ConfigError: there is no first stage for this kind of configuration.
@@ -46,7 +61,7 @@ def build(
         case DenseConfig():
             from evalkit.retrieval.dense import DenseRetriever
 
-            return DenseRetriever(config, compute, store, _query_instruction(config, dataset))
+            return DenseRetriever(config, compute, store, query_instruction(config, dataset), weights=weights)
         case BM25Config():
             from evalkit.retrieval.bm25 import BM25Retriever
 
@@ -61,7 +76,7 @@ def build(
             )
 
 
-def _query_instruction(config: DenseConfig, dataset: DatasetConfig | None) -> str:
+def query_instruction(config: DenseConfig, dataset: DatasetConfig | None) -> str:
     """What is put before the queries of a dataset."""
     key = dataset.key if dataset else None
     task = choose_instruction(config.instructions, key=key, name="retriever.instructions")

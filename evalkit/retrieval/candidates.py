@@ -1,6 +1,7 @@
 """From scored corpus rows to a Run of candidates: the identical-id policy, and the cut at the depth."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,12 +27,17 @@ def candidates_from_rows(
     run = Run.rank(
         query_ids,
         dataset.documents.ids,
-        queries=np.repeat(np.arange(len(query_ids)), [len(found) for found in rows]),
-        documents=np.concatenate([*rows, np.empty(0, dtype=np.int64)]).astype(np.int64),
-        scores=np.concatenate([*scores, np.empty(0, dtype=np.float32)]),
+        queries=np.repeat(np.arange(len(query_ids), dtype=np.int32), [len(found) for found in rows]),
+        documents=_flat(rows, np.int64),
+        scores=_flat(scores, np.float32),
         source="first stage",
     )
     return cut(run, dataset, depth)
+
+
+def _flat(parts: Sequence[NDArray[Any]] | NDArray[Any], dtype: type) -> NDArray[Any]:
+    """One array a query as one array."""
+    return parts.reshape(-1) if isinstance(parts, np.ndarray) else np.concatenate([*parts, np.empty(0, dtype=dtype)])
 
 
 def cut(run: Run, dataset: Dataset, depth: int) -> Run:

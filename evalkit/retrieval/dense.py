@@ -35,6 +35,7 @@ class DenseRetriever:
         compute: where and how.
         store: where vectors of corpora are kept.
         query_instruction: what is put before this dataset's queries; as configured when None.
+        weights: whether a hub id's weights are downloaded too.
 
     Attributes:
         encoder: of texts.
@@ -44,12 +45,18 @@ class DenseRetriever:
     """
 
     def __init__(
-        self, config: DenseConfig, compute: ComputeConfig, store: Store, query_instruction: str | None = None
+        self,
+        config: DenseConfig,
+        compute: ComputeConfig,
+        store: Store,
+        query_instruction: str | None = None,
+        *,
+        weights: bool = True,
     ) -> None:
         self.config = config
         self.store = store
         self.query_instruction = config.query_instruction if query_instruction is None else query_instruction
-        self.encoder = DenseEncoder(config, compute)
+        self.encoder = DenseEncoder(config, compute, weights=weights)
         self.checkpoint, self.compute = self.encoder.checkpoint, self.encoder.compute
         self.tokenize, self.encode = self.encoder.tokenize, self.encoder.encode
         self.stages, self.usage = Stages(), Usage()
@@ -99,7 +106,11 @@ class DenseRetriever:
 
         def build(folder: Path) -> None:
             total = len(dataset.documents)
-            with self.stages.timed("encode documents"), progress("encoding documents", total, "documents") as advance:
+            before = pool.spent()
+            with (
+                self.stages.timed("encode documents") as noted,
+                progress("encoding documents", total, "documents") as advance,
+            ):
                 encode_corpus(
                     pool,
                     dataset.documents,
@@ -110,14 +121,20 @@ class DenseRetriever:
                     room=room(self.compute),
                     advance=advance,
                 )
+                noted.update(pool.spent().read(before))
 
         label = f"{self.config.name}: {dataset.name}"
         return self.store.folder("embeddings", self.corpus_facts(dataset), build, label=label, resumable=True)
 
     def _query_vectors(self, dataset: Dataset, pool: Pool) -> NDArray[np.float32]:
-        texts, width = list(dataset.queries.values()), self.encoder.width
-        with self.stages.timed("encode queries"), progress("encoding queries", len(texts), "queries") as advance:
-            return encode_texts(pool, texts, width=width, instruction=self.query_instruction, advance=advance)
+        texts, width, before = list(dataset.queries.values()), self.encoder.width, pool.spent()
+        with (
+            self.stages.timed("encode queries") as noted,
+            progress("encoding queries", len(texts), "queries") as advance,
+        ):
+            found = encode_texts(pool, texts, width=width, instruction=self.query_instruction, advance=advance)
+            noted.update(pool.spent().read(before))
+            return found
 
     def encode_queries(
         self,

@@ -30,15 +30,16 @@ class DenseEncoder:
     Args:
         config: checkpoint, head and limits.
         compute: where and how.
+        weights: whether a hub id's weights are downloaded too; tokens need none.
 
     Attributes:
         usage: what the engine took so far.
     """
 
-    def __init__(self, config: DenseConfig, compute: ComputeConfig) -> None:
+    def __init__(self, config: DenseConfig, compute: ComputeConfig, *, weights: bool = True) -> None:
         self.config = config
         self._asked = compute
-        self.checkpoint = resolve(str(config.model), config.revision)
+        self.checkpoint = resolve(str(config.model), config.revision, weights=weights)
         self.compute = resolved(compute, self.checkpoint)
         self.head = embedding_head(self.checkpoint, config)
         self.lowercase = lowercases(self.checkpoint)
@@ -130,10 +131,8 @@ class DenseEncoder:
         self, tokenized: Tokenized, known: NDArray[np.bool_] | None = None
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """(which texts, their vectors), batch by batch; the batches are the same without those that are known."""
-        import torch
-
         from evalkit.inference.forward import forward
-        from evalkit.inference.pooling import pool, select_for
+        from evalkit.inference.pooling import select_for
 
         for batch in forward(
             self._model,
@@ -143,11 +142,17 @@ class DenseEncoder:
             workers=workers(self.compute),
             known=known,
             usage=self.usage,
+            finish=self._pooled,
         ):
-            with torch.inference_mode():
-                pooled = pool(batch.states, batch.lengths, self.head.pooling)
-                for layer in self._dense:
-                    pooled = layer(pooled.double()).float()
-            if self.head.normalize:
-                pooled = torch.nn.functional.normalize(pooled, dim=-1)
-            yield batch.rows, finite(pooled.cpu().numpy())
+            yield batch.rows, finite(batch.states.cpu().numpy())
+
+    def _pooled(self, states: Any, lengths: NDArray[np.int64]) -> Any:
+        """One vector a text, of shape (texts, width) and float32, from states as `pool` takes them."""
+        import torch
+
+        from evalkit.inference.pooling import pool
+
+        pooled = pool(states, lengths, self.head.pooling)
+        for layer in self._dense:
+            pooled = layer(pooled.double()).float()
+        return torch.nn.functional.normalize(pooled, dim=-1) if self.head.normalize else pooled

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 _ID_BITS = 32
+_QUERIES_AT_A_TIME = 1024
 NO_KEY = torch.iinfo(torch.int64).min
 
 
@@ -30,10 +31,9 @@ def scores_of(keys: torch.Tensor) -> torch.Tensor:
     return (ordered ^ ((ordered >> 31) & 0x7FFFFFFF)).view(torch.float32)
 
 
-def best(keys: torch.Tensor, more: torch.Tensor, k: int) -> torch.Tensor:
-    """At most the `k` greatest of two tables of keys of the same queries, in no order; shape (queries, at most k)."""
-    both = torch.cat([keys, more], dim=1)
-    return both.topk(min(k, both.shape[1]), dim=1, sorted=False).values
+def best(keys: torch.Tensor, more: torch.Tensor) -> torch.Tensor:
+    """As many of the greatest of two tables of keys of the same queries as the first has, in no order."""
+    return torch.cat([keys, more], dim=1).topk(keys.shape[1], dim=1, sorted=False).values
 
 
 def table(query_rows: NDArray[np.integer], keys: torch.Tensor, queries: int) -> torch.Tensor:
@@ -58,7 +58,12 @@ def ranked(keys: torch.Tensor, id_ranks: NDArray[np.integer]) -> tuple[NDArray[n
         keys: shape (queries, documents).
         id_ranks: shape (documents,), the rank of the id of each row.
     """
-    ordered = keys.sort(dim=1, descending=True).values
     row_of_rank = np.empty(len(id_ranks), dtype=np.int64)
     row_of_rank[id_ranks] = np.arange(len(id_ranks))
-    return row_of_rank[(ordered & (2**_ID_BITS - 1)).numpy()], scores_of(ordered).numpy()
+    rows, scores = np.empty(keys.shape, dtype=np.int64), np.empty(keys.shape, dtype=np.float32)
+    for start in range(0, len(keys), _QUERIES_AT_A_TIME):
+        some = slice(start, start + _QUERIES_AT_A_TIME)
+        ordered = keys[some].sort(dim=1, descending=True).values
+        rows[some] = row_of_rank[(ordered & (2**_ID_BITS - 1)).numpy()]
+        scores[some] = scores_of(ordered).numpy()
+    return rows, scores

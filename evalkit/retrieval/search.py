@@ -73,14 +73,14 @@ class Search:
 
     @property
     def keys(self) -> torch.Tensor:
-        """Keys of the best so far, in no order; shape (queries, at most k)."""
+        """Keys of the best so far, in no order; shape (queries, k), filled up with `NO_KEY`."""
         return torch.cat([part.keys for part in self._parts]) if self._parts else torch.empty((0, self._k)).long()
 
     def restart(self, floor: torch.Tensor) -> None:
         """Forget what was found; from now on only what is above a key of each query, of shape (queries,), matters."""
         for part, own in zip(self._parts, floor.split(_QUERIES_PER_BLOCK), strict=bool(self._parts)):
             part.floor = own
-            part.keys = part.keys[:, :0]
+            part.keys.fill_(NO_KEY)
 
     def add(
         self,
@@ -114,13 +114,13 @@ class _Best:
         device: where to multiply.
 
     Attributes:
-        keys: shape (queries, documents), of up to k documents a query, in no order.
+        keys: shape (queries, k), in no order, filled up with `NO_KEY`.
         floor: shape (queries,), keys below which nothing matters.
     """
 
     def __init__(self, queries: NDArray[np.float32], k: int, device: str) -> None:
         self._queries, self._k, self._device = queries, k, device
-        self.keys = torch.empty((len(queries), 0), dtype=torch.int64)
+        self.keys = torch.full((len(queries), k), NO_KEY)
         self.floor = torch.full((len(queries),), NO_KEY)
         exact = torch.from_numpy(np.ascontiguousarray(queries)).to(device)
         self._coarse = exact.to(coarse_dtype(device))
@@ -171,7 +171,7 @@ class _Best:
 
     def _kth(self) -> torch.Tensor | None:
         """A score of each query, float64, below which nothing is among the best; None where none is known yet."""
-        keys = torch.maximum(self.floor, self.keys.amin(dim=1)) if self.keys.shape[1] == self._k else self.floor
+        keys = torch.maximum(self.floor, self.keys.amin(dim=1))
         return None if (keys == NO_KEY).any() else scores_of(keys).double()
 
     def _add_all(self, block: Block, pool: Executor) -> None:
@@ -222,4 +222,4 @@ class _Best:
         return np.concatenate([np.empty(0), *parts])
 
     def _merge(self, keys: torch.Tensor) -> None:
-        self.keys = best(self.keys, keys, self._k)
+        self.keys = best(self.keys, keys)

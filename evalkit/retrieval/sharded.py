@@ -194,7 +194,7 @@ class _Found:
             own = slice(ends[number], ends[number + 1])
             query_rows = hits.query_rows[own].astype(np.int64) - number * _QUERIES_PER_MERGE
             more = table(query_rows, torch.from_numpy(hits.keys[own].copy()), len(rows))
-            rows.copy_(best(rows, more, rows.shape[1]))
+            rows.copy_(best(rows, more))
         self.shards.add(shard)
 
 

@@ -22,8 +22,8 @@ from evalkit.memory import let_go
 logger = logging.getLogger(__name__)
 
 VECTORS = "vectors.npy"
-_DONE = "done.log"
-_DIGEST = 16  # bytes
+DONE = "done.log"
+DIGEST_BYTES = 16  # bytes
 _RECORDS_PER_BREATH = 1000
 
 
@@ -53,8 +53,8 @@ class GrowingVectors:
             self._journal.append(expected)
             return
         for number, record in enumerate(records):
-            rows = np.frombuffer(record[:-_DIGEST], dtype=np.int64)
-            if rows.max(initial=-1) < len(vectors) and self._digest(rows) == record[-_DIGEST:]:
+            rows = np.frombuffer(record[:-DIGEST_BYTES], dtype=np.int64)
+            if rows.max(initial=-1) < len(vectors) and self._digest(rows) == record[-DIGEST_BYTES:]:
                 self.known[rows] = True
             if number % _RECORDS_PER_BREATH == 0:
                 self.let_go()
@@ -74,7 +74,7 @@ class GrowingVectors:
         let_go(getattr(self._vectors, "_mmap", None))
 
     def _digest(self, rows: NDArray[np.int64]) -> bytes:
-        return hashlib.blake2b(self._vectors[rows].tobytes(), digest_size=_DIGEST).digest()
+        return hashlib.blake2b(self._vectors[rows].tobytes(), digest_size=DIGEST_BYTES).digest()
 
 
 @contextmanager
@@ -93,14 +93,14 @@ def open_vectors(
         OSError: there is no room for them.
         ResultError: the disk is full.
     """
-    path, journal = folder / VECTORS, folder / _DONE
+    path, journal = folder / VECTORS, folder / DONE
     if not _fits(path, shape, dtype):
         journal.unlink(missing_ok=True)
         _reserve(path, shape, dtype)
     vectors = np.load(path, mmap_mode="r+")
     yield GrowingVectors(vectors, Journal(journal), made_by)
     vectors.flush()
-    for leftover in folder.glob(f"*{_DONE}*"):
+    for leftover in folder.glob(f"*{DONE}*"):
         leftover.unlink()
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
+from evalkit.inference.usage import Usage
 from evalkit.workers import Shards, Worker
 
 
@@ -12,7 +14,7 @@ class LocalPool:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self.facts, self.spent = worker.facts, worker.spent
+        self.facts = worker.facts
 
     def run(self, shards: Shards) -> None:
         """See `Pool`."""
@@ -20,6 +22,10 @@ class LocalPool:
             for part in self._worker.work(prepared):
                 shards.keep(shard, part)
             shards.done(shard)
+
+    def spent(self) -> Usage:
+        """See `Pool`."""
+        return replace(self._worker.spent())  # as it is now: the worker's own goes on
 
     def describe(self) -> Mapping[str, object]:
         """See `Pool`."""

@@ -69,7 +69,7 @@ def test_reranker_gets_query_and_document_texts_in_the_order_of_the_candidates(d
 def test_result_does_not_depend_on_the_window(dataset, monkeypatch, window):
     candidates = Run.from_dict(CANDIDATES)
     expected = score_candidates(Recorder(), candidates, dataset)
-    monkeypatch.setattr(texts, "_PAIRS_PER_WINDOW", window)
+    monkeypatch.setattr(texts, "PAIRS_PER_WINDOW", window)
     recorder = Recorder()
     actual = score_candidates(recorder, candidates, dataset)
     assert expected.run.digest() == actual.run.digest()
@@ -138,7 +138,7 @@ class Preparing(Recorder):
 
 
 def test_next_window_is_prepared_while_one_is_scored_and_no_further_ahead(dataset, monkeypatch):
-    monkeypatch.setattr(texts, "_PAIRS_PER_WINDOW", 2)
+    monkeypatch.setattr(texts, "PAIRS_PER_WINDOW", 2)
     recorder = Preparing(4)
     result = score_candidates(recorder, Run.from_dict(CANDIDATES), dataset)
     assert [len(call) for call in recorder.calls] == [2, 2, 2, 2]

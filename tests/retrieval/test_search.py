@@ -336,7 +336,7 @@ def test_parts_with_a_floor_find_what_all_at_once_finds():
         if found is not None:
             some.restart(found.amin(dim=1))
         some.add(documents[start : start + 300], ranks[start : start + 300])
-        found = some.keys if found is None else best(found, some.keys, 9)
+        found = some.keys if found is None else best(found, some.keys)
     rows, scores = ranked(found, ranks)
     assert expected[0].tolist() == rows.tolist()
     assert expected[1].tolist() == scores.tolist()

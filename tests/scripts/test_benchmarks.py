@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 from benchmark_contenders import flat
 from benchmark_inputs import Source
-from benchmark_machine import Shape, shape_of
 from benchmark_report import best_peers, entries
 from benchmarking import Contender, Field, Sample, Timing, Usage
 from stubs import write_collection
 from tiny_checkpoints import write_bert_embedder, write_bert_reranker
 
-from evalkit.models.checkpoint import resolve
 from evalkit.types import Pair
 
 GROUPS = [
@@ -26,7 +24,7 @@ GROUPS = [
 
 @pytest.fixture(autouse=True)
 def _quick_peak(monkeypatch):
-    monkeypatch.setattr("benchmark_machine._SECONDS", 0.0)
+    monkeypatch.setattr("evalkit.plan.peak._SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -156,17 +154,6 @@ def test_ratios_are_taken_within_a_round_and_a_dtype():
     assert rows[3]["padding"] is None
     assert rows[0]["texts_per_second"]["rounds"] == [2.0, 1.0]
     assert best_peers(rows)["bfloat16"]["ratio"]["median"] == 1.5
-
-
-def test_operations_are_two_a_parameter_and_token_and_attention_over_squares():
-    shape = Shape(hidden=4, inner=8, layers=2, attention=4, parameters=100, causal=False)
-    assert shape.flops(np.array([3, 1])) == 2 * 100 * 4 + 4 * 2 * 4 * 10
-    assert shape._replace(causal=True).flops(np.array([3, 1])) == 2 * 100 * 4 + 2 * 2 * 4 * 10
-
-
-def test_only_matrices_of_the_layers_are_counted(model):
-    shape = shape_of(resolve(str(model)))
-    assert shape.parameters == shape.layers * (4 * shape.hidden**2 + 2 * shape.hidden * shape.inner)
 
 
 def test_a_peer_that_cannot_load_is_listed_with_the_reason():

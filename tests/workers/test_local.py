@@ -6,6 +6,7 @@ import pytest
 from adders import Adder
 
 from evalkit.errors import ModelError
+from evalkit.inference.usage import Usage
 from evalkit.workers import Shards, open_pool
 
 
@@ -58,7 +59,7 @@ class Waiting:
         return {}
 
     def spent(self):
-        return None
+        return Usage()
 
 
 def test_the_next_shard_is_prepared_while_one_is_worked_on_and_no_further_ahead():

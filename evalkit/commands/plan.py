@@ -1,0 +1,127 @@
+"""`evalkit plan`: what an evaluation, a sweep or a suite takes, before it runs; with the settings of `evaluate`."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from evalkit import datasets
+from evalkit.commands.arguments import normalise
+from evalkit.commands.compose import prepare, to_config
+from evalkit.commands.legal import one_line
+from evalkit.config import EvaluateConfig
+from evalkit.datasets.remote import is_here
+from evalkit.errors import ConfigError, EvalkitError, report
+from evalkit.plan.forecast import Forecast, forecast
+from evalkit.plan.kept import kept_of
+from evalkit.plan.machine import Machine
+from evalkit.plan.order import cheapest_first
+from evalkit.plan.pilot import measure_rates
+from evalkit.plan.sample import Sample, sample_from_card, sample_of
+from evalkit.report.grid import FORMATS, write
+from evalkit.report.plan import evaluations_grid, stages_grid
+from evalkit.report.table import console
+from evalkit.resources import shipped
+from evalkit.store import Store, open_store
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+_LAUNCHER = re.compile(r"\+?hydra/launcher=|\+?hydra\.launcher\.")
+
+
+def main(arguments: list[str]) -> int:
+    """Print the plan.
+
+    Returns:
+        0, or 2 if a dataset could not be planned.
+    """
+    options, settings = _parser().parse_known_args(arguments)
+    configs = _composed(settings)
+    machine = Machine(configs[0].compute, open_store(configs[0].cache_dir))
+    planner = _Planner(machine, measure=not options.assume)
+    forecasts = [one for one in map(planner.forecast, configs) if one is not None]
+    if forecasts:
+        planned = cheapest_first(forecasts)
+        grid = stages_grid(planned[0], machine) if len(configs) == 1 else evaluations_grid(planned, machine)
+        write([grid], options.format, console())
+    return 2 if planner.failed else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="evalkit plan",
+        usage="evalkit plan [--format FORMAT] [--assume] [-m] [SETTING=VALUE ...]",
+        description="Documents, queries, pairs, tokens, operations, time, energy, disk and memory of evaluations, "
+        "before anything runs, and what of them is in the store; several in the order in which they cost least. Takes "
+        "the settings of `evalkit evaluate`. Datasets on disk are read for it, others are planned after their cards.",
+        epilog="examples: evalkit plan; evalkit plan suite=beir retriever=bge_large_en_v1_5 reranker=minicpm_reranker "
+        "compute=h200 compute.machine.devices=8; evalkit plan -m dataset=scifact,fiqa reranker=none,bge_reranker_v2_m3 "
+        "compute=a100",
+    )
+    parser.add_argument("--format", choices=("table", *FORMATS), default="table")
+    parser.add_argument(
+        "--assume", action="store_true", help="take rates that are not known yet as assumed; do not measure for seconds"
+    )
+    return parser
+
+
+def _composed(arguments: Sequence[str]) -> list[EvaluateConfig]:
+    """The settings of every evaluation, as `evaluate` would run them.
+
+    Raises:
+        ConfigError: a setting is unknown, absent, or of the wrong type.
+    """
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    found: list[EvaluateConfig] = []
+
+    def collect(settings: "DictConfig") -> None:
+        try:
+            found.append(to_config(settings))
+        except EvalkitError as error:
+            raise SystemExit(report(error)) from None
+
+    prepare()
+    # Whoever will run it: it is planned here.
+    given = normalise([text for text in arguments if not _LAUNCHER.match(text)])
+    sys.argv = ["evalkit plan", *given]
+    try:
+        hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(collect)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(one_line(error)) from error
+    return found
+
+
+class _Planner:
+    """Plans one evaluation after another; a dataset that cannot be planned keeps no other from it."""
+
+    def __init__(self, machine: Machine, *, measure: bool) -> None:
+        self._machine, self._measure = machine, measure
+        self._samples: dict[str, Sample] = {}
+        self.failed = 0
+
+    def forecast(self, config: EvaluateConfig) -> Forecast | None:
+        """Of one evaluation; None where its dataset cannot be planned."""
+        store = open_store(config.cache_dir)
+        try:
+            sample = self._sample(config, store)
+            if self._measure and not self._machine.described:
+                measure_rates(config, sample, self._machine)
+            kept = kept_of(config, sample.dataset, store) if sample.dataset is not None else None
+            return forecast(config, sample, self._machine, kept)
+        except EvalkitError as error:
+            self.failed = report(error)
+            return None
+
+    def _sample(self, config: EvaluateConfig, store: Store) -> Sample:
+        key = repr(config.dataset)
+        if key not in self._samples:
+            here = is_here(config.dataset, store)
+            self._samples[key] = (
+                sample_of(datasets.load(config.dataset, store)) if here else sample_from_card(config.dataset)
+            )
+        return self._samples[key]

@@ -1,0 +1,76 @@
+"""Forecasts beside what happened: for manifests, and so that the next forecast rests on it."""
+
+from collections.abc import Mapping, Sequence
+
+from evalkit.config import EvaluateConfig
+from evalkit.errors import ModelError
+from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.shape import shape_of
+from evalkit.plan.forecast import Forecast, Stage, forecast
+from evalkit.plan.kept import Kept, scored, vectors_share
+from evalkit.plan.machine import Machine
+from evalkit.plan.reading import cutoff
+from evalkit.plan.sample import sample_of
+from evalkit.rerank import AnyReranker
+from evalkit.run import Run
+from evalkit.store import Store
+from evalkit.types import Dataset, FirstStage
+
+_TEXTS = 512
+_LEAST_SECONDS = 2.0  # less says nothing of a rate: loading the model is most of it
+
+
+class Beside:
+    """The forecast of one evaluation, made as it comes to its stages.
+
+    Args:
+        config: settings of the evaluation.
+        dataset: that it is on.
+        store: with rates of this machine.
+    """
+
+    def __init__(self, config: EvaluateConfig, dataset: Dataset, store: Store) -> None:
+        self._config, self._dataset, self._store = config, dataset, store
+        self._machine = Machine(config.compute, store)
+
+    def first_stage(self, first_stage: FirstStage) -> dict[str, dict[str, float]]:
+        """What is planned of each stage before candidates are made; nothing for a model of unknown size."""
+        made = self._forecast(Kept(vectors_share(first_stage, self._dataset, self._store)))
+        return _planned(made.stages[: made.first]) if made else {}
+
+    def reranking(self, reranker: AnyReranker, candidates: Run) -> dict[str, dict[str, float]]:
+        """What is planned of each stage before candidates are reranked."""
+        made = self._forecast(scored(reranker, candidates, self._dataset, self._store))
+        return _planned(made.stages[made.first :]) if made else {}
+
+    def _forecast(self, kept: Kept) -> Forecast | None:
+        try:
+            return forecast(self._config, sample_of(self._dataset, texts=_TEXTS), self._machine, kept)
+        except ModelError:
+            return None
+
+    def learn(self, kind: str, took: Mapping[str, float], checkpoint: object) -> None:
+        """Remember what a model reached in a stage, where that was long enough to tell.
+
+        Args:
+            kind: `encode` or `score`.
+            took: what the stage noted.
+            checkpoint: of the model; anything else is no model.
+        """
+        if not isinstance(checkpoint, Checkpoint) or took.get("seconds", 0.0) < _LEAST_SECONDS:
+            return
+        try:
+            shape = shape_of(checkpoint, layers=cutoff(self._config.reranker) if kind == "score" else None)
+        except ModelError:
+            return
+        self._machine.keep(kind, shape, took, took["seconds"])
+
+
+def _planned(stages: Sequence[Stage]) -> dict[str, dict[str, float]]:
+    return {
+        stage.name: {
+            "planned_seconds": stage.left,
+            **({"planned_tokens": stage.tokens * (1 - stage.done)} if stage.tokens else {}),
+        }
+        for stage in stages
+    }

@@ -1,0 +1,138 @@
+"""What models reach on this machine, measured for some seconds on texts of the dataset itself."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from evalkit import rerank, retrieval
+from evalkit.config import EvaluateConfig
+from evalkit.errors import AbsentModel, MissingExtra
+from evalkit.inference.room import room
+from evalkit.inference.usage import Usage
+from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.shape import shape_of
+from evalkit.plan.machine import Machine
+from evalkit.plan.reading import cutoff
+from evalkit.plan.sample import Sample, pairs_of
+from evalkit.progress import progress
+from evalkit.retrieval.dense import DenseRetriever
+from evalkit.retrieval.encoding import EncodingWorker, encode_corpus
+from evalkit.store import Store
+from evalkit.types import Pair, StreamingReranker
+from evalkit.workers import open_pool
+
+logger = logging.getLogger(__name__)
+
+_FIRST = 64  # texts, after which it is known how many fill the time
+_MOST = 16_384
+_SECONDS = 4.0
+
+
+def measure_rates(config: EvaluateConfig, sample: Sample, machine: Machine) -> None:
+    """Measure the models of an evaluation whose rates on this machine are not known.
+
+    One that is not on disk is left out, and so is one that several processes are to run.
+    """
+    if sample.dataset is None or config.compute.backend != "local":
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        try:
+            first_stage = retrieval.build(config.retriever, config.compute, store, dataset=config.dataset)
+            reranker = rerank.build(config.reranker, config.compute, dataset=config.dataset)
+        except (AbsentModel, MissingExtra) as error:
+            logger.warning("%s Rates are assumed.", error)
+            return
+        if isinstance(first_stage, DenseRetriever):
+            _measure_encoding(first_stage, sample, machine, Path(folder))
+        if isinstance(reranker, StreamingReranker):
+            _measure_scoring(config, reranker, sample, machine)
+
+
+class _Some:
+    """Documents that are some texts, over and over."""
+
+    def __init__(self, texts: Sequence[str], count: int) -> None:
+        self._texts, self._count = texts, count
+        self.ids: pa.ChunkedArray = pa.chunked_array([[]], pa.string())
+
+    def __len__(self) -> int:
+        return self._count
+
+    def sizes(self) -> NDArray[np.int32]:
+        return np.array(
+            [len(self._texts[row % len(self._texts)].encode()) for row in range(self._count)], dtype=np.int32
+        )
+
+    def texts(self, rows: Sequence[int] | NDArray[np.integer] | range) -> list[str]:
+        return [self._texts[int(row) % len(self._texts)] for row in rows]
+
+
+def _measure_encoding(retriever: DenseRetriever, sample: Sample, machine: Machine, folder: Path) -> None:
+    encoder = retriever.encoder
+    shape = shape_of(encoder.checkpoint)
+    if machine.knows("encode", shape) or not sample.document_texts:
+        return
+
+    def encode(count: int) -> None:
+        target = Path(tempfile.mkdtemp(dir=folder))
+        with open_pool(EncodingWorker(encoder), retriever.compute) as pool:
+            encode_corpus(
+                pool,
+                _Some(sample.document_texts, count),
+                target,
+                width=encoder.width,
+                dtype=retriever.config.embedding_dtype,
+                instruction=retriever.config.document_instruction,
+                room=room(retriever.compute),
+                advance=lambda _: None,
+            )
+
+    with progress(f"measuring {retriever.config.name}", None, "texts") as advance:
+        read, seconds = _timed(encode, lambda: encoder.usage, advance)
+    machine.keep("encode", shape, read, seconds)
+
+
+def _measure_scoring(config: EvaluateConfig, reranker: StreamingReranker, sample: Sample, machine: Machine) -> None:
+    checkpoint, pairs = getattr(reranker, "checkpoint", None), pairs_of(sample)
+    if not isinstance(checkpoint, Checkpoint) or not pairs:
+        return
+    shape = shape_of(checkpoint, layers=cutoff(config.reranker))
+    if machine.knows("score", shape):
+        return
+
+    def score(count: int) -> None:
+        # Another text each time: what was scored once need not be scored again.
+        some = [pairs[row % len(pairs)] for row in range(count)]
+        reranker.score([Pair(query, f"{text} {row}") for row, (query, text) in enumerate(some)], advance=lambda _: None)
+
+    usage = getattr(reranker, "usage", Usage())
+    with progress(f"measuring {config.reranker.name}", None, "pairs") as advance:
+        read, seconds = _timed(score, lambda: usage, advance)
+    machine.keep("score", shape, read, seconds)
+
+
+def _timed(
+    work: Callable[[int], None], usage: Callable[[], Usage], advance: Callable[[float], None]
+) -> tuple[dict[str, float], float]:
+    """What the engine took for as many texts as fill the time, and how many seconds that was.
+
+    The first texts load the model and show how many these are.
+    """
+    work(_FIRST)
+    start = time.perf_counter()
+    work(_FIRST)
+    one = (time.perf_counter() - start) / _FIRST
+    count = int(min(max(_SECONDS / one, _FIRST), _MOST))
+    before, start = replace(usage()), time.perf_counter()
+    work(count)
+    seconds = time.perf_counter() - start
+    advance(count)
+    return usage().read(before), seconds

@@ -1,0 +1,142 @@
+"""What a model reads of texts, in tokens: by its own tokenizer and template, or where these are absent, assumed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.config import DenseConfig, LateInteractionConfig, LayerwiseConfig, LightweightConfig, PairRerankerConfig
+from evalkit.errors import AbsentModel
+from evalkit.inference.tokens import Frame, Ids, Tokenizer, prepare, tokenize
+from evalkit.models.checkpoint import Checkpoint, resolve
+from evalkit.models.shape import Shape, known_shape, shape_of
+from evalkit.models.tokenizers import load_tokenizer
+from evalkit.rerank.families import family_of
+from evalkit.types import Pair
+
+_LATIN, _CHINESE = 4.3, 1.6  # characters a token, as multilingual vocabularies have them
+_FIRST_IDEOGRAPH = "\u2e80"
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+ModelConfig = DenseConfig | LateInteractionConfig | PairRerankerConfig
+
+
+class AssumedTokenizer:
+    """Knows no vocabulary: a text has as many tokens as its letters usually make."""
+
+    def token_ids(self, texts: Sequence[str]) -> list[Ids]:
+        """See `Tokenizer`; the ids are not those of any text, and differ from one place to the next."""
+        return [np.arange(_count(text), dtype=np.int32) for text in texts]
+
+    def frame(self, texts: int) -> Frame:
+        """One token in front and one behind, two between."""
+        one, none = np.zeros(1, dtype=np.int32), np.zeros(0, dtype=np.int32)
+        between = none if texts == 1 else np.zeros(2, dtype=np.int32)
+        return Frame(one, between, one, (one, 0, between, 0, one))
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """See `Tokenizer`."""
+        return ["?" for _ in ids]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """See `Tokenizer`."""
+        return " ".join(self.tokens(ids))
+
+
+def _count(text: str) -> int:
+    if not text:
+        return 0
+    return max(round(len(text) / (_CHINESE if text[-1] >= _FIRST_IDEOGRAPH else _LATIN)), 1)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens of some texts or pairs, which stand for many.
+
+    Attributes:
+        sample: shape (texts,).
+    """
+
+    sample: NDArray[np.int64]
+
+    def tokens(self, count: float) -> float:
+        """Of so many."""
+        return float(self.sample.mean() * count) if len(self.sample) else 0.0
+
+    def squares(self, count: float) -> float:
+        """The squares of the tokens of each of so many, summed up."""
+        return float(np.square(self.sample, dtype=np.float64).mean() * count) if len(self.sample) else 0.0
+
+
+class Reader:
+    """A model as far as a plan needs it: its size, and how long texts are for it.
+
+    Args:
+        config: which.
+        made_up: whether texts have no words, so that a vocabulary says nothing of them.
+
+    Raises:
+        ModelError: it is not on disk, and nothing is known of its size.
+    """
+
+    def __init__(self, config: ModelConfig, *, made_up: bool) -> None:
+        self.config, self._made_up = config, made_up
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint | None:
+        """Configuration and vocabulary on disk; None where they are not and cannot be had."""
+        try:
+            return resolve(str(self.config.model), self.config.revision, weights=False)
+        except AbsentModel:
+            return None
+
+    @property
+    def assumed(self) -> bool:
+        """Whether tokens are not counted with the model's own vocabulary."""
+        return self._made_up or self.checkpoint is None
+
+    @cached_property
+    def shape(self) -> Shape:
+        """Of the layers that are computed."""
+        found, layers = self.checkpoint, cutoff(self.config)
+        return known_shape(str(self.config.model), layers=layers) if found is None else shape_of(found, layers=layers)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        return AssumedTokenizer() if self._made_up or self.checkpoint is None else load_tokenizer(self.checkpoint)
+
+    def texts(self, texts: Sequence[str], instruction: str) -> Lengths:
+        """Of texts alone, as bi-encoders and late interaction read them."""
+        assert isinstance(self.config, DenseConfig | LateInteractionConfig)
+        prepared = prepare(texts, instruction=instruction, lowercase=False)
+        return Lengths(tokenize(self._tokenizer, prepared, max_length=self.config.max_length).lengths)
+
+    def pairs(self, pairs: Sequence[tuple[str, str]], instruction: str) -> Lengths:
+        """Of pairs of a query and a document, with all that the template puts around them."""
+        assert isinstance(self.config, PairRerankerConfig)
+        asked = [Pair(query, document, instruction) for query, document in pairs]
+        return Lengths(family_of(self.config).tokenize(self._tokenizer, asked).lengths)
+
+    def weights(self, dtype: str) -> int:
+        """Bytes of all parameters in memory."""
+        return (self.shape.parameters + self.shape.embeddings) * _BYTES[dtype]
+
+
+def cutoff(config: Any) -> int | None:
+    """After how many layers a model is left; None where all are computed."""
+    layers = config.cutoff_layers if isinstance(config, LayerwiseConfig | LightweightConfig) else None
+    return layers[-1] if layers else None
+
+
+def compressed(config: Any, flops: float, layers: int) -> float:
+    """Operations of a reranker that merges passage tokens on the way, as if all tokens were the passage's."""
+    if not isinstance(config, LightweightConfig) or config.compress_ratio == 1:
+        return flops
+    left, share = 1.0, 0.0
+    for layer in range(layers):
+        left = left / config.compress_ratio if layer in config.compress_layers and layer else left
+        share += left / layers
+    return flops * share

@@ -1,0 +1,102 @@
+"""Texts that stand for those of a dataset: some of its own, or where it is not on disk, such as its card describes."""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from evalkit.config import DatasetConfig
+from evalkit.errors import DataError
+from evalkit.types import Dataset
+
+_TEXTS = 1024
+_SPREAD = 0.7  # standard deviation of the logarithm of lengths: what collections of passages have
+_QUERY_CHARACTERS = {"en": 50.0, "zh": 15.0}
+_LETTER = {"en": "x", "zh": "\u4e00"}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A dataset in small.
+
+    Attributes:
+        name: of the dataset.
+        documents: how many it has.
+        queries: how many are judged.
+        document_texts: of some documents.
+        query_texts: of some queries.
+        document_bytes: of all documents together, in UTF-8.
+        dataset: itself, where it is on disk; None where texts are made up after its card.
+    """
+
+    name: str
+    documents: int
+    queries: int
+    document_texts: tuple[str, ...]
+    query_texts: tuple[str, ...]
+    document_bytes: float
+    dataset: Dataset | None = None
+
+
+def sample_of(dataset: Dataset, *, texts: int = _TEXTS) -> Sample:
+    """Documents and queries at even distances."""
+    queries = list(dataset.queries.values())
+    rows = _spread(len(dataset.documents), texts)
+    return Sample(
+        dataset.name,
+        len(dataset.documents),
+        len(queries),
+        tuple(dataset.documents.texts(rows)),
+        tuple(queries[row] for row in _spread(len(queries), texts)),
+        float(dataset.documents.sizes().sum(dtype=np.int64)),
+        dataset,
+    )
+
+
+def _spread(count: int, wanted: int) -> Any:
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64)) if count else []
+
+
+def sample_from_card(config: DatasetConfig) -> Sample:
+    """Texts with the lengths that a card gives, spread as those of passages are; they have no words.
+
+    Raises:
+        DataError: the card does not say how many documents and queries there are, and of which length.
+    """
+    expected, lengths = config.expected, config.lengths
+    if not (expected.documents and expected.queries and lengths.document_characters):
+        raise DataError(
+            f"{config.name}: is not on disk, and its card does not say how large it is. Run `evalkit fetch "
+            f"dataset={config.name}` first."
+        )
+    queries = min(expected.queries, config.sample or expected.queries)
+    asked = config.query_language or config.language
+    of_query = lengths.query_characters or _QUERY_CHARACTERS[asked]
+    documents = _made_up(lengths.document_characters, config.language)
+    return Sample(
+        config.name,
+        expected.documents,
+        queries,
+        documents,
+        _made_up(of_query, asked),
+        float(np.mean([len(text.encode()) for text in documents])) * expected.documents,
+    )
+
+
+def _made_up(mean: float, language: str) -> tuple[str, ...]:
+    """Texts at the quantiles of a log-normal distribution of lengths."""
+    places = [(number + 0.5) / _TEXTS for number in range(_TEXTS)]
+    logarithms = np.array([NormalDist().inv_cdf(place) for place in places]) * _SPREAD
+    lengths = np.exp(logarithms)
+    lengths *= mean / lengths.mean()
+    # As if drawn: neighbours in a list should not be neighbours in length.
+    return tuple(_LETTER[language] * max(round(length), 1) for length in np.random.default_rng(0).permutation(lengths))
+
+
+def pairs_of(sample: Sample) -> list[tuple[str, str]]:
+    """Queries of a sample with its documents, each document once, as if retrieved at random."""
+    if not sample.query_texts:
+        return []
+    count = len(sample.query_texts)
+    return [(sample.query_texts[row * 7 % count], text) for row, text in enumerate(sample.document_texts)]

@@ -1,0 +1,132 @@
+"""Search in shards: what all at once finds, also when it was killed, and however many workers there are."""
+
+import numpy as np
+import pytest
+import torch
+
+from evalkit.config import ComputeConfig
+from evalkit.retrieval import search, sharded
+from evalkit.retrieval.search import exact_top_k
+from evalkit.retrieval.sharded import SearchWorker, Shard, search_corpus
+from evalkit.store import Store
+
+CPU = ComputeConfig(device="cpu")
+QUERIES, DOCUMENTS, WIDTH = 23, 400, 6
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    monkeypatch.setattr(sharded, "_DOCUMENTS_PER_SHARD", 70)
+    monkeypatch.setattr(sharded, "_QUERIES_PER_MERGE", 5)
+    monkeypatch.setattr(search, "_QUERIES_PER_BLOCK", 7)
+
+
+@pytest.fixture(params=["random", "ties"])
+def vectors(request, tmp_path):
+    """Queries, documents in a file, and the ranks of their ids."""
+    rng = np.random.default_rng(1)
+    queries = rng.normal(size=(QUERIES, WIDTH)).astype(np.float32)
+    documents = rng.normal(size=(DOCUMENTS, WIDTH)).astype(np.float16)
+    if request.param == "ties":
+        documents = documents[rng.integers(0, 20, DOCUMENTS)]
+    np.save(tmp_path / "vectors.npy", documents)
+    return queries, np.load(tmp_path / "vectors.npy", mmap_mode="r"), rng.permutation(DOCUMENTS)
+
+
+def searched(vectors, store, k=9, advance=lambda _: None, **settings):
+    queries, documents, ranks = vectors
+    named = {"id_ranks": ranks, "k": k, "store": store, "content": "vectors", "compute": CPU, "advance": advance}
+    return search_corpus(queries, documents, **{**named, **settings})
+
+
+def is_all_at_once(found, vectors, k):
+    queries, documents, ranks = vectors
+    rows, scores = exact_top_k(queries, documents, id_ranks=ranks, k=k)
+    assert found[0].tolist() == rows.tolist()
+    assert found[1].view(np.int32).tolist() == scores.view(np.int32).tolist()
+
+
+@pytest.mark.parametrize("k", [1, 9, 69, 71, DOCUMENTS, 1000])
+def test_shards_find_what_all_at_once_finds(vectors, store, k):
+    is_all_at_once(searched(vectors, store, k), vectors, k)
+
+
+def test_progress_counts_every_document_once(vectors, store):
+    steps = []
+    searched(vectors, store, advance=steps.append)
+    assert sum(steps) == DOCUMENTS
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_what_was_killed_goes_on_with_the_shards_that_were_left(vectors, store, monkeypatch, after):
+    worked = []
+    original = SearchWorker.work
+
+    def work(self, prepared):
+        if len(worked) == after:
+            raise Killed
+        worked.append(len(prepared.vectors))
+        return original(self, prepared)
+
+    monkeypatch.setattr(SearchWorker, "work", work)
+    with pytest.raises(Killed):
+        searched(vectors, store)
+    done, worked[:] = len(worked), []
+    monkeypatch.setattr(SearchWorker, "work", lambda self, one: worked.append(1) or original(self, one))
+    steps = []
+    is_all_at_once(searched(vectors, store, advance=steps.append), vectors, 9)
+    assert len(worked) == 6 - done
+    assert sum(steps) == DOCUMENTS
+
+
+@pytest.mark.parametrize("change", ["vectors", "queries", "k"])
+def test_what_was_found_in_others_is_not_taken(vectors, store, change):
+    searched(vectors, store)
+    queries, documents, ranks = vectors
+    if change == "queries":
+        vectors = (queries[::-1].copy(), documents, ranks)
+    if change == "vectors":
+        vectors = (queries, documents[::-1].copy(), ranks)
+    k = 4 if change == "k" else 9
+    is_all_at_once(searched(vectors, store, k, content=f"vectors of {change}"), vectors, k)
+
+
+def test_a_damaged_record_is_searched_anew(vectors, store):
+    searched(vectors, store)
+    (path,) = store.root.glob("searches/*/hits.log")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    is_all_at_once(searched(vectors, Store(store.root)), vectors, 9)
+
+
+def test_what_was_found_is_gone_once_the_result_is_kept(vectors, store):
+    searched(vectors, store)
+    assert list(store.root.glob("searches/*"))
+    store.tidy()
+    assert not list(store.root.glob("searches/*"))
+
+
+def test_what_another_process_is_using_is_left(vectors, store):
+    searched(vectors, store)
+    (folder,) = store.root.glob("searches/*")
+    name = folder.name.removeprefix(".partial-")
+    with Store(store.root).lock(f"searches-{name}"):
+        store.tidy()
+    assert folder.is_dir()
+
+
+def test_a_floor_keeps_later_shards_short(vectors):
+    queries, documents, ranks = vectors
+    worker = SearchWorker(queries, 9, CPU)
+    none = torch.full((QUERIES,), torch.iinfo(torch.int64).min)
+    (first,) = worker.work(Shard(documents[:200], ranks[:200], none))
+    floor = torch.from_numpy(first.keys).view(QUERIES, 9).amin(dim=1)
+    (second,) = worker.work(Shard(documents[200:], ranks[200:], floor))
+    assert len(first.keys) == 9 * QUERIES
+    assert 0 < len(second.keys) < 9 * QUERIES
+    assert (second.keys > floor.numpy()[second.query_rows]).all()
