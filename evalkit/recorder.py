@@ -1,5 +1,6 @@
 """From a run to a result on disk: measures, ceiling, and the manifest that says how it came about."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -103,11 +104,25 @@ class Recorder:
         """
         with stages.timed("measure"):
             per_query, best = self._measure(run, self.measures)
-        manifest = {
+        facts = {"key": key, "measures": per_query.means, "ceiling": best, **facts}
+        self.store.note_results(Path(self.config.results_dir).expanduser())
+        kept = results.save(
+            folder,
+            run=run,
+            per_query=per_query,
+            manifest=self._describe(run, per_query, facts),
+            tag=tag,
+            inner=inner,
+            truncated=truncated,
+            stages=stages,
+        )
+        self.store.tidy()
+        return kept
+
+    def _describe(self, run: Run, per_query: PerQuery, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """The manifest: what is true of any run, and `facts` of this one."""
+        return {
             "format": FORMAT,
-            "key": key,
-            "measures": per_query.means,
-            "ceiling": best,
             "queries": len(per_query.query_ids),
             "queries_without_candidates": list(per_query.missing),
             f"queries_with_ties_in_top_{_TIES_CUTOFF}": run.tied_queries(_TIES_CUTOFF),
@@ -118,19 +133,6 @@ class Recorder:
             "command": self.command,
             "environment": environment(self.config.compute.device),
         }
-        self.store.note_results(Path(self.config.results_dir).expanduser())
-        kept = results.save(
-            folder,
-            run=run,
-            per_query=per_query,
-            manifest=manifest,
-            tag=tag,
-            inner=inner,
-            truncated=truncated,
-            stages=stages,
-        )
-        self.store.tidy()
-        return kept
 
     def complete(self, found: Result) -> Result:
         """A result that was found, with the measures added that are asked for now and were not then."""
