@@ -39,8 +39,9 @@ def main(arguments: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     given = normalise(arguments)
+    sweeps.require_launcher(given)
     prepare()
-    with sweeps.shared_folder() as folder:
+    with sweeps.shared_folder(given) as folder:
         sys.argv = ["evalkit evaluate", *sweeps.told(given, folder)]
         try:
             hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(run_one)()
@@ -49,7 +50,11 @@ def main(arguments: list[str]) -> int:
         finally:
             # Also when a later run of a sweep failed: the earlier ones are done and kept.
             _show_sweep(sweeps.done(folder))
-        return 2 if sweeps.failed(folder) else 0
+        failures = sweeps.failures(folder)
+        if failures and sweeps.are_elsewhere(given):  # what they printed is in a log
+            for message in failures:
+                report(DataError(message))
+        return 2 if failures else 0
 
 
 def run_one(settings: "DictConfig") -> None:
@@ -65,11 +70,13 @@ def run_one(settings: "DictConfig") -> None:
     except EvalkitError as error:
         # One dataset that is not there need not keep the others of a sweep from being evaluated, nor one value
         # that a checkpoint cannot take the others of an ablation.
-        one_of_many = isinstance(error, DataError) or hydra_config.runtime.choices.get("ablation")
+        choices = hydra_config.runtime.choices
+        apart = choices.get("hydra/launcher") != "basic"  # others are at work already
+        one_of_many = apart or isinstance(error, DataError) or choices.get("ablation")
         if hydra_config.mode != RunMode.MULTIRUN or not one_of_many:
             raise SystemExit(report(error)) from None
         report(error)
-        sweeps.note_failure(hydra_config.job.num)
+        sweeps.note_failure(hydra_config.job.num, str(error), hydra_config.overrides.task)
     except OmegaConfBaseException as error:
         raise SystemExit(report(ConfigError(one_line(error)))) from None
     except OSError as error:  # Hydra would print a report of its own first

@@ -1,24 +1,38 @@
 """What the evaluations of a sweep tell the command that started them, whichever processes a launcher runs them in.
 
 Each leaves a file in a folder that they share. A launcher that runs everything in one process does it the same way.
+Jobs on other machines see no temporary folder of this one, so for them it lies with the results.
 """
 
+import importlib.util
 import json
 import os
 import re
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit import results
+from evalkit.errors import ConfigError, MissingExtra, printable
 from evalkit.folders import atomic_write
 from evalkit.results import Evaluation
 
 _FOLDER = "EVALKIT_SWEEP"  # an environment variable, which Hydra sets for the time of a job
 _FAILED = "failed-"
+_ONE_MACHINE = ("basic", "joblib")  # launchers
+_SUBMITIT = ("hydra-submitit-launcher", "hydra_submitit_launcher", "slurm")
+_PACKAGES = {  # launcher -> package, its module, and the extra that installs it
+    "joblib": ("hydra-joblib-launcher", "hydra_joblib_launcher", "parallel"),
+    "slurm": _SUBMITIT,
+    "submitit_local": _SUBMITIT,
+    "submitit_slurm": _SUBMITIT,
+}
+_SECONDS = 2.0  # between two looks at what is done
 _SETTING = re.compile(r"[+~]{0,2}[\w./@:]+=")
 
 
@@ -47,14 +61,76 @@ class Done:
     ablation: str | None
 
 
+def require_launcher(arguments: Sequence[str]) -> None:
+    """Refuse a launcher whose package is absent; Hydra would only say that there is no such choice.
+
+    Raises:
+        MissingExtra: the message holds the install command.
+    """
+    launcher = _given("hydra/launcher", arguments)
+    package, module, extra = _PACKAGES.get(str(launcher), ("", "", ""))
+    if module and (
+        importlib.util.find_spec("hydra_plugins") is None or importlib.util.find_spec(f"hydra_plugins.{module}") is None
+    ):
+        raise MissingExtra(package, extra=extra, purpose=f"hydra/launcher={launcher}")
+
+
 @contextmanager
-def shared_folder() -> Iterator[Path]:
-    """A folder for the time of a sweep."""
-    folder = Path(tempfile.mkdtemp(prefix="evalkit-sweep-"))
+def shared_folder(arguments: Sequence[str]) -> Iterator[Path]:
+    """A folder for the time of a sweep with these arguments, which all its jobs see.
+
+    Raises:
+        ConfigError: jobs go elsewhere, and where their results do is not plain.
+    """
+    elsewhere = are_elsewhere(arguments)
+    if not elsewhere:
+        folder = Path(tempfile.mkdtemp(prefix="evalkit-sweep-"))
+    else:
+        results_dir = _given("results_dir", arguments) or "results"
+        if any(letter in results_dir for letter in "$,"):
+            raise ConfigError(f"results_dir={results_dir}: give one plain folder where jobs run on other machines.")
+        parent = Path(results_dir).expanduser().absolute()
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=".sweep-", dir=parent))
     try:
-        yield folder
+        with _telling(folder) if elsewhere else nullcontext():
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def are_elsewhere(arguments: Sequence[str]) -> bool:
+    """Whether the evaluations of a sweep may run on other machines, and write into logs."""
+    return _given("hydra/launcher", arguments) not in {None, *_ONE_MACHINE}
+
+
+def _given(key: str, arguments: Sequence[str]) -> str | None:
+    """The last value that was typed for a setting, without quotes."""
+    values = [text.partition("=")[2] for text in arguments if text.lstrip("+").partition("=")[0] == key]
+    return values[-1].strip("'\"") if values else None
+
+
+@contextmanager
+def _telling(folder: Path) -> Iterator[None]:
+    """Tell on stderr of each evaluation that is done elsewhere, where its own words are in a log."""
+    stop, seen = threading.Event(), set[str]()
+
+    def look() -> None:
+        while not stop.wait(_SECONDS):
+            for path in sorted(folder.iterdir()):
+                if path.name not in seen and not path.name.startswith("."):
+                    seen.add(path.name)
+                    word = "failed" if path.name.startswith(_FAILED) else "done"
+                    overrides = json.loads(path.read_text(encoding="utf-8"))["overrides"]
+                    sys.stderr.write(printable(f"evalkit: {word}: {' '.join(overrides)}") + "\n")
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def told(arguments: list[str], folder: Path) -> list[str]:
@@ -75,9 +151,16 @@ def note(one: Done) -> None:
     atomic_write(Path(os.environ[_FOLDER]) / f"{one.number:06d}.json", json.dumps(fields))
 
 
-def note_failure(number: int) -> None:
-    """Tell that an evaluation failed; its message was printed."""
-    (Path(os.environ[_FOLDER]) / f"{_FAILED}{number:06d}").touch()
+def note_failure(number: int, message: str, overrides: Sequence[str]) -> None:
+    """Tell that an evaluation failed, and how."""
+    record = {"message": message, "overrides": list(overrides)}
+    atomic_write(Path(os.environ[_FOLDER]) / f"{_FAILED}{number:06d}.txt", json.dumps(record))
+
+
+def failures(folder: Path) -> list[str]:
+    """What evaluations that failed said, each with the settings that were its own."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{_FAILED}*.txt"))]
+    return [f"{' '.join(record['overrides'])}: {record['message']}" for record in records]
 
 
 def done(folder: Path) -> list[Done]:
@@ -88,8 +171,3 @@ def done(folder: Path) -> list[Done]:
         result, candidates = (results.read(Path(stage)) for stage in fields.pop("evaluation"))
         found.append(Done(evaluation=Evaluation(result, candidates), **fields))
     return found
-
-
-def failed(folder: Path) -> bool:
-    """Whether one failed."""
-    return any(folder.glob(f"{_FAILED}*"))
