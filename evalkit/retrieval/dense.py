@@ -24,7 +24,7 @@ from evalkit.run import Run
 from evalkit.stages import Stages
 from evalkit.store import Store, content_digest
 from evalkit.types import Dataset, Identity
-from evalkit.workers import Pool, open_pool
+from evalkit.workers import Pool, open_pool, together
 
 
 class DenseRetriever:
@@ -69,28 +69,34 @@ class DenseRetriever:
 
     def retrieve(self, dataset: Dataset, depth: int) -> Run:
         """The `depth` documents whose vectors have the largest dot product with the query's."""
-        from evalkit.retrieval.sharded import search_corpus
+        from evalkit.retrieval.sharded import SearchWorker, search_corpus
 
         with open_pool(EncodingWorker(self.encoder), self.compute) as pool:
             folder = self._document_vectors(dataset, pool)
             queries = self._query_vectors(dataset, pool)
-            self.usage, self.workers = pool.spent(), pool.describe()
+            self.usage, encoding = pool.spent(), pool.describe()
         documents = np.load(folder / VECTORS, mmap_mode="r")
         if len(documents) != len(dataset.documents):
             raise ResultError(
                 f"{len(documents)} stored vectors for {len(dataset.documents)} documents. Empty cache_dir."
             )
-        with self.stages.timed("search"), progress("searching", len(documents), "documents") as advance:
+        k = min(search_depth(dataset, depth), len(documents))
+        with (
+            open_pool(SearchWorker(queries, k, self.compute), self.compute) as pool,
+            self.stages.timed("search"),
+            progress("searching", len(documents), "documents") as advance,
+        ):
             rows, scores = search_corpus(
+                pool,
                 queries,
                 documents,
                 id_ranks=_id_ranks(dataset),
-                k=search_depth(dataset, depth),
+                k=k,
                 store=self.store,
                 content=content_digest(folder),
-                compute=self.compute,
                 advance=advance,
             )
+            self.workers = together(encoding, pool.describe())
         return candidates_from_rows(dataset, list(dataset.queries), rows, scores, depth)
 
     def corpus_facts(self, dataset: Dataset) -> Identity:

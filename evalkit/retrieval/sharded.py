@@ -20,7 +20,7 @@ from evalkit.models.arithmetic import device_name, facts
 from evalkit.retrieval.keys import NO_KEY, best, ranked, table
 from evalkit.retrieval.search import Search
 from evalkit.store import Store
-from evalkit.workers import Pool, Shards, open_pool
+from evalkit.workers import Pool, Shards
 
 _FORMAT = 1  # of what is kept; a higher number makes old ones be searched anew
 _DOCUMENTS_PER_SHARD = 65_536
@@ -40,6 +40,10 @@ class Shard(NamedTuple):
     vectors: NDArray[np.floating]
     id_ranks: NDArray[np.integer]
     floor: torch.Tensor
+
+    def __reduce__(self) -> tuple[type["Shard"], tuple[NDArray[np.floating], NDArray[np.integer], torch.Tensor]]:
+        """With a copy of what is mapped: elsewhere there is no such file."""
+        return Shard, (np.array(self.vectors), self.id_ranks, self.floor)
 
 
 class Hits(NamedTuple):
@@ -97,6 +101,7 @@ class SearchWorker:
 
 
 def search_corpus(
+    pool: Pool,
     queries: NDArray[np.float32],
     documents: NDArray[np.floating],
     *,
@@ -104,22 +109,20 @@ def search_corpus(
     k: int,
     store: Store,
     content: str,
-    compute: ComputeConfig,
     advance: Callable[[float], None],
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Rows and scores of the `k` best documents of every query, best first; as `exact_top_k`, which see.
 
     Args:
+        pool: of `SearchWorker`s for these queries and this k.
         queries: shape (queries, width).
         documents: shape (documents, width), memory-mapped.
         id_ranks: shape (documents,).
-        k: documents a query.
+        k: documents a query, at most as many as there are.
         store: where hits are kept until the result is.
         content: digest of the vectors.
-        compute: where.
         advance: called with the number of documents searched.
     """
-    k = min(k, len(documents))
     wanted = {
         "format": _FORMAT,
         "vectors": content,
@@ -127,12 +130,9 @@ def search_corpus(
         "k": k,
         "documents_per_shard": _DOCUMENTS_PER_SHARD,
     }
-    with (
-        store.scratch("searches", wanted, label=f"{len(queries):,} queries") as folder,
-        open_pool(SearchWorker(queries, k, compute), compute) as pool,
-    ):
+    with store.scratch("searches", wanted, label=f"{len(queries):,} queries") as folder:
         found = _Found(len(queries), k, Journal(folder / "hits.log"))
-        _run(pool, found, documents, id_ranks, copied=compute.backend != "local", advance=advance)
+        _run(pool, found, documents, id_ranks, advance)
     return ranked(found.keys, id_ranks)
 
 
@@ -141,8 +141,6 @@ def _run(
     found: "_Found",
     documents: NDArray[np.floating],
     id_ranks: NDArray[np.integer],
-    *,
-    copied: bool,
     advance: Callable[[float], None],
 ) -> None:
     starts = range(0, len(documents), _DOCUMENTS_PER_SHARD)
@@ -154,8 +152,7 @@ def _run(
         if shard in found.shards:
             return None
         rows = slice(starts[shard], starts[shard] + size(shard))
-        vectors = documents[rows]
-        return Shard(np.array(vectors) if copied else vectors, id_ranks[rows], found.floor)
+        return Shard(documents[rows], id_ranks[rows], found.floor)
 
     advance(sum(size(shard) for shard in found.shards))
     pool.run(Shards(len(starts), payload, found.keep, done=lambda shard: advance(size(shard))))

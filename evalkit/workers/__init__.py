@@ -14,6 +14,8 @@ from typing import Any, Protocol
 from evalkit.config import ComputeConfig
 from evalkit.inference.usage import Usage
 
+_PEAK = "peak_memory_gib"
+
 
 class Worker(Protocol):
     """**Protocol:** does shards of one kind of work. A pickle of it makes the same in another process."""
@@ -98,5 +100,26 @@ def open_pool(worker: Worker, compute: ComputeConfig | None) -> Iterator[Pool]:
     pool = RayPool(worker, compute)
     try:
         yield pool
-    finally:
-        pool.close()
+    except BaseException:
+        pool.kill()
+        raise
+    pool.close()
+
+
+def together(*described: Mapping[str, object]) -> dict[str, object]:
+    """What a manifest should say of several pools with the same settings: those lost in all, the most memory of one."""
+    joined: dict[str, object] = {}
+    for one in described:
+        joined = {
+            **joined,
+            **one,
+            **({"lost": _number(joined, "lost") + _number(one, "lost")} if "lost" in one else {}),
+            **({_PEAK: max(_number(joined, _PEAK), _number(one, _PEAK))} if _PEAK in one else {}),
+        }
+    return joined
+
+
+def _number(described: Mapping[str, object], name: str) -> float:
+    found = described.get(name, 0)
+    assert isinstance(found, int | float)
+    return found

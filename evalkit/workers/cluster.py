@@ -6,8 +6,9 @@ is left of its shards is handed out again. Nothing but the installed packages an
 workers are.
 """
 
+import gc
 import logging
-import os
+import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
@@ -15,16 +16,21 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from evalkit.config import ComputeConfig
-from evalkit.errors import ConfigError, EvalkitError, MissingExtra, reason
+from evalkit.errors import ConfigError, EvalkitError, reason
 from evalkit.inference.usage import Usage
-from evalkit.memory import GIB, peak
+from evalkit.memory import GIB, give_back, peak
 from evalkit.workers import Shards, Worker
+from evalkit.workers.connection import connect, resources
 
 logger = logging.getLogger(__name__)
 
 _SHARDS_A_WORKER = 2
 _DEATHS = 3  # of workers at one shard, before it is given up
 _PATIENCE = 300.0  # seconds without any worker
+
+
+# Kind of worker -> processes that wait for the next pool of this process.
+_resting: dict[str, list[Any]] = {}
 
 
 class _Spent(NamedTuple):
@@ -35,19 +41,26 @@ class _Spent(NamedTuple):
 
 
 class _Actor:
-    """A worker in a process of its own."""
+    """A process that is one worker after another: packages are imported once."""
 
-    def __init__(self, recipe: bytes) -> None:
-        self._recipe = recipe
+    def __init__(self) -> None:
         self._turn = threading.Lock()
         self._worker: Any = None
 
-    def start(self) -> dict[str, object]:
-        """Make the worker; what it says of itself."""
+    def start(self, recipe: bytes) -> dict[str, object]:
+        """Make a worker; what it says of itself."""
         from ray import cloudpickle
 
-        self._worker = cloudpickle.loads(self._recipe)
+        self._worker = cloudpickle.loads(recipe)
         return dict(self._worker.facts())
+
+    def rest(self) -> None:
+        """Give back what the worker held."""
+        self._worker = None
+        gc.collect()
+        give_back()
+        if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def work(self, payload: Any) -> Iterator[Any]:
         """Parts of a shard's answer, then what the worker spent."""
@@ -66,6 +79,23 @@ class _Member:
     spent: _Spent = field(default_factory=lambda: _Spent(Usage(), 0))
 
 
+@dataclass
+class _Course:
+    """How far shards are.
+
+    Attributes:
+        shards: what there is to do.
+        waiting: shards that nobody works on.
+        running: parts of a shard as they come -> who makes them, and of which shard.
+        deaths: how often the worker of a shard was lost.
+    """
+
+    shards: Shards
+    waiting: deque[int]
+    running: dict[Any, tuple[_Member, int]] = field(default_factory=dict)
+    deaths: Counter[int] = field(default_factory=Counter)
+
+
 class RayPool:
     """Actors of Ray as a `Pool`.
 
@@ -79,9 +109,10 @@ class RayPool:
     """
 
     def __init__(self, worker: Worker, compute: ComputeConfig) -> None:
-        self._ray = _connect(compute)
+        self._ray = connect(compute)
         self._recipe = self._ray.put(self._ray.cloudpickle.dumps(worker))
-        self._resources, self._wanted = _resources(self._ray, compute)
+        self._resources, self._wanted = resources(self._ray, compute)
+        self._kind = f"{self._ray.get_runtime_context().gcs_address} {self._resources}"
         self._facts: Mapping[str, object] | None = None
         self._starting: dict[Any, _Member] = {}
         self._members: list[_Member] = []
@@ -111,59 +142,73 @@ class RayPool:
         }
 
     def close(self) -> None:
-        """End the workers."""
+        """Let the workers rest, for the next pool."""
+        for member in self._members:
+            member.actor.rest.remote()
+            _resting.setdefault(self._kind, []).append(member.actor)
+        for member in self._starting.values():
+            self._ray.kill(member.actor)
+
+    def kill(self) -> None:
+        """End the workers, whatever they are at."""
         for member in (*self._members, *self._starting.values()):
             self._ray.kill(member.actor)
 
     def run(self, shards: Shards) -> None:
         """See `Pool`."""
-        waiting, deaths = deque(range(shards.count)), Counter[int]()
-        running: dict[Any, tuple[_Member, int]] = {}
-        while True:
-            self._hand_out(shards, waiting, running)
-            if not running and not waiting:
-                return
-            for one in self._wait(running):
-                if one not in running:
-                    self._welcome([one])
-                    continue
-                member, shard = running[one]
-                try:
-                    part = self._ray.get(next(one))
-                except StopIteration:
-                    del running[one]
-                    member.running -= 1
-                    shards.done(shard)
-                except self._ray.exceptions.RayTaskError as error:
-                    raise _cause(error) from None
-                except self._ray.exceptions.RayError as error:
-                    del running[one]
-                    deaths[shard] += 1
-                    self._replace(member, error, hopeless=deaths[shard] >= _DEATHS)
-                    waiting.appendleft(shard)
+        course = _Course(shards, deque(range(shards.count)))
+        while self._hand_out(course):
+            for one in self._wait(course.running):
+                if one in course.running:
+                    self._take(one, course)
                 else:
-                    if isinstance(part, _Spent):
-                        member.spent = part
-                    else:
-                        shards.keep(shard, part)
+                    self._welcome([one])
 
-    def _hand_out(self, shards: Shards, waiting: deque[int], running: dict[Any, tuple[_Member, int]]) -> None:
-        """Give shards to the workers that have the fewest, as many as they take."""
-        while waiting and self._members:
+    def _hand_out(self, course: _Course) -> bool:
+        """Give shards to the workers that have the fewest, as many as they take; False when all is done."""
+        while course.waiting and self._members:
             member = min(self._members, key=lambda one: one.running)
             if member.running >= _SHARDS_A_WORKER:
-                return
-            shard = waiting.popleft()
-            payload = shards.payload(shard)
+                break
+            shard = course.waiting.popleft()
+            payload = course.shards.payload(shard)
             if payload is not None:
                 parts = member.actor.work.options(num_returns="streaming").remote(payload)
-                running[parts] = (member, shard)
+                course.running[parts] = (member, shard)
                 member.running += 1
+            elif course.deaths[shard]:  # its worker was lost when the last part was on its way
+                course.shards.done(shard)
+        return bool(course.running or course.waiting)
+
+    def _take(self, parts: Any, course: _Course) -> None:
+        """The next that a worker says of a shard."""
+        member, shard = course.running[parts]
+        try:
+            part = self._ray.get(next(parts))
+        except StopIteration:
+            del course.running[parts]
+            member.running -= 1
+            course.shards.done(shard)
+        except self._ray.exceptions.RayTaskError as error:
+            raise _cause(error) from None
+        except self._ray.exceptions.RayError as error:
+            del course.running[parts]
+            course.deaths[shard] += 1
+            self._replace(member, error, hopeless=course.deaths[shard] >= _DEATHS)
+            course.waiting.appendleft(shard)
+        else:
+            if isinstance(part, _Spent):
+                member.spent = part
+            else:
+                course.shards.keep(shard, part)
 
     def _start(self) -> None:
-        kind = self._ray.remote(_Actor).options(max_concurrency=_SHARDS_A_WORKER, **self._resources)
-        actor = kind.remote(self._recipe)
-        self._starting[actor.start.remote()] = _Member(actor)
+        resting = _resting.get(self._kind)
+        if resting:
+            actor = resting.pop()
+        else:
+            actor = self._ray.remote(_Actor).options(max_concurrency=_SHARDS_A_WORKER, **self._resources).remote()
+        self._starting[actor.start.remote(self._recipe)] = _Member(actor)
 
     def _wait(self, running: Any) -> list[Any]:
         """What there is news of: shards at work, or workers that start."""
@@ -218,53 +263,6 @@ class RayPool:
         if member in self._members:
             self._members.remove(member)
         self._start()
-
-
-def _connect(compute: ComputeConfig) -> Any:
-    """Ray, connected to a cluster, or to one that is started here.
-
-    Raises:
-        MissingExtra: it is not installed.
-        ConfigError: no cluster answers.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-        import ray.cloudpickle
-    except ImportError as error:
-        raise MissingExtra("ray", extra="ray", purpose="compute=ray") from error
-    if ray.is_initialized():
-        return ray
-    local: dict[str, Any] = {"include_dashboard": False} if compute.address is None else {}
-    try:
-        ray.init(address=compute.address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ConfigError(
-            f"compute.address={compute.address}: no Ray cluster could be reached ({reason(error)}). Start one with "
-            "`ray start --head`, or leave compute.address out."
-        ) from error
-    return ray
-
-
-def _resources(ray: Any, compute: ComputeConfig) -> tuple[dict[str, Any], int]:
-    """What one worker takes of the cluster, and how many workers there are to be.
-
-    Raises:
-        ConfigError: the cluster has none of it.
-    """
-    there = ray.cluster_resources()
-    gpus = int(there.get("GPU", 0)) if compute.device != "cpu" else 0
-    if compute.device == "cuda" and not gpus:
-        raise ConfigError("compute.device=cuda was asked for, and the Ray cluster has no GPU. Set compute.device=cpu.")
-    cores = compute.cpus_per_worker
-    fitting = gpus or int(there.get("CPU", 0)) // cores
-    if not fitting:
-        raise ConfigError(
-            f"compute.cpus_per_worker={cores}, and the Ray cluster has {there.get('CPU', 0):.0f} cores. Set fewer."
-        )
-    threads = {"OMP_NUM_THREADS": str(cores), "RAYON_NUM_THREADS": str(cores), "TOKENIZERS_PARALLELISM": "true"}
-    resources = {"num_cpus": cores, "num_gpus": 1 if gpus else 0, "runtime_env": {"env_vars": threads}}
-    return resources, compute.workers or fitting
 
 
 def _cause(error: Any) -> BaseException:

@@ -9,6 +9,7 @@ from evalkit.retrieval import search, sharded
 from evalkit.retrieval.search import exact_top_k
 from evalkit.retrieval.sharded import SearchWorker, Shard, search_corpus
 from evalkit.store import Store
+from evalkit.workers import open_pool
 
 CPU = ComputeConfig(device="cpu")
 QUERIES, DOCUMENTS, WIDTH = 23, 400, 6
@@ -39,8 +40,10 @@ def vectors(request, tmp_path):
 
 def searched(vectors, store, k=9, advance=lambda _: None, **settings):
     queries, documents, ranks = vectors
-    named = {"id_ranks": ranks, "k": k, "store": store, "content": "vectors", "compute": CPU, "advance": advance}
-    return search_corpus(queries, documents, **{**named, **settings})
+    k = min(k, len(documents))
+    named = {"id_ranks": ranks, "k": k, "store": store, "content": "vectors", "advance": advance}
+    with open_pool(SearchWorker(queries, k, CPU), CPU) as pool:
+        return search_corpus(pool, queries, documents, **{**named, **settings})
 
 
 def is_all_at_once(found, vectors, k):
