@@ -38,14 +38,27 @@ def main(arguments: list[str]) -> int:
         0, or 2 if a dataset could not be planned.
     """
     options, settings = _parser().parse_known_args(arguments)
-    configs = _composed(settings)
+    return show_plan(_composed(settings), measure=not options.assume, form=options.format)
+
+
+def show_plan(configs: Sequence[EvaluateConfig], *, measure: bool, form: str) -> int:
+    """Print what evaluations take, on the machine of the first.
+
+    Args:
+        configs: of each.
+        measure: whether rates of this machine that are not known are measured.
+        form: `table`, or one of `FORMATS`.
+
+    Returns:
+        0, or 2 if one could not be planned.
+    """
     machine = Machine(configs[0].compute, open_store(configs[0].cache_dir))
-    planner = _Planner(machine, measure=not options.assume)
+    planner = _Planner(machine, measure=measure)
     forecasts = [one for one in map(planner.forecast, configs) if one is not None]
     if forecasts:
         planned = cheapest_first(forecasts)
         grid = stages_grid(planned[0], machine) if len(configs) == 1 else evaluations_grid(planned, machine)
-        write([grid], options.format, console())
+        write([grid], form, console())
     return 2 if planner.failed else 0
 
 

@@ -34,6 +34,8 @@ def main(arguments: list[str]) -> int:
     _check(options, published)
     if options.explain:
         return _explain(options, published)
+    if options.plan:
+        return _plan_missing(options, published)
     failed = _run_missing(options, published) if options.run else 0
     cells = reproduce(published, _evaluations(options.results), tolerance=options.tolerance)
     chosen = [cell for cell in cells if options.table in {None, cell.table}]
@@ -47,8 +49,8 @@ def _check(options: argparse.Namespace, published: Published) -> None:
     names = [table.name for table in published.tables]
     if options.table is not None and options.table not in names:
         raise ConfigError(f"--table {options.table} is none of {options.name}. Legal are: {', '.join(names)}.")
-    if options.settings and not options.run:
-        raise ConfigError(f"{options.settings[0]}: settings are for --run.")
+    if options.settings and not (options.run or options.plan):
+        raise ConfigError(f"{options.settings[0]}: settings are for --run and --plan.")
 
 
 def _evaluations(folder: str) -> list[Evaluation]:
@@ -56,6 +58,20 @@ def _evaluations(folder: str) -> list[Evaluation]:
     path = Path(folder)
     there = path.is_dir() and next(path.rglob("manifest.json"), None) is not None
     return gather([path]) if there else []
+
+
+def _plan_missing(options: argparse.Namespace, published: Published) -> int:
+    """Show what it takes to run what is missing."""
+    from evalkit.commands.compose import compose
+    from evalkit.commands.plan import show_plan
+
+    runs = missing(published, _evaluations(options.results), table=options.table, limit=options.limit)
+    if not runs:
+        sys.stderr.write("evalkit: nothing is missing.\n")
+        return 0
+    common = [f"results_dir={options.results}", *options.settings]
+    configs = [compose("evaluate", [*run.overrides, *common]) for run in runs]
+    return show_plan(configs, measure=True, form=options.format)
 
 
 def _run_missing(options: argparse.Namespace, published: Published) -> int:
@@ -136,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--table", help="only this one")
     parser.add_argument("--results", default="results", metavar="DIR", help="default: results")
     parser.add_argument("--run", action="store_true", help="make what is missing, cheapest first")
+    parser.add_argument("--plan", action="store_true", help="say what it takes to make what is missing, and stop")
     parser.add_argument("--yes", action="store_true", help="without asking")
     parser.add_argument("--limit", type=float, default=float("inf"), metavar="N", help="texts a run may read")
     parser.add_argument(

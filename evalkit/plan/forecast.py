@@ -70,6 +70,7 @@ class Forecast:
         host: bytes of memory of one process.
         device: bytes of memory of one device; 0 on a CPU.
         assumed: what is not counted but assumed.
+        checking: seconds of `load` once another evaluation has converted the corpus.
     """
 
     config: EvaluateConfig
@@ -81,6 +82,7 @@ class Forecast:
     host: float
     device: float
     assumed: tuple[str, ...]
+    checking: float
 
     @property
     def tokens(self) -> float:
@@ -144,6 +146,7 @@ class _Forecaster:
             + index,
             device=1.2 * self._weights + 4 * GIB if on_cuda and self._weights else 0.0,
             assumed=tuple(dict.fromkeys(self._assumed)),
+            checking=self._machine.load(self._sample.document_bytes, converted=True).value,
         )
 
     def _load(self) -> Stage:

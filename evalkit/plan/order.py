@@ -44,14 +44,18 @@ def cheapest_first(forecasts: Sequence[Forecast]) -> list[Planned]:
 
 def _after(one: Forecast, done: set[str]) -> tuple[Stage, ...]:
     """The stages of an evaluation, of which some were done for others."""
-    if _candidates(one) in done:
-        return tuple(
-            stage._replace(done=1.0) if place < one.first and stage.name != "load" else stage
-            for place, stage in enumerate(one.stages)
-        )
-    if _vectors(one) in done:
-        return tuple(stage._replace(done=1.0) if stage.name == "encode documents" else stage for stage in one.stages)
-    return one.stages
+    if _vectors(one) not in done:
+        return one.stages
+    found = _candidates(one) in done
+    stages = []
+    for place, stage in enumerate(one.stages):
+        if stage.name == "load":
+            stages.append(stage._replace(seconds=min(stage.seconds, one.checking)))
+        elif stage.name == "encode documents" or (found and place < one.first):
+            stages.append(stage._replace(done=1.0))
+        else:
+            stages.append(stage)
+    return tuple(stages)
 
 
 def _vectors(one: Forecast) -> str:
