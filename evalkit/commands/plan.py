@@ -91,12 +91,13 @@ def _composed(arguments: Sequence[str]) -> list[EvaluateConfig]:
     from omegaconf.errors import OmegaConfBaseException
 
     found: list[EvaluateConfig] = []
+    faults: list[EvalkitError] = []
 
     def collect(settings: "DictConfig") -> None:
         try:
             found.append(to_config(settings))
-        except EvalkitError as error:
-            raise SystemExit(report(error)) from None
+        except EvalkitError as error:  # Hydra would make a report of its own of it
+            faults.append(error)
 
     prepare()
     # Whoever will run it: it is planned here.
@@ -106,6 +107,8 @@ def _composed(arguments: Sequence[str]) -> list[EvaluateConfig]:
         hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(collect)()
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(one_line(error)) from error
+    if faults:
+        raise faults[0]
     return found
 
 

@@ -137,7 +137,7 @@ class Machine:
         tokens, squares = read.get("tokens", 0.0), read.get("squared_tokens", 0.0)
         if tokens and seconds > 0 and not self.described:
             folder = self._store.growing(
-                "rates", self._facts(kind, shape), label=f"{kind}: {shape.parameters:,} weights"
+                "rates", self._facts(kind, shape), label=f"{kind}: {shape.parameters:,} weights", needed=False
             )
             record = {"flops": shape.flops(tokens, squares), "tokens": tokens, "seconds": seconds}
             atomic_write(folder / _RATE, json.dumps(record, indent=2) + "\n")

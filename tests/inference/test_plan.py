@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.inference.plan import affordable_tokens, batches
+from evalkit.inference.plan import affordable_tokens, batches, windows
 
 LENGTHS = st.lists(st.integers(0, 60), max_size=80)
 BUDGETS = st.integers(1, 200)
@@ -77,3 +77,19 @@ def test_four_fifths_of_the_free_memory_are_used_up_to_what_wins_and_at_least_on
     assert [
         affordable_tokens(free, per_token, at_most=500) for free, per_token in ((1000, 10.0), (10**9, 10.0), (5, 10.0))
     ] == [80, 500, 1]
+
+
+@given(
+    st.lists(st.integers(0, 50), max_size=40),
+    st.integers(1, 12),
+    st.integers(1, 120),
+)
+def test_windows_are_as_long_as_count_and_size_allow_and_hold_every_row_once(sizes, count, size):
+    found = windows(np.array(sizes, dtype=np.int64), count=count, size=size)
+    assert [row for window in found for row in range(window.start, window.stop)] == list(range(len(sizes)))
+    for number, window in enumerate(found):
+        inside = sizes[window]
+        assert 1 <= len(inside) <= count
+        assert len(inside) == 1 or sum(inside) <= size
+        if number + 1 < len(found) and len(inside) < count:
+            assert sum(inside) + sizes[window.stop] > size

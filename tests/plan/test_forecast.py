@@ -1,0 +1,103 @@
+"""What an evaluation takes: counts that can be checked by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from evalkit.commands.compose import compose
+from evalkit.config import BM25Config, LateInteractionConfig, RerankerConfig
+from evalkit.models.checkpoint import resolve
+from evalkit.models.shape import known_shape, shape_of
+from evalkit.plan.forecast import forecast
+from evalkit.plan.kept import Kept
+from evalkit.plan.machine import Machine
+from evalkit.plan.reading import Reader
+from evalkit.plan.sample import sample_from_card, sample_of
+
+
+@pytest.fixture
+def made(config, dataset, described, store):
+    def make(kept=None, **changes):
+        return forecast(replace(config, **changes), sample_of(dataset), Machine(described, store), kept)
+
+    return make
+
+
+def stage(found, name, first=True):
+    part = found.stages[: found.first] if first else found.stages[found.first :]
+    return next(one for one in part if one.name == name)
+
+
+def test_every_document_query_and_pair_is_counted(made, config, dataset, encoder):
+    found = made()
+    reader, shape = Reader(config.retriever, made_up=False), shape_of(resolve(str(encoder)))
+    lengths = reader.texts(dataset.documents.texts(range(40)), "").sample
+    encoding = stage(found, "encode documents")
+    assert encoding.texts == 40
+    assert encoding.tokens == lengths.sum()
+    assert encoding.flops == pytest.approx(shape.flops(lengths.sum(), (lengths**2).sum()))
+    assert stage(found, "search").flops == 2 * 40 * 4 * 32
+    assert (found.pairs, stage(found, "rerank", first=False).texts) == (40, 40)
+    assert found.disk == pytest.approx(40 * 32 * 2 + 40 * 60 + 2 * 40 * 20)
+
+
+def test_stages_have_the_names_and_the_order_of_manifests(made):
+    found = made()
+    names = [one.name for one in found.stages]
+    assert names[: found.first] == ["load", "encode documents", "encode queries", "search", "measure", "write"]
+    assert names[found.first :] == ["read candidates", "rerank", "measure", "write"]
+
+
+def test_what_is_in_the_store_is_not_left_to_do(made):
+    half = made(Kept(vectors=0.5))
+    assert stage(half, "encode documents").left == pytest.approx(stage(made(), "encode documents").left / 2)
+    there = made(Kept(vectors=1.0, candidates=40, scores=0.25))
+    assert all(one.done == 1 for one in there.stages[1 : there.first])
+    assert stage(there, "rerank", first=False).done == 0.25
+    whole = made(Kept(vectors=1.0, candidates=40, scores=1.0, result=True))
+    assert whole.seconds == whole.stages[0].left
+    assert whole.disk <= made().disk
+
+
+def test_candidates_that_are_known_are_counted_as_they_are(made):
+    pairs = [("why", "the moon pulls the sea and makes tides")] * 3
+    found = made(Kept(vectors=1.0, candidates=7, pairs=pairs))
+    assert found.pairs == 7
+    assert stage(found, "rerank", first=False).tokens == 7 * 12
+
+
+def test_late_interaction_reads_a_document_once_a_window(made, dataset, encoder):
+    reranker = LateInteractionConfig(name="late", model=str(encoder), max_length=16)
+    reading = stage(made(reranker=reranker, depth=40), "rerank", first=False)
+    of_documents = Reader(reranker, made_up=False).texts(dataset.documents.texts(range(40)), "").sample.mean()
+    of_queries = Reader(reranker, made_up=False).texts(list(dataset.queries.values()), "").sample.sum()
+    assert reading.texts == 160
+    assert reading.tokens == pytest.approx(40 * (1 - (39 / 40) ** 160) * of_documents + of_queries, rel=1e-6)
+
+
+def test_bm25_and_no_reranker_read_nothing(made):
+    found = made(retriever=BM25Config(name="bm25"), reranker=RerankerConfig(name="none"))
+    assert (found.tokens, found.flops) == (0, 0)
+    assert "retrieve" in [one.name for one in found.stages]
+    assert found.host > made(reranker=RerankerConfig(name="none")).host - 2**30
+
+
+def test_a_published_evaluation_is_planned_after_cards_and_known_sizes(store, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    config = compose(
+        "evaluate", ["dataset=fiqa", "retriever=bge_large_en_v1_5", "reranker=minicpm_reranker", "compute=h200"]
+    )
+    found = forecast(config, sample_from_card(config.dataset), Machine(config.compute, store))
+    assert found.pairs == 648 * 100
+    reading = stage(found, "rerank", first=False)
+    # 2.44 G parameters; about 180 tokens of the passage, 15 of the query and 20 of the instruction.
+    assert 180 < reading.tokens / found.pairs < 280
+    assert reading.flops == pytest.approx(
+        2 * known_shape("openbmb/MiniCPM-Reranker").parameters * reading.tokens, rel=0.1
+    )
+    assert found.assumed == ("lengths of texts after the dataset's card",)
+    assert found.device > 2 * 2.7e9
+
+
+def test_a_depth_beyond_the_corpus_makes_no_pairs(made):
+    assert made(depth=1000).pairs == 160

@@ -1,0 +1,71 @@
+"""Lengths in tokens: the model's own where it is on disk, else assumed."""
+
+import numpy as np
+import pytest
+
+from evalkit.commands.compose import compose
+from evalkit.config import CrossEncoderConfig, LightweightConfig, PairRerankerConfig
+from evalkit.plan.reading import AssumedTokenizer, Lengths, Reader, compressed, cutoff
+from evalkit.rerank import build
+from evalkit.resources import config_names
+from evalkit.retrieval.encoder import DenseEncoder
+from evalkit.types import Pair
+
+TEXTS = ["the moon pulls the sea", "", "bees", "yeast makes bread rise " * 9]
+
+
+def test_texts_have_the_tokens_that_the_retriever_reads(config):
+    lengths = Reader(config.retriever, made_up=False).texts(TEXTS, "the sea ")
+    expected = DenseEncoder(config.retriever, config.compute).tokenize(TEXTS, instruction="the sea ").lengths
+    assert lengths.sample.tolist() == expected.tolist()
+    assert lengths.sample.max() == 16
+
+
+def test_pairs_have_the_tokens_that_the_reranker_reads(config):
+    pairs = [("what makes tides", text) for text in TEXTS]
+    reader = Reader(config.reranker, made_up=False)
+    expected = build(config.reranker, config.compute).tokenize([Pair(*pair) for pair in pairs]).lengths
+    assert reader.pairs(pairs, "").sample.tolist() == expected.tolist()
+    assert not reader.assumed
+
+
+@pytest.mark.parametrize("name", sorted(set(config_names("reranker")) - {"none", "replay", "cross_encoder"}))
+def test_every_template_can_be_filled_without_a_vocabulary(monkeypatch, name):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    config = compose("score", [f"reranker={name}"]).reranker
+    reader = Reader(config, made_up=True)
+    assert reader.assumed
+    texts = ["x" * 430, "x" * 43_000]
+    if isinstance(config, PairRerankerConfig):
+        lengths = reader.pairs([("x" * 43, text) for text in texts], "").sample
+        around = lengths[0] - 110
+        assert 3 <= around < 120
+    else:
+        lengths = reader.texts(texts, "").sample
+        assert lengths[0] == 102
+    assert lengths[1] <= max(config.max_length, 64) + 120  # the prompts of FlagEmbedding come on top
+
+
+def test_assumed_tokens_follow_the_script():
+    tokens = AssumedTokenizer().token_ids(["x" * 43, "\u4e00" * 16, "", "a"])
+    assert [len(ids) for ids in tokens] == [10, 10, 0, 1]
+
+
+def test_many_are_as_a_few_are():
+    lengths = Lengths(np.array([2, 4]))
+    assert (lengths.tokens(100), lengths.squares(100)) == (300.0, 1000.0)
+    nothing = Lengths(np.array([], dtype=np.int64))
+    assert (nothing.tokens(5), nothing.squares(5)) == (0.0, 0.0)
+
+
+def test_merged_tokens_cost_less_in_the_layers_above():
+    config = LightweightConfig(name="x", model="y", compress_ratio=2, compress_layers=[2])
+    assert compressed(config, 100.0, 4) == 75.0
+    assert compressed(LightweightConfig(name="x", model="y"), 100.0, 4) == 100.0
+    assert compressed(CrossEncoderConfig(name="x", model="y"), 100.0, 4) == 100.0
+
+
+@pytest.mark.parametrize(("layers", "expected"), [(None, None), ([3], 3), ([2, 5], 5)])
+def test_a_model_is_left_after_its_last_cutoff(layers, expected):
+    assert cutoff(LightweightConfig(name="x", model="y", cutoff_layers=layers)) == expected
+    assert cutoff(CrossEncoderConfig(name="x", model="y")) is None
