@@ -14,6 +14,7 @@ from stubs import write_collection
 from evalkit.config import FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.datasets.documents import ArrowDocuments
+from evalkit.memory import resident
 from evalkit.store import Store
 from evalkit.types import Dataset
 
@@ -100,3 +101,45 @@ def test_a_collection_opened_twice_is_the_same_file(collection: Path, store: Sto
     first, second = load(config, store), load(config, store)
     assert first.documents.texts(range(5)) == second.documents.texts(range(5))
     assert len(list((store.root / "corpora").iterdir())) == 1
+
+
+def stored(folder: Path, **columns: list) -> datasets.Dataset:
+    """A table of which files are mapped."""
+    table(**columns).save_to_disk(str(folder))
+    return datasets.load_from_disk(str(folder))
+
+
+def test_sizes_are_those_of_title_and_body_in_bytes():
+    documents = ArrowDocuments(
+        table(_id=["a", "b", "c"], title=["moon", "", None], text=["m\u00fcde", "", "bread"]), title_separator=" "
+    )
+    assert np.abs(documents.sizes() - np.array([10, 1, 6])).max() <= 1
+
+
+@given(st.permutations(range(12)), st.integers(0, 12))
+@settings(max_examples=20, deadline=None)
+def test_rows_that_were_selected_or_reordered_keep_their_texts(tmp_path_factory, order, count):
+    texts = [f"text {row}" for row in range(12)]
+    kept = stored(tmp_path_factory.mktemp("x") / "d", _id=[str(row) for row in range(12)], text=texts)
+    documents = ArrowDocuments(kept.select(order[:count]), title_separator=" ")
+    assert documents.texts(range(count)) == [texts[row] for row in order[:count]]
+    assert len(documents.sizes()) == count
+
+
+def test_a_row_that_is_not_there_is_refused(tmp_path: Path):
+    documents = ArrowDocuments(stored(tmp_path / "d", _id=["a"], text=["moon"]), title_separator=" ")
+    for rows in ([0, 1], [-1]):
+        with pytest.raises(IndexError):
+            documents.texts(rows)
+
+
+def test_texts_are_there_again_after_their_pages_were_let_go(tmp_path: Path):
+    texts = [f"{row}, " * 500 + "end" for row in range(3000)]
+    documents = ArrowDocuments(
+        stored(tmp_path / "d", _id=[str(row) for row in range(3000)], text=texts), title_separator=" "
+    )
+    before = resident()
+    for start in range(0, 3000, 100):
+        assert documents.texts(range(start, start + 100)) == texts[start : start + 100]
+    assert resident() - before < sum(map(len, texts)) / 2
+    assert documents.texts([7]) == [texts[7]]

@@ -23,12 +23,13 @@ from evalkit.store import Store
 
 PUBLISHED = OmegaConf.load(shipped("conf") / "dataset" / "scifact.yaml")
 # For each `hub id[@revision][:split[:subset]]`: what was loaded, or the error; for `files HUB_ID` what would be
-# downloaded. What is asked for twice is answered twice. `patient=no` leaves out the client's pauses between attempts.
+# downloaded; for `here HUB_ID` whether it can be loaded without that. What is asked for twice is answered twice.
+# `patient=no` leaves out the client's pauses between attempts.
 PROGRAM = """
 import json, sys, time
 from pathlib import Path
 from evalkit.config import HubDatasetConfig
-from evalkit.datasets import hub, load
+from evalkit.datasets import hub, load, remote
 from evalkit.errors import DataError
 from evalkit.store import Store
 import pyarrow as pa
@@ -46,6 +47,10 @@ for asked in wanted:
     try:
         if asked.startswith("files "):
             answers[name] = list(hub.remote_files(hub.Repository(hub_id.removeprefix("files "), commit)))
+            continue
+        if asked.startswith("here "):
+            config = HubDatasetConfig("mini", hub_id=hub_id.removeprefix("here "), revision=commit)
+            answers[name] = remote.is_here(config, Store(Path(store)))
             continue
         dataset = load(config, Store(Path(store)))
         answers[name] = {
@@ -132,6 +137,7 @@ LISTED = ["files other/listed", "files mteb/unknown"]
 AGAIN = ["fault/damaged", "mteb/scifact"]
 CORPUS_FILE = "corpus/corpus-00000-of-00001.parquet"
 OTHER_COMMIT = "1" * 40
+HERE = ["here mteb/scifact", f"here mteb/scifact@{OTHER_COMMIT}"]
 
 
 @pytest.fixture(scope="module")
@@ -143,14 +149,14 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     served |= {"other/listed": write_parquet(folder / "served" / "other" / "listed")}
     keys = {f"datasets/{name}@{PUBLISHED.revision}": place for name, place in served.items()}
     layouts = [*SAME, *SPLITS, *SUBSETS, *CORPORA]
-    asked = [*VARIANTS, "mteb/unknown", "mteb/scifact:dev", *layouts, *LISTED, *AGAIN]
+    asked = ["here mteb/scifact", *VARIANTS, "mteb/unknown", "mteb/scifact:dev", *layouts, *LISTED, *AGAIN]
     home, fixed = folder / "home", (folder / "store", PUBLISHED.revision, "no")
     with LocalHub(keys, gated=["datasets/other/gated"]) as hub:
         hub.deliveries[f"datasets/fault/damaged/{CORPUS_FILE}"] = Delivery(damaged=1)
         hub.deliveries[f"datasets/fault/cut/{CORPUS_FILE}"] = Delivery(cut_after=500)
         online = ask(hub.endpoint, PROGRAM, *fixed, *asked, home=home)
         requests = list(hub.requests)
-    asked = ["mteb/scifact", "mteb/other", f"mteb/scifact@{OTHER_COMMIT}", *SAME[:2]]
+    asked = ["mteb/scifact", "mteb/other", f"mteb/scifact@{OTHER_COMMIT}", *SAME[:2], *HERE]
     offline = ask(hub.endpoint, PROGRAM, *fixed, *asked, home=home, offline=True)
     return {**online, "offline": offline, "requests": requests, "folder": folder / "served"}
 
@@ -185,6 +191,11 @@ def test_the_pinned_revision_fixes_the_corpus_and_is_what_is_asked_for(answers: 
 
 def test_a_dataset_that_was_loaded_once_is_there_offline(answers: dict[str, Any]):
     assert answers["offline"]["mteb/scifact"] == answers["mteb/scifact"]
+
+
+def test_whether_a_dataset_is_here_is_told_without_asking_the_hub(answers: dict[str, Any]):
+    assert answers["here mteb/scifact"] is False  # nothing was loaded yet
+    assert [answers["offline"][asked] for asked in HERE] == [True, False]
 
 
 def test_another_commit_than_the_one_in_the_cache_is_refused_offline(answers: dict[str, Any]):
