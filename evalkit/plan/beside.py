@@ -69,8 +69,8 @@ class Beside:
 def _planned(stages: Sequence[Stage]) -> dict[str, dict[str, float]]:
     return {
         stage.name: {
-            "planned_seconds": stage.left,
-            **({"planned_tokens": stage.tokens * (1 - stage.done)} if stage.tokens else {}),
+            "planned_seconds": round(stage.left, 3),
+            **({"planned_tokens": round(stage.tokens * (1 - stage.done))} if stage.tokens else {}),
         }
         for stage in stages
     }

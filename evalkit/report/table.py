@@ -52,6 +52,7 @@ def _remarks(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
         f"first stage {candidates['seconds']:.1f} s{'' if evaluation.candidates.fresh else ' (earlier)'}"
         + ("" if evaluation.is_first_stage else f", reranking {_speed(result)}"),
     ]
+    remarks += _split(evaluation)
     if result["unscored_pairs"]:
         remarks.append(f"{result['unscored_pairs']:,} candidates have no replayed score and rank below all others")
     depth = candidates["retriever"]["depth"]
@@ -92,8 +93,20 @@ def _value(values: dict[str, float], name: str) -> str:
     return f"{values[name]:.4f}" if name in values else ""
 
 
+def _split(evaluation: Evaluation) -> list[str]:
+    """The time by stage, of what this command did; stages of less than a hundredth are left out."""
+    stages: dict[str, float] = {}
+    for stage in (evaluation.candidates, *([] if evaluation.is_first_stage else [evaluation.result])):
+        for name, facts in (stage.manifest.get("stages", {}) if stage.fresh else {}).items():
+            stages[name] = stages.get(name, 0.0) + facts["seconds"]
+    told = [f"{name} {seconds:.1f} s" for name, seconds in stages.items() if seconds >= sum(stages.values()) / 100]
+    return [f"time by stage: {', '.join(told)}"] if told else []
+
+
 def _speed(manifest: dict[str, Any]) -> str:
-    return f"{manifest['seconds']:.1f} s ({manifest['pairs_per_second']:,.0f} pairs/s)"
+    kept, rate = manifest.get("kept_pairs") or 0, manifest["pairs_per_second"]
+    told = [*([f"{rate:,.0f} pairs/s"] if rate else []), *([f"{kept:,} pairs scored before"] if kept else [])]
+    return f"{manifest['seconds']:.1f} s" + (f" ({', '.join(told)})" if told else "")
 
 
 def _dataset(manifest: dict[str, Any]) -> str:

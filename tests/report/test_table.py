@@ -57,6 +57,24 @@ def test_first_stage_reranked_and_ceiling_stand_side_by_side(config, tmp_path):
     assert "1 documents have no text" in text
 
 
+def test_the_time_of_what_was_done_is_split_by_stage(config, tmp_path):
+    late = LateInteractionConfig(name="maxsim", model=str(tiny_bert(tmp_path / "model")), max_length=32)
+    first = text_of(show, evaluate(replace(config, reranker=late)), ["nDCG@10"])
+    (split,) = [line for line in first.splitlines() if line.startswith("time by stage: ")]
+    assert "rerank " in split
+    assert "load " in split
+    again = text_of(show, evaluate(replace(config, reranker=late)), ["nDCG@10"])
+    assert "time by stage" not in again  # nothing was done
+
+
+def test_pairs_that_were_scored_before_are_told_apart(config, tmp_path):
+    late = LateInteractionConfig(name="maxsim", model=str(tiny_bert(tmp_path / "model")), max_length=32)
+    evaluate(replace(config, reranker=late))
+    text = text_of(show, evaluate(replace(config, reranker=late, results_dir=str(tmp_path / "other"))), ["nDCG@10"])
+    assert "4 pairs scored before" in text
+    assert "pairs/s" not in text
+
+
 def test_without_a_reranker_there_is_no_column_for_it(config):
     text = text_of(show, evaluate(config), ["nDCG@10"])
     header = next(line for line in text.splitlines() if "measure" in line)
