@@ -116,21 +116,25 @@ def _telling(folder: Path) -> Iterator[None]:
     stop, seen = threading.Event(), set[str]()
 
     def look() -> None:
-        while not stop.wait(_SECONDS):
-            for path in sorted(folder.iterdir()):
-                if path.name not in seen and not path.name.startswith("."):
-                    seen.add(path.name)
-                    word = "failed" if path.name.startswith(_FAILED) else "done"
-                    overrides = json.loads(path.read_text(encoding="utf-8"))["overrides"]
-                    sys.stderr.write(printable(f"evalkit: {word}: {' '.join(overrides)}") + "\n")
+        for path in sorted(folder.iterdir()):
+            if path.name not in seen and not path.name.startswith("."):
+                seen.add(path.name)
+                word = "failed" if path.name.startswith(_FAILED) else "done"
+                overrides = json.loads(path.read_text(encoding="utf-8"))["overrides"]
+                sys.stderr.write(printable(f"evalkit: {word}: {' '.join(overrides)}") + "\n")
 
-    thread = threading.Thread(target=look, daemon=True)
+    def watch() -> None:
+        while not stop.wait(_SECONDS):
+            look()
+
+    thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join()
+        look()
 
 
 def told(arguments: list[str], folder: Path) -> list[str]:
