@@ -10,13 +10,14 @@ import pyarrow as pa
 
 from evalkit import results
 from evalkit.answers import AnswerJudge
+from evalkit.artefact import digest
 from evalkit.config import EvaluateConfig
 from evalkit.measures import ceiling, measure, parse_measure, require_judged
 from evalkit.provenance import environment
 from evalkit.results import Result
 from evalkit.run import Run
 from evalkit.stages import Stages
-from evalkit.store import Store, digest
+from evalkit.store import Store
 from evalkit.types import Dataset, Identity, PerQuery
 
 FORMAT = 1  # of results; a higher number makes old ones be computed anew

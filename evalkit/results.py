@@ -17,12 +17,12 @@ from typing import Any
 import pyarrow as pa
 from filelock import FileLock
 
+from evalkit.artefact import digest
 from evalkit.config import EvaluateConfig
 from evalkit.errors import ResultError
 from evalkit.folders import atomic_write, build_folder, file_digest
 from evalkit.run import Run
 from evalkit.stages import Stages
-from evalkit.store import digest
 from evalkit.trec import read_trec_run, write_run
 from evalkit.types import PerQuery
 
