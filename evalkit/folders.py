@@ -1,12 +1,17 @@
-"""Files and folders that appear whole or not at all, whatever happens to the process that writes them."""
+"""Files and folders that appear whole or not at all, whatever happens to the process that writes them.
+
+Also what is in a folder, without following links or waiting for pipes: a folder of ours may hold what others put there.
+"""
 
 import hashlib
 import os
 import re
 import shutil
 import socket
+import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from evalkit.errors import ResultError
@@ -21,18 +26,102 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def atomic_write(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old content or the new, never a part."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+def is_file(path: Path) -> bool:
+    """Whether a file is there: no link to one, no pipe and no device."""
+    return _is(path, stat.S_ISREG)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there, and no link to one."""
+    return _is(path, stat.S_ISDIR)
+
+
+def _is(path: Path, kind: Callable[[int], bool]) -> bool:
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as new:
-            new.write(text)
-            new.flush()
-            os.fsync(new.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+        return kind(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def read_file(path: Path) -> str:
+    """The text of a file; a link is not followed, and a pipe not waited for.
+
+    Raises:
+        OSError: it is absent, no file, or cannot be read.
+        ValueError: it is not UTF-8.
+    """
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise OSError("it is no regular file")
+    return path.read_text(encoding="utf-8")
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """All that is in a folder and the folders within, by name. Links are given and not followed.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    for path in sorted(folder.iterdir()):
+        yield path
+        if is_folder(path):
+            yield from walk(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a folder with all in it, or whatever else is there; of a link the link itself.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    if is_folder(path):
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have errors of the system name a file: what is raised while it is written, such as for a full disk, does not."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def atomic_write(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old content or the new, never a part. A link is replaced.
+
+    Raises:
+        OSError: it cannot be written; the message names it.
+    """
+    with naming(path):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as new:
+                new.write(text)
+                new.flush()
+                os.fsync(new.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+def write_output(path: Path, text: str) -> None:
+    """Write a text file that a person named: `atomic_write` to where a link leads; a pipe or device is written into.
+
+    Raises:
+        OSError: it cannot be written; the message names it.
+    """
+    if path.exists() and not path.is_file():
+        with naming(path), path.open("w", encoding="utf-8") as out:
+            out.write(text)
+        return
+    try:
+        place = path.resolve()
+    except RuntimeError as error:  # links that lead to each other
+        raise OSError(f"{path}: is a link that leads nowhere ({error})") from error
+    atomic_write(place, text)
 
 
 def build_folder(target: Path, build: Callable[[Path], None]) -> bool:

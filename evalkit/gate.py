@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evalkit.errors import ResultError
-from evalkit.folders import atomic_write
+from evalkit.folders import write_output
 from evalkit.gather import per_query
 from evalkit.results import Evaluation, Result
 from evalkit.run import Run
@@ -248,4 +248,4 @@ def write_baseline(path: Path, kept: Sequence[Entry]) -> None:
         rows.append({**entry.name._asdict(), **digests, "queries": queries, "measures": measures})
     whole = {"format": FORMAT, "evalkit": version("evalkit"), "results": rows}
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_output(path, json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -6,9 +6,10 @@ from pathlib import Path
 from evalkit import datasets, results
 from evalkit.answers import AnswerJudge
 from evalkit.config.dataset import dataset_config
-from evalkit.errors import ResultError
+from evalkit.errors import ConfigError, ResultError, reason
+from evalkit.manifest import MANIFEST
 from evalkit.measures import measure
-from evalkit.results import CANDIDATES, MANIFEST, Evaluation, Result
+from evalkit.results import CANDIDATES, Evaluation, Result
 from evalkit.store import open_store
 from evalkit.types import Dataset, PerQuery
 
@@ -81,7 +82,12 @@ def dataset_of(result: Result) -> Dataset:
         ResultError: what is there now is not what was measured on.
     """
     settings = result.manifest["config"]
-    config = dataset_config(settings["dataset"])
+    try:
+        config = dataset_config(settings["dataset"])
+    except (ConfigError, TypeError, KeyError, AttributeError) as error:
+        raise ResultError(
+            f"{result.folder}: does not say what it was measured on ({reason(error)}). Run again."
+        ) from error
     if config is None:
         raise ResultError(f"{result.folder}: was made by another version of evalkit. Run again.")
     dataset = datasets.load(config, open_store(settings["cache_dir"]))

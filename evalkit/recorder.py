@@ -10,13 +10,14 @@ import pyarrow as pa
 
 from evalkit import results
 from evalkit.answers import AnswerJudge
+from evalkit.artefact import digest
 from evalkit.config import EvaluateConfig
 from evalkit.measures import ceiling, measure, parse_measure, require_judged
 from evalkit.provenance import environment
 from evalkit.results import Result
 from evalkit.run import Run
 from evalkit.stages import Stages
-from evalkit.store import Store, digest
+from evalkit.store import Store
 from evalkit.types import Dataset, Identity, PerQuery
 
 FORMAT = 1  # of results; a higher number makes old ones be computed anew
@@ -135,14 +136,19 @@ class Recorder:
         }
 
     def complete(self, found: Result) -> Result:
-        """A result that was found, with the measures added that are asked for now and were not then."""
+        """A result that was found, with the measures added that are asked for now and were not then.
+
+        Raises:
+            ResultError: it cannot be written.
+        """
+        self.store.note_results(Path(self.config.results_dir).expanduser())
         if set(self.measures) <= set(found.manifest["measures"]):
             return found
-        run = found.read_run()
-        names = list(dict.fromkeys([*self.measures, *found.manifest["measures"]]))
-        per_query, best = self._measure(run, names)
-        changes = {"measures": per_query.means, "ceiling": best}
-        return results.update(found, per_query=per_query, changes=changes)
+        with results.alone(found) as present:
+            names = list(dict.fromkeys([*self.measures, *present.manifest["measures"]]))
+            per_query, best = self._measure(present.read_run(), names)
+            changes = {"measures": per_query.means, "ceiling": best}
+            return results.update(present, per_query=per_query, changes=changes)
 
     def _describe_dataset(self) -> dict[str, Any]:
         names = ("name", "split", "digest", "corpus_digest")

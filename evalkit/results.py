@@ -8,9 +8,11 @@ A name is taken by the first settings that use it. Other settings under the same
 so nothing is overwritten and nothing old is taken for new: a result is found by its key, never by its name alone.
 """
 
-import json
-from contextlib import suppress
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +22,18 @@ from filelock import FileLock
 from evalkit.config import EvaluateConfig
 from evalkit.errors import ResultError
 from evalkit.folders import atomic_write, build_folder, file_digest
+from evalkit.manifest import MANIFEST, read_manifest, sealed
 from evalkit.run import Run
 from evalkit.stages import Stages
-from evalkit.store import digest
 from evalkit.trec import read_trec_run, write_run
 from evalkit.types import PerQuery
 
+logger = logging.getLogger(__name__)
+
 CANDIDATES = "candidates"  # the folder that rerankers over the same candidates share
-MANIFEST = "manifest.json"
 RUN = "run.trec.gz"
 PER_QUERY = "per_query.parquet"
 TRUNCATED = "truncated.parquet"
-_SEAL = "manifest_sha256"  # over all else in the manifest, so that an altered number is noticed
 
 
 @dataclass(frozen=True)
@@ -53,21 +55,25 @@ class Result:
         return read_trec_run(self.folder / RUN)
 
     def read_per_query(self) -> PerQuery:
-        """The values of every judged query."""
-        import pyarrow.parquet as pq
+        """The values of every judged query.
 
-        table = pq.read_table(self.folder / PER_QUERY)
+        Raises:
+            ResultError: they are not those of the measures that the manifest names.
+        """
+        table = _read_table(self.folder / PER_QUERY, ["query_id", *self.manifest["measures"]])
         values = {name: table[name].to_numpy() for name in table.column_names if name != "query_id"}
         missing = tuple(self.manifest["queries_without_candidates"])
         return PerQuery(tuple(table["query_id"].to_pylist()), values, missing)
 
     def read_truncated(self) -> set[tuple[str, str]] | None:
-        """Query and document of every pair that was cut; None where that was not told or not kept."""
-        import pyarrow.parquet as pq
+        """Query and document of every pair that was cut; None where that was not told or not kept.
 
+        Raises:
+            ResultError: the file holds something else.
+        """
         if "truncated_sha256" not in self.manifest:
             return None
-        table = pq.read_table(self.folder / TRUNCATED)
+        table = _read_table(self.folder / TRUNCATED, ["query_id", "doc_id"])
         return set(zip(table["query_id"].to_pylist(), table["doc_id"].to_pylist(), strict=True))
 
 
@@ -106,27 +112,43 @@ def read(folder: Path) -> Result:
     Raises:
         ResultError: a file is absent, damaged, or not the one that the manifest describes.
     """
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ResultError(f"{path}: cannot be read ({error}). Remove {folder} and run again.") from error
-    if not isinstance(manifest, dict) or manifest.pop(_SEAL, None) != digest(manifest):
-        raise ResultError(f"{path}: is not the manifest that evalkit wrote. Remove {folder} and run again.")
-    kept = {RUN: manifest["run_sha256"], PER_QUERY: manifest["per_query_sha256"]}
-    if "truncated_sha256" in manifest:
-        kept[TRUNCATED] = manifest["truncated_sha256"]
-    for name, recorded in kept.items():
-        if not _is(folder / name, recorded) and not _finish_update(folder / name, recorded):
-            raise ResultError(
-                f"{folder / name}: is not the file that {MANIFEST} describes. Remove {folder} and run again."
-            )
+    manifest = read_manifest(folder)
+    while wrong := _wrong_file(folder, manifest):
+        earlier, manifest = manifest, read_manifest(folder)
+        if manifest == earlier:
+            raise ResultError(f"{wrong}: is not the file that {MANIFEST} describes. Remove {folder} and run again.")
+        # Else another process added measures between our looks.
     for found in folder.iterdir():
-        if found.name not in {MANIFEST, *kept} and not found.name.startswith("."):
+        if found.name not in {MANIFEST, *_kept(manifest)} and not found.name.startswith("."):
             raise ResultError(
                 f"{found}: is no file of this result. Move it elsewhere, so that nobody takes it for one."
             )
     return Result(folder, manifest)
+
+
+def _kept(manifest: dict[str, Any]) -> dict[str, str]:
+    """The files beside a manifest, and their checksums."""
+    kept = {RUN: manifest["run_sha256"], PER_QUERY: manifest["per_query_sha256"]}
+    return {**kept, **({TRUNCATED: manifest["truncated_sha256"]} if "truncated_sha256" in manifest else {})}
+
+
+def _wrong_file(folder: Path, manifest: dict[str, Any]) -> Path | None:
+    for name, recorded in _kept(manifest).items():
+        if not _is(folder / name, recorded) and not _finish_update(folder / name, recorded):
+            return folder / name
+    return None
+
+
+def _read_table(path: Path, columns: list[str]) -> pa.Table:
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ResultError(f"{path}: cannot be read ({error}). Remove {path.parent} and run again.") from error
+    if sorted(table.column_names) != sorted(columns):
+        raise ResultError(f"{path}: has not the columns that {MANIFEST} tells of. Remove {path.parent} and run again.")
+    return table
 
 
 def _is(path: Path, recorded: str) -> bool:
@@ -162,7 +184,14 @@ def locate(parent: Path, label: str, key: str, *, inner: str = "") -> tuple[Path
             found = read(folder / inner)
             if found.manifest["key"] == key:
                 return folder, found
+        else:
+            _tell_of(folder / inner)
     raise ResultError(f"{parent / label}: is there, but holds no {MANIFEST}. Remove it, or choose another results_dir.")
+
+
+@cache  # once, though it is looked for several times
+def _tell_of(folder: Path) -> None:
+    logger.warning("%s: has the name of a result and holds no %s, so it is none. It is left alone.", folder, MANIFEST)
 
 
 def locate_candidates(config: EvaluateConfig, dataset: str, key: str) -> tuple[Path, Result | None]:
@@ -210,7 +239,7 @@ def save(
             complete.update(_write_files(staging, run, per_query, truncated, tag=tag))
         if stages is not None:
             complete["stages"] = stages.happened()
-        atomic_write(staging / MANIFEST, _dump(complete))
+        atomic_write(staging / MANIFEST, sealed(complete))
 
     if build_folder(folder / inner, write):
         return Result(folder / inner, complete, fresh=True)
@@ -238,21 +267,37 @@ def _write_files(
     return found
 
 
+@contextmanager
+def alone(found: Result) -> Iterator[Result]:
+    """A result that was found, as it is now; nobody else changes it within the `with` block.
+
+    Raises:
+        ResultError: it cannot be read or locked.
+    """
+    lock = FileLock(found.folder.with_name(f".{found.folder.name}.lock"))
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise ResultError(f"{found.folder}: cannot be written ({error.strerror or error}).") from error
+    try:
+        yield read(found.folder)
+    finally:
+        lock.release()
+
+
 def update(result: Result, *, per_query: PerQuery, changes: dict[str, Any]) -> Result:
-    """The same result with other measures; the run stays as it is.
+    """The same result with other measures; the run stays as it is. Call it within `alone`.
 
     Raises:
         ResultError: it cannot be written.
     """
     staging = _staging(result.folder / PER_QUERY)
     try:
-        # Of two processes that add measures, one waits, so that values and manifest stay of one making.
-        with FileLock(result.folder.with_name(f".{result.folder.name}.lock")):
-            _write_per_query(per_query, staging)
-            manifest = {**result.manifest, **changes, "per_query_sha256": file_digest(staging)}
-            # Killed between these two, `read` does the second.
-            atomic_write(result.folder / MANIFEST, _dump(manifest))
-            staging.replace(result.folder / PER_QUERY)
+        _write_per_query(per_query, staging)
+        manifest = {**result.manifest, **changes, "per_query_sha256": file_digest(staging)}
+        # Killed between these two, `read` does the second.
+        atomic_write(result.folder / MANIFEST, sealed(manifest))
+        staging.replace(result.folder / PER_QUERY)
     except OSError as error:
         raise ResultError(f"{result.folder}: cannot be written ({error.strerror or error}).") from error
     return Result(result.folder, manifest)
@@ -260,8 +305,3 @@ def update(result: Result, *, per_query: PerQuery, changes: dict[str, Any]) -> R
 
 def _write_per_query(per_query: PerQuery, path: Path) -> None:
     per_query.to_frame().to_parquet(path, index=False)
-
-
-def _dump(manifest: dict[str, Any]) -> str:
-    sealed = {**manifest, _SEAL: digest(manifest)}
-    return json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

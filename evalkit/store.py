@@ -1,33 +1,26 @@
 """Content-addressed folders on disk: built once, found again by everything that made them.
 
 An artefact is a folder named by the digest of its facts. It is built under another name and renamed when whole, so a
-folder with its final name is complete. Knows nothing of what is inside.
+folder with its final name is complete. Knows nothing of what is inside; see `artefact`.
 """
 
 import hashlib
 import json
 import logging
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from evalkit.artefact import FACTS, clear, describe_files, digest, dump, fault_of, fault_of_facts, open_folder
 from evalkit.errors import EvalkitError, ResultError
-from evalkit.folders import atomic_write, file_digest
+from evalkit.folders import atomic_write, is_file, read_file, remove
+from evalkit.locks import Locks
 
 logger = logging.getLogger(__name__)
 
-FACTS = "facts.json"
 PARTIAL = ".partial-"
 LOCKS, RESULTS = "locks", "results"
-
-
-def digest(facts: Mapping[str, object]) -> str:
-    """SHA-256 of facts as canonical JSON; equal facts have equal digests, whatever their order."""
-    return hashlib.sha256(json.dumps(facts, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()).hexdigest()
 
 
 class Store:
@@ -49,6 +42,7 @@ class Store:
         self.root = root
         self.used: set[str] = set()
         self._scratch: dict[str, Path] = {}
+        self._locks = Locks(root / LOCKS)
 
     def folder(
         self,
@@ -57,7 +51,7 @@ class Store:
         build: Callable[[Path], None],
         *,
         label: str = "",
-        resumable: bool = False,
+        resumes: Collection[str] = (),
     ) -> Path:
         """The artefact of this kind and these facts, built if it is not there yet, or is damaged.
 
@@ -66,9 +60,10 @@ class Store:
         Args:
             kind: of the artefact.
             facts: all that it is made from.
-            build: fills the folder that it is given.
+            build: fills the folder that it is given with files.
             label: what people call what it was made by, and of.
-            resumable: whether `build` goes on in a folder that a process which was killed left.
+            resumes: names of the files with which `build` goes on in a folder that a process which was killed left;
+                it makes no others. Where there are none, it begins in an empty folder.
 
         Raises:
             ResultError: the store cannot be written.
@@ -76,33 +71,19 @@ class Store:
         name = digest(facts)
         target = self.root / kind / name
         self.used.add(f"{kind}/{name}")
+        self.use(kind, name)
         if _is_whole(target):
             return target
         with self.lock(f"{kind}-{name}"):
             if not _is_whole(target):  # nor did the process that we waited for make it
                 with _writing(target):
-                    self._build(target, {"facts": facts, "label": label}, build, resumable=resumable)
+                    _build(target, {"facts": facts, "label": label}, build, resumes)
         return target
 
-    def _build(
-        self, target: Path, record: Mapping[str, object], build: Callable[[Path], None], *, resumable: bool
-    ) -> None:
-        partial = target.with_name(f"{PARTIAL}{target.name}")
-        if target.exists():
-            shutil.rmtree(target)
-        if partial.exists() and not resumable:
-            shutil.rmtree(partial)
-        partial.mkdir(parents=True, exist_ok=True)
-        try:
-            if resumable:
-                atomic_write(partial / FACTS, _dump(record))  # for whoever wonders what this is
-            build(partial)
-            atomic_write(partial / FACTS, _dump({**record, "files": _describe_files(partial)}))
-            partial.rename(target)
-        except BaseException:
-            if not resumable:
-                shutil.rmtree(partial, ignore_errors=True)
-            raise
+    def use(self, kind: str, name: str) -> None:
+        """Have an artefact stay while this object is there: nobody prunes it meanwhile."""
+        with suppress(OSError), self._locks.working(f"{kind}-{name}"):  # a cache that cannot be written can be read
+            self._locks.use(f"{kind}-{name}")
 
     def peek(self, kind: str, facts: Mapping[str, object]) -> Path:
         """Where an artefact of these facts is, or would be; it is not asked for, nor looked at."""
@@ -118,16 +99,23 @@ class Store:
             needed: whether the result of this evaluation rests on it.
 
         Raises:
-            ResultError: the store cannot be written.
+            ResultError: the store cannot be written, or it is damaged and another process is using it.
         """
         name = digest(facts)
-        target = self.root / kind / name
+        target, mark = self.root / kind / name, f"{kind}-{name}"
         if needed:
             self.used.add(f"{kind}/{name}")
-        with _writing(target):
+        with _writing(target), self._locks.working(mark):
+            if os.path.lexists(target) and (fault := fault_of_facts(target)):
+                if not self._locks.unused(mark):
+                    raise ResultError(f"{target}: {fault}, and another process is using it. Run again when it ended.")
+                logger.warning("%s: %s. It is made anew.", target, fault)
+                remove(target)
+            self._locks.use(mark)
             target.mkdir(parents=True, exist_ok=True)
-            if not (target / FACTS).is_file():
-                atomic_write(target / FACTS, _dump({"facts": facts, "label": label}))
+            clear(target)
+            if not is_file(target / FACTS):
+                atomic_write(target / FACTS, dump({"facts": facts, "label": label}))
             _touch(target)
         return target
 
@@ -144,16 +132,18 @@ class Store:
         target = self.root / kind / f"{PARTIAL}{name}"
         with self.lock(f"{kind}-{name}"):
             with _writing(target):
-                target.mkdir(parents=True, exist_ok=True)
-                atomic_write(target / FACTS, _dump({"facts": facts, "label": label}))
+                open_folder(target)
+                clear(target)
+                atomic_write(target / FACTS, dump({"facts": facts, "label": label}))
             self._scratch[f"{kind}-{name}"] = target
             yield target
 
     def tidy(self) -> None:
         """Remove the scratch folders of this object, but for those that another process is using."""
         for name, folder in self._scratch.items():
-            with suppress(Timeout, OSError), FileLock(self.root / LOCKS / f"{name}.lock", timeout=0):
-                shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError), self._locks.idle(name) as idle:
+                if idle:
+                    remove(folder)
         self._scratch = {}
 
     @contextmanager
@@ -163,28 +153,70 @@ class Store:
         Raises:
             ResultError: the store cannot be written.
         """
-        path = self.root / LOCKS / f"{name}.lock"
-        lock = FileLock(path)
-        with _writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                logger.warning("another process is at the same work and holds %s. Waiting for it.", path)
-                lock.acquire()
-        try:
+        with ExitStack() as held:
+            with _writing(self.root / LOCKS / f"{name}.lock"):
+                held.enter_context(self._locks.working(name))
             yield
-        finally:
-            lock.release()
+
+    @contextmanager
+    def idle(self, kind: str, name: str) -> Iterator[bool]:
+        """Whether no process makes or uses an artefact; then none begins to within the `with` block.
+
+        Raises:
+            ResultError: the store cannot be written.
+        """
+        with ExitStack() as held:
+            with _writing(self.root / LOCKS):
+                idle = held.enter_context(self._locks.idle(f"{kind}-{name}"))
+            yield idle
 
     def note_results(self, folder: Path) -> None:
         """Remember where results are, so that what they need is not pruned."""
         folder = folder.resolve()
-        path = self.root / RESULTS / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
-        if not path.exists():
-            with _writing(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                atomic_write(path, _dump({"folder": str(folder)}))
+        path, told = results_note(self.root, folder), json.dumps({"folder": str(folder)}, indent=2) + "\n"
+        try:
+            if read_file(path) == told:
+                return
+        except (OSError, ValueError):
+            pass  # absent, or not as it was written
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(path, told)
+        except OSError as error:
+            # Of a cache that can only be read, nothing is pruned either.
+            logger.warning(
+                "%s: cannot be written (%s), so `evalkit cache prune` knows nothing of the results in %s.",
+                path,
+                error.strerror or error,
+                folder,
+            )
+
+
+def results_note(root: Path, folder: Path) -> Path:
+    """The file of a store that remembers a folder of results."""
+    return root / RESULTS / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
+
+
+def _build(target: Path, record: Mapping[str, object], build: Callable[[Path], None], resumes: Collection[str]) -> None:
+    partial = target.with_name(f"{PARTIAL}{target.name}")
+    remove(target)
+    if not resumes:
+        remove(partial)
+    open_folder(partial)
+    try:
+        if resumes:
+            clear(partial, resumes)
+        atomic_write(partial / FACTS, dump(record))  # for whoever wonders what this is
+        build(partial)
+        if resumes:
+            clear(partial, resumes)
+        atomic_write(partial / FACTS, dump({**record, "files": describe_files(partial)}))
+        partial.rename(target)
+    except BaseException:
+        if not resumes:
+            with suppress(OSError):
+                remove(partial)
+        raise
 
 
 @contextmanager
@@ -201,7 +233,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 def _is_whole(target: Path) -> bool:
     """Whether an artefact is there; a damaged one is named, and is not."""
-    if not target.exists():
+    if not os.path.lexists(target):
         return False
     if fault := fault_of(target):
         logger.warning("%s: %s. It is built anew.", target, fault)
@@ -214,39 +246,6 @@ def _touch(target: Path) -> None:
     """Note when an artefact was last used."""
     with suppress(OSError):  # a cache that cannot be written can be read
         os.utime(target)
-
-
-def _dump(record: Mapping[str, object]) -> str:
-    return json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def _describe_files(folder: Path) -> dict[str, dict[str, object]]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != FACTS)
-    return {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
-        for path in files
-    }
-
-
-def content_digest(folder: Path) -> str:
-    """SHA-256 of what an artefact holds, by the checksums that were recorded when it was made."""
-    return digest(json.loads((folder / FACTS).read_text(encoding="utf-8"))["files"])
-
-
-def fault_of(folder: Path) -> str | None:
-    """What is wrong with an artefact, or None if it is whole. Reads every byte: about a second a gigabyte."""
-    try:
-        recorded = json.loads((folder / FACTS).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return f"{FACTS} is absent or damaged"
-    if not isinstance(recorded, dict):
-        return f"{FACTS} is damaged"
-    try:
-        found = _describe_files(folder)
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    changed = sorted(name for name in {*recorded, *found} if recorded.get(name) != found.get(name))
-    return f"{changed[0]} is not the file that was written" if changed else None
 
 
 def open_store(cache_dir: str | None = None) -> Store:

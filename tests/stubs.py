@@ -32,6 +32,35 @@ class StubReranker:
         return PairScores(np.array(shared, dtype=np.float32), truncated=0)
 
 
+def manifest_of_candidates(key: str, measures: Mapping[str, float], **more: object) -> dict[str, Any]:
+    """What a first stage's manifest says, but for what `results.save` adds of the files."""
+    reported: dict[str, Any] = {"name": "toy", "title_separator": " "}
+    return {
+        "key": key,
+        "queries": 2,
+        "queries_with_ties_in_top_10": 0,
+        "queries_without_candidates": [],
+        "measures": dict(measures),
+        "ceiling": dict.fromkeys(measures, 1.0),
+        "seconds": 1.5,
+        "artefacts": [],
+        "command": "evalkit evaluate",
+        "run_digest": "d" * 64,
+        "retriever": {"name": "bm25", "kind": "bm25", "depth": 10},
+        "dataset": {**reported, "split": "test", "digest": "0", "empty_documents": 0, "queries_without_relevant": 0},
+        "config": {
+            "measures": list(measures),
+            "cache_dir": None,
+            "compute": {},
+            "dataset": reported,
+            "retriever": {"name": "bm25"},
+            "reranker": {"name": "none"},
+        },
+        "environment": {"device": "cpu", "git_commit": None, "packages": {"evalkit": "0.1.0"}},
+        **more,
+    }
+
+
 def write_collection(
     folder: Path,
     documents: Mapping[str, tuple[str, str]] = DOCUMENTS,

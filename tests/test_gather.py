@@ -94,3 +94,22 @@ def test_a_dataset_is_loaded_once_for_results_that_follow_each_other(root):
     assert join(second) is dataset
     assert join(other).name == "two"
     assert join(first) is not dataset
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"path": 5},
+        {"sample": "few"},
+        {"expected": None},
+        {"expected": {"documents": "many"}},
+        {"expected": {"unheard": 1}},
+        {"lengths": [1]},
+        {"language": "xx"},
+    ],
+)
+def test_settings_of_a_dataset_that_are_none_are_refused(root, settings):
+    (one,) = gather([root / "two"])
+    one.result.manifest["config"]["dataset"].update(settings)
+    with pytest.raises(ResultError, match="does not say what it was measured on"):
+        dataset_of(one.result)

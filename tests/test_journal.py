@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import os
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from evalkit import journal
 from evalkit.errors import ResultError
-from evalkit.journal import Journal
+from evalkit.journal import Journal, damage
 
 PAYLOADS = [b"first", b"", b"x" * 1000]
 
@@ -136,3 +137,82 @@ def test_processes_that_append_at_once_lose_nothing(tmp_path):
     assert sorted(found) == sorted(f"{mark}{number}" for mark in "ab" for number in range(50))
     for mark in "ab":
         assert [one for one in found if one[0] == mark] == [f"{mark}{number}" for number in range(50)]
+
+
+# Of what it is
+
+
+def headed(path, head=b"own", **more):
+    return Journal(path, head=head, **more)
+
+
+def test_the_first_record_says_what_a_file_is_of_and_is_not_given(tmp_path):
+    path = tmp_path / "some.log"
+    mine = headed(path)
+    assert mine.fresh() == mine.append(b"first") == []
+    mine.append(b"second")
+    assert headed(path).fresh() == list(headed(path).replay()) == [b"first", b"second"]
+    assert headed(path).append(b"third") == [b"first", b"second"]
+    assert Journal(path).fresh() == [b"own", b"first", b"second", b"third"]
+    assert mine.fresh() == [b"third"]
+
+
+def test_a_file_of_something_else_is_named_and_begun_again(tmp_path, caplog):
+    path = tmp_path / "some.log"
+    headed(path, b"another").append(b"theirs")
+    assert headed(path).fresh() == []
+    assert f"{path}: was begun on another machine or torch, is of something else" in caplog.text
+    headed(path).append(b"mine")
+    assert headed(path).fresh() == [b"mine"]
+
+
+def test_a_file_without_a_head_is_not_taken_for_one_with(path):
+    assert headed(path).append(b"mine") == []
+    assert headed(path).fresh() == [b"mine"]
+
+
+def test_a_record_of_another_kind_ends_the_file(path, caplog):
+    reader = Journal(path, fits=lambda payload: len(payload) < 10)
+    assert reader.fresh() == PAYLOADS[:2]
+    assert "no whole record of it" in caplog.text
+    assert Journal(path).fresh() == PAYLOADS[:2]
+
+
+# What is no file
+
+
+@pytest.fixture
+def victim(path, tmp_path):
+    """A journal outside, damaged at its end: whoever follows a link to it cuts it."""
+    content = path.read_bytes()[:-1]
+    path.unlink()
+    (tmp_path / "victim.log").write_bytes(content)
+    return tmp_path / "victim.log"
+
+
+@pytest.mark.parametrize("what", ["link", "pipe"])
+def test_a_link_or_a_pipe_is_neither_read_nor_written(path, victim, what):
+    content = victim.read_bytes()
+    path.symlink_to(victim) if what == "link" else os.mkfifo(path)
+    assert Journal(path).fresh() == list(Journal(path).replay()) == []
+    with pytest.raises(ResultError, match=r"some\.log: cannot be written \(it is no regular file; remove it\)"):
+        Journal(path).append(b"mine")
+    assert damage(path) == "is no regular file"
+    assert victim.read_bytes() == content
+
+
+@pytest.mark.usefixtures("path")
+def test_a_journal_behind_a_linked_folder_is_not_read(victim, tmp_path):
+    content = victim.read_bytes()
+    (tmp_path / "folder").symlink_to(tmp_path)
+    assert Journal(tmp_path / "folder" / "victim.log").fresh() == []
+    assert victim.read_bytes() == content
+
+
+def test_damage_is_told_and_left_as_it_is(path):
+    assert damage(path) is None
+    assert damage(path, head=b"own") == "is of something else, or damaged from the start"
+    path.write_bytes(path.read_bytes()[:-1])
+    content = path.read_bytes()
+    assert damage(path) == "behind 2 records there are 1023 bytes that are none"
+    assert path.read_bytes() == content

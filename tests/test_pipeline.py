@@ -3,6 +3,8 @@
 import gzip
 import json
 import math
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -293,3 +295,123 @@ def test_the_bundled_collection_tells_a_good_ranker_from_a_poor_one(config):
     assert done.candidates.manifest["measures"]["nDCG@10"] > 0.727
     assert done.result.manifest["measures"]["nDCG@10"] > 0.748
     assert 0.50 < lexical.result.manifest["measures"]["nDCG@10"] < 0.58
+
+
+# A cache that others put things into
+
+
+@pytest.fixture
+def models(config, tmp_path):
+    """A bi-encoder and a reranker that keeps its scores."""
+    dense = DenseConfig(name="dense", model=str(tiny_bert(tmp_path / "model")), pooling="mean", max_length=32)
+    reranker = MiniCPMRerankerConfig(
+        name="minicpm",
+        model=str(write_minicpm_reranker(tmp_path / "reranker")),
+        max_length=128,
+        instructions="Find what answers.",
+    )
+    return replace(config, retriever=dense, reranker=reranker)
+
+
+def digests(done):
+    return [one.read_run().digest() for one in (done.candidates, done.result)]
+
+
+def test_all_that_was_kept_is_found_again_without_a_word(models, caplog):
+    expected = evaluate(models)
+    shutil.rmtree(models.results_dir)
+    again = evaluate(models)
+    assert digests(again) == digests(expected)
+    assert again.result.manifest["kept_pairs"] == again.result.manifest["pairs"]
+    assert "encode documents" not in again.candidates.manifest["stages"]
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("kind", ["corpora", "counts", "embeddings", "scores"])
+def test_an_artefact_in_the_place_of_another_is_not_served(models, tmp_path, kind, caplog):
+    """Of a collection with as many documents under the same ids."""
+    texts = {doc_id: ("", f"{text} Bees.") for doc_id, (_, text) in DOCUMENTS.items()}
+    other = FolderDatasetConfig(path=str(write_collection(tmp_path / "other", texts)))
+    evaluate(replace(models, dataset=other))
+    theirs = set((tmp_path / "cache" / kind).iterdir())
+    expected = evaluate(models)
+    (ours,) = set((tmp_path / "cache" / kind).iterdir()) - theirs
+    shutil.rmtree(ours)
+    shutil.copytree(theirs.pop(), ours)
+    shutil.rmtree(models.results_dir)
+    assert digests(evaluate(models)) == digests(expected)
+    assert f"{ours}: facts.json is of another artefact" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "replace_it", [os.mkfifo, lambda path: path.symlink_to(path.parents[3] / "victim"), Path.mkdir]
+)
+@pytest.mark.parametrize(
+    "place",
+    ["corpora/*/facts.json", "corpora/*/*.arrow", "embeddings/*/vectors.npy", "scores/*/facts.json", "scores/*/*.log"],
+)
+def test_what_is_no_file_in_the_cache_is_made_anew_and_neither_followed_nor_waited_for(
+    models, tmp_path, place, replace_it
+):
+    expected = evaluate(models)
+    (tmp_path / "victim").write_bytes(b"mine")
+    (path,) = (tmp_path / "cache").glob(place)
+    path.unlink()
+    replace_it(path)
+    shutil.rmtree(models.results_dir)
+    assert digests(evaluate(models)) == digests(expected)
+    assert path.is_file()
+    assert not path.is_symlink()
+    assert (tmp_path / "victim").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("kind", ["corpora", "embeddings", "scores"])
+def test_an_artefact_that_became_a_file_is_made_anew(models, tmp_path, kind):
+    expected = evaluate(models)
+    (folder,) = (tmp_path / "cache" / kind).iterdir()
+    shutil.rmtree(folder)
+    folder.write_text("x")
+    shutil.rmtree(models.results_dir)
+    assert digests(evaluate(models)) == digests(expected)
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize("name", ["vectors.npy", "done.log", "facts.json", ".done.log.lock"])
+def test_a_link_in_an_unfinished_encoding_is_not_followed(models, tmp_path, name):
+    expected = evaluate(models)
+    (folder,) = (tmp_path / "cache" / "embeddings").iterdir()
+    (tmp_path / "victim").write_bytes(b"mine")
+    folder.rename(folder.with_name(f".partial-{folder.name}"))
+    (path := folder.with_name(f".partial-{folder.name}") / name).unlink(missing_ok=True)
+    path.symlink_to(tmp_path / "victim")
+    shutil.rmtree(models.results_dir)
+    assert digests(evaluate(models)) == digests(expected)
+    assert (tmp_path / "victim").read_bytes() == b"mine"
+    assert sorted(one.name for one in folder.iterdir()) == ["facts.json", "vectors.npy"]
+
+
+def test_foreign_files_in_an_unfinished_encoding_do_not_stay(models, tmp_path, caplog):
+    (folder,) = _encoded(models, tmp_path)
+    expected = (folder / "vectors.npy").read_bytes()
+    partial = folder.rename(folder.with_name(f".partial-{folder.name}"))
+    (partial / "stray.txt").write_text("x")
+    (partial / "vectors.npy").write_bytes(expected + b"more")
+    evaluate(models)
+    assert sorted(one.name for one in folder.iterdir()) == ["facts.json", "vectors.npy"]
+    assert (folder / "vectors.npy").read_bytes() == expected
+    assert f"{partial / 'stray.txt'}: is no file that evalkit keeps there" in caplog.text
+
+
+def _encoded(models, tmp_path):
+    evaluate(models)
+    shutil.rmtree(models.results_dir)
+    return (tmp_path / "cache" / "embeddings").iterdir()
+
+
+def test_a_result_whose_manifest_is_gone_is_named(config, caplog):
+    done = evaluate(config)
+    (done.candidates.folder / "manifest.json").unlink()
+    again = evaluate(config)
+    assert f"{done.candidates.folder}: has the name of a result and holds no manifest.json" in caplog.text
+    assert again.candidates.folder != done.candidates.folder
+    assert digests(again) == digests(done)

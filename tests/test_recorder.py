@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,13 @@ from evalkit.stages import Stages
 from evalkit.store import Store
 
 RUN = Run.from_dict({"q1": {"d5": 2.0, "d1": 1.0}})
+MADE = {
+    "key": "a" * 64,
+    "tag": "t",
+    "seconds": 1.5,
+    "run_digest": RUN.digest(),
+    "retriever": {"name": "bm25", "kind": "bm25", "depth": 10},
+}
 
 
 @pytest.fixture
@@ -44,7 +52,7 @@ def test_an_unknown_measure_is_refused(config, store):
 
 
 def test_a_kept_run_has_its_measures_ceiling_and_missing_queries_in_the_manifest(config, store, tmp_path):
-    result = recorder(config, store).keep(tmp_path / "kept", RUN, key="k", tag="t", stages=Stages(), seconds=1.5)
+    result = recorder(config, store).keep(tmp_path / "kept", RUN, stages=Stages(), **MADE)
     manifest = json.loads((tmp_path / "kept" / "manifest.json").read_text())
 
     assert manifest.pop("manifest_sha256")
@@ -58,7 +66,7 @@ def test_a_kept_run_has_its_measures_ceiling_and_missing_queries_in_the_manifest
 
 
 def test_a_found_result_gains_the_measures_it_lacks_and_keeps_its_own(config, store, tmp_path):
-    kept = recorder(config, store).keep(tmp_path / "kept", RUN, key="k", tag="t", stages=Stages())
+    kept = recorder(config, store).keep(tmp_path / "kept", RUN, stages=Stages(), **MADE)
     config.measures = ["P@1"]
     completed = recorder(config, store).complete(kept)
 
@@ -68,7 +76,7 @@ def test_a_found_result_gains_the_measures_it_lacks_and_keeps_its_own(config, st
 
 
 def test_a_found_result_that_has_everything_is_left_alone(config, store, tmp_path):
-    kept = recorder(config, store).keep(tmp_path / "kept", RUN, key="k", tag="t", stages=Stages())
+    kept = recorder(config, store).keep(tmp_path / "kept", RUN, stages=Stages(), **MADE)
     assert recorder(config, store).complete(kept) is kept
 
 
@@ -126,7 +134,7 @@ def test_a_run_is_measured_by_judgments_and_by_answers_each_with_its_own_ceiling
         {"q1": {"d2": 3.0, "d4": 2.0, "d5": 1.0}, "q2": {"d1": 2.0, "d3": 1.0}, "q3": {"d1": 2.0, "gone": 1.0}}
     )
     both.measures = ["P@1", "Success@2", "AnswerRecall@1", "AnswerRecall@2", "AnswerRecall@3"]
-    manifest = recorder(both, store).keep(tmp_path / "kept", run, key="k", tag="t", stages=Stages()).manifest
+    manifest = recorder(both, store).keep(tmp_path / "kept", run, stages=Stages(), **MADE).manifest
     expected = {
         "P@1": 1 / 3,
         "Success@2": 2 / 3,
@@ -142,7 +150,7 @@ def test_a_run_is_measured_by_judgments_and_by_answers_each_with_its_own_ceiling
 
 
 def test_a_found_result_gains_a_measure_by_answers(both, store, tmp_path):
-    kept = recorder(both, store).keep(tmp_path / "kept", RUN, key="k", tag="t", stages=Stages())
+    kept = recorder(both, store).keep(tmp_path / "kept", RUN, stages=Stages(), **MADE)
     assert "AnswerRecall@3" not in kept.manifest["measures"]
     both.measures = ["AnswerRecall@3"]
     completed = recorder(both, store).complete(kept)
@@ -192,3 +200,17 @@ def test_a_measure_by_answers_of_a_collection_without_answers_is_refused_before_
     with pytest.raises(DataError, match=r"^AnswerRecall@20 needs answers, and this dataset has only judgments\."):
         evaluate(both)
     assert not Path(both.results_dir).exists()
+
+
+def test_processes_that_add_measures_at_once_lose_none(config, store, tmp_path):
+    """Each of them found the result before any of the others had written."""
+    kept = recorder(config, store).keep(tmp_path / "kept", RUN, stages=Stages(), **MADE)
+    names = [f"nDCG@{cutoff}" for cutoff in range(2, 8)]
+    dataset = load(config.dataset, store)
+    recorders = [Recorder(replace(config, measures=[name]), dataset, "evalkit evaluate", store) for name in names]
+    with ThreadPoolExecutor(len(names)) as pool:
+        completed = list(pool.map(lambda one: one.complete(kept), recorders))
+    found = results.read(tmp_path / "kept")
+    assert {*names, *kept.manifest["measures"]} == {*found.manifest["measures"]} == {*found.manifest["ceiling"]}
+    assert {*names, *kept.manifest["measures"]} == {*found.read_per_query().values}
+    assert all(name in one.manifest["measures"] for name, one in zip(names, completed, strict=True))

@@ -4,10 +4,12 @@ import gzip
 import hashlib
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
+from stubs import manifest_of_candidates
 
 from evalkit import results
 from evalkit.errors import ResultError
@@ -24,7 +26,7 @@ def per_query(name="nDCG@10", values=(0.5, 1.0)):
 
 
 def save(folder, key=KEY_A, scores=SCORES, inner=""):
-    manifest = {"key": key, "measures": {"nDCG@10": 0.75}, "label": "\u4e2d"}
+    manifest = manifest_of_candidates(key, {"nDCG@10": 0.75}, label="\u4e2d")
     return results.save(
         folder, run=Run.from_dict(scores), per_query=per_query(), manifest=manifest, tag="bm25", inner=inner
     )
@@ -51,9 +53,7 @@ def test_saved_result_is_read_back(tmp_path):
 def test_manifest_describes_the_files(tmp_path):
     folder = save(tmp_path / "r").folder
     expected = {
-        "key": KEY_A,
-        "measures": {"nDCG@10": 0.75},
-        "label": "\u4e2d",
+        **manifest_of_candidates(KEY_A, {"nDCG@10": 0.75}, label="\u4e2d"),
         "pairs": 3,
         "run_sha256": sha256(folder / "run.trec.gz"),
         "per_query_sha256": sha256(folder / "per_query.parquet"),
@@ -204,11 +204,11 @@ def test_changed_run_file_is_a_result_error(tmp_path, damage, scores):
 def test_update_keeps_the_run_and_writes_the_new_measures(tmp_path):
     saved = save(tmp_path / "r")
     run_before = (tmp_path / "r" / "run.trec.gz").read_bytes()
-    updated = results.update(saved, per_query=per_query("RR", (1.0, 0.5)), changes={"measures": {"RR": 0.75}})
+    changes = {"measures": {"RR": 0.75}, "ceiling": {"RR": 1.0}}
+    updated = results.update(saved, per_query=per_query("RR", (1.0, 0.5)), changes=changes)
     read = results.read(tmp_path / "r")
-    kept = {name: saved.manifest[name] for name in ("key", "label", "pairs", "run_sha256")}
     table = tmp_path / "r" / "per_query.parquet"
-    assert {**kept, "measures": {"RR": 0.75}, "per_query_sha256": sha256(table)} == read.manifest
+    assert {**saved.manifest, **changes, "per_query_sha256": sha256(table)} == read.manifest
     assert read.manifest == updated.manifest
     assert run_before == (tmp_path / "r" / "run.trec.gz").read_bytes()
     assert Run.from_dict(SCORES).digest() == read.read_run().digest()
@@ -236,3 +236,44 @@ def test_failing_save_leaves_nothing_behind(tmp_path):
             tmp_path / "toy" / "r", run=Run.from_dict(SCORES), per_query=broken, manifest={"key": KEY_A}, tag="t"
         )
     assert [] == files_in(tmp_path / "toy")
+
+
+def test_a_result_without_its_manifest_is_named_and_passed_over(tmp_path, caplog):
+    for inner, damage in (("", "manifest gone"), ("candidates", "a file")):
+        label = f"bm25-10{inner}"
+        folder = save(tmp_path / label, inner=inner).folder
+        if damage == "a file":
+            shutil.rmtree(folder)
+            folder.write_text("x")
+        else:
+            (folder / "manifest.json").unlink()
+        expected = tmp_path / f"{label}.aaaaaaaa", None
+        assert results.locate(tmp_path, label, KEY_A, inner=inner) == expected
+        assert results.locate(tmp_path, label, KEY_A, inner=inner) == expected
+        assert caplog.text.count(f"{folder}: has the name of a result and holds no manifest.json") == 1
+
+
+def test_a_reader_does_not_mind_that_measures_are_added_between_its_looks(tmp_path, monkeypatch):
+    saved = save(tmp_path / "r")
+    own = results.read_manifest
+    changes = {"measures": {"RR": 0.75}, "ceiling": {"RR": 1.0}}
+
+    def overtaken(folder):
+        manifest = own(folder)
+        monkeypatch.undo()
+        results.update(saved, per_query=per_query("RR"), changes=changes)
+        return manifest
+
+    monkeypatch.setattr(results, "read_manifest", overtaken)
+    assert results.read(tmp_path / "r").manifest["measures"] == {"RR": 0.75}
+
+
+@pytest.mark.parametrize("content", [b"", b"no parquet", "other columns"])
+def test_values_that_are_not_those_of_the_manifest_are_refused(tmp_path, content):
+    saved = save(tmp_path / "r")
+    if content == "other columns":
+        per_query("RR").to_frame().to_parquet(tmp_path / "r" / "per_query.parquet", index=False)
+    else:
+        (tmp_path / "r" / "per_query.parquet").write_bytes(content)
+    with pytest.raises(ResultError, match=r"per_query\.parquet: .*Remove .* and run again"):
+        saved.read_per_query()

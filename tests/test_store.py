@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -11,8 +12,9 @@ import time
 
 import pytest
 
+from evalkit.artefact import digest
 from evalkit.errors import DataError, ResultError
-from evalkit.store import Store, default_cache_dir, digest
+from evalkit.store import Store, default_cache_dir
 
 
 class Builder:
@@ -167,7 +169,7 @@ def test_what_a_killed_process_left_is_cleared_or_gone_on_with(store):
         seen.append([name for name in everything_in(folder) if name != "facts.json"])
         (folder / "half.txt").write_text("whole")
 
-    store.folder("corpus", {"a": 1}, build, resumable=True)
+    store.folder("corpus", {"a": 1}, build, resumes=["half.txt"])
     shutil.rmtree(store.root / "corpus" / digest({"a": 1}))
     left.mkdir()
     (left / "half.txt").write_text("half")
@@ -181,7 +183,7 @@ def test_a_resumable_build_that_fails_keeps_what_it_made(store):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.folder("corpus", {"a": 1}, build, resumable=True)
+        store.folder("corpus", {"a": 1}, build, resumes=["half.txt"])
     assert everything_in(store.root / "corpus")[-1].endswith("half.txt")
 
 
@@ -247,3 +249,170 @@ def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert tmp_path / ".cache" / "evalkit" == default_cache_dir()
+
+
+# What others put there
+
+
+def test_an_artefact_that_was_replaced_by_a_file_or_a_link_is_built_anew(store, tmp_path):
+    build = Builder()
+    folder = store.folder("corpus", {"a": 1}, build)
+    elsewhere = shutil.move(folder, tmp_path / folder.name)
+    for replace in (lambda: folder.write_text("x"), lambda: folder.symlink_to(elsewhere)):
+        replace()
+        assert store.folder("corpus", {"a": 1}, build) == folder
+        assert not folder.is_symlink()
+        assert everything_in(folder) == ["data.txt", "facts.json"]
+        shutil.rmtree(folder)
+    assert build.built == 3
+    assert everything_in(elsewhere) == ["data.txt", "facts.json"]
+
+
+@pytest.mark.parametrize("resumes", [(), ("data.txt",)])
+def test_links_in_what_a_killed_process_left_are_not_followed(store, tmp_path, resumes):
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    left = store.root / "corpus" / f".partial-{digest({'a': 1})}"
+    left.mkdir(parents=True)
+    for name in ("data.txt", "facts.json"):
+        (left / name).symlink_to(victim)
+    folder = store.folder("corpus", {"a": 1}, Builder(), resumes=resumes)
+    assert victim.read_text() == "mine"
+    assert (folder / "data.txt").read_text() == "build 1"
+    assert not (folder / "data.txt").is_symlink()
+
+
+@pytest.mark.parametrize("resumes", [(), ("data.txt",)])
+def test_a_link_or_a_file_in_the_place_of_what_a_killed_process_left_is_removed(store, tmp_path, resumes):
+    (tmp_path / "elsewhere").mkdir()
+    left = store.root / "corpus" / f".partial-{digest({'a': 1})}"
+    left.parent.mkdir(parents=True)
+    for replace in (lambda: left.write_text("x"), lambda: left.symlink_to(tmp_path / "elsewhere")):
+        replace()
+        shutil.rmtree(store.folder("corpus", {"a": 1}, Builder(), resumes=resumes))
+    assert everything_in(tmp_path / "elsewhere") == []
+
+
+def test_foreign_files_do_not_become_part_of_an_artefact(store, caplog):
+    """Neither those that were there when a build went on, nor those that came meanwhile."""
+    left = store.root / "corpus" / f".partial-{digest({'a': 1})}"
+    left.mkdir(parents=True)
+    (left / "stray.txt").write_text("x")
+    (left / "inner").mkdir()
+
+    def build(folder):
+        (folder / "data.txt").write_text("made")
+        (folder / "late.txt").write_text("x")
+
+    folder = store.folder("corpus", {"a": 1}, build, resumes=["data.txt"])
+    assert everything_in(folder) == ["data.txt", "facts.json"]
+    for name in ("stray.txt", "inner", "late.txt"):
+        assert f"{left / name}: is no file that evalkit keeps there. It is removed." in caplog.text
+
+
+# What grows
+
+
+def grown(store, facts=None):
+    folder = store.growing("scores", facts or {"a": 1})
+    if not (folder / "scores.log").is_file():
+        (folder / "scores.log").write_text("grown")
+    return folder
+
+
+def test_what_grows_is_found_again(store):
+    assert grown(store) == Store(store.root).growing("scores", {"a": 1})
+    assert everything_in(grown(store)) == ["facts.json", "scores.log"]
+    assert store.used == {f"scores/{digest({'a': 1})}"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder, other: (shutil.rmtree(folder), shutil.copytree(other, folder)),
+        lambda folder, _: (folder / "facts.json").write_text(""),
+        lambda folder, _: (folder / "facts.json").unlink(),
+        lambda folder, other: ((folder / "facts.json").unlink(), (folder / "facts.json").symlink_to(other)),
+        lambda folder, _: ((folder / "facts.json").unlink(), os.mkfifo(folder / "facts.json")),
+        lambda folder, other: (shutil.rmtree(folder), folder.symlink_to(other)),
+        lambda folder, _: (shutil.rmtree(folder), folder.write_text("x")),
+    ],
+    ids=["swapped", "facts empty", "facts gone", "facts a link", "facts a pipe", "a link", "a file"],
+)
+def test_what_grows_and_does_not_say_what_it_is_is_named_and_begun_anew(store, damage, caplog):
+    folder, other = grown(Store(store.root)), grown(Store(store.root), {"a": 2})
+    damage(folder, other)
+    assert store.growing("scores", {"a": 1}) == folder
+    assert everything_in(folder) == ["facts.json"]
+    assert not folder.is_symlink()
+    assert everything_in(other) == ["facts.json", "scores.log"]
+    assert f"{folder}: " in caplog.text
+
+
+def test_what_grows_and_is_damaged_is_not_taken_from_a_process_that_uses_it(store):
+    (grown(store) / "facts.json").write_text("")
+    with pytest.raises(ResultError, match=r"facts.json is absent or damaged, and another process is using it"):
+        Store(store.root).growing("scores", {"a": 1})
+    assert (store.growing("scores", {"a": 1}) / "facts.json").read_text()
+
+
+def test_a_link_in_what_grows_is_removed_and_not_followed(store, tmp_path):
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    folder = store.growing("scores", {"a": 1})
+    (folder / "scores.log").symlink_to(victim)
+    (folder / ".scores.log.lock").symlink_to(victim)
+    store.growing("scores", {"a": 1})
+    assert everything_in(folder) == ["facts.json"]
+    assert victim.read_text() == "mine"
+
+
+def test_what_was_given_is_in_use_until_the_store_is_gone(store):
+    name = digest({"a": 1})
+    mine = Store(store.root)
+    mine.growing("scores", {"a": 1})
+    mine.folder("corpus", {"a": 1}, Builder())
+    for kind in ("scores", "corpus"):
+        with store.idle(kind, name) as idle:
+            assert not idle
+    del mine
+    for kind in ("scores", "corpus"):
+        with store.idle(kind, name) as idle:
+            assert idle
+
+
+# Results
+
+
+def test_where_results_are_is_noted_and_a_wrong_note_is_put_right(store, tmp_path):
+    store.note_results(tmp_path / "results")
+    (note,) = (store.root / "results").iterdir()
+    told = note.read_text()
+    assert json.loads(told) == {"folder": str(tmp_path / "results")}
+    for content in ("", "{}", told.replace("results", "elsewhere")):
+        note.write_text(content)
+        store.note_results(tmp_path / "results")
+        assert note.read_text() == told
+
+
+def test_a_note_that_is_a_link_or_a_pipe_is_replaced(store, tmp_path):
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    store.note_results(tmp_path / "results")
+    (note,) = (store.root / "results").iterdir()
+    told = note.read_text()
+    for replace in (lambda: note.symlink_to(victim), lambda: os.mkfifo(note)):
+        note.unlink()
+        replace()
+        store.note_results(tmp_path / "results")
+        assert note.is_file()
+        assert not note.is_symlink()
+        assert note.read_text() == told
+    assert victim.read_text() == "mine"
+
+
+def test_a_cache_that_cannot_be_written_says_so_and_can_be_read(store, tmp_path, caplog):
+    (store.root).mkdir()
+    (store.root / "results").write_text("no folder")
+    store.note_results(tmp_path / "results")
+    assert "knows nothing of the results in" in caplog.text

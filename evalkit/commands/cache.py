@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from evalkit.cache import Artefact, artefacts, fault, prunable, remove
+from evalkit.cache import Artefact, artefacts, fault, misplaced, needs, prunable, prune
 from evalkit.errors import ConfigError
 from evalkit.progress import progress
 from evalkit.report.grid import FORMATS, Column, Grid, write
@@ -23,12 +23,13 @@ def main(arguments: list[str]) -> int:
     """List, verify or prune. Exit code 1 where something is damaged."""
     options = _parser().parse_args(arguments)
     store = open_store(options.cache_dir)
-    found = artefacts(store, results=options.results, forget=options.forget)
     match options.verb:
         case "list":
-            return _list(found, options.format, str(store.root))
+            needed = needs(store, options.results, options.forget, strict=False)
+            return _list(artefacts(store, needed), options.format, str(store.root))
         case "verify":
-            return _verify(found)
+            return _verify(artefacts(store), misplaced(store))
+    found = artefacts(store, needs(store, options.results, options.forget))
     chosen = prunable(found, unused_for=options.older_than)
     write([_grid(chosen, f"to be removed from {store.root}")], "table", console())
     kept = sum(bool(one.needed_by) for one in found)
@@ -38,12 +39,10 @@ def main(arguments: list[str]) -> int:
     if options.dry_run or not (options.yes or _confirmed(len(chosen))):
         sys.stdout.write("nothing was removed. Answer y, or give --yes.\n")
         return 0
-    for one in chosen:
-        if not remove(store, one):
-            sys.stderr.write(f"evalkit: {one.path} is in use, and stays.\n")
-    sys.stdout.write(
-        f"removed {_bytes(sum(one.size for one in chosen if not one.path.exists()))}; {kept} are needed.\n"
-    )
+    stay = prune(store, chosen, options.results, options.forget)
+    sys.stderr.writelines(f"evalkit: {one.path} is in use, and stays.\n" for one in stay)
+    removed = sum(one.size for one in chosen if one not in stay)
+    sys.stdout.write(f"removed {_bytes(removed)}; {kept} are needed.\n")
     return 0
 
 
@@ -91,8 +90,10 @@ def _list(found: Sequence[Artefact], form: str, root: str) -> int:
     return 0
 
 
-def _verify(found: Sequence[Artefact]) -> int:
-    faults = []
+def _verify(found: Sequence[Artefact], others: Sequence[Path]) -> int:
+    faults = [
+        f"{path}: has the place of an artefact and is none; evalkit makes it anew when it needs it" for path in others
+    ]
     with progress("verifying", sum(one.size for one in found) / 1e6, "MB") as advance:
         for one in found:
             if told := fault(one):
@@ -100,7 +101,8 @@ def _verify(found: Sequence[Artefact]) -> int:
             advance(one.size / 1e6)
     for told in faults:
         sys.stdout.write(f"{told}\n")
-    sys.stdout.write(f"{len(found) - len(faults)} of {len(found)} are as they were made\n")
+    count = len(found) + len(others)
+    sys.stdout.write(f"{count - len(faults)} of {count} are as they were made\n")
     return 1 if faults else 0
 
 

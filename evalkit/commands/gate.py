@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from evalkit.errors import ConfigError
-from evalkit.folders import atomic_write
+from evalkit.folders import naming, write_output
 from evalkit.gate import TOLERANCE, Entry, entries, exit_code, judge, read_baseline, write_baseline
 from evalkit.gather import gather
 from evalkit.measures import parse_measure
@@ -28,9 +28,9 @@ def main(arguments: list[str]) -> int:
     judgements = judge(baseline, entries(evaluations, measures, baseline=baseline), tolerance=options.tolerance)
     code = exit_code(judgements)
     if options.junit:
-        atomic_write(options.junit, junit(judgements, options.tolerance))
+        write_output(options.junit, junit(judgements, options.tolerance))
     if options.summary:
-        with options.summary.open("a", encoding="utf-8") as out:
+        with naming(options.summary), options.summary.open("a", encoding="utf-8") as out:
             out.write(summary(judgements, options.tolerance, code))
     write([grid(judgements, options.tolerance)], options.format, console())
     if code:

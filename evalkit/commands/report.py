@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evalkit.compare import CORRECTIONS, Settings
 from evalkit.errors import ConfigError
-from evalkit.folders import atomic_write
+from evalkit.folders import write_output
 from evalkit.gather import gather
 from evalkit.measures import parse_measure
 from evalkit.overview import Overview, overview
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _write(path: Path, text: str) -> Path:
-    atomic_write(path, text)
+    write_output(path, text)
     return path
 
 

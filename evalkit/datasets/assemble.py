@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evalkit.answers import tokens
+from evalkit.artefact import COUNTS, digest
 from evalkit.config import DatasetConfig, HubDatasetConfig
 from evalkit.datasets.documents import read_through
 from evalkit.errors import DataError
-from evalkit.store import Store, digest
+from evalkit.store import Store
 from evalkit.types import Dataset, Documents, Qrels
 
 logger = logging.getLogger(__name__)
@@ -156,5 +157,5 @@ def _empty_documents(dataset: Dataset, store: Store) -> int:
         (folder / "empty.json").write_text(json.dumps(empty), encoding="utf-8")
 
     facts = {"corpus": dataset.corpus_digest, "title_separator": dataset.title_separator, "count": "empty documents"}
-    counted = store.folder("counts", facts, count, label=f"empty documents: {dataset.name}")
+    counted = store.folder(COUNTS, facts, count, label=f"empty documents: {dataset.name}")
     return int(json.loads((counted / "empty.json").read_text(encoding="utf-8")))

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from evalkit.artefact import CORPORA, DOWNLOADS
 from evalkit.datasets.records import Record, checked, records
 from evalkit.datasets.source import FolderSource, Source
 from evalkit.errors import DataError, reason
@@ -54,7 +55,7 @@ def from_published(store: Store, content: str, get: Callable[[], Path]) -> tuple
 
     kind, _, checksum = content.partition(":")
     if kind == "md5":
-        store.used.add(f"downloads/{checksum}")
+        store.used.add(f"{DOWNLOADS}/{checksum}")
     return open_corpus(store, {"format": _FORMAT, "content": content}, build, label=content), content
 
 
@@ -76,7 +77,7 @@ def open_corpus(store: Store, facts: Mapping[str, object], build: Callable[[Path
     """The corpus that these facts fix, built by `build(folder)` where the store lacks it; people call it `label`."""
     import datasets
 
-    return datasets.Dataset.from_file(str(store.folder("corpora", facts, build, label=label) / _ARROW))
+    return datasets.Dataset.from_file(str(store.folder(CORPORA, facts, build, label=label) / _ARROW))
 
 
 def _convert(source: Source, name: str, folder: Path) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from filelock import FileLock
-
+from evalkit.artefact import DOWNLOADS, clear, open_folder
 from evalkit.errors import DataError, Unreachable, reason
+from evalkit.folders import is_file, is_folder
 from evalkit.progress import progress
 from evalkit.store import Store
 
@@ -41,9 +41,9 @@ def offline() -> bool:
 
 def downloaded(store: Store, url: str, md5: str) -> Path | None:
     """The file of this address where it was downloaded before, else None."""
-    store.used.add(f"downloads/{md5}")
+    store.used.add(f"{DOWNLOADS}/{md5}")
     path = _place(store, url, md5)
-    return path if path.is_file() else None
+    return path if is_folder(path.parent) and is_file(path) else None
 
 
 def url_file(store: Store, url: str, md5: str) -> Path:
@@ -51,25 +51,34 @@ def url_file(store: Store, url: str, md5: str) -> Path:
 
     Raises:
         DataError: it cannot be reached, does not exist, or is another file than was published.
+        ResultError: the store cannot be written.
     """
-    store.used.add(f"downloads/{md5}")
-    path = _place(store, url, md5)
-    if path.is_file():
-        return path
+    if found := downloaded(store, url, md5):
+        store.use(DOWNLOADS, md5)
+        if _is(found, md5):
+            return found
+        logger.warning("%s: is not the file that was published. It is downloaded again.", found)
     if offline():
         raise DataError(f"{url} was not downloaded yet, and HF_HUB_OFFLINE forbids the network. Unset it once.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f"{path.name}.lock")):
-        if not path.is_file():
+    path = _place(store, url, md5)
+    store.use(DOWNLOADS, md5)
+    with store.lock(f"{DOWNLOADS}-{md5}"):
+        open_folder(path.parent)
+        clear(path.parent)
+        if not _is(path, md5):  # nor did the process that we waited for get it
             part = path.with_name(f"{path.name}.part")
             _download(url, part)
             _require(part, "md5", md5, url)
-            part.rename(path)
+            part.replace(path)
     return path
 
 
+def _is(path: Path, md5: str) -> bool:
+    return path.is_file() and _checksum(path, "md5", b"") == md5
+
+
 def _place(store: Store, url: str, md5: str) -> Path:
-    return store.root / "downloads" / md5 / _file_name(url)
+    return store.root / DOWNLOADS / md5 / _file_name(url)
 
 
 def _file_name(url: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalkit.folders import atomic_write
+from evalkit.folders import naming, write_output
 from evalkit.gather import joiner
 from evalkit.interchange.tasks import languages_of, mteb_module, task_of
 from evalkit.measures import measure
@@ -55,7 +55,7 @@ def _trec(evaluation: Evaluation, folder: Path, dataset: Dataset) -> list[Path]:
 
 def _write(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, text)
+    write_output(path, text)
     return path
 
 
@@ -98,7 +98,8 @@ def _results(evaluation: Evaluation, folder: Path, dataset: Dataset) -> list[Pat
         }
     )
     cache, meta = mteb.ResultCache(folder), _meta(evaluation)
-    cache.save_to_cache(found, meta)
+    with naming(folder):
+        cache.save_to_cache(found, meta)
     return [Path(cache.get_task_result_path(model_name=meta, task_name=found.task_name))]
 
 

@@ -13,13 +13,14 @@ from typing import Any
 import pyarrow as pa
 
 from evalkit import rerank, retrieval
+from evalkit.artefact import digest
 from evalkit.config import ComputeConfig, MtebDatasetConfig, RerankerConfig, RetrieverConfig
 from evalkit.datasets import mteb_task
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.errors import ConfigError
 from evalkit.interchange.tasks import card_of
 from evalkit.run import Run
-from evalkit.store import Store, digest
+from evalkit.store import Store
 from evalkit.types import Dataset
 
 

@@ -10,6 +10,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from evalkit.compare import groups
+from evalkit.folders import naming
 from evalkit.overall import Overall
 from evalkit.overview import DatasetView, Overview
 
@@ -45,7 +46,8 @@ def _save(figure: Any, path: Path) -> list[Path]:
     paths = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "svg")]
     for one in paths:
         metadata = {"Date": None} if one.suffix == ".svg" else {"Software": None}
-        figure.savefig(one, dpi=_DPI, bbox_inches="tight", metadata=metadata)
+        with naming(one):
+            figure.savefig(one, dpi=_DPI, bbox_inches="tight", metadata=metadata)
     plt.close(figure)
     return paths
 

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.artefact import SCORES as KIND
 from evalkit.journal import Journal
 from evalkit.store import Store
 from evalkit.types import Identity, Pair, Scored
 
-_FORMAT = 1  # of the records; a higher number makes old ones be computed anew
+_FORMAT = 2  # of the records; a higher number makes old ones be computed anew
 SCORES = "scores.log"
 _KEY = np.dtype([("high", "<u8"), ("low", "<u8")])
 _RECORD = np.dtype([*_KEY.descr, ("score", "<f4"), ("cut", "?")])
@@ -41,11 +42,12 @@ class KeptScores:
     """Scores of one reranker over one collection.
 
     Args:
-        journal: where they are.
+        journal: where they are. Its first record is the name of the artefact that it is in, so that scores of another
+            one that came into its place are none.
     """
 
     def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+        self._journal = Journal(journal.path, head=journal.path.parent.name.encode(), fits=_are_scores)
         # Looked up by bisection: a large part that is sorted once in a while, and a small one of what came since.
         self._large, self._small = np.empty(0, dtype=_RECORD), np.empty(0, dtype=_RECORD)
         self._new: list[NDArray[np.void]] = []
@@ -65,7 +67,7 @@ class KeptScores:
             collection: its name; only so that two collections need not wait for each other.
         """
         own = score_facts(identity, facts, collection)
-        return cls(Journal(store.growing("scores", own, label=f"{name}: {collection}") / SCORES))
+        return cls(Journal(store.growing(KIND, own, label=f"{name}: {collection}") / SCORES))
 
     def find(self, keys: NDArray[np.void]) -> Found:
         """What is known of the pairs with these keys."""
@@ -109,6 +111,12 @@ class KeptScores:
 
     def _note(self, payloads: Sequence[bytes]) -> None:
         self._new += [np.frombuffer(payload, dtype=_RECORD) for payload in payloads]
+
+
+def _are_scores(payload: bytes) -> bool:
+    if len(payload) % _RECORD.itemsize:
+        return False
+    return bool(np.isfinite(np.frombuffer(payload, dtype=_RECORD)["score"]).all())
 
 
 def score_facts(identity: Identity, facts: Mapping[str, object], collection: str) -> dict[str, object]:

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.artefact import digest
 from evalkit.inference.usage import Usage
-from evalkit.store import digest
 from evalkit.types import Pair, PreparingReranker, Reranker, StreamingReranker
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from evalkit.artefact import EMBEDDINGS, content_digest
 from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.errors import ConfigError, ResultError
 from evalkit.inference.room import room
@@ -19,10 +20,10 @@ from evalkit.progress import progress
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.retrieval.encoding import EncodingWorker, encode_corpus, encode_texts
-from evalkit.retrieval.vectors import VECTORS
+from evalkit.retrieval.vectors import FILES, VECTORS
 from evalkit.run import Run
 from evalkit.stages import Stages
-from evalkit.store import Store, content_digest
+from evalkit.store import Store
 from evalkit.types import Dataset, Identity
 from evalkit.workers import Pool, open_pool, together
 
@@ -130,7 +131,7 @@ class DenseRetriever:
                 noted.update(pool.spent().read(before))
 
         label = f"{self.config.name}: {dataset.name}"
-        return self.store.folder("embeddings", self.corpus_facts(dataset), build, label=label, resumable=True)
+        return self.store.folder(EMBEDDINGS, self.corpus_facts(dataset), build, label=label, resumes=FILES)
 
     def _query_vectors(self, dataset: Dataset, pool: Pool) -> NDArray[np.float32]:
         texts, width, before = list(dataset.queries.values()), self.encoder.width, pool.spent()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.artefact import digest
 from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.errors import ModelError
 from evalkit.inference.finite import finite
@@ -18,7 +19,6 @@ from evalkit.models.loading import load_encoder, require_encoder, require_positi
 from evalkit.models.packing import packed_encoder
 from evalkit.models.sentence_transformer import embedding_head, load_dense, lowercases
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
-from evalkit.store import digest
 from evalkit.types import Identity
 
 _FORMAT = 2  # of vectors; a higher number makes old ones be computed anew

@@ -6,13 +6,15 @@ shards give little, whichever they are. Keys are distinct: the order in which sh
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from evalkit.artefact import SEARCHES
 from evalkit.config import ComputeConfig
 from evalkit.inference.usage import Usage
 from evalkit.journal import Journal
@@ -26,6 +28,7 @@ _FORMAT = 1  # of what is kept; a higher number makes old ones be searched anew
 _DOCUMENTS_PER_SHARD = 65_536
 _QUERIES_PER_MERGE = 1024
 _HEAD = np.dtype([("shard", "<i8"), ("count", "<i8")])
+_BYTES_PER_HIT = 12
 
 
 class Shard(NamedTuple):
@@ -130,8 +133,8 @@ def search_corpus(
         "k": k,
         "documents_per_shard": _DOCUMENTS_PER_SHARD,
     }
-    with store.scratch("searches", wanted, label=f"{len(queries):,} queries") as folder:
-        found = _Found(len(queries), k, Journal(folder / "hits.log"))
+    with store.scratch(SEARCHES, wanted, label=f"{len(queries):,} queries") as folder:
+        found = _Found(len(queries), k, folder)
         _run(pool, found, documents, id_ranks, advance)
     return ranked(found.keys, id_ranks)
 
@@ -161,16 +164,21 @@ def _run(
 class _Found:
     """The best documents of all queries so far.
 
+    Args:
+        queries: how many.
+        k: documents a query.
+        folder: where hits are kept.
+
     Attributes:
         keys: shape (queries, k), in no order; `NO_KEY` where there are fewer.
         shards: whose hits are in it.
     """
 
-    def __init__(self, queries: int, k: int, journal: Journal) -> None:
+    def __init__(self, queries: int, k: int, folder: Path) -> None:
         self.keys = torch.full((queries, k), NO_KEY)
         self.shards: set[int] = set()
-        self._journal = journal
-        for record in journal.replay():
+        self._journal = Journal(folder / "hits.log", head=folder.name.encode(), fits=partial(_are_hits, queries))
+        for record in self._journal.replay():
             shard, hits = _unpacked(record)
             self._merge(shard, hits)
 
@@ -193,6 +201,17 @@ class _Found:
             more = table(query_rows, torch.from_numpy(hits.keys[own].copy()), len(rows))
             rows.copy_(best(rows, more))
         self.shards.add(shard)
+
+
+def _are_hits(queries: int, record: bytes) -> bool:
+    """Whether a record can be one of hits of so many queries."""
+    if len(record) < _HEAD.itemsize:
+        return False
+    head = np.frombuffer(record, dtype=_HEAD, count=1)[0]
+    if head["shard"] < 0 or len(record) != _HEAD.itemsize + _BYTES_PER_HIT * int(head["count"]):
+        return False
+    rows = _unpacked(record)[1].query_rows
+    return bool((np.diff(rows) >= 0).all()) and rows.min(initial=0) >= 0 and rows.max(initial=-1) < queries
 
 
 def _unpacked(record: bytes) -> tuple[int, Hits]:

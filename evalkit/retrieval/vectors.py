@@ -1,28 +1,34 @@
 """Vectors of a corpus in a file of their final size, and beside it a journal of which of them are done.
 
-A record of the journal tells rows and the checksum of their vectors. What a killed process left is compared with it, so
-that only vectors that are on the disk as they were made count as done.
+The first record of the journal tells what the vectors are of and who makes them, every other one rows and the checksum
+of their vectors. What a killed process left is compared with it, so that only vectors that are on the disk as they were
+made count as done.
 """
 
 import hashlib
+import io
 import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.journal import Journal
+from evalkit.folders import is_file
+from evalkit.journal import Journal, lock_name
 from evalkit.memory import let_go
 
 logger = logging.getLogger(__name__)
 
 VECTORS = "vectors.npy"
 DONE = "done.log"
+FILES = (VECTORS, DONE, lock_name(DONE))
+"""What there is while vectors are made; only the first stays."""
 DIGEST_BYTES = 16  # bytes
 _RECORDS_PER_BREATH = 1000
 
@@ -33,31 +39,26 @@ class GrowingVectors:
     Args:
         vectors: shape (documents, width), memory-mapped.
         journal: of what is done.
-        made_by: what must be the same for the vectors of one file.
 
     Attributes:
         known: shape (documents,), which are done.
     """
 
-    def __init__(self, vectors: NDArray[Any], journal: Journal, made_by: Mapping[str, object]) -> None:
+    def __init__(self, vectors: NDArray[Any], journal: Journal) -> None:
         self._vectors, self._journal = vectors, journal
         self.known = np.zeros(len(vectors), dtype=bool)
-        records = journal.replay()
-        head = next(records, b"")
-        if head != (expected := json.dumps(made_by, sort_keys=True).encode()):
-            if head:
-                logger.warning("%s: was begun on another machine or torch. It is begun again.", journal.path.parent)
-            records.close()
-            journal.path.unlink(missing_ok=True)
-            self._journal = Journal(journal.path)
-            self._journal.append(expected)
-            return
-        for number, record in enumerate(records):
+        lost = np.zeros(len(vectors), dtype=bool)
+        for number, record in enumerate(journal.replay()):
             rows = np.frombuffer(record[:-DIGEST_BYTES], dtype=np.int64)
-            if rows.max(initial=-1) < len(vectors) and self._digest(rows) == record[-DIGEST_BYTES:]:
-                self.known[rows] = True
+            (self.known if self._digest(rows) == record[-DIGEST_BYTES:] else lost)[rows] = True
             if number % _RECORDS_PER_BREATH == 0:
                 self.let_go()
+        if count := int((lost & ~self.known).sum()):
+            logger.warning(
+                "%s: %d vectors are not as they were made (the file is damaged). They are made anew.",
+                journal.path.with_name(VECTORS),
+                count,
+            )
 
     def keep(self, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         """Write some vectors, and that they are done.
@@ -98,29 +99,46 @@ def open_vectors(
         journal.unlink(missing_ok=True)
         _reserve(path, shape, dtype)
     vectors = np.load(path, mmap_mode="r+")
-    yield GrowingVectors(vectors, Journal(journal), made_by)
+    head = json.dumps({**made_by, "vectors": folder.name}, sort_keys=True).encode()
+    yield GrowingVectors(vectors, Journal(journal, head=head, fits=partial(_are_rows, shape[0])))
     vectors.flush()
     for leftover in folder.glob(f"*{DONE}*"):
         leftover.unlink()
 
 
-def _fits(path: Path, shape: tuple[int, int], dtype: str) -> bool:
-    """Whether a file of these vectors was begun."""
-    try:
-        found = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
+def _are_rows(documents: int, record: bytes) -> bool:
+    """Whether a record can tell rows of so many documents."""
+    if len(record) < DIGEST_BYTES or (len(record) - DIGEST_BYTES) % np.dtype(np.int64).itemsize:
         return False
-    return bool(found.shape == shape and found.dtype == np.dtype(dtype))
+    rows = np.frombuffer(record[:-DIGEST_BYTES], dtype=np.int64)
+    return bool(rows.min(initial=0) >= 0 and rows.max(initial=-1) < documents)
+
+
+def _fits(path: Path, shape: tuple[int, int], dtype: str) -> bool:
+    """Whether a file of these vectors was begun: to the byte, since what is around them would stay."""
+    header = _header(shape, dtype)
+    if not is_file(path) or path.stat().st_size != len(header) + _size(shape, dtype):
+        return False
+    with path.open("rb") as file:
+        return file.read(len(header)) == header
+
+
+def _header(shape: tuple[int, int], dtype: str) -> bytes:
+    file = io.BytesIO()
+    described = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, described)
+    return file.getvalue()
+
+
+def _size(shape: tuple[int, int], dtype: str) -> int:
+    return int(np.prod(shape)) * np.dtype(dtype).itemsize
 
 
 def _reserve(path: Path, shape: tuple[int, int], dtype: str) -> None:
     """A file of zeros with room on the disk: a write to a mapping that finds none would kill the process."""
-    kind = np.dtype(dtype)
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(
-            file, {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
-        )
-        size = file.tell() + int(np.prod(shape)) * kind.itemsize
+        file.write(_header(shape, dtype))
+        size = file.tell() + _size(shape, dtype)
         file.truncate(size)
         file.flush()
         if hasattr(os, "posix_fallocate"):

@@ -98,3 +98,13 @@ def test_workflow_in_the_docs_is_valid_and_uses_commands_that_exist():
         ["evalkit", "evaluate"],
         ["evalkit", "gate"],
     ]
+
+
+def test_a_full_disk_is_one_line_that_names_the_file(root, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert main(["gate", "--baseline", str(tmp_path / "new.json"), str(root), "--update"]) == 2
+    assert capsys.readouterr().err == f"evalkit: error: {tmp_path / 'new.json'}: No space left on device.\n"
+    assert not (tmp_path / "new.json").exists()

@@ -45,3 +45,33 @@ def test_mistakes_cost_one_line(root, arguments, expected, tmp_path, monkeypatch
     assert expected in told
     assert told.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line_that_names_the_file(root, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    for option in ("--html", "--markdown"):
+        assert main(["report", root, option, str(tmp_path / "file")]) == 2
+        assert capsys.readouterr().err == f"evalkit: error: {tmp_path / 'file'}: No space left on device.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_figure_that_finds_no_room_is_named(root, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
+    assert main(["report", root, "--figures", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"evalkit: error: {tmp_path / 'one-intervals.png'}: No space left on device.\n"
+
+
+def test_a_page_goes_where_a_link_leads(root, tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.html").symlink_to("there/report.html")
+    assert main(["report", root, "--html", str(tmp_path / "link.html")]) == 0
+    assert (tmp_path / "link.html").is_symlink()
+    assert (tmp_path / "there" / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")

@@ -520,3 +520,44 @@ def test_a_cache_without_links_has_no_checksums_to_compare_with(tmp_path: Path):
     assert 40 == len(path.name)
     check_blob(path, "org/x: corpus")
     assert path.is_file()
+
+
+def test_a_download_that_is_not_what_was_published_is_downloaded_again(hub: LocalHub, store: Store, caplog):
+    path = get(hub, store)
+    path.write_bytes(OTHER)
+    assert CONTENT == get(hub, store).read_bytes()
+    assert f"{path}: is not the file that was published" in caplog.text
+    assert 2 == len(answers(hub))
+
+
+@pytest.mark.parametrize("name", ["scifact.zip", "scifact.zip.part", "."])
+def test_links_in_the_place_of_a_download_are_not_followed(hub: LocalHub, store: Store, tmp_path: Path, name: str):
+    (tmp_path / "victim").write_bytes(b"mine")
+    (tmp_path / "folder").mkdir()
+    folder = store.root / "downloads" / MD5
+    if name == ".":
+        folder.parent.mkdir(parents=True)
+        folder.symlink_to(tmp_path / "folder")
+    else:
+        folder.mkdir(parents=True)
+        (folder / name).symlink_to(tmp_path / "victim")
+    assert downloaded(store, f"{hub.endpoint}/{ADDRESS}", MD5) is None
+    assert CONTENT == get(hub, store).read_bytes()
+    assert b"mine" == (tmp_path / "victim").read_bytes()
+    assert [] == list((tmp_path / "folder").iterdir())
+
+
+def test_a_download_under_way_is_not_pruned(hub: LocalHub, store: Store, monkeypatch):
+    from evalkit import cache
+    from evalkit.datasets import download
+
+    asked = []
+
+    def pruning(_, part):
+        part.write_bytes(CONTENT)
+        (one,) = cache.artefacts(store)
+        asked.append((one.state, cache.prune(store, [one], [], []) == [one]))
+
+    monkeypatch.setattr(download, "_download", pruning)
+    assert CONTENT == get(hub, store).read_bytes()
+    assert [("unfinished", True)] == asked

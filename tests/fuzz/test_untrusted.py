@@ -35,8 +35,8 @@ from evalkit.errors import EvalkitError
 from evalkit.gate import read_baseline
 from evalkit.ids import fault
 from evalkit.jsonl import read_pairs, read_texts
+from evalkit.manifest import MANIFEST
 from evalkit.pipeline import evaluate
-from evalkit.results import MANIFEST
 from evalkit.store import Store
 from evalkit.trec import read_qrels, read_run, write_run
 
@@ -263,27 +263,8 @@ def test_any_tar(room, members, cut):
     assert [one.name for one in folder.iterdir()] == ["qrels.tar"]
 
 
-@fuzz
-@given(
-    kind=st.sampled_from(["flip", "cut", "empty", "gone", "other", "stray"]),
-    which=st.integers(0, 10**6),
-    place=st.integers(0, 10**6),
-    bits=st.integers(1, 255),
-    other=FILES,
-)
-def test_a_result_or_cache_that_was_changed_anywhere_gives_the_same_numbers_or_is_refused(
-    room, kind, which, place, bits, other
-):
-    folder = room()
-    config = settings_of(folder, write_collection(folder / "collection"))
-    expected = evaluate(config)
-    files = sorted(
-        path
-        for place in ("results", "cache")
-        for path in (folder / place).rglob("*")
-        if path.is_file() and path.suffix != ".lock"
-    )
-    path = files[which % len(files)]
+def spoil(path, kind, place, bits, other, victim):
+    """Change a file, or put something else in its place."""
     content = bytearray(path.read_bytes())
     match kind:
         case "flip" if content:
@@ -299,6 +280,34 @@ def test_a_result_or_cache_that_was_changed_anywhere_gives_the_same_numbers_or_i
             path.write_bytes(other)
         case "stray":
             (path.parent / "stray").write_bytes(b"x")
+        case "link" | "pipe" | "folder":
+            path.unlink()
+            {"link": lambda: path.symlink_to(victim), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}[kind]()
+
+
+@fuzz
+@given(
+    kind=st.sampled_from(["flip", "cut", "empty", "gone", "other", "stray", "link", "pipe", "folder"]),
+    which=st.integers(0, 10**6),
+    place=st.integers(0, 10**6),
+    bits=st.integers(1, 255),
+    other=FILES,
+)
+def test_a_result_or_cache_that_was_changed_anywhere_gives_the_same_numbers_or_is_refused(
+    room, kind, which, place, bits, other
+):
+    folder = room()
+    config = settings_of(folder, write_collection(folder / "collection"))
+    expected = evaluate(config)
+    (victim := folder / "victim").write_bytes(b"mine")
+    files = sorted(
+        path
+        for place in ("results", "cache")
+        for path in (folder / place).rglob("*")
+        if path.is_file() and path.suffix != ".lock"
+    )
+    path = files[which % len(files)]
+    spoil(path, kind, place, bits, other, victim)
     done = refused_or(lambda: evaluate(config))
     if done is not None:
         assert done.result.manifest["measures"] == expected.result.manifest["measures"]
@@ -309,6 +318,8 @@ def test_a_result_or_cache_that_was_changed_anywhere_gives_the_same_numbers_or_i
         refused_or(lambda one=one: cache.fault(one))
     for manifest in (folder / "results").rglob(MANIFEST):
         refused_or(lambda manifest=manifest: results.read(manifest.parent))
+    refused_or(lambda: cache.needs(store))
+    assert victim.read_bytes() == b"mine"
 
 
 WORDS = st.one_of(

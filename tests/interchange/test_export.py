@@ -109,3 +109,13 @@ def test_files_are_named_for_people(root, tmp_path, capsys):
     ]
     run = read_run(printed[-1])
     assert measure(read_qrels(printed[1]), run, ["nDCG@10"]).means["nDCG@10"] > 0.5
+
+
+def test_a_full_disk_is_one_line_that_names_the_file(root, tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert main(["export", str(root), "--to", "trec", "--out", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert re.fullmatch(rf"evalkit: error: {tmp_path}/one/[\w/.-]+\.trec: No space left on device\.\n", told)

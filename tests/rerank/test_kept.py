@@ -1,11 +1,15 @@
 """Scores that are kept: only new pairs are scored, and what is found is what was made."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 from stubs import QUERIES, StubReranker
 
 from evalkit.config import FolderDatasetConfig
 from evalkit.datasets import load
+from evalkit.journal import Journal
 from evalkit.rerank.kept import KeptScores, pair_keys
 from evalkit.rerank.texts import score_candidates
 from evalkit.run import Run
@@ -151,3 +155,58 @@ def test_thousands_of_keys_are_found_in_any_order(store):
         assert writer.find(keys).cut[row]
     repeated = writer.find(np.concatenate([keys, keys]))
     np.testing.assert_array_equal(repeated.known[:3000], repeated.known[3000:])
+
+
+# What others put there
+
+
+def log_of(store):
+    (path,) = store.root.glob("scores/*/scores.log")
+    return path
+
+
+def test_scores_of_another_reranker_are_not_served_from_its_file(dataset, store, tmp_path, caplog):
+    candidates = Run.from_dict(CANDIDATES)
+    expected = score_candidates(Streaming(), candidates, dataset, store)
+    other = Store(tmp_path / "other")
+    score_candidates(Streaming("longer setting"), candidates, dataset, other)
+    shutil.copy(log_of(other), log_of(store))
+    again = Streaming()
+    assert score_candidates(again, candidates, dataset, store).run.digest() == expected.run.digest()
+    assert len(again.scored) == 5
+    assert f"{log_of(store)}: was begun on another machine or torch, is of something else" in caplog.text
+
+
+@pytest.mark.parametrize("payload", [b"x" * 20, b"x" * 22, np.full(21, 255, np.uint8).tobytes()])
+def test_a_record_that_holds_no_scores_is_named_and_they_are_made_anew(dataset, store, caplog, payload):
+    candidates = Run.from_dict(CANDIDATES)
+    expected = score_candidates(Streaming(), candidates, dataset, store)
+    path = log_of(store)
+    path.unlink()
+    Journal(path, head=path.parent.name.encode()).append(payload)
+    again = Streaming()
+    assert score_candidates(again, candidates, dataset, store).run.digest() == expected.run.digest()
+    assert len(again.scored) == 5
+    assert f"{path}: the last" in caplog.text
+
+
+@pytest.mark.parametrize("what", ["link", "pipe", "folder"])
+def test_a_file_of_scores_that_is_no_file_is_removed_and_not_followed(dataset, store, tmp_path, what):
+    candidates = Run.from_dict(CANDIDATES)
+    expected = score_candidates(Streaming(), candidates, dataset, store)
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    path = log_of(store)
+    path.unlink()
+    match what:
+        case "link":
+            path.symlink_to(victim)
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+    again = Streaming()
+    assert score_candidates(again, candidates, dataset, store).run.digest() == expected.run.digest()
+    assert len(again.scored) == 5
+    assert path.is_file()
+    assert victim.read_bytes() == b"mine"

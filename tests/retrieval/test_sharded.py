@@ -1,10 +1,13 @@
 """Search in shards: what all at once finds, also when it was killed, and however many workers there are."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 
 from evalkit.config import ComputeConfig
+from evalkit.journal import Journal
 from evalkit.retrieval import search, sharded
 from evalkit.retrieval.search import exact_top_k
 from evalkit.retrieval.sharded import SearchWorker, Shard, search_corpus
@@ -133,3 +136,35 @@ def test_a_floor_keeps_later_shards_short(vectors):
     assert len(first.keys) == 9 * QUERIES
     assert 0 < len(second.keys) < 9 * QUERIES
     assert (second.keys > floor.numpy()[second.query_rows]).all()
+
+
+def test_hits_of_another_search_are_not_served_from_its_file(vectors, store, tmp_path):
+    searched(vectors, store)
+    (path,) = store.root.glob("searches/*/hits.log")
+    queries, documents, ranks = vectors
+    other = Store(tmp_path / "other")
+    searched((queries[::-1].copy(), documents, ranks), other)
+    (theirs,) = other.root.glob("searches/*/hits.log")
+    shutil.copy(theirs, path)
+    is_all_at_once(searched(vectors, Store(store.root)), vectors, 9)
+
+
+def test_a_record_of_another_kind_is_searched_anew(vectors, store):
+    searched(vectors, store)
+    (path,) = store.root.glob("searches/*/hits.log")
+    wrong = np.array([(0, 1)], dtype=sharded._HEAD).tobytes() + np.int32(QUERIES).tobytes() + np.int64(1).tobytes()
+    for payload in (b"", b"x", b"x" * 16, wrong):
+        path.unlink()
+        Journal(path, head=path.parent.name.encode()).append(payload)
+        is_all_at_once(searched(vectors, Store(store.root)), vectors, 9)
+
+
+def test_a_link_in_the_place_of_hits_is_not_followed(vectors, store, tmp_path):
+    searched(vectors, store)
+    (path,) = store.root.glob("searches/*/hits.log")
+    victim = shutil.move(path, tmp_path / "victim")
+    path.symlink_to(victim)
+    content = victim.read_bytes()
+    is_all_at_once(searched(vectors, Store(store.root)), vectors, 9)
+    assert not path.is_symlink()
+    assert victim.read_bytes() == content

@@ -1,9 +1,13 @@
 """Vectors that are made bit by bit: what is done counts only while it is as it was made."""
 
+import io
+import shutil
+
 import numpy as np
 import pytest
 
-from evalkit.retrieval.vectors import VECTORS, open_vectors
+from evalkit.journal import Journal
+from evalkit.retrieval.vectors import DONE, VECTORS, open_vectors
 
 MADE_BY = {"torch": "1", "hardware": "cpu"}
 SHAPE = (10, 4)
@@ -82,3 +86,57 @@ def test_a_disk_that_cannot_hold_them_is_an_error_before_a_vector_is_made(tmp_pa
     monkeypatch.setattr("os.posix_fallocate", full, raising=False)
     with pytest.raises(OSError, match="No space left"), open_vectors(tmp_path, SHAPE, "float16", MADE_BY):
         pass
+
+
+def test_how_many_vectors_are_not_as_they_were_made_is_told(tmp_path, caplog):
+    begin(tmp_path, [1])
+    begin(tmp_path, [7, 2])
+    content = bytearray((tmp_path / VECTORS).read_bytes())
+    content[-3 * 8] ^= 1
+    (tmp_path / VECTORS).write_bytes(content)
+    go_on(tmp_path)
+    assert f"{tmp_path / VECTORS}: 2 vectors are not as they were made" in caplog.text
+
+
+@pytest.mark.parametrize("change", [lambda content: content + b"more", lambda content: content[:-1]])
+def test_a_file_of_another_size_is_begun_again(tmp_path, change):
+    begin(tmp_path, [1])
+    path = tmp_path / VECTORS
+    path.write_bytes(change(path.read_bytes()))
+    assert go_on(tmp_path) == []
+    np.save(tmp_path / "expected.npy", VALUES.astype(np.float16))
+    assert path.read_bytes() == (tmp_path / "expected.npy").read_bytes()
+
+
+def test_a_file_with_another_header_is_begun_again(tmp_path):
+    """numpy reads version 2 of the header as well, and the bytes would differ for ever."""
+    begin(tmp_path, [1])
+    header = io.BytesIO()
+    np.lib.format.write_array_header_2_0(header, {"descr": "<f2", "fortran_order": False, "shape": SHAPE})
+    (tmp_path / VECTORS).write_bytes(header.getvalue() + bytes(80))
+    assert np.load(tmp_path / VECTORS).shape == SHAPE
+    assert go_on(tmp_path) == []
+
+
+def test_what_another_corpus_began_is_begun_again(tmp_path):
+    """Files that came from another artefact, of as many documents by the same encoder."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        begin(tmp_path / name, [3])
+    for name in (VECTORS, DONE):
+        shutil.copy(tmp_path / "a" / name, tmp_path / "b" / name)
+    assert go_on(tmp_path / "b") == []
+    assert go_on(tmp_path / "a") == [3]
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"x" * 15, b"x" * 17, np.array([99]).tobytes() + b"x" * 16, np.array([-1]).tobytes() + b"x" * 16]
+)
+def test_a_record_of_another_kind_is_named_and_what_follows_is_made_anew(tmp_path, caplog, payload):
+    begin(tmp_path, [1])
+    Journal(tmp_path / DONE).append(payload)
+    begin_on = Journal(tmp_path / DONE)
+    begin_on.append(payload)
+    assert go_on(tmp_path) == [1]
+    assert is_whole(tmp_path)
+    assert "no whole record of it" in caplog.text
