@@ -22,6 +22,8 @@ from evalkit.textfile import lines
 _SCHEMA = pa.schema([("_id", pa.string()), ("title", pa.string()), ("text", pa.string())])
 _FORMAT = 1  # of the Arrow file; a higher number makes old ones be built anew
 _DOCUMENTS_PER_BATCH = 10_000
+_CHARACTERS_PER_BATCH = 64_000_000  # a column of a batch holds less than 2 GiB, and a character takes up to 4 bytes
+_LONGEST = 400_000_000  # characters of a document, for the same reason
 _ARROW = "documents.arrow"
 
 
@@ -29,12 +31,12 @@ def from_json_lines(source: Source, name: str, store: Store) -> tuple[Any, str]:
     """A memory-mapped `datasets.Dataset` of a file of documents, and the SHA-256 of its decompressed content.
 
     Raises:
-        DataError: a line is malformed, or an id occurs twice.
+        DataError: a line is malformed, an id occurs twice, or the file changes while it is read.
     """
     sha256 = _content_digest(source, name)
 
     def build(folder: Path) -> None:
-        _convert(source, name, folder)
+        _convert(source, name, folder, sha256)
 
     facts = {"format": _FORMAT, "content_sha256": sha256}
     return open_corpus(store, facts, build, label=source.label(name)), sha256
@@ -63,12 +65,12 @@ def from_parquet(path: Path, store: Store) -> tuple[Any, str]:
     """`from_json_lines` for a parquet file with columns for id, text and perhaps title.
 
     Raises:
-        DataError: it is no parquet, or lacks a column.
+        DataError: it is no parquet, lacks a column, or changes while it is read.
     """
     sha256 = file_digest(path)
 
     def build(folder: Path) -> None:
-        _write(lambda: _parquet_records(path), folder, str(path))
+        _write(lambda: _parquet_records(path, sha256), folder, str(path))
 
     return open_corpus(store, {"format": _FORMAT, "parquet_sha256": sha256}, build, label=str(path)), sha256
 
@@ -80,24 +82,53 @@ def open_corpus(store: Store, facts: Mapping[str, object], build: Callable[[Path
     return datasets.Dataset.from_file(str(store.folder(CORPORA, facts, build, label=label) / _ARROW))
 
 
-def _convert(source: Source, name: str, folder: Path) -> None:
+def _convert(source: Source, name: str, folder: Path, sha256: str | None = None) -> None:
+    """Convert a file, of this content where that is known."""
+    label = source.label(name)
     with progress("reading corpus", source.megabytes(name), "MB") as advance:
-        _write(lambda: records(source, name, advance=advance), folder, source.label(name))
+
+        def read() -> Iterator[Record]:
+            if sha256 is None:
+                yield from records(source, name, advance=advance)
+                return
+            state = hashlib.sha256()
+            yield from records(source, name, advance=advance, note=state.update)
+            _require_content(label, state.hexdigest(), sha256)
+
+        _write(read, folder, label)
 
 
-def _parquet_records(path: Path) -> Iterator[Record]:
+def _parquet_records(path: Path, sha256: str) -> Iterator[Record]:
     import pyarrow.parquet as pq
 
     row = 0
     try:
         with pq.ParquetFile(path) as file, progress("reading corpus", file.metadata.num_rows, "documents") as advance:
-            for batch in file.iter_batches(_DOCUMENTS_PER_BATCH):
+            for batch in file.iter_batches(_rows_per_batch(file.metadata)):
                 for fields in batch.to_pylist():
                     row += 1
                     yield checked(fields, f"{path} row:{row}")
                 advance(len(batch))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: is no parquet, or a damaged one ({reason(error)}).") from error
+    _require_content(str(path), file_digest(path), sha256)
+
+
+def _rows_per_batch(metadata: Any) -> int:
+    """So few that texts of the usual length in the file do not fill the memory."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    bytes_per_row = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=0.0)
+    return int(min(_DOCUMENTS_PER_BATCH, max(1, _CHARACTERS_PER_BATCH // max(bytes_per_row, 1.0))))
+
+
+def _require_content(label: str, found: str, sha256: str) -> None:
+    """Refuse what was read under the key of another content.
+
+    Raises:
+        DataError: the file changed after its digest was taken.
+    """
+    if found != sha256:
+        raise DataError(f"{label}: changed while it was read. Run again.")
 
 
 def _content_digest(source: Source, name: str) -> str:
@@ -194,11 +225,22 @@ def _refuse_repeated(found: Iterable[Record]) -> None:
 
 
 def _batches(found: Iterable[Record]) -> Iterator[list[dict[str, str]]]:
+    """Rows of an Arrow batch at a time: bounded in number, and in characters.
+
+    Raises:
+        DataError: a single document is too long for any batch.
+    """
     batch: list[dict[str, str]] = []
+    characters = 0
     for record in found:
+        size = len(record.title) + len(record.text)
+        if characters + size > _CHARACTERS_PER_BATCH or len(batch) == _DOCUMENTS_PER_BATCH:
+            if size > _LONGEST:
+                raise DataError(f"{record.where}: a document of {size:,} characters, expected up to {_LONGEST:,}.")
+            if batch:
+                yield batch
+            batch, characters = [], 0
         batch.append(record.row)
-        if len(batch) == _DOCUMENTS_PER_BATCH:
-            yield batch
-            batch = []
+        characters += size
     if batch:
         yield batch

@@ -10,12 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from evalkit.inference.plan import windows
 from evalkit.memory import let_go
 from evalkit.progress import progress
 from evalkit.types import Documents
 
 _SAMPLE = 50  # documents
+_BEGINNING = 100_000  # characters of each
 _WINDOW = 10_000  # documents in memory at a time
+_WINDOW_BYTES = 64_000_000
 
 
 class ArrowDocuments:
@@ -94,16 +97,15 @@ def _mapped(table: Any) -> tuple[pa.Table, list[mmap.mmap]]:
 
 def read_through(documents: Documents, description: str) -> Iterator[list[str]]:
     """The texts of all documents in their order, some at a time, with progress."""
-    total = len(documents)
-    with progress(description, total, "documents") as advance:
-        for start in range(0, total, _WINDOW):
-            texts = documents.texts(range(start, min(start + _WINDOW, total)))
+    with progress(description, len(documents), "documents") as advance:
+        for rows in windows(documents.sizes(), count=_WINDOW, size=_WINDOW_BYTES):
+            texts = documents.texts(range(rows.start, rows.stop))
             yield texts
             advance(len(texts))
 
 
 def are_chinese(documents: Documents) -> bool:
     """Whether most letters of the first documents are Chinese characters."""
-    text = "".join(documents.texts(range(min(len(documents), _SAMPLE))))
+    text = "".join(text[:_BEGINNING] for text in documents.texts(range(min(len(documents), _SAMPLE))))
     letters = [character for character in text if character.isalpha()]
     return 2 * sum("\u4e00" <= character <= "\u9fff" for character in letters) > len(letters)

@@ -1,8 +1,10 @@
 """Documents and queries as JSON lines, each line checked. Errors name file and line."""
 
+import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from evalkit import ids
 from evalkit.datasets.source import Source
@@ -11,6 +13,7 @@ from evalkit.textfile import lines
 
 ID_KEYS = ("_id", "id", "doc_id")  # BEIR's, the hub's and mteb's, ir_datasets'
 _LINES_PER_STEP = 1_000
+_BLOCK = 1 << 20  # bytes
 
 
 class Record(NamedTuple):
@@ -36,15 +39,46 @@ class Record(NamedTuple):
         return {"_id": self.id, "title": self.title, "text": self.text}
 
 
-def records(source: Source, name: str, *, advance: Callable[[float], None] = lambda _: None) -> Iterator[Record]:
-    """The lines of a file; `advance` is told of the megabytes read.
+class _Noted(io.RawIOBase):
+    """A stream that shows someone all bytes that are read of it."""
+
+    def __init__(self, stream: BinaryIO, note: Callable[[memoryview], object]) -> None:
+        self._read, self._note = stream.read, note
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """See `io.RawIOBase`."""
+        block = self._read(len(buffer))
+        buffer[: len(block)] = block
+        self._note(memoryview(block))
+        return len(block)
+
+
+def records(
+    source: Source,
+    name: str,
+    *,
+    advance: Callable[[float], None] = lambda _: None,
+    note: Callable[[memoryview], object] | None = None,
+) -> Iterator[Record]:
+    """The lines of a file.
+
+    Args:
+        source: of the file.
+        name: of the file.
+        advance: called with the megabytes read.
+        note: called with all decompressed bytes, block by block.
 
     Raises:
         DataError: a line is not an object with an id and a text.
     """
     position = 0
     with source.open(name) as stream:
-        found = objects(lines(stream, source.label(name)), source.label(name), "_id and text")
+        read = stream if note is None else io.BufferedReader(_Noted(stream, note), _BLOCK)
+        found = objects(lines(read, source.label(name)), source.label(name), "_id and text")
         for count, (where, fields) in enumerate(found, start=1):
             if count % _LINES_PER_STEP == 0:
                 position, before = stream.tell(), position
@@ -61,12 +95,32 @@ def objects(numbered: Iterator[tuple[int, str]], label: object, keys: str) -> It
     for number, line in numbered:
         where = f"{label}:{number}"
         try:
-            parsed = json.loads(line)
+            parsed = _parsed(line)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: not JSON ({error}). Expected one object a line.") from error
         if not isinstance(parsed, dict):
             raise DataError(f"{where}: a JSON {type(parsed).__name__}, expected an object with {keys}.")
+        if isinstance(parsed, _Ambiguous):
+            raise DataError(f"{where}: {parsed.key!r} occurs twice in one object. Leave one of them.")
         yield where, parsed
+
+
+class _Ambiguous(dict[str, Any]):
+    """An object of which `key` occurs twice."""
+
+    key = ""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    ambiguous = _Ambiguous(found)
+    ambiguous.key = Counter(key for key, _ in pairs).most_common(1)[0][0]
+    return ambiguous
+
+
+_parsed = json.JSONDecoder(object_pairs_hook=_object).decode
 
 
 def checked(fields: dict[str, Any], where: str) -> Record:

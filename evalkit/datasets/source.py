@@ -10,6 +10,7 @@ import io
 import stat
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Protocol, cast
@@ -91,7 +92,7 @@ class ZipSource:
         exact: whether the folder must have that name also where it is the only one.
 
     Raises:
-        DataError: no zip, a damaged one, an unsafe member, or several collections in one.
+        DataError: no zip, a damaged one, an unsafe member or one that occurs twice, or several collections in one.
     """
 
     def __init__(self, path: Path, folder: str | None = None, *, marker: str = CORPUS, exact: bool = False) -> None:
@@ -112,10 +113,11 @@ class ZipSource:
 
     def _checked_root(self, path: Path, folder: str | None, marker: str, *, exact: bool) -> str:
         """The folder that holds the collection, once no member points outside of the archive."""
-        members = [info for info in self._zip.infolist() if not info.filename.endswith("/")]
-        for info in members:
+        for info in self._zip.infolist():
             refuse_unsafe(path, info.filename, link=stat.S_ISLNK(info.external_attr >> 16))
-        names = [info.filename for info in members]
+        names = [name for name in self._zip.namelist() if not name.endswith("/")]
+        if repeated := [name for name, count in Counter(names).items() if count > 1]:
+            raise DataError(f"{path}: member {repeated[0]!r} occurs twice. Make the zip anew.")
         return _single_root(path, names, folder, marker, exact=exact)
 
     def files(self) -> Sequence[str]:

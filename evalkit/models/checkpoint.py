@@ -6,11 +6,12 @@ Resolving downloads at most; it loads no weights. The identity goes into the key
 import importlib.util
 import json
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
 from evalkit.errors import AbsentModel, MissingExtra, ModelError, reason
 from evalkit.folders import file_digest
@@ -23,7 +24,7 @@ _HUB_PATTERNS = [*_HUB_PATTERNS_WITHOUT_WEIGHTS, "*.safetensors"]
 # Exports for other runtimes, and training leftovers: never read, often larger than the weights.
 _HUB_IGNORED = ["onnx/*", "openvino/*", "*/checkpoint-*", "runs/*", "optimizer*", "*.msgpack", "*.h5"]
 _READ_SUFFIXES = {".json", ".txt", ".model", ".safetensors", ".bin", ".pt"}
-
+_POOLING = "1_Pooling"  # read also where `modules.json` does not name it
 
 # Settings that several modules read, and what JSON must hold there; null counts as absent.
 _TYPES: dict[str, type] = {
@@ -35,6 +36,22 @@ _TYPES: dict[str, type] = {
     "rope_scaling": dict,
     "vocab_size": int,
 }
+# Settings that every model has, and far more than any has: a model of a billion layers takes for ever to build.
+_AT_MOST = {
+    "hidden_size": 1_000_000,
+    "num_attention_heads": 10_000,
+    "num_hidden_layers": 1_000,
+    "num_labels": 1_000_000,
+}
+
+
+class Stamp(NamedTuple):
+    """What changes when a file is written anew or another takes its place; times in nanoseconds."""
+
+    inode: int
+    size: int
+    modified: int
+    changed: int
 
 
 @dataclass(frozen=True)
@@ -44,24 +61,62 @@ class Checkpoint:
     Attributes:
         path: the folder with `config.json` and weights.
         known: what fixes its content, where that is known without reading it: hub id and commit.
+        also: names of files that are read beside weights, configuration and tokenizer.
     """
 
     path: Path
     known: Identity | None = None
+    also: tuple[str, ...] = ()
 
     @cached_property
     def identity(self) -> Identity:
         """What fixes the content: hub id and commit, or a digest of every file. Reads the weights in a folder."""
         if self.known is not None:
             return self.known
-        return {"files": {file.relative_to(self.path).as_posix(): file_digest(file) for file in _files(self.path)}}
+        return {"files": {name: file_digest(self.path / name) for name in self.files}}
+
+    @cached_property
+    def files(self) -> dict[str, Stamp]:
+        """The files of a folder that models read, by name, as they were when first asked for.
+
+        At any depth; but a link to a folder is followed only where one is read from, as it may lead anywhere.
+
+        Raises:
+            ModelError: a file or folder that is read is outside of the checkpoint.
+        """
+        folders = [self.path / name for name in (_POOLING, *(folder for _, folder in self.modules()))]
+        below = [*self.path.rglob("*"), *(file for folder in folders if folder.is_dir() for file in folder.iterdir())]
+        read = {file for file in below if file.suffix in _READ_SUFFIXES} | {self.inside(name) for name in self.also}
+        return {file.relative_to(self.path).as_posix(): _stamp(file) for file in sorted(read) if file.is_file()}
+
+    def require_unchanged(self) -> None:
+        """Refuse what was read of a folder if it may not be what `identity` says.
+
+        Raises:
+            ModelError: a file was written, removed or added since the checkpoint was found.
+        """
+        if self.known is not None:
+            return
+        before, now = self.files, Checkpoint(self.path, also=self.also).files
+        if changed := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
+            raise ModelError(f"{self.path / changed[0]}: changed while the checkpoint was read. Run again.")
+
+    def inside(self, name: str) -> Path:
+        """Where a file or folder is that a setting or another file names.
+
+        Raises:
+            ModelError: the name leads out of the checkpoint, where it would be no part of its identity.
+        """
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise ModelError(f"{self.path}: {name!r} is outside of the checkpoint. Move it into the folder.")
+        return self.path / name
 
     @cached_property
     def config(self) -> dict[str, Any]:
         """What `config.json` says; nulls are left out, as a key that is null says nothing.
 
         Raises:
-            ModelError: a setting that every model has is of another type.
+            ModelError: a setting that every model has is of another type, or no size that a model can have.
         """
         stored = {key: value for key, value in (self.read_json("config.json") or {}).items() if value is not None}
         for key, kind in _TYPES.items():
@@ -70,6 +125,10 @@ class Checkpoint:
                 raise ModelError(
                     f"{self.path}/config.json: {key}={value!r} is a {type(value).__name__}, expected {kind.__name__}."
                 )
+        for key, most in _AT_MOST.items():
+            value = stored.get(key, 1)
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+                raise ModelError(f"{self.path}/config.json: {key}={value!r}, expected a whole number up to {most:,}.")
         return stored
 
     def numbers(self, *keys: str) -> dict[str, Any]:
@@ -83,7 +142,7 @@ class Checkpoint:
             for key in keys
             if not isinstance(self.config.get(key), int | float)
             or isinstance(self.config[key], bool)
-            or self.config[key] <= 0
+            or not 0 < self.config[key] < math.inf
         ]
         if wrong:
             found = ", ".join(f"{key}={self.config[key]!r}" if key in self.config else f"no {key}" for key in wrong)
@@ -113,16 +172,19 @@ class Checkpoint:
         None where there is no such file.
 
         Raises:
-            ModelError: the file is not what sentence-transformers writes.
+            ModelError: the file is not what sentence-transformers writes, or names a folder outside of the checkpoint.
         """
         file = self.path / "modules.json"
         if not file.is_file():
             return []
         try:
             entries = list[Any](json.loads(file.read_text(encoding="utf-8")))
-            return [(str(entry["type"]).rsplit(".", 1)[-1], str(entry.get("path", ""))) for entry in entries]
+            found = [(str(entry["type"]).rsplit(".", 1)[-1], str(entry.get("path", ""))) for entry in entries]
         except (ValueError, OSError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ModelError(f"{file}: not a list of modules ({error!r}).") from error
+        for _, folder in found:
+            self.inside(folder)
+        return found
 
 
 def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = (), weights: bool = True) -> Checkpoint:
@@ -131,17 +193,17 @@ def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = ()
     Args:
         model: a hub id, a folder, or `package:NAME/PATH`.
         revision: commit of a hub id.
-        also: files to download beside weights, configuration and tokenizer.
+        also: files with weights that are read beside those of the model.
         weights: whether to download weights too.
 
     Raises:
-        ModelError: no such folder, package folder or hub id, or no `config.json` in it.
+        ModelError: no such folder, package folder or hub id, no `config.json` in it, or a file outside of it is read.
         MissingExtra: the package that holds the weights is not installed.
     """
     if model.startswith(_PACKAGE_PREFIX):
-        checkpoint = _from_folder(_package_folder(model), model)
+        checkpoint = _from_folder(_package_folder(model), model, also)
     elif Path(model).expanduser().is_dir():
-        checkpoint = _from_folder(Path(model).expanduser(), model)
+        checkpoint = _from_folder(Path(model).expanduser(), model, also)
     elif model.count("/") == 1 and not model.startswith((".", "/", "~")):
         checkpoint = _from_hub(model, revision, also, weights=weights)
     else:
@@ -163,15 +225,16 @@ def _package_folder(model: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / inner
 
 
-def _from_folder(path: Path, model: str) -> Checkpoint:
-    if not _files(path):
+def _from_folder(path: Path, model: str, also: Sequence[str]) -> Checkpoint:
+    checkpoint = Checkpoint(path, also=tuple(also))
+    if not checkpoint.files:
         raise ModelError(f"{model}: the folder {path} holds no checkpoint files.")
-    return Checkpoint(path)
+    return checkpoint
 
 
-def _files(path: Path) -> list[Path]:
-    """The files of a folder that models read, at any depth."""
-    return sorted(file for file in path.rglob("*") if file.is_file() and file.suffix in _READ_SUFFIXES)
+def _stamp(file: Path) -> Stamp:
+    status = file.stat()
+    return Stamp(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _from_hub(model: str, revision: str | None, also: Sequence[str], *, weights: bool) -> Checkpoint:
@@ -180,7 +243,7 @@ def _from_hub(model: str, revision: str | None, also: Sequence[str], *, weights:
     # The client reports every attempt to reach a hub that is not there; the error below says it once.
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
-        wanted = [*_HUB_PATTERNS, *also] if weights else [*_HUB_PATTERNS_WITHOUT_WEIGHTS, *also]
+        wanted = [*_HUB_PATTERNS, *also] if weights else _HUB_PATTERNS_WITHOUT_WEIGHTS
         folder = snapshot_download(model, revision=revision, allow_patterns=wanted, ignore_patterns=_HUB_IGNORED)
         if weights and (pickled := _without_safetensors(Path(folder))):
             wanted += pickled
@@ -191,7 +254,7 @@ def _from_hub(model: str, revision: str | None, also: Sequence[str], *, weights:
             f"{model}{f'@{revision}' if revision else ''} cannot be had from the hub ({reason(error)}). "
             "If you have the checkpoint on disk, set the model to its folder."
         ) from error
-    return Checkpoint(Path(folder), {"hub": model, "commit": Path(folder).name})
+    return Checkpoint(Path(folder), {"hub": model, "commit": Path(folder).name}, tuple(also))
 
 
 def _without_safetensors(folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ passage by their mean; query and prompt keep their tokens, and positions are cou
 transformers' Gemma2Model.
 """
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,8 +54,8 @@ class LightweightGemma2(nn.Module):
         compress_layers: Sequence[int],
     ) -> None:
         super().__init__()
-        self.model = Gemma2Model(config)
-        # Set afterwards, since Gemma2Model refuses sdpa even where no cap is left that sdpa could leave out.
+        self.model = Gemma2Model(copy.deepcopy(config))
+        # Set afterwards, in a copy: Gemma2Model refuses sdpa even where no cap is left that sdpa could leave out.
         self.model.config._attn_implementation = attention  # noqa: SLF001 - the checked setter refuses it likewise
         self.heads = nn.ModuleList([nn.Linear(config.hidden_size, 1, bias=False) for _ in cutoffs])
         self.cutoffs = tuple(cutoffs)

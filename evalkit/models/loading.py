@@ -3,6 +3,7 @@
 No remote code, no newly initialised tensor, no silent fallback.
 """
 
+import copy
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,16 @@ from evalkit.errors import EvalkitError, ModelError, reason
 from evalkit.models.arithmetic import device_name, require_torch
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import is_jina, is_minicpm
-from evalkit.models.weights import BUFFERS, Shape, Source, Tensors, fill, require_complete, uninitialised
+from evalkit.models.weights import (
+    BUFFERS,
+    Shape,
+    Source,
+    Tensors,
+    fill,
+    require_complete,
+    require_stored,
+    uninitialised,
+)
 
 # Tensors that a checkpoint may hold and an encoder does not use: pooler and pretraining heads.
 _UNUSED_BY_ENCODERS = r"(.*\.)?(pooler|cls|lm_head)\..*"
@@ -33,13 +43,15 @@ _POSITIONS_BEHIND_PADDING = {
 
 @contextmanager
 def refusing(checkpoint: Checkpoint) -> Iterator[None]:
-    """Turn what foreign code raises at a malformed checkpoint into one line that names it.
+    """Read a checkpoint: turn what foreign code raises at a malformed one into one line that names it.
 
     Raises:
-        ModelError: anything was raised inside that is not an error of evalkit itself.
+        ModelError: anything was raised inside that is not an error of evalkit itself; or the files changed, so that
+            what was read of them may be something else than what the checkpoint's identity says.
     """
     try:
         yield
+        checkpoint.require_unchanged()
     except EvalkitError:
         raise
     # config.json feeds strict dataclasses, arithmetic and tensor shapes: there is no list of what can fail.
@@ -101,6 +113,7 @@ def assemble(
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)
     tensors = Tensors(checkpoint)
+    require_stored(make, tensors)
     with uninitialised(getattr(torch, compute.dtype), device_name(compute)):
         model = make()
     fill(model, tensors, lambda name: source(name, tensors), beside=beside(model), unused=unused)
@@ -171,7 +184,13 @@ def load_native(factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *,
     config = _config(checkpoint)
     if config.is_encoder_decoder:
         raise ModelError(f"{checkpoint.path}: {config.model_type} is an encoder-decoder, which evalkit does not run.")
-    stored = Tensors(checkpoint).shapes  # also refuses damaged files by name
+    if "transformers_weights" in checkpoint.config:
+        raise ModelError(
+            f"{checkpoint.path}/config.json: names its weights in transformers_weights, and evalkit reads "
+            "model.safetensors. Rename the file, and remove the setting."
+        )
+    tensors = Tensors(checkpoint)  # also refuses damaged files by name
+    require_stored(lambda: factory.from_config(copy.deepcopy(config), **extra), tensors)
     model, report = factory.from_pretrained(
         checkpoint.path,
         config=config,
@@ -189,7 +208,9 @@ def load_native(factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *,
         misshapen=[str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]],
         surplus=[key for key in report["unexpected_keys"] if not may_be_left.fullmatch(key)],
     )
-    used = [name for name in stored if name not in report["unexpected_keys"] and not may_be_left.fullmatch(name)]
+    used = [
+        name for name in tensors.shapes if name not in report["unexpected_keys"] and not may_be_left.fullmatch(name)
+    ]
     if len(used) > len(model.state_dict()):
         # `encoder.x` and `bert.encoder.x` are one tensor to transformers, which then takes either.
         raise ModelError(f"{checkpoint.path}: holds {len(used) - len(model.state_dict())} tensors twice, by two names.")

@@ -111,7 +111,7 @@ def load_dense(folder: Path, device: Any) -> Any:
     """
     import torch
 
-    from evalkit.models.weights import Source, Tensors, fill
+    from evalkit.models.weights import Source, Tensors, fill, require_stored
 
     stage = Checkpoint(folder, {})
     settings = stage.config
@@ -122,8 +122,13 @@ def load_dense(folder: Path, device: Any) -> Any:
     name = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh")).rsplit(".", 1)[-1]
     if name not in activations:
         raise ModelError(f"{folder}/config.json: no linear layer with one of {', '.join(activations)}.")
-    layer = torch.nn.Linear(widths["in_features"], widths["out_features"], bias=settings.get("bias", True))
-    fill(layer, Tensors(stage), lambda parameter: Source(f"linear.{parameter}"))
+
+    def make() -> torch.nn.Linear:
+        return torch.nn.Linear(widths["in_features"], widths["out_features"], bias=settings.get("bias", True))
+
+    tensors = Tensors(stage)
+    require_stored(make, tensors)
+    fill(layer := make(), tensors, lambda parameter: Source(f"linear.{parameter}"))
     return torch.nn.Sequential(layer, activations[name]()).double().eval().to(device)
 
 

@@ -5,6 +5,7 @@ of another shape is an error that names it. Tensors are read one at a time, so t
 in memory.
 """
 
+import math
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -111,6 +112,12 @@ def _weight_files(checkpoint: Checkpoint) -> list[Path]:
                     f"{checkpoint.path}/{stem}.{suffix}.index.json: names {', '.join(absent) or 'no file'}, which is "
                     "not there. Download the checkpoint again."
                 )
+            # Elsewhere, or of another kind, a file would be no part of the checkpoint's identity.
+            if odd := [shard for shard in shards if "/" in shard or not shard.endswith(f".{suffix}")]:
+                raise ModelError(
+                    f"{checkpoint.path}/{stem}.{suffix}.index.json: names {', '.join(odd)}, expected .{suffix} files "
+                    "beside it."
+                )
             return [checkpoint.path / shard for shard in shards]
     raise ModelError(f"{checkpoint.path}: has no model.safetensors and no pytorch_model.bin, whole or in shards.")
 
@@ -128,6 +135,30 @@ def uninitialised(dtype: Any, device: str) -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(before)
+
+
+def require_stored(make: Callable[[], Any], tensors: Tensors) -> None:
+    """Refuse a model that is far larger than its weights, before memory is taken for it.
+
+    What only lacks a tensor, or has a shape that is not stored, is for `require_complete`, which names it.
+
+    Args:
+        make: gives the model.
+        tensors: the checkpoint's.
+
+    Raises:
+        ModelError: it has ten times the numbers that are stored.
+    """
+    import torch
+
+    with uninitialised(torch.float32, "meta"):
+        needed = sum(parameter.numel() for parameter in make().parameters())
+    stored = sum(map(math.prod, tensors.shapes.values()))
+    if needed > 10 * stored:  # without a table of embeddings that is most of it, there are some times fewer
+        raise ModelError(
+            f"{tensors.path}: config.json describes a model of {needed:,} numbers, and {stored:,} are stored. It is "
+            "another model's, or damaged. Download it again."
+        )
 
 
 def fill(

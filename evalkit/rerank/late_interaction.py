@@ -19,7 +19,7 @@ from evalkit.errors import ModelError, reason
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import facts, resolved, workers
 from evalkit.models.checkpoint import resolve
-from evalkit.models.loading import load_encoder, require_encoder, require_positions
+from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
 from evalkit.models.packing import packed_encoder
 from evalkit.models.sentence_transformer import lowercases
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
@@ -36,7 +36,7 @@ class LateInteractionReranker:
         self.config = config
         self._asked = compute
         self.usage = Usage()
-        also = [config.projection] if config.projection and weights else []
+        also = [config.projection] if config.projection else []
         self.checkpoint = resolve(config.model, config.revision, also=also, weights=weights)
         self.compute = resolved(compute, self.checkpoint)
         self.lowercase = lowercases(self.checkpoint)
@@ -79,12 +79,13 @@ class LateInteractionReranker:
 
         if self.config.projection is None:
             return None
-        file = self.checkpoint.path / self.config.projection
-        try:
-            state = torch.load(file, map_location=self._model.device, weights_only=True)
-            weight, bias = state["weight"].float(), state["bias"].float()
-        except (OSError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, UnpicklingError) as error:
-            raise ModelError(f"{file}: no linear layer with weight and bias ({reason(error)}).") from error
+        file = self.checkpoint.inside(self.config.projection)
+        with refusing(self.checkpoint):
+            try:
+                state = torch.load(file, map_location=self._model.device, weights_only=True)
+                weight, bias = state["weight"].float(), state["bias"].float()
+            except (OSError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, UnpicklingError) as error:
+                raise ModelError(f"{file}: no linear layer with weight and bias ({reason(error)}).") from error
         width = int(self.checkpoint.config["hidden_size"])
         if weight.ndim != 2 or weight.shape[1] != width or bias.shape != weight.shape[:1]:  # noqa: PLR2004
             raise ModelError(

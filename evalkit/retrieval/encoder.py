@@ -15,7 +15,7 @@ from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import facts, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
-from evalkit.models.loading import load_encoder, require_encoder, require_positions
+from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
 from evalkit.models.packing import packed_encoder
 from evalkit.models.sentence_transformer import embedding_head, load_dense, lowercases
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
@@ -84,7 +84,8 @@ class DenseEncoder:
     @cached_property
     def _dense(self) -> list[Any]:
         """The linear layers behind the pooling."""
-        return [load_dense(folder, self._model.device) for folder in self.head.dense]
+        with refusing(self.checkpoint):
+            return [load_dense(folder, self._model.device) for folder in self.head.dense]
 
     @cached_property
     def width(self) -> int:

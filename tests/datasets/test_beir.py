@@ -232,6 +232,8 @@ def test_a_corpus_is_converted_once_and_found_again(collection: Path, store: Sto
         (b'{"_id": "d2", "title": "\\udf0a", "text": "a"}', "title holds half of a surrogate pair"),
         (b'{"_id": "d2\\ud83d", "text": "a"}', "holds half of a surrogate pair"),
         (b'{"_id": "d2", "text": "caf\xe9"}', "not UTF-8"),
+        (b'{"_id": "d2", "text": "a", "_id": "d3"}', "'_id' occurs twice in one object"),
+        (b'{"_id": "d2", "text": "a", "\\u0074ext": "b"}', "'text' occurs twice in one object"),
     ],
 )
 def test_a_malformed_record_names_file_and_line(collection: Path, store: Store, name: str, line: bytes, part: str):
@@ -240,6 +242,13 @@ def test_a_malformed_record_names_file_and_line(collection: Path, store: Store, 
     assert message.startswith(f"{collection / name}:2: ")
     assert part in message
     assert len(message) < 400 + len(str(collection))
+
+
+def test_a_key_that_occurs_twice_below_the_object_of_a_line_is_not_read_and_does_no_harm(
+    collection: Path, store: Store
+):
+    (collection / "corpus.jsonl").write_text('{"_id": "d1", "text": "moon", "metadata": {"a": 1, "a": 2}}\n')
+    assert read(collection, store).documents.texts([0]) == ["moon"]
 
 
 def test_a_line_number_counts_blank_lines_too(collection: Path, store: Store):

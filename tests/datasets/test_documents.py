@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stubs import write_collection
 
 from evalkit.config import FolderDatasetConfig
-from evalkit.datasets import load
+from evalkit.datasets import documents, load
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.memory import resident
 from evalkit.store import Store
@@ -45,6 +45,15 @@ def test_a_corpus_over_several_batches_reads_back_in_order(large: Dataset):
 
 def test_empty_documents_are_counted_over_all_batches(large: Dataset):
     assert large.notes["empty_documents"] == 5
+
+
+def test_reading_through_has_little_text_in_memory_at_a_time(large: Dataset, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(documents, "_WINDOW_BYTES", 1000)
+    monkeypatch.setattr(documents, "_WINDOW", 90)
+    read = list(documents.read_through(large.documents, "reading"))
+    assert [text for texts in read for text in texts] == large.documents.texts(range(COUNT))
+    assert max(map(len, read)) <= 90
+    assert max(sum(map(len, texts)) for texts in read) <= 1000
 
 
 @given(st.lists(st.integers(0, COUNT - 1), max_size=20))

@@ -197,11 +197,41 @@ def test_a_wrong_split_lists_the_ones_in_the_zip(collection: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "member", ["../evil", "toy/../../evil", "/etc/evil", "..\\evil", "C:\\evil", "\\evil", "toy/..", "C:evil"]
+    "member",
+    [
+        "../evil",
+        "toy/../../evil",
+        "/etc/evil",
+        "..\\evil",
+        "C:\\evil",
+        "\\evil",
+        "toy/..",
+        "C:evil",
+        "../evil/",
+        "/evil/",
+    ],
 )
 def test_a_member_that_points_outside_is_refused(collection: Path, tmp_path: Path, store: Store, member: str):
     path = write_zip(tmp_path / "toy.zip", {**contents(collection), member: b"x"})
     assert refusal(path, store) == f"{path}: member {member!r} points outside of the archive. Do not use this file."
+
+
+@pytest.mark.parametrize("member", ["toy/link", "toy/link/"])
+def test_a_link_is_refused(collection: Path, tmp_path: Path, store: Store, member: str):
+    path = write_zip(tmp_path / "toy.zip", contents(collection))
+    with zipfile.ZipFile(path, "a") as archive:
+        info = zipfile.ZipInfo(member)
+        info.external_attr = 0o120777 << 16
+        archive.writestr(info, "../elsewhere")
+    assert refusal(path, store) == f"{path}: member {member!r} is a link. Do not use this file."
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_member_that_occurs_twice_is_refused(collection: Path, tmp_path: Path, store: Store):
+    path = write_zip(tmp_path / "toy.zip", contents(collection))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("queries.jsonl", '{"_id": "q1", "text": "another"}')
+    assert refusal(path, store) == f"{path}: member 'queries.jsonl' occurs twice. Make the zip anew."
 
 
 def test_a_member_without_a_real_name_is_no_crash(collection: Path, tmp_path: Path, store: Store):

@@ -85,6 +85,76 @@ def test_a_file_that_no_model_reads_does_not_change_the_identity(checkpoint: Pat
     assert resolve(str(checkpoint)).identity == resolve(str(made)).identity
 
 
+@pytest.fixture
+def elsewhere(checkpoint: Path) -> Path:
+    """A folder with a linear layer, beside the checkpoint; `modules.json` names `2_Dense`, which is not there yet."""
+    folder = checkpoint.parent / "elsewhere"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(b"weights")
+    entries = [{"type": "models.Dense", "path": "2_Dense"}]
+    (checkpoint / "modules.json").write_text(json.dumps(entries))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["2_Dense", "1_Pooling"])
+def test_files_in_a_folder_that_is_a_link_are_part_of_the_identity(checkpoint: Path, elsewhere: Path, name: str):
+    (checkpoint / name).symlink_to(Path("..") / "elsewhere")
+    before = resolve(str(checkpoint)).identity
+    assert f"{name}/model.safetensors" in before["files"]
+    (elsewhere / "model.safetensors").write_bytes(b"others")
+    assert resolve(str(checkpoint)).identity != before
+
+
+def test_a_link_to_a_folder_that_no_model_reads_is_not_followed(checkpoint: Path, made: Path, elsewhere: Path):
+    (checkpoint / "modules.json").unlink()
+    (checkpoint / "all").symlink_to(elsewhere)
+    (checkpoint / "itself").symlink_to(checkpoint)
+    assert resolve(str(checkpoint)).identity == resolve(str(made)).identity
+
+
+@pytest.mark.parametrize("name", ["colbert.pth", "layers/colbert.npy"])
+def test_a_file_that_a_setting_names_is_part_of_the_identity_whatever_its_suffix(checkpoint: Path, name: str):
+    (checkpoint / name).parent.mkdir(exist_ok=True)
+    (checkpoint / name).write_bytes(b"weights")
+    before = resolve(str(checkpoint), also=[name]).identity
+    (checkpoint / name).write_bytes(b"others")
+    assert resolve(str(checkpoint), also=[name]).identity != before
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "2_Dense/../../elsewhere", "ABSOLUTE"])
+def test_files_outside_of_a_checkpoint_are_refused_by_name(checkpoint: Path, elsewhere: Path, name: str):
+    name = name.replace("ABSOLUTE", str(elsewhere))
+    with pytest.raises(ModelError, match=rf"'{name}' is outside of the checkpoint\. Move it into the folder"):
+        resolve(str(checkpoint), also=[f"{name}"])
+    (checkpoint / "modules.json").write_text(json.dumps([{"type": "models.Dense", "path": name}]))
+    with pytest.raises(ModelError, match=rf"'{name}' is outside of the checkpoint"):
+        resolve(str(checkpoint))
+
+
+def test_a_checkpoint_that_nobody_touched_is_unchanged(checkpoint: Path):
+    resolve(str(checkpoint)).require_unchanged()
+
+
+@pytest.mark.parametrize("change", ["written", "replaced", "gone", "added"])
+def test_a_checkpoint_that_changed_since_it_was_found_is_refused(checkpoint: Path, made: Path, change: str):
+    found = resolve(str(checkpoint))
+    weights = checkpoint / "model.safetensors"
+    match change:
+        case "written":
+            weights.write_bytes(weights.read_bytes()[::-1])
+        case "replaced":  # with the same bytes and times: nothing but the inode tells
+            shutil.copy2(made / "model.safetensors", checkpoint / "other")
+            (checkpoint / "other").replace(weights)
+        case "gone":
+            weights.unlink()
+        case "added":
+            shutil.copy2(weights, checkpoint / "2.safetensors")
+    named = "2.safetensors" if change == "added" else "model.safetensors"
+    with pytest.raises(ModelError, match=rf"{named}: changed while the checkpoint was read\. Run again\."):
+        found.require_unchanged()
+
+
 def test_the_identity_can_be_written_as_json(checkpoint: Path):
     identity = resolve(str(checkpoint)).identity
     assert json.loads(json.dumps(identity)) == identity

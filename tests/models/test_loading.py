@@ -101,6 +101,23 @@ def test_damaged_weights_are_refused(encoder, tmp_path):
         load_encoder(resolve(str(folder)), CPU)
 
 
+def test_weights_that_were_swapped_after_the_checkpoint_was_found_are_refused(encoder, tmp_path):
+    found = resolve(str(shutil.copytree(encoder, tmp_path / "c")))
+    before = found.identity
+    other = changed(encoder, tmp_path / "other", lambda tensors: tensors[TENSOR].zero_())
+    (other / "model.safetensors").replace(found.path / "model.safetensors")
+    with pytest.raises(ModelError, match=r"model\.safetensors: changed while the checkpoint was read\. Run again"):
+        load_encoder(found, CPU)
+    assert resolve(str(found.path)).identity != before
+
+
+def test_weights_under_another_name_than_evalkit_reads_are_refused(encoder, tmp_path):
+    folder = configured(encoder, tmp_path / "c", transformers_weights="other.safetensors")
+    shutil.copy(folder / "model.safetensors", folder / "other.safetensors")
+    with pytest.raises(ModelError, match="transformers_weights"):
+        load_encoder(resolve(str(folder)), CPU)
+
+
 @pytest.mark.parametrize("load", [encoder_of, classifier_of])
 def test_unknown_model_type_is_refused(classifier, tmp_path, load):
     folder = configured(classifier, tmp_path / "c", model_type="unheard_of")
@@ -219,4 +236,46 @@ def test_minicpm_that_lacks_a_tensor_is_refused_by_name(tmp_path, name):
 def test_minicpm_whose_config_lacks_a_scale_is_refused_by_name(tmp_path):
     folder = configured(write_minicpm_embedding(tmp_path / "embedding"), tmp_path / "c", scale_emb=None)
     with pytest.raises(ModelError, match=r"no scale_emb|no model of type"):
+        load_encoder(resolve(str(folder)), CPU)
+
+
+@pytest.mark.parametrize("load", [encoder_of, classifier_of], ids=["encoder", "classifier"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("hidden_size", float("nan")),
+        ("hidden_size", 0),
+        ("hidden_size", "32"),
+        ("num_attention_heads", -1),
+        ("num_hidden_layers", 10**9),
+        ("num_hidden_layers", True),
+        ("num_labels", 10**9),
+    ],
+)
+def test_a_size_that_no_model_has_is_refused_by_name(encoder, classifier, tmp_path, load, key, value):
+    source = encoder if load is encoder_of else classifier
+    folder = configured(source, tmp_path / "c", **{key: value})
+    with pytest.raises(ModelError, match=rf"config\.json: {key}=.*, expected a whole number up to 1"):
+        load(resolve(str(folder)))
+
+
+@pytest.mark.parametrize("load", [encoder_of, classifier_of], ids=["encoder", "classifier"])
+@pytest.mark.parametrize(
+    "settings",
+    [{"hidden_size": 10**6}, {"vocab_size": 10**12}, {"max_position_embeddings": 10**12}, {"num_hidden_layers": 99}],
+    ids=str,
+)
+def test_a_model_far_larger_than_its_weights_is_refused_before_it_takes_memory(
+    encoder, classifier, tmp_path, load, settings
+):
+    folder = configured(encoder if load is encoder_of else classifier, tmp_path / "c", **settings)
+    with pytest.raises(ModelError, match=r"config\.json describes a model of [\d,]+ numbers, and \d\d,\d+ are stored"):
+        load(resolve(str(folder)))
+
+
+@pytest.mark.parametrize("settings", [{"intermediate_size": 10**12}, {"vocab_size": 10**12}], ids=str)
+def test_a_model_of_a_layout_of_its_own_is_held_to_its_weights_too(tmp_path, settings):
+    folder = write_minicpm_embedding(tmp_path / "model")
+    folder = configured(folder, tmp_path / "c", **settings)
+    with pytest.raises(ModelError, match=r"config\.json describes a model of [\d,]+ numbers"):
         load_encoder(resolve(str(folder)), CPU)

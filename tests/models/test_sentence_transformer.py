@@ -313,6 +313,11 @@ def test_linear_layer_with_other_tensors_is_refused_by_name(dense, tensors, part
         load_dense(dense(LINEAR, tensors), "cpu")
 
 
+def test_linear_layer_far_larger_than_its_weights_is_refused_before_it_takes_memory(dense):
+    with pytest.raises(ModelError, match=r"config\.json describes a model of 4,000,000,000,000 numbers"):
+        load_dense(dense(LINEAR | {"out_features": 10**12, "bias": False}), "cpu")
+
+
 def test_linear_layer_whose_files_are_absent_is_refused(tmp_path):
     with pytest.raises(ModelError, match="no in_features"):
         load_dense(tmp_path / "2_Dense", "cpu")

@@ -216,6 +216,16 @@ def test_missing_shard_is_an_error_that_names_it(tmp_path):
         score("gemma", folder)
 
 
+@pytest.mark.parametrize("name", ["../shard.safetensors", "sub/shard.safetensors", "shard.weights"])
+def test_shard_that_is_no_part_of_the_identity_is_an_error_that_names_it(tmp_path, name):
+    folder = written("gemma", tmp_path / "model")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / "model-00002-of-00003.safetensors").rename(folder / name)
+    (folder / INDEX).write_text((folder / INDEX).read_text().replace("model-00002-of-00003.safetensors", name))
+    with pytest.raises(ModelError, match=rf"names {name}, expected \.safetensors files beside it"):
+        score("gemma", folder)
+
+
 @pytest.mark.parametrize("weight_map", [{}, None])
 def test_index_without_files_is_an_error(tmp_path, weight_map):
     folder = written("gemma", tmp_path / "model")

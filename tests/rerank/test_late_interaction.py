@@ -168,3 +168,26 @@ def test_projection_that_is_no_fitting_linear_layer_is_refused(tmp_path, content
 def test_identity_tells_settings_apart(bert):
     identities = [dict(reranker(bert, **settings).identity) for settings in [*SETTINGS, {"max_length": 16}]]
     assert [1] * len(identities) == [identities.count(identity) for identity in identities]
+
+
+def layer(fill: float) -> dict[str, torch.Tensor]:
+    return {"weight": torch.full((12, 32), fill), "bias": torch.ones(12)}
+
+
+def test_projection_is_part_of_the_identity_whatever_its_suffix_and_may_not_change_under_way(tmp_path):
+    folder = tiny_bert(tmp_path / "bert")
+    torch.save(layer(1.0), folder / "linear.pth")
+    model = reranker(folder, projection="linear.pth")
+    before = dict(model.identity)
+    torch.save(layer(2.0), folder / "linear.pth")
+    assert dict(reranker(folder, projection="linear.pth").identity) != before
+    with pytest.raises(ModelError, match=r"linear\.pth: changed while the checkpoint was read"):
+        scored(model, PAIRS)
+
+
+def test_projection_outside_of_the_checkpoint_is_refused(tmp_path):
+    folder = tiny_bert(tmp_path / "bert")
+    torch.save(layer(1.0), tmp_path / "linear.pt")
+    for name in ("../linear.pt", str(tmp_path / "linear.pt")):
+        with pytest.raises(ModelError, match="is outside of the checkpoint"):
+            reranker(folder, projection=name)

@@ -230,3 +230,13 @@ def test_reranker_without_a_place_for_an_instruction_has_none(bert):
     assert reranker(bert).identity["instruction"] == ""
     one, other = scored(reranker(bert), pairs)
     assert one == other
+
+
+def test_weights_that_are_swapped_between_identity_and_loading_are_refused(tmp_path):
+    folder = tiny_bert(tmp_path / "one", classifier=True)
+    model = reranker(folder)
+    assert model.identity["checkpoint"] == reranker(folder).identity["checkpoint"]
+    other = tiny_bert(tmp_path / "other", classifier=True, seed=1)
+    (other / "model.safetensors").replace(folder / "model.safetensors")
+    with pytest.raises(ModelError, match="changed while the checkpoint was read"):
+        scored(model, PAIRS)

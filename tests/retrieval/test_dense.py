@@ -217,6 +217,19 @@ def test_stored_vectors_have_the_width_of_the_linear_layer_and_are_those_of_its_
     assert runs[0].digest() != runs[1].digest()
 
 
+def test_linear_layer_in_a_linked_folder_is_part_of_the_identity_and_may_not_change_under_way(bert, store, tmp_path):
+    folder = with_linear_layer(bert, tmp_path / "dense", 12, seed=5)
+    (folder / "2_Dense").rename(tmp_path / "elsewhere")
+    (folder / "2_Dense").symlink_to(Path("..") / "elsewhere")
+    model = retriever(folder, store, pooling="checkpoint")
+    before = model.identity
+    save_file({"linear.weight": torch.ones(12, 32), "linear.bias": torch.ones(12)}, tmp_path / "elsewhere" / "new")
+    (tmp_path / "elsewhere" / "new").replace(tmp_path / "elsewhere" / "model.safetensors")
+    with pytest.raises(ModelError, match=r"2_Dense/model\.safetensors: changed while the checkpoint was read"):
+        model.encode(TEXTS)
+    assert retriever(folder, store, pooling="checkpoint").identity != before
+
+
 # torch and its friends deprecate things that sentence-transformers still imports; nothing here is ours.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 @pytest.mark.parametrize("activation", [torch.nn.Tanh(), torch.nn.Identity()], ids=["Tanh", "Identity"])
