@@ -25,6 +25,7 @@ from pathlib import Path
 PHASES = ("encode", "score", "write", "any")
 VOLATILE = (
     "seconds",
+    "stages",
     "pairs_per_second",
     "kept_pairs",
     "engine",

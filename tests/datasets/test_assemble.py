@@ -30,6 +30,9 @@ class ListDocuments:
     def __len__(self) -> int:
         return len(self.content)
 
+    def sizes(self) -> np.ndarray:
+        return np.array([len(text.encode()) for text in self.content.values()], np.int32)
+
     def texts(self, rows) -> list[str]:
         return [list(self.content.values())[row] for row in rows]
 
