@@ -135,8 +135,7 @@ def build_folder(target: Path, build: Callable[[Path], None]) -> bool:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target.parent)
-        staging = Path(tempfile.mkdtemp(prefix=f"{_STAGING}{_HOST}-{os.getpid()}-", dir=target.parent))
+        staging = _own_folder(target.parent, _STAGING)
     except OSError as error:
         raise ResultError(f"{target.parent}: cannot be written ({error.strerror}). Choose another folder.") from error
     try:
@@ -152,12 +151,28 @@ def build_folder(target: Path, build: Callable[[Path], None]) -> bool:
     return True
 
 
-def _sweep(parent: Path) -> None:
-    """Remove what processes of this machine that were killed left half-built."""
-    for leftover in parent.glob(f"{_STAGING}{_HOST}-*"):
-        process = leftover.name.removeprefix(f"{_STAGING}{_HOST}-").partition("-")[0]
+@contextmanager
+def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """A folder for a time; what killed processes of this machine left under the prefix goes, too.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder = _own_folder(parent, prefix)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _own_folder(parent: Path, prefix: str) -> Path:
+    """A new folder whose name tells the process; those of processes of this machine that were killed are removed."""
+    prefix = f"{prefix}{_HOST}-"
+    for leftover in parent.glob(f"{prefix}*"):
+        process = leftover.name.removeprefix(prefix).partition("-")[0]
         if process.isdigit() and not _is_running(int(process)):
             shutil.rmtree(leftover, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=parent))
 
 
 def _is_running(process: int) -> bool:

@@ -14,6 +14,7 @@ from evalkit.folders import (
     is_folder,
     read_file,
     remove,
+    temporary_folder,
     walk,
     write_output,
 )
@@ -147,3 +148,16 @@ def test_of_a_link_the_link_is_removed(tmp_path):
     assert everything_in(tmp_path) == ["folder", "folder/file", "folder/inner"]
     remove(tmp_path / "folder")
     assert everything_in(tmp_path) == []
+
+
+def test_a_temporary_folder_goes_with_its_end_and_with_the_next_one_of_a_killed_process(tmp_path):
+    with temporary_folder(tmp_path, "work-") as mine:
+        (mine / "file").write_text("text")
+        host = mine.name.removeprefix("work-").partition("-")[0]
+        (tmp_path / f"work-{host}-999999999-killed" / "inner").mkdir(parents=True)  # no process has this number
+        (tmp_path / "work-elsewhere-999999999-running").mkdir()
+        with temporary_folder(tmp_path, "work-") as other:
+            assert everything_in(tmp_path) == sorted(
+                [f"{mine.name}", f"{mine.name}/file", other.name, "work-elsewhere-999999999-running"]
+            )
+    assert everything_in(tmp_path) == ["work-elsewhere-999999999-running"]

@@ -8,7 +8,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import sys
 import tempfile
 import threading
@@ -19,7 +18,7 @@ from pathlib import Path
 
 from evalkit import results
 from evalkit.errors import ConfigError, MissingExtra, printable
-from evalkit.folders import atomic_write
+from evalkit.folders import atomic_write, temporary_folder
 from evalkit.results import Evaluation
 
 _FOLDER = "EVALKIT_SWEEP"  # an environment variable, which Hydra sets for the time of a job
@@ -83,20 +82,15 @@ def shared_folder(arguments: Sequence[str]) -> Iterator[Path]:
         ConfigError: jobs go elsewhere, and where their results do is not plain.
     """
     elsewhere = are_elsewhere(arguments)
-    if not elsewhere:
-        folder = Path(tempfile.mkdtemp(prefix="evalkit-sweep-"))
-    else:
+    parent, prefix = Path(tempfile.gettempdir()), "evalkit-sweep-"
+    if elsewhere:
         results_dir = _given("results_dir", arguments) or "results"
         if any(letter in results_dir for letter in "$,"):
             raise ConfigError(f"results_dir={results_dir}: give one plain folder where jobs run on other machines.")
-        parent = Path(results_dir).expanduser().absolute()
+        parent, prefix = Path(results_dir).expanduser().absolute(), ".sweep-"
         parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".sweep-", dir=parent))
-    try:
-        with _telling(folder) if elsewhere else nullcontext():
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with temporary_folder(parent, prefix) as folder, _telling(folder) if elsewhere else nullcontext():
+        yield folder
 
 
 def are_elsewhere(arguments: Sequence[str]) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from evalkit import rerank, retrieval
 from evalkit.config import EvaluateConfig
 from evalkit.errors import AbsentModel, MissingExtra
+from evalkit.folders import temporary_folder
 from evalkit.inference.room import room
 from evalkit.inference.usage import Usage
 from evalkit.models.checkpoint import Checkpoint
@@ -42,8 +43,8 @@ def measure_rates(config: EvaluateConfig, sample: Sample, machine: Machine) -> N
     """
     if sample.dataset is None or config.compute.backend != "local":
         return
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder))
+    with temporary_folder(Path(tempfile.gettempdir()), "evalkit-plan-") as folder:
+        store = Store(folder)
         try:
             first_stage = retrieval.build(config.retriever, config.compute, store, dataset=config.dataset)
             reranker = rerank.build(config.reranker, config.compute, dataset=config.dataset)
@@ -51,7 +52,7 @@ def measure_rates(config: EvaluateConfig, sample: Sample, machine: Machine) -> N
             logger.warning("%s Rates are assumed.", error)
             return
         if isinstance(first_stage, DenseRetriever):
-            _measure_encoding(first_stage, sample, machine, Path(folder))
+            _measure_encoding(first_stage, sample, machine, folder)
         if isinstance(reranker, StreamingReranker):
             _measure_scoring(config, reranker, sample, machine)
 
