@@ -36,13 +36,14 @@ class Watched:
 
     def _look(self) -> None:
         while self.process.poll() is None:
-            for process in _descendants(self.process.pid):
+            for process in descendants(self.process.pid):
                 if found := _peak(process):
                     self.peaks[process] = found
             time.sleep(_SECONDS)
 
 
-def _descendants(root: int) -> set[int]:
+def descendants(root: int) -> set[int]:
+    """A process and all below it."""
     parents: dict[int, int] = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
