@@ -8,14 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 from stubs import DOCUMENTS, QRELS, QUERIES, tiny_bert, write_collection
-from tiny_checkpoints import write_minicpm_reranker
+from tiny_checkpoints import write_gemma_reranker, write_minicpm_reranker
 
 from evalkit.config import (
     BM25Config,
     ComputeConfig,
     DenseConfig,
     EvaluateConfig,
+    FlagLLMConfig,
     FolderDatasetConfig,
     LateInteractionConfig,
     MiniCPMRerankerConfig,
@@ -142,11 +144,18 @@ def test_evalscope_s_score_falls_because_few_candidates_are_reranked(config, is_
     ],
     ids=["instruction", "no instruction", "max length"],
 )
-def test_scores_of_another_prompt_are_not_served(config, change, is_as_from_nothing):
+def test_scores_of_another_instruction_are_not_served(config, change, is_as_from_nothing):
     old = evaluate(config)
     new = is_as_from_nothing(replace(config, reranker=replace(config.reranker, **change)))
     assert values(new)[1][0] != values(old)[1][0]
     assert values(new)[0] == values(old)[0]
+
+
+def test_scores_of_another_prompt_are_not_served(config, tmp_path, is_as_from_nothing):
+    gemma = FlagLLMConfig(name="gemma", model=str(write_gemma_reranker(tmp_path / "gemma")), max_length=64)
+    old = evaluate(replace(config, reranker=gemma))
+    new = is_as_from_nothing(replace(config, reranker=replace(gemma, prompt="Is B about A? Yes or no.")))
+    assert values(new)[1][0] != values(old)[1][0]
 
 
 def test_scores_of_another_dtype_are_not_served(config, is_as_from_nothing):
@@ -165,6 +174,30 @@ def test_scores_of_weights_that_were_replaced_in_their_folder_are_not_served(con
     old = evaluate(replace(config, reranker=late(tmp_path / "a" / "model", 1)))
     new = is_as_from_nothing(replace(config, reranker=late(tmp_path / "a" / "model", 2)))
     assert values(new)[1][0] != values(old)[1][0]
+
+
+@pytest.mark.parametrize("stage", ["retriever", "reranker"])
+def test_what_another_revision_made_is_not_served(config, stage, tmp_path, monkeypatch, is_as_from_nothing):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    late = LateInteractionConfig("late", model="org/model", revision="a" * 40, max_length=32)
+    first = {"retriever": replace(config.retriever, model="org/model", revision="a" * 40), "reranker": late}[stage]
+    for seed, revision in enumerate("ab", 1):  # in the layout of the hub's cache
+        tiny_bert(tmp_path / "hub" / "models--org--model" / "snapshots" / (revision * 40), seed=seed)
+    old = evaluate(replace(config, **{stage: first}))
+    new = is_as_from_nothing(replace(config, **{stage: replace(first, revision="b" * 40)}))
+    assert values(new)[1][0] != values(old)[1][0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"query_instruction": "Query: "}, {"pooling": "cls"}, {"max_length": 8}, {"embedding_dtype": "float32"}],
+    ids=["instruction", "pooling", "max length", "embedding dtype"],
+)
+def test_candidates_of_another_setting_of_the_first_stage_are_not_served(config, change, is_as_from_nothing):
+    old = evaluate(config)
+    new = is_as_from_nothing(replace(config, retriever=replace(config.retriever, **change)))
+    assert values(new)[0] != values(old)[0]
 
 
 def late(folder, seed):
