@@ -12,6 +12,7 @@ more than --factor.
 
 import argparse
 import gzip
+import hashlib
 import json
 import random
 import shutil
@@ -155,6 +156,7 @@ def main() -> int:
         "seconds": seconds,
         "stages": evaluation.manifest["stages"],
         "planned_seconds": {name: row["time"] for name, row in planned.items()},
+        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in evaluation.contents().items()},
         "exact": f"{exact(evaluation, collection, encoder, sample, options.depth)} of {sample}",
     }
     if options.kills:

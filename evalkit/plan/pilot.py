@@ -1,6 +1,7 @@
 """What models reach on this machine, measured for some seconds on texts of the dataset itself."""
 
 import logging
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -12,11 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from evalkit import rerank, retrieval
-from evalkit.config import EvaluateConfig
+from evalkit.config import ComputeConfig, EvaluateConfig
 from evalkit.errors import AbsentModel, MissingExtra
 from evalkit.folders import temporary_folder
 from evalkit.inference.room import room
 from evalkit.inference.usage import Usage
+from evalkit.models.arithmetic import device_name
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.shape import shape_of
 from evalkit.plan.machine import Machine
@@ -39,10 +41,13 @@ _SECONDS = 4.0
 def measure_rates(config: EvaluateConfig, sample: Sample, machine: Machine) -> None:
     """Measure the models of an evaluation whose rates on this machine are not known.
 
-    One that is not on disk is left out, and so is one that several processes are to run.
+    One that is not on disk is left out. Workers of Ray on the cores of this machine are taken for as many threads;
+    those on GPUs or on a cluster are not measured.
     """
-    if sample.dataset is None or config.compute.backend != "local":
+    compute = _alone(config.compute)
+    if sample.dataset is None or compute is None:
         return
+    config = replace(config, compute=compute)
     with temporary_folder(Path(tempfile.gettempdir()), "evalkit-plan-") as folder:
         store = Store(folder)
         try:
@@ -55,6 +60,17 @@ def measure_rates(config: EvaluateConfig, sample: Sample, machine: Machine) -> N
             _measure_encoding(first_stage, sample, machine, folder)
         if isinstance(reranker, StreamingReranker):
             _measure_scoring(config, reranker, sample, machine)
+
+
+def _alone(compute: ComputeConfig) -> ComputeConfig | None:
+    """How this process does about as much as it is to do together with others; None where it cannot."""
+    if compute.backend == "local":
+        return compute
+    if compute.address or device_name(compute) != "cpu":
+        return None
+    cores = os.cpu_count() or 1
+    wanted = compute.workers or cores // compute.cpus_per_worker
+    return replace(compute.on_worker(), threads=max(min(wanted * compute.cpus_per_worker, cores), 1))
 
 
 class _Some:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from evalkit.config import BM25Config, LateInteractionConfig, RerankerConfig
+from evalkit.config import BM25Config, ComputeConfig, LateInteractionConfig, RerankerConfig
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import shape_of
 from evalkit.plan.machine import Machine
@@ -56,3 +56,12 @@ def test_made_up_texts_are_not_measured_on(config, machine, store):
 
     measure_rates(config, sample_from_card(compose("fetch", ["dataset=scifact"]).dataset), machine)
     assert not (store.root / "rates").exists()
+
+
+def test_workers_on_cores_here_are_measured_as_threads_and_those_of_a_cluster_are_not(config, dataset, store, encoder):
+    for address, measured in [("127.0.0.1:6379", False), (None, True)]:
+        workers = replace(config, compute=ComputeConfig(device="cpu", backend="ray", workers=1, address=address))
+        machine = Machine(workers.compute, store)
+        measure_rates(workers, sample_of(dataset), machine)
+        assert machine.knows("encode", shape_of(resolve(str(encoder)))) is measured
+    assert not Machine(config.compute, store).knows("encode", shape_of(resolve(str(encoder))))
