@@ -261,7 +261,7 @@ def _needed_below(root: Path) -> Iterator[tuple[str, str]]:
     if not root.is_dir():
         raise ResultError(
             f"{root}: results were kept there, and now there is no such folder, so nobody can tell what they need. "
-            f"Mount it again, or if it is gone, give --forget {root}."
+            f"Mount it again. If it was moved, give its new place and --forget {root}; if it is gone, only that."
         )
     for folder in _below(root, root, set()):
         if os.path.lexists(folder / MANIFEST):

@@ -124,6 +124,19 @@ def write_output(path: Path, text: str) -> None:
     atomic_write(place, text)
 
 
+def require_writable(folder: Path) -> None:
+    """Refuse a folder that could not be made or filled, before hours are spent on what goes into it.
+
+    Raises:
+        ResultError: what is there is no folder, or may not be written.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
+    if not there.is_dir():
+        raise ResultError(f"{there}: is no folder. Choose another folder for {folder}.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ResultError(f"{there}: cannot be written (Permission denied). Choose another folder for {folder}.")
+
+
 def build_folder(target: Path, build: Callable[[Path], None]) -> bool:
     """Have `build` fill a new folder, and give it its name only when that succeeded.
 

@@ -7,11 +7,13 @@ that was cut short, or is not what was written, ends the file: it and what follo
 does a first record that says that the file is of something else, and a record of another kind.
 """
 
+import errno
 import hashlib
 import logging
 import os
 import struct
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 _MAGIC = b"EVK1"
 _HEAD = struct.Struct("<4sI16s")
+_NOT_TO_BE_WRITTEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Journal:
@@ -54,7 +57,7 @@ class Journal:
         try:
             if not self._is_there() or self.path.stat().st_size == self._read:
                 return
-            with self._lock, self.path.open("r+b") as file:
+            with self._opened_to_read() as file:
                 yield from self._news(file)
         except OSError as error:
             raise ResultError(f"{self.path}: cannot be read ({error.strerror or error}).") from error
@@ -80,6 +83,18 @@ class Journal:
             ) from error
         return others
 
+    @contextmanager
+    def _opened_to_read(self) -> Iterator[BinaryIO]:
+        with ExitStack() as held:
+            try:
+                held.enter_context(self._lock)
+                file: BinaryIO = held.enter_context(self.path.open("r+b"))
+            except OSError as error:
+                if error.errno not in _NOT_TO_BE_WRITTEN:
+                    raise
+                file = held.enter_context(self.path.open("rb"))  # who reads alone needs no turn
+            yield file
+
     def _opened(self) -> BinaryIO:
         if os.path.lexists(self.path) and not self._is_there():
             raise OSError("it is no regular file; remove it")
@@ -103,11 +118,12 @@ class Journal:
             else:
                 logger.warning(
                     "%s: the last %d bytes are no whole record of it (the process that wrote them was killed, or the "
-                    "file is damaged). They are taken off, and what they held is made anew.",
+                    "file is damaged). They count for nothing, and what they held is made anew.",
                     self.path,
                     size - self._read,
                 )
-            file.truncate(self._read)
+            if file.writable():
+                file.truncate(self._read)
 
     def _whole(self, file: BinaryIO, size: int) -> Iterator[bytes]:
         file.seek(self._read)

@@ -14,6 +14,7 @@ from typing import Any
 
 from evalkit import datasets, rerank, results, retrieval
 from evalkit.config import EvaluateConfig
+from evalkit.folders import require_writable
 from evalkit.inference.usage import Usage
 from evalkit.measures import parse_measure
 from evalkit.plan.beside import Beside
@@ -147,6 +148,7 @@ def _found_or_made(
         with recorder.store.lock(key):
             folder, found = locate()
             if found is None:
+                require_writable(folder)
                 return make(folder)
     return recorder.complete(found)
 

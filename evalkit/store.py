@@ -4,6 +4,7 @@ An artefact is a folder named by the digest of its facts. It is built under anot
 folder with its final name is complete. Knows nothing of what is inside; see `artefact`.
 """
 
+import errno
 import hashlib
 import json
 import logging
@@ -225,9 +226,11 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        forbidden = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
         raise ResultError(
-            f"{error.filename or path}: cannot be written ({error.strerror or error}). Make room or choose another "
-            "cache_dir, and run the same command again: it goes on where it stopped."
+            f"{error.filename or path}: cannot be written ({error.strerror or error}). "
+            + ("Choose a cache_dir that can be" if forbidden else "Make room or choose another cache_dir")
+            + ", and run the same command again: it goes on where it stopped."
         ) from error
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from evalkit.errors import ResultError
 from evalkit.folders import (
     atomic_write,
     build_folder,
@@ -14,6 +15,7 @@ from evalkit.folders import (
     is_folder,
     read_file,
     remove,
+    require_writable,
     temporary_folder,
     walk,
     write_output,
@@ -161,3 +163,16 @@ def test_a_temporary_folder_goes_with_its_end_and_with_the_next_one_of_a_killed_
                 [f"{mine.name}", f"{mine.name}/file", other.name, "work-elsewhere-999999999-running"]
             )
     assert everything_in(tmp_path) == ["work-elsewhere-999999999-running"]
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_put_there(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "absent")
+    require_writable(tmp_path / "a" / "b")
+    for name in ("file", "file/inner", "nowhere/inner"):
+        with pytest.raises(ResultError, match="is no folder"):
+            require_writable(tmp_path / name)
+    monkeypatch.setattr(os, "access", lambda place, _: place != tmp_path)
+    with pytest.raises(ResultError, match="cannot be written"):
+        require_writable(tmp_path / "a")
+    assert everything_in(tmp_path) == ["file", "nowhere"]

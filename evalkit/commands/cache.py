@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 import time
@@ -21,8 +22,12 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 def main(arguments: list[str]) -> int:
     """List, verify or prune. Exit code 1 where something is damaged."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     store = open_store(options.cache_dir)
+    if os.path.lexists(store.root) and not store.root.is_dir():
+        raise ConfigError(
+            f"{store.root}: is no folder. Give --cache-dir with the folder that cache_dir of `evaluate` was."
+        )
     match options.verb:
         case "list":
             needed = needs(store, options.results, options.forget, strict=False)
@@ -36,7 +41,10 @@ def main(arguments: list[str]) -> int:
     if not chosen:
         sys.stdout.write(f"nothing to remove: {kept} of {len(found)} are needed by results, the others were used.\n")
         return 0
-    if options.dry_run or not (options.yes or _confirmed(len(chosen))):
+    if options.dry_run:
+        sys.stdout.write("nothing was removed: --dry-run.\n")
+        return 0
+    if not (options.yes or _confirmed(len(chosen))):
         sys.stdout.write("nothing was removed. Answer y, or give --yes.\n")
         return 0
     stay = prune(store, chosen, options.results, options.forget)
@@ -59,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--cache-dir", metavar="DIR", help="default: ~/.cache/evalkit, as cache_dir of `evaluate`")
     parser.add_argument("--forget", action="append", default=[], type=Path, metavar="DIR", help="results that are gone")
-    parser.add_argument("--format", choices=("table", "json", *FORMATS), default="table", help="of list")
+    parser.add_argument("--format", choices=("table", *FORMATS), default="table", help="of list")
     parser.add_argument(
         "--older-than", type=_seconds, default=_seconds("7d"), metavar="AGE", help="such as 12h, 30d or 0d; default: 7d"
     )
@@ -116,12 +124,16 @@ def _grid(found: Sequence[Artefact], title: str) -> Grid:
             _ago(one.made),
             _ago(one.used),
             one.state,
-            f"{len(one.needed_by)} results" if one.needed_by else "-",
+            _results(len(one.needed_by)) if one.needed_by else "-",
             one.name[:8],
         )
         for one in found
     ]
     return Grid(title, columns, rows, notes=[f"{len(found)} artefacts, {_bytes(sum(one.size for one in found))}"])
+
+
+def _results(count: int) -> str:
+    return f"{count} result" if count == 1 else f"{count} results"
 
 
 def _bytes(count: float) -> str:

@@ -1,6 +1,7 @@
 """`evalkit plan`: what an evaluation, a sweep or a suite takes, before it runs; with the settings of `evaluate`."""
 
 import argparse
+import logging
 import re
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from evalkit.commands.compose import prepare, to_config
 from evalkit.commands.legal import one_line
 from evalkit.config import EvaluateConfig
 from evalkit.datasets.remote import is_here
-from evalkit.errors import ConfigError, EvalkitError, report
+from evalkit.errors import ConfigError, EvalkitError, reason, report
 from evalkit.plan.forecast import Forecast, forecast
 from evalkit.plan.kept import kept_of
 from evalkit.plan.machine import Machine
@@ -28,6 +29,9 @@ from evalkit.store import Store, open_store
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+logger = logging.getLogger(__name__)
+
+_PATIENCE = 5.0  # seconds
 _LAUNCHER = re.compile(r"\+?hydra/launcher=|\+?hydra\.launcher\.")
 
 
@@ -42,7 +46,7 @@ def main(arguments: list[str]) -> int:
 
 
 def show_plan(configs: Sequence[EvaluateConfig], *, measure: bool, form: str) -> int:
-    """Print what evaluations take, on the machine of the first.
+    """Print what evaluations take, in a table for each machine.
 
     Args:
         configs: of each.
@@ -52,14 +56,42 @@ def show_plan(configs: Sequence[EvaluateConfig], *, measure: bool, form: str) ->
     Returns:
         0, or 2 if one could not be planned.
     """
-    machine = Machine(configs[0].compute, open_store(configs[0].cache_dir))
-    planner = _Planner(machine, measure=measure)
-    forecasts = [one for one in map(planner.forecast, configs) if one is not None]
-    if forecasts:
-        planned = cheapest_first(forecasts)
-        grid = stages_grid(planned[0], machine) if len(configs) == 1 else evaluations_grid(planned, machine)
-        write([grid], form, console())
+    _ask_the_hub_only_if_it_answers()
+    planner, grids = _Planner(measure=measure), []
+    for some in _by_machine(configs):
+        machine = Machine(some[0].compute, open_store(some[0].cache_dir))
+        forecasts = [one for config in some if (one := planner.forecast(config)) is not None]
+        if forecasts:
+            planned = cheapest_first(forecasts)
+            grids.append(stages_grid(planned[0], machine) if len(some) == 1 else evaluations_grid(planned, machine))
+    if grids:
+        write(grids, form, console())
     return 2 if planner.failed else 0
+
+
+def _ask_the_hub_only_if_it_answers() -> None:
+    """Its client would try for half a minute, for each model again."""
+    from huggingface_hub import constants, get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_PATIENCE)
+    except Exception as error:  # noqa: BLE001 - its transport raises many unrelated classes
+        constants.HF_HUB_OFFLINE = True
+        logger.warning(
+            "%s does not answer (%s). What was not downloaded is planned after its card and its published size.",
+            constants.ENDPOINT,
+            reason(error),
+        )
+
+
+def _by_machine(configs: Sequence[EvaluateConfig]) -> list[list[EvaluateConfig]]:
+    """Evaluations on the same machine, used in the same way, together; machines in the order in which they come."""
+    found: dict[str, list[EvaluateConfig]] = {}
+    for config in configs:
+        found.setdefault(repr(config.compute), []).append(config)
+    return list(found.values())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -115,8 +147,8 @@ def _composed(arguments: Sequence[str]) -> list[EvaluateConfig]:
 class _Planner:
     """Plans one evaluation after another; a dataset that cannot be planned keeps no other from it."""
 
-    def __init__(self, machine: Machine, *, measure: bool) -> None:
-        self._machine, self._measure = machine, measure
+    def __init__(self, *, measure: bool) -> None:
+        self._measure = measure
         self._samples: dict[str, Sample] = {}
         self.failed = 0
 
@@ -124,11 +156,12 @@ class _Planner:
         """Of one evaluation; None where its dataset cannot be planned."""
         store = open_store(config.cache_dir)
         try:
+            machine = Machine(config.compute, store)
             sample = self._sample(config, store)
-            if self._measure and not self._machine.described:
-                measure_rates(config, sample, self._machine)
+            if self._measure and not machine.described:
+                measure_rates(config, sample, machine)
             kept = kept_of(config, sample.dataset, store) if sample.dataset is not None else None
-            return forecast(config, sample, self._machine, kept)
+            return forecast(config, sample, machine, kept)
         except EvalkitError as error:
             self.failed = report(error)
             return None

@@ -36,7 +36,9 @@ class MachineConfig:
         """Check ranges."""
         at_least("compute.machine.devices", self.devices, 1)
         if not 0 < self.utilisation <= 1:
-            raise ConfigError(f"compute.machine.utilisation={self.utilisation} is out of range. Legal are 0 to 1.")
+            raise ConfigError(
+                f"compute.machine.utilisation={self.utilisation} is out of range. Legal are shares above 0, up to 1."
+            )
         for dtype, rate in self.tflops.items():
             one_of("compute.machine.tflops", dtype, DTYPES)
             at_least(f"compute.machine.tflops.{dtype}", rate, 0.001)

@@ -1,6 +1,7 @@
 """What of an evaluation is in the store and the results already, found by the same keys as the evaluation finds it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -40,12 +41,17 @@ class Kept(NamedTuple):
 def kept_of(config: EvaluateConfig, dataset: Dataset, store: Store) -> Kept:
     """What there is for an evaluation on a dataset that is on disk.
 
+    Scores of single pairs are told for this machine alone.
+
     Raises:
         ResultError: a result that is there is damaged.
     """
+    described = bool(config.compute.machine.name)
+    # The keys of vectors and results do not tell the device, so a machine without a GPU can look; those of scores do.
+    compute = replace(config.compute, device="cpu") if described else config.compute
     try:
-        first_stage = retrieval.build(config.retriever, config.compute, store, dataset=config.dataset, weights=False)
-        reranker = rerank.build(config.reranker, config.compute, dataset=config.dataset, weights=False)
+        first_stage = retrieval.build(config.retriever, compute, store, dataset=config.dataset, weights=False)
+        reranker = rerank.build(config.reranker, compute, dataset=config.dataset, weights=False)
     except (AbsentModel, MissingExtra):
         return Kept()
     vectors = vectors_share(first_stage, dataset, store)
@@ -55,7 +61,8 @@ def kept_of(config: EvaluateConfig, dataset: Dataset, store: Store) -> Kept:
         return Kept(vectors)
     reranked = result_key(dataset, candidates.manifest["run_digest"], reranker.identity)
     _, found = results.locate(folder, config.reranker.name, reranked)
-    return scored(reranker, candidates.read_run(), dataset, store)._replace(vectors=vectors, result=found is not None)
+    kept = scored(reranker, candidates.read_run(), dataset, store)._replace(vectors=vectors, result=found is not None)
+    return kept._replace(scores=0.0) if described else kept
 
 
 def vectors_share(first_stage: FirstStage, dataset: Dataset, store: Store) -> float:

@@ -4,21 +4,24 @@ What a stage reached is kept in the store after each run, as operations a second
 on this machine rests on measurement. Constants for what Python does are of two cores of an AMD EPYC.
 """
 
-import json
+import math
 import os
+import struct
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from evalkit.artefact import RATES
 from evalkit.config import ComputeConfig
 from evalkit.errors import ConfigError
-from evalkit.folders import atomic_write
+from evalkit.journal import Journal
 from evalkit.models.arithmetic import device_name, hardware
 from evalkit.models.shape import Shape
 from evalkit.store import Store
 
-_RATE = "rate.json"
+RATE = "rate.log"
+_RECORD = struct.Struct("<2d")  # operations, seconds
 _CPU_SHARE = 0.6  # of the peak of matrix multiplication that the engine reaches on a CPU, all in all
 _TOKENS_A_CORE = 4e5  # tokenised a second
 _SECONDS_A_TEXT = 3e-5
@@ -137,22 +140,20 @@ class Machine:
         tokens, squares = read.get("tokens", 0.0), read.get("squared_tokens", 0.0)
         if tokens and seconds > 0 and not self.described:
             folder = self._store.growing(
-                "rates", self._facts(kind, shape), label=f"{kind}: {shape.parameters:,} weights", needed=False
+                RATES, self._facts(kind, shape), label=f"{kind}: {shape.parameters:,} weights", needed=False
             )
-            record = {"flops": shape.flops(tokens, squares), "tokens": tokens, "seconds": seconds}
-            atomic_write(folder / _RATE, json.dumps(record, indent=2) + "\n")
+            _journal(folder).append(_RECORD.pack(shape.flops(tokens, squares), seconds))
 
     def knows(self, kind: str, shape: Shape) -> bool:
         """Whether it was measured what a model of this size reaches here."""
         return self._kept(kind, shape) is not None
 
     def _kept(self, kind: str, shape: Shape) -> float | None:
-        path = self._store.peek("rates", self._facts(kind, shape)) / _RATE
-        with suppress(OSError, ValueError, KeyError, TypeError, ZeroDivisionError, RecursionError):
-            found = json.loads(path.read_text(encoding="utf-8"))
-            rate = float(found["flops"]) / float(found["seconds"])
-            return rate if 0 < rate < float("inf") else None
-        return None
+        records = _journal(self._store.peek(RATES, self._facts(kind, shape))).fresh()
+        if not records:
+            return None
+        flops, seconds = _RECORD.unpack(records[-1])
+        return float(flops / seconds)
 
     def _facts(self, kind: str, shape: Shape) -> dict[str, Any]:
         compute = self._compute
@@ -166,6 +167,15 @@ class Machine:
             "backend": compute.backend,
             "workers": compute.workers,
         }
+
+
+def _journal(folder: Path) -> Journal:
+    """What a model reached, the last record last."""
+    return Journal(folder / RATE, head=folder.name.encode(), fits=_is_rate)
+
+
+def _is_rate(record: bytes) -> bool:
+    return len(record) == _RECORD.size and all(0 < one < math.inf for one in _RECORD.unpack(record))
 
 
 @cache

@@ -78,7 +78,7 @@ def _notes(planned: Sequence[Planned], machine: Machine) -> list[str]:
     device = max(one.forecast.device for one in planned)
     notes = [
         f"in all {duration(seconds)}"
-        + (f", {energy:,.1f} kWh" if energy is not None else "")
+        + (f", {_energy(energy)}" if energy is not None else "")
         + f", {_count(sum(_left(one, 'tokens') for one in planned))} tokens, "
         f"{_count(sum(_left(one, 'flops') for one in planned))} FLOP, "
         f"{_bytes(sum(one.disk for one in planned))} to be kept on disk",
@@ -104,6 +104,10 @@ def _count(number: float) -> str:
         if number >= size:
             return f"{number / size:,.3g} {unit}"
     return f"{number:,.0f}"
+
+
+def _energy(kilowatt_hours: float) -> str:
+    return f"{kilowatt_hours:,.1f} kWh" if kilowatt_hours >= 1 else f"{kilowatt_hours:.2g} kWh"
 
 
 def _bytes(number: float) -> str:

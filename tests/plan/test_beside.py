@@ -37,7 +37,7 @@ def test_what_was_there_is_not_planned_again(config):
 def test_a_long_stage_teaches_what_this_machine_reaches(config, store, monkeypatch):
     monkeypatch.setattr(beside, "_LEAST_SECONDS", 0.0)
     evaluate(config)
-    assert len(list(store.root.glob("rates/*/rate.json"))) == 2
+    assert len(list(store.root.glob("rates/*/rate.log"))) == 2
     assert Machine(config.compute, store).knows("encode", shape_of(resolve(config.retriever.model)))
     assert Machine(config.compute, store).knows("score", shape_of(resolve(config.reranker.model)))
 

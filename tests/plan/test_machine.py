@@ -1,10 +1,10 @@
 """Seconds on a machine: described, measured before, or at a share of its peak."""
 
-import json
 from dataclasses import replace
 
 import pytest
 
+from evalkit.cache import artefacts, fault
 from evalkit.commands.compose import compose
 from evalkit.config import ComputeConfig, MachineConfig
 from evalkit.errors import ConfigError
@@ -56,10 +56,22 @@ def test_a_rate_of_other_settings_is_not_taken(store, change):
 def test_a_damaged_rate_is_no_rate(store):
     machine = Machine(ComputeConfig(device="cpu"), store)
     machine.keep("score", SHAPE, {"tokens": 1e6}, 4.0)
-    (path,) = store.root.glob("rates/*/rate.json")
-    for text in ("", "[]", '{"flops": 1, "seconds": 0}', '{"flops": -1, "seconds": 1}', json.dumps({"flops": "x"})):
-        path.write_text(text)
+    (path,) = store.root.glob("rates/*/rate.log")
+    whole = path.read_bytes()
+    for damaged in (b"", b"[]", whole[:-1], whole[:-8] + b"\0\0\0\0\0\0\x20\x40"):
+        path.write_bytes(damaged)
+        (one,) = (one for one in artefacts(store) if one.kind == "rates")
+        assert damaged == b"" or fault(one) is not None
         assert not machine.knows("score", SHAPE)
+    machine.keep("score", SHAPE, {"tokens": 1e6}, 4.0)
+    assert machine.knows("score", SHAPE)
+
+
+def test_the_last_rate_counts(store):
+    machine = Machine(ComputeConfig(device="cpu"), store)
+    for seconds_taken in (8.0, 4.0):
+        machine.keep("score", SHAPE, {"tokens": 1e6}, seconds_taken)
+    assert seconds(machine).value == pytest.approx(20.0)
 
 
 def test_no_result_rests_on_a_rate(store):

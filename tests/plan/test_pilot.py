@@ -21,9 +21,9 @@ def test_both_models_are_measured_once(config, dataset, machine, encoder, cross_
     measure_rates(config, sample_of(dataset), machine)
     assert machine.knows("encode", shape_of(resolve(str(encoder))))
     assert machine.knows("score", shape_of(resolve(str(cross_encoder))))
-    times = {path: path.stat().st_mtime_ns for path in store.root.glob("rates/*/rate.json")}
+    times = {path: path.stat().st_mtime_ns for path in store.root.glob("rates/*/rate.log")}
     measure_rates(config, sample_of(dataset), machine)
-    assert times == {path: path.stat().st_mtime_ns for path in store.root.glob("rates/*/rate.json")}
+    assert times == {path: path.stat().st_mtime_ns for path in store.root.glob("rates/*/rate.log")}
 
 
 def test_late_interaction_is_measured_too(config, dataset, machine, encoder):
