@@ -10,6 +10,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from evalkit.errors import ConfigError, EvalkitError, is_out_of_memory, report, report_os_error
+from evalkit.terminal import leave, open_streams, say, tell
 
 
 class Command(NamedTuple):
@@ -69,9 +70,12 @@ def program() -> None:
     Threads that tokenise or compute cannot be interrupted, and Python would wait for them, so that Ctrl-C would be
     needed twice. What is kept is on the disk by then.
     """
-    code = main()
+    try:
+        code = main()
+    except SystemExit as left:  # argparse and Hydra
+        code = left.code if isinstance(left.code, int) else 0
+    code = leave(code)
     if code in _INTERRUPTED.values():
-        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
@@ -84,30 +88,13 @@ def main(arguments: list[str] | None = None) -> int:
     `doctor` and `cache verify` 1: what was looked for was found.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    _prepare_process()
-    if not arguments or arguments[0] in {"-h", "--help"}:
-        sys.stdout.write(help_text())
-        return 0
-    if arguments[0] in {"-V", "--version"}:
-        from importlib.metadata import version
-
-        sys.stdout.write(f"evalkit {version('evalkit')}\n")
-        return 0
-    command = COMMANDS.get(_SPELLINGS.get(arguments[0], arguments[0]))
-    if command is None:
-        return report(ConfigError(f"unknown command {arguments[0]!r}. Legal are: {', '.join(COMMANDS)}."))
-    return _run(command, arguments[1:])
-
-
-def _run(command: Command, arguments: list[str]) -> int:
     try:
-        module = importlib.import_module(command.module)
-        return int(module.main(arguments))
+        return _do(arguments)
     except EvalkitError as error:
         return report(error)
     except KeyboardInterrupt as error:
         _ignore_signals()
-        sys.stderr.write("evalkit: interrupted. What was finished is kept: run the same command again.\n")
+        tell("interrupted. What was finished is kept: run the same command again.")
         return _INTERRUPTED[type(error)]
     except OSError as error:
         return report_os_error(error)
@@ -122,6 +109,23 @@ def _run(command: Command, arguments: list[str]) -> int:
         )
 
 
+def _do(arguments: list[str]) -> int:
+    _prepare_process()
+    _refuse_unwritable(arguments)
+    if not arguments or arguments[0] in {"-h", "--help"}:
+        say(help_text())
+        return 0
+    if arguments[0] in {"-V", "--version"}:
+        from importlib.metadata import version
+
+        say(f"evalkit {version('evalkit')}\n")
+        return 0
+    command = COMMANDS.get(_SPELLINGS.get(arguments[0], arguments[0]))
+    if command is None:
+        raise ConfigError(f"unknown command {arguments[0]!r}. Legal are: {', '.join(COMMANDS)}.")
+    return int(importlib.import_module(command.module).main(arguments[1:]))
+
+
 def _ignore_signals() -> None:
     """Let nothing interrupt the last line."""
     if threading.current_thread() is threading.main_thread():
@@ -134,8 +138,16 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
+def _refuse_unwritable(arguments: list[str]) -> None:
+    """Refuse what no record of a run can hold: bytes that are no UTF-8, and NUL, which no file's name holds."""
+    for argument in arguments:
+        if "\0" in argument or any("\ud800" <= one <= "\udfff" for one in argument):
+            raise ConfigError(f"the argument {argument!r} is not UTF-8. If it is the name of a file, rename the file.")
+
+
 def _prepare_process() -> None:
     """Make SIGTERM clean up as Ctrl-C does, and let any text be printed in any locale."""
+    open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -18,6 +18,9 @@ A message says what was found, what is legal, and what to do next:
 """
 
 import sys
+from contextlib import suppress
+
+_LONGEST = 4_000  # characters of a message
 
 
 class EvalkitError(Exception):
@@ -76,13 +79,16 @@ def printable(text: str) -> str:
 def report_os_error(error: OSError) -> int:
     """Print what the system refused as one line on stderr; returns the exit code, 2, or 0 for a pipe nobody reads."""
     if isinstance(error, BrokenPipeError):
-        sys.stderr.close()  # `evalkit ... | head`: Python would complain of the pipe once more at exit
-        return 0
+        return 0  # `evalkit ... | head`
     place = f"{error.filename}: " if error.filename else ""
     return report(EvalkitError(f"{place}{error.strerror or error}."))
 
 
 def report(error: EvalkitError) -> int:
     """Print an error as one line on stderr; returns the exit code, 2."""
-    sys.stderr.write(f"evalkit: error: {printable(' '.join(str(error).split()))}\n")
+    line = printable(" ".join(str(error).split()))
+    if len(line) > _LONGEST:  # it quotes an id or a setting
+        line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    with suppress(OSError):  # nobody reads it
+        sys.stderr.write(f"evalkit: error: {line}\n")
     return 2

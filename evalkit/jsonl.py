@@ -108,6 +108,8 @@ def _kind(value: Any) -> str:
 
 
 def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise DataError("standard input is closed. Name a file of JSON lines.")
     data = sys.stdin.buffer.read()
     try:
         return io.BytesIO(gzip.decompress(data) if data.startswith(GZIP_MAGIC) else data)

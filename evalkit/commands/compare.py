@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 
 from evalkit.compare import CORRECTIONS, Settings, compare
 from evalkit.errors import ConfigError, EvalkitError
@@ -14,6 +13,7 @@ from evalkit.report import comparison as report
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.table import console
 from evalkit.results import Evaluation
+from evalkit.terminal import say, tell
 from evalkit.types import Dataset
 
 
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     if options.format == "json":
         found = report.as_json(comparisons, total, settings)
         found["moves"] = report.moves_as_json(*shown) if shown else None
-        print(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
+        say(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return 0
     write(report.grids(comparisons, total, settings), options.format, out)
     if shown:
@@ -85,5 +85,5 @@ def _dataset(evaluation: Evaluation) -> Dataset | None:
     try:
         return dataset_of(evaluation.result)
     except EvalkitError as error:
-        sys.stderr.write(f"evalkit: without texts and judgments: {error}\n")
+        tell(f"without texts and judgments: {error}")
         return None

@@ -1,7 +1,6 @@
 """`evalkit report RESULTS --html report.html`: a page to look at, figures and tables for papers. Needs no model."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from evalkit.progress import progress
 from evalkit.report.grid import markdown
 from evalkit.report.overview import grids
 from evalkit.report.page import page
+from evalkit.terminal import say
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
         written.append(_write(options.markdown, markdown(grids(found))))
     if figures:
         written += figures(found, options.figures)
-    sys.stdout.writelines(f"{path}\n" for path in written)
+    say("".join(f"{path}\n" for path in written))
     return 0
 
 

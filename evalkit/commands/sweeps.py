@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit import results
-from evalkit.errors import ConfigError, MissingExtra, printable
+from evalkit.errors import ConfigError, MissingExtra
 from evalkit.folders import atomic_write
 from evalkit.results import Evaluation
+from evalkit.terminal import tell
 
 _FOLDER = "EVALKIT_SWEEP"  # an environment variable, which Hydra sets for the time of a job
 _FAILED = "failed-"
@@ -121,7 +121,7 @@ def _telling(folder: Path) -> Iterator[None]:
                 seen.add(path.name)
                 word = "failed" if path.name.startswith(_FAILED) else "done"
                 overrides = json.loads(path.read_text(encoding="utf-8"))["overrides"]
-                sys.stderr.write(printable(f"evalkit: {word}: {' '.join(overrides)}") + "\n")
+                tell(f"{word}: {' '.join(overrides)}")
 
     def watch() -> None:
         while not stop.wait(_SECONDS):
