@@ -9,8 +9,8 @@ import threading
 from types import FrameType
 from typing import NamedTuple
 
-from evalkit.errors import ConfigError, EvalkitError, is_out_of_memory, report, report_os_error
-from evalkit.terminal import leave, open_streams, say, tell
+from evalkit.errors import ConfigError, report_any
+from evalkit.terminal import leave, open_streams, say, tell, writable
 
 
 class Command(NamedTuple):
@@ -72,7 +72,7 @@ def program() -> None:
     """
     try:
         code = main()
-    except SystemExit as left:  # argparse and Hydra
+    except SystemExit as left:
         code = left.code if isinstance(left.code, int) else 0
     code = leave(code)
     if code in _INTERRUPTED.values():
@@ -90,23 +90,17 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         return _do(arguments)
-    except EvalkitError as error:
-        return report(error)
     except KeyboardInterrupt as error:
         _ignore_signals()
         tell("interrupted. What was finished is kept: run the same command again.")
         return _INTERRUPTED[type(error)]
-    except OSError as error:
-        return report_os_error(error)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
+    except SystemExit:  # argparse and Hydra
+        raise
+    except BaseException as error:  # a panic of Rust is no Exception
+        code = report_any(error)
+        if code is None:
             raise
-        return report(
-            EvalkitError(
-                "out of memory. What was finished is kept: free memory, lower compute.batch_tokens or max_length, or "
-                "use compute.dtype=bfloat16, and run again."
-            )
-        )
+        return code
 
 
 def _do(arguments: list[str]) -> int:
@@ -141,7 +135,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 def _refuse_unwritable(arguments: list[str]) -> None:
     """Refuse what no record of a run can hold: bytes that are no UTF-8, and NUL, which no file's name holds."""
     for argument in arguments:
-        if "\0" in argument or any("\ud800" <= one <= "\udfff" for one in argument):
+        if "\0" in argument or not writable(argument):
             raise ConfigError(f"the argument {argument!r} is not UTF-8. If it is the name of a file, rename the file.")
 
 

@@ -21,6 +21,7 @@ import sys
 from contextlib import suppress
 
 _LONGEST = 4_000  # characters of a message
+_NO_MEMORY = ("cannot allocate memory", "failed to map segment", "can't start new thread", "bad_alloc")
 
 
 class EvalkitError(Exception):
@@ -76,12 +77,35 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
-def report_os_error(error: OSError) -> int:
-    """Print what the system refused as one line on stderr; returns the exit code, 2, or 0 for a pipe nobody reads."""
+def explained(error: BaseException) -> EvalkitError | None:
+    """An error as one that the user can put right; None where it is a mistake of this program.
+
+    Memory runs out under any name: of an import, a thread, a mapped file, Rust's panic. Whatever was made of it, the
+    cause tells.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        if is_out_of_memory(link) or any(phrase in str(link).lower() for phrase in _NO_MEMORY):
+            return EvalkitError(
+                "out of memory. What was finished is kept: free memory, lower compute.batch_tokens or max_length, or "
+                "use compute.dtype=bfloat16, and run again."
+            )
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return EvalkitError(f"{place}{error.strerror or error}.")
+    return error if isinstance(error, EvalkitError) else None
+
+
+def report_any(error: BaseException) -> int | None:
+    """Print an error as one line on stderr; returns the exit code, 2, or 0 for a pipe nobody reads, as of `| head`.
+
+    None where it is a mistake of this program, which is to be shown whole.
+    """
     if isinstance(error, BrokenPipeError):
-        return 0  # `evalkit ... | head`
-    place = f"{error.filename}: " if error.filename else ""
-    return report(EvalkitError(f"{place}{error.strerror or error}."))
+        return 0
+    told = explained(error)
+    return None if told is None else report(told)
 
 
 def report(error: EvalkitError) -> int:

@@ -9,7 +9,7 @@ import re
 import sys
 from contextlib import suppress
 
-from evalkit.errors import ConfigError, printable, report_os_error
+from evalkit.errors import ConfigError, EvalkitError, printable, report
 
 # Control characters but tab and line feed; what breaks lines besides; what turns the direction of writing.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -18,6 +18,11 @@ _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 def harmless(text: str) -> str:
     """A text of any lines and columns whose other control characters are written as escapes."""
     return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def writable(text: str) -> bool:
+    """Whether a text is one of characters: what bytes that are no UTF-8 become, no file of text can hold."""
+    return not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 def say(text: str) -> None:
@@ -58,7 +63,7 @@ def leave(code: int) -> int:
         stop_telling()
     except OSError as error:
         stop_telling()
-        return code or report_os_error(OSError(error.errno, error.strerror, "stdout"))
+        return code or report(EvalkitError(f"stdout: {error.strerror}."))
     return code
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from evalkit import results
 from evalkit.errors import ConfigError, MissingExtra
-from evalkit.folders import atomic_write
+from evalkit.folders import atomic_write, expanded
 from evalkit.results import Evaluation
 from evalkit.terminal import tell
 
@@ -89,7 +89,7 @@ def shared_folder(arguments: Sequence[str]) -> Iterator[Path]:
         results_dir = _given("results_dir", arguments) or "results"
         if any(letter in results_dir for letter in "$,"):
             raise ConfigError(f"results_dir={results_dir}: give one plain folder where jobs run on other machines.")
-        parent = Path(results_dir).expanduser().absolute()
+        parent = expanded(results_dir).absolute()
         parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=".sweep-", dir=parent))
     try:

@@ -25,6 +25,7 @@ from evalkit.datasets.download import hub_file, url_file
 from evalkit.datasets.records import checked_id, checked_text, objects
 from evalkit.datasets.source import FolderSource, refuse_unsafe
 from evalkit.errors import DataError
+from evalkit.folders import expanded
 from evalkit.store import Store
 from evalkit.textfile import fields as split_fields
 from evalkit.textfile import lines, peek, read_bytes, read_lines
@@ -77,13 +78,13 @@ def find_places(config: NeuclirDatasetConfig) -> Places:
 def _place(config: NeuclirDatasetConfig, kind: str, patterns: tuple[str, ...]) -> Path | None:
     key = f"{kind}_path"
     if chosen := getattr(config, key):
-        path = Path(chosen).expanduser()
+        path = expanded(chosen)
         if not path.is_file():
             raise DataError(f"{path}: no such file. Check dataset.{key}.")
         return path
     if not config.path:
         return None
-    folder = Path(config.path).expanduser()
+    folder = expanded(config.path)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder. dataset.path of a NeuCLIR collection is a folder of its files.")
     language = config.document_language
