@@ -14,18 +14,25 @@ from evalkit.terminal import leave, open_streams, say, tell, writable
 
 
 class Command(NamedTuple):
-    """A verb: the module that does it, and a line of help."""
+    """A verb: the module that does it, a line of help, and whether models are loaded for it."""
 
     module: str
     help: str
+    models: bool = False
 
 
 COMMANDS = {
-    "evaluate": Command("evalkit.commands.evaluate", "retrieve, rerank, measure, and keep the result"),
-    "score": Command("evalkit.commands.score", "a reranker's logits for any pairs of texts, as JSON lines"),
-    "embed": Command("evalkit.commands.embed", "a retriever's vectors of any texts, as JSON lines"),
-    "prompt": Command("evalkit.commands.prompt", "what a reranker reads of a dataset's pairs, and where it is cut"),
-    "doctor": Command("evalkit.commands.doctor", "is this checkpoint wired as it should be? before a long run"),
+    "evaluate": Command("evalkit.commands.evaluate", "retrieve, rerank, measure, and keep the result", models=True),
+    "score": Command(
+        "evalkit.commands.score", "a reranker's logits for any pairs of texts, as JSON lines", models=True
+    ),
+    "embed": Command("evalkit.commands.embed", "a retriever's vectors of any texts, as JSON lines", models=True),
+    "prompt": Command(
+        "evalkit.commands.prompt", "what a reranker reads of a dataset's pairs, and where it is cut", models=True
+    ),
+    "doctor": Command(
+        "evalkit.commands.doctor", "is this checkpoint wired as it should be? before a long run", models=True
+    ),
     "measure": Command("evalkit.commands.measure", "measures of a run file against judgments; no model, no config"),
     "analyse": Command("evalkit.commands.analyse", "depth curve, headroom, ties, judged@10 and flags; no model"),
     "compare": Command("evalkit.commands.compare", "is one reranker better than another, or is it chance?"),
@@ -33,7 +40,9 @@ COMMANDS = {
     "report": Command("evalkit.commands.report", "a page to look at, and figures and tables for papers"),
     "gate": Command("evalkit.commands.gate", "did a number fall? results against a baseline, for CI"),
     "export": Command("evalkit.commands.export", "results for other tools: TREC runs, mteb results and predictions"),
-    "plan": Command("evalkit.commands.plan", "tokens, time, energy, disk and memory of evaluations, before they run"),
+    "plan": Command(
+        "evalkit.commands.plan", "tokens, time, energy, disk and memory of evaluations, before they run", models=True
+    ),
     "fetch": Command("evalkit.commands.fetch", "download datasets for use without a network, and check them"),
     "cache": Command(
         "evalkit.commands.cache", "what is kept between runs: list it, verify it, remove what is not needed"
@@ -41,6 +50,7 @@ COMMANDS = {
     "list": Command("evalkit.commands.list", "what can be chosen: datasets, retrievers, rerankers, suites, ..."),
 }
 
+_ROOM = 3 << 30  # bytes of addresses, of libraries that are loaded and threads that wait
 _SPELLINGS = {"analyze": "analyse"}
 
 
@@ -117,7 +127,21 @@ def _do(arguments: list[str]) -> int:
     command = COMMANDS.get(_SPELLINGS.get(arguments[0], arguments[0]))
     if command is None:
         raise ConfigError(f"unknown command {arguments[0]!r}. Legal are: {', '.join(COMMANDS)}.")
+    if command.models:
+        _require_room()
     return int(importlib.import_module(command.module).main(arguments[1:]))
+
+
+def _require_room() -> None:
+    """Refuse an address space that torch does not fit into: its libraries hang or abort there, and say nothing."""
+    import resource
+
+    room = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if 0 <= room < _ROOM:
+        raise ConfigError(
+            f"memory is limited to {room >> 20:,} MiB of addresses, and torch alone takes {_ROOM >> 20:,}. Raise the "
+            "limit: ulimit -v unlimited. To limit what is resident, set compute.memory_gib."
+        )
 
 
 def _ignore_signals() -> None:

@@ -110,7 +110,7 @@ def report_any(error: BaseException) -> int | None:
 
 def report(error: EvalkitError) -> int:
     """Print an error as one line on stderr; returns the exit code, 2."""
-    line = printable(" ".join(str(error).split()))
+    line = printable(" ".join(str(explained(error)).split()))
     if len(line) > _LONGEST:  # it quotes an id or a setting
         line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
     with suppress(OSError):  # nobody reads it

@@ -170,5 +170,5 @@ def test_keys_that_the_output_has_are_not_passed_on(write):
     ids=["twice", "infinite", "deep"],
 )
 def test_a_line_of_which_readers_could_differ_or_that_none_could_write_again_is_refused(write, line, told):
-    with pytest.raises(DataError, match=f":1: not JSON .{told}"):
+    with pytest.raises(DataError, match=f":1: not JSON .*{told}"):
         read_pairs(write(line))
