@@ -21,6 +21,7 @@ import sys
 from contextlib import suppress
 
 _LONGEST = 4_000  # characters of a message
+_LOOP = "Symlink loop from "  # what pathlib raises is a plain RuntimeError
 _NO_MEMORY = ("cannot allocate memory", "failed to map segment", "can't start new thread", "bad_alloc")
 
 
@@ -91,6 +92,8 @@ def explained(error: BaseException) -> EvalkitError | None:
                 "use compute.dtype=bfloat16, and run again."
             )
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    if str(error).startswith(_LOOP):
+        return EvalkitError(f"{error}: the links lead to each other. Remove them, or choose another place.")
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         return EvalkitError(f"{place}{error.strerror or error}.")
@@ -104,11 +107,10 @@ def report_any(error: BaseException) -> int | None:
     """
     if isinstance(error, BrokenPipeError):
         return 0
-    told = explained(error)
-    return None if told is None else report(told)
+    return None if explained(error) is None else report(error)
 
 
-def report(error: EvalkitError) -> int:
+def report(error: BaseException) -> int:
     """Print an error as one line on stderr; returns the exit code, 2."""
     line = printable(" ".join(str(explained(error)).split()))
     if len(line) > _LONGEST:  # it quotes an id or a setting

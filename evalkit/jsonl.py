@@ -3,9 +3,8 @@
 import gzip
 import io
 import sys
-import zlib
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from evalkit import strict_json
 from evalkit.errors import DataError
@@ -106,11 +105,12 @@ def _kind(value: Any) -> str:
 def _standard_input() -> BinaryIO:
     if sys.stdin is None:
         raise DataError("standard input is closed. Name a file of JSON lines.")
-    data = sys.stdin.buffer.read()
-    try:
-        return io.BytesIO(gzip.decompress(data) if data.startswith(GZIP_MAGIC) else data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"standard input: the compressed data is damaged or cut short ({error}).") from error
+    stream: Any = sys.stdin.buffer
+    if not hasattr(stream, "peek"):
+        stream = io.BufferedReader(stream)
+    if stream.peek(2)[:2] != GZIP_MAGIC:
+        return cast("BinaryIO", stream)
+    return io.BufferedReader(gzip.GzipFile(fileobj=stream))
 
 
 def _without(fields: dict[str, Any], *keys: str) -> dict[str, Any]:

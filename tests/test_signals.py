@@ -85,6 +85,15 @@ def test_too_few_addresses_are_refused_before_libraries_abort_in_them(monkeypatc
     assert "memory is limited to 1,024 MiB of addresses, and torch alone takes 3,072" in capsys.readouterr().err
 
 
+def test_links_that_lead_to_each_other_are_one_line(tmp_path, capsys):
+    (tmp_path / "one").symlink_to(tmp_path / "two")
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    assert main(["cache", "list", str(tmp_path / "one"), f"--cache-dir={tmp_path / 'cache'}"]) == 2
+    told = capsys.readouterr().err
+    place = f"Symlink loop from '{tmp_path}/one'"
+    assert told == f"evalkit: error: {place}: the links lead to each other. Remove them, or choose another place.\n"
+
+
 def test_another_runtime_error_is_a_bug_and_is_shown_whole(monkeypatch):
     def run(_):
         raise RuntimeError("something else")
