@@ -91,6 +91,11 @@ def explained(error: BaseException) -> EvalkitError | None:
                 "out of memory. What was finished is kept: free memory, lower compute.batch_tokens or max_length, or "
                 "use compute.dtype=bfloat16, and run again."
             )
+        if any(kind.__name__ == "BrokenExecutor" for kind in type(link).__mro__):
+            return EvalkitError(
+                "a process of the sweep was killed, perhaps for want of memory. What was finished is kept: run again, "
+                "with fewer at a time, as in hydra.launcher.n_jobs=1."
+            )
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     if str(error).startswith(_LOOP):
         return EvalkitError(f"{error}: the links lead to each other. Remove them, or choose another place.")

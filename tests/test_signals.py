@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import subprocess
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 from few import evaluation
@@ -83,6 +84,17 @@ def test_too_few_addresses_are_refused_before_libraries_abort_in_them(monkeypatc
     monkeypatch.setattr("resource.getrlimit", lambda _: (2**30, 2**30))
     assert main([command]) == 2
     assert "memory is limited to 1,024 MiB of addresses, and torch alone takes 3,072" in capsys.readouterr().err
+
+
+def test_a_worker_that_the_system_killed_is_one_line(monkeypatch, capsys):
+    def run(_):
+        raise BrokenProcessPool("A process was terminated abruptly\nwhile it ran")
+
+    monkeypatch.setattr("evalkit.commands.measure.main", run)
+    assert main(["measure"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("evalkit: error: a process of the sweep was killed")
+    assert told.count("\n") == 1
 
 
 def test_links_that_lead_to_each_other_are_one_line(tmp_path, capsys):

@@ -60,9 +60,18 @@ def composing(job: Callable[..., Any], groups: Sequence[str] = GROUPS) -> Iterat
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(one_line(error, groups)) from error
     except Exception as error:  # of a group that is null, of YAML that is none: of any class
-        if job.__code__ in (frame.f_code for frame, _ in walk_tb(error.__traceback__)) or explained(error):
+        if _is_past_composing(error, job) or explained(error):
             raise
         raise ConfigError(f"the settings cannot be read: {reason(error)}.") from error
+
+
+def _is_past_composing(error: Exception, job: Callable[..., Any]) -> bool:
+    """Whether it was raised by the job, or by a launcher that had jobs done elsewhere."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return any(
+        frame.f_code is job.__code__ or frame.f_globals.get("__name__", "").startswith("hydra_plugins.")
+        for frame in frames
+    )
 
 
 class _Printable(logging.Formatter):
