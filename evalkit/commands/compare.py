@@ -4,6 +4,7 @@ import argparse
 import json
 
 from evalkit.compare import CORRECTIONS, Settings, compare
+from evalkit.config.checks import at_least
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.gather import dataset_of, gather, names
 from evalkit.measures import parse_measure
@@ -21,8 +22,11 @@ def main(arguments: list[str]) -> int:
     """Print systems and pairs of every dataset, and over all of them."""
     options = _parser().parse_args(arguments)
     measure = parse_measure(options.measure).name
-    if options.samples < 1 or not 0 < options.alpha < 1:
-        raise ConfigError("--samples is at least 1, and --alpha between 0 and 1.")
+    at_least("--samples", options.samples, 1)
+    at_least("--seed", options.seed, 0)
+    at_least("--queries", options.queries, 0)
+    if not 0 < options.alpha < 1:
+        raise ConfigError(f"--alpha {options.alpha:g} is not between 0 and 1.")
     settings = Settings(
         measure,
         options.correction,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evalkit.compare import CORRECTIONS, Settings
+from evalkit.config.checks import at_least
 from evalkit.errors import ConfigError
 from evalkit.folders import write_output
 from evalkit.gather import gather
@@ -20,8 +21,8 @@ from evalkit.terminal import say
 def main(arguments: list[str]) -> int:
     """Write what was asked for."""
     options = _parser().parse_args(arguments)
-    if options.queries < 0:
-        raise ConfigError(f"--queries {options.queries}: a number of queries, from 0.")
+    at_least("--queries", options.queries, 0)
+    at_least("--seed", options.seed, 0)
     if not (options.html or options.markdown or options.figures):
         options.html = Path("report.html")
     for path in filter(None, (options.html, options.markdown)):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from evalkit.config.checks import at_least
 from evalkit.errors import ConfigError, EvalkitError, report
 from evalkit.explain import FOLDER, explain
 from evalkit.gather import gather
@@ -45,8 +46,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _check(options: argparse.Namespace, published: Published) -> None:
-    if options.tolerance < 0:
-        raise ConfigError(f"--tolerance {options.tolerance:g}: points, not below 0.")
+    at_least("--tolerance", options.tolerance, 0)
     names = [table.name for table in published.tables]
     if options.table is not None and options.table not in names:
         raise ConfigError(f"--table {options.table} is none of {options.name}. Legal are: {', '.join(names)}.")
