@@ -7,9 +7,10 @@ programs read keeps every character: only where stdout is a terminal are they wr
 import os
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from evalkit.errors import ConfigError, EvalkitError, printable, report
+from evalkit.errors import ConfigError, printable, report
 
 # Control characters but tab and line feed; what breaks lines besides; what turns the direction of writing.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -25,9 +26,21 @@ def writable(text: str) -> bool:
     return not any("\ud800" <= one <= "\udfff" for one in text)
 
 
+@contextmanager
+def naming_stdout() -> Iterator[None]:
+    """Have errors say that it is stdout that takes no more."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "stdout") from error
+
+
 def say(text: str) -> None:
     """Write to stdout."""
-    sys.stdout.write(harmless(text) if sys.stdout.isatty() else text)
+    with naming_stdout():
+        sys.stdout.write(harmless(text) if sys.stdout.isatty() else text)
 
 
 def tell(text: str) -> None:
@@ -58,12 +71,13 @@ def open_streams() -> None:
 def leave(code: int) -> int:
     """The exit code once everything is told: 2 where stdout cannot take it, in which case that is said."""
     try:
-        sys.stdout.flush()
+        with naming_stdout():
+            sys.stdout.flush()
     except BrokenPipeError:
         stop_telling()
     except OSError as error:
         stop_telling()
-        return code or report(EvalkitError(f"stdout: {error.strerror}."))
+        return code or report(error)
     return code
 
 

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from evalkit.errors import printable
-from evalkit.terminal import harmless
+from evalkit.terminal import harmless, naming_stdout
 
 Cell = str | int | float | bool | None
 """None is a value that there is not."""
@@ -209,4 +209,5 @@ def write(grids: Sequence[Grid], form: str, out: Console) -> None:
         show(grids, out)
     else:
         text = FORMATS[form](grids)
-        out.file.write(harmless(text) if out.is_terminal else text)
+        with naming_stdout():
+            out.file.write(harmless(text) if out.is_terminal else text)

@@ -11,7 +11,7 @@ from rich.table import Table
 from evalkit.errors import printable
 from evalkit.flags import flags_of_means
 from evalkit.results import Evaluation
-from evalkit.terminal import harmless, stop_telling
+from evalkit.terminal import harmless, naming_stdout, stop_telling
 
 # Into a file or a pipe rich assumes 80 columns and would cut words; a table is better too wide than cut.
 _WIDTH_WITHOUT_TERMINAL = 200
@@ -19,6 +19,11 @@ _WIDTH_WITHOUT_TERMINAL = 200
 
 class _Console(Console):
     """Goes on where a pipe is not read to its end: what a command comes to does not depend on it."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """See `rich.console.Console`."""
+        with naming_stdout():
+            super().print(*objects, **options)
 
     def on_broken_pipe(self) -> None:
         """See `rich.console.Console`, which would leave with exit code 1."""
