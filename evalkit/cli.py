@@ -83,7 +83,7 @@ def program() -> None:
     try:
         code = main()
     except SystemExit as left:
-        code = left.code if isinstance(left.code, int) else 0
+        code = left.code if isinstance(left.code, int) else int(left.code is not None)
     code = leave(code)
     if code in _INTERRUPTED.values():
         sys.stderr.flush()
