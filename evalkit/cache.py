@@ -20,7 +20,7 @@ from typing import Any
 
 from evalkit.artefact import DOWNLOADS, FACTS, GROWING, KINDS, fault_of, record_of, strays
 from evalkit.errors import ResultError
-from evalkit.folders import is_file, is_folder, read_file, remove, walk
+from evalkit.folders import expanded, is_file, is_folder, read_file, remove, walk
 from evalkit.journal import damage
 from evalkit.manifest import MANIFEST, read_manifest
 from evalkit.store import PARTIAL, RESULTS, Store, results_note
@@ -219,9 +219,9 @@ def needs(store: Store, results: Sequence[Path] = (), forget: Sequence[Path] = (
     Raises:
         ResultError: a folder of results cannot be read, so that nobody can tell what it needs.
     """
-    gone = {path.expanduser().resolve() for path in forget}
+    gone = {expanded(path).resolve() for path in forget}
     found = defaultdict[str, set[str]](set)
-    roots = [path.expanduser().resolve() for path in results]
+    roots = [expanded(path).resolve() for path in results]
     for note in _notes(store):
         with _telling(strict=strict):
             roots.append(_remembered(store, note))

@@ -9,22 +9,30 @@ import threading
 from types import FrameType
 from typing import NamedTuple
 
-from evalkit.errors import ConfigError, EvalkitError, is_out_of_memory, report, report_os_error
+from evalkit.errors import ConfigError, report_any
+from evalkit.terminal import leave, open_streams, say, tell, writable
 
 
 class Command(NamedTuple):
-    """A verb: the module that does it, and a line of help."""
+    """A verb: the module that does it, a line of help, and whether models are loaded for it."""
 
     module: str
     help: str
+    models: bool = False
 
 
 COMMANDS = {
-    "evaluate": Command("evalkit.commands.evaluate", "retrieve, rerank, measure, and keep the result"),
-    "score": Command("evalkit.commands.score", "a reranker's logits for any pairs of texts, as JSON lines"),
-    "embed": Command("evalkit.commands.embed", "a retriever's vectors of any texts, as JSON lines"),
-    "prompt": Command("evalkit.commands.prompt", "what a reranker reads of a dataset's pairs, and where it is cut"),
-    "doctor": Command("evalkit.commands.doctor", "is this checkpoint wired as it should be? before a long run"),
+    "evaluate": Command("evalkit.commands.evaluate", "retrieve, rerank, measure, and keep the result", models=True),
+    "score": Command(
+        "evalkit.commands.score", "a reranker's logits for any pairs of texts, as JSON lines", models=True
+    ),
+    "embed": Command("evalkit.commands.embed", "a retriever's vectors of any texts, as JSON lines", models=True),
+    "prompt": Command(
+        "evalkit.commands.prompt", "what a reranker reads of a dataset's pairs, and where it is cut", models=True
+    ),
+    "doctor": Command(
+        "evalkit.commands.doctor", "is this checkpoint wired as it should be? before a long run", models=True
+    ),
     "measure": Command("evalkit.commands.measure", "measures of a run file against judgments; no model, no config"),
     "analyse": Command("evalkit.commands.analyse", "depth curve, headroom, ties, judged@10 and flags; no model"),
     "compare": Command("evalkit.commands.compare", "is one reranker better than another, or is it chance?"),
@@ -32,7 +40,9 @@ COMMANDS = {
     "report": Command("evalkit.commands.report", "a page to look at, and figures and tables for papers"),
     "gate": Command("evalkit.commands.gate", "did a number fall? results against a baseline, for CI"),
     "export": Command("evalkit.commands.export", "results for other tools: TREC runs, mteb results and predictions"),
-    "plan": Command("evalkit.commands.plan", "tokens, time, energy, disk and memory of evaluations, before they run"),
+    "plan": Command(
+        "evalkit.commands.plan", "tokens, time, energy, disk and memory of evaluations, before they run", models=True
+    ),
     "fetch": Command("evalkit.commands.fetch", "download datasets for use without a network, and check them"),
     "cache": Command(
         "evalkit.commands.cache", "what is kept between runs: list it, verify it, remove what is not needed"
@@ -40,6 +50,7 @@ COMMANDS = {
     "list": Command("evalkit.commands.list", "what can be chosen: datasets, retrievers, rerankers, suites, ..."),
 }
 
+_ROOM = 3 << 30  # bytes of addresses, of libraries that are loaded and threads that wait
 _SPELLINGS = {"analyze": "analyse"}
 
 
@@ -69,9 +80,12 @@ def program() -> None:
     Threads that tokenise or compute cannot be interrupted, and Python would wait for them, so that Ctrl-C would be
     needed twice. What is kept is on the disk by then.
     """
-    code = main()
+    try:
+        code = main()
+    except SystemExit as left:
+        code = left.code if isinstance(left.code, int) else int(left.code is not None)
+    code = leave(code)
     if code in _INTERRUPTED.values():
-        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
@@ -84,41 +98,49 @@ def main(arguments: list[str] | None = None) -> int:
     `doctor` and `cache verify` 1: what was looked for was found.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _do(arguments)
+    except KeyboardInterrupt as error:
+        _ignore_signals()
+        tell("interrupted. What was finished is kept: run the same command again.")
+        return _INTERRUPTED[type(error)]
+    except SystemExit:  # argparse and Hydra
+        raise
+    except BaseException as error:  # a panic of Rust is no Exception
+        code = report_any(error)
+        if code is None:
+            raise
+        return code
+
+
+def _do(arguments: list[str]) -> int:
     _prepare_process()
+    _refuse_unwritable(arguments)
     if not arguments or arguments[0] in {"-h", "--help"}:
-        sys.stdout.write(help_text())
+        say(help_text())
         return 0
     if arguments[0] in {"-V", "--version"}:
         from importlib.metadata import version
 
-        sys.stdout.write(f"evalkit {version('evalkit')}\n")
+        say(f"evalkit {version('evalkit')}\n")
         return 0
     command = COMMANDS.get(_SPELLINGS.get(arguments[0], arguments[0]))
     if command is None:
-        return report(ConfigError(f"unknown command {arguments[0]!r}. Legal are: {', '.join(COMMANDS)}."))
-    return _run(command, arguments[1:])
+        raise ConfigError(f"unknown command {arguments[0]!r}. Legal are: {', '.join(COMMANDS)}.")
+    if command.models:
+        _require_room()
+    return int(importlib.import_module(command.module).main(arguments[1:]))
 
 
-def _run(command: Command, arguments: list[str]) -> int:
-    try:
-        module = importlib.import_module(command.module)
-        return int(module.main(arguments))
-    except EvalkitError as error:
-        return report(error)
-    except KeyboardInterrupt as error:
-        _ignore_signals()
-        sys.stderr.write("evalkit: interrupted. What was finished is kept: run the same command again.\n")
-        return _INTERRUPTED[type(error)]
-    except OSError as error:
-        return report_os_error(error)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        return report(
-            EvalkitError(
-                "out of memory. What was finished is kept: free memory, lower compute.batch_tokens or max_length, or "
-                "use compute.dtype=bfloat16, and run again."
-            )
+def _require_room() -> None:
+    """Refuse an address space that torch does not fit into: its libraries hang or abort there, and say nothing."""
+    import resource
+
+    room = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if 0 <= room < _ROOM:
+        raise ConfigError(
+            f"memory is limited to {room >> 20:,} MiB of addresses, and torch alone takes {_ROOM >> 20:,}. Raise the "
+            "limit: ulimit -v unlimited. To limit what is resident, set compute.memory_gib."
         )
 
 
@@ -134,8 +156,16 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     raise Terminated
 
 
+def _refuse_unwritable(arguments: list[str]) -> None:
+    """Refuse what no record of a run can hold: bytes that are no UTF-8, and NUL, which no file's name holds."""
+    for argument in arguments:
+        if "\0" in argument or not writable(argument):
+            raise ConfigError(f"the argument {argument!r} is not UTF-8. If it is the name of a file, rename the file.")
+
+
 def _prepare_process() -> None:
     """Make SIGTERM clean up as Ctrl-C does, and let any text be printed in any locale."""
+    open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

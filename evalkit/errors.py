@@ -18,6 +18,11 @@ A message says what was found, what is legal, and what to do next:
 """
 
 import sys
+from contextlib import suppress
+
+_LONGEST = 4_000  # characters of a message
+_LOOP = "Symlink loop from "  # what pathlib raises is a plain RuntimeError
+_NO_MEMORY = ("cannot allocate memory", "failed to map segment", "can't start new thread", "bad_alloc")
 
 
 class EvalkitError(Exception):
@@ -73,16 +78,48 @@ def printable(text: str) -> str:
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
-def report_os_error(error: OSError) -> int:
-    """Print what the system refused as one line on stderr; returns the exit code, 2, or 0 for a pipe nobody reads."""
+def explained(error: BaseException) -> EvalkitError | None:
+    """An error as one that the user can put right; None where it is a mistake of this program.
+
+    Memory runs out under any name: of an import, a thread, a mapped file, Rust's panic. Whatever was made of it, the
+    cause tells.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        if is_out_of_memory(link) or any(phrase in str(link).lower() for phrase in _NO_MEMORY):
+            return EvalkitError(
+                "out of memory. What was finished is kept: free memory, lower compute.batch_tokens or max_length, or "
+                "use compute.dtype=bfloat16, and run again."
+            )
+        if any(kind.__name__ == "BrokenExecutor" for kind in type(link).__mro__):
+            return EvalkitError(
+                "a process of the sweep was killed, perhaps for want of memory. What was finished is kept: run again, "
+                "with fewer at a time, as in hydra.launcher.n_jobs=1."
+            )
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    if str(error).startswith(_LOOP):
+        return EvalkitError(f"{error}: the links lead to each other. Remove them, or choose another place.")
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return EvalkitError(f"{place}{error.strerror or error}.")
+    return error if isinstance(error, EvalkitError) else None
+
+
+def report_any(error: BaseException) -> int | None:
+    """Print an error as one line on stderr; returns the exit code, 2, or 0 for a pipe nobody reads, as of `| head`.
+
+    None where it is a mistake of this program, which is to be shown whole.
+    """
     if isinstance(error, BrokenPipeError):
-        sys.stderr.close()  # `evalkit ... | head`: Python would complain of the pipe once more at exit
         return 0
-    place = f"{error.filename}: " if error.filename else ""
-    return report(EvalkitError(f"{place}{error.strerror or error}."))
+    return None if explained(error) is None else report(error)
 
 
-def report(error: EvalkitError) -> int:
+def report(error: BaseException) -> int:
     """Print an error as one line on stderr; returns the exit code, 2."""
-    sys.stderr.write(f"evalkit: error: {printable(' '.join(str(error).split()))}\n")
+    line = printable(" ".join(str(explained(error)).split()))
+    if len(line) > _LONGEST:  # it quotes an id or a setting
+        line = f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
+    with suppress(OSError):  # nobody reads it
+        sys.stderr.write(f"evalkit: error: {line}\n")
     return 2

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from evalkit.errors import ResultError
+from evalkit.errors import ConfigError, ResultError
 
 _STAGING = ".building-"
 _HOST = re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())  # folders may be on a disk that several machines share
@@ -24,6 +24,18 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def expanded(path: str | Path) -> Path:
+    """A path that someone wrote, with the home folder for `~`.
+
+    Raises:
+        ConfigError: nobody has the name after the `~`.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{path}: there is no such user, or no home folder. Write the whole path.") from error
 
 
 def is_file(path: Path) -> bool:

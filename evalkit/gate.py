@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from evalkit import strict_json
 from evalkit.errors import ResultError
 from evalkit.folders import write_output
 from evalkit.gather import per_query
@@ -200,11 +201,11 @@ def read_baseline(path: Path) -> list[Entry]:
         ResultError: it is absent, or not one.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = strict_json.loads(path.read_text(encoding="utf-8"))
         return [_read(entry) for entry in _of_this_format(found)["results"]]
     except FileNotFoundError as error:
         raise ResultError(f"{path}: there is no such baseline. Write one with --update.") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ResultError(f"{path}: is no baseline that evalkit wrote ({error}). Restore it, or --update.") from error
 
 

@@ -1,10 +1,11 @@
 """`instructions.json`: the task instruction of each dataset, with where it is from. Knows nothing of templates."""
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit.errors import ConfigError, DataError
+from evalkit import strict_json
+from evalkit.errors import ConfigError, DataError, reason
+from evalkit.folders import expanded
 from evalkit.resources import shipped
 
 GENERIC = "Given a query, retrieve relevant documents that answer the query."
@@ -38,16 +39,23 @@ def load_instructions(path: Path | None = None) -> dict[str, Instruction]:
     if not path.is_file():
         raise DataError(f"{path}: no such file. A file of instructions is {{dataset: instruction}} in JSON.")
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = strict_json.loads(path.read_text(encoding="utf-8"))
         return {
-            str(name): Instruction(entry) if isinstance(entry, str) else Instruction(**entry)
+            name: Instruction(entry) if isinstance(entry, str) else _checked(Instruction(**entry))
             for name, entry in entries.items()
         }
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path}: not a file of instructions. Expected {{dataset: instruction}} in JSON, or {{dataset: "
-            "{{instruction, source, assumed}}}}."
+            f"{path}: not a file of instructions ({reason(error)}). Expected {{dataset: instruction}} in JSON, or "
+            "{dataset: {instruction, source, assumed}}."
         ) from error
+
+
+def _checked(entry: Instruction) -> Instruction:
+    wanted = {"instruction": str, "source": str, "assumed": bool}
+    if wrong := [name for name, kind in wanted.items() if not isinstance(getattr(entry, name), kind)]:
+        raise ValueError(f"{wrong[0]} is {getattr(entry, wrong[0])!r}")
+    return entry
 
 
 def choose_instruction(setting: str, *, key: str | None, name: str) -> str:
@@ -72,7 +80,7 @@ def choose_instruction(setting: str, *, key: str | None, name: str) -> str:
         return setting
     if key is None:
         raise ConfigError(f"{name}={setting} is looked up by dataset, and there is none here. Give the text itself.")
-    path = None if setting in _LOOKED_UP else Path(setting).expanduser()
+    path = None if setting in _LOOKED_UP else expanded(setting)
     entries = load_instructions(path)
     for candidate in (key, key.partition("/")[0]):
         if candidate in entries:

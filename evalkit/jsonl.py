@@ -2,14 +2,13 @@
 
 import gzip
 import io
-import json
 import sys
-import zlib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
+from evalkit import strict_json
 from evalkit.errors import DataError
+from evalkit.folders import expanded
 from evalkit.textfile import GZIP_MAGIC, lines, read_lines
 from evalkit.types import Pair
 
@@ -85,20 +84,16 @@ def read_texts(file: str) -> list[Text]:
 
 def _objects(file: str, keys: str) -> Iterator[Line]:
     name = "standard input" if file == STDIN else file
-    numbered = lines(_standard_input(), name) if file == STDIN else read_lines(Path(file).expanduser())
+    numbered = lines(_standard_input(), name) if file == STDIN else read_lines(expanded(file))
     for number, text in numbered:
         where = f"{name}:{number}"
         try:
-            fields = json.loads(text, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            fields = strict_json.loads(text)
+        except ValueError as error:
             raise DataError(f"{where}: not JSON ({error}). Expected an object with {keys}.") from error
         if not isinstance(fields, dict):
             raise DataError(f"{where}: {_kind(fields)}, expected an object with {keys}.")
         yield Line(where, fields)
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number; pandas and Python write it for a missing one")
 
 
 def _kind(value: Any) -> str:
@@ -108,11 +103,14 @@ def _kind(value: Any) -> str:
 
 
 def _standard_input() -> BinaryIO:
-    data = sys.stdin.buffer.read()
-    try:
-        return io.BytesIO(gzip.decompress(data) if data.startswith(GZIP_MAGIC) else data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"standard input: the compressed data is damaged or cut short ({error}).") from error
+    if sys.stdin is None:
+        raise DataError("standard input is closed. Name a file of JSON lines.")
+    stream: Any = sys.stdin.buffer
+    if not hasattr(stream, "peek"):
+        stream = io.BufferedReader(stream)
+    if stream.peek(2)[:2] != GZIP_MAGIC:
+        return cast("BinaryIO", stream)
+    return io.BufferedReader(gzip.GzipFile(fileobj=stream))
 
 
 def _without(fields: dict[str, Any], *keys: str) -> dict[str, Any]:

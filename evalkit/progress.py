@@ -1,7 +1,14 @@
 """Progress on stderr: what is being done, how far it is, how fast, and how long it will take."""
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from evalkit.errors import printable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 @contextmanager
@@ -11,31 +18,8 @@ def progress(description: str, total: float | None, unit: str) -> Iterator[Calla
     Drawn only on a terminal, where it stays once a block has taken a second or more. Into a file or a pipe it writes
     one line when such a block ends.
     """
-    import sys
-
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]}"),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
+    description = printable(description)  # it may hold the name of a file
+    bar = _bar()
     with bar:
         task = bar.add_task(description, total=total, unit=unit, rate="")
 
@@ -50,4 +34,31 @@ def progress(description: str, total: float | None, unit: str) -> Iterator[Calla
     done = bar.tasks[0]
     if bar.disable and (seconds := done.elapsed or 0.0) >= 1:
         rate = done.completed / seconds
-        sys.stderr.write(f"{description}: {done.completed:,.0f} {unit} in {seconds:.1f} s, {rate:,.0f} {unit}/s\n")
+        with suppress(OSError):  # nobody reads it
+            sys.stderr.write(f"{description}: {done.completed:,.0f} {unit} in {seconds:.1f} s, {rate:,.0f} {unit}/s\n")
+
+
+def _bar() -> "Progress":
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )

@@ -12,6 +12,7 @@ from evalkit import results
 from evalkit.answers import AnswerJudge
 from evalkit.artefact import digest
 from evalkit.config import EvaluateConfig
+from evalkit.folders import expanded
 from evalkit.measures import ceiling, measure, parse_measure, require_judged
 from evalkit.provenance import environment
 from evalkit.results import Result
@@ -106,7 +107,7 @@ class Recorder:
         with stages.timed("measure"):
             per_query, best = self._measure(run, self.measures)
         facts = {"key": key, "measures": per_query.means, "ceiling": best, **facts}
-        self.store.note_results(Path(self.config.results_dir).expanduser())
+        self.store.note_results(expanded(self.config.results_dir))
         kept = results.save(
             folder,
             run=run,
@@ -141,7 +142,7 @@ class Recorder:
         Raises:
             ResultError: it cannot be written.
         """
-        self.store.note_results(Path(self.config.results_dir).expanduser())
+        self.store.note_results(expanded(self.config.results_dir))
         if set(self.measures) <= set(found.manifest["measures"]):
             return found
         with results.alone(found) as present:

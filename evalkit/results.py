@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from evalkit.config import EvaluateConfig
 from evalkit.errors import ResultError
-from evalkit.folders import atomic_write, build_folder, file_digest
+from evalkit.folders import atomic_write, build_folder, expanded, file_digest
 from evalkit.manifest import MANIFEST, read_manifest, sealed
 from evalkit.run import Run
 from evalkit.stages import Stages
@@ -196,7 +196,7 @@ def _tell_of(folder: Path) -> None:
 
 def locate_candidates(config: EvaluateConfig, dataset: str, key: str) -> tuple[Path, Result | None]:
     """`locate` for the candidates of an evaluation on a dataset of this name."""
-    parent = Path(config.results_dir).expanduser() / dataset
+    parent = expanded(config.results_dir) / dataset
     return locate(parent, f"{config.retriever.name}-{config.depth}", key, inner=CANDIDATES)
 
 

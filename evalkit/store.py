@@ -15,7 +15,7 @@ from pathlib import Path
 
 from evalkit.artefact import FACTS, clear, describe_files, digest, dump, fault_of, fault_of_facts, open_folder
 from evalkit.errors import EvalkitError, ResultError
-from evalkit.folders import atomic_write, is_file, read_file, remove
+from evalkit.folders import atomic_write, expanded, is_file, read_file, remove
 from evalkit.locks import Locks
 
 logger = logging.getLogger(__name__)
@@ -253,7 +253,7 @@ def _touch(target: Path) -> None:
 
 def open_store(cache_dir: str | None = None) -> Store:
     """The store in a folder, or in the default one."""
-    return Store(Path(cache_dir).expanduser() if cache_dir else default_cache_dir())
+    return Store(expanded(cache_dir) if cache_dir else default_cache_dir())
 
 
 def default_cache_dir() -> Path:

@@ -6,12 +6,17 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from evalkit.errors import DataError
 
 GZIP_MAGIC = b"\x1f\x8b"
+# A few kilobytes of gzip can hold more than any memory.
+LONGEST = 1 << 29  # bytes of a line
+LARGEST = 1 << 31  # bytes of a file that is read whole
+_BLOCK = 1 << 20
 _DAMAGE = (EOFError, zlib.error, zipfile.BadZipFile, OSError)
 # The blanks of C's isspace, by which trec_eval splits; Python's split() would also cut an id at a no-break space.
 _BLANK = " \t\v\f\r"
@@ -41,13 +46,19 @@ def read_bytes(path: Path) -> bytes:
     """The whole content of a file, decompressed.
 
     Raises:
-        DataError: there is no such file, or its compressed data is damaged.
+        DataError: there is no such file, its compressed data is damaged, or there is no end of it.
     """
+    blocks, size = [], 0
     with open_binary(path) as stream:
         try:
-            return stream.read()
+            while block := stream.read(_BLOCK):
+                blocks.append(block)
+                size += len(block)
+                if size > LARGEST:
+                    raise DataError(f"{path}: is more than {LARGEST >> 20:,} MiB, which are too many.")
         except _DAMAGE as error:
             raise DataError(f"{path}: the compressed data is damaged or cut short ({error}).") from error
+    return b"".join(blocks)
 
 
 def peek(path: Path, size: int) -> bytes:
@@ -67,12 +78,14 @@ def lines(stream: BinaryIO, name: object) -> Iterator[tuple[int, str]]:
         name: what to call the file in errors.
 
     Raises:
-        DataError: bytes that are not UTF-8, or compressed data that ends early or is damaged.
+        DataError: bytes that are not UTF-8, a line without end, or compressed data that ends early or is damaged.
     """
     number = 0
     try:
-        for raw in stream:
+        for raw in iter(partial(stream.readline, LONGEST + 1), b""):
             number += 1
+            if len(raw) > LONGEST:
+                raise DataError(f"{name}:{number}: a line of more than {LONGEST >> 20:,} MiB. Is this the right file?")
             text = raw.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").decode().rstrip("\r\n")
             if text.strip():
                 yield number, text

@@ -27,6 +27,7 @@ from evalkit.config import (
     ReplayConfig,
     RerankerConfig,
     SavedConfig,
+    TextLengths,
 )
 from evalkit.config.dataset import dataset_config
 from evalkit.config.reranker import RERANKERS
@@ -214,3 +215,16 @@ def test_settings_of_a_manifest_are_understood_without_a_field_that_is_newer(mad
     del settings["sample"]
     assert dataset_config(settings) == made
     assert dataset_config({**settings, "unheard": 1}) is None
+
+
+@pytest.mark.parametrize("value", [0, -1, 2**31, float("nan"), float("inf"), 10**400])
+def test_numbers_beyond_any_of_their_kind_are_refused(value):
+    for setting in ("threads", "batch_tokens", "memory_gib"):
+        with pytest.raises(ConfigError, match=rf"compute.{setting}=.* is out of range. Legal are numbers from"):
+            ComputeConfig(**{setting: value})
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_lengths_of_texts_that_are_none_are_refused(value):
+    with pytest.raises(ConfigError, match=r"dataset.lengths.query_characters=.* is out of range"):
+        TextLengths(query_characters=value)

@@ -160,3 +160,24 @@ def test_card_is_the_published_entry_and_none_where_there_is_none():
     assert choose_instruction("dataset", key="cqadupstack/unix", name="x") != ""
     assert choose_instruction("card", key="unknown", name="x") == ""
     assert choose_instruction("card", key=None, name="x") == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a": "x", "a": "y"}', "'a' occurs twice"),
+        ('{"a": {"instruction": 5}}', "instruction is 5"),
+        ('{"a": {"instruction": "x", "assumed": NaN}}', "NaN is no JSON number"),
+        ("[]", "no attribute 'items'"),
+    ],
+    ids=["deep", "twice", "number", "NaN", "list"],
+)
+def test_a_hostile_file_of_instructions_is_refused_with_what_is_wrong_and_what_is_legal(tmp_path, content, told):
+    (tmp_path / "own.json").write_text(content)
+    with pytest.raises(DataError) as error:
+        load_instructions(tmp_path / "own.json")
+    assert told in str(error.value)
+    assert str(error.value).endswith(
+        "Expected {dataset: instruction} in JSON, or {dataset: {instruction, source, assumed}}."
+    )

@@ -158,3 +158,17 @@ def test_what_python_writes_for_a_missing_number_is_refused_before_anything_is_s
 def test_keys_that_the_output_has_are_not_passed_on(write):
     line = '{"query": "q", "document": "d", "id": 7, "score": 1, "input_ids": [2]}'
     assert [{"id": 7}] == [rest for _, rest in read_pairs(write(line))]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('{"query": "q", "query": "r", "document": "d"}', "'query' occurs twice in one object"),
+        ('{"query": "q", "document": "d", "id": 1e999}', "1e999 is beyond any float"),
+        ('{"query": "q", "document": "d", "id": ' + "[" * 100_000, "nested too deeply"),
+    ],
+    ids=["twice", "infinite", "deep"],
+)
+def test_a_line_of_which_readers_could_differ_or_that_none_could_write_again_is_refused(write, line, told):
+    with pytest.raises(DataError, match=f":1: not JSON .*{told}"):
+        read_pairs(write(line))

@@ -126,7 +126,8 @@ def test_number_above_the_ceiling_is_remarked(folder, capsys):
     [
         (["nothing"], "'nothing' is no published table. Legal are: bge-rerankers"),
         (["minicpm-reranker", "--table", "x"], "Legal are: cn-en, crosslingual."),
-        (["minicpm-reranker", "--tolerance", "-1"], "points, not below 0"),
+        (["minicpm-reranker", "--tolerance", "-1"], "--tolerance=-1.0 is out of range"),
+        (["minicpm-reranker", "--tolerance", "nan"], "--tolerance=nan is out of range"),
     ],
 )
 def test_mistakes_are_one_line(capsys, arguments, message):

@@ -1,13 +1,16 @@
 """Interrupted once, evalkit says so, is gone, and goes on with the same command."""
 
+import errno
 import os
 import signal
 import subprocess
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 from few import evaluation
 
 from evalkit.cli import main
+from evalkit.errors import ModelError
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
@@ -28,16 +31,79 @@ def test_one_signal_is_enough_and_the_same_command_goes_on(tmp_path, number, cod
     assert "nDCG@10" in again.stdout
 
 
+class Panic(BaseException):
+    """As Rust's reach Python."""
+
+
+def _chained():
+    mistaken = ModelError("weights: cannot be read. Download it again.")
+    mistaken.__cause__ = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    return mistaken
+
+
 @pytest.mark.parametrize(
-    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")]
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("can't start new thread"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), "weights"),
+        ModelError("weights: unable to mmap 9 bytes: Cannot allocate memory (12). Download it again."),
+        Panic("called unwrap on an Err: Cannot allocate memory"),
+        _chained(),
+    ],
+    ids=lambda error: type(error).__name__,
 )
-def test_out_of_memory_is_one_line(monkeypatch, capsys, error):
+def test_out_of_memory_is_one_line_whatever_it_became(monkeypatch, capsys, error):
     def run(_):
         raise error
 
     monkeypatch.setattr("evalkit.commands.measure.main", run)
     assert main(["measure"]) == 2
-    assert capsys.readouterr().err.startswith("evalkit: error: out of memory. What was finished is kept")
+    told = capsys.readouterr().err
+    assert told.startswith("evalkit: error: out of memory. What was finished is kept")
+    assert told.count("\n") == 1
+
+
+def test_out_of_memory_in_an_evaluation_is_one_line_too(tmp_path, monkeypatch, capsys):
+    def run(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("evalkit.commands.evaluate.evaluate", run)
+    with pytest.raises(SystemExit) as left:
+        main(["evaluate", f"results_dir={tmp_path}/results", f"cache_dir={tmp_path}/cache"])
+    assert left.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("evalkit: error: out of memory. What was finished is kept")
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["evaluate", "score", "embed", "prompt", "doctor", "plan"])
+def test_too_few_addresses_are_refused_before_libraries_abort_in_them(monkeypatch, capsys, command):
+    monkeypatch.setattr("resource.getrlimit", lambda _: (2**30, 2**30))
+    assert main([command]) == 2
+    assert "memory is limited to 1,024 MiB of addresses, and torch alone takes 3,072" in capsys.readouterr().err
+
+
+def test_a_worker_that_the_system_killed_is_one_line(monkeypatch, capsys):
+    def run(_):
+        raise BrokenProcessPool("A process was terminated abruptly\nwhile it ran")
+
+    monkeypatch.setattr("evalkit.commands.measure.main", run)
+    assert main(["measure"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("evalkit: error: a process of the sweep was killed")
+    assert told.count("\n") == 1
+
+
+def test_links_that_lead_to_each_other_are_one_line(tmp_path, capsys):
+    (tmp_path / "one").symlink_to(tmp_path / "two")
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    assert main(["cache", "list", str(tmp_path / "one"), f"--cache-dir={tmp_path / 'cache'}"]) == 2
+    told = capsys.readouterr().err
+    place = f"Symlink loop from '{tmp_path}/one'"
+    assert told == f"evalkit: error: {place}: the links lead to each other. Remove them, or choose another place.\n"
 
 
 def test_another_runtime_error_is_a_bug_and_is_shown_whole(monkeypatch):

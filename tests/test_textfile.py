@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from evalkit import textfile
 from evalkit.errors import DataError
 from evalkit.textfile import fields, lines, open_binary, read_lines
 
@@ -115,3 +116,23 @@ def test_fields_are_split_at_tabs_when_that_gives_the_right_number_else_at_blank
 def test_only_ascii_blanks_separate_fields(blank):
     """trec_eval splits at isspace of single bytes; Unicode blanks are part of an id."""
     assert ["q", f"d{blank}1", "2"] == fields(f"q d{blank}1 2", (3,))
+
+
+def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(textfile, "LONGEST", 1_000)
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(b"a\n" + b"0" * 1_001))
+    with pytest.raises(DataError, match=r"bomb.gz:2: a line of more than 0 MiB"):
+        list(textfile.read_lines(tmp_path / "bomb.gz"))
+
+
+def test_the_longest_line_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(textfile, "LONGEST", 1_000)
+    (tmp_path / "long").write_bytes(b"0" * 999 + b"\n" + b"1" * 1_000)
+    assert [(1, "0" * 999), (2, "1" * 1_000)] == list(textfile.read_lines(tmp_path / "long"))
+
+
+def test_a_file_without_end_is_not_read_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(textfile, "LARGEST", 1 << 20)
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(b"0" * (3 << 20)))
+    with pytest.raises(DataError, match=r"bomb.gz: is more than 1 MiB"):
+        textfile.read_bytes(tmp_path / "bomb.gz")

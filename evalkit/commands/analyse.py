@@ -10,6 +10,7 @@ from evalkit.measures import parse_measure
 from evalkit.report.analysis import grids
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.table import console
+from evalkit.terminal import say
 
 
 def main(arguments: list[str]) -> int:
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> int:
         found.append((f"{one.dataset}: {name}, {asked}", analyse(one, dataset_of(one.result), asked, depths)))
     if options.format == "json":
         whole = [{"title": title, **as_json(analysis)} for title, analysis in found]
-        print(json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False))
+        say(json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return 0
     write([grid for title, analysis in found for grid in grids(title, analysis)], options.format, console())
     return 0

@@ -6,6 +6,7 @@ Hydra reads `dataset.path=~/数据 (1)` as a broken expression, and a suite's da
 import re
 
 from evalkit.ablation import load_ablation
+from evalkit.commands.foreign import require_harmless
 from evalkit.errors import ConfigError
 from evalkit.resources import config_names
 
@@ -13,10 +14,11 @@ from evalkit.resources import config_names
 _PATHS = re.compile(r"(\w+\.)?((\w+_)?path|model|projection|results_dir|cache_dir)")
 _UNQUOTED = re.compile(r"[A-Za-z0-9_/\\.+$%*@?|:-]*")
 _FLAGS = {"-m", "--multirun"}
+_WITH_VALUE = {"--config-dir", "-cd", "--cfg", "-c", "--package", "-p"}  # unless it is joined with =
 
 
 def normalise(arguments: list[str]) -> list[str]:
-    """The arguments with paths quoted, single measures listed, and the multirun flag first.
+    """The arguments with paths quoted, single measures listed, and flags first.
 
     Raises:
         ConfigError: arguments that contradict each other, or one without a name.
@@ -25,10 +27,15 @@ def normalise(arguments: list[str]) -> list[str]:
         if argument.startswith("="):
             raise ConfigError(f"cannot read the argument {argument!r}. Arguments are SETTING=VALUE.")
     _refuse_contradictions(arguments)
+    require_harmless(arguments)
     sweep = any(argument in _FLAGS for argument in arguments)
     # Hydra's parser wants flags before settings; people append -m to a command that worked.
-    flags = [argument for argument in arguments if argument in _FLAGS]
-    return flags + [_normalise_one(argument, sweep=sweep) for argument in arguments if argument not in _FLAGS]
+    flags: list[str] = []
+    settings: list[str] = []
+    for place, argument in enumerate(arguments):
+        is_flag = argument.startswith("-") or (place > 0 and arguments[place - 1] in _WITH_VALUE)
+        (flags if is_flag else settings).append(argument)
+    return flags + [_normalise_one(argument, sweep=sweep) for argument in settings]
 
 
 def _normalise_one(argument: str, *, sweep: bool) -> str:

@@ -16,6 +16,7 @@ from evalkit.progress import progress
 from evalkit.report.grid import FORMATS, Column, Grid, write
 from evalkit.report.table import console
 from evalkit.store import open_store
+from evalkit.terminal import say, tell
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -39,18 +40,19 @@ def main(arguments: list[str]) -> int:
     write([_grid(chosen, f"to be removed from {store.root}")], "table", console())
     kept = sum(bool(one.needed_by) for one in found)
     if not chosen:
-        sys.stdout.write(f"nothing to remove: {kept} of {len(found)} are needed by results, the others were used.\n")
+        say(f"nothing to remove: {kept} of {len(found)} are needed by results, the others were used.\n")
         return 0
     if options.dry_run:
-        sys.stdout.write("nothing was removed: --dry-run.\n")
+        say("nothing was removed: --dry-run.\n")
         return 0
     if not (options.yes or _confirmed(len(chosen))):
-        sys.stdout.write("nothing was removed. Answer y, or give --yes.\n")
+        say("nothing was removed. Answer y, or give --yes.\n")
         return 0
     stay = prune(store, chosen, options.results, options.forget)
-    sys.stderr.writelines(f"evalkit: {one.path} is in use, and stays.\n" for one in stay)
+    for one in stay:
+        tell(f"{one.path} is in use, and stays.")
     removed = sum(one.size for one in chosen if one not in stay)
-    sys.stdout.write(f"removed {_bytes(removed)}; {kept} are needed.\n")
+    say(f"removed {_bytes(removed)}; {kept} are needed.\n")
     return 0
 
 
@@ -84,7 +86,7 @@ def _seconds(text: str) -> float:
 
 
 def _confirmed(count: int) -> bool:
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise ConfigError("nothing was removed: there is nobody to ask. Give --yes, or --dry-run to only look.")
     return input(f"Remove {count} artefacts? [y/N] ").strip().lower() in {"y", "yes"}
 
@@ -92,7 +94,7 @@ def _confirmed(count: int) -> bool:
 def _list(found: Sequence[Artefact], form: str, root: str) -> int:
     if form == "json":
         rows = [asdict(one) | {"path": str(one.path)} for one in found]
-        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+        say(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
     else:
         write([_grid(found, root)], form, console())
     return 0
@@ -108,9 +110,9 @@ def _verify(found: Sequence[Artefact], others: Sequence[Path]) -> int:
                 faults.append(f"{one.path}: {told}")
             advance(one.size / 1e6)
     for told in faults:
-        sys.stdout.write(f"{told}\n")
+        say(f"{told}\n")
     count = len(found) + len(others)
-    sys.stdout.write(f"{count - len(faults)} of {count} are as they were made\n")
+    say(f"{count - len(faults)} of {count} are as they were made\n")
     return 1 if faults else 0
 
 

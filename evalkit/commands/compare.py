@@ -2,9 +2,9 @@
 
 import argparse
 import json
-import sys
 
 from evalkit.compare import CORRECTIONS, Settings, compare
+from evalkit.config.checks import at_least
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.gather import dataset_of, gather, names
 from evalkit.measures import parse_measure
@@ -14,6 +14,7 @@ from evalkit.report import comparison as report
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.table import console
 from evalkit.results import Evaluation
+from evalkit.terminal import say, tell
 from evalkit.types import Dataset
 
 
@@ -21,8 +22,11 @@ def main(arguments: list[str]) -> int:
     """Print systems and pairs of every dataset, and over all of them."""
     options = _parser().parse_args(arguments)
     measure = parse_measure(options.measure).name
-    if options.samples < 1 or not 0 < options.alpha < 1:
-        raise ConfigError("--samples is at least 1, and --alpha between 0 and 1.")
+    at_least("--samples", options.samples, 1)
+    at_least("--seed", options.seed, 0)
+    at_least("--queries", options.queries, 0)
+    if not 0 < options.alpha < 1:
+        raise ConfigError(f"--alpha {options.alpha:g} is not between 0 and 1.")
     settings = Settings(
         measure,
         options.correction,
@@ -40,7 +44,7 @@ def main(arguments: list[str]) -> int:
     if options.format == "json":
         found = report.as_json(comparisons, total, settings)
         found["moves"] = report.moves_as_json(*shown) if shown else None
-        print(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False))
+        say(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return 0
     write(report.grids(comparisons, total, settings), options.format, out)
     if shown:
@@ -85,5 +89,5 @@ def _dataset(evaluation: Evaluation) -> Dataset | None:
     try:
         return dataset_of(evaluation.result)
     except EvalkitError as error:
-        sys.stderr.write(f"evalkit: without texts and judgments: {error}\n")
+        tell(f"without texts and judgments: {error}")
         return None

@@ -3,14 +3,18 @@
 import logging
 import os
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
+from traceback import walk_tb
 from typing import Any
 
 from evalkit.commands.arguments import normalise
-from evalkit.commands.legal import one_line
+from evalkit.commands.legal import GROUPS, one_line
 from evalkit.config import ROOTS, SCHEMAS
-from evalkit.errors import ConfigError, printable
+from evalkit.errors import ConfigError, EvalkitError, explained, printable, reason
 from evalkit.resources import shipped
+from evalkit.terminal import writable
 
 
 def compose(name: str, overrides: list[str]) -> Any:
@@ -25,16 +29,49 @@ def compose(name: str, overrides: list[str]) -> Any:
     """
     import hydra
     from hydra.core.global_hydra import GlobalHydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
     prepare()
     GlobalHydra.instance().clear()
+    with (
+        composing(to_config, [field.name for field in fields(ROOTS[name])]),
+        hydra.initialize_config_dir(version_base="1.3", config_dir=str(shipped("conf"))),
+    ):
+        return to_config(hydra.compose(name, overrides=normalise(overrides)))
+
+
+@contextmanager
+def composing(job: Callable[..., Any], groups: Sequence[str] = GROUPS) -> Iterator[None]:
+    """Whatever Hydra makes of settings that it cannot compose is one line; what fails in the job itself is not its own.
+
+    Args:
+        job: what is done with the settings.
+        groups: the top-level settings of the verb.
+
+    Raises:
+        ConfigError: settings cannot be composed.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
     try:
-        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(shipped("conf"))):
-            return to_config(hydra.compose(name, overrides=normalise(overrides)))
+        yield
+    except EvalkitError:
+        raise
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(one_line(error, [field.name for field in fields(ROOTS[name])])) from error
+        raise ConfigError(one_line(error, groups)) from error
+    except Exception as error:  # of a group that is null, of YAML that is none: of any class
+        if _is_past_composing(error, job) or explained(error):
+            raise
+        raise ConfigError(f"the settings cannot be read: {reason(error)}.") from error
+
+
+def _is_past_composing(error: Exception, job: Callable[..., Any]) -> bool:
+    """Whether it was raised by the job, or by a launcher that had jobs done elsewhere."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return any(
+        frame.f_code is job.__code__ or frame.f_globals.get("__name__", "").startswith("hydra_plugins.")
+        for frame in frames
+    )
 
 
 class _Printable(logging.Formatter):
@@ -89,3 +126,6 @@ def _refuse_added_keys(prefix: str, given: Any, known: dict[str, Any]) -> None:
             raise ConfigError(f"{prefix}{key} is not a setting. Legal beside it are: {', '.join(sorted(known))}.")
         if isinstance(value, dict) and isinstance(known[key], dict):
             _refuse_added_keys(f"{prefix}{key}.", value, known[key])
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and ("\0" in text or not writable(text)):
+                raise ConfigError(f"{prefix}{key}={text!r} holds a NUL or half a character, which no record can hold.")

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from evalkit.ablation import Ablation, ablate, load_ablation
 from evalkit.commands import sweeps
 from evalkit.commands.arguments import normalise
-from evalkit.commands.compose import prepare, to_config
+from evalkit.commands.compose import composing, prepare, to_config
 from evalkit.commands.legal import one_line
 from evalkit.commands.sweeps import Done
 from evalkit.compare import Settings
-from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_os_error
+from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_any
 from evalkit.measures import parse_measure
 from evalkit.pipeline import evaluate
 from evalkit.report.ablation import ablation_grid
@@ -35,8 +35,6 @@ def main(arguments: list[str]) -> int:
         0, or 2 if a dataset of a sweep could not be evaluated.
     """
     import hydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
     given = normalise(arguments)
     sweeps.require_launcher(given)
@@ -44,9 +42,8 @@ def main(arguments: list[str]) -> int:
     with sweeps.shared_folder(given) as folder:
         sys.argv = ["evalkit evaluate", *sweeps.told(given, folder)]
         try:
-            hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(run_one)()
-        except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(one_line(error)) from error
+            with composing(run_one):
+                hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(run_one)()
         finally:
             # Also when a later run of a sweep failed: the earlier ones are done and kept.
             _show_sweep(sweeps.done(folder))
@@ -79,8 +76,11 @@ def run_one(settings: "DictConfig") -> None:
         sweeps.note_failure(hydra_config.job.num, str(error), hydra_config.overrides.task)
     except OmegaConfBaseException as error:
         raise SystemExit(report(ConfigError(one_line(error)))) from None
-    except OSError as error:  # Hydra would print a report of its own first
-        raise SystemExit(report_os_error(error)) from None
+    except Exception as error:  # Hydra would print a report of its own first
+        code = report_any(error)
+        if code is None:
+            raise
+        raise SystemExit(code) from None
 
 
 def _run(settings: "DictConfig", hydra_config: Any) -> Done:

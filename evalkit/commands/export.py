@@ -1,11 +1,11 @@
 """`evalkit export RESULTS --to trec|mteb|mteb-predictions DIR`: results for other tools. Needs no model."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from evalkit.gather import gather
 from evalkit.interchange.export import LAYOUTS, export
+from evalkit.terminal import say
 
 
 def main(arguments: list[str]) -> int:
@@ -21,5 +21,5 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     options = parser.parse_args(arguments)
     written = export(gather(options.results), options.to, options.out)
-    sys.stdout.writelines(f"{path}\n" for path in written)
+    say("".join(f"{path}\n" for path in written))
     return 0

@@ -11,6 +11,7 @@ import numpy as np
 
 from evalkit.errors import ConfigError
 from evalkit.jsonl import STDIN
+from evalkit.terminal import say
 
 _SETTING = re.compile(r"[+~]{0,2}[A-Za-z_][\w.@]*=")  # a file of such a name is `./a=b.jsonl`
 
@@ -35,7 +36,7 @@ def split_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> tu
 def write_line(fields: Mapping[str, Any]) -> None:
     """One JSON object as a line on stdout, which any encoding of the terminal can hold."""
     plain = str(sys.stdout.encoding).lower().replace("-", "") != "utf8"
-    sys.stdout.write(json.dumps(fields, ensure_ascii=plain, allow_nan=False) + "\n")
+    say(json.dumps(fields, ensure_ascii=plain, allow_nan=False) + "\n")
 
 
 def shortest(values: Any) -> Any:

@@ -1,7 +1,6 @@
 """`evalkit gate --baseline FILE RESULTS`: exit 0 fine, 1 a regression, 2 could not be judged."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from evalkit.errors import ConfigError
@@ -12,6 +11,7 @@ from evalkit.measures import parse_measure
 from evalkit.report.gate import grid, junit, summary
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.table import console
+from evalkit.terminal import tell
 
 
 def main(arguments: list[str]) -> int:
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     write([grid(judgements, options.tolerance)], options.format, console())
     if code:
         told = {1: "a number fell", 2: "something could not be judged"}[code]
-        sys.stderr.write(f"evalkit: {told}. If that is meant to be, run the same command with --update.\n")
+        tell(f"{told}. If that is meant to be, run the same command with --update.")
     return code
 
 

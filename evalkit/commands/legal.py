@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from evalkit.resources import config_names
 
-_GROUPS = ("dataset", "retriever", "reranker", "compute", "suite", "ablation")
+GROUPS = ("dataset", "retriever", "reranker", "compute", "suite", "ablation")
 
 
-def one_line(error: BaseException, groups: Sequence[str] = _GROUPS) -> str:
+def one_line(error: BaseException, groups: Sequence[str] = GROUPS) -> str:
     """The mistake behind an error of Hydra or OmegaConf, with the legal keys or choices.
 
     Args:

@@ -8,6 +8,7 @@ from typing import Any
 
 from evalkit.errors import ConfigError
 from evalkit.resources import config_names, shipped
+from evalkit.terminal import say
 
 _GROUPS = {
     "datasets": "dataset",
@@ -36,7 +37,7 @@ def main(arguments: list[str]) -> int:
         return _inspect(options)
     rows = _rows(options.kind)
     if options.json:
-        print(json.dumps(rows, ensure_ascii=False, indent=2))
+        say(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
     else:
         _show(rows)
     return 0
@@ -57,7 +58,7 @@ def _inspect(options: argparse.Namespace) -> int:
     dataset = load(config.dataset, open_store(config.cache_dir))
     inspection = inspect(dataset)
     if options.json:
-        print(json.dumps({"name": dataset.name, **asdict(inspection)}, ensure_ascii=False, indent=2))
+        say(json.dumps({"name": dataset.name, **asdict(inspection)}, ensure_ascii=False, indent=2) + "\n")
     else:
         show_inspection(dataset.name, inspection, console())
     return 0

@@ -2,10 +2,10 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from evalkit.measures import measure, parse_measure
+from evalkit.terminal import say, tell
 from evalkit.trec import read_qrels, read_run
 from evalkit.types import PerQuery
 
@@ -30,9 +30,9 @@ def main(arguments: list[str]) -> int:
     _print(per_query, each=options.per_query, as_json=options.json)
     if per_query.missing:
         # On stderr, so that a pipe gets the numbers and a person the warning.
-        sys.stderr.write(
-            f"evalkit: {len(per_query.missing)} of {len(per_query.query_ids)} judged queries are not in the run and "
-            f"count 0, such as {per_query.missing[0]}\n"
+        tell(
+            f"{len(per_query.missing)} of {len(per_query.query_ids)} judged queries are not in the run and count 0, "
+            f"such as {per_query.missing[0]}"
         )
     return 0
 
@@ -44,14 +44,17 @@ def _print(per_query: PerQuery, *, each: bool, as_json: bool) -> None:
             query_id: {name: values[row] for name, values in columns.items()}
             for row, query_id in enumerate(per_query.query_ids)
         }
-        print(json.dumps({"mean": per_query.means, "per_query": rows} if each else per_query.means, ensure_ascii=False))
+        say(
+            json.dumps({"mean": per_query.means, "per_query": rows} if each else per_query.means, ensure_ascii=False)
+            + "\n"
+        )
         return
     if each:
-        print("\t".join(["query_id", *columns]))
+        say("\t".join(["query_id", *columns]) + "\n")
         for row, query_id in enumerate(per_query.query_ids):
-            print("\t".join([query_id, *(f"{values[row]:.4f}" for values in columns.values())]))
-        print("\t".join(["all", *(f"{mean:.4f}" for mean in per_query.means.values())]))
+            say("\t".join([query_id, *(f"{values[row]:.4f}" for values in columns.values())]) + "\n")
+        say("\t".join(["all", *(f"{mean:.4f}" for mean in per_query.means.values())]) + "\n")
         return
     width = max(len(name) for name in columns)
     for name, mean in per_query.means.items():
-        print(f"{name:{width}}  {mean:.4f}")
+        say(f"{name:{width}}  {mean:.4f}\n")

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from evalkit import datasets
 from evalkit.commands.arguments import normalise
-from evalkit.commands.compose import prepare, to_config
-from evalkit.commands.legal import one_line
+from evalkit.commands.compose import composing, prepare, to_config
 from evalkit.config import EvaluateConfig
 from evalkit.datasets.remote import is_here
-from evalkit.errors import ConfigError, EvalkitError, reason, report
+from evalkit.errors import EvalkitError, reason, report
 from evalkit.plan.forecast import Forecast, forecast
 from evalkit.plan.kept import kept_of
 from evalkit.plan.machine import Machine
@@ -119,8 +118,6 @@ def _composed(arguments: Sequence[str]) -> list[EvaluateConfig]:
         ConfigError: a setting is unknown, absent, or of the wrong type.
     """
     import hydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
     found: list[EvaluateConfig] = []
     faults: list[EvalkitError] = []
@@ -135,10 +132,8 @@ def _composed(arguments: Sequence[str]) -> list[EvaluateConfig]:
     # Whoever will run it: it is planned here.
     given = normalise([text for text in arguments if not _LAUNCHER.match(text)])
     sys.argv = ["evalkit plan", *given]
-    try:
+    with composing(collect):
         hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(collect)()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(one_line(error)) from error
     if faults:
         raise faults[0]
     return found

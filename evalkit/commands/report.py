@@ -1,11 +1,11 @@
 """`evalkit report RESULTS --html report.html`: a page to look at, figures and tables for papers. Needs no model."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from evalkit.compare import CORRECTIONS, Settings
+from evalkit.config.checks import at_least
 from evalkit.errors import ConfigError
 from evalkit.folders import write_output
 from evalkit.gather import gather
@@ -15,13 +15,14 @@ from evalkit.progress import progress
 from evalkit.report.grid import markdown
 from evalkit.report.overview import grids
 from evalkit.report.page import page
+from evalkit.terminal import say
 
 
 def main(arguments: list[str]) -> int:
     """Write what was asked for."""
     options = _parser().parse_args(arguments)
-    if options.queries < 0:
-        raise ConfigError(f"--queries {options.queries}: a number of queries, from 0.")
+    at_least("--queries", options.queries, 0)
+    at_least("--seed", options.seed, 0)
     if not (options.html or options.markdown or options.figures):
         options.html = Path("report.html")
     for path in filter(None, (options.html, options.markdown)):
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
         written.append(_write(options.markdown, markdown(grids(found))))
     if figures:
         written += figures(found, options.figures)
-    sys.stdout.writelines(f"{path}\n" for path in written)
+    say("".join(f"{path}\n" for path in written))
     return 0
 
 

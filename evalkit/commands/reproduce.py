@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from evalkit.config.checks import at_least
 from evalkit.errors import ConfigError, EvalkitError, report
 from evalkit.explain import FOLDER, explain
 from evalkit.gather import gather
@@ -17,6 +18,7 @@ from evalkit.report.table import console
 from evalkit.reproduce import TOLERANCE, choose, reproduce
 from evalkit.resources import config_names
 from evalkit.results import Evaluation
+from evalkit.terminal import say, tell
 
 
 def main(arguments: list[str]) -> int:
@@ -28,7 +30,7 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_intermixed_args(arguments)
     if options.name is None:
         for name in config_names("published"):
-            print(f"{name:24}{load_published(name).title}")
+            say(f"{name:24}{load_published(name).title}\n")
         return 0
     published = load_published(options.name)
     _check(options, published)
@@ -44,8 +46,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _check(options: argparse.Namespace, published: Published) -> None:
-    if options.tolerance < 0:
-        raise ConfigError(f"--tolerance {options.tolerance:g}: points, not below 0.")
+    at_least("--tolerance", options.tolerance, 0)
     names = [table.name for table in published.tables]
     if options.table is not None and options.table not in names:
         raise ConfigError(f"--table {options.table} is none of {options.name}. Legal are: {', '.join(names)}.")
@@ -67,7 +68,7 @@ def _plan_missing(options: argparse.Namespace, published: Published) -> int:
 
     runs = missing(published, _evaluations(options.results), table=options.table, limit=options.limit)
     if not runs:
-        sys.stderr.write("evalkit: nothing is missing.\n")
+        tell("nothing is missing.")
         return 0
     common = [f"results_dir={options.results}", *options.settings]
     configs = [compose("evaluate", [*run.overrides, *common]) for run in runs]
@@ -78,7 +79,7 @@ def _run_missing(options: argparse.Namespace, published: Published) -> int:
     """Show the plan, ask, and run it; the number of runs that failed."""
     runs = missing(published, _evaluations(options.results), table=options.table, limit=options.limit)
     if not runs:
-        sys.stderr.write("evalkit: nothing is missing.\n")
+        tell("nothing is missing.")
         return 0
     write([plan(published, runs)], "table", console())
     if not options.yes and not _confirmed(len(runs)):
@@ -86,13 +87,13 @@ def _run_missing(options: argparse.Namespace, published: Published) -> int:
     failed = 0
     for number, run in enumerate(runs, start=1):
         overrides = [*run.overrides, f"results_dir={options.results}", *options.settings]
-        sys.stderr.write(f"evalkit: {number} of {len(runs)}: {shlex.join(['evalkit', 'evaluate', *overrides])}\n")
+        tell(f"{number} of {len(runs)}: {shlex.join(['evalkit', 'evaluate', *overrides])}")
         failed += _run(overrides)
     return failed
 
 
 def _confirmed(count: int) -> bool:
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         return False
     return input(f"Run {count} evaluations? [y/N] ").strip().lower() in {"y", "yes"}
 

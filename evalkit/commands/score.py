@@ -1,7 +1,6 @@
 """`evalkit score reranker=NAME pairs.jsonl`: the reranker's logit for any pairs of texts, outside any dataset."""
 
 import argparse
-import sys
 
 from evalkit import rerank
 from evalkit.commands.compose import compose
@@ -10,6 +9,7 @@ from evalkit.errors import ConfigError
 from evalkit.jsonl import read_pairs
 from evalkit.progress import progress
 from evalkit.rerank.passthrough import KeepOrder, Replay
+from evalkit.terminal import tell
 
 _PAIRS_PER_WINDOW = 16_384  # whose scores are printed together
 
@@ -38,7 +38,7 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
     lines = read_pairs(file)
     instructed = sum(1 for pair, _ in lines if pair.instruction)
     if instructed and not rerank.reads_instructions(config.reranker):
-        sys.stderr.write(f"evalkit: {instructed} pairs have an instruction, which this reranker has no place for\n")
+        tell(f"{instructed} pairs have an instruction, which this reranker has no place for")
     with progress("scoring", len(lines), "pairs") as advance:
         for start in range(0, len(lines), _PAIRS_PER_WINDOW):
             window = lines[start : start + _PAIRS_PER_WINDOW]

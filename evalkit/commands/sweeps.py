@@ -8,7 +8,6 @@ import importlib.util
 import json
 import os
 import re
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -17,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evalkit import results
-from evalkit.errors import ConfigError, MissingExtra, printable
-from evalkit.folders import atomic_write, temporary_folder
+from evalkit.errors import ConfigError, MissingExtra
+from evalkit.folders import atomic_write, expanded, temporary_folder
 from evalkit.results import Evaluation
+from evalkit.terminal import tell
 
 _FOLDER = "EVALKIT_SWEEP"  # an environment variable, which Hydra sets for the time of a job
 _FAILED = "failed-"
@@ -87,7 +87,7 @@ def shared_folder(arguments: Sequence[str]) -> Iterator[Path]:
         results_dir = _given("results_dir", arguments) or "results"
         if any(letter in results_dir for letter in "$,"):
             raise ConfigError(f"results_dir={results_dir}: give one plain folder where jobs run on other machines.")
-        parent, prefix = Path(results_dir).expanduser().absolute(), ".sweep-"
+        parent, prefix = expanded(results_dir).absolute(), ".sweep-"
         parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder(parent, prefix) as folder, _telling(folder) if elsewhere else nullcontext():
         yield folder
@@ -115,7 +115,7 @@ def _telling(folder: Path) -> Iterator[None]:
                 seen.add(path.name)
                 word = "failed" if path.name.startswith(_FAILED) else "done"
                 overrides = json.loads(path.read_text(encoding="utf-8"))["overrides"]
-                sys.stderr.write(printable(f"evalkit: {word}: {' '.join(overrides)}") + "\n")
+                tell(f"{word}: {' '.join(overrides)}")
 
     def watch() -> None:
         while not stop.wait(_SECONDS):

@@ -1,6 +1,5 @@
 """Checks of single settings, and the mark of a mandatory one. Every error names the setting and what is legal."""
 
-import math
 import re
 from typing import Any
 
@@ -8,6 +7,7 @@ from evalkit.errors import ConfigError
 
 MISSING: Any = "???"  # OmegaConf's mark of a mandatory value; spelt out so that this module imports nothing heavy
 
+_MOST = 2**31 - 1  # of what C keeps in an int
 # A name becomes a folder of results, so it may not climb out of it, hide in it, or surprise a shell.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]*(/[A-Za-z0-9][A-Za-z0-9._+@-]*)?")
 
@@ -19,9 +19,9 @@ def one_of(key: str, value: str, legal: tuple[str, ...]) -> None:
 
 
 def at_least(key: str, value: float, least: float) -> None:
-    """Refuse a number that is not finite or too small."""
-    if not (math.isfinite(value) and value >= least):
-        raise ConfigError(f"{key}={value} is out of range. Legal are numbers from {least}.")
+    """Refuse a number that is not finite, too small, or larger than any of its kind is."""
+    if not least <= value <= _MOST:
+        raise ConfigError(f"{key}={value} is out of range. Legal are numbers from {least} to {_MOST:,}.")
 
 
 def nameable(key: str, value: str) -> None:

@@ -35,6 +35,12 @@ class TextLengths:
     document_characters: float | None = None
     query_characters: float | None = None
 
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name in ("document_characters", "query_characters"):
+            if (value := getattr(self, name)) is not None:
+                at_least(f"dataset.lengths.{name}", value, 0)
+
 
 @dataclass
 class DatasetConfig:

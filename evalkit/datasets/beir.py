@@ -20,6 +20,7 @@ from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.records import checked_text, records, shown
 from evalkit.datasets.source import CORPUS, Source, find, open_source
 from evalkit.errors import DataError
+from evalkit.folders import expanded
 from evalkit.store import Store
 from evalkit.textfile import lines
 from evalkit.trec import parse_qrels
@@ -46,7 +47,7 @@ def load(
     Raises:
         DataError: a file is absent or malformed; the message names file and line.
     """
-    with contextlib.closing(open_source(Path(str(path)).expanduser(), folder, exact=exact)) as source:
+    with contextlib.closing(open_source(expanded(str(path)), folder, exact=exact)) as source:
         judged = _read_judged(source, config.split)  # first, because a wrong split is a common mistake and shows soon
         table, sha256 = corpus.from_json_lines(source, find(source, CORPUS), store)
     documents = ArrowDocuments(table, title_separator=config.title_separator)

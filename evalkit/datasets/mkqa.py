@@ -28,6 +28,7 @@ from evalkit.datasets.download import hub_file
 from evalkit.datasets.records import checked_id, checked_text, objects
 from evalkit.datasets.source import CORPUS, FolderSource, Source, find, open_source
 from evalkit.errors import DataError
+from evalkit.folders import expanded
 from evalkit.store import Store
 from evalkit.textfile import lines
 from evalkit.types import Dataset, Documents
@@ -103,7 +104,7 @@ def load(config: MkqaDatasetConfig, store: Store) -> Dataset:
 def questions_file(config: MkqaDatasetConfig) -> Path:
     """The folder or zip with the questions; downloaded where none is given."""
     if config.path:
-        path = Path(config.path).expanduser()
+        path = expanded(config.path)
         if path.is_file() and path.suffix != ".zip":
             raise DataError(
                 f"{path}: is no folder or zip. Set dataset.path={path.parent} dataset.questions={path.name}."
@@ -160,13 +161,13 @@ def corpus_path(config: MkqaDatasetConfig) -> Path | None:
         DataError: several files beside the questions may be it.
     """
     if config.corpus_path:
-        path = Path(config.corpus_path).expanduser()
+        path = expanded(config.corpus_path)
         if not path.exists():
             raise DataError(f"{path}: no such file or folder. dataset.corpus_path is a corpus in JSON lines.")
         return path
     if not config.path:
         return None
-    folder = Path(config.path).expanduser()
+    folder = expanded(config.path)
     if not folder.is_dir():
         return folder if _holds_corpus(folder, config.questions) else None
     found = sorted(path for path in folder.glob("corpus*.jsonl*") if path.is_file())

@@ -23,8 +23,9 @@ from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.download import hub_file, url_file
 from evalkit.datasets.records import checked_id, checked_text, objects
-from evalkit.datasets.source import FolderSource, refuse_unsafe
+from evalkit.datasets.source import FolderSource, refuse_repeated, refuse_unsafe
 from evalkit.errors import DataError
+from evalkit.folders import expanded
 from evalkit.store import Store
 from evalkit.textfile import fields as split_fields
 from evalkit.textfile import lines, peek, read_bytes, read_lines
@@ -77,13 +78,13 @@ def find_places(config: NeuclirDatasetConfig) -> Places:
 def _place(config: NeuclirDatasetConfig, kind: str, patterns: tuple[str, ...]) -> Path | None:
     key = f"{kind}_path"
     if chosen := getattr(config, key):
-        path = Path(chosen).expanduser()
+        path = expanded(chosen)
         if not path.is_file():
             raise DataError(f"{path}: no such file. Check dataset.{key}.")
         return path
     if not config.path:
         return None
-    folder = Path(config.path).expanduser()
+    folder = expanded(config.path)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder. dataset.path of a NeuCLIR collection is a folder of its files.")
     language = config.document_language
@@ -129,16 +130,29 @@ def _qrels_lines(config: NeuclirDatasetConfig, path: Path) -> Iterator[tuple[int
     content = read_bytes(path)
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
-            found = list(archive)
-            for member in found:
-                refuse_unsafe(path, member.name, link=member.issym() or member.islnk())
-            members = [member for member in found if member.isfile() and Path(member.name).name == name]
+            members = [member for member in _members(archive, path) if Path(member.name).name == name]
             stream = archive.extractfile(members[0]) if members else None
             if stream is None:
                 raise DataError(f"{path}: holds no {name}. Set dataset.qrels_path to the judgments.")
+            if len(members) > 1:
+                raise DataError(f"{path}: holds {len(members)} of {name}. Set dataset.qrels_path to the one you mean.")
             yield from lines(stream, f"{path}!{name}")  # type: ignore[arg-type]
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: is no tar, or a damaged one ({error}). Download it again.") from error
+
+
+def _members(archive: tarfile.TarFile, path: Path) -> list[tarfile.TarInfo]:
+    """The files of a tar, once none of its members is anything that a collection has no use for."""
+    found = []
+    for member in archive:
+        refuse_unsafe(path, member.name, link=member.issym() or member.islnk())
+        # Some versions of tarfile read a member of a size below zero again and again.
+        if not (member.isfile() or member.isdir()) or member.size < 0:
+            raise DataError(f"{path}: member {member.name!r} is neither a file nor a folder. Do not use this file.")
+        found.append(member)
+    files = [member for member in found if member.isfile()]
+    refuse_repeated(path, [member.name for member in files])
+    return files
 
 
 def _of_language(numbered: Iterator[tuple[int, str]], language: str) -> Iterator[tuple[int, str]]:

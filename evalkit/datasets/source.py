@@ -116,8 +116,7 @@ class ZipSource:
         for info in self._zip.infolist():
             refuse_unsafe(path, info.filename, link=stat.S_ISLNK(info.external_attr >> 16))
         names = [name for name in self._zip.namelist() if not name.endswith("/")]
-        if repeated := [name for name, count in Counter(names).items() if count > 1]:
-            raise DataError(f"{path}: member {repeated[0]!r} occurs twice. Make the zip anew.")
+        refuse_repeated(path, names)
         return _single_root(path, names, folder, marker, exact=exact)
 
     def files(self) -> Sequence[str]:
@@ -160,6 +159,16 @@ def refuse_unsafe(path: Path, member: str, *, link: bool) -> None:
     if link or parts.is_absolute() or ".." in parts.parts or ":" in parts.as_posix().split("/")[0]:
         what = "is a link" if link else "points outside of the archive"
         raise DataError(f"{path}: member {member!r} {what}. Do not use this file.")
+
+
+def refuse_repeated(path: Path, names: Sequence[str]) -> None:
+    """Refuse an archive of which readers would read different things.
+
+    Raises:
+        DataError: two members have one name.
+    """
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{path}: member {repeated[0]!r} occurs twice. Make the archive anew.")
 
 
 def _single_root(path: Path, names: list[str], folder: str | None, marker: str, *, exact: bool) -> str:

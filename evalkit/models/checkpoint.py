@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from evalkit.errors import AbsentModel, MissingExtra, ModelError, reason
-from evalkit.folders import file_digest
+from evalkit.folders import expanded, file_digest
 from evalkit.types import Identity
 
 _PACKAGE_PREFIX = "package:"
@@ -202,8 +202,8 @@ def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = ()
     """
     if model.startswith(_PACKAGE_PREFIX):
         checkpoint = _from_folder(_package_folder(model), model, also)
-    elif Path(model).expanduser().is_dir():
-        checkpoint = _from_folder(Path(model).expanduser(), model, also)
+    elif expanded(model).is_dir():
+        checkpoint = _from_folder(expanded(model), model, also)
     elif model.count("/") == 1 and not model.startswith((".", "/", "~")):
         checkpoint = _from_hub(model, revision, also, weights=weights)
     else:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from evalkit.errors import printable
+from evalkit.terminal import harmless, naming_stdout
 
 Cell = str | int | float | bool | None
 """None is a value that there is not."""
@@ -207,4 +208,6 @@ def write(grids: Sequence[Grid], form: str, out: Console) -> None:
     if form == "table":
         show(grids, out)
     else:
-        out.file.write(FORMATS[form](grids))
+        text = FORMATS[form](grids)
+        with naming_stdout():
+            out.file.write(harmless(text) if out.is_terminal else text)

@@ -1,7 +1,6 @@
 """Rerankers that read no text: keep the first stage's order, or replay scores from a run file."""
 
 from functools import cached_property
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 
 from evalkit.config import ReplayConfig
 from evalkit.errors import DataError
-from evalkit.folders import file_digest
+from evalkit.folders import expanded, file_digest
 from evalkit.run import Run
 from evalkit.trec import read_run
 from evalkit.types import Identity
@@ -33,7 +32,7 @@ class Replay:
     """
 
     def __init__(self, config: ReplayConfig) -> None:
-        self.path = Path(str(config.path)).expanduser()
+        self.path = expanded(str(config.path))
         self.missing = config.missing
         if not self.path.is_file():
             raise DataError(f"{self.path}: no such run file. Set reranker.path to a TREC run or a JSON run.")

@@ -2,11 +2,10 @@
 
 import logging
 from functools import cached_property
-from pathlib import Path
 
 from evalkit.config import SavedConfig
 from evalkit.errors import DataError
-from evalkit.folders import file_digest
+from evalkit.folders import expanded, file_digest
 from evalkit.retrieval.candidates import cut
 from evalkit.run import Run
 from evalkit.trec import read_run
@@ -23,7 +22,7 @@ class SavedRetriever:
     """
 
     def __init__(self, config: SavedConfig) -> None:
-        self.path = Path(str(config.path)).expanduser()
+        self.path = expanded(str(config.path))
         if not self.path.is_file():
             raise DataError(f"{self.path}: no such run file. Set retriever.path to a TREC run or a JSON run.")
 

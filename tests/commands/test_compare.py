@@ -61,8 +61,11 @@ def test_forms_for_papers(root, capsys, form):
     ("arguments", "message"),
     [
         (["--measure", "ndcg"], "unknown measure 'ndcg'. Did you mean nDCG@k?"),
-        (["--alpha", "2"], "--samples is at least 1, and --alpha between 0 and 1."),
-        (["--samples", "0"], "--samples is at least 1"),
+        (["--alpha", "2"], "--alpha 2 is not between 0 and 1."),
+        (["--alpha", "nan"], "--alpha nan is not between 0 and 1."),
+        (["--samples", "0"], "--samples=0 is out of range"),
+        (["--seed", "-1"], "--seed=-1 is out of range"),
+        (["--queries", "-1"], "--queries=-1 is out of range"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(root, capsys, arguments, message):

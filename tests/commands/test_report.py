@@ -34,7 +34,7 @@ def test_a_page_is_what_is_written_when_nothing_is_asked_for(root, tmp_path, mon
     [
         (["--html", "absent/report.html"], "give a file in a folder that is there"),
         (["--html", "."], "give a file in a folder that is there"),
-        (["--queries", "-1"], "--queries -1"),
+        (["--queries", "-1"], "--queries=-1 is out of range"),
         (["--measure", "nDCG10"], "unknown measure"),
     ],
 )
@@ -66,7 +66,8 @@ def test_a_figure_that_finds_no_room_is_named(root, tmp_path, monkeypatch, capsy
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
     assert main(["report", root, "--figures", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == f"evalkit: error: {tmp_path / 'one-intervals.png'}: No space left on device.\n"
+    line = f"evalkit: error: {tmp_path / 'one-intervals.png'}: No space left on device.\n"
+    assert capsys.readouterr().err.endswith(line)  # a slow machine tells of its progress first
 
 
 def test_a_page_goes_where_a_link_leads(root, tmp_path):

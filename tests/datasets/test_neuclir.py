@@ -237,6 +237,48 @@ def test_a_tar_without_the_language_is_refused(folder, store):
     assert message == f"{archive}: holds no {MEMBER}. Set dataset.qrels_path to the judgments."
 
 
+def tar_of(path: Path, *members: tarfile.TarInfo) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for member in members:
+            archive.addfile(member, io.BytesIO(qrels_lines().encode()) if member.isreg() else None)
+    return path
+
+
+def member_of(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, link
+    member.size = len(qrels_lines().encode()) if member.isreg() else 0
+    return member
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        ([member_of(MEMBER), member_of(MEMBER)], f"member {MEMBER!r} occurs twice"),
+        ([member_of(f"a/{MEMBER}"), member_of(f"b/{MEMBER}")], f"holds 2 of {MEMBER}. Set dataset.qrels_path"),
+        ([member_of(MEMBER), member_of("x", tarfile.CHRTYPE)], "member 'x' is neither a file nor a folder"),
+        ([member_of(MEMBER), member_of("x", tarfile.BLKTYPE)], "member 'x' is neither a file nor a folder"),
+        ([member_of(MEMBER), member_of("x", tarfile.FIFOTYPE)], "member 'x' is neither a file nor a folder"),
+        ([member_of(MEMBER), member_of("x", tarfile.SYMTYPE, MEMBER)], "member 'x' is a link"),
+        ([member_of(MEMBER), member_of("x", tarfile.LNKTYPE, MEMBER)], "member 'x' is a link"),
+        ([member_of(MEMBER), member_of("../x")], "member '../x' points outside of the archive"),
+        ([member_of(MEMBER), member_of("/x")], "member '/x' points outside of the archive"),
+    ],
+)
+def test_a_tar_with_what_a_collection_has_no_use_for_is_refused(folder, store, members, told):
+    archive = tar_of(folder / "q.tar", *members)
+    assert refusal(folder, store, qrels_path=str(archive)).startswith(f"{archive}: {told}")
+
+
+def test_a_tar_whose_member_has_a_size_below_zero_is_refused(folder, store):
+    member = member_of("x")
+    member.pax_headers = {"size": "-1536"}  # back to where its own header begins
+    archive = folder / "q.tar"
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as made:
+        made.addfile(member, io.BytesIO(qrels_lines().encode()))
+    assert refusal(folder, store, qrels_path=str(archive)).startswith(f"{archive}: member 'x' is neither a file")
+
+
 def test_a_malformed_line_of_a_member_names_the_tar_and_the_line_of_the_member(folder, store):
     archive = tarred(folder / "q.tar.gz", {f"x/{MEMBER}": qrels_lines() + "10 0 b9 much\n"})
     assert refusal(folder, store, qrels_path=str(archive)).startswith(f"{archive}:6: the relevance is 'much'")

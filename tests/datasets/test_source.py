@@ -231,7 +231,7 @@ def test_a_member_that_occurs_twice_is_refused(collection: Path, tmp_path: Path,
     path = write_zip(tmp_path / "toy.zip", contents(collection))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("queries.jsonl", '{"_id": "q1", "text": "another"}')
-    assert refusal(path, store) == f"{path}: member 'queries.jsonl' occurs twice. Make the zip anew."
+    assert refusal(path, store) == f"{path}: member 'queries.jsonl' occurs twice. Make the archive anew."
 
 
 def test_a_member_without_a_real_name_is_no_crash(collection: Path, tmp_path: Path, store: Store):

@@ -1,0 +1,88 @@
+"""What is told on stdout and stderr: harmless to a terminal, also where stdout is closed, full, or read by nobody.
+
+Ids, texts and names of files hold any character, and some of them move a terminal's cursor or change its title. What
+programs read keeps every character: only where stdout is a terminal are they written as escapes.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from evalkit.errors import ConfigError, printable, report
+
+# Control characters but tab and line feed; what breaks lines besides; what turns the direction of writing.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def harmless(text: str) -> str:
+    """A text of any lines and columns whose other control characters are written as escapes."""
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def writable(text: str) -> bool:
+    """Whether a text is one of characters: what bytes that are no UTF-8 become, no file of text can hold."""
+    return not any("\ud800" <= one <= "\udfff" for one in text)
+
+
+@contextmanager
+def naming_stdout() -> Iterator[None]:
+    """Have errors say that it is stdout that takes no more."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "stdout") from error
+
+
+def say(text: str) -> None:
+    """Write to stdout."""
+    with naming_stdout():
+        sys.stdout.write(harmless(text) if sys.stdout.isatty() else text)
+
+
+def tell(text: str) -> None:
+    """Write a line on stderr. Where nobody can read it, that is no reason to stop."""
+    with suppress(OSError):
+        sys.stderr.write(f"evalkit: {printable(text)}\n")
+
+
+def open_streams() -> None:
+    """Have stdin and stderr lead somewhere: a file that is opened would take the place of one that is closed.
+
+    Raises:
+        ConfigError: stdout is closed; what a command finds would be lost.
+    """
+    told = sys.stdout is not None
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as the process is
+    if not told:
+        sys.stdout = sys.stderr
+        raise ConfigError("stdout is closed, so nothing can be told. Write it to a file or to /dev/null: > FILE.")
+
+
+def leave(code: int) -> int:
+    """The exit code once everything is told: 2 where stdout cannot take it, in which case that is said."""
+    try:
+        with naming_stdout():
+            sys.stdout.flush()
+    except BrokenPipeError:
+        stop_telling()
+    except OSError as error:
+        stop_telling()
+        return code or report(error)
+    return code
+
+
+def stop_telling() -> None:
+    """Let what is still to be told go nowhere; Python would try it again at exit, and complain."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
