@@ -182,13 +182,7 @@ def load_native(factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *,
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)
     config = _config(checkpoint)
-    if config.is_encoder_decoder:
-        raise ModelError(f"{checkpoint.path}: {config.model_type} is an encoder-decoder, which evalkit does not run.")
-    if "transformers_weights" in checkpoint.config:
-        raise ModelError(
-            f"{checkpoint.path}/config.json: names its weights in transformers_weights, and evalkit reads "
-            "model.safetensors. Rename the file, and remove the setting."
-        )
+    _require_plain(checkpoint, config)
     tensors = Tensors(checkpoint)  # also refuses damaged files by name
     require_stored(lambda: factory.from_config(copy.deepcopy(config), **extra), tensors)
     model, report = factory.from_pretrained(
@@ -215,6 +209,16 @@ def load_native(factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *,
         # `encoder.x` and `bert.encoder.x` are one tensor to transformers, which then takes either.
         raise ModelError(f"{checkpoint.path}: holds {len(used) - len(model.state_dict())} tensors twice, by two names.")
     return model.eval().to(device_name(compute))
+
+
+def _require_plain(checkpoint: Checkpoint, config: Any) -> None:
+    if config.is_encoder_decoder:
+        raise ModelError(f"{checkpoint.path}: {config.model_type} is an encoder-decoder, which evalkit does not run.")
+    if "transformers_weights" in checkpoint.config:
+        raise ModelError(
+            f"{checkpoint.path}/config.json: names its weights in transformers_weights, and evalkit reads "
+            "model.safetensors. Rename the file, and remove the setting."
+        )
 
 
 def _config(checkpoint: Checkpoint) -> Any:
