@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, DenseConfig, FolderDatasetConfig
 from evalkit.datasets import load
-from evalkit.errors import ConfigError, EvalkitError, report, report_os_error
+from evalkit.errors import ConfigError, EvalkitError, report
 from evalkit.models.shape import shape_of
 from evalkit.retrieval.dense import DenseRetriever
 from evalkit.store import Store, default_cache_dir
@@ -74,10 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     try:
         return benchmark(options)
-    except EvalkitError as error:
+    except (EvalkitError, OSError) as error:
         return report(error)
-    except OSError as error:
-        return report_os_error(error)
 
 
 def benchmark(options: argparse.Namespace) -> int:

@@ -36,7 +36,7 @@ from benchmark_report import finish, measure, place_of_reference, require_suffix
 from benchmarking import DTYPES, OURS, Field, Sample, chosen, stop, warm_up
 from numpy.typing import NDArray
 
-from evalkit.errors import ConfigError, EvalkitError, report, report_os_error
+from evalkit.errors import ConfigError, EvalkitError, report
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import shape_of
 from evalkit.rerank.pair_reranker import PairReranker
@@ -85,10 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory() as folder:
             return benchmark(options, Path(folder))
-    except EvalkitError as error:
+    except (EvalkitError, OSError) as error:
         return report(error)
-    except OSError as error:
-        return report_os_error(error)
 
 
 def benchmark(options: argparse.Namespace, scratch: Path) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from evalkit.resources import shipped
 
 
-def write_few(folder: Path, documents: int = 60) -> Path:
+def write_few(folder: Path, documents: int = 40) -> Path:
     """The first documents of the bundled collection, with all its queries and judgments; returns its folder."""
     (folder / "qrels").mkdir(parents=True, exist_ok=True)
     mini = shipped("collections") / "mini"

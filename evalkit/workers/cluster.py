@@ -168,7 +168,9 @@ class RayPool:
         """Give shards to the workers that have the fewest, as many as they take; False when all is done."""
         while course.waiting and self._members:
             member = min(self._members, key=lambda one: one.running)
-            if member.running >= _SHARDS_A_WORKER:
+            # Whoever is still starting finds a shard, too, though the first that are ready could take them all.
+            spare = len(course.waiting) > len(self._starting)
+            if member.running >= (_SHARDS_A_WORKER if spare else 1):
                 break
             shard = course.waiting.popleft()
             payload = course.shards.payload(shard)
