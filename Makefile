@@ -16,7 +16,7 @@ demo: $(VENV)/.mini ## evaluate the bundled collection with real weights, offlin
 	$(RUN)/evalkit evaluate
 
 test: $(VENV)/.dev ## run the test suite
-	$(RUN)/python -m pytest -n auto --dist loadfile
+	$(RUN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev ## format, lint, types, layers
 	$(RUN)/ruff format --check .

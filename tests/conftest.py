@@ -22,6 +22,24 @@ from evalkit.store import Store
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+# Files whose tests run whole evaluations. First, so that none is left for one process when the others are done.
+_LONG = (
+    "tests/test_signals.py",
+    "tests/workers/test_evaluation.py",
+    "tests/test_determinism.py",
+    "tests/commands/test_evaluate.py",
+    "tests/fuzz/test_untrusted.py",
+    "tests/inference/test_determinism.py",
+    "tests/workers/test_cluster.py",
+    "tests/commands/test_sweeps.py",
+    "tests/datasets/test_mteb_task.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "cache")
