@@ -22,9 +22,13 @@ def loads(text: str) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"{repeated!r} occurs twice in one object")
+        raise ValueError(f"{repeated(pairs)!r} occurs twice in one object")
     return found
+
+
+def repeated(pairs: list[tuple[str, Any]]) -> str:
+    """The key that occurs most often."""
+    return Counter(key for key, _ in pairs).most_common(1)[0][0]
 
 
 def _refuse(name: str) -> None:

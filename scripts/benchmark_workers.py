@@ -25,7 +25,7 @@ from benchmark_machine import machine
 from benchmarking import spread, write_json
 from rich.console import Console
 from rich.table import Table
-from scale_collection import write_collection, write_models
+from scale_collection import retrieval_settings, write_collection, write_models
 from scale_memory import descendants
 
 _BYTES = ("run.trec.gz", "per_query.parquet", "vectors.npy")
@@ -85,12 +85,7 @@ def main() -> int:
     collection = write_collection(folder / "collection", passages=options.passages, queries=options.queries)
     encoder, reranker = write_models(folder / "models", layers=options.layers, hidden=options.hidden)
     settings = [
-        "dataset=folder",
-        f"dataset.path={collection}",
-        "retriever=dense",
-        f"retriever.model={encoder}",
-        "retriever.pooling=mean",
-        "retriever.max_length=128",
+        *retrieval_settings(collection, encoder),
         "reranker=cross_encoder",
         f"reranker.model={reranker}",
         "reranker.max_length=128",

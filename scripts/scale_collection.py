@@ -54,6 +54,18 @@ def write_collection(
     return folder
 
 
+def retrieval_settings(collection: Path, encoder: Path) -> list[str]:
+    """Settings of `evalkit evaluate` for dense retrieval from the collection with the bi-encoder."""
+    return [
+        "dataset=folder",
+        f"dataset.path={collection}",
+        "retriever=dense",
+        f"retriever.model={encoder}",
+        "retriever.pooling=mean",
+        f"retriever.max_length={_MAX_POSITIONS}",
+    ]
+
+
 def _words() -> list[str]:
     rng = random.Random(1)  # noqa: S311 - no secret
     found: dict[str, None] = {}

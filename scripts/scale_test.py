@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scale_collection import write_collection, write_models
+from scale_collection import retrieval_settings, write_collection, write_models
 from scale_memory import Watched
 
 _GIB = 2**30
@@ -41,12 +41,7 @@ class Evaluation:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         self.settings = [
-            "dataset=folder",
-            f"dataset.path={collection}",
-            "retriever=dense",
-            f"retriever.model={encoder}",
-            "retriever.pooling=mean",
-            "retriever.max_length=128",
+            *retrieval_settings(collection, encoder),
             "reranker=none",
             f"depth={options.depth}",
             f"measures=[nDCG@10,R@{options.depth}]",

@@ -2,13 +2,13 @@
 
 import io
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from evalkit import ids
 from evalkit.datasets.source import Source
 from evalkit.errors import DataError
+from evalkit.strict_json import repeated
 from evalkit.textfile import lines
 
 ID_KEYS = ("_id", "id", "doc_id")  # BEIR's, the hub's and mteb's, ir_datasets'
@@ -116,7 +116,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) == len(pairs):
         return found
     ambiguous = _Ambiguous(found)
-    ambiguous.key = Counter(key for key, _ in pairs).most_common(1)[0][0]
+    ambiguous.key = repeated(pairs)
     return ambiguous
 
 

@@ -104,5 +104,5 @@ def _scores(reranker: StreamingReranker, dataset: Dataset, store: Store, pairs: 
     path = store.peek("scores", score_facts(reranker.identity, reranker.facts(), dataset.name)) / SCORES
     if not path.is_file() or not pairs:
         return 0.0
-    found = KeptScores(Journal(path)).find(pair_keys([Pair(query, document) for query, document in pairs]))
+    found = KeptScores(path).find(pair_keys([Pair(query, document) for query, document in pairs]))
     return float(found.known.mean())

@@ -20,7 +20,7 @@ from evalkit.models.arithmetic import device_name, hardware
 from evalkit.models.shape import Shape
 from evalkit.store import Store
 
-RATE = "rate.log"
+_RATE = "rate.log"
 _RECORD = struct.Struct("<2d")  # operations, seconds
 _CPU_SHARE = 0.6  # of the peak of matrix multiplication that the engine reaches on a CPU, all in all
 _TOKENS_A_CORE = 4e5  # tokenised a second
@@ -171,7 +171,7 @@ class Machine:
 
 def _journal(folder: Path) -> Journal:
     """What a model reached, the last record last."""
-    return Journal(folder / RATE, head=folder.name.encode(), fits=_is_rate)
+    return Journal(folder / _RATE, head=folder.name.encode(), fits=_is_rate)
 
 
 def _is_rate(record: bytes) -> bool:

@@ -7,6 +7,7 @@ corpus that was changed, a greater depth, more queries or another first stage fi
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -42,12 +43,12 @@ class KeptScores:
     """Scores of one reranker over one collection.
 
     Args:
-        journal: where they are. Its first record is the name of the artefact that it is in, so that scores of another
-            one that came into its place are none.
+        path: of the journal with them. Its first record is the name of the artefact that it is in, so that scores of
+            another one that came into its place are none.
     """
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = Journal(journal.path, head=journal.path.parent.name.encode(), fits=_are_scores)
+    def __init__(self, path: Path) -> None:
+        self._journal = Journal(path, head=path.parent.name.encode(), fits=_are_scores)
         # Looked up by bisection: a large part that is sorted once in a while, and a small one of what came since.
         self._large, self._small = np.empty(0, dtype=_RECORD), np.empty(0, dtype=_RECORD)
         self._new: list[NDArray[np.void]] = []
@@ -67,7 +68,7 @@ class KeptScores:
             collection: its name; only so that two collections need not wait for each other.
         """
         own = score_facts(identity, facts, collection)
-        return cls(Journal(store.growing(KIND, own, label=f"{name}: {collection}") / SCORES))
+        return cls(store.growing(KIND, own, label=f"{name}: {collection}") / SCORES)
 
     def find(self, keys: NDArray[np.void]) -> Found:
         """What is known of the pairs with these keys."""
