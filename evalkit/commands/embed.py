@@ -57,7 +57,9 @@ def _embed(
     rows_of: dict[str, list[int]] = defaultdict(list)
     for row, text in enumerate(texts):
         is_query = text.role == "query"
-        before = retriever.before_query(text.instruction) if is_query else retriever.config.document_instruction
+        before = (
+            retriever.before_query(text.instruction) if is_query else retriever.encoder.reading.document_instruction
+        )
         rows_of[before].append(row)
     fields: list[dict[str, Any]] = [{} for _ in texts]
     for before, rows in rows_of.items():

@@ -47,7 +47,7 @@ where they are cut. The pairs are relevant ones, from the shortest to the longes
         for row, sample in enumerate(samples):
             write_line(_as_json(sample, tokenized, row, reranker.tokenizer))
         return 0
-    _show(samples, tokenized, reranker.tokenizer, config.reranker.max_length, everything=options.all_tokens)
+    _show(samples, tokenized, reranker.tokenizer, reranker.config.tokens, everything=options.all_tokens)
     return 0
 
 

@@ -18,9 +18,9 @@ def one_of(key: str, value: str, legal: tuple[str, ...]) -> None:
         raise ConfigError(f"{key}={value} is not a choice. Legal are: {', '.join(legal)}.")
 
 
-def at_least(key: str, value: float, least: float) -> None:
-    """Refuse a number that is not finite, too small, or larger than any of its kind is."""
-    if not least <= value <= _MOST:
+def at_least(key: str, value: float | None, least: float) -> None:
+    """Refuse a number that is not finite, too small, or larger than any of its kind is. None passes."""
+    if value is not None and not least <= value <= _MOST:
         raise ConfigError(f"{key}={value} is out of range. Legal are numbers from {least} to {_MOST:,}.")
 
 

@@ -31,9 +31,12 @@ class LateInteractionConfig(RerankerConfig):
 
     model: str = MISSING
     revision: str | None = None
-    query_instruction: str = ""
-    document_instruction: str = ""
-    max_length: int = 256
+    query_instruction: str | None = None
+    """Put before every query as it is; the checkpoint's prompt `query` when not set."""
+    document_instruction: str | None = None
+    """Put before every document as it is; the checkpoint's prompt `document` when not set."""
+    max_length: int | None = None
+    """Tokens of one text, special tokens included; as many as the checkpoint says when not set."""
     skip_first_token: bool = False
     """Leave the checkpoint's first token (`[CLS]`, `<s>`) out of queries and documents, as bge-m3's mode does."""
     projection: str | None = None
@@ -53,7 +56,7 @@ class PairRerankerConfig(RerankerConfig):
     """A hub id, a folder, or `package:NAME/PATH` for weights inside an installed package."""
     revision: str | None = None
     """Commit of the hub id."""
-    max_length: int = 512
+    max_length: int | None = 512
     """Tokens of query and document together, special tokens included."""
 
     def __post_init__(self) -> None:
@@ -62,17 +65,28 @@ class PairRerankerConfig(RerankerConfig):
         given("reranker.model", self.model, "HUB_ID_OR_FOLDER")
         at_least("reranker.max_length", self.max_length, 8)
 
+    @property
+    def tokens(self) -> int:
+        """`max_length`, of settings that were filled in from the checkpoint where they leave it open."""
+        assert self.max_length is not None
+        return self.max_length
+
 
 @dataclass
 class CrossEncoderConfig(PairRerankerConfig):
     """Any sequence-classification checkpoint: BERT, XLM-R, and the published layouts of jina-reranker-v2 and gte."""
 
+    max_length: int | None = None
+    """Tokens of query and document together, special ones included; as many as the checkpoint says when not set."""
+    query_instruction: str | None = None
+    """Put before every query as it is; the checkpoint's default prompt when not set."""
     truncation: str = "longest_first"
     """`flag_embedding` cuts the query to 3/4 of `max_length`, then the document; `only_second` just the document."""
     label: int | None = None
-    """Which logit is the score, for checkpoints with several; a checkpoint with one needs none."""
+    """Which logit is the score, for checkpoints with several. When not set, the only one; of two, the second less the
+    first, as monoBERT scores."""
     layout: str | None = None
-    """What the checkpoint must be: its `model_type`, or `jina` or `gte` for their own layouts; any when not set."""
+    """What the checkpoint must be: its `model_type`, or `jina` for a layout without one; any when not set."""
 
     def __post_init__(self) -> None:
         """Check choices."""
@@ -84,7 +98,7 @@ class CrossEncoderConfig(PairRerankerConfig):
 class MiniCPMRerankerConfig(PairRerankerConfig):
     """MiniCPM-Reranker and -Light: bidirectional MiniCPM with a score head."""
 
-    max_length: int = 1024
+    max_length: int | None = 1024
     truncation: str = "longest_first"
     """`longest_first` as in the model card; `separate` cuts query and document to `max_length // 2` tokens each, as the
     card did before 2024-09-24 (512 and 512)."""
@@ -108,7 +122,7 @@ class FlagLLMConfig(PairRerankerConfig):
     As in FlagEmbedding, `max_length` counts the query, the document and what joins them. The prompt comes on top.
     """
 
-    max_length: int = 1024
+    max_length: int | None = 1024
     query_prefix: str = "A: "
     document_prefix: str = "B: "
     prompt: str = (
@@ -162,11 +176,12 @@ class LightweightConfig(FlagLLMConfig):
 class Qwen3RerankerConfig(PairRerankerConfig):
     """Qwen3-Reranker: the logit of `yes` less that of `no` after a chat prompt."""
 
-    max_length: int = 8192
+    max_length: int | None = 8192
     instructions: str = "none"
     """Task instruction: `none` for `default_instruction`; else as for MiniCPM-Reranker: `generic`, `dataset`, `card`, a
     text, or a .json file."""
-    default_instruction: str = "Given a web search query, retrieve relevant passages that answer the query"
+    default_instruction: str | None = None
+    """The task where there is no other; the checkpoint's default prompt when not set, else that of the model card."""
 
 
 def _layers(key: str, layers: list[int] | None) -> None:

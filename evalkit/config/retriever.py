@@ -34,18 +34,22 @@ class DenseConfig(RetrieverConfig):
     """Commit of the hub id."""
     pooling: str = "checkpoint"
     """How token vectors become one, or whatever the checkpoint's own files say."""
-    normalize: bool = True
-    query_instruction: str = ""
-    """Put before every query as it is."""
-    document_instruction: str = ""
+    normalize: bool | None = None
+    """Whether vectors are scaled to length 1; when not set, where the checkpoint's similarity is the cosine."""
+    query_instruction: str | None = None
+    """Put before every query as it is; the checkpoint's prompt `query` when not set."""
+    document_instruction: str | None = None
+    """Put before every document as it is; the checkpoint's prompt `document` when not set."""
     instruction_except: list[str] = field(default_factory=list)
     """Datasets whose queries get no `query_instruction`, by their key in `instructions.json`."""
     instructions: str = "none"
     """Task instruction: `none`; `dataset` for its entry in `instructions.json`; a text; or a .json file."""
     instructed_query: str | None = None
     """What is put before a query in place of `query_instruction` when there is a task `{instruction}`."""
-    max_length: int = 512
-    """Tokens of one text, special tokens included."""
+    max_length: int | None = None
+    """Tokens of one text, special tokens included; as many as the checkpoint says when not set."""
+    truncate_dim: int | None = None
+    """How many numbers of a vector are used; as many as the checkpoint says when not set."""
     embedding_dtype: str = "float16"
     """How document vectors are kept on disk; scores are summed in float64 and rounded to float32."""
 
@@ -56,6 +60,7 @@ class DenseConfig(RetrieverConfig):
         one_of("retriever.pooling", self.pooling, POOLINGS)
         one_of("retriever.embedding_dtype", self.embedding_dtype, EMBEDDING_DTYPES)
         at_least("retriever.max_length", self.max_length, 8)
+        at_least("retriever.truncate_dim", self.truncate_dim, 1)
         if self.instructions != "none" and "{instruction}" not in (self.instructed_query or ""):
             raise ConfigError(
                 f"retriever.instructions={self.instructions}, but {self.name} has no place for an instruction. Set "

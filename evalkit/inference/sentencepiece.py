@@ -20,7 +20,7 @@ _EMPTY = np.array([], dtype=np.int32)
 
 
 class SentencePieceTokenizer:
-    """A Llama-type sentencepiece vocabulary.
+    """A Llama-type sentencepiece vocabulary. Cuts on the right, as MiniCPM's card does.
 
     Args:
         file: the `tokenizer.model`.
@@ -30,6 +30,8 @@ class SentencePieceTokenizer:
         ModelError: the file is no sentencepiece model, or has no token for the beginning of a text.
         MissingExtra: sentencepiece is not installed.
     """
+
+    cuts_left = False
 
     def __init__(self, file: Path, added: Mapping[str, int] | None = None) -> None:
         try:

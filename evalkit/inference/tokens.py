@@ -39,7 +39,13 @@ class Frame(NamedTuple):
 
 
 class Tokenizer(Protocol):
-    """**Protocol:** what evalkit asks of a tokenizer, whichever library reads its files."""
+    """**Protocol:** what evalkit asks of a tokenizer, whichever library reads its files.
+
+    Attributes:
+        cuts_left: whether a text that is too long loses its beginning, and not its end.
+    """
+
+    cuts_left: bool
 
     def token_ids(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text, uncut and without added special tokens; special-token strings in a text count as such."""
@@ -59,10 +65,16 @@ class Tokenizer(Protocol):
 
 
 class FastTokenizer:
-    """A `tokenizers.Tokenizer`, as in `tokenizer.json`."""
+    """A `tokenizers.Tokenizer`, as in `tokenizer.json`.
 
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
+    Args:
+        tokenizer: the library's.
+        cuts_left: whether a text that is too long loses its beginning, and not its end.
+        segmented: whether the second text of a pair has a segment (token type) of its own for the model.
+    """
+
+    def __init__(self, tokenizer: Any, *, cuts_left: bool = False, segmented: bool = True) -> None:
+        self._tokenizer, self.cuts_left, self._segmented = tokenizer, cuts_left, segmented
         # A tokenizer.json may carry the padding and truncation of whoever saved it (all-MiniLM-L6-v2: 128 tokens).
         tokenizer.no_padding()
         tokenizer.no_truncation()
@@ -81,6 +93,7 @@ class FastTokenizer:
         sample = self._tokenizer.encode("a") if texts == 1 else self._tokenizer.encode("a", "a")
         owners = np.array([-1 if owner is None else owner for owner in sample.sequence_ids])
         ids, segments = np.array(sample.ids, dtype=np.int32), np.array(sample.type_ids, dtype=np.int32)
+        segments *= self._segmented
         first = np.flatnonzero(owners == 0)
         last = np.flatnonzero(owners == texts - 1)
         before, behind = slice(0, first[0]), slice(last[-1] + 1, None)
@@ -116,6 +129,7 @@ class CachedTokenizer:
         self._ids: dict[bytes, Ids] = {}
         self._held = 0
         self.frame, self.tokens, self.text = tokenizer.frame, tokenizer.tokens, tokenizer.text
+        self.cuts_left = tokenizer.cuts_left
 
     def token_ids(self, texts: Sequence[str]) -> list[Ids]:
         """See `Tokenizer`."""
@@ -177,20 +191,21 @@ class TokenizedPairs(NamedTuple):
         return np.asarray(self.dropped.any(axis=1), dtype=bool)
 
 
-def require_specials(frame: Frame) -> None:
-    """Refuse a tokenizer that adds nothing.
+def shortened(ids: Ids, count: int, *, left: bool = False) -> Ids:
+    """The first tokens of a text, as many as may stay, or the last ones."""
+    return ids[max(len(ids) - count, 0) :] if left else ids[:count]
+
+
+def require_tokens(ids: Sequence[Ids]) -> None:
+    """Refuse a text of which no token is left, where the tokenizer adds none of its own.
 
     Raises:
-        ModelError: it is not an encoder's.
+        ModelError: the message says which.
     """
-    if not frame.tokens:
-        raise ModelError("the tokenizer adds no special tokens, so an empty text would have none at all.")
-
-
-def prepare(texts: Sequence[str], *, instruction: str, lowercase: bool) -> list[str]:
-    """Texts as sentence-transformers reads them: after the instruction, without outer blanks, perhaps lower-cased."""
-    prepared = (f"{instruction}{text}".strip() for text in texts)
-    return [text.lower() for text in prepared] if lowercase else list(prepared)
+    if (empty := next((number for number, row in enumerate(ids) if not len(row)), None)) is not None:
+        raise ModelError(
+            f"text {empty} is empty, and this tokenizer adds no token of its own, so a model has none to read."
+        )
 
 
 def tokenize(tokenizer: Tokenizer, texts: Sequence[str], *, max_length: int) -> Tokenized:
@@ -198,21 +213,38 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], *, max_length: int) -> 
 
     Args:
         tokenizer: the checkpoint's.
-        texts: any number.
+        texts: any number, each already behind its instruction.
         max_length: tokens, special ones included.
 
     Raises:
-        ModelError: the tokenizer adds no special token, so that an empty text would have none at all.
+        ModelError: a text has no token at all.
     """
     frame = tokenizer.frame(1)
-    require_specials(frame)
     budget = max_length - frame.tokens
     uncut = tokenizer.token_ids(texts)
     before, of_text, _, _, behind = frame.segments
+    kept = [shortened(ids, budget, left=tokenizer.cuts_left) for ids in uncut]
+    rows = [np.concatenate([frame.before, ids, frame.behind]) for ids in kept]
+    require_tokens(rows)
     return Tokenized(
-        [np.concatenate([frame.before, ids[:budget], frame.behind]) for ids in uncut],
-        [np.concatenate([before, np.full(min(len(ids), budget), of_text, np.int32), behind]) for ids in uncut],
+        rows,
+        [np.concatenate([before, np.full(len(ids), of_text, np.int32), behind]) for ids in kept],
         np.array([len(ids) > budget for ids in uncut], dtype=bool),
+    )
+
+
+def without_ends(pairs: TokenizedPairs, token: int | None) -> TokenizedPairs:
+    """Pairs without what no score is made of: one token, wherever it ends a pair. Each keeps its first token.
+
+    For models in which a token sees only those before it, so that the others' states stay as they are.
+    """
+    if token is None:
+        return pairs
+    kept = [int(np.flatnonzero(ids != token)[-1]) + 1 if (ids != token).any() else 1 for ids in pairs.ids]
+    return pairs._replace(
+        ids=[ids[:count] for ids, count in zip(pairs.ids, kept, strict=True)],
+        segments=[segments[:count] for segments, count in zip(pairs.segments, kept, strict=True)],
+        documents=np.minimum(pairs.documents, np.array(kept, dtype=np.int64).reshape(-1, 1)),
     )
 
 

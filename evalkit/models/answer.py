@@ -14,9 +14,10 @@ from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.inference.forward import PairInputs, last_states
 from evalkit.inference.linear import summed
-from evalkit.inference.packed import Packed, Select
+from evalkit.inference.packed import Packed
 from evalkit.inference.tokens import Tokenizer
 from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.headed import Headed
 from evalkit.models.loading import assemble
 from evalkit.models.weights import Source, Tensors
 
@@ -32,7 +33,7 @@ _REQUIRED = (
 )
 
 
-class AnswerReranker(nn.Module):
+class AnswerReranker(Headed):
     """The logit of the first answer at the last token, less that of the second where there are two.
 
     The difference of two logits is the log-odds of the first answer: its sigmoid is softmax over both.
@@ -43,8 +44,6 @@ class AnswerReranker(nn.Module):
         self.model = model
         self.answer_ids = tuple(answer_ids)
         self.answers = nn.Linear(int(model.config.hidden_size), len(answer_ids), bias=False)
-        self.select: Select = "last"
-        self.layers = None
 
     @property
     def bare(self) -> Any:

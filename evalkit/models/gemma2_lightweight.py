@@ -45,6 +45,9 @@ class LightweightGemma2(nn.Module):
         compress_layers: before which blocks (counted from 0) tokens are merged.
     """
 
+    unscored: int | None = None
+    alone = False
+
     def __init__(
         self,
         config: Gemma2Config,
@@ -120,6 +123,9 @@ class PackedLightweight:
         module: loaded.
         backbone: its blocks.
     """
+
+    unscored: int | None = None
+    alone = False
 
     def __init__(self, module: LightweightGemma2, backbone: Backbone) -> None:
         self.module, self.backbone, self.device = module, backbone, backbone.device

@@ -1,4 +1,4 @@
-"""gte-multilingual-reranker-base (Alibaba-NLP/new-impl) as the GteForSequenceClassification of transformers.
+"""gte models in their published layout (Alibaba-NLP/new-impl) as the Gte classes of transformers.
 
 Published names and layout differ: query, key and value are one packed matrix, the gated MLP is one matrix with `up`
 above `gate`, and rotary frequencies are stretched by the NTK rule, which transformers does not know by that name. With
@@ -12,7 +12,7 @@ from transformers import GteConfig
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.weights import Source
+from evalkit.models.weights import Source, Tensors
 
 _REQUIRED = (
     "vocab_size",
@@ -22,6 +22,8 @@ _REQUIRED = (
     "num_attention_heads",
     "layer_norm_eps",
 )
+# Heads that published encoders hold and that no vector of a text depends on: term weights, and for masked words.
+UNUSED_BY_ENCODERS = r"(classifier|lm_head|(new\.)?pooler)\..*"
 # Part of a layer in transformers -> its stored name.
 _NAMES = {
     "post_attention_layernorm": "attn_ln",
@@ -68,6 +70,12 @@ def _rope(scaling: Any, theta: float, width: int, checkpoint: Checkpoint) -> dic
         raise ModelError(f"{checkpoint.path}/config.json: rope_scaling={scaling}. Supported is type ntk with a factor.")
     factor = float(scaling["factor"])
     return {"rope_type": "linear", "rope_theta": theta * factor, "factor": factor ** (2 / width)}
+
+
+def bare_source(name: str, config: GteConfig, tensors: Tensors) -> Source:
+    """Where a parameter of a bare encoder is stored; published ones have `new.` before their names, or nothing."""
+    found = source(f"gte.{name}", config)
+    return found if found.name in tensors.shapes else found._replace(name=found.name.removeprefix("new."))
 
 
 def source(name: str, config: GteConfig) -> Source:

@@ -1,5 +1,6 @@
 """Which published layout a checkpoint has, by its `config.json`. Several of them have no `model_type` of their own."""
 
+from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 
 # Model types that transformers runs with its own attention formula alone. To ask their
@@ -52,6 +53,7 @@ _PACKED = {
     "camembert",
     "cost_wise_gemma",
     "gemma",
+    "gte",
     "granite",
     "llama",
     "qwen2",
@@ -59,6 +61,21 @@ _PACKED = {
     "roberta",
     "xlm-roberta",
 }
+
+# Model types whose position ids start behind the padding id, so that the first ones are never used.
+_POSITIONS_BEHIND_PADDING = {
+    "camembert",
+    "data2vec-text",
+    "longformer",
+    "mpnet",
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "xmod",
+}
+_ROBERTA_PADDING = 1  # of their configurations, where config.json leaves it out
+# `n_positions` in the configuration of T5 says nothing of the model: its positions are relative.
+_RELATIVE_POSITIONS = {"mt5", "t5", "umt5", "xlnet"}
 
 
 def can_pack(checkpoint: Checkpoint) -> bool:
@@ -79,15 +96,37 @@ def has_sdpa(checkpoint: Checkpoint) -> bool:
 
 
 def layout(checkpoint: Checkpoint) -> str:
-    """`jina`, `gte`, or what `config.json` says in `model_type`."""
-    if is_jina(checkpoint):
-        return "jina"
-    return "gte" if is_gte(checkpoint) else str(checkpoint.config.get("model_type"))
+    """`jina`, or what `config.json` says in `model_type`: `new` for gte as published, else `gte`."""
+    return "jina" if is_jina(checkpoint) else str(checkpoint.config.get("model_type"))
 
 
 def is_minicpm(checkpoint: Checkpoint) -> bool:
     """MiniCPM 1 and 2 (OpenBMB); the first published ones have no `model_type`."""
     return "scale_depth" in checkpoint.config and "scale_emb" in checkpoint.config
+
+
+def usable_positions(checkpoint: Checkpoint) -> int | None:
+    """How many tokens a text may have before the model runs out of positions; None where nothing limits it.
+
+    Raises:
+        ModelError: positions start behind the padding token, and `pad_token_id` is null.
+    """
+    kind = checkpoint.config.get("model_type")
+    relative = kind in _RELATIVE_POSITIONS
+    positions = (
+        None if relative else checkpoint.config.get("max_position_embeddings", checkpoint.config.get("n_positions"))
+    )
+    if positions is None or positions < 0:
+        return None
+    if kind not in _POSITIONS_BEHIND_PADDING and not is_jina(checkpoint):
+        return int(positions)
+    stored = checkpoint.read_json("config.json") or {}
+    if stored.get("pad_token_id", _ROBERTA_PADDING) is None:
+        raise ModelError(
+            f"{checkpoint.path}/config.json: pad_token_id is null, and the positions of this model start behind it. "
+            f"Models of this kind have pad_token_id={_ROBERTA_PADDING}: say so there."
+        )
+    return int(positions) - int(checkpoint.config.get("pad_token_id", _ROBERTA_PADDING)) - 1
 
 
 def is_gte(checkpoint: Checkpoint) -> bool:

@@ -14,7 +14,9 @@ from evalkit.config import ComputeConfig
 from evalkit.errors import EvalkitError, ModelError, reason
 from evalkit.models.arithmetic import device_name, require_torch
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.layout import is_jina, is_minicpm
+from evalkit.models.declared import require_no_code, require_whole
+from evalkit.models.layout import is_gte, is_minicpm, usable_positions
+from evalkit.models.refusals import instead_of_classifier, module_kind
 from evalkit.models.weights import (
     BUFFERS,
     Shape,
@@ -28,17 +30,6 @@ from evalkit.models.weights import (
 
 # Tensors that a checkpoint may hold and an encoder does not use: pooler and pretraining heads.
 _UNUSED_BY_ENCODERS = r"(.*\.)?(pooler|cls|lm_head)\..*"
-# Families whose position ids start behind the padding id, so that two positions are never used.
-_POSITIONS_BEHIND_PADDING = {
-    "camembert",
-    "data2vec-text",
-    "longformer",
-    "mpnet",
-    "roberta",
-    "xlm-roberta",
-    "xlm-roberta-xl",
-    "xmod",
-}
 
 
 @contextmanager
@@ -78,6 +69,17 @@ def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
 
             config = granite_config(checkpoint, compute.padded_attention)
             return assemble(lambda: transformers.GraniteModel(config), checkpoint, compute, _minicpm_source)
+        if is_gte(checkpoint):
+            from evalkit.models import gte
+
+            settings = gte.config_of(checkpoint, compute.padded_attention)
+            return assemble(
+                lambda: transformers.GteModel(settings),
+                checkpoint,
+                compute,
+                lambda name, tensors: gte.bare_source(name, settings, tensors),
+                unused=gte.UNUSED_BY_ENCODERS,
+            )
         options = {"add_pooling_layer": False} if _has_optional_pooler(checkpoint) else {}
         return load_native(transformers.AutoModel, checkpoint, compute, unused=_UNUSED_BY_ENCODERS, **options)
 
@@ -130,11 +132,15 @@ def _has_optional_pooler(checkpoint: Checkpoint) -> bool:
 
 
 def require_encoder(checkpoint: Checkpoint) -> None:
-    """Refuse a cross-encoder, whose token vectors mean nothing on their own.
+    """Refuse what is no encoder of texts: a cross-encoder, whose token vectors mean nothing on their own, and others.
 
     Raises:
-        ModelError: `config.json` names a classifier.
+        ModelError: the checkpoint's files name another kind of model, or something that evalkit does not run.
     """
+    require_whole(checkpoint)
+    require_no_code(checkpoint)
+    if found := module_kind([kind for kind, _ in checkpoint.modules()]):
+        raise ModelError(f"{checkpoint.path}: is {found}, not a bi-encoder. evalkit does not run these yet.")
     architectures = _architectures(checkpoint)
     if _is_classifier(architectures):
         raise ModelError(
@@ -144,17 +150,15 @@ def require_encoder(checkpoint: Checkpoint) -> None:
 
 
 def require_classifier(checkpoint: Checkpoint) -> None:
-    """Refuse a checkpoint without a trained classification head.
+    """Refuse what is no sequence classifier. One whose `config.json` names no class at all may be: its tensors tell.
 
     Raises:
-        ModelError: `config.json` names another kind of model.
+        ModelError: the checkpoint's files name another kind of model, or something that evalkit does not run.
     """
-    architectures = _architectures(checkpoint)
-    if not _is_classifier(architectures):
-        raise ModelError(
-            f"{checkpoint.path}: config.json names {', '.join(architectures) or 'no architecture'}, not a "
-            "...ForSequenceClassification. It has no trained classification head, so its scores would be random."
-        )
+    require_no_code(checkpoint)
+    architectures, kinds = _architectures(checkpoint), [kind for kind, _ in checkpoint.modules()]
+    if set(kinds) - {"Transformer"} or (architectures and not _is_classifier(architectures)):
+        raise ModelError(f"{checkpoint.path}: {instead_of_classifier(architectures, kinds)}")
 
 
 def _architectures(checkpoint: Checkpoint) -> list[str]:
@@ -242,11 +246,6 @@ def require_positions(checkpoint: Checkpoint, max_length: int) -> None:
     Raises:
         ModelError: `max_length` is more than that.
     """
-    config = checkpoint.config
-    positions = config.get("max_position_embeddings")
-    padded = config.get("model_type") in _POSITIONS_BEHIND_PADDING or is_jina(checkpoint)
-    reserved = config.get("pad_token_id", 0) + 1 if padded else 0
-    if positions is not None and max_length > positions - reserved:
-        raise ModelError(
-            f"{checkpoint.path}: max_length={max_length}, but the model has {positions - reserved} positions."
-        )
+    positions = usable_positions(checkpoint)
+    if positions is not None and max_length > positions:
+        raise ModelError(f"{checkpoint.path}: max_length={max_length}, but the model has {positions} positions.")

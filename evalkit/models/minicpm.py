@@ -21,6 +21,7 @@ from evalkit.inference.linear import summed
 from evalkit.inference.packed import Packed, Select
 from evalkit.inference.pooling import pool
 from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.headed import Headed
 
 _REQUIRED = (
     "vocab_size",
@@ -35,7 +36,7 @@ _REQUIRED = (
 _BOTH_WAYS = False  # where config.json does not say: the cards of the published models say that they read both ways
 
 
-class MiniCPMReranker(nn.Module):
+class MiniCPMReranker(Headed):
     """MiniCPM with a score head: one logit a pair, from the state of the last token (or the first, or their mean).
 
     The head reads the normed state as it is (MiniCPMForSequenceClassification).
@@ -46,7 +47,6 @@ class MiniCPMReranker(nn.Module):
         self.model = GraniteModel(config)
         self.score = nn.Linear(config.hidden_size, 1, bias=False)
         self.pooling = pooling
-        self.layers = None
 
     @property
     def select(self) -> Select:

@@ -13,10 +13,11 @@ from transformers.masking_utils import create_causal_mask
 
 from evalkit.inference.forward import PairInputs, last_states
 from evalkit.inference.linear import summed
-from evalkit.inference.packed import Packed, Select
+from evalkit.inference.packed import Packed
+from evalkit.models.headed import Headed
 
 
-class LayerwiseMiniCPM(nn.Module):
+class LayerwiseMiniCPM(Headed):
     """Scores after the layers `cutoffs`, in ascending order."""
 
     def __init__(self, config: GraniteConfig, cutoffs: Sequence[int]) -> None:
@@ -24,7 +25,6 @@ class LayerwiseMiniCPM(nn.Module):
         self.model = GraniteModel(config)
         self.heads = nn.ModuleList([nn.Linear(config.hidden_size, 1, bias=False) for _ in cutoffs])
         self.cutoffs = tuple(cutoffs)
-        self.select: Select = "last"
 
     @property
     def layers(self) -> Sequence[int]:

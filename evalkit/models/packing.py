@@ -1,8 +1,7 @@
 """Loaded models without padding, where the engine can take them; as they are where not."""
 
 import importlib.util
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 
@@ -10,28 +9,8 @@ from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.inference.attention import KERNELS
 from evalkit.inference.backbone import Backbone, backbone_of
-from evalkit.inference.packed import Packed, Select
-
-
-class Headed(Protocol):
-    """**Protocol:** a scoring module that can be taken apart into a bare model of transformers and a head.
-
-    Attributes:
-        select: the state of which token the head reads.
-        layers: after which layers there is a head; the last one when None.
-    """
-
-    select: Select
-    layers: Sequence[int] | None
-
-    @property
-    def bare(self) -> Any:
-        """The model below the head."""
-        ...
-
-    def head(self, states: Sequence[torch.Tensor], batch: Packed) -> torch.Tensor:
-        """Normed states after each of `layers`, of shape (pairs or tokens, width), to scores (pairs, scores)."""
-        ...
+from evalkit.inference.packed import Packed
+from evalkit.models.headed import Headed
 
 
 class Contents(NamedTuple):
@@ -58,9 +37,12 @@ def contents(model: Any) -> Contents:
 class PackedReranker:
     """A scoring module over packed pairs. The module keeps only its head."""
 
-    def __init__(self, module: Any, backbone: Backbone) -> None:
+    alone = False
+
+    def __init__(self, module: Headed, backbone: Backbone) -> None:
         self.module, self.backbone, self.device = module, backbone, backbone.device
         self.layers = module.layers or [len(backbone.blocks)]
+        self.unscored: int | None = module.unscored
         self.contents: Any = None
 
     @property

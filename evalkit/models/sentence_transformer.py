@@ -1,7 +1,7 @@
 """What a checkpoint in sentence-transformers layout says of its head, and whether the settings agree.
 
-Reads `modules.json`, `1_Pooling/config.json`, `sentence_bert_config.json` and the layers behind the pooling, as
-sentence-transformers 2 to 6 write them.
+Reads `modules.json`, `1_Pooling/config.json` and the layers behind the pooling, as sentence-transformers 2 to 6 write
+them.
 """
 
 import re
@@ -12,6 +12,7 @@ from typing import Any
 from evalkit.config import DenseConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.declared import Declared
 from evalkit.models.layout import is_minicpm
 
 _SUPPORTED = {"Transformer", "Pooling", "Dense", "Normalize"}
@@ -38,16 +39,25 @@ class EmbeddingHead:
     Attributes:
         pooling: as `retriever.pooling` names it.
         normalize: whether the vector is scaled to length 1.
+        ranked_normalized: whether it is for a search, where the similarity is the cosine.
         dense: folders of the linear layers between pooling and scaling, in order.
+        truncate_dim: how many numbers of the scaled vector are kept; all when None.
     """
 
     pooling: str
     normalize: bool
+    ranked_normalized: bool
     dense: tuple[Path, ...] = ()
+    truncate_dim: int | None = None
 
 
-def embedding_head(checkpoint: Checkpoint, config: DenseConfig) -> EmbeddingHead:
+def embedding_head(checkpoint: Checkpoint, config: DenseConfig, said: Declared) -> EmbeddingHead:
     """The head that settings and checkpoint agree on.
+
+    Args:
+        checkpoint: with the modules.
+        config: the settings.
+        said: what the checkpoint says beside them.
 
     Raises:
         ModelError: they contradict each other, the checkpoint has a module that is not supported, or neither says.
@@ -65,21 +75,31 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig) -> EmbeddingHead
             "is Transformer, Pooling, any number of Dense, Normalize."
         )
     pooling = _agreed_pooling(checkpoint, config)
-    # A checkpoint without a Normalize module leaves it to the user, so only switching off a stored one contradicts.
-    if "Normalize" in kinds and not config.normalize:
+    if "Normalize" in kinds and config.normalize is False:
         raise ModelError(f"{checkpoint.path}: retriever.normalize=false, but modules.json has a Normalize module.")
-    similarity = (checkpoint.read_json("config_sentence_transformers.json") or {}).get("similarity_fn_name")
-    if similarity == "dot" and "Normalize" not in kinds and config.normalize:
+    if said.similarity == "dot" and "Normalize" not in kinds and config.normalize:
         raise ModelError(
             f"{checkpoint.path}: is made for dot products of unscaled vectors. Set retriever.normalize=false."
         )
-    instructed = config.query_instruction or config.document_instruction or config.instructions != "none"
+    normalize = "Normalize" in kinds or bool(config.normalize)
+    by_cosine = said.similarity == "cosine" and config.normalize is not False
+    prompts = (
+        said.prompts.get(role) if own is None else own
+        for role, own in (("query", config.query_instruction), ("document", config.document_instruction))
+    )
+    instructed = any(prompts) or config.instructions != "none"
     if pooling not in {"cls", "last"} and instructed and _skips_prompt(checkpoint):
         raise ModelError(
             f"{checkpoint.path}: 1_Pooling leaves instructions out of the mean, which evalkit does not do."
         )
     dense = tuple(checkpoint.path / folder for kind, folder in modules if kind == "Dense")
-    return EmbeddingHead(pooling, normalize=config.normalize, dense=dense)
+    return EmbeddingHead(
+        pooling,
+        normalize=normalize,
+        ranked_normalized=by_cosine or (normalize and said.truncate_dim is None and config.truncate_dim is None),
+        dense=dense,
+        truncate_dim=said.truncate_dim if config.truncate_dim is None else config.truncate_dim,
+    )
 
 
 def _agreed_pooling(checkpoint: Checkpoint, config: DenseConfig) -> str:
@@ -96,11 +116,6 @@ def _agreed_pooling(checkpoint: Checkpoint, config: DenseConfig) -> str:
     if chosen is None:
         raise ModelError(f"{checkpoint.path}: says nothing of its pooling. Set retriever.pooling=cls or mean.")
     return chosen
-
-
-def lowercases(checkpoint: Checkpoint) -> bool:
-    """Whether the checkpoint wants its texts in lower case before they are tokenised."""
-    return bool((checkpoint.read_json("sentence_bert_config.json") or {}).get("do_lower_case", False))
 
 
 def load_dense(folder: Path, device: Any) -> Any:

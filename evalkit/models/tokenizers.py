@@ -5,7 +5,7 @@ from typing import Any
 
 from evalkit.errors import ModelError, reason
 from evalkit.inference.sentencepiece import SentencePieceTokenizer
-from evalkit.inference.tokens import FastTokenizer, Ids, Tokenizer
+from evalkit.inference.tokens import Ids, Tokenizer
 from evalkit.models.arithmetic import require_torch
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import is_minicpm
@@ -18,6 +18,10 @@ _FILES = (
     "sentencepiece.bpe.model",
     "spiece.model",
 )
+_CONVERT = (
+    "transformers 5 makes another tokenizer of it than the model was trained with. Convert it once with "
+    "transformers 4.57: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)."
+)
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
@@ -28,12 +32,16 @@ def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
     """
     require_torch()
     if not any((checkpoint.path / name).is_file() for name in _FILES):
+        if (checkpoint.path / "spm.model").is_file():
+            raise ModelError(f"{checkpoint.path}: has spm.model and no tokenizer.json. {_CONVERT}")
         # transformers would make up an empty vocabulary, in which every word is unknown.
         raise ModelError(f"{checkpoint.path}: has no tokenizer ({', '.join(_FILES)}).")
     sentencepiece = checkpoint.path / "tokenizer.model"
     if not (checkpoint.path / "tokenizer.json").is_file() and sentencepiece.is_file() and is_minicpm(checkpoint):
         return SentencePieceTokenizer(sentencepiece, _added_tokens(checkpoint))
-    return FastTokenizer(_load_fast(checkpoint))
+    from evalkit.models.tokenizer_settings import configured
+
+    return configured(checkpoint, _load_fast(checkpoint))
 
 
 def _load_fast(checkpoint: Checkpoint) -> Any:

@@ -169,9 +169,8 @@ class _Forecaster:
         if not isinstance(config, DenseConfig):
             return []
         reader = self._reader(config)
-        before = query_instruction(config, self._config.dataset)
-        documents = reader.texts(sample.document_texts, config.document_instruction)
-        queries = reader.texts(sample.query_texts, before)
+        documents = reader.documents(sample.document_texts)
+        queries = reader.queries(sample.query_texts, query_instruction(config, self._config.dataset))
         width = reader.shape.hidden
         found = self._machine.search(documents=sample.documents, queries=sample.queries, width=width)
         flops = 2.0 * sample.documents * sample.queries * width
@@ -190,8 +189,7 @@ class _Forecaster:
         reader, sample = self._reader(config), self._sample
         self._disk += (1 - self._kept.scores) * _BYTES_A_SCORE * self._pairs
         if isinstance(config, LateInteractionConfig):
-            of_documents = reader.texts(sample.document_texts, config.document_instruction)
-            of_queries = reader.texts(sample.query_texts, config.query_instruction)
+            of_documents, of_queries = reader.documents(sample.document_texts), reader.queries(sample.query_texts)
             parts = [(of_documents, self._distinct()), (of_queries, float(sample.queries))]
         else:
             # Those that were retrieved are of other lengths than any: better to count them, where they are known.

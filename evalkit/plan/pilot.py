@@ -107,7 +107,7 @@ def _measure_encoding(retriever: DenseRetriever, sample: Sample, machine: Machin
                 target,
                 width=encoder.width,
                 dtype=retriever.config.embedding_dtype,
-                instruction=retriever.config.document_instruction,
+                instruction=retriever.encoder.reading.document_instruction,
                 room=room(retriever.compute),
                 advance=lambda _: None,
             )

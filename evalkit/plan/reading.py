@@ -1,7 +1,7 @@
 """What a model reads of texts, in tokens: by its own tokenizer and template, or where these are absent, assumed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 
 from evalkit.config import DenseConfig, LateInteractionConfig, LayerwiseConfig, LightweightConfig, PairRerankerConfig
 from evalkit.errors import AbsentModel
-from evalkit.inference.tokens import Frame, Ids, Tokenizer, prepare, tokenize
+from evalkit.inference.tokens import Frame, Ids, Tokenizer, tokenize
 from evalkit.models.checkpoint import Checkpoint, resolve
+from evalkit.models.declared import Reading, declared, reading
 from evalkit.models.shape import Shape, known_shape, shape_of
 from evalkit.models.tokenizers import load_tokenizer
 from evalkit.rerank.families import family_of
+from evalkit.rerank.pair_reranker import filled_in
 from evalkit.types import Pair
 
 _LATIN, _CHINESE = 4.3, 1.6  # characters a token, as multilingual vocabularies have them
 _FIRST_IDEOGRAPH = "\u2e80"
+_ASSUMED_LENGTH = 512  # tokens, of a checkpoint that is not on disk and a setting that leaves it open
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 ModelConfig = DenseConfig | LateInteractionConfig | PairRerankerConfig
@@ -26,6 +29,8 @@ ModelConfig = DenseConfig | LateInteractionConfig | PairRerankerConfig
 
 class AssumedTokenizer:
     """Knows no vocabulary: a text has as many tokens as its letters usually make."""
+
+    cuts_left = False
 
     def token_ids(self, texts: Sequence[str]) -> list[Ids]:
         """See `Tokenizer`; the ids are not those of any text, and differ from one place to the next."""
@@ -108,17 +113,35 @@ class Reader:
     def _tokenizer(self) -> Tokenizer:
         return AssumedTokenizer() if self._made_up or self.checkpoint is None else load_tokenizer(self.checkpoint)
 
-    def texts(self, texts: Sequence[str], instruction: str) -> Lengths:
-        """Of texts alone, as bi-encoders and late interaction read them."""
-        assert isinstance(self.config, DenseConfig | LateInteractionConfig)
-        prepared = prepare(texts, instruction=instruction, lowercase=False)
-        return Lengths(tokenize(self._tokenizer, prepared, max_length=self.config.max_length).lengths)
+    @cached_property
+    def _reading(self) -> Reading:
+        """How texts are read; as the settings say, where the checkpoint is not on disk."""
+        config = self.config
+        assert isinstance(config, DenseConfig | LateInteractionConfig)
+        if self.checkpoint is not None:
+            return reading(self.checkpoint, declared(self.checkpoint), config, group="retriever")
+        own = (config.query_instruction or "", config.document_instruction or "")
+        return Reading(*own, config.max_length or _ASSUMED_LENGTH)
+
+    def queries(self, texts: Sequence[str], instruction: str | None = None) -> Lengths:
+        """Of queries alone, as bi-encoders and late interaction read them; behind the usual instruction when None."""
+        return self._texts(texts, self._reading.query_instruction if instruction is None else instruction)
+
+    def documents(self, texts: Sequence[str]) -> Lengths:
+        """Of documents alone, as bi-encoders and late interaction read them."""
+        return self._texts(texts, self._reading.document_instruction)
+
+    def _texts(self, texts: Sequence[str], instruction: str) -> Lengths:
+        instructed = [instruction + text for text in texts]
+        return Lengths(tokenize(self._tokenizer, instructed, max_length=self._reading.max_length).lengths)
 
     def pairs(self, pairs: Sequence[tuple[str, str]], instruction: str) -> Lengths:
         """Of pairs of a query and a document, with all that the template puts around them."""
         assert isinstance(self.config, PairRerankerConfig)
         asked = [Pair(query, document, instruction) for query, document in pairs]
-        return Lengths(family_of(self.config).tokenize(self._tokenizer, asked).lengths)
+        assumed = replace(self.config, max_length=self.config.max_length or _ASSUMED_LENGTH)
+        config = assumed if self.checkpoint is None else filled_in(self.config, self.checkpoint)
+        return Lengths(family_of(config).tokenize(self._tokenizer, asked).lengths)
 
     def weights(self, dtype: str) -> int:
         """Bytes of all parameters in memory."""

@@ -56,7 +56,7 @@ def build(
             from evalkit.rerank.families import family_of
             from evalkit.rerank.pair_reranker import PairReranker
 
-            return PairReranker(config, compute, family_of(config), instruction_of(config, dataset), weights=weights)
+            return PairReranker(config, compute, family_of, instruction_of(config, dataset), weights=weights)
         case ReplayConfig():
             return Replay(config)
         case RerankerConfig(name="none"):

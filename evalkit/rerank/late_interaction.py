@@ -15,18 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, LateInteractionConfig
+from evalkit.config.compute import PACKED
 from evalkit.errors import ModelError, reason
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import facts, resolved, workers
-from evalkit.models.checkpoint import resolve
+from evalkit.models.checkpoint import Checkpoint, resolve
+from evalkit.models.declared import declared, reading, require_text
 from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
 from evalkit.models.packing import packed_encoder
-from evalkit.models.sentence_transformer import lowercases
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.rerank.streaming import gathered
 from evalkit.types import Identity, Pair, PairScores, Scored
 
-_FORMAT = 2  # of scores; a higher number makes old ones be computed anew
+_PROJECTION = "colbert_linear.pt"  # bge-m3's
+_FORMAT = 3  # of scores; a higher number makes old ones be computed anew
 
 
 class LateInteractionReranker:
@@ -36,12 +38,15 @@ class LateInteractionReranker:
         self.config = config
         self._asked = compute
         self.usage = Usage()
-        also = [config.projection] if config.projection else []
+        also = [config.projection or _PROJECTION]
         self.checkpoint = resolve(config.model, config.revision, also=also, weights=weights)
         self.compute = resolved(compute, self.checkpoint)
-        self.lowercase = lowercases(self.checkpoint)
         require_encoder(self.checkpoint)
-        require_positions(self.checkpoint, config.max_length)
+        _require_bare(self.checkpoint, config)
+        self.said = declared(self.checkpoint)
+        self.reading = reading(self.checkpoint, self.said, config, group="reranker")
+        require_text(self.checkpoint, self.said)
+        require_positions(self.checkpoint, self.reading.max_length)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """The same in another process, which finds the checkpoint for itself."""
@@ -54,10 +59,8 @@ class LateInteractionReranker:
             "kind": "late_interaction",
             "format": _FORMAT,
             "checkpoint": self.checkpoint.identity,
-            "query_instruction": self.config.query_instruction,
-            "document_instruction": self.config.document_instruction,
-            "max_length": self.config.max_length,
-            "lowercase": self.lowercase,
+            **self.reading._asdict(),
+            "lowercase": self.said.lowercase,
             "skip_first_token": self.config.skip_first_token,
             "projection": self.config.projection,
             "dtype": self.compute.dtype,
@@ -67,6 +70,13 @@ class LateInteractionReranker:
     @cached_property
     def _model(self) -> Any:
         return packed_encoder(load_encoder(self.checkpoint, self.compute), self.compute)
+
+    @cached_property
+    def _alone(self) -> bool:
+        """Whether each text is run by itself, as its states would depend on the padding of its batch."""
+        from evalkit.models.padding import minds_padding
+
+        return self.compute.attention not in PACKED and minds_padding(self._model)
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -113,11 +123,11 @@ class LateInteractionReranker:
 
         query_vectors: dict[int, Any] = {}
         cut_queries = np.zeros(len(queries), dtype=bool)
-        for batch in self._token_vectors(list(queries), self.config.query_instruction):
+        for batch in self._token_vectors(list(queries), self.reading.query_instruction):
             for index, vectors, cut in batch:
                 query_vectors[index], cut_queries[index] = vectors, cut
         done = np.array([index not in pairs_of for index in range(len(documents))], dtype=bool)
-        for batch in self._token_vectors(list(documents), self.config.document_instruction, known=done):
+        for batch in self._token_vectors(list(documents), self.reading.document_instruction, known=done):
             rows: list[int] = []
             scores, cuts = [], []
             for index, vectors, cut in batch:
@@ -135,16 +145,16 @@ class LateInteractionReranker:
 
         from evalkit.inference.forward import forward
         from evalkit.inference.linear import summed
-        from evalkit.inference.tokens import prepare, tokenize
+        from evalkit.inference.tokens import tokenize
 
-        prepared = prepare(texts, instruction=instruction, lowercase=self.lowercase)
-        tokenized = tokenize(self._tokenizer, prepared, max_length=self.config.max_length)
+        instructed = [instruction + text for text in texts]
+        tokenized = tokenize(self._tokenizer, instructed, max_length=self.reading.max_length)
         first = 1 if self.config.skip_first_token else 0
         require_vocabulary(self.checkpoint, tokenized.ids)
         for batch in forward(
             self._model,
             tokenized,
-            batch_tokens=self.compute.batch_tokens,
+            batch_tokens=1 if self._alone else self.compute.batch_tokens,
             workers=workers(self.compute),
             known=known,
             usage=self.usage,
@@ -158,6 +168,25 @@ class LateInteractionReranker:
                 (index, vectors[first:], bool(tokenized.truncated[index]))
                 for index, vectors in zip(batch.rows.tolist(), texts, strict=True)
             ]
+
+
+def _require_bare(checkpoint: Checkpoint, config: LateInteractionConfig) -> None:
+    """Refuse a checkpoint whose token vectors go through more than its encoder, where that is not computed.
+
+    Raises:
+        ModelError: `modules.json` has other modules, or there is bge-m3's projection and no setting names it.
+    """
+    kinds = [kind for kind, _ in checkpoint.modules()]
+    if others := sorted(set(kinds) - {"Transformer", "Pooling", "Normalize"}):
+        raise ModelError(
+            f"{checkpoint.path}: modules.json has {', '.join(others)} behind the encoder, so its token vectors are not "
+            "those of the encoder alone. Late-interaction models (ColBERT) of this layout do not run yet."
+        )
+    if config.projection is None and (checkpoint.path / _PROJECTION).is_file():
+        raise ModelError(
+            f"{checkpoint.path}: holds {_PROJECTION}, the layer that its token vectors are trained to go through. Set "
+            f"reranker.projection={_PROJECTION} reranker.skip_first_token=true."
+        )
 
 
 def _max_sim(queries: list[Any], document: Any) -> NDArray[np.float32]:

@@ -5,19 +5,21 @@ What differs from family to family (template, weights, head) is a `Family`, one 
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.config import ComputeConfig, PairRerankerConfig
+from evalkit.config import ComputeConfig, CrossEncoderConfig, PairRerankerConfig, Qwen3RerankerConfig
 from evalkit.errors import DataError
 from evalkit.inference.finite import finite
-from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer
+from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer, without_ends
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import facts, require_torch, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
+from evalkit.models.declared import declared, length, require_whole
 from evalkit.models.loading import refusing, require_positions
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.rerank.streaming import gathered
@@ -80,7 +82,7 @@ class PairReranker:
     Args:
         config: checkpoint and limits.
         compute: where and how.
-        family: of the checkpoint.
+        family_of: gives the family of the settings, once they are filled in from the checkpoint.
         instruction: of the pairs that have none of their own.
         weights: whether a hub id's weights are downloaded too; tokens need none.
 
@@ -92,24 +94,25 @@ class PairReranker:
         self,
         config: PairRerankerConfig,
         compute: ComputeConfig,
-        family: Family,
+        family_of: Callable[[Any], Family],
         instruction: str = "",
         *,
         weights: bool = True,
     ) -> None:
-        self.config = config
-        self._asked = compute
-        self.family = family
+        self._asked, self._family_of = compute, family_of
         self.instruction = instruction
         self.usage = Usage()
         self.checkpoint = resolve(str(config.model), config.revision, weights=weights)
-        self.compute = resolved(compute, self.checkpoint, softcap=family.softcap)
-        family.check(self.checkpoint)
-        require_positions(self.checkpoint, config.max_length)
+        require_whole(self.checkpoint)
+        family_of(config).check(self.checkpoint)
+        self.config = filled_in(config, self.checkpoint)
+        self.family = family_of(self.config)
+        self.compute = resolved(compute, self.checkpoint, softcap=self.family.softcap)
+        require_positions(self.checkpoint, self.config.tokens)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """The same in another process, which finds the checkpoint for itself."""
-        return PairReranker, (self.config, self._asked.on_worker(), self.family, self.instruction)
+        return PairReranker, (self.config, self._asked.on_worker(), self._family_of, self.instruction)
 
     @property
     def identity(self) -> Identity:
@@ -118,7 +121,7 @@ class PairReranker:
             **self.family.settings,
             "format": _FORMAT,
             "checkpoint": self.checkpoint.identity,
-            "max_length": self.config.max_length,
+            "max_length": self.config.tokens,
             "instruction": self.instruction,
             "dtype": self.compute.dtype,
             "attention": self.compute.attention,
@@ -183,6 +186,7 @@ class PairReranker:
         tokenized, index_of = pairs if isinstance(pairs, Prepared) else self.prepare(pairs)
         if not len(index_of):
             return
+        read = without_ends(tokenized, self.model.unscored)
         repeats = np.bincount(index_of, minlength=len(tokenized.ids))
         order, ends = np.argsort(index_of, kind="stable"), np.cumsum(repeats)
         of_distinct = None
@@ -191,8 +195,8 @@ class PairReranker:
             of_distinct[index_of[~known]] = False
         for distinct, scores in score_pairs(
             self.model,
-            tokenized,
-            batch_tokens=self.compute.batch_tokens,
+            read,
+            batch_tokens=1 if self.model.alone else self.compute.batch_tokens,
             pad_id=self.checkpoint.config.get("pad_token_id", 0),
             workers=workers(self.compute),
             known=of_distinct,
@@ -202,6 +206,21 @@ class PairReranker:
             found = np.repeat(finite(scores), repeats[distinct], axis=0)
             cut = tokenized.truncated[index_of[rows]]
             yield Scored(rows, found[:, 0] if found.shape[1] == 1 else found, cut)
+
+
+def filled_in(config: PairRerankerConfig, checkpoint: Checkpoint) -> PairRerankerConfig:
+    """The settings, with what they leave open as the checkpoint's own files say.
+
+    Raises:
+        ModelError: these say something that evalkit does not know, or neither says how long a pair may be.
+    """
+    said = declared(checkpoint)
+    filled = replace(config, max_length=length(checkpoint, said, config.max_length, group="reranker"))
+    if isinstance(filled, CrossEncoderConfig) and filled.query_instruction is None:
+        return replace(filled, query_instruction=said.default_prompt)
+    if isinstance(filled, Qwen3RerankerConfig) and filled.default_instruction is None:
+        return replace(filled, default_instruction=said.default_prompt or None)
+    return filled
 
 
 def _checked(number: int, pair: Sequence[str | None]) -> Pair:

@@ -76,8 +76,8 @@ def build(
             )
 
 
-def query_instruction(config: DenseConfig, dataset: DatasetConfig | None) -> str:
-    """What is put before the queries of a dataset."""
+def query_instruction(config: DenseConfig, dataset: DatasetConfig | None) -> str | None:
+    """What is put before the queries of a dataset; None for what the checkpoint says."""
     key = dataset.key if dataset else None
     task = choose_instruction(config.instructions, key=key, name="retriever.instructions")
     if task:

@@ -4,6 +4,7 @@ Vectors are kept on disk under a key of everything that made them; another model
 finds them. Nothing here has all documents or all vectors in memory.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.errors import ConfigError, ResultError
 from evalkit.inference.room import room
 from evalkit.inference.usage import Usage
+from evalkit.models.declared import unused_document_prompt
 from evalkit.progress import progress
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
 from evalkit.retrieval.encoder import DenseEncoder
@@ -27,6 +29,8 @@ from evalkit.store import Store
 from evalkit.types import Dataset, Identity
 from evalkit.workers import Pool, open_pool, together
 
+logger = logging.getLogger(__name__)
+
 
 class DenseRetriever:
     """A bi-encoder over a whole corpus.
@@ -35,7 +39,7 @@ class DenseRetriever:
         config: checkpoint, head and limits.
         compute: where and how.
         store: where vectors of corpora are kept.
-        query_instruction: what is put before this dataset's queries; as configured when None.
+        query_instruction: what is put before this dataset's queries; as settings or checkpoint say when None.
         weights: whether a hub id's weights are downloaded too.
 
     Attributes:
@@ -56,8 +60,17 @@ class DenseRetriever:
     ) -> None:
         self.config = config
         self.store = store
-        self.query_instruction = config.query_instruction if query_instruction is None else query_instruction
         self.encoder = DenseEncoder(config, compute, weights=weights)
+        own = self.encoder.reading.query_instruction
+        self.query_instruction = own if query_instruction is None else query_instruction
+        if name := unused_document_prompt(self.encoder.said, config):
+            logger.warning(
+                "%s stores a prompt named %r. Like sentence-transformers, evalkit gives it to no document. To use it: "
+                "retriever.document_instruction=%r",
+                config.name,
+                name,
+                self.encoder.said.prompts[name],
+            )
         self.checkpoint, self.compute = self.encoder.checkpoint, self.encoder.compute
         self.tokenize, self.encode = self.encoder.tokenize, self.encoder.encode
         self.stages, self.usage = Stages(), Usage()
@@ -124,7 +137,7 @@ class DenseRetriever:
                     folder,
                     width=self.encoder.width,
                     dtype=self.config.embedding_dtype,
-                    instruction=self.config.document_instruction,
+                    instruction=self.encoder.reading.document_instruction,
                     room=room(self.compute),
                     advance=advance,
                 )
@@ -166,7 +179,7 @@ class DenseRetriever:
         self, texts: Sequence[str], *, advance: Callable[[float], None] = lambda _: None
     ) -> NDArray[np.float32]:
         """Vectors of documents."""
-        return self.encode(texts, instruction=self.config.document_instruction, advance=advance)
+        return self.encode(texts, instruction=self.encoder.reading.document_instruction, advance=advance)
 
     def before_query(self, instruction: str | None) -> str:
         """What is put before a query with this task instruction.

@@ -9,19 +9,21 @@ from numpy.typing import NDArray
 
 from evalkit.artefact import digest
 from evalkit.config import ComputeConfig, DenseConfig
+from evalkit.config.compute import PACKED
 from evalkit.errors import ModelError
 from evalkit.inference.finite import finite
-from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
+from evalkit.inference.tokens import Tokenized, Tokenizer, tokenize
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import facts, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
+from evalkit.models.declared import declared, reading, require_text
 from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
 from evalkit.models.packing import packed_encoder
-from evalkit.models.sentence_transformer import embedding_head, load_dense, lowercases
+from evalkit.models.sentence_transformer import embedding_head, load_dense
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.types import Identity
 
-_FORMAT = 2  # of vectors; a higher number makes old ones be computed anew
+_FORMAT = 3  # of vectors; a higher number makes old ones be computed anew
 
 
 class DenseEncoder:
@@ -41,11 +43,13 @@ class DenseEncoder:
         self._asked = compute
         self.checkpoint = resolve(str(config.model), config.revision, weights=weights)
         self.compute = resolved(compute, self.checkpoint)
-        self.head = embedding_head(self.checkpoint, config)
-        self.lowercase = lowercases(self.checkpoint)
         self.usage = Usage()
         require_encoder(self.checkpoint)
-        require_positions(self.checkpoint, config.max_length)
+        self.said = declared(self.checkpoint)
+        self.head = embedding_head(self.checkpoint, config, self.said)
+        self.reading = reading(self.checkpoint, self.said, config, group="retriever")
+        require_text(self.checkpoint, self.said)
+        require_positions(self.checkpoint, self.reading.max_length)
 
     def __reduce__(self) -> tuple[type["DenseEncoder"], tuple[DenseConfig, ComputeConfig]]:
         """The same in another process, which finds the checkpoint for itself."""
@@ -59,11 +63,12 @@ class DenseEncoder:
             "format": _FORMAT,
             "checkpoint": self.checkpoint.identity,
             "pooling": self.head.pooling,
-            "normalize": self.head.normalize,
+            "normalize": self.head.ranked_normalized,
             **({"dense": [folder.name for folder in self.head.dense]} if self.head.dense else {}),
-            "lowercase": self.lowercase,
-            "document_instruction": self.config.document_instruction,
-            "max_length": self.config.max_length,
+            **({"truncate_dim": self.head.truncate_dim} if self.head.truncate_dim else {}),
+            "lowercase": self.said.lowercase,
+            "document_instruction": self.reading.document_instruction,
+            "max_length": self.reading.max_length,
             "embedding_dtype": self.config.embedding_dtype,
             "dtype": self.compute.dtype,
             "attention": self.compute.attention,
@@ -76,6 +81,13 @@ class DenseEncoder:
     @cached_property
     def _model(self) -> Any:
         return packed_encoder(load_encoder(self.checkpoint, self.compute), self.compute)
+
+    @cached_property
+    def _alone(self) -> bool:
+        """Whether each text is run by itself, as its states would depend on the padding of its batch."""
+        from evalkit.models.padding import minds_padding
+
+        return self.compute.attention not in PACKED and minds_padding(self._model)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -100,12 +112,12 @@ class DenseEncoder:
             if found["in_features"] != width:
                 raise ModelError(f"{folder}/config.json: in_features={found['in_features']}, but vectors have {width}.")
             width = int(found["out_features"])
-        return width
+        return min(width, self.head.truncate_dim or width)
 
     def tokenize(self, texts: Sequence[str], *, instruction: str = "") -> Tokenized:
         """Token ids of texts, as `encode` has them read."""
-        prepared = prepare(texts, instruction=instruction, lowercase=self.lowercase)
-        tokenized = tokenize(self._tokenizer, prepared, max_length=self.config.max_length)
+        instructed = [instruction + text for text in texts]
+        tokenized = tokenize(self._tokenizer, instructed, max_length=self.reading.max_length)
         require_vocabulary(self.checkpoint, tokenized.ids)
         return tokenized
 
@@ -120,30 +132,33 @@ class DenseEncoder:
             advance: called with the number of texts done.
 
         Returns:
-            Shape (texts, width), float32, of length 1 where the head normalises.
+            Shape (texts, width), float32, as the checkpoint's own modules give them.
         """
         vectors = np.empty((len(texts), self.width), dtype=np.float32)
-        for rows, found in self.vectors(self.tokenize(texts, instruction=instruction)):
+        for rows, found in self.vectors(self.tokenize(texts, instruction=instruction), ranked=False):
             vectors[rows] = found
             advance(len(rows))
         return vectors
 
     def vectors(
-        self, tokenized: Tokenized, known: NDArray[np.bool_] | None = None
+        self, tokenized: Tokenized, known: NDArray[np.bool_] | None = None, *, ranked: bool = True
     ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """(which texts, their vectors), batch by batch; the batches are the same without those that are known."""
+        """(which texts, their vectors), batch by batch; the batches are the same without those that are known.
+
+        Vectors that are `ranked` are for dot products: of length 1 where the checkpoint's similarity is the cosine.
+        """
         from evalkit.inference.forward import forward
         from evalkit.inference.pooling import select_for
 
         for batch in forward(
             self._model,
             tokenized,
-            batch_tokens=self.compute.batch_tokens,
+            batch_tokens=1 if self._alone else self.compute.batch_tokens,
             select=select_for(self.head.pooling),
             workers=workers(self.compute),
             known=known,
             usage=self.usage,
-            finish=self._pooled,
+            finish=self._ranked if ranked else self._pooled,
         ):
             yield batch.rows, finite(batch.states.cpu().numpy())
 
@@ -156,4 +171,12 @@ class DenseEncoder:
         pooled = pool(states, lengths, self.head.pooling)
         for layer in self._dense:
             pooled = layer(pooled.double()).float()
-        return torch.nn.functional.normalize(pooled, dim=-1) if self.head.normalize else pooled
+        vectors = torch.nn.functional.normalize(pooled, dim=-1) if self.head.normalize else pooled
+        return vectors[:, : self.head.truncate_dim]
+
+    def _ranked(self, states: Any, lengths: NDArray[np.int64]) -> Any:
+        import torch
+
+        vectors = self._pooled(states, lengths)
+        whole = self.head.normalize and self.head.truncate_dim is None
+        return torch.nn.functional.normalize(vectors, dim=-1) if self.head.ranked_normalized and not whole else vectors

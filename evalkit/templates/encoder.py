@@ -9,12 +9,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from evalkit.errors import ModelError
-from evalkit.inference.tokens import Frame, Ids, TokenizedPairs, Tokenizer, distinct_token_ids, require_specials
+from evalkit.inference.tokens import (
+    Frame,
+    Ids,
+    TokenizedPairs,
+    Tokenizer,
+    distinct_token_ids,
+    require_tokens,
+    shortened,
+)
 from evalkit.templates.pairs import PairIds, collect, longest_first
 from evalkit.types import Pair
 
 
-def tokenize(tokenizer: Tokenizer, pairs: Sequence[Pair], *, max_length: int, truncation: str) -> TokenizedPairs:
+def tokenize(
+    tokenizer: Tokenizer, pairs: Sequence[Pair], *, max_length: int, truncation: str, instruction: str = ""
+) -> TokenizedPairs:
     """Token ids of pairs, with special tokens, cut to `max_length` in all.
 
     Args:
@@ -23,17 +33,17 @@ def tokenize(tokenizer: Tokenizer, pairs: Sequence[Pair], *, max_length: int, tr
         max_length: tokens of a pair, special ones included.
         truncation: `longest_first`; `only_second`; or `flag_embedding`, which cuts the query to 3/4 of `max_length`
             and then the document, as FlagEmbedding's encoder rerankers do.
+        instruction: put before every query as it is.
 
     Raises:
-        ModelError: only the document may be cut, and a query leaves no room for it; or the tokenizer is no encoder's.
+        ModelError: only the document may be cut, and a query leaves no room for it; or a pair has no token at all.
     """
     frame = tokenizer.frame(2)
-    require_specials(frame)
-    queries = distinct_token_ids(tokenizer, [pair.query for pair in pairs])
+    queries = distinct_token_ids(tokenizer, [instruction + pair.query for pair in pairs])
     documents = distinct_token_ids(tokenizer, [pair.document for pair in pairs])
     rows = []
     for pair in pairs:
-        query, document = queries[pair.query], documents[pair.document]
+        query, document = queries[instruction + pair.query], documents[pair.document]
         kept = _kept(len(query), len(document), max_length, frame.tokens, truncation)
         if kept[1] < min(len(document), 1):
             raise ModelError(
@@ -42,7 +52,10 @@ def tokenize(tokenizer: Tokenizer, pairs: Sequence[Pair], *, max_length: int, tr
                 "reranker.truncation=longest_first."
             )
         dropped = (len(query) - kept[0], len(document) - kept[1])
-        rows.append(_join(frame, query[: kept[0]], document[: kept[1]], dropped))
+        left = tokenizer.cuts_left
+        kept_ids = shortened(query, kept[0], left=left), shortened(document, kept[1], left=left)
+        rows.append(_join(frame, *kept_ids, dropped))
+    require_tokens([row.ids for row in rows])
     return collect(rows)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from evalkit.errors import ModelError
 from evalkit.inference.tokens import Ids, TokenizedPairs, Tokenizer, distinct_token_ids
-from evalkit.templates.pairs import collect, join
+from evalkit.templates.pairs import collect, join, require_right
 from evalkit.types import Pair
 
 
@@ -37,6 +37,7 @@ def tokenize(
     Raises:
         ModelError: the tokenizer has no token for the beginning of a text.
     """
+    require_right(tokenizer)
     # Llama-type tokenizers give a newline two tokens, and no vocabulary gives it a fixed id.
     newline, question = tokenizer.token_ids(["\n", prompt])
     before = tokenizer.frame(1).before

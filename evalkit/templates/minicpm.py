@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from evalkit.errors import ModelError
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer, distinct_token_ids
-from evalkit.templates.pairs import collect, join, longest_first
+from evalkit.templates.pairs import collect, join, longest_first, require_right
 from evalkit.types import Pair
 
 
@@ -37,6 +37,7 @@ def tokenize(
     Raises:
         ModelError: the tokenizer does not know `<s>` and `</s>`.
     """
+    require_right(tokenizer)
     bos, eos = tokenizer.token_ids(["<s>", "</s>"])
     if len(bos) != 1 or len(eos) != 1:
         raise ModelError("<s> and </s> are no special tokens of this tokenizer, so it is not a MiniCPM's.")

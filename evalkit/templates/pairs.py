@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evalkit.inference.tokens import Ids, TokenizedPairs
+from evalkit.errors import ModelError
+from evalkit.inference.tokens import Ids, TokenizedPairs, Tokenizer
 
 
 class PairIds(NamedTuple):
@@ -39,6 +40,18 @@ def join(before: Ids, query: Ids, between: Ids, document: Ids, behind: Ids, drop
     ids = np.concatenate([before, query, between, document, behind])
     start = len(before) + len(query) + len(between)
     return PairIds(ids, np.zeros_like(ids), (start, start + len(document)), dropped)
+
+
+def require_right(tokenizer: Tokenizer) -> None:
+    """Refuse a tokenizer that cuts the beginning of a text, for a template that is published as cutting the end.
+
+    Raises:
+        ModelError: it does.
+    """
+    if tokenizer.cuts_left:
+        raise ModelError(
+            "tokenizer_config.json says truncation_side=left, and this reranker's template cuts on the right."
+        )
 
 
 def longest_first(first: int, second: int, budget: int, *, odd_to_second: bool) -> tuple[int, int]:

@@ -10,14 +10,20 @@ import numpy as np
 
 from evalkit.errors import ModelError
 from evalkit.inference.tokens import Ids, TokenizedPairs, Tokenizer, distinct_token_ids
-from evalkit.templates.pairs import collect, join
+from evalkit.templates.pairs import collect, join, require_right
 from evalkit.types import Pair
 
+CARD_INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
 _PREFIX = (
     "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the Instruct "
     'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
 )
 _SUFFIX = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+
+
+def written(pair: Pair, default_instruction: str) -> str:
+    """All that the model reads of a pair that is not cut."""
+    return _PREFIX + body(pair, default_instruction) + _SUFFIX
 
 
 def body(pair: Pair, default_instruction: str) -> str:
@@ -37,6 +43,7 @@ def tokenize(
     Raises:
         ModelError: `max_length` is less than the prompt itself.
     """
+    require_right(tokenizer)
     prefix, suffix = tokenizer.token_ids([_PREFIX, _SUFFIX])
     budget = max_length - len(prefix) - len(suffix)
     if budget < 1:

@@ -7,11 +7,15 @@ from typing import Any
 from evalkit.config import ComputeConfig, CrossEncoderConfig
 from evalkit.errors import ModelError
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer
+from evalkit.models.chat_template import writes_pairs
 from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.declared import declared
 from evalkit.models.layout import layout
 from evalkit.models.loading import require_classifier
 from evalkit.templates import encoder
 from evalkit.types import Identity, Pair
+
+_RULES = 2  # of which files of a checkpoint are obeyed; a higher number makes old scores be computed anew
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,19 @@ class CrossEncoderFamily:
     @property
     def settings(self) -> Identity:
         """See `Family`."""
-        return {"kind": "cross_encoder", "truncation": self.config.truncation, "label": self.config.label}
+        instruction = self.config.query_instruction
+        return {
+            "kind": "cross_encoder",
+            "rules": _RULES,
+            "truncation": self.config.truncation,
+            "label": self.config.label,
+            **({"query_instruction": instruction} if instruction else {}),
+        }
 
     def check(self, checkpoint: Checkpoint) -> None:
-        """Refuse a checkpoint without a trained head, or another model than the name says."""
+        """Refuse what is no classifier of a bare pair, or another model than the name says."""
         require_classifier(checkpoint)
+        _require_pair(checkpoint)
         found = layout(checkpoint)
         if self.config.layout not in {None, found}:
             raise ModelError(
@@ -40,7 +52,13 @@ class CrossEncoderFamily:
 
     def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
         """See `Family`."""
-        return encoder.tokenize(tokenizer, pairs, max_length=self.config.max_length, truncation=self.config.truncation)
+        return encoder.tokenize(
+            tokenizer,
+            pairs,
+            max_length=self.config.tokens,
+            truncation=self.config.truncation,
+            instruction=self.config.query_instruction or "",
+        )
 
     def load(self, checkpoint: Checkpoint, tokenizer: Tokenizer, compute: ComputeConfig) -> Any:
         """See `Family`."""
@@ -48,3 +66,15 @@ class CrossEncoderFamily:
         from evalkit.models.classifier import load_classifier
 
         return load_classifier(checkpoint, compute, self.config.label)
+
+
+def _require_pair(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint that is given a prompt written by a chat template, and not the pair."""
+    said = declared(checkpoint)
+    if said.task not in {None, "sequence-classification"}:
+        raise ModelError(f"{checkpoint.path}: transformer_task is {said.task}, so it is not a sequence classifier.")
+    if said.chat or writes_pairs(checkpoint):
+        raise ModelError(
+            f"{checkpoint.path}: its chat template writes query and document into a prompt, which evalkit does not do "
+            "for classifiers yet. If the model reads the bare pair, remove chat_template in a copy of the folder."
+        )

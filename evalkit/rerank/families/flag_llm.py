@@ -11,6 +11,7 @@ from evalkit.config import ComputeConfig, FlagLLMConfig, LayerwiseConfig, Lightw
 from evalkit.errors import ConfigError, ModelError
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer
 from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.declared import require_no_code
 from evalkit.models.layer_heads import assemble_with_heads, layers_with_heads
 from evalkit.templates import flag_llm
 from evalkit.types import Identity, Pair
@@ -20,7 +21,7 @@ def _tokenize(config: FlagLLMConfig, tokenizer: Tokenizer, pairs: Sequence[Pair]
     return flag_llm.tokenize(
         tokenizer,
         pairs,
-        max_length=config.max_length,
+        max_length=config.tokens,
         prompt=config.prompt,
         query_prefix=config.query_prefix,
         document_prefix=config.document_prefix,
@@ -66,6 +67,7 @@ class GemmaFamily:
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Refuse another architecture."""
+        require_no_code(checkpoint)
         model_type = checkpoint.config.get("model_type")
         if model_type != "gemma":
             raise ModelError(f"{checkpoint.path}/config.json: model_type is {model_type!r}, expected 'gemma'.")

@@ -41,7 +41,7 @@ class MiniCPMFamily:
         return minicpm.tokenize(
             tokenizer,
             pairs,
-            max_length=self.config.max_length,
+            max_length=self.config.tokens,
             truncation=self.config.truncation,
         )
 

@@ -1,0 +1,54 @@
+"""The chat template of a checkpoint: Jinja, run in a sandbox, as it may come from anywhere."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from evalkit.errors import ModelError, reason
+from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.declared import TOKENIZER
+
+_FILE = "chat_template.jinja"
+
+
+def chat_template(checkpoint: Checkpoint) -> str | None:
+    """The text of the template, or None where there is none. A file of its own comes before `tokenizer_config.json`.
+
+    Raises:
+        ModelError: it is not readable, or not a text.
+    """
+    file = checkpoint.path / _FILE
+    if file.is_file():
+        try:
+            return file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"{file}: not readable as UTF-8 text ({error}).") from error
+    stored: Any = (checkpoint.read_json(TOKENIZER) or {}).get("chat_template")
+    if isinstance(stored, list):  # several by name, as transformers 4 writes them
+        stored = {str(entry.get("name")): entry.get("template") for entry in stored if isinstance(entry, dict)}
+    if isinstance(stored, dict):
+        stored = stored.get("default")
+    if stored is not None and not isinstance(stored, str):
+        raise ModelError(f"{checkpoint.path}/{TOKENIZER}: chat_template is a {type(stored).__name__}, expected a text.")
+    return stored
+
+
+def writes_pairs(checkpoint: Checkpoint) -> bool:
+    """Whether there is a template for a query and a document, and not only for a conversation."""
+    template = chat_template(checkpoint) or ""
+    return "query" in template and "document" in template
+
+
+def rendered(checkpoint: Checkpoint, messages: Sequence[Mapping[str, str]]) -> str:
+    """What the template makes of messages, each with a `role` and a `content`.
+
+    Raises:
+        ModelError: it fails.
+    """
+    from jinja2.exceptions import TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    try:
+        return environment.from_string(chat_template(checkpoint) or "").render(messages=[dict(one) for one in messages])
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        raise ModelError(f"{checkpoint.path}: its chat template fails ({reason(error)}).") from error

@@ -1,0 +1,276 @@
+"""What the files of a checkpoint say of how texts are to be read, beside its architecture and weights.
+
+The one place that reads `config_sentence_transformers.json`, `sentence_bert_config.json` and `tokenizer_config.json`.
+What is said there is obeyed unless a setting says otherwise; what is not known here is refused by file and key, as a
+default in its place would be another model.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from evalkit.errors import ModelError
+from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.layout import is_gte, is_jina, is_minicpm, usable_positions
+from evalkit.models.refusals import MERGE, an_adapter
+
+SENTENCE_TRANSFORMERS = "config_sentence_transformers.json"
+TOKENIZER = "tokenizer_config.json"
+# In the order in which sentence-transformers looks for them.
+_TRANSFORMER = (
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_albert_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
+)
+# Keys that are obeyed here or by whoever asks, and keys that change no number of a forward pass.
+_KNOWN_OF_MODEL = {
+    *("prompts", "default_prompt_name", "similarity_fn_name", "truncate_dim"),
+    *("__version__", "model_type", "activation_fn"),
+}
+_KNOWN_OF_TRANSFORMER = {
+    *("max_seq_length", "do_lower_case", "transformer_task", "modality_config", "module_output_name"),
+    "unpad_inputs",
+}
+_LATE_INTERACTION = {
+    *("query_prefix", "document_prefix", "query_length", "document_length", "query_expansion"),
+    *("attend_to_expansion_tokens", "skiplist_words", "do_query_expansion"),
+}
+# What a tokenizer writes as its length when it has none.
+_NO_LIMIT = 1_000_000
+_PLAIN_OUTPUTS = {"last_hidden_state", "logits"}
+_OWN_CODE = ("cost_wise_gemma",)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a checkpoint says.
+
+    Attributes:
+        prompts: texts to put before a query or a document, by name.
+        default_prompt: of these the one for a cross-encoder's queries; empty where none is named.
+        max_length: tokens of a text or pair, special ones included; None where nothing limits it.
+        lowercase: whether texts are put in lower case before they are tokenised.
+        truncate_dim: how many numbers of a vector are used; all when None.
+        similarity: `cosine` or `dot`, by which vectors are compared.
+        task: what sentence-transformers 6 loads the transformer for; None where it does not say.
+        chat: whether a pair is written by the checkpoint's chat template.
+    """
+
+    prompts: Mapping[str, str]
+    default_prompt: str
+    max_length: int | None
+    lowercase: bool
+    truncate_dim: int | None
+    similarity: str
+    task: str | None
+    chat: bool
+
+
+class Reading(NamedTuple):
+    """How texts are read: as the settings say, and the checkpoint where they say nothing.
+
+    Attributes:
+        query_instruction: what is put before a query.
+        document_instruction: what is put before a document.
+        max_length: tokens of one text, special ones included.
+    """
+
+    query_instruction: str
+    document_instruction: str
+    max_length: int
+
+
+def declared(checkpoint: Checkpoint) -> Declared:
+    """What a checkpoint's own files say.
+
+    Raises:
+        ModelError: a file says something that evalkit does not know, or cannot do.
+    """
+    model = _checked(checkpoint, SENTENCE_TRANSFORMERS, _KNOWN_OF_MODEL)
+    name = next((name for name in _TRANSFORMER if (checkpoint.path / name).is_file()), _TRANSFORMER[0])
+    transformer = _checked(checkpoint, name, _KNOWN_OF_TRANSFORMER)
+    prompts = _prompts(checkpoint, model)
+    default = model.get("default_prompt_name")
+    if default is not None and default not in prompts:
+        raise ModelError(f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}: default_prompt_name={default!r} is no prompt.")
+    return Declared(
+        prompts=prompts,
+        default_prompt=prompts.get(str(default), ""),
+        max_length=_max_length(checkpoint, name, transformer),
+        lowercase=bool(transformer.get("do_lower_case", False)),
+        truncate_dim=_whole(checkpoint, SENTENCE_TRANSFORMERS, model, "truncate_dim"),
+        similarity=_similarity(checkpoint, model),
+        task=transformer.get("transformer_task"),
+        chat=_uses_chat(checkpoint, name, transformer.get("modality_config")),
+    )
+
+
+def reading(checkpoint: Checkpoint, said: Declared, settings: Any, *, group: str) -> Reading:
+    """How a checkpoint's texts are read.
+
+    Args:
+        checkpoint: for the message of an error.
+        said: what it says itself.
+        settings: with `query_instruction`, `document_instruction` and `max_length`, each None for the checkpoint's.
+        group: `retriever` or `reranker`, as a setting is called on the command line.
+
+    Raises:
+        ModelError: neither says how many tokens a text may have.
+    """
+    # sentence-transformers puts these two before the texts of encode_query and encode_document, and no other.
+    query, document = (
+        said.prompts.get(role, "") if own is None else own
+        for role, own in (("query", settings.query_instruction), ("document", settings.document_instruction))
+    )
+    return Reading(query, document, length(checkpoint, said, settings.max_length, group=group))
+
+
+def length(checkpoint: Checkpoint, said: Declared, max_length: int | None, *, group: str) -> int:
+    """How many tokens a text or pair may have.
+
+    Raises:
+        ModelError: neither the setting nor the checkpoint says.
+    """
+    chosen = said.max_length if max_length is None else max_length
+    if chosen is None:
+        raise ModelError(f"{checkpoint.path}: says nothing of how long a text may be. Set {group}.max_length=512.")
+    return chosen
+
+
+def require_text(checkpoint: Checkpoint, said: Declared) -> None:
+    """Refuse an encoder that is not given texts as they are, or whose transformer is loaded as something else.
+
+    Raises:
+        ModelError: texts go through a chat template, or the transformer has another head than none.
+    """
+    if said.chat:
+        raise ModelError(
+            f"{checkpoint.path}: its texts are messages for a chat template (modality_config), which evalkit does not "
+            "write for encoders yet."
+        )
+    if said.task not in {None, "feature-extraction"}:
+        raise ModelError(f"{checkpoint.path}: transformer_task is {said.task}, so it is not an encoder of texts.")
+
+
+def unused_document_prompt(said: Declared, settings: Any) -> str | None:
+    """The name of a stored prompt that looks made for documents and that no document gets, if there is one."""
+    if settings.document_instruction is not None or said.prompts.get("document"):
+        return None
+    return next((name for name in ("passage", "corpus") if said.prompts.get(name)), None)
+
+
+def require_whole(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint of which its weights alone are not the model.
+
+    Raises:
+        ModelError: an adapter lies beside the weights, or they are quantised.
+    """
+    if (checkpoint.path / "adapter_config.json").is_file():
+        raise ModelError(
+            f"{checkpoint.path}/adapter_config.json: an adapter ({an_adapter(checkpoint.path)}) lies beside the "
+            f"weights, which are another model without it. {MERGE} If it is a leftover, remove the file."
+        )
+    quantised = checkpoint.config.get("quantization_config")
+    if quantised is not None:
+        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
+        raise ModelError(
+            f"{checkpoint.path}/config.json: quantization_config says that the weights are quantised ({method}), which "
+            "evalkit does not run. Take the checkpoint in bfloat16 or float32."
+        )
+
+
+def require_no_code(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint that names code of its own, where no module of evalkit stands for that code.
+
+    Raises:
+        ModelError: `auto_map` does, in the model's configuration or in that of the tokenizer.
+    """
+    own = is_minicpm(checkpoint) or is_jina(checkpoint) or is_gte(checkpoint)
+    code = checkpoint.config.get("auto_map")
+    if code and not own and checkpoint.config.get("model_type") not in _OWN_CODE:
+        raise ModelError(
+            f"{checkpoint.path}/config.json: auto_map names the model's own code ({next(iter(code.values()))}), which "
+            f"evalkit never runs. The class of transformers for {checkpoint.config.get('model_type')!r} may compute "
+            "something else. If you know that it does not, remove auto_map in a copy of the folder."
+        )
+    tokenizer = (checkpoint.read_json(TOKENIZER) or {}).get("auto_map")
+    if tokenizer and not own:
+        raise ModelError(
+            f"{checkpoint.path}/{TOKENIZER}: auto_map names the tokenizer's own code, which evalkit never runs. "
+            "If tokenizer.json gives the same tokens, remove auto_map in a copy of the folder."
+        )
+
+
+def _checked(checkpoint: Checkpoint, name: str, known: set[str]) -> dict[str, Any]:
+    """A JSON file without what it leaves open.
+
+    Raises:
+        ModelError: it says something that is not known.
+    """
+    stored = {key: value for key, value in (checkpoint.read_json(name) or {}).items() if value not in (None, {}, [])}
+    if late := sorted(_LATE_INTERACTION & set(stored)):
+        raise ModelError(
+            f"{checkpoint.path}/{name}: {', '.join(late)} say that this is a late-interaction model (ColBERT), whose "
+            "prefixes, query expansion and projection evalkit does not run yet. bge-m3's own mode and plain encoders "
+            "run as reranker=late_interaction."
+        )
+    if unknown := sorted(set(stored) - known):
+        raise ModelError(
+            f"{checkpoint.path}/{name}: evalkit does not know {unknown[0]}={stored[unknown[0]]!r}, so it cannot tell "
+            "what that changes. If it changes no number, remove it in a copy of the folder."
+        )
+    return stored
+
+
+def _prompts(checkpoint: Checkpoint, model: Mapping[str, Any]) -> dict[str, str]:
+    prompts = model.get("prompts", {})
+    texts = {name: text for name, text in prompts.items() if text is not None} if isinstance(prompts, dict) else None
+    if texts is None or not all(isinstance(text, str) for text in texts.values()):
+        raise ModelError(f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}: prompts={prompts!r}, expected names with texts.")
+    return texts
+
+
+def _similarity(checkpoint: Checkpoint, model: Mapping[str, Any]) -> str:
+    found = str(model.get("similarity_fn_name", "cosine"))
+    if found not in {"cosine", "dot"}:
+        raise ModelError(
+            f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}: similarity_fn_name={found!r}. evalkit knows cosine and dot."
+        )
+    return found
+
+
+def _max_length(checkpoint: Checkpoint, name: str, transformer: Mapping[str, Any]) -> int | None:
+    """The stored length, else the tokenizer's; at most what the model has positions for."""
+    stored = _whole(checkpoint, name, transformer, "max_seq_length")
+    if stored is None:
+        of_tokenizer = (checkpoint.read_json(TOKENIZER) or {}).get("model_max_length")
+        stored = int(of_tokenizer) if isinstance(of_tokenizer, int | float) and of_tokenizer < _NO_LIMIT else None
+    limits = [limit for limit in (stored, usable_positions(checkpoint)) if limit is not None]
+    return min(limits, default=None)
+
+
+def _whole(checkpoint: Checkpoint, name: str, stored: Mapping[str, Any], key: str) -> int | None:
+    value = stored.get(key)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ModelError(f"{checkpoint.path}/{name}: {key}={value!r}, expected a whole number from 1.")
+    return value
+
+
+def _uses_chat(checkpoint: Checkpoint, name: str, modalities: Any) -> bool:
+    """Whether texts go through a chat template.
+
+    Raises:
+        ModelError: texts go through another method of the model than its forward pass.
+    """
+    if modalities is None:
+        return False
+    text = modalities.get("text", {}) if isinstance(modalities, dict) else {}
+    if text.get("method", "forward") != "forward" or text.get("method_output_name") not in {None, *_PLAIN_OUTPUTS}:
+        raise ModelError(
+            f"{checkpoint.path}/{name}: modality_config={modalities!r}. evalkit reads texts through forward alone."
+        )
+    return "message" in modalities

@@ -1,0 +1,110 @@
+"""What a folder is that evalkit does not run, in words that are true of it, and what to do. Reads no weights."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_OLD_TRANSFORMER = "0_Transformer"
+# Modules of sentence-transformers and PyLate -> what a checkpoint with such a module is.
+_KINDS = {
+    "StaticEmbedding": "a static embedding model, a table of word vectors without a transformer",
+    "Router": "a Router, several models of which the kind of text chooses one",
+    "Asym": "a Router, several models of which the kind of text chooses one",
+    "SpladePooling": "a sparse encoder (SPLADE)",
+    "MLMTransformer": "a sparse encoder (SPLADE)",
+    "SparseAutoEncoder": "a sparse encoder (CSR)",
+    "SparseStaticEmbedding": "a sparse encoder, a table of word weights without a transformer",
+    "MultiVectorMask": "a late-interaction model (ColBERT)",
+    "LogitScore": "a reranker that scores by the logits of answer tokens (LogitScore)",
+    "CLIPModel": "a model of images and texts",
+    "WordEmbeddings": "a model of word vectors",
+    "BoW": "a bag of words",
+}
+
+
+def instead_of_config(path: Path) -> str:
+    """What a folder without `config.json` is, as a sentence with a remedy."""
+    if (path / "adapter_config.json").is_file():
+        return f"it holds an adapter: {an_adapter(path)}. {MERGE}"
+    if (path / _OLD_TRANSFORMER / "config.json").is_file():
+        return (
+            f"it is in the layout of sentence-transformers 1, with the model in {_OLD_TRANSFORMER}. Load it with "
+            "sentence-transformers and save it again: SentenceTransformer(OLD).save(NEW)."
+        )
+    kinds = _module_kinds(path)
+    for kind in kinds:
+        if kind in _KINDS:
+            return f"modules.json says {kind}: it is {_KINDS[kind]}, which evalkit does not run yet."
+    if kinds:
+        return f"its modules.json names {', '.join(kinds)}, and config.json of the transformer is absent."
+    for suffix, format_ in ((".gguf", "GGUF"), (".onnx", "ONNX")):
+        if any(path.rglob(f"*{suffix}")):
+            return f"it holds {format_} files, which evalkit does not read. Take the checkpoint in safetensors."
+    return "it is not a checkpoint. A checkpoint is a folder with config.json, weights and a tokenizer."
+
+
+MERGE = (
+    "evalkit does not apply adapters yet. Merge it into its base model with peft, "
+    "PeftModel.from_pretrained(base, DIR).merge_and_unload().save_pretrained(NEW), and take the new folder."
+)
+
+
+def an_adapter(path: Path) -> str:
+    """The adapter in a folder: its kind, and over what."""
+    stored = _object(path / "adapter_config.json")
+    return f"{stored.get('peft_type', 'PEFT')} over {stored.get('base_model_name_or_path', 'a base model')}"
+
+
+def module_kind(kinds: Sequence[str]) -> str | None:
+    """What a chain of modules makes, where that is not a bi-encoder; None where it is one."""
+    return next((f"{_KINDS[kind]} (modules.json: {', '.join(kinds)})" for kind in kinds if kind in _KINDS), None)
+
+
+def instead_of_classifier(architectures: Sequence[str], kinds: Sequence[str]) -> str:
+    """Why a checkpoint is no sequence classifier of transformers, as two sentences: what it is, and what to do."""
+    named = ", ".join(architectures) or "no architecture"
+    if found := module_kind(kinds):
+        return f"is {found}. evalkit does not run these yet; {_NEAREST}"
+    if {"Dense", "LayerNorm"} & set(kinds):
+        return (
+            f"is a cross-encoder whose head is the modules {', '.join(kinds)} of modules.json, not a classifier of "
+            f"{named}. evalkit does not run such chains yet; {_NEAREST}"
+        )
+    if "Pooling" in kinds:
+        return "is a bi-encoder (modules.json has a Pooling). Use it as retriever=dense or reranker=late_interaction."
+    known = next(
+        (text for endings, text in _ARCHITECTURES.items() if any(n.endswith(endings) for n in architectures)), ""
+    )
+    return known.format(named) or (
+        f"config.json names {named}, not a ...ForSequenceClassification, so it promises no classification head. Is "
+        "it the base model, or an embedder? If its weights do hold a trained classifier, name the class in "
+        "architectures of config.json."
+    )
+
+
+_NEAREST = "`evalkit list rerankers` shows what it does run."
+_ARCHITECTURES = {
+    ("ForCausalLM",): "is a language model ({}), which scores by the logits of answer words after a prompt. Use the "
+    "reranker that it was trained as: bge_reranker_v2_gemma and qwen3_reranker_* are of this kind.",
+    ("ForConditionalGeneration", "EncoderModel"): "is an encoder-decoder ({}), which evalkit does not run yet; "
+    + _NEAREST,
+    ("ForRanking", "ColBERT"): "is a {}, an architecture with a head of its own that evalkit does not run yet; "
+    + _NEAREST,
+}
+
+
+def _module_kinds(path: Path) -> list[str]:
+    try:
+        listed: Any = json.loads((path / "modules.json").read_text(encoding="utf-8"))
+        return [str(entry["type"]).rsplit(".", 1)[-1] for entry in listed]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def _object(file: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,146 @@
+"""What `tokenizer_config.json` says against `tokenizer.json`: applied as the tokenizer's class does, or refused.
+
+transformers reads both. Which of them wins depends on the class and on the version, so where they contradict each other
+and the versions do not agree, there is no right answer to give in silence.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from evalkit.errors import ModelError
+from evalkit.inference.tokens import FastTokenizer
+from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.declared import TOKENIZER, declared
+
+_AGREE = "Make both files agree in a copy of the folder."
+# Classes that take `tokenizer.json` as it is.
+_GENERIC = {"", "PreTrainedTokenizer", "TokenizersBackend"}
+# Settings of a BERT tokenizer -> what its normaliser calls them.
+_OF_BERT = {
+    "do_lower_case": "lowercase",
+    "strip_accents": "strip_accents",
+    "tokenize_chinese_chars": "handle_chinese_chars",
+}
+
+
+def configured(checkpoint: Checkpoint, tokenizer: Any) -> FastTokenizer:
+    """A `tokenizers.Tokenizer` as the checkpoint's other files want it.
+
+    Raises:
+        ModelError: they contradict `tokenizer.json` in a way that no class resolves.
+    """
+    stored = checkpoint.read_json(TOKENIZER) or {}
+    name = str(stored.get("tokenizer_class") or "").removesuffix("Fast")
+    _apply_case(checkpoint, tokenizer, stored, generic=name in _GENERIC)
+    if declared(checkpoint).lowercase:
+        _lowercase_all(tokenizer)
+    if stored.get("split_special_tokens"):
+        tokenizer.encode_special_tokens = True
+    _require_vocabulary_of(checkpoint, tokenizer, stored)
+    _require_prefix_space(checkpoint, tokenizer, stored)
+    side = stored.get("truncation_side") or (tokenizer.truncation or {}).get("direction", "right")
+    if side not in {"left", "right"}:
+        raise ModelError(f"{checkpoint.path}/{TOKENIZER}: truncation_side={side!r}. Legal are left and right.")
+    made = FastTokenizer(tokenizer, cuts_left=side == "left", segmented=_reads_segments(name, stored))
+    _require_ends(checkpoint, tokenizer, made, stored)
+    return made
+
+
+def _normaliser(tokenizer: Any) -> dict[str, Any]:
+    return dict(json.loads(tokenizer.normalizer.__getstate__())) if tokenizer.normalizer is not None else {}
+
+
+def _apply_case(checkpoint: Checkpoint, tokenizer: Any, stored: Mapping[str, Any], *, generic: bool) -> None:
+    """Classes of BERT set their normaliser as `tokenizer_config.json` says; others have none to set."""
+    from tokenizers import normalizers
+
+    state = _normaliser(tokenizer)
+    if state.get("type") == "BertNormalizer" and not generic:
+        wanted = {own: stored[key] for key, own in _OF_BERT.items() if key in stored}
+        if any(state[own] != value for own, value in wanted.items()):
+            settings = {key: value for key, value in {**state, **wanted}.items() if key != "type"}
+            tokenizer.normalizer = normalizers.BertNormalizer(**settings)
+        return
+    lowers = tokenizer.normalizer is not None and tokenizer.normalizer.normalize_str("A") == "a"
+    asked = stored.get("do_lower_case")
+    if asked is not None and bool(asked) != lowers:
+        does = "lower-cases texts" if lowers else "does not lower-case texts"
+        raise ModelError(
+            f"{checkpoint.path}/{TOKENIZER}: do_lower_case={json.dumps(asked)}, but tokenizer.json {does}. {_AGREE}"
+        )
+
+
+def _lowercase_all(tokenizer: Any) -> None:
+    """As sentence-transformers 6: before everything else that the tokenizer does to a text."""
+    from tokenizers import normalizers
+
+    own = tokenizer.normalizer
+    if own is None or own.normalize_str("A") != "a":
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *([own] if own is not None else [])])
+
+
+def _reads_segments(name: str, stored: Mapping[str, Any]) -> bool:
+    """Whether the model is given the segment of each token: `model_input_names`, or what the class has there."""
+    import transformers
+
+    listed = stored.get("model_input_names")
+    if listed is None and name not in _GENERIC:
+        listed = getattr(getattr(transformers, name, None), "model_input_names", None)
+    return listed is None or "token_type_ids" in listed
+
+
+def _text(token: Any) -> str | None:
+    """A special token's string, as it or its settings are stored."""
+    return token.get("content") if isinstance(token, dict) else token
+
+
+def _require_ends(checkpoint: Checkpoint, tokenizer: Any, made: FastTokenizer, stored: Mapping[str, Any]) -> None:
+    """Refuse tokens at the start and end of a text that one file adds and the other does not."""
+    frame = made.frame(1)
+    for flag, key, ids in (
+        ("add_bos_token", "bos_token", frame.before),
+        ("add_eos_token", "eos_token", frame.behind),
+    ):
+        asked, token = stored.get(flag), _text(stored.get(key))
+        if asked is None or token is None:
+            continue
+        adds = tokenizer.token_to_id(token) in ids.tolist()
+        if bool(asked) != adds:
+            raise ModelError(
+                f"{checkpoint.path}/{TOKENIZER}: {flag}={json.dumps(asked)}, but tokenizer.json "
+                f"{'adds' if adds else 'does not add'} {token}. transformers 4 follows the former, transformers 5 the "
+                f"latter. {_AGREE}"
+            )
+
+
+def _require_vocabulary_of(checkpoint: Checkpoint, tokenizer: Any, stored: Mapping[str, Any]) -> None:
+    """Refuse special tokens that `tokenizer.json` lacks or numbers otherwise: a class would add them to it."""
+    listed = stored.get("added_tokens_decoder") or {}
+    extra = [*(stored.get("additional_special_tokens") or []), *(stored.get("extra_special_tokens") or [])]
+    try:
+        wanted = {str(_text(token)): int(index) for index, token in listed.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ModelError(f"{checkpoint.path}/{TOKENIZER}: malformed added_tokens_decoder.") from error
+    absent = [name for name in map(_text, extra) if isinstance(name, str) and tokenizer.token_to_id(name) is None]
+    wrong = [name for name, index in wanted.items() if tokenizer.token_to_id(name) != index]
+    if found := [*absent, *wrong]:
+        raise ModelError(
+            f"{checkpoint.path}/{TOKENIZER}: names the special token {found[0]!r}, which tokenizer.json lacks or has "
+            f"under another number. {_AGREE}"
+        )
+
+
+def _require_prefix_space(checkpoint: Checkpoint, tokenizer: Any, stored: Mapping[str, Any]) -> None:
+    """Refuse a blank before the first word that one file wants and the other does not."""
+    asked = stored.get("add_prefix_space")
+    if asked is None or tokenizer.pre_tokenizer is None:
+        return
+    state = json.loads(tokenizer.pre_tokenizer.__getstate__())
+    parts = state.get("pretokenizers", [state])
+    found = [bool(part.get("add_prefix_space")) for part in parts if part.get("type") == "ByteLevel"]
+    if found and any(found) != bool(asked):
+        raise ModelError(
+            f"{checkpoint.path}/{TOKENIZER}: add_prefix_space={json.dumps(asked)}, but tokenizer.json says "
+            f"{json.dumps(any(found))}. {_AGREE}"
+        )
