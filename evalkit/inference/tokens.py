@@ -191,6 +191,15 @@ class TokenizedPairs(NamedTuple):
         return np.asarray(self.dropped.any(axis=1), dtype=bool)
 
 
+def prepare(texts: Sequence[str], *, instruction: str, lowercase: bool) -> list[str]:
+    """Texts behind their instruction, perhaps in lower case: also special-token strings, which then are words.
+
+    So sentence-transformers did up to version 5; the models that ask for it are older.
+    """
+    prepared = [instruction + text for text in texts]
+    return [text.lower() for text in prepared] if lowercase else prepared
+
+
 def shortened(ids: Ids, count: int, *, left: bool = False) -> Ids:
     """The first tokens of a text, as many as may stay, or the last ones."""
     return ids[max(len(ids) - count, 0) :] if left else ids[:count]

@@ -72,7 +72,7 @@ def _apply_case(checkpoint: Checkpoint, tokenizer: Any, stored: Mapping[str, Any
 
 
 def _lowercase_all(tokenizer: Any) -> None:
-    """As sentence-transformers 6: before everything else that the tokenizer does to a text."""
+    """As sentence-transformers 6 does for pairs: before everything else that the tokenizer does to a text."""
     from tokenizers import normalizers
 
     own = tokenizer.normalizer

@@ -145,10 +145,10 @@ class LateInteractionReranker:
 
         from evalkit.inference.forward import forward
         from evalkit.inference.linear import summed
-        from evalkit.inference.tokens import tokenize
+        from evalkit.inference.tokens import prepare, tokenize
 
-        instructed = [instruction + text for text in texts]
-        tokenized = tokenize(self._tokenizer, instructed, max_length=self.reading.max_length)
+        prepared = prepare(texts, instruction=instruction, lowercase=self.said.lowercase)
+        tokenized = tokenize(self._tokenizer, prepared, max_length=self.reading.max_length)
         first = 1 if self.config.skip_first_token else 0
         require_vocabulary(self.checkpoint, tokenized.ids)
         for batch in forward(

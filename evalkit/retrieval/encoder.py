@@ -12,7 +12,7 @@ from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.config.compute import PACKED
 from evalkit.errors import ModelError
 from evalkit.inference.finite import finite
-from evalkit.inference.tokens import Tokenized, Tokenizer, tokenize
+from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import facts, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
@@ -116,8 +116,8 @@ class DenseEncoder:
 
     def tokenize(self, texts: Sequence[str], *, instruction: str = "") -> Tokenized:
         """Token ids of texts, as `encode` has them read."""
-        instructed = [instruction + text for text in texts]
-        tokenized = tokenize(self._tokenizer, instructed, max_length=self.reading.max_length)
+        prepared = prepare(texts, instruction=instruction, lowercase=self.said.lowercase)
+        tokenized = tokenize(self._tokenizer, prepared, max_length=self.reading.max_length)
         require_vocabulary(self.checkpoint, tokenized.ids)
         return tokenized
 

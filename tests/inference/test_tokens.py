@@ -12,10 +12,11 @@ from evalkit.inference import tokens
 from evalkit.inference.tokens import (
     CachedTokenizer,
     FastTokenizer,
+    TokenizedPairs,
     distinct_token_ids,
     prepare,
-    require_specials,
     tokenize,
+    without_ends,
 )
 
 WORDS = ["the", "moon", "pulls", "sea", "and", "makes", "tides", "bees", "honey"]
@@ -86,9 +87,44 @@ def test_text_is_flagged_from_one_token_over_the_limit(tokenizer, code, max_leng
     assert {code["[SEP]"]} == {int(ids[-1]) for ids in actual.ids}
 
 
-def test_text_is_prepared_as_sentence_transformers_reads_it():
-    assert prepare([" The Moon ", ""], instruction="query: ", lowercase=False) == ["query:  The Moon", "query:"]
-    assert prepare([" The Moon "], instruction="", lowercase=True) == ["the moon"]
+def test_text_is_put_behind_its_instruction_as_it_is():
+    assert prepare([" The Moon ", ""], instruction="query: ", lowercase=False) == ["query:  The Moon ", "query: "]
+    assert prepare([" The [SEP] "], instruction="", lowercase=True) == [" the [sep] "]
+
+
+@pytest.mark.parametrize("max_length", [8, 9])
+def test_a_tokenizer_that_cuts_on_the_left_keeps_the_end_of_a_text(max_length):
+    left = FastTokenizer(Tokenizer.from_str(tiny_tokenizers.bert().files["tokenizer.json"].decode()), cuts_left=True)
+    words = ["moon", "sea", "tides", "bees", "honey", "nectar", "yeast", "bread", "rise"]
+    uncut = tokenize(left, [" ".join(words)], max_length=512).ids[0].tolist()
+    cut = tokenize(left, [" ".join(words)], max_length=max_length)
+    assert [uncut[0], *uncut[1:-1][-(max_length - 2) :], uncut[-1]] == cut.ids[0].tolist()
+    assert cut.truncated.tolist() == [True]
+
+
+def test_a_tokenizer_without_segments_has_none_in_a_pair():
+    content = tiny_tokenizers.bert().files["tokenizer.json"].decode()
+    for segmented in (True, False):
+        frame = FastTokenizer(Tokenizer.from_str(content), segmented=segmented).frame(2)
+        assert segmented is bool(frame.segments[3])
+        assert segmented is bool(frame.segments[4].any())
+
+
+def test_an_empty_text_is_refused_only_where_the_tokenizer_adds_no_token():
+    bare = FastTokenizer(Tokenizer.from_str(tiny_tokenizers.qwen().files["tokenizer.json"].decode()))
+    assert len(tokenize(bare, ["moon"], max_length=8).ids[0]) > 0
+    with pytest.raises(ModelError, match="text 1 is empty, and this tokenizer adds no token"):
+        tokenize(bare, ["moon", ""], max_length=8)
+
+
+@pytest.mark.parametrize(("ids", "kept"), [([5, 6, 3, 3], 2), ([5, 3, 6, 3], 3), ([3, 3, 3], 1), ([5, 6], 2)], ids=str)
+def test_pairs_without_ends_lose_one_token_at_the_end_and_never_all(ids, kept):
+    row = np.array(ids, dtype=np.int32)
+    pairs = TokenizedPairs([row], [row * 0], np.array([[1, len(ids)]]), np.zeros((1, 2), dtype=np.int64))
+    assert pairs is without_ends(pairs, None)
+    found = without_ends(pairs, 3)
+    assert (ids[:kept], kept) == (found.ids[0].tolist(), len(found.segments[0]))
+    assert [[min(1, kept), kept]] == found.documents.tolist()
 
 
 def tiny(kind: str) -> tuple[FastTokenizer, Tokenizer]:
@@ -151,21 +187,13 @@ def test_distinct_texts_are_tokenised_once_each(tokenizer, code):
     assert {"sea": [code["sea"]], "moon": [code["moon"]], "": []} == {text: row.tolist() for text, row in ids.items()}
 
 
-def test_a_tokenizer_without_special_tokens_is_refused():
-    tokenizer, _ = tiny("qwen")
-    with pytest.raises(ModelError, match="no special tokens"):
-        require_specials(tokenizer.frame(1))
-    with pytest.raises(ModelError, match="no special tokens"):
-        tokenize(tokenizer, ["moon"], max_length=8)
-    require_specials(tiny("gemma")[0].frame(1))
-
-
 class Counting:
     """A tokenizer of one token a letter that remembers what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
         self.frame = self.tokens = self.text = None
+        self.cuts_left = False
 
     def token_ids(self, texts):
         self.asked.append(list(texts))

@@ -92,7 +92,7 @@ def elsewhere(checkpoint: Path) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"weights")
-    entries = [{"type": "models.Dense", "path": "2_Dense"}]
+    entries = [{"type": "sentence_transformers.models.Dense", "path": "2_Dense"}]
     (checkpoint / "modules.json").write_text(json.dumps(entries))
     return folder
 
@@ -127,7 +127,7 @@ def test_files_outside_of_a_checkpoint_are_refused_by_name(checkpoint: Path, els
     name = name.replace("ABSOLUTE", str(elsewhere))
     with pytest.raises(ModelError, match=rf"'{name}' is outside of the checkpoint\. Move it into the folder"):
         resolve(str(checkpoint), also=[f"{name}"])
-    (checkpoint / "modules.json").write_text(json.dumps([{"type": "models.Dense", "path": name}]))
+    (checkpoint / "modules.json").write_text(json.dumps([{"type": "sentence_transformers.models.Dense", "path": name}]))
     with pytest.raises(ModelError, match=rf"'{name}' is outside of the checkpoint"):
         resolve(str(checkpoint))
 
@@ -179,7 +179,13 @@ def refusal(model: str) -> str:
 
 def test_a_folder_without_config_is_no_checkpoint(checkpoint: Path):
     (checkpoint / "config.json").unlink()
-    assert refusal(str(checkpoint)) == f"{checkpoint}: no config.json, so this is not a checkpoint."
+    assert refusal(str(checkpoint)).startswith(f"{checkpoint}: has no config.json; it is not a checkpoint.")
+
+
+@pytest.mark.parametrize("kind", ["custom_st.Transformer", "models.Dense", "transformers.Evil"])
+def test_a_module_with_code_of_its_own_is_refused_by_name(checkpoint: Path, kind: str):
+    (checkpoint / "modules.json").write_text(json.dumps([{"type": kind, "path": ""}]))
+    assert f"{kind} is code of the checkpoint's own, which evalkit never runs" in refusal(str(checkpoint))
 
 
 def test_a_folder_without_checkpoint_files_is_no_checkpoint(tmp_path: Path):

@@ -13,7 +13,7 @@ from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import resolve
 from evalkit.models.classifier import load_classifier
-from evalkit.models.loading import load_encoder, require_encoder, require_positions
+from evalkit.models.loading import load_encoder, require_classifier, require_encoder, require_positions
 
 CPU = ComputeConfig(device="cpu", attention="sdpa")
 TENSOR = "encoder.layer.1.output.dense.weight"
@@ -125,24 +125,26 @@ def test_unknown_model_type_is_refused(classifier, tmp_path, load):
         load(resolve(str(folder)))
 
 
-@pytest.mark.parametrize("load", [encoder_of, classifier_of])
+@pytest.mark.parametrize("require", [require_encoder, require_classifier])
 @pytest.mark.parametrize("model_type", ["unheard_of", "bert"])
-def test_code_in_a_checkpoint_is_never_run(encoder, classifier, tmp_path, load, model_type):
-    auto_map = {
-        "AutoConfig": "remote.Config",
-        "AutoModel": "remote.Model",
-        "AutoModelForSequenceClassification": "remote.Model",
-    }
+def test_code_in_a_checkpoint_is_refused_also_where_transformers_has_a_class_of_that_type(
+    encoder, classifier, tmp_path, require, model_type
+):
+    source = encoder if require is require_encoder else classifier
+    folder = configured(source, tmp_path / "c", model_type=model_type, auto_map={"AutoModel": "remote.Model"})
+    with pytest.raises(ModelError, match=r"config\.json: auto_map names the model's own code \(remote\.Model\)"):
+        require(resolve(str(folder)))
+
+
+@pytest.mark.parametrize("load", [encoder_of, classifier_of])
+def test_code_in_a_checkpoint_is_never_run(encoder, classifier, tmp_path, load):
     source = encoder if load is encoder_of else classifier
-    folder = configured(source, tmp_path / "c", model_type=model_type, auto_map=auto_map)
+    names = {f"Auto{name}": f"remote.{name}" for name in ("Config", "Model", "ModelForSequenceClassification")}
+    folder = configured(source, tmp_path / "c", model_type="unheard_of", auto_map=names)
     ran = tmp_path / "ran"
     (folder / "remote.py").write_text(f"open({str(ran)!r}, 'w').close()\n", encoding="utf-8")
-    if model_type == "bert":  # transformers knows it, so the checkpoint's own code is not needed
-        modules = {type(module).__module__ for module in load(resolve(str(folder))).modules()}
-        assert "transformers.models.bert.modeling_bert" in modules
-    else:
-        with pytest.raises(ModelError, match="evalkit never does"):
-            load(resolve(str(folder)))
+    with pytest.raises(ModelError, match="evalkit never"):
+        load(resolve(str(folder)))
     assert not ran.exists()
 
 

@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 from evalkit.config import DenseConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.sentence_transformer import EmbeddingHead, embedding_head, load_dense, lowercases
+from evalkit.models.declared import declared
+from evalkit.models.sentence_transformer import EmbeddingHead, embedding_head, load_dense
 
 CLS = {"word_embedding_dimension": 8, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
 MEAN = {"word_embedding_dimension": 8, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
@@ -34,6 +35,10 @@ def checkpoint(tmp_path):
         return Checkpoint(tmp_path, {})
 
     return made
+
+
+def head_of(checkpoint: Checkpoint, config: DenseConfig) -> EmbeddingHead:
+    return embedding_head(checkpoint, config, declared(checkpoint))
 
 
 def config(**settings) -> DenseConfig:
@@ -64,12 +69,12 @@ def config(**settings) -> DenseConfig:
     ids=str,
 )
 def test_pooling_is_read_from_the_checkpoint(checkpoint, stored, expected):
-    head = embedding_head(checkpoint(["Transformer", "Pooling", "Normalize"], stored), config())
-    assert EmbeddingHead(expected, normalize=True) == head
+    head = head_of(checkpoint(["Transformer", "Pooling", "Normalize"], stored), config())
+    assert EmbeddingHead(expected, normalize=True, ranked_normalized=True) == head
 
 
 def test_setting_that_agrees_with_the_checkpoint_is_fine(checkpoint):
-    assert embedding_head(checkpoint(pooling=CLS), config(pooling="cls")).pooling == "cls"
+    assert head_of(checkpoint(pooling=CLS), config(pooling="cls")).pooling == "cls"
 
 
 @pytest.mark.parametrize(
@@ -77,23 +82,23 @@ def test_setting_that_agrees_with_the_checkpoint_is_fine(checkpoint):
 )
 def test_setting_that_contradicts_the_checkpoint_is_refused(checkpoint, stored, asked):
     with pytest.raises(ModelError, match=f"retriever.pooling={asked}, but 1_Pooling/config.json says"):
-        embedding_head(checkpoint(pooling=stored), config(pooling=asked))
+        head_of(checkpoint(pooling=stored), config(pooling=asked))
 
 
 @pytest.mark.parametrize("asked", ["cls", "mean", "max", "mean_sqrt_length", "weighted_mean", "last"])
 def test_setting_decides_where_the_checkpoint_says_nothing(checkpoint, asked):
-    assert asked == embedding_head(checkpoint(), config(pooling=asked)).pooling
+    assert asked == head_of(checkpoint(), config(pooling=asked)).pooling
 
 
 def test_nothing_said_anywhere_is_refused(checkpoint):
     with pytest.raises(ModelError, match=r"says nothing of its pooling.*retriever\.pooling=cls or mean"):
-        embedding_head(checkpoint(), config())
+        head_of(checkpoint(), config())
 
 
 @pytest.mark.parametrize("module", ["LayerNorm", "WordEmbeddings", "CLIPModel", "Dropout"])
 def test_module_that_is_not_supported_is_refused_by_name(checkpoint, module):
     with pytest.raises(ModelError, match=f"modules.json has {module}"):
-        embedding_head(checkpoint(["Transformer", "Pooling", module], MEAN), config())
+        head_of(checkpoint(["Transformer", "Pooling", module], MEAN), config())
 
 
 @pytest.mark.parametrize(
@@ -109,23 +114,23 @@ def test_module_that_is_not_supported_is_refused_by_name(checkpoint, module):
 )
 def test_pooling_other_than_exactly_one_that_is_known_is_refused(checkpoint, stored):
     with pytest.raises(ModelError, match="Supported is one of cls, mean, max, mean_sqrt_length, weighted_mean, last"):
-        embedding_head(checkpoint(pooling=stored), config())
+        head_of(checkpoint(pooling=stored), config())
 
 
 @pytest.mark.parametrize("asked", ["checkpoint", "mean"])
 def test_pooling_that_is_not_supported_is_refused_whatever_the_setting(checkpoint, asked):
     with pytest.raises(ModelError, match="Supported is one of cls, mean, max, mean_sqrt_length, weighted_mean, last"):
-        embedding_head(checkpoint(pooling={"pooling_mode": "unheard_of"}), config(pooling=asked))
+        head_of(checkpoint(pooling={"pooling_mode": "unheard_of"}), config(pooling=asked))
 
 
 def test_switching_off_a_stored_normalisation_is_refused(checkpoint):
     with pytest.raises(ModelError, match=r"retriever\.normalize=false.*Normalize module"):
-        embedding_head(checkpoint(["Transformer", "Pooling", "Normalize"], CLS), config(normalize=False))
+        head_of(checkpoint(["Transformer", "Pooling", "Normalize"], CLS), config(normalize=False))
 
 
 @pytest.mark.parametrize("normalize", [True, False])
 def test_normalisation_is_free_where_the_checkpoint_has_none(checkpoint, normalize):
-    head = embedding_head(checkpoint(["Transformer", "Pooling"], CLS), config(normalize=normalize))
+    head = head_of(checkpoint(["Transformer", "Pooling"], CLS), config(normalize=normalize))
     assert normalize is head.normalize
 
 
@@ -134,7 +139,7 @@ def test_normalisation_is_free_where_the_checkpoint_has_none(checkpoint, normali
     [({"do_lower_case": True}, True), ({"do_lower_case": False}, False), ({"max_seq_length": 9}, False), (None, False)],
 )
 def test_lower_case_is_read_from_the_checkpoint(checkpoint, settings, expected):
-    assert expected is lowercases(checkpoint(pooling=CLS, settings=settings))
+    assert expected is declared(checkpoint(pooling=CLS, settings=settings)).lowercase
 
 
 @pytest.mark.parametrize("name", ["modules.json", "1_Pooling/config.json", "sentence_bert_config.json"])
@@ -142,7 +147,7 @@ def test_file_that_is_not_json_is_refused_by_name(checkpoint, tmp_path, name):
     made = checkpoint(["Transformer", "Pooling"], CLS, {})
     (tmp_path / name).write_text("{", encoding="utf-8")
     with pytest.raises(ModelError, match=f"{name}: not "):
-        (lowercases(made), embedding_head(made, config()))
+        (declared(made), head_of(made, config()))
 
 
 @pytest.mark.parametrize(
@@ -158,15 +163,41 @@ def test_json_of_another_shape_is_refused_by_name(checkpoint, tmp_path, name, co
     made = checkpoint(["Transformer", "Pooling"], CLS, {})
     (tmp_path / name).write_text(content, encoding="utf-8")
     with pytest.raises(ModelError, match=name):
-        (lowercases(made), embedding_head(made, config()))
+        (declared(made), head_of(made, config()))
 
 
-def test_a_checkpoint_made_for_dot_products_is_not_normalised_in_silence(checkpoint, tmp_path):
+def lengths(head: EmbeddingHead) -> tuple[bool, bool]:
+    """Whether vectors have length 1: as they are given, and for a search."""
+    return head.normalize, head.ranked_normalized
+
+
+def similarity(folder, name) -> None:
+    (folder / "config_sentence_transformers.json").write_text(
+        json.dumps({"similarity_fn_name": name}), encoding="utf-8"
+    )
+
+
+def test_vectors_are_as_the_modules_give_them_and_of_length_one_only_for_a_search_by_cosine(checkpoint):
     made = checkpoint(["Transformer", "Pooling"], CLS, {})
-    (tmp_path / "config_sentence_transformers.json").write_text('{"similarity_fn_name": "dot"}', encoding="utf-8")
+    assert (False, True) == lengths(head_of(made, config()))
+    assert (True, True) == lengths(head_of(made, config(normalize=True)))
+    assert (False, False) == lengths(head_of(made, config(normalize=False)))
+
+
+def test_a_checkpoint_made_for_dot_products_is_never_normalised(checkpoint, tmp_path):
+    made = checkpoint(["Transformer", "Pooling"], CLS, {})
+    similarity(tmp_path, "dot")
+    assert (False, False) == lengths(head_of(made, config()))
+    assert (False, False) == lengths(head_of(made, config(normalize=False)))
     with pytest.raises(ModelError, match=r"retriever\.normalize=false"):
-        embedding_head(made, config())
-    assert embedding_head(made, config(normalize=False)).normalize is False
+        head_of(made, config(normalize=True))
+
+
+def test_another_similarity_than_cosine_and_dot_is_refused_by_name(checkpoint, tmp_path):
+    made = checkpoint(["Transformer", "Pooling"], CLS, {})
+    similarity(tmp_path, "euclidean")
+    with pytest.raises(ModelError, match=r"similarity_fn_name='euclidean'\. evalkit knows cosine and dot"):
+        declared(made)
 
 
 # MiniCPM-Embedding, whose own code weights the states before a stored plain mean
@@ -179,19 +210,19 @@ def minicpm(checkpoint, tmp_path) -> Checkpoint:
 
 
 def test_stored_mean_of_a_minicpm_may_be_called_the_weighted_mean_that_it_is(minicpm):
-    assert embedding_head(minicpm, config(pooling="weighted_mean")).pooling == "weighted_mean"
+    assert head_of(minicpm, config(pooling="weighted_mean")).pooling == "weighted_mean"
 
 
 @pytest.mark.parametrize("asked", ["cls", "last"])
 def test_stored_mean_of_a_minicpm_is_no_other_pooling(minicpm, asked):
     with pytest.raises(ModelError, match=f"retriever.pooling={asked}, but 1_Pooling/config.json says mean"):
-        embedding_head(minicpm, config(pooling=asked))
+        head_of(minicpm, config(pooling=asked))
 
 
 def test_stored_cls_of_a_minicpm_is_not_a_weighted_mean(minicpm):
     (minicpm.path / "1_Pooling" / "config.json").write_text(json.dumps(CLS), encoding="utf-8")
     with pytest.raises(ModelError, match=r"retriever\.pooling=weighted_mean"):
-        embedding_head(minicpm, config(pooling="weighted_mean"))
+        head_of(minicpm, config(pooling="weighted_mean"))
 
 
 # Instructions that the pooling leaves out
@@ -211,26 +242,26 @@ SKIPS = {**MEAN, "include_prompt": False}
 def test_a_mean_without_the_instruction_is_refused_only_where_there_is_one(checkpoint, settings):
     made = checkpoint(["Transformer", "Pooling"], SKIPS)
     with pytest.raises(ModelError, match="leaves instructions out of the mean"):
-        embedding_head(made, config(**settings))
-    assert embedding_head(made, config()).pooling == "mean"
+        head_of(made, config(**settings))
+    assert head_of(made, config()).pooling == "mean"
 
 
 @pytest.mark.parametrize("mode", ["cls", "lasttoken"])
 def test_the_state_of_one_token_is_the_same_with_the_instruction_left_out(checkpoint, mode):
     made = checkpoint(["Transformer", "Pooling"], {"pooling_mode": mode, "include_prompt": False})
-    assert embedding_head(made, config(query_instruction="query: ")).pooling == mode.removesuffix("token")
+    assert head_of(made, config(query_instruction="query: ")).pooling == mode.removesuffix("token")
 
 
 # Linear layers behind the pooling
 
 
 def test_linear_layers_are_found_in_their_order(checkpoint, tmp_path):
-    head = embedding_head(checkpoint(["Transformer", "Pooling", "Dense", "Dense", "Normalize"], MEAN), config())
+    head = head_of(checkpoint(["Transformer", "Pooling", "Dense", "Dense", "Normalize"], MEAN), config())
     assert (tmp_path / "2_Dense", tmp_path / "3_Dense") == head.dense
 
 
 def test_checkpoint_without_linear_layers_has_none(checkpoint):
-    assert embedding_head(checkpoint(["Transformer", "Pooling"], MEAN), config()).dense == ()
+    assert head_of(checkpoint(["Transformer", "Pooling"], MEAN), config()).dense == ()
 
 
 WEIGHT = torch.arange(12.0).reshape(3, 4) / 10 - 0.5

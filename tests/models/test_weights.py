@@ -488,12 +488,13 @@ def test_names_of_layers_above_a_cut_off_are_those_of_the_first_block():
 
 def test_embedder_as_a_cross_encoder_is_refused(tmp_path):
     folder = write_bert_embedder(tmp_path / "model")
-    with pytest.raises(ModelError, match=r"BertModel, not a \.\.\.ForSequenceClassification"):
+    with pytest.raises(ModelError, match="is a bi-encoder"):
         rerank.build(CrossEncoderConfig(name="tiny", model=str(folder)), ComputeConfig())
 
 
 def test_embedder_that_calls_itself_a_classifier_is_refused_by_its_tensors(tmp_path):
     folder = config_edited(write_bert_embedder(tmp_path / "model"), architectures=["BertForSequenceClassification"])
+    (folder / "modules.json").unlink()
     with pytest.raises(ModelError, match=r"lacks \d+ of .*classifier\.bias, classifier\.weight"):
         score("bert", folder)
 
@@ -541,14 +542,15 @@ def test_classifier_made_of_qwen3_is_refused_at_once_and_named(tmp_path):
         built("qwen3", folder)
 
 
-def test_classifier_made_of_a_chat_model_is_refused_as_a_cross_encoder(tmp_path):
-    """Its tokenizer adds nothing, and without the chat's prompt its scores would mean nothing."""
+def test_classifier_with_a_chat_template_for_pairs_is_refused_as_a_cross_encoder(tmp_path):
+    """Without the template's prompt its scores would mean nothing."""
     folder = written("qwen3", tmp_path / "model")
+    (folder / "chat_template.jinja").write_text("{{ messages[0].query }}{{ messages[1].document }}", encoding="utf-8")
     tensors = stored(folder)
     rewritten(folder, tensors | {"score.weight": torch.zeros(1, tensors["model.norm.weight"].shape[0])})
     labels = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
     config_edited(folder, architectures=["Qwen3ForSequenceClassification"], **labels)
-    with pytest.raises(ModelError, match="adds no special tokens"):
+    with pytest.raises(ModelError, match="its chat template writes query and document into a prompt"):
         rerank.build(CrossEncoderConfig(name="tiny", model=str(folder)), ComputeConfig()).score([PAIR])
 
 

@@ -1,6 +1,7 @@
 """Rerankers that read a pair: cross-encoders against transformers on one pair at a time, and what families share."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -126,8 +127,24 @@ def test_label_chooses_the_logit(two_labels, label):
     np.testing.assert_allclose(actual, reference(two_labels, PAIRS)[:, label], rtol=0, atol=ROUNDING)
 
 
-@pytest.mark.parametrize("label", [None, 2, -1])
-def test_model_with_two_labels_needs_one_of_them(two_labels, label):
+def test_of_two_labels_the_second_less_the_first_is_the_score(two_labels):
+    logits = reference(two_labels, PAIRS)
+    np.testing.assert_allclose(scored(reranker(two_labels), PAIRS), logits[:, 1] - logits[:, 0], rtol=0, atol=ROUNDING)
+
+
+@pytest.mark.parametrize("names", [{0: "relevant", 1: "irrelevant"}, {0: "yes", 1: "no"}], ids=str)
+def test_two_labels_of_which_the_second_says_the_opposite_need_a_setting(two_labels, tmp_path, names):
+    folder = shutil.copytree(two_labels, tmp_path / "named")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    labels = {"id2label": names, "label2id": {name: index for index, name in names.items()}}
+    (folder / "config.json").write_text(json.dumps(config | labels), encoding="utf-8")
+    with pytest.raises(ModelError, match=rf"2 logits \({names[0]}, {names[1]}\)"):
+        scored(reranker(folder), PAIRS)
+    assert len(scored(reranker(folder, label=0), PAIRS)) == len(PAIRS)
+
+
+@pytest.mark.parametrize("label", [2, -1])
+def test_label_that_a_model_with_two_logits_does_not_have_is_refused(two_labels, label):
     with pytest.raises(ModelError, match=r"2 logits.*reranker\.label.*0 to 1"):
         scored(reranker(two_labels, label=label), PAIRS)
 

@@ -48,7 +48,7 @@ def other_bert(tmp_path_factory) -> Path:
 
 
 def retriever(model: Path | str, store: Store, compute: ComputeConfig = CPU, **settings) -> DenseRetriever:
-    defaults = {"pooling": "mean", "max_length": 32}
+    defaults = {"pooling": "mean", "max_length": 32, "normalize": True}
     return DenseRetriever(DenseConfig(name="dense", model=str(model), **(defaults | settings)), compute, store)
 
 
@@ -117,10 +117,10 @@ def test_text_over_the_limit_has_the_vector_of_its_beginning(bert, store):
     assert np.abs(actual - reference(bert, text, "mean")).max() > 1e-3
 
 
-def test_instruction_is_put_before_the_text_as_it_is_and_outer_blanks_go(bert, store):
+def test_instruction_is_put_before_the_text_as_it_is(bert, store):
     model = retriever(bert, store)
-    expected = [reference(bert, "the moon pulls", "mean"), reference(bert, "moon", "mean")]
-    actual = [model.encode([" pulls \n"], instruction="the moon")[0], model.encode(["\n moon\t"])[0]]
+    expected = [reference(bert, "the moon pulls", "mean"), reference(bert, "themoon", "mean")]
+    actual = [model.encode(["pulls"], instruction="the moon ")[0], model.encode(["moon"], instruction="the")[0]]
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
 
@@ -142,8 +142,9 @@ def test_a_tokenizer_that_makes_nothing_of_an_empty_text_is_refused(store, tmp_p
     content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     content["post_processor"] = None
     (folder / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(ModelError, match="no special tokens"):
-        retriever(folder, store).encode(["moon"])
+    assert retriever(folder, store).encode(["moon"]).shape == (1, 32)
+    with pytest.raises(ModelError, match="text 1 is empty"):
+        retriever(folder, store).encode(["moon", ""])
 
 
 def test_progress_of_encoding_counts_every_text_once(bert, store):

@@ -23,7 +23,7 @@ class StoppedError(Exception):
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory):
     folder = tiny_bert(tmp_path_factory.mktemp("models") / "encoder")
-    config = DenseConfig(name="dense", model=str(folder), pooling="mean", max_length=16)
+    config = DenseConfig(normalize=True, name="dense", model=str(folder), pooling="mean", max_length=16)
     return DenseEncoder(config, ComputeConfig(device="cpu", batch_tokens=40))
 
 

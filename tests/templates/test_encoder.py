@@ -148,10 +148,35 @@ def test_instruction_is_not_part_of_this_template(tokenizer):
     assert plain == instructed
 
 
-def test_a_tokenizer_that_adds_nothing_is_refused():
+def test_a_tokenizer_that_adds_nothing_joins_the_texts_and_refuses_a_pair_without_any():
     tokenizer = FastTokenizer(Tokenizer.from_str(tiny_tokenizers.qwen().files["tokenizer.json"].decode()))
-    with pytest.raises(ModelError, match="no special tokens"):
-        tokenize(tokenizer, [Pair("moon", "sea")], max_length=16, truncation="longest_first")
+    first, second = tokenizer.token_ids(["moon", "sea"])
+    (ids,) = tokenize(tokenizer, [Pair("moon", "sea")], max_length=16, truncation="longest_first").ids
+    assert [*first, *second] == ids.tolist()
+    with pytest.raises(ModelError, match="text 1 is empty"):
+        tokenize(tokenizer, [Pair("moon", ""), Pair("", "")], max_length=16, truncation="longest_first")
+
+
+@pytest.mark.parametrize("truncation", ["longest_first", "flag_embedding"])
+def test_cuts_on_the_left_are_those_of_the_library(tokenizer, truncation):
+    """The ends of both texts stay, as many tokens of each as when the beginnings stay."""
+    words = ["the", "moon", "pulls", "the", "sea", "and", "makes", "tides", "bees", "make", "honey", "from", "nectar"]
+    pair = Pair(" ".join(words), " ".join(reversed(words)))
+    right = tokenize(tokenizer, [pair], max_length=18, truncation=truncation)
+    tokenizer.cuts_left = True
+    try:
+        left = tokenize(tokenizer, [pair], max_length=18, truncation=truncation)
+    finally:
+        tokenizer.cuts_left = False
+    assert (right.dropped.tolist(), right.documents.tolist()) == (left.dropped.tolist(), left.documents.tolist())
+    start, stop = left.documents[0]
+    assert tokenizer.token_ids([pair.document])[0][-(stop - start) :].tolist() == left.ids[0][start:stop].tolist()
+
+
+def test_an_instruction_is_put_before_every_query_and_no_document(tokenizer):
+    with_it = tokenize(tokenizer, [Pair("moon", "sea")], max_length=16, truncation="longest_first", instruction="the ")
+    without = tokenize(tokenizer, [Pair("the moon", "sea")], max_length=16, truncation="longest_first")
+    assert with_it.ids[0].tolist() == without.ids[0].tolist()
 
 
 def test_no_pair_gives_no_ids(tokenizer):
