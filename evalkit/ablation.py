@@ -11,7 +11,7 @@ from evalkit.gather import per_query
 from evalkit.overall import as_one, by_entry
 from evalkit.resources import config_names, shipped
 from evalkit.results import Evaluation
-from evalkit.significance import Values, holm, intervals, macro_intervals, randomisation_test
+from evalkit.significance import Values, intervals, macro_intervals, p_values
 from evalkit.suites import macro_average
 
 
@@ -35,13 +35,13 @@ class Effect(NamedTuple):
 
     Attributes:
         dataset: its name; `average` for the mean over datasets.
-        reranker: its name.
+        reranker: its name; with the first stage's where there are several.
         value: of the setting, as typed.
         mean: of the measure.
         difference: of the mean to the baseline's; None for the baseline.
-        low: of its paired 95 % bootstrap interval.
-        high: of the same.
-        p: of the paired randomisation test, with Holm's correction within a dataset; None for an average.
+        low: lower end of its paired 95 % bootstrap interval, not corrected.
+        high: upper end of the same.
+        p: p-value by `significance.Rule`, corrected for all differences on the dataset; None for an average.
         truncated: pairs that were cut; None where no text was read.
         seconds: of reranking.
     """
@@ -73,55 +73,90 @@ def load_ablation(name: str) -> Ablation:
     return Ablation(name, setting, tuple(str(values).split(",")))
 
 
+_Group = Mapping[str, Evaluation]
+"""Value of the setting -> what it gave, for a reranker over a first stage on a dataset; the baseline first."""
+
+
 def ablate(results: Sequence[tuple[str, Evaluation]], settings: Settings) -> list[Effect]:
     """Every dataset and reranker, values in the order given; then, for several datasets, the averages.
 
     Args:
-        results: value of the setting and what it gave.
+        results: value of the setting and what it gave, the baseline's first; where a value comes twice, the last counts
+            (see `left_out`).
         settings: measure, seed and draws.
     """
-    grouped: dict[tuple[str, str], dict[str, Evaluation]] = defaultdict(dict)
-    for value, one in results:
-        grouped[one.dataset, one.result.manifest["reranker"]["name"]][value] = one
+    datasets = _grouped(results)
     measured: dict[str, dict[str, dict[str, Values]]] = defaultdict(lambda: defaultdict(dict))
     effects: list[Effect] = []
-    for (dataset, reranker), by_value in grouped.items():
-        values = {
-            value: per_query(one.result, settings.measure).values[settings.measure] for value, one in by_value.items()
-        }
-        effects += _effects(dataset, reranker, by_value, values, settings)
-        for value, column in values.items():
-            measured[reranker][value][dataset] = column
+    for dataset, groups in datasets.items():
+        effects += _effects(dataset, groups, settings)
+        for reranker, by_value in groups.items():
+            for value, one in by_value.items():
+                measured[reranker][value][dataset] = per_query(one.result, settings.measure).values[settings.measure]
+    order = dict.fromkeys(value for value, _ in results)
     for reranker, columns in measured.items():
-        effects += _averages(reranker, columns, settings)
+        effects += _averages(reranker, {value: columns[value] for value in order if value in columns}, settings)
     return effects
 
 
-def _effects(
-    dataset: str, reranker: str, evaluations: Mapping[str, Evaluation], values: Mapping[str, Values], settings: Settings
-) -> list[Effect]:
-    seeded = {"seed": settings.seed, "samples": settings.samples}
-    baseline = next(iter(values.values()))
-    between = {value: (column - baseline)[:, None] for value, column in list(values.items())[1:]}
-    p_values = holm([float(randomisation_test(column, **seeded)[0]) for column in between.values()])
-    corrected = dict(zip(between, p_values, strict=True))
-    effects = []
-    for value, column in values.items():
-        manifest = evaluations[value].result.manifest
-        found = Effect(
-            dataset,
-            reranker,
-            value,
-            float(column.mean()),
-            truncated=manifest.get("truncated_pairs"),
-            seconds=manifest["seconds"],
-        )
-        if value in between:
-            low, high = intervals(between[value], **seeded)[:, 0].tolist()
-            difference = float(between[value].mean())
-            found = found._replace(difference=difference, low=low, high=high, p=corrected[value])
-        effects.append(found)
-    return effects
+def left_out(results: Sequence[tuple[str, Evaluation]]) -> list[str]:
+    """What the table does not show, and why: a sentence each."""
+    datasets = _grouped(results)
+    shown = {one.result.folder for groups in datasets.values() for some in groups.values() for one in some.values()}
+    found = [
+        f"{one.result.folder} is not shown: another result has its dataset, first stage, reranker and value"
+        for _, one in results
+        if one.result.folder not in shown
+    ]
+    first = results[0][0]
+    for dataset, groups in datasets.items():
+        for reranker, by_value in groups.items():
+            baseline = next(iter(by_value))
+            if baseline != first:
+                found.append(f"{reranker} has no result for {first} on {dataset}: its differences are to {baseline}")
+    for reranker in dict.fromkeys(name for groups in datasets.values() for name in groups):
+        lacking = [dataset for dataset in datasets if dataset not in _complete(datasets, reranker)]
+        if len(datasets) > 1 and lacking:
+            found.append(f"the average of {reranker} is without {', '.join(lacking)}, where a value has no result")
+    return found
+
+
+def _grouped(results: Sequence[tuple[str, Evaluation]]) -> dict[str, dict[str, _Group]]:
+    """Dataset -> reranker -> its results."""
+    several = len({one.candidates.manifest["retriever"]["name"] for _, one in results}) > 1
+    found: dict[str, dict[str, dict[str, Evaluation]]] = defaultdict(lambda: defaultdict(dict))
+    for value, one in results:
+        stage = f"{one.candidates.manifest['retriever']['name']} + " if several else ""
+        found[one.dataset][f"{stage}{one.result.manifest['reranker']['name']}"][value] = one
+    return {dataset: dict(groups) for dataset, groups in found.items()}
+
+
+def _complete(datasets: Mapping[str, Mapping[str, _Group]], reranker: str) -> list[str]:
+    """The datasets on which a reranker has every value that it has on any."""
+    values = {value for groups in datasets.values() for value in groups.get(reranker, {})}
+    return [dataset for dataset, groups in datasets.items() if values <= groups.get(reranker, {}).keys()]
+
+
+def _effects(dataset: str, groups: Mapping[str, _Group], settings: Settings) -> list[Effect]:
+    effects: list[Effect] = []
+    between: list[Values] = []
+    for reranker, by_value in groups.items():
+        columns = [per_query(one.result, settings.measure).values[settings.measure] for one in by_value.values()]
+        for (value, one), column in zip(by_value.items(), columns, strict=True):
+            facts = one.result.manifest
+            found = Effect(dataset, reranker, value, float(column.mean()))
+            effects.append(found._replace(truncated=facts.get("truncated_pairs"), seconds=facts["seconds"]))
+        between += [(column - columns[0])[:, None] for column in columns[1:]]
+    tested = iter(zip(between, p_values(between, settings.rule), strict=True))
+    return [
+        one if one.value == next(iter(groups[one.reranker])) else _compared(one, *next(tested), settings)
+        for one in effects
+    ]
+
+
+def _compared(effect: Effect, between: Values, p: float, settings: Settings) -> Effect:
+    low, high = intervals(between, seed=settings.seed, samples=settings.samples)[:, 0].tolist()
+    return effect._replace(difference=float(between.mean()), low=low, high=high, p=p)
 
 
 def _averages(reranker: str, by_value: Mapping[str, Mapping[str, Values]], settings: Settings) -> list[Effect]:

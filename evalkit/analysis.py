@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.answers import AnswerJudge
-from evalkit.flags import Flag, flags_of_means, flags_of_runs
+from evalkit.flags import Fall, Flag, flags_of_means, flags_of_runs
 from evalkit.gather import per_query
 from evalkit.measures import ceiling, measure, parse_measure
 from evalkit.results import Evaluation
@@ -21,10 +21,18 @@ DEPTHS = (10, 20, 50, 100)
 _TOP = 10
 _BUCKETS = 4
 _ROUNDING = 1e-9
+_REPLAYED = (
+    "the scores are replayed, and nothing says that each was made from its pair alone: a listwise reranker would rank "
+    "fewer candidates differently"
+)
+_CHANGED = "the reranked documents are not those of the candidates"
 
 
 class AtDepth(NamedTuple):
-    """A measure where only so many candidates of each query had been passed on: exactly what `depth=` would give."""
+    """A measure where only so many candidates of each query had been passed on: exactly what `depth=` would give.
+
+    Given only for rerankers that score pairs one by one: a score then does not depend on the other candidates.
+    """
 
     depth: int
     first_stage: float
@@ -96,7 +104,8 @@ class Analysis:
         reranked: mean.
         ceiling: of the candidates.
         headroom: share of the room between first stage and ceiling that was gained; None where there is none.
-        curve: a value a depth; empty where the reranker changed which documents there are.
+        curve: a value a depth; empty where other depths cannot be told from this pass.
+        no_curve: why there is no curve; empty where there is one.
         ties: of the reranked run.
         judged: of the first ten; None where answers decide.
         buckets: by length of the query, shortest first.
@@ -104,6 +113,7 @@ class Analysis:
         truncation: whole pairs beside cut ones; empty where it was not kept which were cut.
         pairs: how many.
         seconds: of reranking.
+        pairs_per_second: see `speed`.
         flags: what to look at.
     """
 
@@ -113,6 +123,7 @@ class Analysis:
     ceiling: float
     headroom: float | None
     curve: tuple[AtDepth, ...]
+    no_curve: str
     ties: TieRange
     judged: Judged | None
     buckets: tuple[Bucket, ...]
@@ -120,10 +131,13 @@ class Analysis:
     truncation: tuple[Truncation, ...]
     pairs: int
     seconds: float
+    pairs_per_second: float | None
     flags: tuple[Flag, ...]
 
 
-def analyse(evaluation: Evaluation, dataset: Dataset, name: str, depths: Sequence[int] = DEPTHS) -> Analysis:
+def analyse(
+    evaluation: Evaluation, dataset: Dataset, name: str, depths: Sequence[int] = DEPTHS, *, fall: Fall | None = None
+) -> Analysis:
     """Everything about one evaluation and measure.
 
     Args:
@@ -131,6 +145,7 @@ def analyse(evaluation: Evaluation, dataset: Dataset, name: str, depths: Sequenc
         dataset: what it was measured on.
         name: of the measure.
         depths: of the curve; those beyond the candidates' are left out.
+        fall: the verdict on a reranker below its first stage, where systems were compared.
 
     Raises:
         DataError: the dataset has no judgments for the measure.
@@ -141,6 +156,7 @@ def analyse(evaluation: Evaluation, dataset: Dataset, name: str, depths: Sequenc
     best = _mean(qrels, ceiling(qrels, candidates), name)
     first, reranked = before.means[name], after.means[name]
     scores = _scores_of(candidates, run)
+    reason = no_curve(evaluation) or (_CHANGED if scores is None else "")
     manifest = evaluation.result.manifest
     retrieved = evaluation.candidates.manifest["retriever"]["depth"]
     asked = sorted({depth for depth in depths if depth < retrieved} | {retrieved})
@@ -150,7 +166,8 @@ def analyse(evaluation: Evaluation, dataset: Dataset, name: str, depths: Sequenc
         reranked,
         best,
         (reranked - first) / (best - first) if best - first > _ROUNDING else None,
-        () if scores is None else tuple(_at(candidates, scores, qrels, name, depth) for depth in asked),
+        () if scores is None or reason else tuple(_at(candidates, scores, qrels, name, depth) for depth in asked),
+        reason,
         tie_range(qrels, run, name) if not parse_measure(name).by_answers else TieRange(reranked, None, reranked),
         _judged(dataset.qrels, candidates, run) if dataset.qrels else None,
         _buckets(dataset, before, after, name),
@@ -158,15 +175,28 @@ def analyse(evaluation: Evaluation, dataset: Dataset, name: str, depths: Sequenc
         _truncation(evaluation, qrels, candidates, run),
         len(run),
         manifest["seconds"],
-        (*flags_of_runs(run, scores, before, after, name), *flags_of_means(first, reranked, best, name)),
+        speed(evaluation),
+        (*flags_of_runs(run, scores, after), *flags_of_means(first, reranked, best, name, fall)),
     )
 
 
+def speed(evaluation: Evaluation) -> float | None:
+    """Pairs a second, as the manifest has it; None for a first stage and for replayed scores."""
+    manifest = evaluation.result.manifest
+    scored = not evaluation.is_first_stage and manifest["reranker"]["kind"] != "replay"
+    return manifest["pairs_per_second"] or None if scored else None
+
+
+def no_curve(evaluation: Evaluation) -> str:
+    """Why its scores do not tell what other depths would give; empty where each was made from its pair alone."""
+    return _REPLAYED if evaluation.result.manifest.get("reranker", {}).get("kind") == "replay" else ""
+
+
 def at_depth(evaluation: Evaluation, dataset: Dataset, name: str, depth: int) -> float | None:
-    """What `depth=` would give; None where so few candidates are all, or the reranker changed which there are."""
+    """What `depth=` would give; None where so few candidates are all, or this pass cannot tell (see `Analysis`)."""
     run, candidates = evaluation.result.read_run(), evaluation.candidates.read_run()
     scores = _scores_of(candidates, run)
-    if scores is None or depth >= evaluation.candidates.manifest["retriever"]["depth"]:
+    if scores is None or no_curve(evaluation) or depth >= evaluation.candidates.manifest["retriever"]["depth"]:
         return None
     return _at(candidates, scores, _qrels(dataset, run, name), name, depth).reranked
 

@@ -1,31 +1,37 @@
 """Systems over the same candidates, compared query by query: is one better, or is it chance? Prints nothing.
 
-A system is a reranker, or the first stage that all rerankers started from. Within a dataset every two systems are
-compared with paired tests over its queries; `overall` compares them over datasets.
+A system is a reranker, or a first stage that rerankers started from. Within a dataset every two systems are compared
+with paired tests over its queries; `overall` compares them over datasets. What is called real here, `significance.Rule`
+says.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from evalkit.errors import ConfigError, ResultError
+from evalkit.flags import Fall
 from evalkit.gather import names, per_query
 from evalkit.results import Evaluation
 from evalkit.significance import (
+    ALPHA,
+    CORRECTIONS,
     SAMPLES,
+    Rule,
     Values,
     holm,
     intervals,
-    randomisation_test,
+    p_values,
     smallest_difference,
     t_test,
 )
 
-CORRECTIONS = ("holm", "none")
+_GREATEST = 1.0  # difference that a measure can have
 
 
 class Settings(NamedTuple):
@@ -38,16 +44,21 @@ class Settings(NamedTuple):
         seed: of everything random.
         samples: draws.
         same_candidates: whether other candidates are refused.
-        first_stage: whether the first stage is a system too, where all systems share it.
+        first_stage: whether the first stages that rerankers started from are systems too.
     """
 
     measure: str = "nDCG@10"
-    correction: str = "holm"
-    alpha: float = 0.05
+    correction: str = CORRECTIONS[0]
+    alpha: float = ALPHA
     seed: int = 0
     samples: int = SAMPLES
     same_candidates: bool = True
     first_stage: bool = True
+
+    @property
+    def rule(self) -> Rule:
+        """When a difference is called real."""
+        return Rule(self.correction, self.alpha, self.seed, self.samples)
 
 
 class System(NamedTuple):
@@ -75,14 +86,14 @@ class Pairing(NamedTuple):
         better: the one with the higher mean.
         worse: the other.
         difference: of their means, not below 0.
-        low: of the paired 95 % bootstrap interval of the difference.
-        high: of the same.
-        randomisation: p-value of the paired randomisation test, corrected.
+        low: lower end of the paired 95 % bootstrap interval of the difference, not corrected.
+        high: upper end of the same.
+        randomisation: p-value of the paired randomisation test, corrected. It alone says what is real.
         t: p-value of the paired t-test, corrected.
         wins: queries on which the better system is better.
         ties: queries on which both have the same value.
         losses: the others.
-        smallest: difference that a t-test over so many queries would find 8 times of 10.
+        smallest: difference that so many queries would show 8 times of 10; None where they can show none.
     """
 
     better: str
@@ -95,7 +106,11 @@ class Pairing(NamedTuple):
     wins: int
     ties: int
     losses: int
-    smallest: float
+    smallest: float | None
+
+    def is_real(self, alpha: float) -> bool:
+        """Whether the difference is called real."""
+        return self.randomisation < alpha
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,7 @@ class Comparison:
     Attributes:
         dataset: its name.
         systems: best first.
-        pairings: every two of them, in the order of `systems`.
+        pairings: every two of them, in the order of `systems`; none where there is one system only.
         queries: judged ones.
         ceiling: of the candidates; None where these differ.
         values: shape (queries, systems), in the order of `systems`.
@@ -124,52 +139,79 @@ class Comparison:
 
 
 def compare(evaluations: Sequence[Evaluation], settings: Settings) -> list[Comparison]:
-    """Every dataset with at least two systems.
+    """Every dataset; one with a single system has no pairs.
 
     Raises:
-        ConfigError: there is nothing to compare.
         ResultError: candidates or datasets differ.
     """
-    by_dataset: dict[str, list[Evaluation]] = defaultdict(list)
+    given: dict[str, list[Evaluation]] = defaultdict(list)
     for one in evaluations:
-        by_dataset[one.dataset].append(one)
-    found = [_compare(name, _distinct(some), settings) for name, some in by_dataset.items()]
-    compared = [one for one in found if one is not None]
-    if not compared:
+        given[one.dataset].append(one)
+    systems = [one for some in given.values() for one in _systems(some, settings)]
+    named = list(zip(names(systems), systems, strict=True))
+    return [
+        _compare(dataset, [(name, one) for name, one in named if one.dataset == dataset], settings) for dataset in given
+    ]
+
+
+def require_pairs(comparisons: Sequence[Comparison]) -> None:
+    """Refuse comparisons in which there is nothing to compare.
+
+    Raises:
+        ConfigError: no dataset has two systems.
+    """
+    if not any(one.pairings for one in comparisons):
+        found = ", ".join(f"{one.systems[0].name} on {one.dataset}" for one in comparisons)
         raise ConfigError(
-            "there is one system only. Give two results over the same dataset, or leave the first stage in."
+            f"there is one system only ({found}). Give two results over the same dataset, or leave the first stage in."
         )
-    return compared
 
 
-def _distinct(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """Without a first stage that is there under several names: its own folder and `none`."""
-    kept = [one for one in evaluations if not one.is_first_stage]
-    stages = {one.candidates.manifest["run_digest"]: one for one in evaluations if one.is_first_stage}
-    return [*kept, *stages.values()]
+def falls(comparison: Comparison, settings: Settings) -> dict[Path, Fall]:
+    """Folder of each reranker that is below the first stage it started from -> by what verdict."""
+    stages = {
+        _candidates(one): system.name
+        for one, system in zip(comparison.evaluations, comparison.systems, strict=True)
+        if one.is_first_stage
+    }
+    pairs = {(one.better, one.worse): one for one in comparison.pairings}
+    found = {}
+    for one, system in zip(comparison.evaluations, comparison.systems, strict=True):
+        pair = pairs.get((stages.get(_candidates(one), ""), system.name))
+        if pair is not None:
+            count = len(pairs) if settings.correction == "holm" else 1
+            found[one.result.folder] = Fall(pair.randomisation, count, real=pair.is_real(settings.alpha))
+    return found
 
 
-def _compare(dataset: str, evaluations: list[Evaluation], settings: Settings) -> Comparison | None:
+def _systems(evaluations: Sequence[Evaluation], settings: Settings) -> list[Evaluation]:
+    """What is compared on a dataset. A first stage is there once, though its own folder and `none` both hold it."""
     _require_comparable(evaluations, settings)
-    shared = len({_candidates(one) for one in evaluations}) == 1
-    if settings.first_stage and shared and not any(one.is_first_stage for one in evaluations):
-        stage = evaluations[0].candidates
-        evaluations = [*evaluations, Evaluation(stage, stage)]
-    if len(evaluations) < 2:  # noqa: PLR2004 - a pair
-        return None
+    rerankers = [one for one in evaluations if not one.is_first_stage]
+    stages = [one for one in evaluations if one.is_first_stage]
+    if settings.first_stage:
+        stages += [Evaluation(one.candidates, one.candidates) for one in rerankers]
+    once = {(one.first_stage, _candidates(one)): one for one in stages}
+    return [*rerankers, *once.values()]
+
+
+def _compare(dataset: str, named: Sequence[tuple[str, Evaluation]], settings: Settings) -> Comparison:
+    evaluations = [one for _, one in named]
     measured = [per_query(one.result, settings.measure) for one in evaluations]
     values = np.column_stack([one.values[settings.measure] for one in measured])
     order = np.argsort(-values.mean(axis=0), kind="stable")
-    named = names(evaluations)
-    labels = [named[place] for place in order]
+    labels = [named[place][0] for place in order]
     values = values[:, order]
-    pairings = _pairings(labels, values, settings)
-    low, high = intervals(values, seed=settings.seed, samples=settings.samples)
-    letters = groups(labels, pairings, settings.alpha)
+    between = differences(values)
+    seeded = {"seed": settings.seed, "samples": settings.samples}
+    pairs = pairings(labels, between, intervals(between, **seeded), settings)
+    low, high = intervals(values, **seeded)
+    letters = groups(labels, pairs, settings.alpha)
     systems = tuple(map(System, labels, values.mean(axis=0).tolist(), low.tolist(), high.tolist(), letters))
+    shared = len({_candidates(one) for one in evaluations}) == 1
     best = evaluations[0].candidates.manifest["ceiling"].get(settings.measure) if shared else None
     ordered = tuple(evaluations[place] for place in order)
-    return Comparison(dataset, systems, tuple(pairings), len(values), best, values, measured[0].query_ids, ordered)
+    return Comparison(dataset, systems, tuple(pairs), len(values), best, values, measured[0].query_ids, ordered)
 
 
 def _candidates(evaluation: Evaluation) -> str:
@@ -193,28 +235,20 @@ def _require_comparable(evaluations: Sequence[Evaluation], settings: Settings) -
             )
 
 
-def _pairings(labels: Sequence[str], values: Values, settings: Settings) -> list[Pairing]:
-    """Every two columns, which come best first."""
-    between = differences(values)
-    seeded = {"seed": settings.seed, "samples": settings.samples}
-    p_values = randomisation_test(between, **seeded).tolist(), t_test(between).tolist()
-    return pairings(labels, between, intervals(between, **seeded), p_values, settings)
-
-
 def differences(values: Values) -> Values:
     """Every two columns, the first less the second: (rows, systems) to (rows, pairs)."""
-    pairs = combinations(range(values.shape[1]), 2)
-    return np.column_stack([values[:, first] - values[:, second] for first, second in pairs])
+    pairs = np.array(list(combinations(range(values.shape[1]), 2)), dtype=np.intp).reshape(-1, 2)
+    return np.asarray(values[:, pairs[:, 0]] - values[:, pairs[:, 1]])
 
 
-def pairings(
-    labels: Sequence[str], between: Values, bounds: Values, p_values: Sequence[list[float]], settings: Settings
-) -> list[Pairing]:
-    """Every two systems from their `differences`; `bounds` are low and high, `p_values` both tests', uncorrected."""
-    corrected = holm if settings.correction == "holm" else list
-    random_p, t_p = [corrected(one) for one in p_values]
+def pairings(labels: Sequence[str], between: Values, bounds: Values, settings: Settings) -> list[Pairing]:
+    """Every two systems, which come best first, from their `differences`; `bounds` are low and high of their means."""
+    rule = settings.rule
+    random_p = p_values([between], rule)
+    t_p = t_test(between).tolist()
+    t_p = holm(t_p) if rule.correction == "holm" else t_p
     low, high = bounds
-    smallest = smallest_difference(between, alpha=settings.alpha)
+    smallest = _smallest(between, rule)
     return [
         Pairing(
             better,
@@ -225,10 +259,17 @@ def pairings(
             random_p[place],
             t_p[place],
             *_counts(column),
-            float(smallest[place]),
+            smallest[place],
         )
         for place, ((better, worse), column) in enumerate(zip(combinations(labels, 2), between.T, strict=True))
     ]
+
+
+def _smallest(between: Values, rule: Rule) -> list[float | None]:
+    """The smallest difference of each pair that is called real 8 times of 10, at the strictest corrected level."""
+    count = between.shape[1]
+    found = smallest_difference(between, alpha=rule.level(count)).tolist()
+    return [value if value <= _GREATEST and len(between) >= rule.fewest(count) else None for value in found]
 
 
 def _counts(differences: Values) -> tuple[int, int, int]:
@@ -240,7 +281,7 @@ def groups(labels: Sequence[str], pairings: Sequence[Pairing], alpha: float) -> 
 
     A letter is a set of systems without a difference among any two, that is in no larger such set (Piepho 2004).
     """
-    differ = {frozenset((one.better, one.worse)) for one in pairings if one.randomisation < alpha}
+    differ = {frozenset((one.better, one.worse)) for one in pairings if one.is_real(alpha)}
     sets: list[set[str]] = []
     for label in labels:
         grown = [{other for other in one if frozenset((other, label)) not in differ} | {label} for one in sets]

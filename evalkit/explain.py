@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evalkit.analysis import at_depth
+from evalkit.analysis import at_depth, no_curve
 from evalkit.gather import dataset_of, per_query
 from evalkit.measures import measure, parse_measure
 from evalkit.published import Column, Published, Row
@@ -170,6 +170,9 @@ def _depths(column: Column, row: Row, chosen: Sequence[Evaluation], sources: Seq
         return []
     ours = _points(column, [one.result.manifest["measures"][column.measure] for one in sources], sources)
     toggles = []
+    reasons = dict.fromkeys(reason for one in chosen if (reason := no_curve(one)))
+    if reasons:
+        return [Toggle(f"smaller depths: not told, because {', '.join(reasons)}", None, None)]
     for depth in (10, 20, 50):
         values = [
             at_depth(one, source.dataset, column.measure, depth) for one, source in zip(chosen, sources, strict=True)
@@ -220,6 +223,8 @@ def _changes(settings: Mapping[str, Any], published: Published) -> dict[str, dic
 
 def _is(one: Evaluation, settings: Mapping[str, Any], changed: Mapping[str, Any]) -> bool:
     """Whether an evaluation has these settings and otherwise those of the model that is explained."""
+    if one.is_first_stage:
+        return False  # its manifest names the reranker that it was made for
     own = one.result.manifest["config"]
     for group in ("reranker", "compute"):
         expected = {**settings[group], **_of(changed, group)}

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.run import Run
-from evalkit.significance import intervals
 from evalkit.types import PerQuery
 
 _ONE_SCORE = 0.01  # of all pairs; more is a constant or a low-precision score
@@ -21,8 +20,30 @@ class Flag(NamedTuple):
     text: str
 
 
-def flags_of_means(first: float, reranked: float, best: float, name: str) -> list[Flag]:
-    """What three means alone give away."""
+class Fall(NamedTuple):
+    """The verdict on a reranker that is below its first stage, as the comparison of all systems gives it.
+
+    Attributes:
+        p: p-value of the difference, corrected.
+        comparisons: that it is corrected for; 1 where it is not.
+        real: whether the difference is called real.
+    """
+
+    p: float
+    comparisons: int
+    real: bool
+
+
+def flags_of_means(first: float, reranked: float, best: float, name: str, fall: Fall | None = None) -> list[Flag]:
+    """What three means alone give away.
+
+    Args:
+        first: of the first stage.
+        reranked: of the reranker.
+        best: of the candidates' ceiling.
+        name: of the measure.
+        fall: where systems were compared, what is known of a reranker below its first stage.
+    """
     found = []
     if reranked > best + _ROUNDING:
         found.append(
@@ -37,27 +58,31 @@ def flags_of_means(first: float, reranked: float, best: float, name: str) -> lis
             )
         )
     if reranked < first - _ROUNDING:
-        found.append(
-            Flag(
-                "warning",
-                f"{name} fell from {first:.4f} to {reranked:.4f} by reranking; is the checkpoint wired as it "
-                "should be? See `evalkit doctor`",
-            )
-        )
+        found += _of_fall(f"{name} fell from {first:.4f} to {reranked:.4f} by reranking", name, fall)
     return found
 
 
-def flags_of_runs(
-    run: Run, scores: NDArray[np.float32] | None, before: PerQuery, after: PerQuery, name: str
-) -> list[Flag]:
+def _of_fall(fell: str, name: str, fall: Fall | None) -> list[Flag]:
+    """Only a difference that the letters of a comparison call real is an error."""
+    if fall is None:
+        text = f"{fell}; `evalkit compare` says whether that is chance, `evalkit doctor` whether the checkpoint is"
+        return [Flag("warning", f"{text} wired as it should be")]
+    of = f", Holm's for {fall.comparisons} pairs" if fall.comparisons > 1 else ""
+    if not fall.real:
+        return [Flag("warning", f"{fell}, which may be chance (p {fall.p:.3g}{of})")]
+    return [
+        Flag("error", f"the reranker is worse than its first stage in {name}, and not by chance (p {fall.p:.3g}{of})"),
+        Flag("warning", f"{fell}; is the checkpoint wired as it should be? See `evalkit doctor`"),
+    ]
+
+
+def flags_of_runs(run: Run, scores: NDArray[np.float32] | None, after: PerQuery) -> list[Flag]:
     """What the rankings give away.
 
     Args:
         run: reranked.
         scores: of every candidate in the candidates' order; None where the pairs are not the same.
-        before: values of the candidates.
         after: values of the run.
-        name: of the measure.
     """
     found = []
     if scores is None:
@@ -72,9 +97,6 @@ def flags_of_runs(
             )
     if after.missing:
         found.append(Flag("warning", f"{len(after.missing)} judged queries have no candidate and count as 0"))
-    differences = (after.values[name] - before.values[name])[:, None]
-    if intervals(differences)[1, 0] < 0:
-        found.append(Flag("error", f"the reranker is worse than its first stage in {name}, and not by chance"))
     return found
 
 

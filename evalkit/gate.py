@@ -1,63 +1,31 @@
 """Did a number fall? Results against a baseline, query by query. Prints nothing.
 
-The rule, for every result and measure: a **regression** is a drop of the mean by more than `tolerance` of which the
-paired 95 % bootstrap interval over queries lies wholly below 0. So noise does not fail, and neither does a change that
-is certain but too small to matter; that is reported as **drifting**, and since the baseline stays, small drops add up
-until they are a regression. An improvement is the mirror image. What cannot be judged is never taken for fine.
+The rule, for every result and measure: a **regression** is a drop of the mean by more than `tolerance` that is real by
+`significance.Rule`, as everywhere: the paired randomisation test over queries, with Holm's correction for all that the
+gate judges. So noise does not fail, and neither does a change that is certain but too small to matter; that is
+reported as **drifting**, and since the baseline stays, small drops add up until they are a regression. An improvement
+is the mirror image. What cannot be judged is never taken for fine.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from evalkit import strict_json
+from evalkit.baseline import DIGITS, Entry, Name
 from evalkit.errors import ResultError
-from evalkit.folders import write_output
 from evalkit.gather import per_query
 from evalkit.results import Evaluation, Result
 from evalkit.run import Run
-from evalkit.significance import SAMPLES, intervals
+from evalkit.significance import Rule, Values, intervals, p_values
 
 TOLERANCE = 0.005
-FORMAT = 1
-_DIGITS = 6  # of values in the baseline; a mean of them is off by less than 1e-6
+
+_RULE = Rule()
 
 FINE, REGRESSION, DRIFTING, IMPROVED, NEW = "fine", "regression", "drifting", "improved", "not in the baseline"
 UNJUDGED = "could not be judged"
-
-
-class Name(NamedTuple):
-    """What a result is known by from one day to the next. The reranker of a first stage is empty."""
-
-    dataset: str
-    first_stage: str
-    reranker: str
-
-    def __str__(self) -> str:
-        return " / ".join(part for part in self if part)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A result in a baseline.
-
-    Attributes:
-        name: what it is known by.
-        dataset_digest: of documents, queries and judgments.
-        candidates_digest: of which documents each query's candidates are, whatever their scores.
-        measures: measure -> query -> value, rounded to six digits.
-    """
-
-    name: Name
-    dataset_digest: str
-    candidates_digest: str
-    measures: Mapping[str, Mapping[str, float]]
 
 
 class Judgement(NamedTuple):
@@ -69,8 +37,9 @@ class Judgement(NamedTuple):
         status: `fine`, `regression`, `drifting`, `improved`, `not in the baseline`, or `could not be judged`.
         before: mean in the baseline.
         now: mean.
-        low: of the paired interval of the difference.
-        high: of the same.
+        low: lower end of the paired 95 % interval of the difference, not corrected.
+        high: upper end of the same.
+        p: p-value of the difference, corrected for everything that is judged.
         reason: why it could not be judged.
     """
 
@@ -81,6 +50,7 @@ class Judgement(NamedTuple):
     now: float | None = None
     low: float | None = None
     high: float | None = None
+    p: float | None = None
     reason: str = ""
 
 
@@ -98,17 +68,18 @@ def entries(
         ResultError: two results have one name.
     """
     found: dict[Name, Entry] = {}
-    folders: dict[Name, Path] = {}
+    results: dict[Name, Result] = {}
     kept = {entry.name: tuple(entry.measures) for entry in baseline}
     for one in evaluations:
         for each in dict.fromkeys([one.candidates.folder, one.result.folder]):
             first_stage = each == one.candidates.folder or one.is_first_stage
             result = one.candidates if first_stage else one.result
             name = Name(one.dataset, one.first_stage, "" if first_stage else one.reranker)
-            if folders.setdefault(name, result.folder) != result.folder:
+            if results.setdefault(name, result).folder != result.folder:
                 raise ResultError(
-                    f"{folders[name]} and {result.folder} are both {name}. Give one of them, or keep them in different "
-                    "results folders."
+                    f"{results[name].folder} and {result.folder} are both {name}, and differ in "
+                    f"{_differing(results[name], result)}. Give the folder of the one to judge, or keep them in "
+                    "different results folders."
                 )
             if name not in found:
                 asked = measures or kept.get(name) or one.result.manifest["config"]["measures"]
@@ -116,11 +87,30 @@ def entries(
     return [found[name] for name in sorted(found)]
 
 
+def _differing(first: Result, second: Result) -> str:
+    """Up to three settings in which two results of a name differ, with both values."""
+    flat = [
+        {
+            f"{group}.{key}": value
+            for group in ("dataset", "retriever", "reranker", "compute")
+            for part in (one.manifest["config"], one.manifest)
+            for key, value in part.get(group, {}).items()
+        }
+        for one in (first, second)
+    ]
+    apart = [
+        f"{key} ({flat[0].get(key)} and {flat[1].get(key)})"
+        for key in dict.fromkeys([*flat[0], *flat[1]])
+        if flat[0].get(key) != flat[1].get(key)
+    ]
+    return ", ".join(apart[:3]) or "nothing that their manifests hold"
+
+
 def _entry(name: Name, result: Result, candidates: Result, measures: Sequence[str]) -> Entry:
     values = {}
     for measure in measures:
         measured = per_query(result, measure)
-        column = measured.values[measure].round(_DIGITS).tolist()
+        column = measured.values[measure].round(DIGITS).tolist()
         values[measure] = dict(zip(measured.query_ids, column, strict=True))
     return Entry(name, result.manifest["dataset"]["digest"], _documents_digest(candidates.read_run()), values)
 
@@ -138,30 +128,47 @@ def judge(
     now: Sequence[Entry],
     *,
     tolerance: float = TOLERANCE,
-    seed: int = 0,
-    samples: int = SAMPLES,
+    measures: Sequence[str] = (),
+    rule: Rule = _RULE,
 ) -> list[Judgement]:
-    """Every entry of the baseline, then what is not in it."""
+    """Every entry of the baseline, then what is not in it.
+
+    Args:
+        baseline: entries as they were.
+        now: entries as they are.
+        tolerance: a drop up to this is no regression.
+        measures: names; all in the baseline when none are given.
+        rule: when a difference is real.
+    """
     present = {entry.name: entry for entry in now}
     known = {entry.name for entry in baseline}
-    found: list[Judgement] = []
+    found: list[Judgement | _Pair] = []
     for entry in baseline:
-        reason = _unjudgeable(entry, present.get(entry.name))
+        reason = _unjudgeable(entry, present)
         if reason:
             found.append(Judgement(entry.name, None, UNJUDGED, reason=reason))
             continue
         own = present[entry.name]
-        found += [_judged(entry, own, measure, tolerance, seed, samples) for measure in entry.measures]
+        wanted = [name for name in entry.measures if not measures or name in measures]
+        found += [_paired(entry, own, measure) for measure in wanted]
+        found += _new(own, [name for name in own.measures if name not in entry.measures])
     for entry in now:
         if entry.name not in known:
-            means = {measure: float(np.mean(list(own.values()))) for measure, own in entry.measures.items()}
-            found += [Judgement(entry.name, measure, NEW, now=mean) for measure, mean in means.items()]
-    return found
+            found += _new(entry, list(entry.measures))
+    return _judged(found, tolerance, rule)
 
 
-def _unjudgeable(entry: Entry, now: Entry | None) -> str:
+def _new(entry: Entry, measures: Sequence[str]) -> list[Judgement]:
+    means = {measure: float(np.mean(list(entry.measures[measure].values()))) for measure in measures}
+    return [Judgement(entry.name, measure, NEW, now=mean) for measure, mean in means.items()]
+
+
+def _unjudgeable(entry: Entry, present: Mapping[Name, Entry]) -> str:
+    now = present.get(entry.name)
     if now is None:
-        return "there is no such result"
+        same = entry.name.dataset, entry.name.reranker
+        others = ", ".join(str(name) for name in present if (name.dataset, name.reranker) == same)
+        return f"there is no such result, only {others}" if others else "there is no such result"
     if now.dataset_digest != entry.dataset_digest:
         return "documents, queries or judgments are not those of the baseline"
     # The candidates of a first stage are its result, and are measured.
@@ -170,83 +177,50 @@ def _unjudgeable(entry: Entry, now: Entry | None) -> str:
     return ""
 
 
-def _judged(entry: Entry, now: Entry, measure: str, tolerance: float, seed: int, samples: int) -> Judgement:
+class _Pair(NamedTuple):
+    """Values to be tested, shape (queries, 2): before and now."""
+
+    name: Name
+    measure: str
+    values: Values
+
+
+def _paired(entry: Entry, now: Entry, measure: str) -> Judgement | _Pair:
     if measure not in now.measures:
         return Judgement(entry.name, measure, UNJUDGED, reason=f"the result has no {measure}")
     before, after = entry.measures[measure], now.measures[measure]
     if before.keys() != after.keys():
         return Judgement(entry.name, measure, UNJUDGED, reason="the judged queries are not those of the baseline")
     values = np.array([[before[query_id], after[query_id]] for query_id in sorted(before)])
-    low, high = intervals(values[:, 1:] - values[:, :1], seed=seed, samples=samples)[:, 0].tolist()
-    first, second = values.mean(axis=0).tolist()
-    return Judgement(entry.name, measure, _status(second - first, low, high, tolerance), first, second, low, high)
+    return _Pair(entry.name, measure, values)
 
 
-def _status(difference: float, low: float, high: float, tolerance: float) -> str:
-    if high < 0:
+def _judged(found: Sequence[Judgement | _Pair], tolerance: float, rule: Rule) -> list[Judgement]:
+    """All pairs are tested together, which is what their p-values are corrected for."""
+    changes = [one.values[:, 1:] - one.values[:, :1] for one in found if isinstance(one, _Pair)]
+    tested = zip(changes, p_values(changes, rule), strict=True)
+    judged = []
+    for one in found:
+        if isinstance(one, Judgement):
+            judged.append(one)
+            continue
+        change, p = next(tested)
+        low, high = intervals(change, seed=rule.seed, samples=rule.samples)[:, 0].tolist()
+        first, second = one.values.mean(axis=0).tolist()
+        status = _status(second - first, tolerance, real=p < rule.alpha)
+        judged.append(Judgement(one.name, one.measure, status, first, second, low, high, p))
+    return judged
+
+
+def _status(difference: float, tolerance: float, *, real: bool) -> str:
+    if not real:
+        return FINE
+    if difference < 0:
         return REGRESSION if difference < -tolerance else DRIFTING
-    return IMPROVED if low > 0 and difference > tolerance else FINE
+    return IMPROVED if difference > tolerance else FINE
 
 
 def exit_code(judgements: Sequence[Judgement]) -> int:
     """1 if anything regressed, which is certain; else 2 if anything could not be judged; else 0."""
     statuses = {one.status for one in judgements}
     return 1 if REGRESSION in statuses else 2 if UNJUDGED in statuses else 0
-
-
-def read_baseline(path: Path) -> list[Entry]:
-    """A baseline.
-
-    Raises:
-        ResultError: it is absent, or not one.
-    """
-    try:
-        found = strict_json.loads(path.read_text(encoding="utf-8"))
-        return [_read(entry) for entry in _of_this_format(found)["results"]]
-    except FileNotFoundError as error:
-        raise ResultError(f"{path}: there is no such baseline. Write one with --update.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResultError(f"{path}: is no baseline that evalkit wrote ({error}). Restore it, or --update.") from error
-
-
-def _of_this_format(found: Any) -> dict[str, Any]:
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise ValueError(f"format is not {FORMAT}")
-    return found
-
-
-def _read(entry: dict[str, Any]) -> Entry:
-    measures = {
-        str(measure): {query: _finite(value) for query, value in zip(entry["queries"], own["values"], strict=True)}
-        for measure, own in entry["measures"].items()
-    }
-    if not measures or not entry["queries"]:
-        raise ValueError("an entry has no values")
-    name = Name(str(entry["dataset"]), str(entry["first_stage"]), str(entry["reranker"]))
-    return Entry(name, str(entry["dataset_digest"]), str(entry["candidates_digest"]), measures)
-
-
-def _finite(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= 1:
-        raise ValueError(f"a value is {value!r}, not a number from 0 to 1")
-    return float(value)
-
-
-def write_baseline(path: Path, kept: Sequence[Entry]) -> None:
-    """Write a baseline; the same results give the same bytes.
-
-    Raises:
-        OSError: it cannot be written; what was there is kept.
-    """
-    rows = []
-    for entry in sorted(kept, key=lambda one: one.name):
-        queries = sorted(next(iter(entry.measures.values())))
-        measures = {
-            measure: {"mean": round(sum(own.values()) / len(own), _DIGITS), "values": [own[query] for query in queries]}
-            for measure, own in sorted(entry.measures.items())
-        }
-        digests = {"dataset_digest": entry.dataset_digest, "candidates_digest": entry.candidates_digest}
-        rows.append({**entry.name._asdict(), **digests, "queries": queries, "measures": measures})
-    whole = {"format": FORMAT, "evalkit": version("evalkit"), "results": rows}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_output(path, json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

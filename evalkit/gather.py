@@ -1,6 +1,9 @@
 """Results that are on disk: found below folders, told apart by name, and joined to their dataset again."""
 
+import os
+import re
 from collections.abc import Callable, Sequence
+from glob import escape
 from pathlib import Path
 
 from evalkit import datasets, results
@@ -9,25 +12,27 @@ from evalkit.config.dataset import dataset_config
 from evalkit.errors import ConfigError, ResultError, reason
 from evalkit.manifest import MANIFEST
 from evalkit.measures import measure
-from evalkit.results import CANDIDATES, Evaluation, Result
+from evalkit.results import CANDIDATES, PER_QUERY, RUN, Evaluation, Result
 from evalkit.store import open_store
+from evalkit.terminal import tell
 from evalkit.types import Dataset, PerQuery
+
+_KEY = re.compile(r"\.[0-9a-f]{8}")  # at the end of a folder's name that was taken by other settings
 
 
 def gather(paths: Sequence[str | Path]) -> list[Evaluation]:
     """The evaluations in these folders and below them, in the order of their paths, none twice.
 
-    A folder of candidates that is named itself gives the first stage as an evaluation of its own; below a named folder
-    they are found only as what rerankers started from.
+    A folder of candidates that is named itself gives the first stage as an evaluation of its own, and so does one below
+    a named folder that no reranker has a result beside. A folder that is there only with its key at the end of its name
+    is found without it. What is below a named folder and left out is named on stderr.
 
     Raises:
         ResultError: a folder is absent, holds no result, or holds one that is damaged.
     """
     found: dict[Path, Evaluation] = {}
     for path in map(Path, paths):
-        folder = path.parent if path.name == MANIFEST else path
-        if not folder.is_dir():
-            raise ResultError(f"{path}: there is no such folder. Give a result, or a folder of results.")
+        folder = _present(path.parent if path.name == MANIFEST else path)
         own = [folder] if (folder / MANIFEST).is_file() else sorted(_below(folder))
         if not own:
             raise ResultError(f"{path}: holds no result (no {MANIFEST} in it or below). Run `evalkit evaluate` first.")
@@ -37,14 +42,51 @@ def gather(paths: Sequence[str | Path]) -> list[Evaluation]:
     return list(found.values())
 
 
+def _present(folder: Path) -> Path:
+    """A folder, or the one of its name with a key behind it.
+
+    Raises:
+        ResultError: there is none, or there are several.
+    """
+    if folder.is_dir():
+        return folder
+    parents = [folder.parent, *_keyed(folder.parent)]
+    others = [one for parent in parents for one in (parent / folder.name, *_keyed(parent / folder.name))]
+    there = [one for one in others if one.is_dir()]
+    if not there:
+        raise ResultError(f"{folder}: there is no such folder. Give a result, or a folder of results.")
+    if len(there) > 1:
+        raise ResultError(
+            f"{folder}: there is no such folder. There are {', '.join(map(str, there))}, made with different settings. "
+            "Give one of them."
+        )
+    tell(f"{folder}: there is no such folder. Reading {there[0]}, the only one of that name.")
+    return there[0]
+
+
+def _keyed(folder: Path) -> list[Path]:
+    """Folders with this name and a key behind it."""
+    beside = folder.parent.glob(f"{escape(folder.name)}.*")
+    return sorted(one for one in beside if one.is_dir() and _KEY.fullmatch(one.name.removeprefix(folder.name)))
+
+
 def _below(folder: Path) -> list[Path]:
-    """Folders with a result of a reranker; hidden ones are those still being written."""
-    inside = (path.parent for path in folder.rglob(MANIFEST))
-    return [
-        one
-        for one in inside
-        if one.name != CANDIDATES and not any(part.startswith(".") for part in one.relative_to(folder).parts)
-    ]
+    """Folders with a result; of candidates only those that no reranker has a result beside."""
+    inside: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        path = Path(place)
+        for name in folders:
+            if (path / name).is_symlink():
+                tell(f"{path / name}: left out, because it is a link. Give it by itself.")
+            elif name.startswith(".building-"):
+                tell(f"{path / name}: left out, because it is still being written, or was interrupted.")
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if MANIFEST in files:
+            inside.append(path)
+        elif {RUN, PER_QUERY} & set(files):
+            tell(f"{path}: left out, because it has no {MANIFEST}. Remove it and run again.")
+    with_reranker = {one.parent for one in inside if one.name != CANDIDATES}
+    return [one for one in inside if one.name != CANDIDATES or one.parent not in with_reranker]
 
 
 def _evaluation(folder: Path) -> Evaluation:
@@ -58,20 +100,32 @@ def _evaluation(folder: Path) -> Evaluation:
 
 
 def names(evaluations: Sequence[Evaluation]) -> list[str]:
-    """What to call each evaluation within its dataset: its reranker; with the first stage where there are several.
+    """What to call each evaluation within its dataset: its reranker; with the first stage if one has several.
 
-    Where that is not enough, the name of its folder, which holds a part of its key.
+    Where that is not enough, so much of its path as tells it from the others; a folder's name may hold its key.
     """
-    stages = {one.first_stage for one in evaluations}
+    stages: dict[str, set[str]] = {}
+    for one in evaluations:
+        stages.setdefault(one.dataset, set()).add(one.first_stage)
+    several = any(len(some) > 1 for some in stages.values())
     given = [
-        one.reranker if one.is_first_stage or len(stages) == 1 else f"{one.first_stage} + {one.reranker}"
+        f"{one.first_stage} + {one.reranker}" if several and not one.is_first_stage else one.reranker
         for one in evaluations
     ]
-    seen = [(name, one.dataset) for name, one in zip(given, evaluations, strict=True)]
+    same: dict[tuple[str, str], list[Path]] = {}
+    for name, one in zip(given, evaluations, strict=True):
+        same.setdefault((one.dataset, name), []).append(one.result.folder.resolve())
     return [
-        name if seen.count(mark) == 1 else f"{one.candidates.folder.parent.name}/{one.result.folder.name}"
-        for name, mark, one in zip(given, seen, evaluations, strict=True)
+        name if len(same[one.dataset, name]) == 1 else _told_apart(one.result.folder.resolve(), same[one.dataset, name])
+        for name, one in zip(given, evaluations, strict=True)
     ]
+
+
+def _told_apart(folder: Path, others: Sequence[Path]) -> str:
+    """The end of a folder's path, as long as it takes to differ from the ends of others; first stage and reranker."""
+    ends = (folder.parts[-length:] for length in range(2, len(folder.parts) + 1))
+    own = next((end for end in ends if sum(one.parts[-len(end) :] == end for one in others) == 1), folder.parts)
+    return "/".join(own)
 
 
 def dataset_of(result: Result) -> Dataset:

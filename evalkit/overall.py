@@ -20,7 +20,7 @@ class Overall:
         systems: best macro average first, with intervals that draw datasets and queries.
         ranks: mean rank of each system over the entries.
         won: entries on which each system is the best.
-        pairings: as within a dataset; wins, ties and losses are entries, both p-values the Wilcoxon signed-rank test's.
+        pairings: as within a dataset, with entries in the place of queries.
     """
 
     entries: tuple[str, ...]
@@ -31,13 +31,13 @@ class Overall:
 
 
 def overall(comparisons: Sequence[Comparison], settings: Settings) -> Overall | None:
-    """Over the datasets; None where there are less than two, or no two systems that all have."""
-    common = [
-        system.name
-        for system in comparisons[0].systems
-        if all(system.name in [other.name for other in one.systems] for one in comparisons)
-    ]
-    entries = by_entry({one.dataset: one.values[:, _columns(one, common)] for one in comparisons})
+    """Over the `averaged` datasets; None where there are fewer than two, or no two systems that all have.
+
+    What is left out `left_out` says.
+    """
+    chosen = averaged(comparisons)
+    common = _common(chosen)
+    entries = by_entry({one.dataset: one.values[:, _columns(one, common)] for one in chosen})
     if len(entries) < 2 or len(common) < 2:  # noqa: PLR2004 - nothing to average or compare
         return None
     means = np.array([np.mean([values.mean(axis=0) for values in some], axis=0) for some in entries.values()])
@@ -51,6 +51,40 @@ def overall(comparisons: Sequence[Comparison], settings: Settings) -> Overall | 
     averages = means.mean(axis=0).tolist()
     systems = tuple(System(*values) for values in zip(labels, averages, low.tolist(), high.tolist(), strict=True))
     return Overall(tuple(entries), systems, tuple(ranks.tolist()), tuple(best.tolist()), tuple(between))
+
+
+def averaged(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The datasets that averages are of: those with several systems where there are two, else all."""
+    several = [one for one in comparisons if one.pairings]
+    return several if len(several) > 1 else list(comparisons)
+
+
+def left_out(comparisons: Sequence[Comparison]) -> list[str]:
+    """What averages over the datasets leave out, and why: a sentence each; none for a single dataset."""
+    if len(comparisons) < 2:  # noqa: PLR2004 - nothing to average
+        return []
+    chosen = averaged(comparisons)
+    found = [
+        f"{one.dataset} has one system, {one.systems[0].name}, so it is not in the average over datasets"
+        for one in comparisons
+        if not any(one is other for other in chosen)
+    ]
+    common = _common(chosen)
+    for name in dict.fromkeys(system.name for one in chosen for system in one.systems if common):
+        missing = [one.dataset for one in chosen if name not in [system.name for system in one.systems]]
+        if missing:
+            found.append(f"{name} has no result on {', '.join(missing)}, so it is not in the average over datasets")
+    if len({entry_of(one.dataset) for one in chosen}) < 2:  # noqa: PLR2004
+        found.append("systems are not compared over datasets, because the datasets are one entry of an average")
+    elif len(common) < 2:  # noqa: PLR2004
+        found.append("systems are not compared over datasets, because no two have a result on all of them")
+    return found
+
+
+def _common(comparisons: Sequence[Comparison]) -> list[str]:
+    """Names of the systems that every dataset has."""
+    own = [[system.name for system in one.systems] for one in comparisons]
+    return [name for name in own[0] if all(name in some for some in own)]
 
 
 def by_entry(values: Mapping[str, Values]) -> dict[str, list[Values]]:
@@ -78,14 +112,5 @@ def _ranks(values: Values) -> Values:
 
 
 def _macro_pairings(labels: Sequence[str], means: Values, drawn: Sequence[Values], settings: Settings) -> list[Pairing]:
-    between = differences(means)
     bounds = macro_intervals([differences(one) for one in drawn], seed=settings.seed, samples=settings.samples)
-    p_values = [_wilcoxon(column) for column in between.T]
-    return pairings(labels, between, bounds, (p_values, p_values), settings)
-
-
-def _wilcoxon(differences: Values) -> float:
-    """Two-sided p-value over datasets (Demsar 2006); 1 where none differs."""
-    from scipy.stats import wilcoxon
-
-    return float(wilcoxon(differences).pvalue) if np.any(differences) else 1.0
+    return pairings(labels, differences(means), bounds, settings)

@@ -7,20 +7,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from evalkit.analysis import DEPTHS, Analysis, AtDepth, analyse
-from evalkit.compare import Comparison, Settings, compare
+from evalkit.analysis import DEPTHS, Analysis, AtDepth, analyse, speed
+from evalkit.compare import Comparison, Settings, compare, falls
 from evalkit.errors import EvalkitError
 from evalkit.flags import Flag
 from evalkit.gather import dataset_of
 from evalkit.moves import Listing, widest
-from evalkit.overall import Overall, overall
+from evalkit.overall import Overall, left_out, overall
 from evalkit.published import Published, load_published
 from evalkit.reproduce import NOT_RUN, Cell, reproduce
 from evalkit.resources import config_names
 from evalkit.results import Evaluation
 from evalkit.types import Dataset
-
-UNTIMED = frozenset({"none", "replay"})  # kinds of reranker that compute nothing worth a speed
 
 
 class SystemView(NamedTuple):
@@ -29,13 +27,15 @@ class SystemView(NamedTuple):
     Attributes:
         evaluation: its result.
         speed: pairs/s; None for a first stage and for replayed scores.
-        curve: by depth; empty for a first stage, and where the collection is not at hand.
+        curve: by depth; empty for a first stage, and where there is none.
+        no_curve: why a reranker has no curve; empty where it has one, and for a first stage.
         flags: what to look at.
     """
 
     evaluation: Evaluation
     speed: float | None
     curve: tuple[AtDepth, ...]
+    no_curve: str
     flags: tuple[Flag, ...]
 
 
@@ -63,13 +63,15 @@ class Overview:
     Attributes:
         settings: of the comparisons.
         datasets: in the order of their results.
-        total: over the datasets; None for one.
+        total: over the datasets; None for one, and where no two systems are on all.
+        left_out: what the averages over datasets leave out, and why.
         published: tables of which some number was run, with their cells.
     """
 
     settings: Settings
     datasets: tuple[DatasetView, ...]
     total: Overall | None
+    left_out: tuple[str, ...]
     published: tuple[tuple[Published, tuple[Cell, ...]], ...]
 
 
@@ -89,22 +91,22 @@ def overview(
         advance: called with the number of systems that were done.
 
     Raises:
-        ConfigError: there is nothing to compare.
         ResultError: results under one name are of different datasets, or damaged.
     """
-    stages = {one.candidates.folder: Evaluation(one.candidates, one.candidates) for one in evaluations}
-    comparisons = compare([*evaluations, *stages.values()], settings._replace(same_candidates=False))
+    comparisons = compare(evaluations, settings._replace(same_candidates=False))
     views = tuple(_view(one, settings, queries, advance) for one in comparisons)
-    total = overall(comparisons, settings) if len(comparisons) > 1 else None
-    return Overview(settings, views, total, tuple(_published(evaluations)))
+    total = overall(comparisons, settings)
+    return Overview(settings, views, total, tuple(left_out(comparisons)), tuple(_published(evaluations)))
 
 
 def _view(comparison: Comparison, settings: Settings, queries: int, advance: Callable[[int], None]) -> DatasetView:
     dataset, remark = _dataset(comparison.evaluations[0])
-    systems = []
+    systems, fell = [], falls(comparison, settings)
     for one in comparison.evaluations:
-        analysis = None if dataset is None or one.is_first_stage else analyse(one, dataset, settings.measure, DEPTHS)
-        systems.append(_system(one, analysis))
+        analysis = None
+        if dataset is not None and not one.is_first_stage:
+            analysis = analyse(one, dataset, settings.measure, DEPTHS, fall=fell.get(one.result.folder))
+        systems.append(_system(one, analysis, remark))
         advance(1)
     listings = widest(comparison.evaluations, comparison.query_ids, comparison.values, count=queries, dataset=dataset)
     return DatasetView(comparison, tuple(systems), tuple(listings), remark)
@@ -117,13 +119,12 @@ def _dataset(evaluation: Evaluation) -> tuple[Dataset | None, str]:
         return None, f"without texts, judgments and curves: {error}"
 
 
-def _system(evaluation: Evaluation, analysis: Analysis | None) -> SystemView:
-    manifest = evaluation.result.manifest
-    timed = not evaluation.is_first_stage and manifest["reranker"]["kind"] not in UNTIMED
+def _system(evaluation: Evaluation, analysis: Analysis | None, remark: str) -> SystemView:
     return SystemView(
         evaluation,
-        manifest["pairs_per_second"] if timed else None,
+        speed(evaluation),
         analysis.curve if analysis else (),
+        analysis.no_curve if analysis else "" if evaluation.is_first_stage else remark,
         analysis.flags if analysis else (),
     )
 

@@ -1,5 +1,6 @@
 """Published numbers beside ours: which were reproduced, which are off, which conditions differ. Prints nothing."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from evalkit.suites import summarise
 TOLERANCE = 0.3  # points; two harnesses over the same first stage are up to so far apart without a cause
 NEAR_TIMES = 3  # the tolerance
 _ROUNDING = 0.005  # of numbers published with two digits
+_CLOSER = "another result is closer to the published conditions"
 REPRODUCED, NEAR, OFF, NOT_RUN = "reproduced", "near", "off", "not run"
 
 
@@ -52,6 +54,42 @@ def reproduce(published: Published, evaluations: Sequence[Evaluation], *, tolera
         for column, value in zip(table.columns, row.values, strict=True)
         if value is not None
     ]
+
+
+def unused(published: Published, evaluations: Sequence[Evaluation]) -> dict[str, list[Evaluation]]:
+    """Why -> the evaluations that no cell is made of."""
+    cells = [
+        (row, column)
+        for table in published.tables
+        for row in table.rows
+        for column, value in zip(table.columns, row.values, strict=True)
+        if value is not None
+    ]
+    stages = {
+        one.candidates.folder
+        for row, column in cells
+        if row.reranker == "none"
+        for one in choose(published, row, column, evaluations)
+    }
+    reranked = {
+        one.result.folder
+        for row, column in cells
+        if row.reranker != "none"
+        for one in choose(published, row, column, evaluations)
+    }
+    found: dict[str, list[Evaluation]] = defaultdict(list)
+    for one in evaluations:
+        if one.candidates.folder in stages if one.is_first_stage else one.result.folder in reranked:
+            continue
+        wrong = [
+            _mismatch(one, row, column)
+            for row, column in cells
+            if one.dataset in column.suite.datasets and (row.reranker == "none") == one.is_first_stage
+        ]
+        has_dataset = any(one.dataset in column.suite.datasets for _, column in cells)
+        default = (0, f"the tables do not have the {'reranker' if has_dataset else 'dataset'}")
+        found[max(wrong, default=default)[1]].append(one)  # the cell that it comes closest to says most
+    return dict(found)
 
 
 def _cell(
@@ -102,16 +140,25 @@ def _best(
 
 
 def _matches(evaluation: Evaluation, row: Row, column: Column) -> bool:
+    return _mismatch(evaluation, row, column)[1] == _CLOSER
+
+
+def _mismatch(evaluation: Evaluation, row: Row, column: Column) -> tuple[int, str]:
+    """Why an evaluation of a cell's dataset is not in the cell, the later the closer it comes to being so."""
     settings = evaluation.result.manifest["config"]
-    sampled = settings["dataset"].get("sample") is not None
-    if sampled or settings["retriever"]["name"] != column.retriever:
-        return False
-    if column.measure not in evaluation.result.manifest["measures"]:
-        return False
-    if row.reranker == "none":  # the first stage is there beside any reranker
-        return True
     own = settings["reranker"]
-    return own["name"] == row.reranker and all(own.get(key) == value for key, value in row.settings.items())
+    if settings["dataset"].get("sample") is not None:
+        return 1, "a sample of the queries (dataset.sample)"
+    if settings["retriever"]["name"] != column.retriever:
+        return 2, "the tables do not have the first stage"
+    if column.measure not in evaluation.result.manifest["measures"]:
+        return 4, f"{column.measure} was not measured"
+    if row.reranker != "none":  # a first stage is there beside any reranker
+        if evaluation.is_first_stage or own["name"] != row.reranker:
+            return 3, "the tables do not have the reranker"
+        if any(own.get(key) != value for key, value in row.settings.items()):
+            return 5, "the tables do not have the reranker with these settings"
+    return 6, _CLOSER
 
 
 def conditions(published: Published, row: Row, evaluation: Evaluation) -> list[str]:

@@ -1,7 +1,10 @@
-"""Is a difference between two systems more than chance? Tests and intervals over queries.
+"""Is a difference between two systems more than chance? One rule, and the tests and intervals over queries behind it.
 
-All take matrices of shape (queries, systems or comparisons) and draw once for all columns, so that what is compared is
-compared over the same draws. Everything random comes from a seed. Knows nothing of runs or results.
+The rule (`Rule`, `p_values`): the paired randomisation test, Holm's correction over everything that is tested
+together, and one level. Whatever calls a difference real goes by it. Intervals and the t-test decide nothing.
+
+Tests and intervals take matrices of shape (queries, systems or comparisons). Everything random comes from a seed. Knows
+nothing of runs or results.
 
 Sources: Smucker, Allan, Carterette 2007 (randomisation test in IR); Holm 1979; Efron, Tibshirani 1993 (bootstrap);
 Davison, Hinkley 1997, section 3.8 (hierarchical resampling).
@@ -9,6 +12,7 @@ Davison, Hinkley 1997, section 3.8 (hierarchical resampling).
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,35 +20,90 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 SAMPLES = 10_000
+ALPHA = 0.05
+CORRECTIONS = ("holm", "none")
 _CELLS = 4_000_000  # drawn at a time: 32 MB
 _EXACT = 14  # up to so many queries that differ, all signs are tried
+_PRECISION = 1e-6  # of a query's difference: baselines keep values to six digits, and must give the same p-values
+
+
+class Rule(NamedTuple):
+    """When a difference is called real: its corrected p-value is below `alpha`.
+
+    Attributes:
+        correction: of the p-values for the number of comparisons: `holm` or `none`.
+        alpha: the level.
+        seed: of the draws.
+        samples: draws, at least; more where so few could not show anything among so many comparisons.
+    """
+
+    correction: str = CORRECTIONS[0]
+    alpha: float = ALPHA
+    seed: int = 0
+    samples: int = SAMPLES
+
+    def level(self, comparisons: int) -> float:
+        """What the smallest of so many uncorrected p-values must be below."""
+        return self.alpha / max(comparisons, 1) if self.correction == "holm" else self.alpha
+
+    def draws(self, comparisons: int) -> int:
+        """Draws of the test: so many that the smallest p-value they can give is at most half of `level`."""
+        return max(self.samples, math.ceil(2 / self.level(comparisons)))
+
+    def fewest(self, comparisons: int) -> int:
+        """Fewest queries, or datasets, of which any values could be called different: 2 / 2^n must be below `level`."""
+        return math.floor(1 - math.log2(self.level(comparisons))) + 1
+
+
+def p_values(differences: Sequence[Values], rule: Rule) -> list[float]:
+    """Corrected p-values of all columns, in order: the one place where it is decided what is tested and how.
+
+    Args:
+        differences: matrices of shape (queries, comparisons); matrices may have queries of their own.
+        rule: by which they are tested.
+    """
+    count = sum(one.shape[1] for one in differences)
+    draws = rule.draws(count)
+    found = [p for one in differences for p in randomisation_test(one, seed=rule.seed, samples=draws).tolist()]
+    return holm(found) if rule.correction == "holm" else found
 
 
 def randomisation_test(differences: Values, *, seed: int = 0, samples: int = SAMPLES) -> Values:
     """Two-sided p-value of each column's mean under random signs, shape (comparisons,).
 
-    Exact up to 14 queries that differ; else (1 + as extreme draws) / (1 + draws), which is never 0. 1 where no query
-    differs.
+    Exact for a column of which up to 14 queries differ; else (1 + as extreme draws) / (1 + draws), which is never 0. 1
+    where no query differs. A column's p-value depends on its values alone, not on their signs, their order, or other
+    columns, so every command that tests the same two systems gets the same one.
 
     Args:
         differences: shape (queries, comparisons), value of one system less that of the other.
         seed: of the signs.
         samples: draws.
     """
-    moving = differences[np.any(differences != 0, axis=1)]
-    observed = np.abs(moving.sum(axis=0))
-    # Sums of the same numbers in another order differ by rounding, and must still count as equal.
-    bound = observed - 1e-12 * np.abs(moving).sum(axis=0)
-    count = len(moving)
-    extreme = np.zeros(differences.shape[1])
-    if count <= _EXACT:
+    sizes = np.sort(np.abs(differences), axis=0)[::-1]
+    moving = (sizes > 0).sum(axis=0)
+    # Sums of the same numbers in another order, or rounded, differ a little and must still count as equal.
+    bound = np.abs(differences.sum(axis=0)) - _PRECISION * moving
+    found = np.ones(differences.shape[1])
+    for count in np.unique(moving[moving <= _EXACT]):
+        chosen = moving == count
         signs = np.array([[1.0 if code >> bit & 1 else -1.0 for bit in range(count)] for code in range(2**count)])
-        return np.asarray((np.abs(signs.reshape(2**count, count) @ moving) >= bound).mean(axis=0))
+        sums = np.abs(signs.reshape(2**count, count) @ sizes[:count, chosen])
+        found[chosen] = (sums >= bound[chosen]).mean(axis=0)
+    chosen = moving > _EXACT
+    if chosen.any():
+        found[chosen] = (1 + _as_extreme(sizes[:, chosen], bound[chosen], seed, samples)) / (1 + samples)
+    return found
+
+
+def _as_extreme(sizes: Values, bound: Values, seed: int, samples: int) -> Values:
+    """In how many draws of signs the sum of each column is at least its bound, shape (columns,)."""
     random = np.random.default_rng(seed)
-    for size in _chunks(samples, count):
-        signs = random.integers(0, 2, size=(size, count), dtype=np.int8) * 2.0 - 1.0
-        extreme += (np.abs(signs @ moving) >= bound).sum(axis=0)
-    return np.asarray((1 + extreme) / (1 + samples))
+    extreme = np.zeros(sizes.shape[1])
+    for size in _chunks(samples, len(sizes)):
+        signs = random.integers(0, 2, size=(size, len(sizes)), dtype=np.int8) * 2.0 - 1.0
+        extreme += (np.abs(signs @ sizes) >= bound).sum(axis=0)
+    return extreme
 
 
 def t_test(differences: Values) -> Values:

@@ -3,11 +3,12 @@
 import pytest
 from made import made, values_of
 
-from evalkit.ablation import ablate, load_ablation
+from evalkit.ablation import ablate, left_out, load_ablation
 from evalkit.compare import Settings
 from evalkit.errors import ConfigError
 from evalkit.gather import gather
 from evalkit.resources import config_names
+from evalkit.significance import holm
 
 QUICK = Settings(samples=500)
 
@@ -65,3 +66,40 @@ def test_presets_vary_one_setting(name):
 def test_an_unknown_preset_lists_the_legal_ones():
     with pytest.raises(ConfigError, match="Legal are: depth, instructions, max_length"):
         load_ablation("dtype")
+
+
+def test_p_values_are_corrected_for_all_rerankers_on_a_dataset(tmp_path):
+    """Two rerankers with two values each: two differences, which are tested together."""
+    found = []
+    for value, strengths in (("a", (0.2, 0.3)), ("b", (0.5, 0.8))):
+        root = made(tmp_path / value, {"first": strengths[0], "second": strengths[1]})
+        found += [(value, one) for one in gather([root])]
+    both = [one.p for one in ablate(found, QUICK) if one.p is not None]
+    alone = [
+        one.p
+        for name in ("first", "second")
+        for one in ablate([(value, one) for value, one in found if one.reranker == name], QUICK)
+        if one.p is not None
+    ]
+    assert both == pytest.approx(holm(alone))
+
+
+def test_first_stages_are_told_apart_and_what_is_not_shown_is_named(results, tmp_path):
+    found = list(results[0])
+    root = made(tmp_path, {"same": 1.0}, stage="other")
+    extra = [("b", one) for one in gather([root])]
+    rerankers = {(one.dataset, one.reranker) for one in ablate([*found, *extra], QUICK)}
+    assert ("one", "stage + same") in rerankers
+    assert ("one", "other + same") in rerankers
+    assert left_out(found) == []
+    assert "other + same has no result for a on one: its differences are to b" in left_out([*found, *extra])
+    (again,) = gather([made(tmp_path / "again", {"same": 1.0})])
+    (hidden,) = [one for value, one in found if value == "b" and one.dataset == "one"]
+    assert left_out([*found, ("b", again)]) == [
+        f"{hidden.result.folder} is not shown: another result has its dataset, first stage, reranker and value"
+    ]
+
+
+def test_average_is_of_the_datasets_with_every_value(results):
+    found = [each for each in results[0] if each[0] == "a" or each[1].dataset == "one"]
+    assert left_out(found) == ["the average of same is without two, where a value has no result"]

@@ -5,7 +5,7 @@ import pytest
 from made import made, scores, values_of
 from scipy import stats
 
-from evalkit.compare import Pairing, Settings, compare, groups
+from evalkit.compare import Pairing, Settings, compare, falls, groups, require_pairs
 from evalkit.errors import ConfigError, ResultError
 from evalkit.gather import gather
 
@@ -100,7 +100,8 @@ def test_other_candidates_are_refused_unless_allowed(tmp_path):
     with pytest.raises(ResultError, match=r"started from different candidates \(another-100 and stage-100\)"):
         compare(gather([root]), QUICK)
     (found,) = compare(gather([root]), QUICK._replace(same_candidates=False))
-    assert {one.name for one in found.systems} == {"stage-100 + strong", "another-100 + strong"}
+    names = {"stage-100 + strong", "another-100 + strong", "stage-100", "another-100"}
+    assert {one.name for one in found.systems} == names
     assert found.ceiling is None
 
 
@@ -112,8 +113,70 @@ def test_other_judgments_under_one_name_are_always_refused(tmp_path):
 
 
 def test_one_system_alone_is_nothing_to_compare(root):
-    with pytest.raises(ConfigError, match="there is one system only"):
-        compare(gather([root / "one/stage-100/strong"]), QUICK._replace(first_stage=False))
+    found = compare(gather([root / "one/stage-100/strong"]), QUICK._replace(first_stage=False))
+    ((system,), pairings) = found[0].systems, found[0].pairings
+    assert (system.name, system.groups, pairings) == ("strong", "a", ())
+    with pytest.raises(ConfigError, match=r"there is one system only \(strong on one\)"):
+        require_pairs(found)
+
+
+def test_smallest_visible_difference_is_that_of_the_corrected_level(root, compared):
+    for one in compared.pairings:
+        names = [{"stage-100": "candidates"}.get(name, name) for name in (one.better, one.worse)]
+        first, second = (values_of(root, name) for name in names)
+        error = (first - second).std(ddof=1) / np.sqrt(30)
+        assert one.smallest == pytest.approx((stats.t.ppf(1 - 0.05 / 6 / 2, 29) + stats.t.ppf(0.8, 29)) * error)
+
+
+def test_few_queries_show_no_difference_of_any_size(tmp_path):
+    root = made(tmp_path, {"strong": 3.0}, queries=5)
+    ((pair,),) = [one.pairings for one in compare(gather([root]), QUICK)]
+    assert pair.smallest is None
+    assert pair.randomisation > 0.05
+
+
+def test_a_difference_beyond_every_measure_is_not_visible(tmp_path):
+    """Seven queries can be enough, but the spread of these asks for more than a measure can differ."""
+    sign = {f"q{query}": 1 if query % 2 else -1 for query in range(7)}
+    mixed = {
+        query: {doc: value * sign[query] for doc, value in own.items()} for query, own in scores(7, 9.0, seed=1).items()
+    }
+    root = made(tmp_path, {"strong": 9.0, "mixed": mixed}, queries=7)
+    (found,) = compare(gather([root]), QUICK)
+    assert all(one.smallest is None or one.smallest <= 1 for one in found.pairings)
+    assert any(one.smallest is None for one in found.pairings)
+
+
+def test_two_results_of_one_name_are_two_systems(tmp_path):
+    roots = [made(tmp_path / name, {"strong": 3.0}) for name in "ab"]
+    made(tmp_path / "a", {"strong": 2.0})
+    (found,) = compare(gather(roots), QUICK)
+    names = [one.name for one in found.systems]
+    assert len(set(names)) == len(names) == 4
+    assert sum(name.endswith("/results/one/stage-100/strong") for name in names) == 2
+    assert sum(name.startswith("stage-100/strong.") for name in names) == 1
+    assert "stage-100" in names
+
+
+def test_a_first_stage_that_only_some_datasets_have_twice_is_named_alike_on_all(tmp_path):
+    made(tmp_path, {"strong": 3.0})
+    made(tmp_path, {"strong": 3.0}, stage="another")
+    root = made(tmp_path, {"strong": 3.0}, dataset="two")
+    found = compare(gather([root]), QUICK._replace(same_candidates=False))
+    names = [{one.name for one in each.systems} for each in found]
+    assert names[1] == {"stage-100 + strong", "stage-100"}
+    assert names[1] < names[0]
+
+
+def test_verdict_on_a_reranker_is_against_the_first_stage_it_started_from(tmp_path):
+    made(tmp_path, {"inverted": -3.0, "strong": 3.0})
+    root = made(tmp_path, {"weak": 0.1}, stage="another", strength=3.0)
+    settings = QUICK._replace(same_candidates=False)
+    (found,) = compare(gather([root]), settings)
+    verdicts = {folder.name: fall for folder, fall in falls(found, settings).items()}
+    assert set(verdicts) == {"inverted", "weak"}
+    pair = next(one for one in found.pairings if (one.better, one.worse) == ("another-100", "another-100 + weak"))
+    assert verdicts["weak"] == (pair.randomisation, 10, True)
 
 
 def test_first_stage_is_a_system_once_though_it_is_there_as_none_too(tmp_path):

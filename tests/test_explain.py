@@ -77,7 +77,11 @@ def test_own_ids_and_missing_queries_are_left_out_of_the_number(tmp_path):
     runs = {f"q{query}": {f"d{query}_{place}": float(place) for place in range(12)} for query in range(4)}
     root = made(tmp_path, {"bge_reranker_v2_m3": runs}, dataset="fiqa", stage="bge_large_en_v1_5", queries=4)
     (one,) = gather([root])
-    # Another judged query without any candidate, as an interrupted first stage leaves it.
+    found = explain(BGE, ROW, COLUMNS["fiqa"], [one], [])
+    (depths,) = [toggle for toggle in found if "depth" in toggle.what]
+    assert depths.what.startswith("smaller depths: not told, because the scores are replayed")
+    assert (depths.value, depths.moved) == (None, None)
+    one.result.manifest["reranker"]["kind"] = "cross_encoder"
     found = explain(BGE, ROW, COLUMNS["fiqa"], [one], [])
     assert {toggle.what for toggle in found} >= {"depth 10", "depth 20", "depth 50"}
     by = {toggle.what: toggle for toggle in found}

@@ -7,8 +7,9 @@ import pytest
 from made import grade, made, scores
 
 from evalkit import gate
+from evalkit.baseline import Entry, Name, read_baseline, write_baseline
 from evalkit.errors import ResultError
-from evalkit.gate import Entry, Name, entries, exit_code, judge, read_baseline, write_baseline
+from evalkit.gate import entries, exit_code, judge
 from evalkit.gather import gather
 
 NAME = Name("one", "stage-100", "strong")
@@ -39,11 +40,27 @@ NOISE = np.tile([0.1, -0.1], 20)
         (np.concatenate([[BASE[0] - 0.2], BASE[1:]]), "fine"),  # one query lost all: -0.005 on the mean, and luck
     ],
 )
-def test_rule_needs_the_tolerance_and_the_interval(after, status):
+def test_rule_needs_the_tolerance_and_the_test(after, status):
     found = judged(BASE, after)
     assert found.status == status
     assert found.now - found.before == pytest.approx((after - BASE).mean())
     assert found.low <= found.now - found.before + 1e-12
+
+
+def test_more_results_need_more_evidence():
+    """A drop with p = .02: alone a regression, among nine others that did not move, by Holm's correction none."""
+    random = np.random.default_rng(8)
+    after = BASE - 0.02 + random.normal(0, 0.055, 40)
+    assert 0.005 < judged(BASE, after).p < 0.05
+    assert judged(BASE, after).status == "regression"
+    names = [NAME._replace(reranker=f"r{number}") for number in range(10)]
+    found = judge(
+        [entry(BASE, name=name) for name in names],
+        [entry(after, name=names[0]), *(entry(BASE, name=name) for name in names[1:])],
+    )
+    assert {one.status for one in found} == {"fine"}
+    assert found[0].high < 0
+    assert found[0].p == pytest.approx(10 * judged(BASE, after).p)
 
 
 def test_small_drops_add_up_against_the_same_baseline():
@@ -58,6 +75,10 @@ def test_tolerance_is_a_setting():
     ("now", "reason"),
     [
         ([], "there is no such result"),
+        (
+            [entry(BASE, name=NAME._replace(first_stage="stage-50"))],
+            "there is no such result, only one / stage-50 / strong",
+        ),
         ([entry(BASE, dataset="other")], "documents, queries or judgments are not those of the baseline"),
         ([entry(BASE, candidates="other")], "the candidates are not those of the baseline"),
         ([entry(BASE, measure="R@20")], "the result has no nDCG@10"),
@@ -107,8 +128,19 @@ def test_two_results_of_one_name_are_refused(tmp_path):
     made(tmp_path, {"strong": 3.0})
     root = made(tmp_path, {"strong": 2.0})
     assert len(list((root / "one/stage-100").glob("strong*"))) == 2
-    with pytest.raises(ResultError, match="are both one / stage-100 / strong"):
+    expected = r"are both one / stage-100 / strong, and differ in reranker\.file_sha256 \(.* and .*\)\. Give the folder"
+    with pytest.raises(ResultError, match=expected):
         entries(gather([root]))
+
+
+def test_measures_that_the_baseline_lacks_are_shown_as_new():
+    before, after = entry(BASE), entry(BASE)
+    after.measures["R@20"] = after.measures["nDCG@10"]
+    assert [(one.measure, one.status) for one in judge([before], [after])] == [
+        ("nDCG@10", "fine"),
+        ("R@20", "not in the baseline"),
+    ]
+    assert [one.measure for one in judge([after], [after], measures=["R@20"])] == ["R@20"]
 
 
 def test_baseline_reads_back_and_two_updates_give_the_same_bytes(root, tmp_path):
@@ -147,7 +179,8 @@ def test_one_query_ranked_upside_down_is_within_the_rule(tmp_path):
     before, after = (entries(gather([each])) for each in (first, second))
     found = next(one for one in judge(before, after) if one.name.reranker and one.measure == "nDCG@10")
     assert found.now < found.before - 0.005  # beyond the tolerance,
-    assert (found.status, found.high) == ("fine", 0.0)  # but one query of thirty is left out by many draws
+    assert (found.status, found.high) == ("fine", 0.0)  # but one query of thirty is left out by many draws,
+    assert found.p == 1  # and as well moves up as down
     assert grade(0, 0) == 2
 
 

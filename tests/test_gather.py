@@ -32,6 +32,60 @@ def test_first_stage_is_an_evaluation_only_where_it_is_named(root):
     assert (found.is_first_stage, found.reranker, found.result) == (True, "stage-100", found.candidates)
 
 
+def test_candidates_that_no_reranker_has_a_result_beside_are_found(tmp_path):
+    made(tmp_path, {"strong": 3.0})
+    root = made(tmp_path, {"strong": 3.0}, stage="other")
+    shutil.rmtree(root / "one/other-100/strong")
+    assert [(one.first_stage, one.is_first_stage) for one in gather([root])] == [
+        ("other-100", True),
+        ("stage-100", False),
+    ]
+
+
+def test_folder_that_got_its_key_is_found_by_its_name(tmp_path, capsys):
+    root = made(tmp_path, {"strong": 3.0})
+    (root / "one/stage-100").rename(root / "one/stage-100.0123abcd")
+    (one,) = gather([root / "one/stage-100/strong"])
+    assert one.result.folder == root / "one/stage-100.0123abcd/strong"
+    told = (
+        f"{root}/one/stage-100/strong: there is no such folder. Reading {one.result.folder}, the only one of that name."
+    )
+    assert capsys.readouterr().err == f"evalkit: {told}\n"
+    (root / "one/stage-100.0123abcd/strong").rename(root / "one/stage-100.0123abcd/strong.89abcdef")
+    assert [each.reranker for each in gather([root / "one/stage-100/strong"])] == ["strong"]
+    with pytest.raises(ResultError, match=r"stage-100/weak: there is no such folder. Give a result"):
+        gather([root / "one/stage-100/weak"])
+
+
+def test_several_folders_with_keys_are_listed(tmp_path):
+    root = made(tmp_path, {"strong": 3.0})
+    made(tmp_path, {"strong": 2.0})
+    (root / "one/stage-100/strong").rename(root / "one/stage-100/strong.0123abcd")
+    with pytest.raises(
+        ResultError, match=r"strong\.0123abcd, .*strong\.[0-9a-f]{8}, made with different settings. Give"
+    ):
+        gather([root / "one/stage-100/strong"])
+
+
+def test_what_is_left_out_below_a_folder_is_named(tmp_path, capsys):
+    root = made(tmp_path, {"strong": 3.0, "weak": 1.0, "third": 1.0})
+    (root / "one/stage-100/weak/manifest.json").unlink()
+    hidden = (root / "one/stage-100/third").rename(root / "one/stage-100/.building-host-1-x")
+    (root / "linked").symlink_to(root / "one")
+    assert [one.reranker for one in gather([root])] == ["strong"]
+    assert sorted(capsys.readouterr().err.splitlines()) == [
+        f"evalkit: {root}/linked: left out, because it is a link. Give it by itself.",
+        f"evalkit: {hidden}: left out, because it is still being written, or was interrupted.",
+        f"evalkit: {root}/one/stage-100/weak: left out, because it has no manifest.json. Remove it and run again.",
+    ]
+
+
+def test_damaged_manifest_below_a_folder_is_an_error_that_names_it(root):
+    (root / "one/stage-100/weak/manifest.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ResultError, match=r"weak/manifest\.json: is not the manifest that evalkit wrote"):
+        gather([root])
+
+
 def test_names_have_the_first_stage_where_there_are_several(tmp_path):
     made(tmp_path, {"strong": 3.0})
     root = made(tmp_path, {"strong": 3.0}, stage="other")

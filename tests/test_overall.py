@@ -6,7 +6,8 @@ from made import made
 
 from evalkit.compare import Settings, compare
 from evalkit.gather import gather
-from evalkit.overall import overall
+from evalkit.overall import left_out, overall
+from evalkit.significance import p_values
 
 QUICK = Settings(samples=2000)
 
@@ -31,8 +32,10 @@ def test_over_datasets_every_dataset_counts_once(several):
     assert (total.ranks[0], total.won[0]) == (1.0, 4)
     best = total.pairings[0]
     assert (best.wins, best.ties, best.losses) == (4, 0, 0)
-    # Four datasets with one sign: 2 / 2^4, and Holm for three pairs.
+    # Four datasets with one sign: 2 / 2^4, and Holm for three pairs. Four are too few to see any difference.
     assert best.randomisation == pytest.approx(min(3 * 2 / 16, 1))
+    assert best.smallest is None
+    assert not best.is_real(0.05)
 
 
 def test_forums_of_cqadupstack_are_one_entry(several):
@@ -51,3 +54,34 @@ def test_overall_needs_two_datasets_and_two_systems(several):
     assert overall(comparisons[:1], QUICK) is None
     total = overall(comparisons, QUICK)
     assert {one.name for one in total.systems} == {"weak", "stage-100"}
+
+
+def test_eight_datasets_that_agree_show_a_difference_by_the_test_of_one_dataset(tmp_path):
+    for number in range(8):
+        made(tmp_path, {"strong": 3.0 + number / 10, "weak": 0.3}, dataset=f"set{number}", queries=6)
+    comparisons = compare(gather([tmp_path / "results"]), QUICK)
+    total = overall(comparisons, QUICK)
+    means = [
+        [next(each.mean for each in one.systems if each.name == s.name) for s in total.systems] for one in comparisons
+    ]
+    values = np.array(means)
+    expected = p_values(
+        [np.column_stack([values[:, a] - values[:, b] for a, b in ((0, 1), (0, 2), (1, 2))])], QUICK.rule
+    )
+    assert [one.randomisation for one in total.pairings] == pytest.approx(expected)
+    assert total.pairings[0].is_real(0.05)
+    assert left_out(comparisons) == []
+
+
+def test_what_the_average_leaves_out_is_named(several, tmp_path):
+    comparisons = compare(gather([several / "a", several / "b/stage-100/weak", several / "cqadupstack-x"]), QUICK)
+    alone = compare(gather([made(tmp_path, {}, dataset="alone")]), QUICK)
+    assert left_out([*comparisons, *alone]) == [
+        "alone has one system, stage-100, so it is not in the average over datasets",
+        "strong has no result on b, so it is not in the average over datasets",
+    ]
+    none = compare(gather([several / "a"]), QUICK._replace(first_stage=False))
+    assert overall([*none, *alone], QUICK) is None
+    assert left_out([*none, *alone])[-1] == (
+        "systems are not compared over datasets, because no two have a result on all of them"
+    )

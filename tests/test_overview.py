@@ -6,7 +6,6 @@ import pytest
 from made import made
 
 from evalkit.compare import Settings
-from evalkit.errors import ConfigError
 from evalkit.gather import gather
 from evalkit.overview import overview
 
@@ -29,11 +28,12 @@ def test_every_dataset_has_its_systems_first_stage_included(root):
         by_name = dict(zip([one.name for one in view.comparison.systems], view.systems, strict=True))
         assert set(by_name) == {"strong", "weak", "stage-100"}
         assert by_name["stage-100"].evaluation.is_first_stage
-        assert by_name["stage-100"].curve == ()
-        # The made candidates are 12 deep.
-        assert by_name["strong"].curve[-1].reranked == pytest.approx(view.comparison.systems[0].mean)
+        assert (by_name["stage-100"].curve, by_name["stage-100"].no_curve) == ((), "")
+        assert by_name["strong"].curve == ()
+        assert by_name["strong"].no_curve.startswith("the scores are replayed")
         assert any("worse" in flag.text or "fell" in flag.text for flag in by_name["weak"].flags)
     assert found.total is not None
+    assert found.left_out == ()
     assert found.published == ()
 
 
@@ -73,7 +73,32 @@ def test_without_the_collection_numbers_stay_and_the_remark_says_why(tmp_path):
     assert view.comparison.systems[0].mean > 0
 
 
-def test_a_first_stage_alone_is_nothing_to_compare(tmp_path):
-    root = made(tmp_path, {})
-    with pytest.raises(ConfigError, match="one system only"):
-        overview(gather([root]), QUICK, queries=2)
+def test_a_dataset_with_a_single_system_is_there_too(tmp_path):
+    for dataset in ("one", "two"):
+        made(tmp_path, {"strong": 3.0}, dataset=dataset, queries=8)
+    root = made(tmp_path, {}, dataset="alone", queries=8)
+    found = overview(gather([root]), QUICK, queries=2)
+    by_name = {view.comparison.dataset: view for view in found.datasets}
+    assert set(by_name) == {"one", "two", "alone"}
+    ((system,), pairings) = by_name["alone"].comparison.systems, by_name["alone"].comparison.pairings
+    assert (system.name, pairings) == ("stage-100", ())
+    assert system.low < system.mean < system.high
+    assert found.total.entries == ("one", "two")
+    assert found.left_out == ("alone has one system, stage-100, so it is not in the average over datasets",)
+
+
+def test_candidates_that_were_never_reranked_are_a_system(tmp_path):
+    root = made(tmp_path, {"strong": 3.0}, queries=8)
+    shutil.rmtree(root / "one/stage-100/strong")
+    (view,) = overview(gather([root]), QUICK, queries=2).datasets
+    assert [one.name for one in view.comparison.systems] == ["stage-100"]
+
+
+def test_curve_of_a_reranker_that_scores_pairs_one_by_one_ends_at_its_mean(tmp_path):
+    root = made(tmp_path, {"strong": 3.0}, queries=8)
+    (one,) = gather([root])
+    one.result.manifest["reranker"]["kind"] = "cross_encoder"
+    (view,) = overview([one], QUICK, queries=2).datasets
+    assert view.systems[0].curve[-1].reranked == pytest.approx(view.comparison.systems[0].mean)
+    assert view.systems[0].no_curve == ""
+    assert view.systems[0].speed == one.result.manifest["pairs_per_second"]

@@ -8,7 +8,8 @@ from made import made
 from evalkit.cli import main
 from evalkit.gather import gather
 from evalkit.published import load_published
-from evalkit.reproduce import reproduce, verdict
+from evalkit.reproduce import reproduce, unused, verdict
+from evalkit.resources import config_names
 
 TASKS = (
     "T2Retrieval",
@@ -138,3 +139,49 @@ def test_mistakes_are_one_line(capsys, arguments, message):
 def test_nothing_run_yet_is_no_mistake(tmp_path, capsys):
     assert main(["reproduce", "minicpm-reranker", "--results", str(tmp_path / "none")]) == 0
     assert "not run" in capsys.readouterr().out
+
+
+def test_names_and_titles_are_apart(capsys):
+    assert main(["reproduce"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = config_names("published")
+    assert len(lines) == len(names)
+    for line, name in zip(lines, names, strict=True):
+        assert line.startswith(f"{name}  ")
+        assert line[len(name) :].strip() == load_published(name).title
+
+
+def test_results_that_are_in_no_cell_are_named_with_the_reason(tmp_path, capsys):
+    made(
+        tmp_path, {"minicpm_reranker": 3.0, "mine": 1.0}, dataset="VideoRetrieval", stage="bge_large_zh_v1_5", queries=5
+    )
+    made(tmp_path, {"minicpm_reranker": 3.0}, dataset="VideoRetrieval", stage="bm25", queries=5)
+    root = made(tmp_path, {"strong": 3.0}, dataset="one", queries=5)
+    asked = ["reproduce", "minicpm-reranker", "--results", str(root)]
+    assert main(asked) == 0
+    assert sorted(capsys.readouterr().err.splitlines()) == [
+        "evalkit: not in these tables (the tables do not have the dataset): " + str(root / "one/stage-100/strong"),
+        "evalkit: not in these tables (the tables do not have the first stage): "
+        + str(root / "VideoRetrieval/bm25-100/minicpm_reranker"),
+        "evalkit: not in these tables (the tables do not have the reranker): "
+        + str(root / "VideoRetrieval/bge_large_zh_v1_5-100/mine"),
+    ]
+
+
+def test_a_result_without_the_measure_and_one_that_is_farther_are_named(tmp_path):
+    made(tmp_path, {"minicpm_reranker": 3.0}, dataset="VideoRetrieval", stage="bge_large_zh_v1_5", queries=5)
+    published = load_published("minicpm-reranker")
+    (near,), (far,), (other,) = (gather([tmp_path / "results"]) for _ in range(3))
+    assert unused(published, [near]) == {}
+    del other.result.manifest["measures"]["nDCG@10"]
+    assert unused(published, [other]) == {"nDCG@10 was not measured": [other]}
+    far.candidates.manifest["retriever"]["depth"] = 50
+    object.__setattr__(far.result, "folder", tmp_path / "far")
+    assert unused(published, [far, near]) == {"another result is closer to the published conditions": [far]}
+
+
+def test_candidates_are_not_taken_for_the_reranker_that_they_were_made_for(tmp_path):
+    root = made(tmp_path, {"minicpm_reranker": 3.0}, dataset="VideoRetrieval", stage="bge_large_zh_v1_5", queries=5)
+    found = gather([root / "VideoRetrieval/bge_large_zh_v1_5-100/candidates"])
+    cells = reproduce(load_published("minicpm-reranker"), found)
+    assert {cell.system for cell in cells if cell.verdict != "not run"} == {"bge-large-zh-v1.5"}

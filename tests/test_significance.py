@@ -7,9 +7,11 @@ import pytest
 from scipy import stats
 
 from evalkit.significance import (
+    Rule,
     holm,
     intervals,
     macro_intervals,
+    p_values,
     randomisation_test,
     smallest_difference,
     t_test,
@@ -141,3 +143,39 @@ def test_smallest_difference_is_found_in_four_of_five_experiments():
 
 def test_one_query_shows_no_difference_however_large():
     assert smallest_difference(columns([0.5])).tolist() == [np.inf]
+
+
+def test_p_value_depends_on_a_column_s_values_alone():
+    own = np.random.default_rng(6).normal(0.03, 0.2, 50)
+    others = np.random.default_rng(7).normal(0.1, 0.2, (50, 3))
+    alone = randomisation_test(columns(own))[0]
+    assert 0.001 < alone < 0.999
+    for same in (own[::-1], -own, own.round(6)):
+        assert randomisation_test(np.column_stack([others, same]))[3] == alone
+
+
+def test_values_rounded_to_six_digits_give_the_same_p_value_though_sums_are_tied():
+    """Reciprocal ranks: few distinct differences, so many sums of signs are equal but for rounding."""
+    own = np.array([1 / 3, -1 / 6, 1 / 7, 0.0, 1 / 3, 1 / 6] * 6)
+    assert randomisation_test(columns(own)) == randomisation_test(columns(own.round(6)))
+
+
+def test_correction_is_over_all_matrices_together(differences):
+    raw = [float(p) for one in (differences, differences[:20] + 0.1) for p in randomisation_test(one)]
+    assert p_values([differences, differences[:20] + 0.1], Rule()) == holm(raw)
+    assert p_values([differences, differences[:20] + 0.1], Rule(correction="none")) == raw
+    assert p_values([], Rule()) == []
+
+
+def test_many_comparisons_can_still_show_a_difference():
+    """10,000 draws give no p-value below 0.0001, which is above 0.05 once it is corrected for 600 comparisons."""
+    better = np.tile(np.linspace(0.05, 0.15, 40)[:, None], 600)
+    assert min(holm(randomisation_test(better).tolist())) > 0.05
+    assert max(p_values([better], Rule())) < 0.05
+
+
+@pytest.mark.parametrize("comparisons", [1, 3, 6, 28])
+def test_fewest_queries_are_the_first_number_that_can_show_a_difference(comparisons):
+    fewest = Rule().fewest(comparisons)
+    for count, real in ((fewest - 1, False), (fewest, True)):
+        assert (p_values([np.full((count, comparisons), 0.5)], Rule())[0] < 0.05) == real

@@ -2,15 +2,20 @@
 
 import argparse
 import json
+from collections.abc import Sequence
+from pathlib import Path
 
 from evalkit.analysis import DEPTHS, analyse, as_json
+from evalkit.compare import Settings, compare, falls
 from evalkit.errors import ConfigError
+from evalkit.flags import Fall
 from evalkit.gather import gather, joiner, names
 from evalkit.measures import parse_measure
 from evalkit.report.analysis import grids
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.table import console
-from evalkit.terminal import say
+from evalkit.results import Evaluation
+from evalkit.terminal import say, tell
 
 
 def main(arguments: list[str]) -> int:
@@ -18,19 +23,48 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     measure = parse_measure(options.measure).name if options.measure else None
     depths = _depths(options.depths)
-    evaluations = [one for one in gather(options.results) if not one.is_first_stage]
+    given = gather(options.results)
+    evaluations = [one for one in given if not one.is_first_stage]
     if not evaluations:
         raise ConfigError("there are only first stages. Give the result of a reranker.")
-    found, dataset_of = [], joiner()
+    alone = [f"{one.reranker} on {one.dataset}" for one in given if _is_alone(one, evaluations)]
+    if alone:
+        tell(f"left out, because a first stage without a reranker has nothing to analyse: {', '.join(alone)}.")
+    found, dataset_of, fell = [], joiner(), _falls(given, measure)
     for one, name in zip(evaluations, names(evaluations), strict=True):
-        asked = measure or one.result.manifest["config"]["measures"][0]
-        found.append((f"{one.dataset}: {name}, {asked}", analyse(one, dataset_of(one.result), asked, depths)))
+        asked = _asked(one, measure)
+        analysis = analyse(one, dataset_of(one.result), asked, depths, fall=fell.get((one.result.folder, asked)))
+        found.append((f"{one.dataset}: {name}, {asked}", analysis))
     if options.format == "json":
         whole = [{"title": title, **as_json(analysis)} for title, analysis in found]
         say(json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return 0
     write([grid for title, analysis in found for grid in grids(title, analysis)], options.format, console())
     return 0
+
+
+def _is_alone(one: Evaluation, rerankers: Sequence[Evaluation]) -> bool:
+    """Whether this is a first stage that no analysis shows."""
+    return one.is_first_stage and one.candidates.folder not in {other.candidates.folder for other in rerankers}
+
+
+def _asked(evaluation: Evaluation, measure: str | None) -> str:
+    return measure or str(evaluation.result.manifest["config"]["measures"][0])
+
+
+def _falls(evaluations: Sequence[Evaluation], measure: str | None) -> dict[tuple[Path, str], Fall]:
+    """Result and measure -> the verdict on a reranker below its first stage, as `compare` of all given has it."""
+    together: dict[tuple[str, str], list[Evaluation]] = {}
+    for one in evaluations:
+        facts = one.result.manifest["dataset"]
+        together.setdefault((facts["name"], facts["digest"]), []).append(one)
+    found: dict[tuple[Path, str], Fall] = {}
+    for some in together.values():
+        for asked in {_asked(one, measure) for one in some if not one.is_first_stage}:
+            settings = Settings(asked, same_candidates=False)
+            (comparison,) = compare(some, settings)
+            found |= {(folder, asked): fall for folder, fall in falls(comparison, settings).items()}
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,17 +3,18 @@
 import argparse
 import json
 
-from evalkit.compare import CORRECTIONS, Settings, compare
+from evalkit.compare import Settings, compare, require_pairs
 from evalkit.config.checks import at_least
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.gather import dataset_of, gather, names
 from evalkit.measures import parse_measure
 from evalkit.moves import Move, moves
-from evalkit.overall import overall
+from evalkit.overall import left_out, overall
 from evalkit.report import comparison as report
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.table import console
 from evalkit.results import Evaluation
+from evalkit.significance import CORRECTIONS
 from evalkit.terminal import say, tell
 from evalkit.types import Dataset
 
@@ -38,15 +39,19 @@ def main(arguments: list[str]) -> int:
     )
     evaluations = gather(options.results)
     comparisons = compare(evaluations, settings)
-    total = overall(comparisons, settings) if len(comparisons) > 1 else None
+    require_pairs(comparisons)
+    total, absent = overall(comparisons, settings), left_out(comparisons)
     shown = _moved(evaluations, options.queries, settings) if options.queries else None
     out = console()
     if options.format == "json":
-        found = report.as_json(comparisons, total, settings)
+        found = report.as_json(comparisons, total, settings, absent)
         found["moves"] = report.moves_as_json(*shown) if shown else None
         say(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return 0
-    write(report.grids(comparisons, total, settings), options.format, out)
+    write(report.grids(comparisons, total, settings, absent), options.format, out)
+    if total is None:
+        for sentence in absent:
+            tell(f"{sentence}.")
     if shown:
         report.show_moves(*shown, measure, out)
     return 0
@@ -57,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="evalkit compare",
         description="Paired comparison of systems over the same candidates: means with 95 % bootstrap intervals, "
         "randomisation test and t-test with Holm's correction, wins, ties and losses, the smallest difference that so "
-        "many queries can show, and groups that cannot be told apart; for several datasets also over them.",
+        "many queries can show, and groups that cannot be told apart; for several datasets also over them. The "
+        "randomisation test decides what is called a difference, here as in analyse, report, gate and ablations.",
     )
     parser.add_argument("results", nargs="+", help="results, or folders of results")
     parser.add_argument("--measure", default="nDCG@10", help="default: nDCG@10")
@@ -65,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--alpha", type=float, default=0.05, help="below this, a difference is called one")
     parser.add_argument("--allow-different-candidates", action="store_true", help="compare whole pipelines")
     parser.add_argument(
-        "--no-first-stage", dest="first_stage", action="store_false", help="leave the shared first stage out"
+        "--no-first-stage", dest="first_stage", action="store_false", help="leave the first stages of rerankers out"
     )
     parser.add_argument("--queries", type=int, default=0, metavar="N", help="then the N queries that moved most")
     parser.add_argument("--seed", type=int, default=0)
@@ -77,6 +83,11 @@ def _parser() -> argparse.ArgumentParser:
 def _moved(evaluations: list[Evaluation], count: int, settings: Settings) -> tuple[list[Move], tuple[str, str]]:
     """The queries that moved most from the first system given to the last one; from the first stage, if it is alone."""
     own = [one for one in evaluations if one.dataset == evaluations[0].dataset]
+    others = dict.fromkeys(one.dataset for one in evaluations if one.dataset != own[0].dataset)
+    if others:
+        tell(
+            f"--queries shows {own[0].dataset} only. Give the results on {', '.join(others)} by themselves for theirs."
+        )
     first, last = own[0], own[-1]
     if first is last:
         first = Evaluation(first.candidates, first.candidates)

@@ -7,7 +7,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from evalkit.ablation import Ablation, ablate, load_ablation
+from evalkit.ablation import Ablation, ablate, left_out, load_ablation
 from evalkit.commands import sweeps
 from evalkit.commands.arguments import normalise
 from evalkit.commands.compose import composing, prepare, to_config
@@ -136,5 +136,8 @@ def _show_ablation(done: list[Done], ablation: Ablation) -> None:
         for override in one.overrides
         if override.startswith(varied)
     ]
+    order = {value: place for place, value in enumerate(ablation.values)}
+    results.sort(key=lambda one: order.get(one[0], len(order)))
     settings = Settings(parse_measure(done[0].measures[0]).name)
-    write([ablation_grid(ablation, ablate(results, settings), settings)], "table", console())
+    grid = ablation_grid(ablation, ablate(results, settings), settings, left_out(results))
+    write([grid], "table", console())

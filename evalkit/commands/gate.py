@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
+from evalkit.baseline import Entry, read_baseline, write_baseline
 from evalkit.errors import ConfigError
 from evalkit.folders import naming, write_output
-from evalkit.gate import TOLERANCE, Entry, entries, exit_code, judge, read_baseline, write_baseline
+from evalkit.gate import TOLERANCE, entries, exit_code, judge
 from evalkit.gather import gather
 from evalkit.measures import parse_measure
 from evalkit.report.gate import grid, junit, summary
@@ -25,7 +26,8 @@ def main(arguments: list[str]) -> int:
         _update(options.baseline, entries(evaluations, measures))
         return 0
     baseline = read_baseline(options.baseline)
-    judgements = judge(baseline, entries(evaluations, measures, baseline=baseline), tolerance=options.tolerance)
+    now = entries(evaluations, measures, baseline=baseline)
+    judgements = judge(baseline, now, tolerance=options.tolerance, measures=measures)
     code = exit_code(judgements)
     if options.junit:
         write_output(options.junit, junit(judgements, options.tolerance))
@@ -43,8 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="evalkit gate",
         description="Compare results with a baseline, query by query. A regression is a drop of the mean beyond the "
-        "tolerance whose paired 95 % bootstrap interval lies wholly below 0. Exit code 0: fine; 1: a regression; 2: "
-        "something could not be judged, such as a missing result or other candidates.",
+        "tolerance that is more than chance by the test of `evalkit compare`, with Holm's correction for all that is "
+        "judged. Exit code 0: fine; 1: a regression; 2: something could not be judged, such as a missing result or "
+        "other candidates.",
     )
     parser.add_argument("results", nargs="+", help="results, or folders of results; their first stages are judged too")
     parser.add_argument("--baseline", type=Path, required=True, metavar="FILE", help="JSON, as --update writes it")

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from evalkit.compare import CORRECTIONS, Settings
+from evalkit.compare import Settings
 from evalkit.config.checks import at_least
 from evalkit.errors import ConfigError
 from evalkit.folders import write_output
@@ -15,7 +15,8 @@ from evalkit.progress import progress
 from evalkit.report.grid import markdown
 from evalkit.report.overview import grids
 from evalkit.report.page import page
-from evalkit.terminal import say
+from evalkit.significance import CORRECTIONS
+from evalkit.terminal import say, tell
 
 
 def main(arguments: list[str]) -> int:
@@ -40,6 +41,8 @@ def main(arguments: list[str]) -> int:
         written.append(_write(options.markdown, markdown(grids(found))))
     if figures:
         written += figures(found, options.figures)
+        for reason, systems in _without_curve(found).items():
+            tell(f"no depth curve of {', '.join(systems)}: {reason}.")
     say("".join(f"{path}\n" for path in written))
     return 0
 
@@ -47,6 +50,16 @@ def main(arguments: list[str]) -> int:
 def _write(path: Path, text: str) -> Path:
     write_output(path, text)
     return path
+
+
+def _without_curve(found: Overview) -> dict[str, list[str]]:
+    """Why -> the rerankers that have no depth curve."""
+    reasons: dict[str, list[str]] = {}
+    for view in found.datasets:
+        for one, system in zip(view.comparison.systems, view.systems, strict=True):
+            if system.no_curve:
+                reasons.setdefault(system.no_curve, []).append(f"{one.name} on {view.comparison.dataset}")
+    return reasons
 
 
 def _figures() -> Callable[[Overview, Path], list[Path]]:

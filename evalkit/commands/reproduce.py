@@ -15,7 +15,7 @@ from evalkit.published import Column, Published, Row, load_published
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.reproduction import explanation, grids, plan
 from evalkit.report.table import console
-from evalkit.reproduce import TOLERANCE, choose, reproduce
+from evalkit.reproduce import TOLERANCE, choose, reproduce, unused
 from evalkit.resources import config_names
 from evalkit.results import Evaluation
 from evalkit.terminal import say, tell
@@ -29,8 +29,10 @@ def main(arguments: list[str]) -> int:
     """
     options = _parser().parse_intermixed_args(arguments)
     if options.name is None:
-        for name in config_names("published"):
-            say(f"{name:24}{load_published(name).title}\n")
+        found = config_names("published")
+        width = max(map(len, found))
+        for name in found:
+            say(f"{name:{width}}  {load_published(name).title}\n")
         return 0
     published = load_published(options.name)
     _check(options, published)
@@ -39,7 +41,10 @@ def main(arguments: list[str]) -> int:
     if options.plan:
         return _plan_missing(options, published)
     failed = _run_missing(options, published) if options.run else 0
-    cells = reproduce(published, _evaluations(options.results), tolerance=options.tolerance)
+    evaluations = _evaluations(options.results)
+    for why, some in unused(published, evaluations).items():
+        tell(f"not in these tables ({why}): {', '.join(str(one.result.folder) for one in some)}")
+    cells = reproduce(published, evaluations, tolerance=options.tolerance)
     chosen = [cell for cell in cells if options.table in {None, cell.table}]
     write(grids(published, chosen, options.tolerance), options.format, console())
     return 2 if failed else 0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from evalkit.errors import ResultError
 from evalkit.folders import naming, write_output
 from evalkit.gather import joiner
 from evalkit.interchange.tasks import languages_of, mteb_module, task_of
@@ -32,15 +33,35 @@ def export(evaluations: Sequence[Evaluation], layout: str, folder: Path) -> list
     Raises:
         DataError: the collection is not at hand any more.
         MissingExtra: mteb is not installed, and the layout is mteb's.
-        ResultError: the collection is another now.
+        ResultError: the collection is another now, or two results would be written to one file.
     """
     stages = {one.candidates.folder: Evaluation(one.candidates, one.candidates) for one in evaluations}
     others = {one.result.folder: one for one in evaluations if one.result.folder not in stages}
+    chosen = sorted((*stages.values(), *others.values()), key=lambda one: one.dataset)
+    if layout != "mteb":  # its names hold the key
+        _require_apart(chosen)
     written: list[Path] = []
     dataset_of = joiner()
-    for one in sorted((*stages.values(), *others.values()), key=lambda one: one.dataset):
+    for one in chosen:
         written += LAYOUTS[layout](one, folder, dataset_of(one.result))
     return list(dict.fromkeys(written))
+
+
+def _require_apart(evaluations: Sequence[Evaluation]) -> None:
+    """Refuse what would overwrite each other: files are named for dataset, first stage and reranker."""
+    names: dict[tuple[str, ...], tuple[Evaluation, str]] = {}
+    for one in evaluations:
+        facts = one.result.manifest
+        for name, content, what in (
+            ((one.dataset,), facts["dataset"]["digest"], "documents, queries or judgments"),
+            ((one.dataset, *one.result.folder.parts[-2:]), facts["run_sha256"], "rankings"),
+        ):
+            other, before = names.setdefault(name, (one, content))
+            if before != content:
+                raise ResultError(
+                    f"{other.result.folder} and {one.result.folder} have different {what} under one name, "
+                    f"{'/'.join(name)}. Export each to a folder of its own."
+                )
 
 
 def _trec(evaluation: Evaluation, folder: Path, dataset: Dataset) -> list[Path]:

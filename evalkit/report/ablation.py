@@ -8,7 +8,9 @@ from evalkit.compare import Settings
 from evalkit.report.grid import Cell, Column, Grid
 
 
-def ablation_grid(ablation: Ablation, effects: Sequence[Effect], settings: Settings) -> Grid:
+def ablation_grid(
+    ablation: Ablation, effects: Sequence[Effect], settings: Settings, left_out: Sequence[str] = ()
+) -> Grid:
     """A row a value of the setting, dataset by dataset; averages last."""
     columns = [
         Column("dataset"),
@@ -30,8 +32,11 @@ def ablation_grid(ablation: Ablation, effects: Sequence[Effect], settings: Setti
     )
     strong = frozenset((row, 7) for row, one in enumerate(effects) if one.p is not None and one.p < settings.alpha)
     drawn = f"{settings.samples:,} draws, seed {settings.seed}"
+    rule = f"Holm's correction for all differences on a dataset; bold below {settings.alpha:g}: more than chance"
     notes = [
         f"differences to {ablation.setting}={effects[0].value}, paired 95 % bootstrap intervals, {drawn}",
-        "p: randomisation test, Holm's correction within a dataset; of an average the interval draws datasets too",
+        f"p: randomisation test, {rule}",
+        "of an average the interval draws datasets too, and nothing is tested",
+        *left_out,
     ]
     return Grid(f"ablation={ablation.name}", columns, rows, notes, sections, strong)

@@ -35,7 +35,7 @@ def grids(title: str, one: Analysis) -> list[Grid]:
         ]
         for bucket in one.buckets
     ]
-    found.append(Grid(f"{title}: by length of the query", columns, rows, ["paired 95 % bootstrap intervals"]))
+    found.append(Grid(f"{title}: by length of the query", columns, rows, [_BUCKETS]))
     return [*found, *_truncation(title, one)]
 
 
@@ -49,6 +49,7 @@ def _truncation(title: str, one: Analysis) -> list[Grid]:
     return [Grid(f"{title}: cut pairs beside whole ones", columns, [list(row) for row in one.truncation], [note])]
 
 
+_BUCKETS = "paired 95 % bootstrap intervals of each row, not corrected for there being several; they decide nothing"
 _CURVE = "what depth= would give: only so many candidates of each query are there, for the ceiling too"
 
 
@@ -63,7 +64,7 @@ def _whole(title: str, one: Analysis) -> Grid:
         ["greatest over tie orders", f"{one.ties.greatest:.4f}"],
         ["truncated pairs", None if one.truncated is None else f"{one.truncated:,} of {one.pairs:,}"],
         ["seconds", f"{one.seconds:.1f}"],
-        ["pairs/s", f"{one.pairs / one.seconds:,.0f}" if one.seconds else None],
+        ["pairs/s", None if one.pairs_per_second is None else f"{one.pairs_per_second:,.0f}"],
     ]
     if one.judged:
         rows += [
@@ -71,4 +72,6 @@ def _whole(title: str, one: Analysis) -> Grid:
             ["judged@10, reranked", f"{one.judged.reranked:.1%}"],
             ["unjudged brought into the first 10, a query", f"{one.judged.promoted:.2f}"],
         ]
-    return Grid(title, [Column("what"), Column("value")], rows, [f"{flag.level}: {flag.text}" for flag in one.flags])
+    notes = [f"{flag.level}: {flag.text}" for flag in one.flags]
+    notes += [f"no depth curve: {one.no_curve}"] if one.no_curve else []
+    return Grid(title, [Column("what"), Column("value")], rows, notes)

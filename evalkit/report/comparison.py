@@ -11,16 +11,41 @@ from evalkit.compare import Comparison, Pairing, Settings
 from evalkit.moves import Move, Place
 from evalkit.overall import Overall
 from evalkit.report.grid import Cell, Column, Grid
+from evalkit.significance import Rule
 
 _TEXT = 160  # characters of a text on the terminal
 
 
-def grids(comparisons: Sequence[Comparison], total: Overall | None, settings: Settings) -> list[Grid]:
-    """Two tables a dataset, systems and pairs, and two over all datasets."""
+def grids(
+    comparisons: Sequence[Comparison], total: Overall | None, settings: Settings, left_out: Sequence[str] = ()
+) -> list[Grid]:
+    """Two tables a dataset, systems and pairs, and two over all datasets; one for a dataset with a single system."""
     found: list[Grid] = []
     for one in comparisons:
-        found += [_systems(one, settings), _pairs(f"{one.dataset}: {settings.measure}, pairs", one.pairings, settings)]
-    return found if total is None else [*found, *overall_grids(total, settings)]
+        found.append(_systems(one, settings))
+        if one.pairings:
+            title = f"{one.dataset}: {settings.measure}, pairs"
+            found.append(_pairs(title, one.pairings, settings, one.queries, "queries"))
+    return found if total is None else [*found, *overall_grids(total, settings, left_out)]
+
+
+def rule_text(settings: Settings) -> str:
+    """The test, its correction and level, as every table names them."""
+    correction = "Holm's correction for all pairs" if settings.correction == "holm" else "not corrected"
+    return f"randomisation test, {correction}, p below {settings.alpha:g}"
+
+
+def too_few(count: int, what: str, comparisons: int, rule: Rule) -> list[str]:
+    """A remark where so few queries or datasets cannot show a difference, whatever their values."""
+    fewest = rule.fewest(comparisons)
+    if count >= fewest or not comparisons:
+        return []
+    number = {1: "one", 2: "two", 3: "three"}.get(count, str(count))
+    are = "is" if count == 1 else "are"
+    subject = {"queries": "query", "datasets": "dataset"}[what] if count == 1 else what
+    pairs = "pair" if comparisons == 1 else "pairs"
+    told = f"{number} {subject} {are} too few to tell systems apart"
+    return [f"{told}: with {comparisons} {pairs} at {rule.alpha:g} it takes {fewest} that all agree"]
 
 
 def _systems(one: Comparison, settings: Settings) -> Grid:
@@ -30,18 +55,16 @@ def _systems(one: Comparison, settings: Settings) -> Grid:
     if one.ceiling is not None:
         sections = frozenset({len(rows)})
         rows.append(["ceiling", one.ceiling, None, None, None])
+    shared = f"systems that share a letter cannot be told apart ({rule_text(settings)})"
     notes = [
         f"{one.queries:,} queries; 95 % bootstrap intervals, {settings.samples:,} draws, seed {settings.seed}",
-        f"systems that share a letter cannot be told apart at {settings.alpha:g}{_corrected(settings)}",
+        shared if one.pairings else "one system only: there is nothing to compare it with",
+        *too_few(one.queries, "queries", len(one.pairings), settings.rule),
     ]
     return Grid(f"{one.dataset}: {settings.measure}", columns, rows, notes, sections)
 
 
-def _corrected(settings: Settings) -> str:
-    return " (randomisation test, Holm's correction)" if settings.correction == "holm" else " (randomisation test)"
-
-
-def _pairs(title: str, pairings: Sequence[Pairing], settings: Settings) -> Grid:
+def _pairs(title: str, pairings: Sequence[Pairing], settings: Settings, count: int, what: str) -> Grid:
     columns = [
         Column("better"),
         Column("worse"),
@@ -55,16 +78,16 @@ def _pairs(title: str, pairings: Sequence[Pairing], settings: Settings) -> Grid:
         Column("loss"),
         Column("smallest visible", ".4f"),
     ]
-    strong = frozenset((row, 5) for row, one in enumerate(pairings) if one.randomisation < settings.alpha)
-    corrected = "p-values are Holm's, for all pairs" if settings.correction == "holm" else "p-values are not corrected"
-    note = (
-        f"{corrected}; bold below {settings.alpha:g}. Smallest visible: the true difference that a t-test over as many "
-        "queries finds 8 times of 10"
-    )
-    return Grid(title, columns, [list(one) for one in pairings], [note], strong=strong)
+    strong = frozenset((row, 5) for row, one in enumerate(pairings) if one.is_real(settings.alpha))
+    notes = [
+        f"bold: more than chance ({rule_text(settings)}); the t-test and the uncorrected 95 % intervals decide nothing",
+        f"smallest visible: the true difference that so many {what} would show 8 times of 10 at this level",
+        *too_few(count, what, len(pairings), settings.rule),
+    ]
+    return Grid(title, columns, [list(one) for one in pairings], notes, strong=strong)
 
 
-def overall_grids(total: Overall, settings: Settings) -> list[Grid]:
+def overall_grids(total: Overall, settings: Settings, left_out: Sequence[str] = ()) -> list[Grid]:
     """Systems over all datasets, and their pairs."""
     columns = [
         Column("system"),
@@ -81,25 +104,19 @@ def overall_grids(total: Overall, settings: Settings) -> list[Grid]:
     notes = [
         f"mean of {len(total.entries)}: {', '.join(total.entries)}",
         "intervals draw datasets, and queries within them: what to expect of other datasets of the kind",
+        *left_out,
     ]
-    pairs = _pairs(f"over datasets: {settings.measure}, pairs", total.pairings, settings)
+    count = len(total.entries)
+    pairs = _pairs(f"over datasets: {settings.measure}, pairs", total.pairings, settings, count, "datasets")
     kept = [place for place, column in enumerate(pairs.columns) if column.name != "p t-test"]
-    renamed = {
-        "p randomisation": Column("p Wilcoxon", ".3g"),
-        "win": Column("datasets won"),
-        "tie": Column("tied"),
-        "loss": Column("lost"),
-    }
+    renamed = {"win": Column("datasets won"), "tie": Column("tied"), "loss": Column("lost")}
     return [
         Grid(f"over datasets: {settings.measure}", columns, rows, notes),
         Grid(
             pairs.title,
             [renamed.get(pairs.columns[place].name, pairs.columns[place]) for place in kept],
             [[row[place] for place in kept] for row in pairs.rows],
-            [
-                "p-values are of the Wilcoxon signed-rank test over datasets"
-                + (", Holm's for all pairs" if settings.correction == "holm" else "")
-            ],
+            ["the test is over datasets, each a mean over its queries", *pairs.notes],
             strong=pairs.strong,
         ),
     ]
@@ -157,7 +174,9 @@ def moves_as_json(moves: Sequence[Move], systems: tuple[str, str]) -> dict[str, 
     }
 
 
-def as_json(comparisons: Sequence[Comparison], total: Overall | None, settings: Settings) -> dict[str, object]:
+def as_json(
+    comparisons: Sequence[Comparison], total: Overall | None, settings: Settings, left_out: Sequence[str]
+) -> dict[str, object]:
     """Everything, unrounded."""
     return {
         "settings": settings._asdict(),
@@ -167,7 +186,7 @@ def as_json(comparisons: Sequence[Comparison], total: Overall | None, settings: 
                 "queries": one.queries,
                 "ceiling": one.ceiling,
                 "systems": [each._asdict() for each in one.systems],
-                "pairs": [each._asdict() for each in one.pairings],
+                "pairs": _pairs_as_json(one.pairings, settings),
             }
             for one in comparisons
         ],
@@ -176,6 +195,11 @@ def as_json(comparisons: Sequence[Comparison], total: Overall | None, settings: 
         else {
             **{key: value for key, value in asdict(total).items() if key not in {"systems", "pairings"}},
             "systems": [each._asdict() for each in total.systems],
-            "pairs": [each._asdict() for each in total.pairings],
+            "pairs": _pairs_as_json(total.pairings, settings),
         },
+        "left_out": list(left_out),
     }
+
+
+def _pairs_as_json(pairings: Sequence[Pairing], settings: Settings) -> list[dict[str, object]]:
+    return [{**each._asdict(), "real": each.is_real(settings.alpha)} for each in pairings]

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 from evalkit.gate import REGRESSION, UNJUDGED, Judgement
 from evalkit.report.grid import Cell, Column, Grid, markdown
+from evalkit.significance import ALPHA
 
 # What XML 1.0 has no way to write.
 _UNWRITABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -24,6 +25,7 @@ def grid(judgements: Sequence[Judgement], tolerance: float) -> Grid:
         Column("difference", "+.4f"),
         Column("low", "+.4f"),
         Column("high", "+.4f"),
+        Column("p", ".3g"),
         Column("judgement"),
     ]
     rows = [_row(one) for one in judgements]
@@ -32,9 +34,11 @@ def grid(judgements: Sequence[Judgement], tolerance: float) -> Grid:
     )
     counts = Counter(one.status for one in judgements)
     counted = ", ".join(f"{count} {status}" for status, count in counts.items()) or "nothing to judge"
+    tested = sum(one.p is not None for one in judgements)
     rule = (
-        f"a regression is a drop beyond {tolerance:g} whose paired 95 % interval lies below 0; drifting is one within "
-        f"{tolerance:g}"
+        f"a regression is a drop beyond {tolerance:g} that is more than chance: p below {ALPHA:g}, randomisation test, "
+        f"Holm's correction for the {tested} judged here; drifting is such a drop within {tolerance:g}; the 95 % "
+        "intervals are not corrected and decide nothing"
     )
     return Grid("gate", columns, rows, [counted, rule], strong=strong)
 
@@ -42,7 +46,7 @@ def grid(judgements: Sequence[Judgement], tolerance: float) -> Grid:
 def _row(one: Judgement) -> list[Cell]:
     difference = None if one.now is None or one.before is None else one.now - one.before
     judgement = f"{one.status}: {one.reason}" if one.reason else one.status
-    values = [one.before, one.now, difference, one.low, one.high]
+    values = [one.before, one.now, difference, one.low, one.high, one.p]
     return [one.name.dataset, one.name.first_stage, one.name.reranker or None, one.measure, *values, judgement]
 
 
@@ -57,11 +61,11 @@ def junit(judgements: Sequence[Judgement], tolerance: float) -> str:
         if one.status in {REGRESSION, UNJUDGED}:
             kind = "failure" if one.status == REGRESSION else "error"
             message = (
-                f"{one.status}: {one.reason or f'baseline, now, difference, low, high: {chr(32).join(texts[4:9])}'}"
+                f"{one.status}: {one.reason or f'baseline, now, difference, low, high, p: {chr(32).join(texts[4:10])}'}"
             )
             ET.SubElement(case, kind, {"message": _clean(message)})
         elif one.status != "fine":
-            ET.SubElement(case, "system-out").text = _clean(f"{one.status}: {' '.join(texts[4:9])}")
+            ET.SubElement(case, "system-out").text = _clean(f"{one.status}: {' '.join(texts[4:10])}")
     ET.indent(suite)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suite, encoding="unicode")}\n'
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from evalkit.overall import averaged
 from evalkit.overview import Overview, SystemView
 from evalkit.report import comparison, reproduction
 from evalkit.report.grid import Cell, Column, Grid
@@ -21,16 +22,19 @@ def summary(found: Overview) -> Grid:
     means = [{one.name: one.mean for one in view.comparison.systems} for view in found.datasets]
     rows = [_summary_row(found, name, [each.get(name) for each in means]) for name in systems]
     columns = [Column("system"), *(Column(view.comparison.dataset, ".4f") for view in found.datasets)]
-    averaged = len(found.datasets) > 1
-    if averaged:
+    several = len(found.datasets) > 1
+    if several:
         columns.insert(1, Column("average", ".4f"))
         rows.sort(key=lambda row: -row[1] if isinstance(row[1], float) else 0.0)
     strong = {(row, column) for column in range(1, len(columns)) for row in _best(rows, column)}
     sections = frozenset({len(rows)})
     rows.append(_summary_row(found, "ceiling", [view.comparison.ceiling for view in found.datasets]))
-    notes = ["ceiling: the best any order of the candidates could reach; none where first stages differ"]
-    if averaged:
+    notes = [
+        "ceiling: the best any order of the candidates could reach; none where first stages differ, or not measured"
+    ]
+    if several:
         notes.append("average: of datasets, the forums of CQADupStack counting once; none where one is missing")
+        notes += found.left_out if found.total is None else ()
     return Grid(found.settings.measure, columns, rows, notes, sections, frozenset(strong))
 
 
@@ -40,10 +44,10 @@ def _summary_row(found: Overview, name: str, values: Sequence[float | None]) -> 
 
 
 def _average(found: Overview, values: Sequence[float | None]) -> float | None:
-    known = {
-        view.comparison.dataset: value for view, value in zip(found.datasets, values, strict=True) if value is not None
-    }
-    return macro_average(known) if len(known) == len(values) else None
+    chosen = {one.dataset for one in averaged([view.comparison for view in found.datasets])}
+    own = {view.comparison.dataset: value for view, value in zip(found.datasets, values, strict=True)}
+    known = {dataset: value for dataset, value in own.items() if dataset in chosen and value is not None}
+    return macro_average(known) if known.keys() == chosen else None
 
 
 def _best(rows: Sequence[Sequence[Cell]], column: int) -> list[int]:
@@ -62,7 +66,7 @@ def published(found: Overview) -> list[Grid]:
 
 def over(found: Overview) -> list[Grid]:
     """Systems and pairs over the datasets."""
-    return [] if found.total is None else comparison.overall_grids(found.total, found.settings)
+    return [] if found.total is None else comparison.overall_grids(found.total, found.settings, found.left_out)
 
 
 def pairs_by_dataset(found: Overview) -> list[tuple[str, list[Grid]]]:
@@ -87,6 +91,12 @@ def conditions(found: Overview) -> Grid:
         for one, system in zip(view.comparison.systems, view.systems, strict=True)
     ]
     remarks = [f"{view.comparison.dataset}: {view.remark}" for view in found.datasets if view.remark]
+    remarks += [
+        f"{view.comparison.dataset}, {one.name}: no depth curve, because {system.no_curve}"
+        for view in found.datasets
+        for one, system in zip(view.comparison.systems, view.systems, strict=True)
+        if system.no_curve and system.no_curve != view.remark
+    ]
     return Grid("How every result was made", columns, rows, remarks)
 
 

@@ -14,6 +14,7 @@ from evalkit.compare import Settings, groups
 from evalkit.overall import Overall
 from evalkit.overview import DatasetView, Overview
 from evalkit.report import overview as tables
+from evalkit.report.comparison import rule_text, too_few
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
 _SCRIPTS = ("charts.js", "browser.js", "main.js")
@@ -38,7 +39,8 @@ def page(found: Overview) -> str:
     return environment.get_template("page.html").render(
         title=f"{found.settings.measure} on {names if len(found.datasets) == 1 else f'{len(found.datasets)} datasets'}",
         made_by=_made_by(found),
-        correction="Holm's correction" if found.settings.correction == "holm" else "no correction",
+        rule=rule_text(found.settings),
+        few=[] if found.total is None else _few(found.total, found.settings),
         # Our own files, and JSON that cannot end its element; all else is escaped by the template.
         style=Markup(style),  # noqa: S704
         script=Markup(script),  # noqa: S704
@@ -52,6 +54,10 @@ def page(found: Overview) -> str:
         conditions=tables.conditions(found),
         flags=_flags(found),
     )
+
+
+def _few(total: Overall, settings: Settings) -> list[str]:
+    return too_few(len(total.entries), "datasets", len(total.pairings), settings.rule)
 
 
 def _asset(name: str) -> str:
@@ -129,6 +135,7 @@ def _dataset(view: DatasetView) -> dict[str, Any]:
                 "stage": system.evaluation.first_stage,
                 "speed": system.speed,
                 "curve": [[point.depth, point.reranked, point.ceiling] for point in system.curve],
+                "no_curve": system.no_curve,
             }
             for one, system in zip(comparison.systems, view.systems, strict=True)
         ],

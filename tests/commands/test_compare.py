@@ -73,3 +73,47 @@ def test_mistakes_are_one_line_and_exit_code_2(root, capsys, arguments, message)
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_dataset_with_one_system_is_shown_and_what_averages_leave_out_is_said(tmp_path, capsys):
+    made(tmp_path, {"strong": 3.0})
+    root = made(tmp_path, {}, dataset="alone", queries=8)
+    assert main(["compare", str(root), "--samples", "500"]) == 0
+    captured = capsys.readouterr()
+    assert "alone: nDCG@10" in captured.out
+    assert "one system only: there is nothing to compare it with" in " ".join(captured.out.split())
+    assert captured.err.splitlines() == [
+        "evalkit: strong has no result on alone, so it is not in the average over datasets.",
+        "evalkit: systems are not compared over datasets, because no two have a result on all of them.",
+    ]
+    assert main(["compare", str(root), "--samples", "500", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(one["dataset"], len(one["systems"]), one["pairs"] == []) for one in found["datasets"]] == [
+        ("alone", 1, True),
+        ("one", 2, False),
+    ]
+    assert len(found["left_out"]) == 2
+
+
+def test_first_stages_alone_are_nothing_to_compare_and_are_named(tmp_path, capsys):
+    made(tmp_path, {}, queries=8)
+    root = made(tmp_path, {}, dataset="two", queries=8)
+    assert main(["compare", str(root)]) == 2
+    assert "one system only (stage-100 on one, stage-100 on two)" in capsys.readouterr().err
+
+
+def test_queries_of_other_datasets_are_said_not_to_be_shown(tmp_path, capsys):
+    made(tmp_path, {"strong": 3.0}, queries=8)
+    root = made(tmp_path, {"strong": 3.0}, dataset="two", queries=8)
+    assert main(["compare", str(root), "--queries", "1", "--samples", "500"]) == 0
+    assert "--queries shows one only. Give the results on two by themselves for theirs." in capsys.readouterr().err
+
+
+def test_one_query_makes_json_that_can_be_read(tmp_path, capsys):
+    root = made(tmp_path, {"strong": 3.0}, queries=1)
+    assert main(["compare", str(root), "--format", "json"]) == 0
+    ((pair,),) = [one["pairs"] for one in json.loads(capsys.readouterr().out)["datasets"]]
+    assert (pair["smallest"], pair["real"]) == (None, False)
+    assert main(["compare", str(root)]) == 0
+    expected = "one query is too few to tell systems apart: with 1 pair at 0.05 it takes 6 that all agree"
+    assert expected in " ".join(capsys.readouterr().out.split())

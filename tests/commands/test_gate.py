@@ -108,3 +108,32 @@ def test_a_full_disk_is_one_line_that_names_the_file(root, tmp_path, monkeypatch
     assert main(["gate", "--baseline", str(tmp_path / "new.json"), str(root), "--update"]) == 2
     assert capsys.readouterr().err == f"evalkit: error: {tmp_path / 'new.json'}: No space left on device.\n"
     assert not (tmp_path / "new.json").exists()
+
+
+def test_a_folder_that_got_its_key_is_judged_by_its_name(root, baseline, capsys):
+    (root / "one/stage-100").rename(root / "one/stage-100.0123abcd")
+    assert main(["gate", "--baseline", str(baseline), str(root)]) == 0
+    capsys.readouterr()
+    assert main(["gate", "--baseline", str(baseline), str(root / "one/stage-100/strong")]) == 0
+    captured = capsys.readouterr()
+    assert "4 fine" in captured.out
+    assert "stage-100.0123abcd/strong, the only one of that name" in captured.err
+
+
+def test_two_results_of_a_name_are_told_apart_in_one_line(root, baseline, tmp_path, capsys):
+    made(tmp_path, {"strong": 2.0})
+    assert main(["gate", "--baseline", str(baseline), str(root)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "are both one / stage-100 / strong, and differ in reranker.file_sha256" in error
+    assert main(["gate", "--baseline", str(baseline), str(root / "one/stage-100/strong")]) == 0
+
+
+def test_only_the_measure_that_is_asked_for_is_judged(root, baseline, capsys):
+    asked = ["gate", "--baseline", str(baseline), str(root), "--format", "json", "--measure"]
+    assert main([*asked, "R@20"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert {(row["measure"], row["judgement"], row["p"]) for row in found["rows"]} == {("R@20", "fine", 1.0)}
+    assert main([*asked, "RR@10"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+    assert {(row["measure"], row["judgement"]) for row in found["rows"]} == {("RR@10", "not in the baseline")}

@@ -1,5 +1,7 @@
 """`evalkit report` as a user types it."""
 
+import json
+
 import pytest
 from made import made
 
@@ -15,9 +17,12 @@ def test_page_tables_and_figures_are_written_and_named(root, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     asked = ["--html", str(tmp_path / "a.html"), "--markdown", str(tmp_path / "a.md"), "--figures", str(tmp_path / "f")]
     assert main(["report", root, *asked]) == 0
-    printed = capsys.readouterr().out.splitlines()
+    captured = capsys.readouterr()
+    assert "no depth curve of strong on one: the scores are replayed" in captured.err
+    printed = captured.out.splitlines()
     assert printed[:2] == [str(tmp_path / "a.html"), str(tmp_path / "a.md")]
-    assert str(tmp_path / "f" / "one-depth.svg") in printed
+    assert str(tmp_path / "f" / "one-intervals.svg") in printed
+    assert str(tmp_path / "f" / "one-depth.svg") not in printed
     assert (tmp_path / "a.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert "| strong | **" in (tmp_path / "a.md").read_text(encoding="utf-8")
 
@@ -76,3 +81,40 @@ def test_a_page_goes_where_a_link_leads(root, tmp_path):
     assert main(["report", root, "--html", str(tmp_path / "link.html")]) == 0
     assert (tmp_path / "link.html").is_symlink()
     assert (tmp_path / "there" / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_dataset_with_a_single_system_is_in_every_output(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    made(tmp_path, {"strong": 3.0}, queries=8)
+    root = made(tmp_path, {}, dataset="alone", queries=8)
+    asked = ["--html", str(tmp_path / "a.html"), "--markdown", str(tmp_path / "a.md"), "--figures", str(tmp_path / "f")]
+    assert main(["report", str(root), *asked]) == 0
+    assert str(tmp_path / "f" / "alone-intervals.svg") in capsys.readouterr().out
+    page, tables = (tmp_path / "a.html").read_text(encoding="utf-8"), (tmp_path / "a.md").read_text(encoding="utf-8")
+    assert '"name":"alone"' in page
+    for text in (page, tables):
+        assert "one system only: there is nothing to compare it with" in text
+        assert "no two have a result on all of them" in text
+        assert "strong has no result on alone" in text
+    assert "| system | average | alone | one |" in tables
+
+
+def test_a_first_stage_alone_makes_a_report(tmp_path, capsys):
+    root = made(tmp_path, {}, queries=8)
+    assert main(["report", str(root), "--html", str(tmp_path / "a.html")]) == 0
+    assert "stage-100" in (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert capsys.readouterr().err == ""
+
+
+def test_few_datasets_are_said_to_be_too_few(tmp_path, capsys):
+    made(tmp_path, {"strong": 3.0}, queries=8)
+    root = made(tmp_path, {"strong": 3.0}, dataset="two", queries=8)
+    assert main(["report", str(root), "--html", str(tmp_path / "a.html"), "--markdown", str(tmp_path / "a.md")]) == 0
+    few = "two datasets are too few to tell systems apart: with 1 pair at 0.05 it takes 6 that all agree"
+    for name in ("a.html", "a.md"):
+        assert few in (tmp_path / name).read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert main(["compare", str(root)]) == 0
+    assert few in " ".join(capsys.readouterr().out.split())
+    assert main(["compare", str(root), "--format", "json"]) == 0
+    assert [one["smallest"] for one in json.loads(capsys.readouterr().out)["overall"]["pairs"]] == [None]

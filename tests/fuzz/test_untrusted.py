@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from stubs import write_collection
 
 from evalkit import cache, results
+from evalkit.baseline import read_baseline
 from evalkit.cli import main
 from evalkit.config import (
     BM25Config,
@@ -32,7 +33,6 @@ from evalkit.config import (
 from evalkit.datasets import load
 from evalkit.datasets.neuclir import _qrels_lines
 from evalkit.errors import EvalkitError
-from evalkit.gate import read_baseline
 from evalkit.ids import fault
 from evalkit.jsonl import read_pairs, read_texts
 from evalkit.manifest import MANIFEST

@@ -8,7 +8,7 @@ import pytrec_eval
 from made import made
 
 from evalkit.cli import main
-from evalkit.errors import DataError
+from evalkit.errors import DataError, ResultError
 from evalkit.gather import gather
 from evalkit.interchange.export import export
 from evalkit.measures import measure
@@ -119,3 +119,17 @@ def test_a_full_disk_is_one_line_that_names_the_file(root, tmp_path, monkeypatch
     assert main(["export", str(root), "--to", "trec", "--out", str(tmp_path)]) == 2
     told = capsys.readouterr().err
     assert re.fullmatch(rf"evalkit: error: {tmp_path}/one/[\w/.-]+\.trec: No space left on device\.\n", told)
+
+
+def test_results_that_would_overwrite_each_other_are_refused(tmp_path):
+    first, second = (made(tmp_path / name, {"strong": strength}) for name, strength in (("a", 3.0), ("b", 1.0)))
+    with pytest.raises(
+        ResultError, match=r"have different rankings under one name, one/stage-100/strong\. Export each"
+    ):
+        export(gather([first, second]), "trec", tmp_path / "out")
+    other = made(tmp_path / "c", {"strong": 3.0}, queries=20, stage="other")
+    with pytest.raises(ResultError, match=r"have different documents, queries or judgments under one name, one\."):
+        export(gather([first, other]), "trec", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    copy = made(tmp_path / "d", {"strong": 3.0})
+    assert len(export(gather([first, copy]), "trec", tmp_path / "out")) == 3

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from made import made, write_collection
 
+from evalkit.analysis import AtDepth
 from evalkit.compare import Settings
 from evalkit.gather import gather
 from evalkit.overview import overview
@@ -53,7 +54,11 @@ def made_report(folder, systems, *, datasets, queries, speeds=False):
         root = made(folder, systems, dataset=f"set{number}", queries=queries)
     found = overview(gather([root]), Settings(samples=200), queries=10)
     if speeds:
-        timed = [one._replace(speed=3.0 * 2**place) for place, one in enumerate(found.datasets[0].systems)]
+        curve = (AtDepth(5, 0.2, 0.3, 0.6), AtDepth(12, 0.2, 0.4, 1.0))
+        timed = [
+            one._replace(speed=3.0 * 2**place, curve=curve, no_curve="")
+            for place, one in enumerate(found.datasets[0].systems)
+        ]
         found = replace(found, datasets=(replace(found.datasets[0], systems=tuple(timed)), *found.datasets[1:]))
     path = folder / "report.html"
     path.write_text(html_page(found), encoding="utf-8")
@@ -83,7 +88,7 @@ def test_few_rerankers(browser, tmp_path, count):
     path = made_report(tmp_path, systems, datasets=1, queries=12)
     with opened(browser, path) as page:
         assert page.locator("#intervals circle").count() == count + 1
-        assert page.locator("#depth polyline").count() == count + 1
+        assert page.inner_text("#depth").count("the scores are replayed") == count
         assert "No system here was timed" in page.inner_text("#speed")
         assert page.locator("#ranks").count() == 0
 
@@ -93,6 +98,7 @@ def test_many_rerankers_and_datasets(browser, many):
         assert page.locator("#dataset option").count() == 15
         assert page.locator("#ranks circle").count() >= 13
         assert page.locator("#speed circle").count() == 13
+        assert page.locator("#depth polyline").count() == 14
         page.select_option("#dataset", "14")
         assert "No system here was timed" in page.inner_text("#speed")
         assert page.locator("#summary tbody tr").count() == 14

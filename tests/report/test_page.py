@@ -110,7 +110,7 @@ def test_over_datasets_groups_are_of_systems_that_cannot_be_told_apart(tmp_path)
     found = overview(gather([root]), Settings(samples=200), queries=1)
     data = json.loads(Elements(page(found)).inside["data"])["overall"]
     assert data["systems"][0]["name"] == "strong"
-    # Three datasets are too few for any difference under the Wilcoxon test.
+    # Three datasets are too few for any difference.
     assert data["groups"] == [[one["name"] for one in data["systems"]]]
 
 

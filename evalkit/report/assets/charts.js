@@ -174,7 +174,8 @@ function drawSpeed(dataset) {
 
 function drawDepth(dataset) {
   const curved = dataset.systems.filter((one) => one.curve.length);
-  if (!curved.length) return say("depth", dataset.remark || "No reranker here reordered its candidates as they were.");
+  const without = dataset.systems.filter((one) => one.no_curve).map((one) => `${one.name}: ${one.no_curve}.`);
+  if (!curved.length) return say("depth", dataset.remark || `No curve. ${without.join(" ") || "There is no reranker here."}`);
   const { figure, drawing, width } = canvasOf("depth", 320, `${data.measure} by number of candidates reranked`);
   const depths = [...new Set(curved.flatMap((one) => one.curve.map((point) => point[0])))].sort((a, b) => a - b);
   const ceilings = data.one_stage ? curved[0].curve.map((point) => [point[0], point[2]]) : [];
@@ -196,6 +197,7 @@ function drawDepth(dataset) {
     }
   }
   figure.append(legend(curved.map((one) => one.name), ceilings.length ? ["dashed: ceiling of the candidates"] : []));
+  if (without.length) figure.append(html("p", { class: "note" }, `No curve: ${without.join(" ")}`));
 }
 
 function legend(names, others) {
