@@ -31,7 +31,7 @@ def stage(found, name, first=True):
 def test_every_document_query_and_pair_is_counted(made, config, dataset, encoder):
     found = made()
     reader, shape = Reader(config.retriever, made_up=False), shape_of(resolve(str(encoder)))
-    lengths = reader.texts(dataset.documents.texts(range(40)), "").sample
+    lengths = reader.documents(dataset.documents.texts(range(40))).sample
     encoding = stage(found, "encode documents")
     assert encoding.texts == 40
     assert encoding.tokens == lengths.sum()
@@ -69,8 +69,8 @@ def test_candidates_that_are_known_are_counted_as_they_are(made):
 def test_late_interaction_reads_a_document_once_a_window(made, dataset, encoder):
     reranker = LateInteractionConfig(name="late", model=str(encoder), max_length=16)
     reading = stage(made(reranker=reranker, depth=40), "rerank", first=False)
-    of_documents = Reader(reranker, made_up=False).texts(dataset.documents.texts(range(40)), "").sample.mean()
-    of_queries = Reader(reranker, made_up=False).texts(list(dataset.queries.values()), "").sample.sum()
+    of_documents = Reader(reranker, made_up=False).documents(dataset.documents.texts(range(40))).sample.mean()
+    of_queries = Reader(reranker, made_up=False).queries(list(dataset.queries.values())).sample.sum()
     assert reading.texts == 160
     assert reading.tokens == pytest.approx(40 * (1 - (39 / 40) ** 160) * of_documents + of_queries, rel=1e-6)
 
