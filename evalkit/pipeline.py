@@ -8,7 +8,7 @@ Candidates and results are found again by a key of everything that made them, so
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from evalkit import datasets, rerank, results, retrieval
 from evalkit.config import EvaluateConfig
 from evalkit.folders import require_writable
 from evalkit.inference.usage import Usage
-from evalkit.measures import parse_measure
+from evalkit.measures import canonical
 from evalkit.plan.beside import Beside
 from evalkit.recorder import Recorder, candidates_key, result_key
 from evalkit.results import CANDIDATES, Evaluation, Result
@@ -39,8 +39,7 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     """
     store = open_store(config.cache_dir)
     # A typing mistake or an absent checkpoint shows now, not after hours of encoding.
-    for name in config.measures:
-        parse_measure(name)
+    config = replace(config, measures=canonical(config.measures, level=config.dataset.relevance_level))
     rerank.require_one_score(config.reranker)
     first_stage = retrieval.build(config.retriever, config.compute, store, dataset=config.dataset)
     reranker = rerank.build(config.reranker, config.compute, dataset=config.dataset)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.measures import measure, parse_measure
+from evalkit.measures import Measure, measure, parse_measure
 from evalkit.run import Run
 from evalkit.types import Qrels
 
@@ -62,7 +62,7 @@ def _reordered(run: Run, preference: NDArray[np.float64]) -> Run:
 def _expected(qrels: Qrels, run: Run, grades: NDArray[np.float64], name: str) -> float:
     one = parse_measure(name)
     assert one.cutoff is not None
-    gains = grades if one.family == "nDCG" else (grades > 0).astype(np.float64)
+    gains = grades if one.family == "nDCG" else (grades >= one.level).astype(np.float64)
     starts = np.ones(len(run), dtype=bool)
     starts[1:] = (run.scores[1:] != run.scores[:-1]) | (run.positions[1:] == 0)
     group = np.cumsum(starts) - 1
@@ -70,7 +70,7 @@ def _expected(qrels: Qrels, run: Run, grades: NDArray[np.float64], name: str) ->
     weights = _weights(run.positions, one.family, one.cutoff)
     found = np.bincount(run.row_queries, weights=mean[group] * weights, minlength=len(run.query_ids))
     values: Mapping[str, float] = dict(zip(run.query_ids, found.tolist(), strict=True))
-    total = sum(values.get(query_id, 0.0) / _best(judged, one.family, one.cutoff) for query_id, judged in qrels.items())
+    total = sum(values.get(query_id, 0.0) / _best(judged, one) for query_id, judged in qrels.items())
     return float(total / len(qrels))
 
 
@@ -79,12 +79,12 @@ def _weights(places: NDArray[np.int64], family: str, cutoff: int) -> NDArray[np.
     return within / np.log2(places + 2) if family == "nDCG" else within
 
 
-def _best(judged: Mapping[str, int], family: str, cutoff: int) -> float:
+def _best(judged: Mapping[str, int], one: Measure) -> float:
     """What a query's sum is divided by."""
-    if family == "P":
-        return float(cutoff)
-    relevant = np.array(sorted((grade for grade in judged.values() if grade > 0), reverse=True), dtype=np.float64)
-    if family == "R":
+    if one.family == "P":
+        return float(one.cutoff or 1)
+    relevant = np.array(sorted((grade for grade in judged.values() if grade >= one.level), reverse=True), dtype=float)
+    if one.family == "R":
         return float(len(relevant)) or 1.0
-    ideal = float((relevant[:cutoff] / np.log2(np.arange(len(relevant[:cutoff])) + 2)).sum())
+    ideal = float((relevant[: one.cutoff] / np.log2(np.arange(len(relevant[: one.cutoff])) + 2)).sum())
     return ideal or 1.0
