@@ -1,6 +1,7 @@
 """What tied scores leave to chance: a measure at its least, expected and greatest over the orders of tied documents."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from evalkit.measures import Measure, measure, parse_measure
 from evalkit.run import Run
-from evalkit.types import Qrels
+from evalkit.types import PerQuery, Qrels
 
 _GAINS = ("nDCG", "P", "R")  # sums over places, of which the expectation is that of each place
 
@@ -40,6 +41,31 @@ def tie_range(qrels: Qrels, run: Run, name: str) -> TieRange:
     one = parse_measure(name)
     expected = _expected(qrels, run, grades, name) if one.family in _GAINS and one.cutoff else None
     return TieRange(least, expected, greatest)
+
+
+def tie_bounds(qrels: Qrels, run: Run, per_query: PerQuery) -> dict[str, tuple[float, float]]:
+    """Least and greatest mean of every measure of `per_query` over the orders of tied documents.
+
+    Args:
+        qrels: judgments.
+        run: with ties.
+        per_query: its values. Only queries with ties are measured once more.
+    """
+    tied = set(run.queries_with_ties(len(run)))
+    some = run.only_queries(tied)
+    judged = {query_id: qrels[query_id] for query_id in per_query.query_ids if query_id in tied}
+    if not judged:
+        return {name: (mean, mean) for name, mean in per_query.means.items()}
+    rows = [row for row, query_id in enumerate(per_query.query_ids) if query_id in judged]
+    grades = _grades(judged, some)
+    ends = []
+    for sign in (-1, 1):
+        found = measure(judged, _reordered(some, sign * grades), list(per_query.values))
+        values = {name: column.copy() for name, column in per_query.values.items()}
+        for name, column in found.values.items():
+            values[name][rows] = column
+        ends.append(replace(per_query, values=values).means)
+    return {name: (ends[0][name], ends[1][name]) for name in per_query.values}
 
 
 def _grades(qrels: Qrels, run: Run) -> NDArray[np.float64]:

@@ -436,7 +436,7 @@ def test_a_misspelt_answer_recall_is_refused_with_its_name(name):
 
 @pytest.mark.shared
 def test_dl19_has_the_values_of_trec_eval_at_level_2(shared):
-    """`trec_eval -c -l 2`: map .2476, recall_100 .4910, recip_rank .7036; one query's first such document has rank 19."""
+    """trec_eval -c -l 2: map .2476, recall_100 .4910, recip_rank .7036; one query has its first at rank 19."""
     folder = shared / "data" / "msmarco_dl19"
     qrels, run = read_qrels(folder / "qrels" / "test.tsv"), read_run(folder / "runs" / "BM25.dl19.txt")
     means = measure(qrels, run, ["MAP(rel=2)", "R(rel=2)@100", "RR(rel=2)", "RR(rel=2)@10"]).means
