@@ -15,6 +15,7 @@ from evalkit.run import Run
 from evalkit.runfile import RunFile
 from evalkit.types import Qrels
 
+TIES = "ties"  # kind of the note that `with_bounds` completes
 TOP = 10  # documents of which ties are looked for
 
 
@@ -106,30 +107,35 @@ def disagreement(file: RunFile, queries: Collection[str], *, remedy: str) -> Not
     return Note("ranks_disagree", text, {"queries": len(found), "of": of, "example": found[0]})
 
 
-def ties(
-    file: RunFile, run: Run, *, remedy: str, bounds: Mapping[str, tuple[float, float]] | None = None
-) -> Note | None:
+def ties(file: RunFile, run: Run, *, remedy: str) -> Note | None:
     """Documents of one score in the top 10.
 
     Args:
         file: what was read.
         run: of the queries that count.
         remedy: the setting that takes the ranks.
-        bounds: measure -> least and greatest mean over the orders of tied documents.
     """
     tied = run.queries_with_ties(TOP)
     if not tied:
         return None
     of = len(run.query_ids)
     text = f"ties in the top {TOP} of {len(tied)} of {of} queries, such as {tied[0]}, are broken by document id"
-    facts: dict[str, Any] = {"queries": len(tied), "of": of, "example": tied[0]}
-    if bounds:
-        ranges = ", ".join(f"{name} from {low:.4f} to {high:.4f}" for name, (low, high) in bounds.items())
-        text += f"; over the orders of tied documents {ranges}"
-        facts["values"] = {name: {"least": low, "greatest": high} for name, (low, high) in bounds.items()}
     if file.by_rank is not None and not set(tied) <= set(file.disagreeing):
         text += f"; {remedy} takes {file.ranks_are}"
-    return Note("ties", text, facts)
+    return Note(TIES, text, {"queries": len(tied), "of": of, "example": tied[0]})
+
+
+def with_bounds(note: Note, bounds: Mapping[str, tuple[float, float]]) -> Note:
+    """A note on ties with what they leave to chance.
+
+    Args:
+        note: of `ties`.
+        bounds: measure -> least and greatest mean over the orders of tied documents.
+    """
+    ranges = ", ".join(f"{name} {low:.4f} to {high:.4f}" for name, (low, high) in bounds.items())
+    values = {name: {"least": low, "greatest": high} for name, (low, high) in bounds.items()}
+    text = f"{note.text}; over the orders of tied documents {ranges}"
+    return note._replace(text=text, facts={**note.facts, "values": values})
 
 
 def own_ids(run: Run, qrels: Qrels, *, remedy: str) -> Note | None:

@@ -105,7 +105,7 @@ def _without_scores(scored: RunRows, path: Path) -> RunRows:
     bad = np.flatnonzero(~np.isfinite(scored.ranks))
     if len(bad):
         raise DataError(f"{path}: the rank of {counted(len(bad), 'document')} is no number, and there are no scores.")
-    return scored._replace(scores=-scored.ranks, ranks=None)
+    return scored._replace(scores=0 - scored.ranks, ranks=None)
 
 
 def _of_three_columns(scored: RunRows, run: Run, path: Path, order: str | None) -> RunFile:
@@ -123,7 +123,7 @@ def _of_three_columns(scored: RunRows, run: Run, path: Path, order: str | None) 
         found = _ordered(scored, run, order)
         return found._replace(notes=(told, *found.notes))
     told = Note("third_column", "the third column is read as ranks: 1, 2, 3, ... in each query.", {"read_as": "rank"})
-    return RunFile(scored._replace(scores=-scored.scores).run(str(path)), notes=(told,))
+    return RunFile(scored._replace(scores=0 - scored.scores).run(str(path)), notes=(told,))
 
 
 def _ordered(scored: RunRows, run: Run, order: str | None) -> RunFile:

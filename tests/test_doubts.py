@@ -62,10 +62,10 @@ def test_disagreement_is_counted_over_the_queries_that_count():
 
 def test_ties_are_noted_with_the_range_of_each_measure():
     run = Run.from_dict({"q1": {"a": 1.0, "b": 1.0}, "q2": {"a": 1.0, "b": 2.0}})
-    note = doubts.ties(RunFile(run), run, remedy="--order rank", bounds={"RR@10": (0.25, 0.75)})
-    assert note is not None
+    note = doubts.with_bounds(doubts.ties(RunFile(run), run, remedy="--order rank"), {"RR@10": (0.25, 0.75)})
+    assert {"queries": 1, "of": 2, "example": "q1"}.items() <= note.facts.items()
     assert note.facts["values"] == {"RR@10": {"least": 0.25, "greatest": 0.75}}
-    assert "RR@10 from 0.2500 to 0.7500" in note.text
+    assert "RR@10 0.2500 to 0.7500" in note.text
     assert "--order rank" not in note.text  # there are no ranks to take
     assert "--order rank" in doubts.ties(RunFile(run, by_rank=run), run, remedy="--order rank").text
 
