@@ -10,7 +10,7 @@ import numpy as np
 
 from evalkit.errors import DataError
 from evalkit.lookalikes import compared, lookalike
-from evalkit.notes import Note, counted
+from evalkit.notes import Note
 from evalkit.run import Run
 from evalkit.runfile import RunFile
 from evalkit.types import Qrels
@@ -36,16 +36,12 @@ def require_judged(qrels: Qrels, run: Run, *, name: object, judged_in: object) -
     queries = [query_id for query_id in run.query_ids if query_id in qrels]
     if not queries:
         beside = compared(run.query_ids, qrels, place="the run", other="the judgments")
-        raise DataError(
-            f"{name}: none of its {counted(len(run.query_ids), 'query', 'queries')} is judged in {judged_in}: {beside}"
-        )
+        raise DataError(f"{name}: no query of the run is judged in {judged_in}: {beside}")
     found = run.only_queries(set(queries))
     if any(not qrels[query_id].keys().isdisjoint(doc_ids) for query_id, doc_ids, _ in found):
         return
-    raise DataError(
-        f"{name}: none of its {counted(len(found.doc_ids), 'document')} is judged in {judged_in} for the query that "
-        f"retrieved it: {_of_documents(found, qrels)}"
-    )
+    beside = _of_documents(found, qrels)
+    raise DataError(f"{name}: no retrieved document is judged in {judged_in} for its query: {beside}")
 
 
 def _of_documents(run: Run, qrels: Qrels) -> str:

@@ -118,7 +118,7 @@ class SavedRetriever:
         found = [query_id for query_id in found if dataset.qrels.get(query_id, {}).get(query_id, 0) <= 0]
         if found:
             raise DataError(
-                f"{self.path}: {len(found)} of {len(run.query_ids)} queries retrieved their own id, such as {found[0]}, "
+                f"{self.path}: {len(found)} of {len(run.query_ids)} queries retrieved their own id, as {found[0]}, "
                 f"in the place of another candidate at depth={depth}. Set {_WITHOUT_OWN} to leave it out, or to false "
                 "to keep it."
             )

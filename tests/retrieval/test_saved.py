@@ -99,7 +99,7 @@ def test_run_of_queries_that_look_like_the_datasets_is_refused_with_both(tmp_pat
 
 def test_run_without_any_judged_document_is_refused_with_ids_that_look_alike(tmp_path, dataset):
     path = written(tmp_path / "run.trec", "q1 Q0 D1 1 1.0 tag\nq2 Q0 D3 1 1.0 tag\n")
-    with pytest.raises(DataError, match=r"none of its 2 documents is judged.*'D1' stands in the run and 'd1'"):
+    with pytest.raises(DataError, match=r"no retrieved document is judged.*'D1' stands in the run and 'd1'"):
         retrieved(path, dataset)
 
 
@@ -167,7 +167,7 @@ def test_own_ids_are_a_note_where_nobody_decided_and_no_cut_depends_on_it(twins)
 
 def test_own_ids_that_take_the_place_of_others_are_refused_where_nobody_decided(twins):
     dataset, path = twins
-    with pytest.raises(DataError, match=r"1 of 2 queries retrieved their own id, such as q1.*drop_identical_ids=true"):
+    with pytest.raises(DataError, match=r"1 of 2 queries retrieved their own id, as q1.*drop_identical_ids=true"):
         noted(path, dataset, 2, own_ids_decided=False)
     assert {} == noted(path, dataset, 2)
 
