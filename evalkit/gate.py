@@ -15,7 +15,7 @@ import numpy as np
 
 from evalkit.baseline import DIGITS, Entry, Name
 from evalkit.errors import ResultError
-from evalkit.gather import per_query
+from evalkit.gather import measure_of, per_query
 from evalkit.results import Evaluation, Result
 from evalkit.run import Run
 from evalkit.significance import Rule, Values, intervals, p_values
@@ -82,7 +82,8 @@ def entries(
                     "different results folders."
                 )
             if name not in found:
-                asked = measures or kept.get(name) or one.result.manifest["config"]["measures"]
+                chosen = [measure_of([one], measure) for measure in measures]
+                asked = chosen or kept.get(name) or one.result.manifest["config"]["measures"]
                 found[name] = _entry(name, result, one.candidates, asked)
     return [found[name] for name in sorted(found)]
 

@@ -8,7 +8,7 @@ Candidates and results are found again by a key of everything that made them, so
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from evalkit import datasets, rerank, results, retrieval
 from evalkit.config import EvaluateConfig
 from evalkit.folders import require_writable
 from evalkit.inference.usage import Usage
-from evalkit.measures import parse_measure
+from evalkit.measures import canonical
 from evalkit.plan.beside import Beside
 from evalkit.recorder import Recorder, candidates_key, result_key
 from evalkit.results import CANDIDATES, Evaluation, Result
@@ -39,8 +39,7 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     """
     store = open_store(config.cache_dir)
     # A typing mistake or an absent checkpoint shows now, not after hours of encoding.
-    for name in config.measures:
-        parse_measure(name)
+    config = replace(config, measures=canonical(config.measures, level=config.dataset.relevance_level))
     rerank.require_one_score(config.reranker)
     first_stage = retrieval.build(config.retriever, config.compute, store, dataset=config.dataset)
     reranker = rerank.build(config.reranker, config.compute, dataset=config.dataset)
@@ -93,6 +92,7 @@ def _retrieve(first_stage: FirstStage, recorder: Recorder, beside: Beside, stage
             key=key,
             tag=config.retriever.name,
             run_digest=run.digest(),
+            notes=first_stage.notes if isinstance(first_stage, retrieval.Noting) else (),
             retriever={"name": config.retriever.name, "depth": config.depth, **first_stage.identity},
             seconds=seconds,
             **(_engine(metered.usage, metered.workers) if metered else {}),
@@ -124,6 +124,7 @@ def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder
             key=key,
             tag=f"{config.retriever.name}+{config.reranker.name}",
             truncated=reranked.cut,
+            notes=reranked.notes,
             candidates={name: candidates.manifest[name] for name in ("run_digest", "key", "measures")},
             retriever=candidates.manifest["retriever"],
             reranker={"name": config.reranker.name, **reranker.identity},
@@ -149,8 +150,16 @@ def _found_or_made(
             folder, found = locate()
             if found is None:
                 require_writable(folder)
-                return make(folder)
-    return recorder.complete(found)
+                return _told(make(folder))
+    return _told(recorder.complete(found))
+
+
+def _told(result: Result) -> Result:
+    """The result, once what was odd about the file that it comes from is told; also where it was found."""
+    settings = result.manifest["config"]["reranker" if "reranker" in result.manifest else "retriever"]
+    for note in result.manifest.get("notes", ()):
+        logger.warning("%s: %s", settings.get("path") or settings["name"], note["text"])
+    return result
 
 
 def _engine(usage: Usage | None, workers: Mapping[str, object] | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from evalkit.analysis import DEPTHS, analyse, as_json
 from evalkit.compare import Settings, compare, falls
 from evalkit.errors import ConfigError
 from evalkit.flags import Fall
-from evalkit.gather import gather, joiner, names
+from evalkit.gather import gather, joiner, measure_of, names
 from evalkit.measures import parse_measure
 from evalkit.report.analysis import grids
 from evalkit.report.grid import FORMATS, write
@@ -21,7 +21,8 @@ from evalkit.terminal import say, tell
 def main(arguments: list[str]) -> int:
     """Print what every evaluation of a reranker comes to."""
     options = _parser().parse_args(arguments)
-    measure = parse_measure(options.measure).name if options.measure else None
+    if options.measure:
+        parse_measure(options.measure)  # a typing mistake shows before results are read
     depths = _depths(options.depths)
     given = gather(options.results)
     evaluations = [one for one in given if not one.is_first_stage]
@@ -30,9 +31,9 @@ def main(arguments: list[str]) -> int:
     alone = [f"{one.reranker} on {one.dataset}" for one in given if _is_alone(one, evaluations)]
     if alone:
         tell(f"left out, because a first stage without a reranker has nothing to analyse: {', '.join(alone)}.")
-    found, dataset_of, fell = [], joiner(), _falls(given, measure)
+    found, dataset_of, fell = [], joiner(), _falls(given, options.measure)
     for one, name in zip(evaluations, names(evaluations), strict=True):
-        asked = _asked(one, measure)
+        asked = _asked(one, options.measure)
         analysis = analyse(one, dataset_of(one.result), asked, depths, fall=fell.get((one.result.folder, asked)))
         found.append((f"{one.dataset}: {name}, {asked}", analysis))
     if options.format == "json":
@@ -49,7 +50,7 @@ def _is_alone(one: Evaluation, rerankers: Sequence[Evaluation]) -> bool:
 
 
 def _asked(evaluation: Evaluation, measure: str | None) -> str:
-    return measure or str(evaluation.result.manifest["config"]["measures"][0])
+    return measure_of([evaluation], measure or evaluation.result.manifest["config"]["measures"][0])
 
 
 def _falls(evaluations: Sequence[Evaluation], measure: str | None) -> dict[tuple[Path, str], Fall]:

@@ -6,7 +6,7 @@ import json
 from evalkit.compare import Settings, compare, require_pairs
 from evalkit.config.checks import at_least
 from evalkit.errors import ConfigError, EvalkitError
-from evalkit.gather import dataset_of, gather, names
+from evalkit.gather import dataset_of, gather, measure_of, names
 from evalkit.measures import parse_measure
 from evalkit.moves import Move, moves
 from evalkit.overall import left_out, overall
@@ -38,6 +38,7 @@ def main(arguments: list[str]) -> int:
         first_stage=options.first_stage,
     )
     evaluations = gather(options.results)
+    settings = settings._replace(measure=measure_of(evaluations, measure))
     comparisons = compare(evaluations, settings)
     require_pairs(comparisons)
     total, absent = overall(comparisons, settings), left_out(comparisons)
@@ -53,7 +54,7 @@ def main(arguments: list[str]) -> int:
         for sentence in absent:
             tell(f"{sentence}.")
     if shown:
-        report.show_moves(*shown, measure, out)
+        report.show_moves(*shown, settings.measure, out)
     return 0
 
 

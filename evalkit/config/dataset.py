@@ -67,6 +67,8 @@ class DatasetConfig:
     """Its entry in `instructions.json`; the dataset's name when not set."""
     measures: list[str] = field(default_factory=lambda: ["nDCG@10", "R@20"])
     """What is reported for it; `measures` of the evaluation takes these unless it is set."""
+    relevance_level: int = 1
+    """The grade from which a document is relevant, for measures that ask so and name none: R@20 is R(rel=2)@20 at 2."""
     expected: ExpectedCounts = field(default_factory=ExpectedCounts)
     """What it should hold; compared when it is loaded."""
     lengths: TextLengths = field(default_factory=TextLengths)
@@ -88,11 +90,14 @@ class DatasetConfig:
         nameable("dataset.name", self.name)
         nameable("dataset.split", self.split)
         if self.drop_identical_ids is None:
-            raise ConfigError("dataset.drop_identical_ids is null. Legal are true and false; null is for dataset=mteb.")
+            raise ConfigError(
+                "dataset.drop_identical_ids is null. Legal are true and false; null is for dataset=mteb and folder."
+            )
         one_of("dataset.language", self.language, LANGUAGES)
         one_of("dataset.query_language", self.query_language or self.language, LANGUAGES)
         one_of("dataset.queries_without_relevant", self.queries_without_relevant, ("count", "drop"))
         one_of("dataset.check", self.check, CHECKS)
+        at_least("dataset.relevance_level", self.relevance_level, 1)
         if self.sample is not None:
             at_least("dataset.sample", self.sample, 1)
 
@@ -115,6 +120,8 @@ class FolderDatasetConfig(DatasetConfig):
     name: str = ""
     folder: str | None = None
     """Which collection, where `path` holds several in folders of their own."""
+    drop_identical_ids: bool | None = None
+    """When not set they are kept, and a saved run whose cut would depend on it is refused."""
 
     def __post_init__(self) -> None:
         """Check, and name the dataset after its folder where no name is given."""
@@ -124,7 +131,9 @@ class FolderDatasetConfig(DatasetConfig):
             last = Path(str(self.path)).absolute().name.removesuffix(".zip")
             parts = [part for part in (last, self.folder) if part]
             self.name = re.sub(r"[^A-Za-z0-9._+@-]", "_", "-".join(parts)).lstrip("._+@-") or "folder"
+        own, self.drop_identical_ids = self.drop_identical_ids, bool(self.drop_identical_ids)
         super().__post_init__()
+        self.drop_identical_ids = own
 
 
 @dataclass

@@ -3,10 +3,19 @@
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
-from evalkit.config import BM25Config, ComputeConfig, DatasetConfig, DenseConfig, RetrieverConfig, SavedConfig
+from evalkit.config import (
+    BM25Config,
+    ComputeConfig,
+    DatasetConfig,
+    DenseConfig,
+    MtebDatasetConfig,
+    RetrieverConfig,
+    SavedConfig,
+)
 from evalkit.errors import ConfigError
 from evalkit.inference.usage import Usage
 from evalkit.instructions import choose_instruction
+from evalkit.notes import Note
 from evalkit.stages import Stages
 from evalkit.store import Store
 from evalkit.types import Dataset, FirstStage, Identity
@@ -25,6 +34,17 @@ class Metered(Protocol):
     stages: Stages
     usage: Usage
     workers: Mapping[str, object]
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """**Protocol:** a first stage that tells what was odd about what it read.
+
+    Attributes:
+        notes: of its last `retrieve`.
+    """
+
+    notes: tuple[Note, ...]
 
 
 @runtime_checkable
@@ -69,7 +89,10 @@ def build(
         case SavedConfig():
             from evalkit.retrieval.saved import SavedRetriever
 
-            return SavedRetriever(config)
+            decided = (
+                dataset is None or dataset.drop_identical_ids is not None or isinstance(dataset, MtebDatasetConfig)
+            )
+            return SavedRetriever(config, own_ids_decided=decided)
         case _:
             raise ConfigError(
                 f"there is no first stage for {type(config).__name__}. Choose one from `evalkit list retrievers`."
