@@ -85,7 +85,6 @@ def test_vectors_are_those_of_the_python_interface_in_the_order_of_the_lines(typ
     documents = retriever.encode_documents([TEXTS[row]["text"] for row in (0, 2, 3)])
     np.testing.assert_array_equal(vectors[[1, 4]], queries)
     np.testing.assert_array_equal(vectors[[0, 2, 3]], documents)
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
 
 
 def test_the_role_decides_what_is_before_a_text(typed, file, printed):
@@ -114,11 +113,12 @@ def test_settings_reach_the_retriever(typed, file, printed):
     cut = printed(*typed, "retriever.max_length=8", "--ids", file)
     assert 8 == max(len(line["input_ids"]) for line in cut)
     assert plain[0].tolist() != as_float32(cut)[0].tolist()
-    long = as_float32(printed(*typed, "retriever.normalize=false", file))
-    assert np.abs(np.linalg.norm(long, axis=1) - 1).min() > 0.1
+    scaled = as_float32(printed(*typed, "retriever.normalize=true", file))
+    np.testing.assert_allclose(np.linalg.norm(scaled, axis=1), 1, rtol=1e-6)
+    assert np.abs(np.linalg.norm(plain, axis=1) - 1).min() > 0.1
     half = as_float32(printed(*typed, "compute.dtype=bfloat16", file))
     assert plain.tolist() != half.tolist()
-    np.testing.assert_allclose(half, plain, atol=0.05)
+    np.testing.assert_allclose(half, plain, atol=0.1)
 
 
 def test_pooling_is_that_of_the_checkpoint(tmp_path, file, printed, capsys):

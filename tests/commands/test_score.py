@@ -302,7 +302,7 @@ def test_a_layer_without_a_head_is_one_line_that_names_those_with_one(tmp_path, 
 def test_an_embedder_is_one_line(tmp_path, file, capsys):
     folder = tiny_bert(tmp_path / "model")
     typed = ["score", "reranker=cross_encoder", f"reranker.model={folder}", "reranker.max_length=64", file]
-    assert_one_line(capsys, main(typed), "BertModel", "no trained classification head")
+    assert_one_line(capsys, main(typed), "BertModel", "promises no classification head")
 
 
 def test_ids_of_late_interaction_are_one_line(tmp_path, file, capsys):

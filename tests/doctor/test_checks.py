@@ -122,7 +122,7 @@ def test_an_embedder_fails_as_a_checkpoint_and_nothing_else_is_tried(tmp_path):
     outcome, detail = found["checkpoint"]
     assert outcome == "FAILED"
     assert "BertModel" in detail
-    assert "no trained classification head" in detail
+    assert "promises no classification head" in detail
 
 
 def test_an_embedder_whose_config_claims_a_head_fails_as_a_checkpoint(tmp_path):
