@@ -212,5 +212,6 @@ def test_a_wrong_setting_is_one_line_that_lists_what_is_legal(arguments, parts, 
 
 def test_a_reranker_is_one_line(tmp_path, file, capsys):
     folder = tiny_bert(tmp_path / "model", classifier=True)
+    capsys.readouterr()  # of the library that wrote it
     typed = ["retriever=dense", f"retriever.model={folder}", "retriever.pooling=cls", "retriever.max_length=64"]
     assert_one_line(capsys, main(["embed", *typed, file]), "BertForSequenceClassification, a cross-encoder")
