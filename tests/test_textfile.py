@@ -1,13 +1,21 @@
 """Lines of plain and compressed files, and errors that name file and line."""
 
+import bz2
 import gzip
 import io
+import lzma
+import sqlite3
+import tarfile
+import zipfile
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from evalkit import textfile
 from evalkit.errors import DataError
-from evalkit.textfile import fields, lines, open_binary, read_lines
+from evalkit.textfile import KIND_BYTES, fields, file_kind, lines, open_binary, read_lines
 
 
 @pytest.mark.parametrize("name", ["a.gz", "a.txt", "a"])
@@ -136,3 +144,98 @@ def test_a_file_without_end_is_not_read_whole(tmp_path, monkeypatch):
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(b"0" * (3 << 20)))
     with pytest.raises(DataError, match=r"bomb.gz: is more than 1 MiB"):
         textfile.read_bytes(tmp_path / "bomb.gz")
+
+
+def _archived(tmp_path, kind):
+    (tmp_path / "inner").write_text("q Q0 d 1 1.0 t\n")
+    path = tmp_path / f"made.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(tmp_path / "inner", "inner")
+    elif kind == "tar":
+        with tarfile.open(path, "w") as archive:
+            archive.add(tmp_path / "inner", "inner")
+    elif kind == "sqlite":
+        connection = sqlite3.connect(path)
+        connection.execute("create table run (query text)")
+        connection.commit()
+        connection.close()
+    elif kind == "parquet":
+        pq.write_table(pa.table({"query": ["q"]}), path)
+    elif kind == "feather":
+        feather.write_feather(pa.table({"query": ["q"]}), path)
+    elif kind == "arrow":
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, pa.schema([("query", pa.string())])) as writer:
+            writer.write_table(pa.table({"query": ["q"]}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("zip", "a zip archive"),
+        ("tar", "a tar archive"),
+        ("sqlite", "an SQLite database"),
+        ("parquet", "a Parquet file"),
+        ("feather", r"an Arrow \(Feather\) file"),
+        ("arrow", "an Arrow stream"),
+    ],
+)
+def test_a_file_that_holds_no_lines_is_called_what_it_is(tmp_path, kind, told):
+    with pytest.raises(DataError, match=rf"made\.{kind}: is {told}\. [A-Z]"):
+        list(read_lines(_archived(tmp_path, kind)))
+
+
+LINE = b"q1 Q0 d1 1 2.5 tag\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (bz2.compress(LINE), "bzip2"),
+        (lzma.compress(LINE), "xz"),
+        (lzma.compress(LINE, format=lzma.FORMAT_ALONE), "lzma"),
+        (gzip.compress(LINE), "gzip"),
+        (b"\x28\xb5\x2f\xfd\x04\x00", "zstd"),
+        (b"\x80\x04\x95\x15\x00\x00\x00\x00\x00\x00\x00}", "pickle"),
+        (LINE.decode().encode("utf-16"), "UTF-16"),
+        (LINE.decode().encode("utf-16-le"), "UTF-16"),
+        (LINE.decode().encode("utf-16-be"), "UTF-16"),
+        (LINE.decode().encode("utf-32"), "UTF-32"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "Git LFS pointer"),
+        (b"\n<!DOCTYPE html><html><body>Not found", "HTML page"),
+    ],
+)
+def test_the_kind_of_a_file_shows_in_its_first_bytes(content, told):
+    kind = file_kind(content[:KIND_BYTES])
+    assert kind is not None
+    assert told in kind.name
+    assert kind.remedy.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"P",
+        LINE,
+        b"\xef\xbb\xbf" + LINE,
+        b"PAR1 Q0 d1 1 2.5 t\n",
+        b"BZh Q0 d1 1 2.5 t\n",
+        b"q\0 Q0 d 1 2 t\n",
+        b"\xff",
+        "查询".encode() * 100,
+        "查询".encode()[:-1],
+        "caf\xe9".encode("latin-1"),
+    ],
+)
+def test_what_may_be_lines_of_text_is_of_no_other_kind(content):
+    assert file_kind(content[:KIND_BYTES]) is None
+
+
+def test_an_archive_within_gzip_is_named_too(tmp_path):
+    path = _archived(tmp_path, "tar")
+    packed = tmp_path / "made.tar.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(DataError, match=r"made\.tar\.gz: is a tar archive\."):
+        list(read_lines(packed))
