@@ -12,6 +12,7 @@ from evalkit.config import (
     NeuclirDatasetConfig,
 )
 from evalkit.datasets.documents import are_chinese
+from evalkit.datasets.records import SAID
 from evalkit.errors import ConfigError
 from evalkit.resources import shipped
 from evalkit.store import Store
@@ -54,6 +55,9 @@ def load(config: DatasetConfig, store: Store) -> Dataset:
 
 
 def _warn(dataset: Dataset) -> None:
+    for name, said in SAID.items():
+        if count := dataset.notes.get(name):
+            logger.warning("%s: %d %s.", dataset.name, count, said)
     absent = dataset.notes["judged_documents_absent"]
     if absent:
         logger.warning(
