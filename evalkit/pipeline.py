@@ -46,7 +46,7 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     reranker = rerank.build(config.reranker, config.compute, dataset=config.dataset)
     stages = Stages()
     with stages.timed("load"):
-        dataset = datasets.load(config.dataset, store)
+        dataset = rerank.instructed(config.reranker, datasets.load(config.dataset, store))
     _warn_of_language(config, dataset)
     recorder = Recorder(config, dataset, command, store)
 

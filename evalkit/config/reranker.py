@@ -92,7 +92,7 @@ class MiniCPMRerankerConfig(PairRerankerConfig):
     """Which token's state is scored, or the mean of all."""
     instructions: str = "none"
     """Task instruction: `none`; `generic`; `dataset` for its entry in `instructions.json`; `card` for that entry where
-    the card's authors published it; a text; or a .json file."""
+    the card's authors published it; `query` for that of each query; a text; or a .json file."""
 
     def __post_init__(self) -> None:
         """Check choices."""
@@ -164,8 +164,8 @@ class Qwen3RerankerConfig(PairRerankerConfig):
 
     max_length: int = 8192
     instructions: str = "none"
-    """Task instruction: `none` for `default_instruction`; else as for MiniCPM-Reranker: `generic`, `dataset`, `card`, a
-    text, or a .json file."""
+    """Task instruction: `none` for `default_instruction`; else as for MiniCPM-Reranker: `generic`, `dataset`, `card`,
+    `query`, a text, or a .json file."""
     default_instruction: str = "Given a web search query, retrieve relevant passages that answer the query"
 
 

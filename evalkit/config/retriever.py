@@ -56,6 +56,11 @@ class DenseConfig(RetrieverConfig):
         one_of("retriever.pooling", self.pooling, POOLINGS)
         one_of("retriever.embedding_dtype", self.embedding_dtype, EMBEDDING_DTYPES)
         at_least("retriever.max_length", self.max_length, 8)
+        if self.instructions == "query":
+            raise ConfigError(
+                "retriever.instructions=query: only rerankers take an instruction from each query. Legal are none, "
+                "dataset, a text and a .json file."
+            )
         if self.instructions != "none" and "{instruction}" not in (self.instructed_query or ""):
             raise ConfigError(
                 f"retriever.instructions={self.instructions}, but {self.name} has no place for an instruction. Set "

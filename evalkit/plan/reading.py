@@ -114,10 +114,10 @@ class Reader:
         prepared = prepare(texts, instruction=instruction, lowercase=False)
         return Lengths(tokenize(self._tokenizer, prepared, max_length=self.config.max_length).lengths)
 
-    def pairs(self, pairs: Sequence[tuple[str, str]], instruction: str) -> Lengths:
+    def pairs(self, pairs: Sequence[Pair], instruction: str) -> Lengths:
         """Of pairs of a query and a document, with all that the template puts around them."""
         assert isinstance(self.config, PairRerankerConfig)
-        asked = [Pair(query, document, instruction) for query, document in pairs]
+        asked = [pair if pair.instruction is not None else pair._replace(instruction=instruction) for pair in pairs]
         return Lengths(family_of(self.config).tokenize(self._tokenizer, asked).lengths)
 
     def weights(self, dtype: str) -> int:
