@@ -8,12 +8,13 @@ Candidates and results are found again by a key of everything that made them, so
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from evalkit import datasets, rerank, results, retrieval
-from evalkit.config import EvaluateConfig
+from evalkit.config import EvaluateConfig, JudgedConfig
+from evalkit.datasets.reranking_samples import MEASURES, are_samples
 from evalkit.folders import require_writable
 from evalkit.inference.usage import Usage
 from evalkit.measures import parse_measure
@@ -37,6 +38,7 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     Raises:
         EvalkitError: a setting, a file or a checkpoint is not as it should be; nothing is half-written.
     """
+    config = settled(config)
     store = open_store(config.cache_dir)
     # A typing mistake or an absent checkpoint shows now, not after hours of encoding.
     for name in config.measures:
@@ -55,6 +57,20 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     store.used.update(candidates.manifest["artefacts"])  # also where they were found
     reranked = _rerank(reranker, candidates, recorder, beside)
     return Evaluation(reranked, candidates)
+
+
+def settled(config: EvaluateConfig) -> EvaluateConfig:
+    """The settings as they are used: a dataset of reranking samples brings its own candidates and measures."""
+    if not are_samples(config.dataset):
+        return config
+    if not isinstance(config.retriever, JudgedConfig):
+        logger.warning(
+            "%s: reranking samples bring their own candidates, so retriever=%s is not used.",
+            config.dataset.name,
+            config.retriever.name,
+        )
+    measures = list(dict.fromkeys([*MEASURES, *config.measures]))
+    return replace(config, retriever=JudgedConfig(name="judged"), measures=measures)
 
 
 def _warn_of_language(config: EvaluateConfig, dataset: Dataset) -> None:

@@ -97,4 +97,9 @@ class SavedConfig(RetrieverConfig):
         given("retriever.path", self.path, "RUN_FILE")
 
 
-RETRIEVERS = {"dense": DenseConfig, "bm25": BM25Config, "saved": SavedConfig}
+@dataclass
+class JudgedConfig(RetrieverConfig):
+    """The judged documents of each query, in no order."""
+
+
+RETRIEVERS = {"dense": DenseConfig, "bm25": BM25Config, "saved": SavedConfig, "judged": JudgedConfig}

@@ -28,11 +28,13 @@ def load(config: DatasetConfig, store: Store) -> Dataset:
         ConfigError: there is no loader for this kind of configuration.
         DataError: a file is absent or malformed.
     """
-    from evalkit.datasets import beir, download, hub, mkqa, mteb_task, neuclir
+    from evalkit.datasets import beir, download, hub, mkqa, mteb_task, neuclir, reranking_samples
 
     match config:
         case BundledDatasetConfig():
             dataset = beir.load(config, store, path=shipped("collections") / config.name)
+        case FolderDatasetConfig() if reranking_samples.are_samples(config):
+            dataset = reranking_samples.load(config, store)
         case FolderDatasetConfig():
             dataset = beir.load(config, store, path=config.path, folder=config.folder, exact=True)
         case HubDatasetConfig(path=None, source="hub"):

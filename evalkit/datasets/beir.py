@@ -4,7 +4,7 @@ corpus.jsonl    {"_id": "d1", "title": "...", "text": "..."}     title may be ab
 queries.jsonl   {"_id": "q1", "text": "..."}                     queries of every split; only judged ones are kept
 qrels/test.tsv  query-id <tab> corpus-id <tab> score             with a header line
 
-Other names and formats of the three are known to `filenames` and `rows`. A query may also have `answers`, a list of
+Other names and formats of the three are known to `filenames` and `objects`. A query may also have `answers`, a list of
 texts: then documents can be judged by whether they contain one. Where every query has them, judgments may be absent.
 And it may have an `instruction`: what it asks for.
 """
@@ -23,9 +23,9 @@ from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.filenames import Judgments, corpus_of, judgments_of, queries_of, refuse_unjudged
 from evalkit.datasets.judgments import read_judgments
+from evalkit.datasets.objects import format_of
 from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import OF_QUERIES, QUERIES, REPEATED_QUERIES, SAID, checked_text, records, shown
-from evalkit.datasets.rows import format_of
 from evalkit.datasets.source import Source
 from evalkit.errors import DataError
 from evalkit.folders import expanded

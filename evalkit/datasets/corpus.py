@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from evalkit.artefact import CORPORA, DOWNLOADS
+from evalkit.datasets.objects import LINES, PARQUET, format_of
 from evalkit.datasets.records import REPEATED, Record, records
-from evalkit.datasets.rows import LINES, PARQUET, format_of
 from evalkit.datasets.source import FolderSource, Source
 from evalkit.errors import DataError
 from evalkit.progress import progress
@@ -44,7 +44,7 @@ class Corpus(NamedTuple):
 
 
 def from_file(source: Source, name: str, store: Store) -> Corpus:
-    """The documents of a file in any format of `rows`; of JSON lines the digest is that of the decompressed bytes.
+    """The documents of a file in any format of `objects`; of JSON lines the digest is that of the decompressed bytes.
 
     Raises:
         DataError: a row is malformed, an id occurs with two texts, or the file changes while it is read.
@@ -81,6 +81,17 @@ def from_published(store: Store, content: str, get: Callable[[], Path]) -> Corpu
     if kind == "md5":
         store.used.add(f"{DOWNLOADS}/{checksum}")
     return open_corpus(store, {"format": _FORMAT, "content": content}, build, label=content, digest=content)
+
+
+def from_records(
+    found: Iterable[Record], store: Store, facts: Mapping[str, object], *, label: str, digest: str
+) -> Corpus:
+    """Documents that were read already, of different ids; `facts` fix them."""
+
+    def build(folder: Path) -> None:
+        _write_rows(found, folder)
+
+    return open_corpus(store, {"format": _FORMAT, **facts}, build, label=label, digest=digest)
 
 
 def open_corpus(

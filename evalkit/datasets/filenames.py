@@ -190,7 +190,9 @@ def _refuse(source: Source, name: str) -> str:
                 f"{source.label(name)}: no such file. {file} is there: decompress it, or compress it with gzip."
             )
     archives = [file for file in files if file.endswith(_ARCHIVES)]
+    alone = files if len(files) == 1 and files[0].removesuffix(".gz").endswith((".jsonl", ".json")) else []
     hint = f" Set dataset.path to {source.label(archives[0])} to read that archive." if archives else ""
+    hint += f" If it holds reranking samples, set dataset.path to {source.label(alone[0])}." if alone else ""
     raise DataError(f"{source.label(name)}: no such file. {_holds(files)}{hint}")
 
 

@@ -13,8 +13,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from evalkit.datasets.delimited import Columns
+from evalkit.datasets.objects import format_of, rows
 from evalkit.datasets.records import shown
-from evalkit.datasets.rows import format_of, rows
 from evalkit.datasets.source import Source
 from evalkit.errors import DataError
 from evalkit.textfile import lines
@@ -98,7 +98,7 @@ def _triples(fields: dict[str, Any], where: str) -> Iterator[tuple[Any, Any, Any
     if any(name in fields for name in _QUERIES):
         query, document, grade = (_value(fields, legal, what, where) for legal, what in _WANTED)
         yield query, document, grade
-    elif "_id" in fields:  # what `rows` makes of one query of an object of all
+    elif "_id" in fields:  # what `objects` makes of one query of an object of all
         yield from ((fields["_id"], document, grade) for document, grade in fields.items() if document != "_id")
     elif all(isinstance(graded, dict) for graded in fields.values()):
         for query, graded in fields.items():

@@ -26,9 +26,9 @@ from evalkit.datasets.beir import parse_answers
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.download import hub_file
 from evalkit.datasets.filenames import LAYOUT, corpus_of
+from evalkit.datasets.objects import objects
 from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import checked_id, checked_text
-from evalkit.datasets.rows import objects
 from evalkit.datasets.source import CORPUS, FolderSource, Source, find
 from evalkit.errors import DataError
 from evalkit.folders import expanded

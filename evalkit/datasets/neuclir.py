@@ -23,8 +23,8 @@ from evalkit.datasets.archives import tar_members
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.download import hub_file, url_file
+from evalkit.datasets.objects import objects
 from evalkit.datasets.records import checked_id, checked_text
-from evalkit.datasets.rows import objects
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
 from evalkit.folders import expanded

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from evalkit import ids
 from evalkit.datasets.delimited import Columns
-from evalkit.datasets.rows import rows
+from evalkit.datasets.objects import rows
 from evalkit.datasets.source import Source
 from evalkit.errors import DataError
 
@@ -21,6 +21,7 @@ QUERIES = Columns(
 NO_TITLE, NO_TEXT = "titles_missing", "texts_missing"
 NUMBER_TITLE, NUMBER_TEXT, FLOAT_ID = "titles_that_are_numbers", "texts_that_are_numbers", "ids_that_are_floats"
 REPEATED, REPEATED_QUERIES = "documents_repeated", "queries_repeated"
+REPEATED_CANDIDATES = "candidates_repeated"
 OF_QUERIES = "query_"
 """Begins the names of counts of queries; the others are of documents."""
 
@@ -31,6 +32,7 @@ SAID = {
     NUMBER_TEXT: "documents have a number for a text, which is read as its digits",
     FLOAT_ID: "documents have an id that is a number such as 12.0, which is read as 12",
     REPEATED: "documents repeat an earlier one of the same id, title and text, and are left out",
+    REPEATED_CANDIDATES: "candidates are the same as another one of their query, and are left out",
     f"{OF_QUERIES}{NUMBER_TEXT}": "queries have a number for a text, which is read as its digits",
     f"{OF_QUERIES}{FLOAT_ID}": "queries have an id that is a number such as 12.0, which is read as 12",
     REPEATED_QUERIES: "queries repeat an earlier one of the same id and text, and are left out",
@@ -105,7 +107,7 @@ def records(
     Args:
         source: of the file.
         name: of the file.
-        form: of the file; see `rows.format_of`.
+        form: of the file; see `objects.format_of`.
         columns: under which names ids and texts are looked for.
         advance: called with the megabytes read.
         note: called with all decompressed bytes, block by block; not for parquet, which is not read from end to end.

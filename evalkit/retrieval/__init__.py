@@ -3,7 +3,15 @@
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
-from evalkit.config import BM25Config, ComputeConfig, DatasetConfig, DenseConfig, RetrieverConfig, SavedConfig
+from evalkit.config import (
+    BM25Config,
+    ComputeConfig,
+    DatasetConfig,
+    DenseConfig,
+    JudgedConfig,
+    RetrieverConfig,
+    SavedConfig,
+)
 from evalkit.errors import ConfigError
 from evalkit.inference.usage import Usage
 from evalkit.instructions import choose_instruction
@@ -70,6 +78,10 @@ def build(
             from evalkit.retrieval.saved import SavedRetriever
 
             return SavedRetriever(config)
+        case JudgedConfig():
+            from evalkit.retrieval.judged import JudgedRetriever
+
+            return JudgedRetriever()
         case _:
             raise ConfigError(
                 f"there is no first stage for {type(config).__name__}. Choose one from `evalkit list retrievers`."

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from evalkit.datasets import corpus
+from evalkit.datasets.objects import format_of, rows
 from evalkit.datasets.records import DOCUMENTS
-from evalkit.datasets.rows import format_of, rows
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
 
