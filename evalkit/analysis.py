@@ -155,7 +155,7 @@ def analyse(evaluation: Evaluation, dataset: Dataset, name: str, depths: Sequenc
         _judged(dataset.qrels, candidates, run) if dataset.qrels else None,
         _buckets(dataset, before, after, name),
         manifest.get("truncated_pairs"),
-        _truncation(evaluation, qrels, candidates, run),
+        _truncation(evaluation, qrels, candidates, run, level=parse_measure(name).level),
         len(run),
         manifest["seconds"],
         (*flags_of_runs(run, scores, before, after, name), *flags_of_means(first, reranked, best, name)),
@@ -231,7 +231,9 @@ def _buckets(dataset: Dataset, before: PerQuery, after: PerQuery, name: str) -> 
     return tuple(found)
 
 
-def _truncation(evaluation: Evaluation, qrels: Qrels, candidates: Run, run: Run) -> tuple[Truncation, ...]:
+def _truncation(
+    evaluation: Evaluation, qrels: Qrels, candidates: Run, run: Run, *, level: int
+) -> tuple[Truncation, ...]:
     cut = evaluation.result.read_truncated()
     if cut is None:
         return ()
@@ -243,7 +245,7 @@ def _truncation(evaluation: Evaluation, qrels: Qrels, candidates: Run, run: Run)
         (query_id, doc_id)
         for query_id, doc_ids, _ in run
         for doc_id in doc_ids
-        if qrels.get(query_id, {}).get(doc_id, 0) > 0
+        if qrels.get(query_id, {}).get(doc_id, 0) >= level
     }
     found = []
     for name, chosen in (("whole", relevant - cut), ("cut", relevant & cut)):

@@ -2,7 +2,10 @@
 
 Every judged query counts: one that the run lacks scores 0 and is named. Measures are written as in papers:
 `nDCG@10`, `R@20`, `P@10`, `MAP@100`, `RR@10`, `Success@5`; without a cutoff `nDCG`, `MAP` and `RR` read the whole run.
-nDCG has linear gains (the grade itself), as in trec_eval, BEIR and MTEB. `AnswerRecall@20` judges by answers instead of
+nDCG has linear gains (the grade itself), as in trec_eval, BEIR and MTEB. The other measures ask whether a document is
+relevant, which is from grade 1 on; `R(rel=2)@20` asks from grade 2 on, as in ir_measures and `trec_eval -l 2`.
+Other names of the same measures are read too: `MRR@10` is RR@10, `Recall@10` is R@10, `Hit@10` is Success@10.
+`AnswerRecall@20` judges by answers instead of
 judgments: it is Success@20 where a document that contains an answer is relevant.
 """
 
@@ -28,9 +31,9 @@ _TREC_NAMES = {
 }
 FAMILIES = {
     "nDCG@k": "normalised discounted cumulative gain, linear gains",
-    "R@k": "share of the relevant documents that are in the first k",
-    "P@k": "share of the first k documents that are relevant",
-    "MAP@k": "mean average precision",
+    "R@k": "share of the relevant documents that are in the first k; R(rel=2)@k: of those with grade 2 or more",
+    "P@k": "share of the first k documents that are relevant; P(rel=2)@k likewise",
+    "MAP@k": "mean average precision; MAP(rel=2)@k likewise, as RR and Success",
     "RR@k": "reciprocal rank of the first relevant document, 0 beyond k",
     "Success@k": "1 if a relevant document is in the first k",
     "AnswerRecall@k": "1 if a document that contains an answer is in the first k; the Recall@k of MKQA and DPR",
@@ -39,28 +42,46 @@ FAMILIES = {
     "RR": "reciprocal rank over the whole run",
 }
 _UNCUT_TREC_NAMES = {"nDCG": "ndcg", "MAP": "map", "RR": "recip_rank"}
+_ALIASES = {"MRR": "RR", "Recall": "R", "Precision": "P", "AP": "MAP", "Hit": "Success", "Hits": "Success"}
 _HINTS = {
     "mrr": "RR@k",
+    "rr": "RR@k",
+    "r": "R@k",
     "recall": "R@k",
+    "p": "P@k",
     "precision": "P@k",
     "ap": "MAP@k",
     "ndcg": "nDCG@k",
     "map": "MAP@k",
     "hit": "Success@k",
+    "hits": "Success@k",
+    "hitrate": "Success@k",
+    "success": "Success@k",
     "answerrecall": "AnswerRecall@k",
     "answersuccess": "AnswerRecall@k",
 }
-_NAME = re.compile(r"(?P<family>[A-Za-z]+)(?:@(?P<cutoff>[1-9][0-9]{0,6}))?")
+_GRADED = ("nDCG", "AnswerRecall")  # these have no level from which a document is relevant
+_NAME = re.compile(
+    r"(?P<family>[A-Za-z]+)(?:\( *rel *= *(?P<level>[1-9][0-9]{0,8}) *\))?(?:@(?P<cutoff>[1-9][0-9]{0,6}))?"
+)
 # pytrec_eval wants nested dicts; converting this many queries at a time keeps them from filling memory.
 _QUERIES_PER_CALL = 500
 
 
 class Measure(NamedTuple):
-    """A parsed measure. `trec_name` is how pytrec_eval asks for it, `trec_key` how it answers."""
+    """A parsed measure. `trec_name` is how pytrec_eval asks for it, `trec_key` how it answers.
+
+    Attributes:
+        name: as in tables, such as `R(rel=2)@100`.
+        family: such as `R`.
+        cutoff: documents that are looked at; None for all.
+        level: the grade from which a document is relevant.
+    """
 
     name: str
     family: str
     cutoff: int | None
+    level: int = 1
 
     @property
     def trec_name(self) -> str:
@@ -80,20 +101,47 @@ class Measure(NamedTuple):
         return self.trec_name.replace(".", "_")
 
 
-def parse_measure(name: str) -> Measure:
+def parse_measure(name: str, *, level: int = 1) -> Measure:
     """A measure from its name as typed.
 
+    Args:
+        name: such as `nDCG@10`, `MAP(rel=2)` or `MRR@10`, which is RR@10.
+        level: the grade from which a document is relevant where the name does not say.
+
     Raises:
-        ConfigError: the name is unknown, or its cutoff is missing or zero.
+        ConfigError: the name is unknown, its cutoff is missing or zero, or it has no relevance level.
     """
     match = _NAME.fullmatch(name)
-    family = match["family"] if match else ""
+    family = _ALIASES.get(match["family"], match["family"]) if match else ""
     cutoff = int(match["cutoff"]) if match and match["cutoff"] else None
     if family not in _TREC_NAMES or (cutoff is None and family not in _UNCUT_TREC_NAMES):
-        hint = _HINTS.get(family.lower() or name.partition("@")[0].partition("_")[0].lower())
-        suggestion = f" Did you mean {hint}?" if hint and hint not in name else ""
-        raise ConfigError(f"unknown measure {name!r}.{suggestion} Legal are {', '.join(FAMILIES)}, with k from 1.")
-    return Measure(f"{family}@{cutoff}" if cutoff else family, family, cutoff)
+        raise ConfigError(_unknown(name))
+    said = int(match["level"]) if match and match["level"] else None
+    end = f"@{cutoff}" if cutoff else ""
+    if family in _GRADED:
+        if said:
+            raise ConfigError(f"{name} has no relevance level: {family} does not ask for one. Write {family}{end}.")
+        return Measure(f"{family}{end}", family, cutoff)
+    shown = f"(rel={said or level})" if said or level > 1 else ""
+    return Measure(f"{family}{shown}{end}", family, cutoff, said or level)
+
+
+def _unknown(name: str) -> str:
+    hint = _HINTS.get(re.split(r"[@_(]", name)[0].lower())
+    suggestion = f" Did you mean {hint}?" if hint and hint not in name else ""
+    return (
+        f"unknown measure {name!r}.{suggestion} Legal are {', '.join(FAMILIES)}, with k from 1, and binary ones with a "
+        "relevance level, such as R(rel=2)@k."
+    )
+
+
+def canonical(names: Sequence[str], *, level: int = 1) -> list[str]:
+    """The names as in tables and results, none twice; `level` is for binary measures that name none.
+
+    Raises:
+        ConfigError: an unknown measure.
+    """
+    return list(dict.fromkeys(parse_measure(name, level=level).name for name in names))
 
 
 def measure(qrels: Qrels, run: Run, measures: Sequence[str], *, answers: Qrels | None = None) -> PerQuery:
@@ -119,9 +167,9 @@ def measure(qrels: Qrels, run: Run, measures: Sequence[str], *, answers: Qrels |
     query_ids = tuple(sorted({*qrels, *(answers or {})}))
     values = {one.name: np.zeros(len(query_ids)) for one in parsed}
     row_of = {query_id: row for row, query_id in enumerate(query_ids)}
-    for judged, by_answers in ((qrels, False), (answers or {}, True)):
-        if wanted := [one for one in parsed if one.by_answers == by_answers]:
-            _evaluate(judged, run, wanted, row_of, values)
+    for by_answers, level in dict.fromkeys((one.by_answers, one.level) for one in parsed):
+        wanted = [one for one in parsed if (one.by_answers, one.level) == (by_answers, level)]
+        _evaluate((answers or {}) if by_answers else qrels, run, wanted, row_of, values)
     present = set(run.query_ids)
     return PerQuery(query_ids, values, missing=tuple(query_id for query_id in query_ids if query_id not in present))
 
@@ -148,13 +196,14 @@ def _evaluate(
     row_of: Mapping[str, int],
     values: dict[str, NDArray[np.float64]],
 ) -> None:
-    """Fill in the values of measures that are judged alike."""
+    """Fill in the values of measures that are judged alike and have one relevance level."""
     import pytrec_eval
 
     evaluator = pytrec_eval.RelevanceEvaluator(
         # No measure here tells -1 from 0, and pytrec_eval may not return from a query with negative judgments alone.
         {query_id: {doc_id: max(grade, 0) for doc_id, grade in grades.items()} for query_id, grades in judged.items()},
         {one.trec_name for one in wanted},
+        relevance_level=wanted[0].level,
     )
     for chunk in _chunks(run, judged):
         for query_id, found_values in evaluator.evaluate(chunk).items():

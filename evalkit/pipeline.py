@@ -17,7 +17,7 @@ from evalkit.config import EvaluateConfig, JudgedConfig
 from evalkit.datasets.reranking_samples import MEASURES, are_samples
 from evalkit.folders import require_writable
 from evalkit.inference.usage import Usage
-from evalkit.measures import parse_measure
+from evalkit.measures import canonical
 from evalkit.plan.beside import Beside
 from evalkit.recorder import Recorder, candidates_key, result_key
 from evalkit.results import CANDIDATES, Evaluation, Result
@@ -41,8 +41,7 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     config = settled(config)
     store = open_store(config.cache_dir)
     # A typing mistake or an absent checkpoint shows now, not after hours of encoding.
-    for name in config.measures:
-        parse_measure(name)
+    config = replace(config, measures=canonical(config.measures, level=config.dataset.relevance_level))
     rerank.require_one_score(config.reranker)
     first_stage = retrieval.build(config.retriever, config.compute, store, dataset=config.dataset)
     reranker = rerank.build(config.reranker, config.compute, dataset=config.dataset)

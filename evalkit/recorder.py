@@ -13,7 +13,7 @@ from evalkit.answers import AnswerJudge
 from evalkit.artefact import digest
 from evalkit.config import EvaluateConfig
 from evalkit.folders import expanded
-from evalkit.measures import ceiling, measure, parse_measure, require_judged
+from evalkit.measures import canonical, ceiling, measure, parse_measure, require_judged
 from evalkit.provenance import environment
 from evalkit.results import Result
 from evalkit.run import Run
@@ -61,16 +61,20 @@ class Recorder:
 
     def __post_init__(self) -> None:
         """Check before anything is computed that it can be measured."""
-        asked = [parse_measure(name) for name in self.config.measures]
+        asked = [parse_measure(name) for name in canonical(self.config.measures, level=self._level)]
         require_judged(asked, by_judgments=bool(self.dataset.qrels), by_answers=bool(self.dataset.answers))
 
     @property
     def measures(self) -> list[str]:
         """The measures asked for, then the standard set."""
-        asked = [parse_measure(name).name for name in self.config.measures]
         by_judgments = STANDARD_MEASURES if self.dataset.qrels else ()
         by_answers = STANDARD_ANSWER_MEASURES if self.dataset.answers else ()
-        return list(dict.fromkeys([*asked, *by_judgments, *by_answers]))
+        return canonical([*self.config.measures, *by_judgments, *by_answers], level=self._level)
+
+    @property
+    def _level(self) -> int:
+        """The grade from which a document of the dataset is relevant."""
+        return self.config.dataset.relevance_level
 
     @cached_property
     def _answers(self) -> AnswerJudge | None:

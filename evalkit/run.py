@@ -174,11 +174,21 @@ class Run:
 
     def tied_queries(self, cutoff: int) -> int:
         """Number of queries in which one of the first `cutoff` documents shares its score with another document."""
+        return len(self.queries_with_ties(cutoff))
+
+    def queries_with_ties(self, cutoff: int) -> list[str]:
+        """Queries in which one of the first `cutoff` documents shares its score with another document."""
         tied = np.zeros(len(self), dtype=bool)
         same = (self.scores[1:] == self.scores[:-1]) & (self.positions[1:] > 0)
         tied[1:] |= same
         tied[:-1] |= same
-        return len(np.unique(self.row_queries[tied & (self.positions < cutoff)]))
+        return [self.query_ids[index] for index in np.unique(self.row_queries[tied & (self.positions < cutoff)])]
+
+    @property
+    def own_ids(self) -> NDArray[np.bool_]:
+        """Shape (rows,): whether the document has the id of the query."""
+        code_of_query = self.code_of(pa.array(self.query_ids, pa.string()))
+        return np.asarray(code_of_query[self.row_queries] == self.codes)
 
     def digest(self) -> str:
         """SHA-256 over ids, order and score bits: equal digests mean equal runs."""

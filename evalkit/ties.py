@@ -1,14 +1,15 @@
 """What tied scores leave to chance: a measure at its least, expected and greatest over the orders of tied documents."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.measures import measure, parse_measure
+from evalkit.measures import Measure, measure, parse_measure
 from evalkit.run import Run
-from evalkit.types import Qrels
+from evalkit.types import PerQuery, Qrels
 
 _GAINS = ("nDCG", "P", "R")  # sums over places, of which the expectation is that of each place
 
@@ -42,6 +43,31 @@ def tie_range(qrels: Qrels, run: Run, name: str) -> TieRange:
     return TieRange(least, expected, greatest)
 
 
+def tie_bounds(qrels: Qrels, run: Run, per_query: PerQuery) -> dict[str, tuple[float, float]]:
+    """Least and greatest mean of every measure of `per_query` over the orders of tied documents.
+
+    Args:
+        qrels: judgments.
+        run: with ties.
+        per_query: its values. Only queries with ties are measured once more.
+    """
+    tied = set(run.queries_with_ties(len(run)))
+    some = run.only_queries(tied)
+    judged = {query_id: qrels[query_id] for query_id in per_query.query_ids if query_id in tied}
+    if not judged:
+        return {name: (mean, mean) for name, mean in per_query.means.items()}
+    rows = [row for row, query_id in enumerate(per_query.query_ids) if query_id in judged]
+    grades = _grades(judged, some)
+    ends = []
+    for sign in (-1, 1):
+        found = measure(judged, _reordered(some, sign * grades), list(per_query.values))
+        values = {name: column.copy() for name, column in per_query.values.items()}
+        for name, column in found.values.items():
+            values[name][rows] = column
+        ends.append(replace(per_query, values=values).means)
+    return {name: (ends[0][name], ends[1][name]) for name in per_query.values}
+
+
 def _grades(qrels: Qrels, run: Run) -> NDArray[np.float64]:
     """Shape (rows,), the grade of each document; 0 without a judgment."""
     found: list[int] = []
@@ -62,7 +88,7 @@ def _reordered(run: Run, preference: NDArray[np.float64]) -> Run:
 def _expected(qrels: Qrels, run: Run, grades: NDArray[np.float64], name: str) -> float:
     one = parse_measure(name)
     assert one.cutoff is not None
-    gains = grades if one.family == "nDCG" else (grades > 0).astype(np.float64)
+    gains = grades if one.family == "nDCG" else (grades >= one.level).astype(np.float64)
     starts = np.ones(len(run), dtype=bool)
     starts[1:] = (run.scores[1:] != run.scores[:-1]) | (run.positions[1:] == 0)
     group = np.cumsum(starts) - 1
@@ -70,7 +96,7 @@ def _expected(qrels: Qrels, run: Run, grades: NDArray[np.float64], name: str) ->
     weights = _weights(run.positions, one.family, one.cutoff)
     found = np.bincount(run.row_queries, weights=mean[group] * weights, minlength=len(run.query_ids))
     values: Mapping[str, float] = dict(zip(run.query_ids, found.tolist(), strict=True))
-    total = sum(values.get(query_id, 0.0) / _best(judged, one.family, one.cutoff) for query_id, judged in qrels.items())
+    total = sum(values.get(query_id, 0.0) / _best(judged, one) for query_id, judged in qrels.items())
     return float(total / len(qrels))
 
 
@@ -79,12 +105,12 @@ def _weights(places: NDArray[np.int64], family: str, cutoff: int) -> NDArray[np.
     return within / np.log2(places + 2) if family == "nDCG" else within
 
 
-def _best(judged: Mapping[str, int], family: str, cutoff: int) -> float:
+def _best(judged: Mapping[str, int], one: Measure) -> float:
     """What a query's sum is divided by."""
-    if family == "P":
-        return float(cutoff)
-    relevant = np.array(sorted((grade for grade in judged.values() if grade > 0), reverse=True), dtype=np.float64)
-    if family == "R":
+    if one.family == "P":
+        return float(one.cutoff or 1)
+    relevant = np.array(sorted((grade for grade in judged.values() if grade >= one.level), reverse=True), dtype=float)
+    if one.family == "R":
         return float(len(relevant)) or 1.0
-    ideal = float((relevant[:cutoff] / np.log2(np.arange(len(relevant[:cutoff])) + 2)).sum())
+    ideal = float((relevant[: one.cutoff] / np.log2(np.arange(len(relevant[: one.cutoff])) + 2)).sum())
     return ideal or 1.0

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from evalkit.errors import ConfigError, DataError
 from evalkit.measures import FAMILIES, ceiling, measure, parse_measure
 from evalkit.run import Run
+from evalkit.trec import read_qrels, read_run
 
 BY_TREC_NAME = {
     "nDCG@1": "ndcg_cut.1",
@@ -147,6 +148,7 @@ def test_query_with_negative_judgments_only_scores_zero():
     program = """
 from evalkit.measures import measure
 from evalkit.run import Run
+from evalkit.trec import read_qrels, read_run
 run = Run.from_dict({"q": {"d": 2.0, "e": 1.0}})
 names = ["nDCG@10", "nDCG", "P@2", "MAP", "RR"]
 for _ in range(50):
@@ -211,7 +213,17 @@ def test_no_judged_query_is_an_error():
             "nDCG@10 ",
             "nDCG@10\n",
         ),
-        *("ndcg_cut_10", "R", "P", "Success", "Recall@10", "MRR@10", "", "@10", "nDCG@\u0661", "R@00"),
+        *("ndcg_cut_10", "R", "P", "Success", "Recall", "mrr@10", "", "@10", "nDCG@\u0661", "R@00"),
+        *(
+            "R(rel=0)@10",
+            "R(rel=-1)@10",
+            "R(rel=two)@10",
+            "R(rel=1.5)@10",
+            "R()@10",
+            "R(2)@10",
+            "R@10(rel=2)",
+            "R(rel=2)",
+        ),
     ],
 )
 def test_unknown_measure_is_an_error_that_lists_the_legal_ones(name):
@@ -232,11 +244,72 @@ def test_unknown_measure_is_an_error_that_lists_the_legal_ones(name):
         ("RR", ("RR", "RR", None, "recip_rank", "recip_rank")),
         ("MAP", ("MAP", "MAP", None, "map", "map")),
         ("Success@5", ("Success@5", "Success", 5, "success.5", "success_5")),
+        ("MAP(rel=2)", ("MAP(rel=2)", "MAP", None, "map", "map")),
+        ("R(rel=2)@100", ("R(rel=2)@100", "R", 100, "recall.100", "recall_100")),
+        ("R( rel = 2 )@100", ("R(rel=2)@100", "R", 100, "recall.100", "recall_100")),
+        ("MRR@10", ("RR@10", "RR", 10, "recip_rank", "recip_rank")),
+        ("MRR", ("RR", "RR", None, "recip_rank", "recip_rank")),
+        ("Recall(rel=3)@10", ("R(rel=3)@10", "R", 10, "recall.10", "recall_10")),
+        ("Hit@10", ("Success@10", "Success", 10, "success.10", "success_10")),
+        ("Precision@5", ("P@5", "P", 5, "P.5", "P_5")),
+        ("AP@5", ("MAP@5", "MAP", 5, "map_cut.5", "map_cut_5")),
     ],
 )
 def test_measure_is_parsed_from_its_name(name, expected):
     one = parse_measure(name)
     assert expected == (one.name, one.family, one.cutoff, one.trec_name, one.trec_key)
+
+
+@pytest.mark.parametrize("name", ["nDCG(rel=2)@10", "nDCG(rel=2)", "AnswerRecall(rel=2)@20"])
+def test_a_relevance_level_where_none_is_asked_for_is_an_error(name):
+    with pytest.raises(ConfigError, match="has no relevance level"):
+        parse_measure(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("R@20", ("R(rel=2)@20", 2)),
+        ("MRR", ("RR(rel=2)", 2)),
+        ("R(rel=1)@20", ("R(rel=1)@20", 1)),
+        ("R(rel=3)@20", ("R(rel=3)@20", 3)),
+        ("nDCG@10", ("nDCG@10", 1)),
+        ("AnswerRecall@20", ("AnswerRecall@20", 1)),
+    ],
+)
+def test_a_default_level_is_for_binary_measures_that_name_none_and_shows_in_the_name(name, expected):
+    one = parse_measure(name, level=2)
+    assert expected == (one.name, one.level)
+
+
+BINARY = ["MAP", "MAP@3", "R@2", "P@4", "RR", "Success@2"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(ALL_QRELS, RUNS, st.integers(2, 4))
+def test_values_at_a_relevance_level_are_those_of_pytrec_eval(qrels, scores, level):
+    names = [name.replace("@", f"(rel={level})@") if "@" in name else f"{name}(rel={level})" for name in BINARY]
+    asked = {BY_TREC_NAME[name] for name in BINARY}
+    found = pytrec_eval.RelevanceEvaluator(qrels, asked, relevance_level=level).evaluate(scores)
+    expected = {
+        name: [found.get(query_id, {}).get(BY_TREC_NAME[bare].replace(".", "_"), 0.0) for query_id in sorted(qrels)]
+        for name, bare in zip(names, BINARY, strict=True)
+    }
+    per_query = measure(qrels, Run.from_dict(scores), [*names, *BINARY, "nDCG"])
+    assert expected == {name: per_query.values[name].tolist() for name in names}
+    plain = measure(qrels, Run.from_dict(scores), [*BINARY, "nDCG"])
+    assert {name: per_query.values[name].tolist() for name in plain.values} == {
+        name: column.tolist() for name, column in plain.values.items()
+    }
+
+
+def test_levels_agree_with_hand_computation():
+    """Grades 1, 2 and 0 at ranks 1, 2 and 3; another 2 is not in the run."""
+    qrels = {"q": {"a": 1, "b": 2, "c": 0, "absent": 2}}
+    run = Run.from_dict({"q": {"a": 3.0, "b": 2.0, "c": 1.0}})
+    expected = {"MAP(rel=2)": 1 / 4, "R(rel=2)@2": 1 / 2, "RR(rel=2)@10": 1 / 2, "RR(rel=2)@1": 0.0, "R@2": 2 / 3}
+    expected |= {"R(rel=3)@2": 0.0, "P(rel=2)@2": 1 / 2, "Success(rel=2)@1": 0.0, "Success@1": 1.0}
+    assert {name: pytest.approx(value) for name, value in expected.items()} == measure(qrels, run, list(expected)).means
 
 
 def test_several_cutoffs_of_one_family_do_not_disturb_each_other():
@@ -359,3 +432,12 @@ def test_answer_recall_is_parsed_from_its_name():
 def test_a_misspelt_answer_recall_is_refused_with_its_name(name):
     with pytest.raises(ConfigError, match=r"AnswerRecall@k"):
         parse_measure(name)
+
+
+@pytest.mark.shared
+def test_dl19_has_the_values_of_trec_eval_at_level_2(shared):
+    """trec_eval -c -l 2: map .2476, recall_100 .4910, recip_rank .7036; one query has its first at rank 19."""
+    folder = shared / "data" / "msmarco_dl19"
+    qrels, run = read_qrels(folder / "qrels" / "test.tsv"), read_run(folder / "runs" / "BM25.dl19.txt")
+    means = measure(qrels, run, ["MAP(rel=2)", "R(rel=2)@100", "RR(rel=2)", "RR(rel=2)@10"]).means
+    assert [0.2476, 0.4910, 0.7036, 0.7024] == [round(value, 4) for value in means.values()]

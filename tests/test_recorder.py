@@ -45,6 +45,13 @@ def test_the_measures_asked_for_come_first_and_the_standard_set_follows(config, 
     assert recorder(config, store).measures == ["RR@5", "R@20", *(name for name in STANDARD_MEASURES if name != "R@20")]
 
 
+def test_a_relevance_level_of_the_dataset_is_in_the_names_of_binary_measures(config, store):
+    config.dataset.relevance_level = 2
+    config.measures = ["MRR@5", "nDCG@10", "R(rel=1)@20"]
+    expected = ["RR(rel=2)@5", "nDCG@10", "R(rel=1)@20", "nDCG@20", "R(rel=2)@20", "R(rel=2)@100", "MAP(rel=2)@100"]
+    assert [*expected, "RR(rel=2)@10", "P(rel=2)@10"] == recorder(config, store).measures
+
+
 def test_an_unknown_measure_is_refused(config, store):
     config.measures = ["F@1"]
     with pytest.raises(ConfigError, match="'F@1'"):

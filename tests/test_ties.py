@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from evalkit.measures import measure
 from evalkit.run import Run
-from evalkit.ties import tie_range
+from evalkit.ties import tie_bounds, tie_range
 
 
 def every_order(qrels, scores, name):
@@ -28,8 +28,8 @@ def every_order(qrels, scores, name):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 2)), min_size=1, max_size=6),
-    st.sampled_from(["nDCG@3", "nDCG@10", "P@2", "R@3"]),
+    st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 3)), min_size=1, max_size=6),
+    st.sampled_from(["nDCG@3", "nDCG@10", "P@2", "R@3", "P(rel=2)@2", "R(rel=2)@3"]),
 )
 def test_range_is_that_of_all_orders(documents, name):
     scores = {"q": {f"d{place}": float(score) for place, (score, _) in enumerate(documents)}}
@@ -61,3 +61,20 @@ def test_measure_that_is_no_sum_over_places_has_no_expectation():
 def test_without_ties_all_three_are_the_value():
     run = Run.from_dict({"q": {"a": 2.0, "b": 1.0}})
     assert tie_range({"q": {"b": 1}}, run, "P@1") == (0.0, 0.0, 0.0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["q1", "q2", "q3"]),
+        st.dictionaries(st.sampled_from("abcd"), st.integers(0, 2).map(float), min_size=1),
+        min_size=1,
+    )
+)
+def test_bounds_of_several_measures_are_those_of_each(scores):
+    qrels = {"q1": {"a": 1, "b": 2}, "q2": {"a": 0}, "q4": {"d": 1}}
+    run, names = Run.from_dict(scores), ["nDCG@2", "RR@10", "MAP(rel=2)"]
+    bounds = tie_bounds(qrels, run, measure(qrels, run, names))
+    for name in names:
+        expected = tie_range(qrels, run, name)
+        assert bounds[name] == (pytest.approx(expected.least), pytest.approx(expected.greatest))

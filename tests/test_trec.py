@@ -87,7 +87,8 @@ def test_ids_of_judgments_may_hold_spaces_when_tabs_separate(file):
         pytest.param(BEIR_QRELS + "q3 0 d1 1\n", 5, "4 fields, expected 3", id="TREC line in a BEIR file"),
         pytest.param(TREC_QRELS + "q3\td1\t1\n", 4, "3 fields, expected 4", id="BEIR line in a TREC file"),
         pytest.param("q1 0 d1 1\n\nq1 0 d2 high\n", 3, "the relevance is 'high'", id="word, after a blank line"),
-        pytest.param("q1 0 d1 1.0\n", 1, "the relevance is '1.0'", id="decimal"),
+        pytest.param("q1 0 d1 0.5\n", 1, "the relevance is '0.5'", id="decimal"),
+        pytest.param("q1 0 d1 1.50\n", 1, "the relevance is '1.50'", id="decimal that begins as an integer"),
         pytest.param("q1 0 d1 1_0\n", 1, "the relevance is '1_0'", id="underscore"),
         pytest.param("q1 0 d1 nan\n", 1, "the relevance is 'nan'", id="NaN"),
         pytest.param(BEIR_QRELS + BEIR_QRELS, 5, "the relevance is 'score'", id="second header"),
@@ -101,9 +102,13 @@ def test_malformed_judgment_is_an_error_that_names_file_and_line(file, content, 
         read_qrels(path)
 
 
-def test_first_judgment_with_a_decimal_is_an_error_not_a_header(file):
-    """Only a word can be the title of a column; dropping a judgment silently changes every measure."""
-    path = file("q1\td1\t2.0\nq1\td2\t1\n")
+def test_grades_as_pandas_writes_them_are_integers(file):
+    """A first judgment with a decimal is no header: dropping it silently would change every measure."""
+    assert {"q1": {"d1": 2, "d2": 0, "d3": -1}} == read_qrels(file("q1\td1\t2.0\nq1\td2\t0.0\nq1\td3\t-1.\n"))
+
+
+def test_first_judgment_with_a_fraction_is_an_error_not_a_header(file):
+    path = file("q1\td1\t2.5\nq1\td2\t1\n")
     with pytest.raises(DataError, match=f"^{re.escape(str(path))}:1: "):
         read_qrels(path)
 

@@ -13,6 +13,8 @@ from evalkit.resources import config_names
 # Values that are paths, of which any character is legal.
 _PATHS = re.compile(r"(\w+\.)?((\w+_)?path|model|projection|results_dir|cache_dir)")
 _UNQUOTED = re.compile(r"[A-Za-z0-9_/\\.+$%*@?|:-]*")
+_MEASURES = {"measures", "dataset.measures"}
+_WITH_LEVEL = re.compile(r"(?<!['\"\w])[A-Za-z]+\( *rel *=[^()'\"]*\)(@\w+)?")
 _FLAGS = {"-m", "--multirun"}
 _WITH_VALUE = {"--config-dir", "-cd", "--cfg", "-c", "--package", "-p"}  # unless it is joined with =
 
@@ -42,8 +44,9 @@ def _normalise_one(argument: str, *, sweep: bool) -> str:
     key, equals, value = argument.partition("=")
     if not equals or not value or value[0] in "'\"":
         return argument
-    if key == "measures" and "[" not in value:
-        return f"{key}=[{value}]"
+    if key in _MEASURES:  # Hydra would take R(rel=2) for a call of a function
+        value = _WITH_LEVEL.sub(lambda found: f"'{found[0]}'", value)
+        return f"{key}={value}" if "[" in value else f"{key}=[{value}]"
     # In a sweep a comma separates choices; there a path with odd characters is for the user to quote.
     legal = _UNQUOTED.fullmatch(value.replace(",", "") if sweep else value)
     if _PATHS.fullmatch(key) and not legal and not (sweep and "," in value):

@@ -15,7 +15,7 @@ from evalkit.commands.legal import one_line
 from evalkit.commands.sweeps import Done
 from evalkit.compare import Settings
 from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_any
-from evalkit.measures import parse_measure
+from evalkit.measures import canonical
 from evalkit.pipeline import evaluate, settled
 from evalkit.report.ablation import ablation_grid
 from evalkit.report.grid import write
@@ -89,13 +89,14 @@ def _run(settings: "DictConfig", hydra_config: Any) -> Done:
     overrides = list(hydra_config.overrides.task)
     command = " ".join(["evalkit evaluate", *map(shlex.quote, overrides)])
     evaluation = evaluate(config, command=command)
-    show(evaluation, config.measures, console())
+    measures = canonical(config.measures, level=config.dataset.relevance_level)
+    show(evaluation, measures, console())
     choices = hydra_config.runtime.choices
     return Done(
         number=hydra_config.job.get("num", 0) if hydra_config.mode and hydra_config.mode.name == "MULTIRUN" else 0,
         evaluation=evaluation,
         dataset=config.dataset.name,
-        measures=config.measures,
+        measures=measures,
         partial_average=config.partial_average,
         overrides=overrides,
         suite=choices.get("suite"),
@@ -136,5 +137,5 @@ def _show_ablation(done: list[Done], ablation: Ablation) -> None:
         for override in one.overrides
         if override.startswith(varied)
     ]
-    settings = Settings(parse_measure(done[0].measures[0]).name)
+    settings = Settings(done[0].measures[0])
     write([ablation_grid(ablation, ablate(results, settings), settings)], "table", console())

@@ -98,6 +98,8 @@ def _describe(group: str, name: str) -> dict[str, Any]:
 
 def _card(settings: dict[str, Any]) -> dict[str, Any]:
     """A dataset's card: first what a reader chooses by."""
+    from evalkit.measures import canonical
+
     source = next((kind for kind in ("hub", "mteb", "neuclir", "mkqa") if f"/{kind}@" in str(settings)), "disk")
     queries, documents = settings.get("query_language"), settings.get("language", "en")
     counts = {key: settings.get("expected", {}).get(key) for key in ("documents", "queries", "judgments", "relevant")}
@@ -110,7 +112,7 @@ def _card(settings: dict[str, Any]) -> dict[str, Any]:
         "zip": bool(settings.get("zip_url")),
         "revision": settings.get("revision"),
         "title separator": settings.get("title_separator", " "),
-        "measures": settings.get("measures", ["nDCG@10", "R@20"]),
+        "measures": canonical(settings.get("measures", ["nDCG@10", "R@20"]), level=settings.get("relevance_level", 1)),
         "instruction": settings.get("instruction_key") or settings.get("name"),
         "licence": settings.get("licence", ""),
         "notes": settings.get("notes", ""),

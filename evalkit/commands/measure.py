@@ -2,52 +2,88 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from evalkit.measures import measure, parse_measure
+from evalkit import doubts
+from evalkit.measures import canonical, measure
+from evalkit.notes import Note
+from evalkit.run import Run
+from evalkit.runfile import ORDERS, RunFile, read_run_file
 from evalkit.terminal import say, tell
-from evalkit.trec import read_qrels, read_run
-from evalkit.types import PerQuery
+from evalkit.ties import tie_bounds
+from evalkit.trec import read_qrels
+from evalkit.types import PerQuery, Qrels
 
 
 def main(arguments: list[str]) -> int:
     """Print the measures; mean over all judged queries, those that the run lacks counting 0."""
+    options = _parser().parse_args(arguments)
+    names = canonical(options.measures)  # a typing mistake shows before files are read
+    qrels, file = read_qrels(options.qrels), read_run_file(options.run, order=options.order)
+    doubts.require_judged(qrels, file.run, name=options.run, judged_in=options.qrels)
+    run = file.run.only_queries(qrels)
+    if options.drop_identical_ids:
+        run = run.select(~run.own_ids)
+    per_query = measure(qrels, run, names)
+    notes = _notes(qrels, file, run, per_query)
+    _print(per_query, notes, each=options.per_query, as_json=options.json)
+    for note in notes:
+        tell(note.text)  # on stderr, so that a pipe gets the numbers and a person the warning
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="evalkit measure",
         description="Measures of a run against judgments. Ranks as trec_eval does: float32 score, then document id, "
         "both descending. Every judged query counts; one that the run lacks counts 0.",
     )
-    parser.add_argument("qrels", type=Path, help="TREC or BEIR judgments, plain or gzip")
+    parser.add_argument("qrels", type=Path, help="TREC or BEIR judgments, CSV, Parquet or JSON; text also as gzip")
     parser.add_argument(
-        "run", type=Path, help="TREC run, or JSON of BEIR, FlagEmbedding, mteb or rank_llm; plain or gzip"
+        "run",
+        type=Path,
+        help="TREC, MS MARCO or tevatron run, CSV, Parquet, or JSON of BEIR, ranx, FlagEmbedding, mteb or rank_llm",
     )
-    parser.add_argument("measures", nargs="*", default=["nDCG@10", "R@20"], help="default: nDCG@10 R@20")
+    parser.add_argument(
+        "measures", nargs="*", default=["nDCG@10", "R@20"], help="such as MAP or R(rel=2)@100; default: nDCG@10 R@20"
+    )
+    parser.add_argument("--order", choices=ORDERS, help="what orders documents where ranks and scores disagree")
+    parser.add_argument(
+        "--drop-identical-ids", action="store_true", help="leave out a document with the id of the query"
+    )
     parser.add_argument("--per-query", action="store_true", help="one line a judged query")
-    parser.add_argument("--json", action="store_true", help="one object, measure name to mean, unrounded")
-    options = parser.parse_args(arguments)
-    names = [parse_measure(name).name for name in options.measures]  # a typing mistake shows before files are read
-    per_query = measure(read_qrels(options.qrels), read_run(options.run), names)
-    _print(per_query, each=options.per_query, as_json=options.json)
-    if per_query.missing:
-        # On stderr, so that a pipe gets the numbers and a person the warning.
-        tell(
-            f"{len(per_query.missing)} of {len(per_query.query_ids)} judged queries are not in the run and count 0, "
-            f"such as {per_query.missing[0]}"
-        )
-    return 0
+    parser.add_argument(
+        "--json", action="store_true", help="one object, measure name to mean, unrounded; `notes` where there are some"
+    )
+    return parser
 
 
-def _print(per_query: PerQuery, *, each: bool, as_json: bool) -> None:
+def _notes(qrels: Qrels, file: RunFile, run: Run, per_query: PerQuery) -> list[Note]:
+    """What is odd about a run, most important first."""
+    by_rank = "--order rank"
+    tied = run.queries_with_ties(doubts.TOP)
+    found = [
+        *file.notes,
+        doubts.missing_queries(per_query.missing, file.run, len(per_query.query_ids)),
+        doubts.disagreement(file, qrels, remedy=by_rank),
+        doubts.ties(file, run, remedy=by_rank, bounds=tie_bounds(qrels, run, per_query) if tied else None),
+        doubts.own_ids(run, qrels, remedy="--drop-identical-ids"),
+        doubts.unjudged_queries(file.run, qrels),
+    ]
+    return [note for note in found if note is not None]
+
+
+def _print(per_query: PerQuery, notes: Sequence[Note], *, each: bool, as_json: bool) -> None:
     columns = {name: values.tolist() for name, values in per_query.values.items()}
     if as_json:
         rows = {
             query_id: {name: values[row] for name, values in columns.items()}
             for row, query_id in enumerate(per_query.query_ids)
         }
-        say(
-            json.dumps({"mean": per_query.means, "per_query": rows} if each else per_query.means, ensure_ascii=False)
-            + "\n"
-        )
+        means = {"mean": per_query.means, "per_query": rows} if each else per_query.means
+        told = {"notes": [note.as_json() for note in notes]} if notes else {}
+        say(json.dumps({**means, **told}, ensure_ascii=False) + "\n")
         return
     if each:
         say("\t".join(["query_id", *columns]) + "\n")

@@ -68,6 +68,8 @@ class DatasetConfig:
     """Its entry in `instructions.json`; the dataset's name when not set."""
     measures: list[str] = field(default_factory=lambda: ["nDCG@10", "R@20"])
     """What is reported for it; `measures` of the evaluation takes these unless it is set."""
+    relevance_level: int = 1
+    """The grade from which a document is relevant, for measures that ask so and name none: R@20 is R(rel=2)@20 at 2."""
     expected: ExpectedCounts = field(default_factory=ExpectedCounts)
     """What it should hold; compared when it is loaded."""
     lengths: TextLengths = field(default_factory=TextLengths)
@@ -94,6 +96,7 @@ class DatasetConfig:
         one_of("dataset.query_language", self.query_language or self.language, LANGUAGES)
         one_of("dataset.queries_without_relevant", self.queries_without_relevant, ("count", "drop"))
         one_of("dataset.check", self.check, CHECKS)
+        at_least("dataset.relevance_level", self.relevance_level, 1)
         if self.sample is not None:
             at_least("dataset.sample", self.sample, 1)
 

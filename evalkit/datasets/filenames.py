@@ -22,7 +22,7 @@ _CORPUS = ("corpus", "collection", "documents", "docs", "passages")
 _QUERIES = ("queries", "query", "questions", "topics")
 _LISTED = 8  # names in an error
 _PACKED = (".bz2", ".xz", ".lzma", ".zst", ".lz4", ".Z")
-_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 class Judgments(NamedTuple):
@@ -189,7 +189,7 @@ def _refuse(source: Source, name: str) -> str:
             raise DataError(
                 f"{source.label(name)}: no such file. {file} is there: decompress it, or compress it with gzip."
             )
-    archives = [file for file in files if file.endswith(_ARCHIVES)]
+    archives = [file for file in files if file.endswith(ARCHIVES)]
     alone = files if len(files) == 1 and files[0].removesuffix(".gz").endswith((".jsonl", ".json")) else []
     hint = f" Set dataset.path to {source.label(archives[0])} to read that archive." if archives else ""
     hint += f" If it holds reranking samples, set dataset.path to {source.label(alone[0])}." if alone else ""

@@ -9,7 +9,6 @@ number of its row. It may have an `instruction`.
 
 import contextlib
 import hashlib
-import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,10 +16,10 @@ from typing import Any, NamedTuple
 
 from evalkit.config import DatasetConfig, FolderDatasetConfig
 from evalkit.datasets import corpus
-from evalkit.datasets.archives import is_tar
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.delimited import Columns
 from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.filenames import ARCHIVES
 from evalkit.datasets.objects import format_of, rows
 from evalkit.datasets.records import REPEATED_CANDIDATES, Record, checked_id, checked_text, shown
 from evalkit.datasets.source import FolderSource
@@ -49,14 +48,14 @@ class _Sample(NamedTuple):
 
 
 def are_samples(config: DatasetConfig) -> bool:
-    """Whether `dataset.path` is a single file of text, which no collection is."""
+    """Whether `dataset.path` is a single file of JSON, which no collection is."""
     if not isinstance(config, FolderDatasetConfig):
         return False
     path = expanded(str(config.path))
-    if not path.is_file() or zipfile.is_zipfile(path) or is_tar(path):
+    if not path.is_file() or path.name.endswith(ARCHIVES):
         return False
     start = peek(path, KIND_BYTES)
-    return bool(start) and file_kind(start) is None
+    return file_kind(start) is None and start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"["))
 
 
 def load(config: DatasetConfig, store: Store) -> Dataset:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from evalkit.run import Run
@@ -43,10 +42,5 @@ def _flat(parts: Sequence[NDArray[Any]] | NDArray[Any], dtype: type) -> NDArray[
 def cut(run: Run, dataset: Dataset, depth: int) -> Run:
     """The `depth` best of every query, without the document of the query's own id where the dataset says so."""
     if dataset.drop_identical_ids and len(run):
-        run = run.select(~_identical(run))
+        run = run.select(~run.own_ids)
     return run.top(depth)
-
-
-def _identical(run: Run) -> NDArray[np.bool_]:
-    code_of_query = run.code_of(pa.array(run.query_ids, pa.string()))
-    return np.asarray(code_of_query[run.row_queries] == run.codes)

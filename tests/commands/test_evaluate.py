@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from stubs import tiny_bert, write_collection
 
+from evalkit.cli import main
 from evalkit.resources import config_names
 from evalkit.suites import load_suite
 
@@ -48,6 +49,18 @@ def test_a_bm25_run_prints_a_table_and_writes_the_result(settings, tmp_path):
     assert set(manifest["measures"]) >= {"nDCG@10", "R@20", "R@100"}
     assert manifest["config"]["retriever"]["k1"] == 1.5
     assert manifest["command"].startswith("evalkit evaluate ")
+
+
+def test_measures_at_a_relevance_level_are_reported_under_their_names(settings, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    typed = [f"cache_dir={tmp_path / 'cache'}", "measures=[R(rel=2)@1,MRR@10,Success@1]", "dataset.relevance_level=1"]
+    assert main(["evaluate", *settings, *typed]) == 0
+    manifest = json.loads((tmp_path / "results/tiny/bm25-100/none/manifest.json").read_text())
+    assert manifest["config"]["measures"] == ["R(rel=2)@1", "RR@10", "Success@1"]
+    # Each query has one document that counts: d1 of grade 2 is first, and d3 has grade 1 alone.
+    assert manifest["measures"]["R(rel=2)@1"] == 0.5
+    assert manifest["measures"]["Success@1"] == 1.0
+    assert "R(rel=2)@1" in capsys.readouterr().out
 
 
 def test_running_again_with_the_same_settings_is_a_no_op_that_says_so(settings, tmp_path):
@@ -106,7 +119,7 @@ def test_a_sweep_runs_every_combination_and_ends_with_one_table(settings, tmp_pa
         (["compute.dtype=int8"], ["compute.dtype=int8", "float32, bfloat16, float16"]),
         (["dataset.language=fr"], ["dataset.language=fr", "en, zh"]),
         (["measures={a:1}"], ["measures"]),
-        (["measures=[MRR@10]"], ["Did you mean RR@k?"]),
+        (["measures=[mrr@10]"], ["Did you mean RR@k?"]),
         (["suite=mini", "dataset=mini"], ["suite=mini chooses the datasets"]),
         (["suite=mini", "dataset.path=x"], ["dataset.path is of one dataset"]),
         (["dataset=mini", "dataset.path=x"], ["ships with evalkit"]),

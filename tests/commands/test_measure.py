@@ -1,6 +1,9 @@
 """`evalkit measure` on small files: tables, JSON, errors."""
 
+import bz2
+import gzip
 import json
+import lzma
 
 import pytest
 
@@ -29,7 +32,7 @@ def test_means_are_over_all_judged_queries_and_missing_ones_are_named(files, cap
 def test_json_is_one_object_of_unrounded_means_in_the_order_asked_for(files, capsys):
     main(["measure", *files, "R@20", "nDCG@10", "--json"])
     parsed = json.loads(capsys.readouterr().out)
-    assert list(parsed) == ["R@20", "nDCG@10"]
+    assert list(parsed) == ["R@20", "nDCG@10", "notes"]
     assert parsed["R@20"] == 0.5
     assert parsed["nDCG@10"] == pytest.approx(NDCG_Q1 / 2, abs=1e-12)
 
@@ -49,6 +52,15 @@ def test_per_query_json_holds_means_and_queries(files, capsys):
     assert json.loads(capsys.readouterr().out) == {
         "mean": {"RR@10": 0.5},
         "per_query": {"q1": {"RR@10": 1.0}, "q2": {"RR@10": 0.0}},
+        "notes": [
+            {
+                "kind": "queries_missing",
+                "queries": 1,
+                "of": 2,
+                "example": "q2",
+                "text": "1 of 2 judged queries are not in the run and count 0, such as q2",
+            }
+        ],
     }
 
 
@@ -81,3 +93,129 @@ def test_bad_input_is_one_line_with_exit_code_2(tmp_path, capsys, qrels, run, me
 def test_an_absent_file_is_one_line(files, capsys):
     assert main(["measure", files[0], "nowhere.trec"]) == 2
     assert "nowhere.trec: No such file" in capsys.readouterr().err
+
+
+def measured(tmp_path, capsys, qrels, run, *typed):
+    """Exit code, the object of `--json`, and the lines on stderr."""
+    for name, content in (("qrels", qrels), ("run", run)):
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    code = main(["measure", str(tmp_path / "qrels"), str(tmp_path / "run"), *typed, "--json"])
+    captured = capsys.readouterr()
+    return code, json.loads(captured.out or "{}"), captured.err.splitlines()
+
+
+CLEAN = "q1 Q0 d1 1 2.0 x\nq1 Q0 d2 2 1.0 x\nq2 Q0 d3 1 1.0 x\n"
+
+
+def test_json_of_a_run_without_doubts_holds_measures_alone(tmp_path, capsys):
+    assert measured(tmp_path, capsys, QRELS, CLEAN, "RR@10", "MRR@10") == (0, {"RR@10": 1.0}, [])
+
+
+def test_every_note_is_on_stderr_and_in_json(tmp_path, capsys):
+    qrels = "1 0 a 1\n2 0 2b 1\n3 0 c 1\n"
+    run = "1 Q0 a 1 0.1 x\n1 Q0 b 2 0.5 x\n2 Q0 2 1 7 x\n2 Q0 2b 2 7 x\n9 Q0 z 1 1 x\n"
+    code, found, told = measured(tmp_path, capsys, qrels, run, "RR@10")
+    assert code == 0
+    assert found["RR@10"] == pytest.approx((1 / 2 + 1 + 0) / 3)
+    kinds = ["queries_missing", "ranks_disagree", "ties", "own_ids", "queries_unjudged"]
+    assert kinds == [note["kind"] for note in found["notes"]]
+    assert told == [f"evalkit: {note['text']}" for note in found["notes"]]
+    assert [1] * len(kinds) == [note["queries"] for note in found["notes"]]
+
+
+def test_ties_are_noted_with_least_and_greatest_value_and_ranks_break_them(tmp_path, capsys):
+    run = "q1 Q0 a 1 0 gpt\nq1 Q0 b 2 0 gpt\nq1 Q0 c 3 0 gpt\n"
+    _, found, told = measured(tmp_path, capsys, "q1 0 a 1\n", run, "RR@10")
+    assert found["RR@10"] == 1 / 3
+    (note,) = found["notes"]
+    assert note["values"] == {"RR@10": {"least": 1 / 3, "greatest": 1.0}}
+    assert "--order rank" in told[0]
+    assert measured(tmp_path, capsys, "q1 0 a 1\n", run, "RR@10", "--order", "rank")[1:] == ({"RR@10": 1.0}, [])
+
+
+def test_ranks_that_contradict_the_scores_are_noted_and_can_be_taken(tmp_path, capsys):
+    run = "q1 Q0 a 1 0.12 l2\nq1 Q0 b 2 0.55 l2\nq1 Q0 c 3 0.91 l2\n"
+    _, found, told = measured(tmp_path, capsys, "q1 0 a 1\n", run, "RR@10")
+    assert (found["RR@10"], len(told)) == (1 / 3, 1)
+    assert "disagree for 1 of 1 queries" in told[0]
+    assert measured(tmp_path, capsys, "q1 0 a 1\n", run, "RR@10", "--order", "rank")[1:] == ({"RR@10": 1.0}, [])
+    assert measured(tmp_path, capsys, "q1 0 a 1\n", run, "RR@10", "--order", "score")[1:] == ({"RR@10": 1 / 3}, [])
+
+
+def test_own_ids_are_noted_and_can_be_dropped(tmp_path, capsys):
+    qrels, run = "t-1a\tt-1b\t1\n", "t-1a Q0 t-1a 1 90 x\nt-1a Q0 t-1b 2 20 x\n"
+    _, found, told = measured(tmp_path, capsys, qrels, run, "nDCG@10")
+    assert found["nDCG@10"] == pytest.approx(0.6309, abs=1e-4)
+    assert "1 of 1 queries retrieved their own id" in told[0]
+    dropped = measured(tmp_path, capsys, qrels, run, "nDCG@10", "--drop-identical-ids")
+    assert dropped == (0, {"nDCG@10": 1.0}, [])
+
+
+@pytest.mark.parametrize(
+    "run", ["1.0 Q0 4983 1 9 x\n", "1 Q0 4983.0 1 9 x\n", "1 Q0 D4983 1 9 x\n", "01 Q0 4983 1 9 x\n"]
+)
+def test_a_run_of_which_nothing_is_judged_is_refused_with_ids_that_look_alike(tmp_path, capsys, run):
+    code, found, told = measured(tmp_path, capsys, "query-id\tcorpus-id\tscore\n1\t4983\t1\n", run)
+    assert (code, found, len(told)) == (2, {}, 1)
+    assert "is judged in" in told[0]
+    assert "stands in the run and" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("qrels", "run"),
+    [
+        ("\ufeffquery-id,corpus-id,score\r\nq1,d1,1\r\n", "q1 Q0 d1 1 2.0 r\n"),
+        ("q1\t0\td1\t1.0\nq1\t0\td2\t0.0\n", "q1 Q0 d1 1 2.0 r\n"),
+        ("q1\t0\td1\t1\n", "q1\td1\t1\nq1\td2\t2\n"),
+        ("q1\t0\td1\t1\n", "q1\td2\t87.5\nq1\td1\t88.12\n"),
+        ('{"q1": {"d1": 1}}', '{"q1": {"d1": 0.9, "d2": 0.8}}'),
+        ('{"q1": {"d1": 1.0}}', "qid,docno,score\nq1,d1,0.5\n"),
+        ('[{"query_id": "q1", "doc_id": "d1", "relevance": 1}]', "q1 Q0 d1 1 2.0 r\n"),
+        (gzip.compress(b"q1 0 d1 1\n"), gzip.compress(b'{"q1": {"d1": 0.9}}')),
+    ],
+)
+def test_files_of_other_tools_are_read(tmp_path, capsys, qrels, run):
+    code, found, _ = measured(tmp_path, capsys, qrels, run, "RR@10")
+    assert (code, found["RR@10"]) == (0, 1.0)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (bz2.compress(CLEAN.encode()), "bzip2"),
+        (lzma.compress(CLEAN.encode()), "xz"),
+        (CLEAN.encode("utf-16"), "UTF-16"),
+    ],
+)
+def test_a_file_that_holds_no_text_is_refused_as_what_it_is(tmp_path, capsys, content, told, place):
+    files = [QRELS, CLEAN]
+    files[place] = content
+    code, _, lines = measured(tmp_path, capsys, *files)
+    assert (code, len(lines)) == (2, 1)
+    assert told in lines[0]
+    assert "is not UTF-8" not in lines[0]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("qrels", "run", "typed", "expected", "kinds"),
+    [
+        ("arguana-self/qrels.tsv", "arguana-self/run", ["nDCG@10"], 0.6309, ["own_ids"]),
+        ("arguana-self/qrels.tsv", "arguana-self/run", ["nDCG@10", "--drop-identical-ids"], 1.0, []),
+        ("constant-scores/qrels", "constant-scores/run", ["RR@10"], 0.3333, ["ties"]),
+        ("distance-scores/qrels", "distance-scores/run", ["RR@10"], 0.3333, ["ranks_disagree"]),
+        ("distance-scores/qrels", "distance-scores/run", ["RR@10", "--order", "rank"], 1.0, []),
+        ("float-grades-int-valued/qrels.tsv", "float-grades-int-valued/run.trec", ["nDCG@10"], 1.0, []),
+        ("csv-qrels/test.csv", "csv-qrels/run", ["nDCG@10"], 1.0, []),
+        ("msmarco-run/qrels.dev.small.tsv", "msmarco-run/run.tsv", ["RR@10"], 0.5, ["third_column"]),
+        ("parquet-run/qrels.parq", "parquet-run/run.parq", ["nDCG@10"], 1.0, []),
+        ("ranx-json/qrels.json", "ranx-json/run.json", ["nDCG@10"], 1.0, []),
+        ("tevatron-run/qrels.tsv", "tevatron-run/rank.txt", ["RR@10"], 0.5, ["third_column"]),
+    ],
+)
+def test_files_as_people_bring_them_have_their_values_and_notes(shared, capsys, qrels, run, typed, expected, kinds):
+    folder = shared / "cases"
+    assert main(["measure", str(folder / qrels), str(folder / run), *typed, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (round(found[typed[0]], 4), [note["kind"] for note in found.get("notes", [])]) == (expected, kinds)

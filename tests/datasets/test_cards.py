@@ -353,3 +353,10 @@ def test_a_card_is_well_formed(name: str):
     expected = card.get("expected", {})
     assert all(isinstance(count, int) and count > 0 for count in expected.values())
     assert expected.get("relevant", 0) <= expected.get("judgments", expected.get("relevant", 0))
+
+
+def test_trec_dl_counts_grade_2_as_relevant_in_binary_measures():
+    """The track's own rule: grade 1 is "related", on the topic and without the answer."""
+    assert {"trec-dl19": 2} == {
+        name: card["relevance_level"] for name, card in CARDS.items() if "relevance_level" in card
+    }

@@ -124,11 +124,17 @@ def test_a_row_that_is_no_sample_is_refused(tmp_path, store, row, part):
     assert str(caught.value).startswith(f"{path}{part}")
 
 
-def test_only_a_file_of_text_is_taken_for_samples(collection, tmp_path):
+def test_only_a_file_of_json_is_taken_for_samples(collection, tmp_path):
     assert not are_samples(FolderDatasetConfig(path=str(collection)))
     assert not are_samples(FolderDatasetConfig(path=str(tmp_path / "absent")))
-    (tmp_path / "x.7z").write_bytes(b"7z\xbc\xaf\x27\x1c\0")
-    assert not are_samples(FolderDatasetConfig(path=str(tmp_path / "x.7z")))
+    for name, content in {
+        "x.7z": b"7z\xbc\xaf\x27\x1c\0",
+        "x.zip": b"{}",
+        "x.txt": b"d1\tBees\n",
+        "empty": b"",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        assert not are_samples(FolderDatasetConfig(path=str(tmp_path / name)))
     assert are_samples(FolderDatasetConfig(path=str(write(tmp_path / "s.txt", SAMPLES))))
 
 

@@ -1,0 +1,151 @@
+"""What cannot be meant of a run, or may not be: ids that nobody judged, ranks against scores, ties, a query's own id.
+
+The first is an error; the others are notes, since a measure can be computed. Knows no settings and no measures.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evalkit.errors import DataError
+from evalkit.lookalikes import compared, lookalike
+from evalkit.notes import Note, counted
+from evalkit.run import Run
+from evalkit.runfile import RunFile
+from evalkit.types import Qrels
+
+TOP = 10  # documents of which ties are looked for
+
+
+def require_judged(qrels: Qrels, run: Run, *, name: object, judged_in: object) -> None:
+    """Refuse a run without any judged query, or without any judged document.
+
+    Args:
+        qrels: judgments; with none there is nothing to compare with.
+        run: what is measured.
+        name: of the run's file, for the error.
+        judged_in: where the judgments are from.
+
+    Raises:
+        DataError: the ids are of another collection, or written in another way; the message has two that look alike.
+    """
+    if not qrels or not len(run):
+        return
+    queries = [query_id for query_id in run.query_ids if query_id in qrels]
+    if not queries:
+        beside = compared(run.query_ids, qrels, place="the run", other="the judgments")
+        raise DataError(
+            f"{name}: none of its {counted(len(run.query_ids), 'query', 'queries')} is judged in {judged_in}: {beside}"
+        )
+    found = run.only_queries(set(queries))
+    if any(not qrels[query_id].keys().isdisjoint(doc_ids) for query_id, doc_ids, _ in found):
+        return
+    raise DataError(
+        f"{name}: none of its {counted(len(found.doc_ids), 'document')} is judged in {judged_in} for the query that "
+        f"retrieved it: {_of_documents(found, qrels)}"
+    )
+
+
+def _of_documents(run: Run, qrels: Qrels) -> str:
+    """What the documents of a run look like beside those that are judged for its queries."""
+    judged = dict.fromkeys(doc_id for query_id in run.query_ids for doc_id in qrels[query_id])
+    ranked = dict.fromkeys(doc_id for _, doc_ids, _ in run for doc_id in doc_ids)
+    others = [doc_id for doc_id in ranked if doc_id not in judged]
+    if not others or not judged:
+        return "they are judged for other queries. Does a query id mean the same query in both?"
+    return compared(others, [one for one in judged if one not in ranked], place="the run", other="the judgments")
+
+
+def unjudged_queries(run: Run, queries: Collection[str]) -> Note | None:
+    """Queries of the run that nobody judged."""
+    others = [query_id for query_id in run.query_ids if query_id not in queries]
+    if not others:
+        return None
+    of = len(run.query_ids)
+    text = f"{len(others)} of {of} queries of the run have no judgments and are left out, such as {others[0]}"
+    return Note("queries_unjudged", text, {"queries": len(others), "of": of, "example": others[0]})
+
+
+def missing_queries(missing: Sequence[str], run: Run, of: int) -> Note | None:
+    """Judged queries that the run has no document for.
+
+    Args:
+        missing: these.
+        run: with all its queries, since one of them may be meant.
+        of: how many queries are judged.
+    """
+    if not missing:
+        return None
+    text = f"{len(missing)} of {of} judged queries are not in the run and count 0, such as {missing[0]}"
+    facts: dict[str, Any] = {"queries": len(missing), "of": of, "example": missing[0]}
+    known = set(missing)
+    if pair := lookalike(missing, (query_id for query_id in run.query_ids if query_id not in known), loosely=False):
+        text += f"; the run has {pair.theirs!r} where the judgments have {pair.ours!r}"
+        facts["lookalike"] = [pair.ours, pair.theirs]
+    return Note("queries_missing", text, facts)
+
+
+def disagreement(file: RunFile, queries: Collection[str], *, remedy: str) -> Note | None:
+    """Ranks against scores.
+
+    Args:
+        file: what was read.
+        queries: those that count.
+        remedy: the setting that takes the ranks, such as `--order rank`.
+    """
+    found = [query_id for query_id in file.disagreeing if query_id in queries]
+    if not found:
+        return None
+    of = sum(query_id in queries for query_id in file.run.query_ids)
+    what = "ranks and scores" if file.ranks_are == "the rank column" else f"{file.ranks_are} and the scores"
+    text = (
+        f"{what} disagree for {len(found)} of {of} queries, such as {found[0]}; scores decide, the higher the better, "
+        f"as in trec_eval; {remedy} takes {file.ranks_are}"
+    )
+    return Note("ranks_disagree", text, {"queries": len(found), "of": of, "example": found[0]})
+
+
+def ties(
+    file: RunFile, run: Run, *, remedy: str, bounds: Mapping[str, tuple[float, float]] | None = None
+) -> Note | None:
+    """Documents of one score in the top 10.
+
+    Args:
+        file: what was read.
+        run: of the queries that count.
+        remedy: the setting that takes the ranks.
+        bounds: measure -> least and greatest mean over the orders of tied documents.
+    """
+    tied = run.queries_with_ties(TOP)
+    if not tied:
+        return None
+    of = len(run.query_ids)
+    text = f"ties in the top {TOP} of {len(tied)} of {of} queries, such as {tied[0]}, are broken by document id"
+    facts: dict[str, Any] = {"queries": len(tied), "of": of, "example": tied[0]}
+    if bounds:
+        ranges = ", ".join(f"{name} from {low:.4f} to {high:.4f}" for name, (low, high) in bounds.items())
+        text += f"; over the orders of tied documents {ranges}"
+        facts["values"] = {name: {"least": low, "greatest": high} for name, (low, high) in bounds.items()}
+    if file.by_rank is not None and not set(tied) <= set(file.disagreeing):
+        text += f"; {remedy} takes {file.ranks_are}"
+    return Note("ties", text, facts)
+
+
+def own_ids(run: Run, qrels: Qrels, *, remedy: str) -> Note | None:
+    """Queries that retrieve themselves, unless that document is judged relevant.
+
+    Args:
+        run: of the queries that count.
+        qrels: judgments.
+        remedy: the setting that leaves these documents out.
+    """
+    found = [run.query_ids[index] for index in np.unique(run.row_queries[run.own_ids])]
+    found = [query_id for query_id in found if qrels.get(query_id, {}).get(query_id, 0) <= 0]
+    if not found:
+        return None
+    text = (
+        f"{len(found)} of {len(run.query_ids)} queries retrieved their own id as a document, such as {found[0]}; "
+        f"{remedy} leaves it out"
+    )
+    return Note("own_ids", text, {"queries": len(found), "of": len(run.query_ids), "example": found[0]})

@@ -1,0 +1,27 @@
+"""`Note`: something a user should know about a file that was read all the same, with its counts."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Note(NamedTuple):
+    """One remark, for stderr, `--json` and manifests.
+
+    Attributes:
+        kind: a stable name, such as `ties`; programs look for it.
+        text: one sentence or two, for people.
+        facts: counts and examples behind the text, as JSON-able values.
+    """
+
+    kind: str
+    text: str
+    facts: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """One flat object."""
+        return {"kind": self.kind, **self.facts, "text": self.text}
+
+
+def counted(number: int, singular: str, plural: str | None = None) -> str:
+    """A number and its noun, such as `1 query` and `2 queries`."""
+    return f"{number:,} {singular if number == 1 else plural or f'{singular}s'}"
