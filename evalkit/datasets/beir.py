@@ -29,10 +29,14 @@ from evalkit.datasets.records import OF_QUERIES, QUERIES, REPEATED_QUERIES, SAID
 from evalkit.datasets.source import Source
 from evalkit.errors import DataError
 from evalkit.folders import expanded
+from evalkit.lookalikes import lookalike
+from evalkit.notes import counted
 from evalkit.store import Store
 from evalkit.types import Dataset, Qrels
 
 logger = logging.getLogger(__name__)
+
+_LOOKED_AT = 100_000  # documents whose ids are compared with those that are judged
 
 
 class _Query(NamedTuple):
@@ -77,13 +81,33 @@ def load(
         judged = _judged(source, found) if found else _answered(source, config.split)
         documents = corpus.from_file(source, name, store)
     judged = replace(judged, notes={**judged.notes, **documents.notes})
-    return assemble(
+    dataset = assemble(
         replace(config, split=found.split) if found and found.split != config.split else config,
         store,
         documents=ArrowDocuments(documents.table, title_separator=config.title_separator),
         judged=judged,
         corpus_digest=documents.digest,
     )
+    _require_judged_documents(dataset, source.label(found.name if found else name), source.label(name))
+    return dataset
+
+
+def _require_judged_documents(dataset: Dataset, judgments: str, documents: str) -> None:
+    """Refuse judgments and documents whose ids are the same but for how they are written: every number would be 0.
+
+    Where no document that is judged is there for another reason, a warning says so, as for some of them.
+
+    Raises:
+        DataError: the message has an id of each.
+    """
+    judged = dict.fromkeys(doc_id for grades in dataset.qrels.values() for doc_id in grades)
+    if judged and dataset.notes["judged_documents_absent"] == len(judged):
+        some = dataset.documents.ids[:_LOOKED_AT].to_pylist()
+        if pair := lookalike(judged, some, loosely=False):
+            raise DataError(
+                f"{judgments}: none of its {counted(len(judged), 'document')} is in {documents}: {pair.ours!r} stands "
+                f"in the judgments and {pair.theirs!r} in the corpus. {pair.advice}"
+            )
 
 
 def _answered(source: Source, split: str) -> Judged:

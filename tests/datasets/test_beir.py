@@ -412,3 +412,15 @@ def test_a_collection_as_people_bring_it_is_read(shared: Path, store: Store, cas
     assert texts(dataset) == BROUGHT[case]
     assert dataset.notes["judged_documents_absent"] == 0
     assert dataset.name == case
+
+
+def test_judgments_of_other_documents_alone_are_refused_beside_an_id_that_looks_alike(tmp_path: Path, store: Store):
+    qrels = {"q1": {"4983.0": 1, "71.0": 1}, "q2": {"4983.0": 1}}
+    folder = write_collection(tmp_path / "c", {"4983": ("", "a"), "71": ("", "b")}, qrels=qrels)
+    with pytest.raises(DataError) as caught:
+        read(folder, store)
+    message = str(caught.value)
+    assert message.startswith(
+        f"{folder / 'qrels' / 'test.tsv'}: none of its 2 documents is in {folder / 'corpus.jsonl'}: "
+    )
+    assert "'4983.0' stands in the judgments and '4983' in the corpus" in message
