@@ -10,11 +10,12 @@ import numpy as np
 
 from evalkit.errors import DataError
 from evalkit.lookalikes import compared, lookalike
-from evalkit.notes import Note, counted
+from evalkit.notes import Note
 from evalkit.run import Run
 from evalkit.runfile import RunFile
 from evalkit.types import Qrels
 
+TIES = "ties"  # kind of the note that `with_bounds` completes
 TOP = 10  # documents of which ties are looked for
 
 
@@ -35,16 +36,12 @@ def require_judged(qrels: Qrels, run: Run, *, name: object, judged_in: object) -
     queries = [query_id for query_id in run.query_ids if query_id in qrels]
     if not queries:
         beside = compared(run.query_ids, qrels, place="the run", other="the judgments")
-        raise DataError(
-            f"{name}: none of its {counted(len(run.query_ids), 'query', 'queries')} is judged in {judged_in}: {beside}"
-        )
+        raise DataError(f"{name}: no query of the run is judged in {judged_in}: {beside}")
     found = run.only_queries(set(queries))
     if any(not qrels[query_id].keys().isdisjoint(doc_ids) for query_id, doc_ids, _ in found):
         return
-    raise DataError(
-        f"{name}: none of its {counted(len(found.doc_ids), 'document')} is judged in {judged_in} for the query that "
-        f"retrieved it: {_of_documents(found, qrels)}"
-    )
+    beside = _of_documents(found, qrels)
+    raise DataError(f"{name}: no retrieved document is judged in {judged_in} for its query: {beside}")
 
 
 def _of_documents(run: Run, qrels: Qrels) -> str:
@@ -106,30 +103,35 @@ def disagreement(file: RunFile, queries: Collection[str], *, remedy: str) -> Not
     return Note("ranks_disagree", text, {"queries": len(found), "of": of, "example": found[0]})
 
 
-def ties(
-    file: RunFile, run: Run, *, remedy: str, bounds: Mapping[str, tuple[float, float]] | None = None
-) -> Note | None:
+def ties(file: RunFile, run: Run, *, remedy: str) -> Note | None:
     """Documents of one score in the top 10.
 
     Args:
         file: what was read.
         run: of the queries that count.
         remedy: the setting that takes the ranks.
-        bounds: measure -> least and greatest mean over the orders of tied documents.
     """
     tied = run.queries_with_ties(TOP)
     if not tied:
         return None
     of = len(run.query_ids)
     text = f"ties in the top {TOP} of {len(tied)} of {of} queries, such as {tied[0]}, are broken by document id"
-    facts: dict[str, Any] = {"queries": len(tied), "of": of, "example": tied[0]}
-    if bounds:
-        ranges = ", ".join(f"{name} from {low:.4f} to {high:.4f}" for name, (low, high) in bounds.items())
-        text += f"; over the orders of tied documents {ranges}"
-        facts["values"] = {name: {"least": low, "greatest": high} for name, (low, high) in bounds.items()}
     if file.by_rank is not None and not set(tied) <= set(file.disagreeing):
         text += f"; {remedy} takes {file.ranks_are}"
-    return Note("ties", text, facts)
+    return Note(TIES, text, {"queries": len(tied), "of": of, "example": tied[0]})
+
+
+def with_bounds(note: Note, bounds: Mapping[str, tuple[float, float]]) -> Note:
+    """A note on ties with what they leave to chance.
+
+    Args:
+        note: of `ties`.
+        bounds: measure -> least and greatest mean over the orders of tied documents.
+    """
+    ranges = ", ".join(f"{name} {low:.4f} to {high:.4f}" for name, (low, high) in bounds.items())
+    values = {name: {"least": low, "greatest": high} for name, (low, high) in bounds.items()}
+    text = f"{note.text}; over the orders of tied documents {ranges}"
+    return note._replace(text=text, facts={**note.facts, "values": values})
 
 
 def own_ids(run: Run, qrels: Qrels, *, remedy: str) -> Note | None:

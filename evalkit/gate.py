@@ -19,7 +19,7 @@ import numpy as np
 from evalkit import strict_json
 from evalkit.errors import ResultError
 from evalkit.folders import write_output
-from evalkit.gather import per_query
+from evalkit.gather import measure_of, per_query
 from evalkit.results import Evaluation, Result
 from evalkit.run import Run
 from evalkit.significance import SAMPLES, intervals
@@ -111,7 +111,8 @@ def entries(
                     "results folders."
                 )
             if name not in found:
-                asked = measures or kept.get(name) or one.result.manifest["config"]["measures"]
+                chosen = [measure_of([one], measure) for measure in measures]
+                asked = chosen or kept.get(name) or one.result.manifest["config"]["measures"]
                 found[name] = _entry(name, result, one.candidates, asked)
     return [found[name] for name in sorted(found)]
 

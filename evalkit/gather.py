@@ -8,7 +8,7 @@ from evalkit.answers import AnswerJudge
 from evalkit.config.dataset import dataset_config
 from evalkit.errors import ConfigError, ResultError, reason
 from evalkit.manifest import MANIFEST
-from evalkit.measures import measure
+from evalkit.measures import measure, parse_measure
 from evalkit.results import CANDIDATES, Evaluation, Result
 from evalkit.store import open_store
 from evalkit.types import Dataset, PerQuery
@@ -113,6 +113,24 @@ def joiner() -> Callable[[Result], Dataset]:
         return last[key]
 
     return join
+
+
+def measure_of(evaluations: Sequence[Evaluation], name: str) -> str:
+    """The measure that a name means for these evaluations: at the relevance level of their datasets where it has none.
+
+    Raises:
+        ConfigError: the name is unknown, or means measures of several levels.
+    """
+    found = {_at_level(one, name): one.dataset for one in evaluations} or {parse_measure(name).name: ""}
+    if len(found) > 1:
+        listed = " and ".join(f"{measure} for {dataset}" for measure, dataset in found.items())
+        raise ConfigError(f"{name} means {listed}. Name the relevance level.")
+    return next(iter(found))
+
+
+def _at_level(one: Evaluation, name: str) -> str:
+    level = one.result.manifest["config"]["dataset"].get("relevance_level", 1)
+    return parse_measure(name, level=level).name
 
 
 def per_query(result: Result, measure_name: str) -> PerQuery:

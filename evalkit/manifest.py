@@ -112,6 +112,10 @@ def _object_of(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, dict) and all(map(is_right, value.values()))
 
 
+def _is_note(value: Any) -> bool:
+    return isinstance(value, dict) and _text(value.get("kind")) and _text(value.get("text"))
+
+
 _any_object = _object_of(lambda _: True)
 
 # Place of a field -> whether its value is right. A question mark: the field may be absent.
@@ -128,6 +132,7 @@ _OF_ALL: Mapping[str, Callable[[Any], bool]] = {
     "truncated_sha256?": _digest,
     "seconds": _seconds,
     "truncated_pairs?": _or_none(_count),
+    "notes?": lambda value: isinstance(value, list) and all(_is_note(one) for one in value),
     "artefacts": _list_of(_text),
     "command": _text,
     "dataset.name": _name,

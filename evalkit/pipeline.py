@@ -108,6 +108,7 @@ def _retrieve(first_stage: FirstStage, recorder: Recorder, beside: Beside, stage
             key=key,
             tag=config.retriever.name,
             run_digest=run.digest(),
+            notes=first_stage.notes if isinstance(first_stage, retrieval.Noting) else (),
             retriever={"name": config.retriever.name, "depth": config.depth, **first_stage.identity},
             seconds=seconds,
             **(_engine(metered.usage, metered.workers) if metered else {}),
@@ -139,6 +140,7 @@ def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder
             key=key,
             tag=f"{config.retriever.name}+{config.reranker.name}",
             truncated=reranked.cut,
+            notes=reranked.notes,
             candidates={name: candidates.manifest[name] for name in ("run_digest", "key", "measures")},
             retriever=candidates.manifest["retriever"],
             reranker={"name": config.reranker.name, **reranker.identity},
@@ -164,8 +166,16 @@ def _found_or_made(
             folder, found = locate()
             if found is None:
                 require_writable(folder)
-                return make(folder)
-    return recorder.complete(found)
+                return _told(make(folder))
+    return _told(recorder.complete(found))
+
+
+def _told(result: Result) -> Result:
+    """The result, once what was odd about the file that it comes from is told; also where it was found."""
+    settings = result.manifest["config"]["reranker" if "reranker" in result.manifest else "retriever"]
+    for note in result.manifest.get("notes", ()):
+        logger.warning("%s: %s", settings.get("path") or settings["name"], note["text"])
+    return result
 
 
 def _engine(usage: Usage | None, workers: Mapping[str, object] | None) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def by_rank(run: Run, ranks: NDArray[np.float64]) -> tuple[Run, list[str]] | Non
     against = (scores[1:] > scores[:-1]) & (owners[1:] == owners[:-1])
     places = np.empty(len(run), dtype=np.float32)
     places[order] = run.positions  # the places of a query are as many before and after
-    return run.rescored(-places), [run.query_ids[index] for index in np.unique(owners[1:][against])]
+    return run.rescored(np.float32(0) - places), [run.query_ids[index] for index in np.unique(owners[1:][against])]
 
 
 def shared_ranks(run: Run, ranks: NDArray[np.float64]) -> int:

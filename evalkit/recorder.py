@@ -1,7 +1,7 @@
 """From a run to a result on disk: measures, ceiling, and the manifest that says how it came about."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,16 @@ from evalkit import results
 from evalkit.answers import AnswerJudge
 from evalkit.artefact import digest
 from evalkit.config import EvaluateConfig
+from evalkit.doubts import TIES, with_bounds
 from evalkit.folders import expanded
 from evalkit.measures import canonical, ceiling, measure, parse_measure, require_judged
+from evalkit.notes import Note
 from evalkit.provenance import environment
 from evalkit.results import Result
 from evalkit.run import Run
 from evalkit.stages import Stages
 from evalkit.store import Store
+from evalkit.ties import tie_bounds
 from evalkit.types import Dataset, Identity, PerQuery
 
 FORMAT = 1  # of results; a higher number makes old ones be computed anew
@@ -103,16 +106,18 @@ class Recorder:
         stages: Stages,
         inner: str = "",
         truncated: pa.Table | None = None,
+        notes: Sequence[Note] = (),
         **facts: Any,
     ) -> Result:
-        """Measure a run and save it in `folder/inner`; `stages` and `facts` of what made it go into the manifest.
+        """Measure a run and save it in `folder/inner`; `stages`, `notes` and `facts` of it go into the manifest.
 
         Raises:
             ResultError: it cannot be written; nothing is left behind.
         """
         with stages.timed("measure"):
             per_query, best = self._measure(run, self.measures)
-        facts = {"key": key, "measures": per_query.means, "ceiling": best, **facts}
+        told = [self._with_bounds(note, run, per_query).as_json() for note in notes]
+        facts = {"key": key, "measures": per_query.means, "ceiling": best, **({"notes": told} if told else {}), **facts}
         self.store.note_results(expanded(self.config.results_dir))
         kept = results.save(
             folder,
@@ -126,6 +131,15 @@ class Recorder:
         )
         self.store.tidy()
         return kept
+
+    def _with_bounds(self, note: Note, run: Run, per_query: PerQuery) -> Note:
+        """A note on ties with the least and greatest values of the measures asked for."""
+        asked = [parse_measure(name) for name in canonical(self.config.measures, level=self._level)]
+        names = [one.name for one in asked if not one.by_answers]
+        if note.kind != TIES or not names:
+            return note
+        some = replace(per_query, values={name: per_query.values[name] for name in names})
+        return with_bounds(note, tie_bounds(self.dataset.qrels, run, some))
 
     def _describe(self, run: Run, per_query: PerQuery, facts: Mapping[str, Any]) -> dict[str, Any]:
         """The manifest: what is true of any run, and `facts` of this one."""

@@ -105,7 +105,7 @@ def _without_scores(scored: RunRows, path: Path) -> RunRows:
     bad = np.flatnonzero(~np.isfinite(scored.ranks))
     if len(bad):
         raise DataError(f"{path}: the rank of {counted(len(bad), 'document')} is no number, and there are no scores.")
-    return scored._replace(scores=-scored.ranks, ranks=None)
+    return scored._replace(scores=0 - scored.ranks, ranks=None)
 
 
 def _of_three_columns(scored: RunRows, run: Run, path: Path, order: str | None) -> RunFile:
@@ -119,11 +119,11 @@ def _of_three_columns(scored: RunRows, run: Run, path: Path, order: str | None) 
     if are_ranks is None:
         are_ranks = order == "rank"
     if order == "score" or not are_ranks:
-        told = Note("third_column", "the third column is read as scores, higher is better.", {"read_as": "score"})
+        told = Note("third_column", "the third column is read as scores, the higher the better", {"read_as": "score"})
         found = _ordered(scored, run, order)
         return found._replace(notes=(told, *found.notes))
-    told = Note("third_column", "the third column is read as ranks: 1, 2, 3, ... in each query.", {"read_as": "rank"})
-    return RunFile(scored._replace(scores=-scored.scores).run(str(path)), notes=(told,))
+    told = Note("third_column", "the third column is read as ranks: 1, 2, 3, ... in each query", {"read_as": "rank"})
+    return RunFile(scored._replace(scores=0 - scored.scores).run(str(path)), notes=(told,))
 
 
 def _ordered(scored: RunRows, run: Run, order: str | None) -> RunFile:
@@ -146,11 +146,9 @@ def _ordered(scored: RunRows, run: Run, order: str | None) -> RunFile:
 def _notes_of_ranks(run: Run, of_rows: NDArray[np.float64], has_ranks: bool) -> tuple[Note, ...]:
     """What is odd about ranks that were asked for."""
     if not has_ranks:
-        text = "the file has no ranks that order anything, so its documents are taken in the order of the file."
+        text = "the file has no ranks that order anything, so its documents are taken in the order of the file"
         return (Note("no_ranks", text, {}),)
     if shared := ranks.shared_ranks(run, of_rows):
-        text = (
-            f"in {counted(shared, 'query', 'queries')} documents share a rank; these are in the order of their scores."
-        )
+        text = f"in {counted(shared, 'query', 'queries')} documents share a rank; these are ordered by score"
         return (Note("shared_ranks", text, {"queries": shared}),)
     return ()

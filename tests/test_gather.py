@@ -2,12 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from made import grade, made
 
-from evalkit.errors import ResultError
-from evalkit.gather import dataset_of, gather, joiner, names, per_query
+from evalkit.errors import ConfigError, ResultError
+from evalkit.gather import dataset_of, gather, joiner, measure_of, names, per_query
 
 
 @pytest.fixture
@@ -45,6 +46,30 @@ def test_same_name_with_other_settings_is_told_apart_by_its_folder(tmp_path):
     own, other = sorted(names(gather([root])))
     assert own == "stage-100/strong"
     assert other.startswith("stage-100/strong.")
+
+
+def at_level(evaluation, level):
+    config = {**evaluation.result.manifest["config"], "dataset": {"relevance_level": level}}
+    return replace(
+        evaluation, result=replace(evaluation.result, manifest={**evaluation.result.manifest, "config": config})
+    )
+
+
+def test_a_measure_without_a_level_is_at_that_of_the_dataset(root):
+    one, *_, other = gather([root])
+    strict = at_level(one, 2)
+    assert measure_of([one, other], "MRR@10") == "RR@10"
+    assert measure_of([strict], "MRR@10") == "RR(rel=2)@10"
+    assert measure_of([strict], "R(rel=1)@10") == "R(rel=1)@10"
+    assert measure_of([strict, other], "nDCG@10") == "nDCG@10"
+    assert measure_of([], "Hit@5") == "Success@5"
+
+
+def test_a_measure_that_means_two_levels_is_refused(root):
+    one, *_, other = gather([root])
+    with pytest.raises(ConfigError, match=r"R@20 means R\(rel=2\)@20 for one and R@20 for two\. Name the relevance"):
+        measure_of([at_level(one, 2), other], "R@20")
+    assert measure_of([at_level(one, 2), other], "R(rel=2)@20") == "R(rel=2)@20"
 
 
 def test_absent_and_empty_folders_are_named(tmp_path):

@@ -239,6 +239,41 @@ def test_a_saved_run_keeps_its_order_and_identical_ids_can_be_dropped(config, tm
     assert rankings == {"q1": ["d5", "d1"], "q2": ["d3"]}
 
 
+def test_what_is_odd_about_files_is_in_the_manifests_and_told_again_where_results_are_found(config, tmp_path, caplog):
+    first, second = tmp_path / "first.trec", tmp_path / "second.trec"
+    first.write_text("q1 Q0 d1 1 0.1 x\nq1 Q0 d5 2 0.5 x\nq2 Q0 d3 1 1 x\n")
+    second.write_text("q1 Q0 d1 1 1 x\nq1 Q0 d5 2 1 x\nq1 Q0 d2 3 0 x\nq2 Q0 d3 1 1 x\n")
+    saved = replace(
+        config,
+        retriever=SavedConfig(name="saved", path=str(first)),
+        reranker=ReplayConfig(name="replay", path=str(second)),
+        measures=["RR@10", "P@1"],
+    )
+    told = []
+    for _ in range(2):
+        caplog.clear()
+        done = evaluate(saved)
+        told.append([record.getMessage() for record in caplog.records])
+    kinds = [[note["kind"] for note in one.manifest["notes"]] for one in (done.candidates, done.result)]
+    assert kinds == [["ranks_disagree"], ["not_candidates", "ties"]]
+    bounds = done.result.manifest["notes"][1]["values"]
+    assert bounds == {"RR@10": {"least": 1.0, "greatest": 1.0}, "P@1": {"least": 1.0, "greatest": 1.0}}
+    assert told[0] == told[1]
+    assert [message.split(":")[0] for message in told[0]] == [str(first), str(second), str(second)]
+
+
+def test_a_run_without_oddities_has_no_notes_in_its_manifest(config):
+    done = evaluate(config)
+    assert "notes" not in done.candidates.manifest
+    assert "notes" not in done.result.manifest
+
+
+def test_a_folder_whose_policy_nobody_chose_has_the_digest_of_one_that_keeps_own_ids(config):
+    kept = replace(config, dataset=replace(config.dataset, drop_identical_ids=False))
+    digests_of = {evaluate(one).result.manifest["dataset"]["digest"] for one in (config, kept)}
+    assert len(digests_of) == 1
+
+
 def test_a_saved_candidate_without_text_is_an_error_only_for_a_reranker_that_reads(config, tmp_path):
     run = tmp_path / "run.trec"
     run.write_text("q1 Q0 unknown 1 3 x\nq2 Q0 d3 1 1 x\n")

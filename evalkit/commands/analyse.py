@@ -5,7 +5,7 @@ import json
 
 from evalkit.analysis import DEPTHS, analyse, as_json
 from evalkit.errors import ConfigError
-from evalkit.gather import gather, joiner, names
+from evalkit.gather import gather, joiner, measure_of, names
 from evalkit.measures import parse_measure
 from evalkit.report.analysis import grids
 from evalkit.report.grid import FORMATS, write
@@ -16,14 +16,15 @@ from evalkit.terminal import say
 def main(arguments: list[str]) -> int:
     """Print what every evaluation of a reranker comes to."""
     options = _parser().parse_args(arguments)
-    measure = parse_measure(options.measure).name if options.measure else None
+    if options.measure:
+        parse_measure(options.measure)  # a typing mistake shows before results are read
     depths = _depths(options.depths)
     evaluations = [one for one in gather(options.results) if not one.is_first_stage]
     if not evaluations:
         raise ConfigError("there are only first stages. Give the result of a reranker.")
     found, dataset_of = [], joiner()
     for one, name in zip(evaluations, names(evaluations), strict=True):
-        asked = measure or one.result.manifest["config"]["measures"][0]
+        asked = measure_of([one], options.measure or one.result.manifest["config"]["measures"][0])
         found.append((f"{one.dataset}: {name}, {asked}", analyse(one, dataset_of(one.result), asked, depths)))
     if options.format == "json":
         whole = [{"title": title, **as_json(analysis)} for title, analysis in found]

@@ -6,7 +6,7 @@ import json
 from evalkit.compare import CORRECTIONS, Settings, compare
 from evalkit.config.checks import at_least
 from evalkit.errors import ConfigError, EvalkitError
-from evalkit.gather import dataset_of, gather, names
+from evalkit.gather import dataset_of, gather, measure_of, names
 from evalkit.measures import parse_measure
 from evalkit.moves import Move, moves
 from evalkit.overall import overall
@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
         first_stage=options.first_stage,
     )
     evaluations = gather(options.results)
+    settings = settings._replace(measure=measure_of(evaluations, measure))
     comparisons = compare(evaluations, settings)
     total = overall(comparisons, settings) if len(comparisons) > 1 else None
     shown = _moved(evaluations, options.queries, settings) if options.queries else None
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> int:
         return 0
     write(report.grids(comparisons, total, settings), options.format, out)
     if shown:
-        report.show_moves(*shown, measure, out)
+        report.show_moves(*shown, settings.measure, out)
     return 0
 
 

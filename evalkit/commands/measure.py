@@ -62,12 +62,12 @@ def _parser() -> argparse.ArgumentParser:
 def _notes(qrels: Qrels, file: RunFile, run: Run, per_query: PerQuery) -> list[Note]:
     """What is odd about a run, most important first."""
     by_rank = "--order rank"
-    tied = run.queries_with_ties(doubts.TOP)
+    tied = doubts.ties(file, run, remedy=by_rank)
     found = [
         *file.notes,
         doubts.missing_queries(per_query.missing, file.run, len(per_query.query_ids)),
         doubts.disagreement(file, qrels, remedy=by_rank),
-        doubts.ties(file, run, remedy=by_rank, bounds=tie_bounds(qrels, run, per_query) if tied else None),
+        tied and doubts.with_bounds(tied, tie_bounds(qrels, run, per_query)),
         doubts.own_ids(run, qrels, remedy="--drop-identical-ids"),
         doubts.unjudged_queries(file.run, qrels),
     ]

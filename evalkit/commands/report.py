@@ -8,7 +8,7 @@ from evalkit.compare import CORRECTIONS, Settings
 from evalkit.config.checks import at_least
 from evalkit.errors import ConfigError
 from evalkit.folders import write_output
-from evalkit.gather import gather
+from evalkit.gather import gather, measure_of
 from evalkit.measures import parse_measure
 from evalkit.overview import Overview, overview
 from evalkit.progress import progress
@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> int:
     figures = _figures() if options.figures else None
     settings = Settings(parse_measure(options.measure).name, options.correction, seed=options.seed)
     evaluations = gather(options.results)
+    settings = settings._replace(measure=measure_of(evaluations, options.measure))
     with progress("report", None, "systems") as advance:
         found = overview(evaluations, settings, queries=options.queries, advance=advance)
     written = []

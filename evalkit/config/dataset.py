@@ -91,7 +91,9 @@ class DatasetConfig:
         nameable("dataset.name", self.name)
         nameable("dataset.split", self.split)
         if self.drop_identical_ids is None:
-            raise ConfigError("dataset.drop_identical_ids is null. Legal are true and false; null is for dataset=mteb.")
+            raise ConfigError(
+                "dataset.drop_identical_ids is null. Legal are true and false; null is for dataset=mteb and folder."
+            )
         one_of("dataset.language", self.language, LANGUAGES)
         one_of("dataset.query_language", self.query_language or self.language, LANGUAGES)
         one_of("dataset.queries_without_relevant", self.queries_without_relevant, ("count", "drop"))
@@ -122,6 +124,8 @@ class FolderDatasetConfig(DatasetConfig):
     name: str = ""
     folder: str | None = None
     """Which collection, where `path` holds several in folders of their own."""
+    drop_identical_ids: bool | None = None
+    """When not set they are kept, and a saved run whose cut would depend on it is refused."""
 
     def __post_init__(self) -> None:
         """Check, and name the dataset after its folder where no name is given."""
@@ -131,7 +135,9 @@ class FolderDatasetConfig(DatasetConfig):
             last = re.sub(_ENDINGS, "", Path(str(self.path)).absolute().name)
             parts = [part for part in (last, self.folder) if part]
             self.name = re.sub(r"[^A-Za-z0-9._+@-]", "_", "-".join(parts)).lstrip("._+@-") or "folder"
+        own, self.drop_identical_ids = self.drop_identical_ids, bool(self.drop_identical_ids)
         super().__post_init__()
+        self.drop_identical_ids = own
 
 
 @dataclass

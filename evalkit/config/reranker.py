@@ -10,6 +10,7 @@ MINICPM_TRUNCATIONS = ("longest_first", "separate")
 MINICPM_POOLINGS = ("last", "first", "mean")
 HEAD_INDICES = ("official", "layer")
 MISSING_SCORES = ("error", "below")
+ORDERS = ("score", "rank")
 
 
 @dataclass
@@ -182,12 +183,16 @@ class ReplayConfig(RerankerConfig):
     path: str | None = None
     missing: str = "error"
     """A candidate that the file lacks: `error`, or rank it `below` all scored ones, in first-stage order."""
+    order: str | None = None
+    """What counts where ranks and scores disagree: `score` or `rank`. When not set, scores do, with a note."""
 
     def __post_init__(self) -> None:
         """Check the path and the choice."""
         super().__post_init__()
         given("reranker.path", self.path, "RUN_FILE")
         one_of("reranker.missing", self.missing, MISSING_SCORES)
+        if self.order is not None:
+            one_of("reranker.order", self.order, ORDERS)
 
 
 RERANKERS = {

@@ -7,6 +7,7 @@ from evalkit.errors import ConfigError
 
 POOLINGS = ("checkpoint", "cls", "mean", "max", "mean_sqrt_length", "weighted_mean", "last")
 EMBEDDING_DTYPES = ("float16", "float32")
+ORDERS = ("score", "rank")
 # bm25s also has bm25l and bm25+, but these score every document above 0, so that all of them would be candidates.
 BM25_METHODS = ("lucene", "robertson", "atire")
 
@@ -87,14 +88,19 @@ class BM25Config(RetrieverConfig):
 
 @dataclass
 class SavedConfig(RetrieverConfig):
-    """Candidates that someone else retrieved: a TREC run, or JSON of BEIR, FlagEmbedding, mteb or rank_llm."""
+    """Candidates that someone else retrieved: a run of TREC, MS MARCO or tevatron, CSV, Parquet, or JSON."""
 
     path: str | None = None
+    order: str | None = None
+    """What orders documents where ranks and scores disagree: `score` or `rank`. When not set, scores do, and where the
+    cut at `depth` would depend on it, that is an error."""
 
     def __post_init__(self) -> None:
-        """Check that there is a path."""
+        """Check that there is a path, and the choice."""
         super().__post_init__()
         given("retriever.path", self.path, "RUN_FILE")
+        if self.order is not None:
+            one_of("retriever.order", self.order, ORDERS)
 
 
 @dataclass

@@ -161,6 +161,6 @@ def apply(
         DataError: a candidate has no text in the corpus, or no score in the file that is replayed.
     """
     if isinstance(reranker, KeepOrder | Replay):
-        run, unscored = reranker.reorder(candidates)
-        return Reranked(run, truncated=None, unscored=unscored)
+        reordered = reranker.reorder(candidates)
+        return Reranked(reordered.run, truncated=None, unscored=reordered.unscored, notes=reordered.notes)
     return score_candidates(reranker, candidates, dataset, store, compute)

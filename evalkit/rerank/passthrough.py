@@ -1,17 +1,34 @@
 """Rerankers that read no text: keep the first stage's order, or replay scores from a run file."""
 
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit import doubts
 from evalkit.config import ReplayConfig
 from evalkit.errors import DataError
 from evalkit.folders import expanded, file_digest
+from evalkit.lookalikes import compared
+from evalkit.notes import Note
 from evalkit.run import Run
-from evalkit.trec import read_run
+from evalkit.runfile import RunFile, read_run_file
 from evalkit.types import Identity
+
+
+class Reordered(NamedTuple):
+    """Candidates in another order.
+
+    Attributes:
+        run: the same pairs.
+        unscored: how many of them have no score and were ranked below all others.
+        notes: what was odd about the file.
+    """
+
+    run: Run
+    unscored: int = 0
+    notes: tuple[Note, ...] = ()
 
 
 class KeepOrder:
@@ -19,9 +36,9 @@ class KeepOrder:
 
     identity: ClassVar[Identity] = {"kind": "none"}
 
-    def reorder(self, candidates: Run) -> tuple[Run, int]:
+    def reorder(self, candidates: Run) -> Reordered:
         """The candidates unchanged; none of them lacks a score."""
-        return candidates, 0
+        return Reordered(candidates)
 
 
 class Replay:
@@ -34,36 +51,50 @@ class Replay:
     def __init__(self, config: ReplayConfig) -> None:
         self.path = expanded(str(config.path))
         self.missing = config.missing
+        self.order = config.order
         if not self.path.is_file():
             raise DataError(f"{self.path}: no such run file. Set reranker.path to a TREC run or a JSON run.")
 
     @cached_property
     def identity(self) -> Identity:
-        """The file's content, and what happens to candidates that it lacks."""
-        return {"kind": "replay", "file_sha256": file_digest(self.path), "missing": self.missing}
+        """The file's content, what happens to candidates that it lacks, and the order where one was chosen."""
+        chosen = {"order": self.order} if self.order else {}
+        return {"kind": "replay", "file_sha256": file_digest(self.path), "missing": self.missing, **chosen}
 
-    def reorder(self, candidates: Run) -> tuple[Run, int]:
-        """The candidates with the file's scores, and how many the file has no score for.
+    def reorder(self, candidates: Run) -> Reordered:
+        """The candidates with the file's scores.
 
         Raises:
             DataError: the file lacks candidates, and the settings do not say to rank them below.
         """
-        scores, absent = _look_up(read_run(self.path), candidates)
+        file = read_run_file(self.path, order=self.order)
+        scores, absent = _look_up(file.run, candidates)
         if absent.any():
-            self._require_below(candidates, absent)
+            self._require_below(file.run, candidates, absent)
             # Below everything that was scored, still in first-stage order among themselves.
             ladder = _ladder_below(scores[~absent].min(), int(candidates.positions.max()) + 1)
             scores[absent] = ladder[candidates.positions[absent]]
-        return candidates.rescored(scores), int(absent.sum())
+        found = candidates.rescored(scores)
+        return Reordered(found, int(absent.sum()), self._notes(file, found, int((~absent).sum())))
 
-    def _require_below(self, candidates: Run, absent: NDArray[np.bool_]) -> None:
+    def _notes(self, file: RunFile, found: Run, matched: int) -> tuple[Note, ...]:
+        """What is odd about the file, of which so many scores are of candidates."""
+        notes = (
+            *file.notes,
+            _outside(file.run, found, len(file.run) - matched),
+            doubts.disagreement(file, set(found.query_ids), remedy="reranker.order=rank"),
+            doubts.ties(file, found, remedy="reranker.order=rank"),
+        )
+        return tuple(note for note in notes if note is not None)
+
+    def _require_below(self, saved: Run, candidates: Run, absent: NDArray[np.bool_]) -> None:
         if self.missing == "below" and not absent.all():
             return
         row = int(np.flatnonzero(absent)[0])
         query_id = candidates.query_ids[int(candidates.row_queries[row])]
         doc_id = candidates.doc_ids[int(candidates.codes[row])].as_py()
         remedy = (
-            "Is it a run of another dataset?"
+            _of_another(saved, candidates)
             if absent.all()
             else "Set reranker.missing=below to rank them under the scored ones, or lower depth."
         )
@@ -71,6 +102,28 @@ class Replay:
             f"{self.path}: has no score for {int(absent.sum())} of {len(candidates)} candidates, such as {doc_id!r} "
             f"for query {query_id!r}. {remedy}"
         )
+
+
+def _of_another(saved: Run, candidates: Run) -> str:
+    """Why a file has no score of any candidate."""
+    common = set(saved.query_ids).intersection(candidates.query_ids)
+    sides = (saved.only_queries(common), candidates.only_queries(common)) if common else (saved, candidates)
+    ours, theirs = (side.doc_ids.to_pylist() if common else side.query_ids for side in sides)
+    others = set(theirs)
+    if not (apart := [one for one in ours if one not in others]):
+        return "Is it a run of another dataset?"
+    return f"Is it a run of another dataset? {compared(apart, theirs, place='the file', other='the candidates')}"
+
+
+def _outside(saved: Run, candidates: Run, number: int) -> Note | None:
+    """Scores of documents that are no candidates."""
+    if not number:
+        return None
+    given = {(query_id, doc_id) for query_id, doc_ids, _ in candidates for doc_id in doc_ids}
+    query_id, doc_id = next((one, doc) for one, doc_ids, _ in saved for doc in doc_ids if (one, doc) not in given)
+    are = "scored document is no candidate and was" if number == 1 else "scored documents are no candidates and were"
+    text = f"{number:,} {are} left out, such as {doc_id} for query {query_id}"
+    return Note("not_candidates", text, {"documents": number, "example": [query_id, doc_id]})
 
 
 def _look_up(saved: Run, candidates: Run) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

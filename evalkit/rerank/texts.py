@@ -17,6 +17,7 @@ from evalkit.inference.finite import finite
 from evalkit.inference.plan import windows
 from evalkit.inference.room import Room, room
 from evalkit.inference.usage import Usage
+from evalkit.notes import Note
 from evalkit.progress import progress
 from evalkit.rerank.kept import KeptScores, pair_keys
 from evalkit.rerank.worker import Part, ScoringWorker, Window
@@ -40,6 +41,7 @@ class Reranked(NamedTuple):
         kept: how many scores were made by an earlier run and only read.
         usage: what the engine took; None where there is none.
         workers: what a manifest should say of those that did the work.
+        notes: what was odd about a file that scores came from.
     """
 
     run: Run
@@ -49,6 +51,7 @@ class Reranked(NamedTuple):
     kept: int = 0
     usage: Usage | None = None
     workers: dict[str, object] | None = None
+    notes: tuple[Note, ...] = ()
 
 
 def score_candidates(

@@ -9,12 +9,14 @@ from evalkit.config import (
     DatasetConfig,
     DenseConfig,
     JudgedConfig,
+    MtebDatasetConfig,
     RetrieverConfig,
     SavedConfig,
 )
 from evalkit.errors import ConfigError
 from evalkit.inference.usage import Usage
 from evalkit.instructions import choose_instruction
+from evalkit.notes import Note
 from evalkit.stages import Stages
 from evalkit.store import Store
 from evalkit.types import Dataset, FirstStage, Identity
@@ -33,6 +35,17 @@ class Metered(Protocol):
     stages: Stages
     usage: Usage
     workers: Mapping[str, object]
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """**Protocol:** a first stage that tells what was odd about what it read.
+
+    Attributes:
+        notes: of its last `retrieve`.
+    """
+
+    notes: tuple[Note, ...]
 
 
 @runtime_checkable
@@ -77,7 +90,10 @@ def build(
         case SavedConfig():
             from evalkit.retrieval.saved import SavedRetriever
 
-            return SavedRetriever(config)
+            decided = (
+                dataset is None or dataset.drop_identical_ids is not None or isinstance(dataset, MtebDatasetConfig)
+            )
+            return SavedRetriever(config, own_ids_decided=decided)
         case JudgedConfig():
             from evalkit.retrieval.judged import JudgedRetriever
 

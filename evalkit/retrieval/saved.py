@@ -3,50 +3,132 @@
 import logging
 from functools import cached_property
 
+from evalkit import doubts
 from evalkit.config import SavedConfig
 from evalkit.errors import DataError
 from evalkit.folders import expanded, file_digest
+from evalkit.lookalikes import compared
+from evalkit.notes import Note
 from evalkit.retrieval.candidates import cut
 from evalkit.run import Run
-from evalkit.trec import read_run
+from evalkit.runfile import RunFile, read_run_file
 from evalkit.types import Dataset, Identity
 
 logger = logging.getLogger(__name__)
 
+_BY_RANK = "retriever.order=rank"
+_WITHOUT_OWN = "dataset.drop_identical_ids=true"
+_LOOKED_AT = 100_000  # documents of the corpus that ids are compared with
+
 
 class SavedRetriever:
-    """Candidates from a TREC run, or from JSON of BEIR, FlagEmbedding, mteb or rank_llm.
+    """Candidates from a run file of any layout that `runfile.py` reads.
+
+    Args:
+        config: the settings.
+        own_ids_decided: whether somebody said what becomes of a document with the query's own id.
+
+    Attributes:
+        notes: what was odd about the run that was read last.
 
     Raises:
         DataError: there is no such file.
     """
 
-    def __init__(self, config: SavedConfig) -> None:
+    def __init__(self, config: SavedConfig, *, own_ids_decided: bool = True) -> None:
         self.path = expanded(str(config.path))
+        self.order = config.order
+        self.own_ids_decided = own_ids_decided
+        self.notes: tuple[Note, ...] = ()
         if not self.path.is_file():
             raise DataError(f"{self.path}: no such run file. Set retriever.path to a TREC run or a JSON run.")
 
     @cached_property
     def identity(self) -> Identity:
-        """The file's content."""
-        return {"kind": "saved", "file_sha256": file_digest(self.path)}
+        """The file's content, and by what it is ordered where that was chosen."""
+        chosen = {"order": self.order} if self.order else {}
+        return {"kind": "saved", "file_sha256": file_digest(self.path), **chosen}
 
     def retrieve(self, dataset: Dataset, depth: int) -> Run:
-        """The `depth` best of the file's documents for every query of the dataset."""
-        run = read_run(self.path)
+        """The `depth` best of the file's documents for every query of the dataset.
+
+        Raises:
+            DataError: the file is of another collection, or which documents are the best depends on how it is read.
+        """
+        file = read_run_file(self.path, order=self.order)
+        run = self._of_dataset(file.run, dataset)
+        doubts.require_judged(dataset.qrels, run, name=self.path, judged_in=dataset.name)
+        by_rank = file.by_rank and file.by_rank.only_queries(dataset.queries)
+        self._require_order(file._replace(by_rank=by_rank), run, dataset, depth)
+        self._require_own_ids(run, dataset, depth)
+        candidates = cut(run, dataset, depth)
+        self._require_documents(candidates, dataset)
+        found = (
+            *file.notes,
+            doubts.disagreement(file, dataset.queries, remedy=_BY_RANK),
+            doubts.ties(file, candidates, remedy=_BY_RANK),
+            None if self.own_ids_decided else doubts.own_ids(candidates, dataset.qrels, remedy=_WITHOUT_OWN),
+        )
+        self.notes = tuple(note for note in found if note is not None)
+        return candidates
+
+    def _of_dataset(self, run: Run, dataset: Dataset) -> Run:
+        """The rows of the dataset's queries."""
         known = [query_id in dataset.queries for query_id in run.query_ids]
         if not any(known):
+            beside = compared(run.query_ids, dataset.queries, place="the run", other=dataset.name)
+            of = f"{len(dataset.queries)} queries of {dataset.name}, split {dataset.split}"
+            raise DataError(f"{self.path}: has none of the {of}: {beside}")
+        if all(known):
+            return run
+        logger.warning(
+            "%s: %d queries are not judged in %s and are left out.", self.path, known.count(False), dataset.name
+        )
+        return run.only_queries(dataset.queries)
+
+    def _require_order(self, file: RunFile, run: Run, dataset: Dataset, depth: int) -> None:
+        """Refuse a cut that depends on whether ranks or scores are right."""
+        if file.is_unordered:
+            deepest = int(run.positions.max()) + 1
+            if deepest > depth:
+                raise DataError(
+                    f"{self.path}: has neither ranks nor scores to tell which {depth} candidates are the best. Set "
+                    f"depth={deepest} to take all."
+                )
+        if file.by_rank is None:
+            return
+        chosen = [
+            {query_id: frozenset(doc_ids) for query_id, doc_ids, _ in cut(one, dataset, depth)}
+            for one in (run, file.by_rank)
+        ]
+        if differing := [query_id for query_id, doc_ids in chosen[0].items() if doc_ids != chosen[1].get(query_id)]:
             raise DataError(
-                f"{self.path}: has none of the {len(dataset.queries)} queries of {dataset.name} "
-                f"(its first is {run.query_ids[0]!r}). Is this run of another dataset or split?"
+                f"{self.path}: scores and {file.ranks_are} give different candidates for {len(differing)} of "
+                f"{len(run.query_ids)} queries at depth={depth}, such as {differing[0]}. Set {_BY_RANK}, or "
+                "retriever.order=score to rank as trec_eval does."
             )
-        if not all(known):
-            logger.warning(
-                "%s: %d queries are not judged in %s and are left out.", self.path, known.count(False), dataset.name
+
+    def _require_own_ids(self, run: Run, dataset: Dataset, depth: int) -> None:
+        """Refuse a cut in which a query's own id takes the place of another document, unless somebody decided it."""
+        if self.own_ids_decided:
+            return
+        own = run.own_ids & (run.positions < depth)
+        deep = set(run.row_queries[run.positions == depth].tolist())
+        found = [run.query_ids[index] for index in run.row_queries[own].tolist() if index in deep]
+        found = [query_id for query_id in found if dataset.qrels.get(query_id, {}).get(query_id, 0) <= 0]
+        if found:
+            raise DataError(
+                f"{self.path}: {len(found)} of {len(run.query_ids)} queries retrieved their own id, as {found[0]}, "
+                f"in the place of another candidate at depth={depth}. Set {_WITHOUT_OWN} to leave it out, or to false "
+                "to keep it."
             )
-            run = run.only_queries(dataset.queries)
-        candidates = cut(run, dataset, depth)
+
+    def _require_documents(self, candidates: Run, dataset: Dataset) -> None:
+        """Warn of documents that are not in the corpus; refuse a run that has no others where only texts can judge."""
         absent = int((dataset.rows(candidates.doc_ids) < 0).sum())
+        if absent == len(candidates.doc_ids) and not dataset.qrels:
+            some = dataset.documents.ids[:_LOOKED_AT].to_pylist()
+            beside = compared(candidates.doc_ids.to_pylist(), some, place="the run", other="the corpus")
+            raise DataError(f"{self.path}: has none of the documents of {dataset.name}: {beside}")
         if absent:
             logger.warning("%s: %d candidate documents are not in the corpus of %s.", self.path, absent, dataset.name)
-        return candidates

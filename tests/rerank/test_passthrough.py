@@ -69,6 +69,47 @@ def test_documents_and_queries_of_the_file_that_are_no_candidates_are_left_out(r
     }
 
 
+def kinds(reordered) -> list[str]:
+    return [note.kind for note in reordered.notes]
+
+
+def test_scored_documents_that_are_no_candidates_are_counted_in_a_note(replay, candidates):
+    scores = {**CANDIDATES, "q1": {**CANDIDATES["q1"], "other": 9.0, "more": 0.1}, "q9": {"a": 1.0}}
+    (note,) = replay(scores).reorder(candidates).notes
+    assert (note.kind, note.facts) == ("not_candidates", {"documents": 3, "example": ["q1", "other"]})
+    assert note.text == "3 scored documents are no candidates and were left out, such as other for query q1"
+    assert [] == kinds(replay(CANDIDATES).reorder(candidates))
+
+
+def test_ranks_against_scores_are_a_note_and_can_be_taken(tmp_path, candidates):
+    rows = [(query, doc, rank) for query, found in CANDIDATES.items() for rank, doc in enumerate(found, start=1)]
+    path = tmp_path / "run.trec"
+    path.write_text("".join(f"{query} Q0 {doc} {rank} {rank / 10} l2\n" for query, doc, rank in rows))
+    by_score = Replay(ReplayConfig(name="replay", path=str(path))).reorder(candidates)
+    assert (listed(by_score.run)["q1"], kinds(by_score)) == (["d", "c", "b", "a"], ["ranks_disagree"])
+    assert "reranker.order=rank" in by_score.notes[0].text
+    by_rank = Replay(ReplayConfig(name="replay", path=str(path), order="rank")).reorder(candidates)
+    assert (listed(by_rank.run)["q1"], kinds(by_rank)) == (["a", "b", "c", "d"], [])
+
+
+def test_ties_are_a_note(replay, candidates):
+    assert ["ties"] == kinds(
+        replay({query: dict.fromkeys(found, 1.0) for query, found in CANDIDATES.items()}).reorder(candidates)
+    )
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [
+        ({"Q1": {"a": 1.0}}, "'Q1' stands in the file and 'q1' in the candidates"),
+        ({"q1": {"A": 1.0}}, "'A' stands in the file and 'a' in the candidates"),
+    ],
+)
+def test_a_file_without_a_score_of_any_candidate_is_refused_with_ids_that_look_alike(replay, candidates, scores, told):
+    with pytest.raises(DataError, match=told):
+        replay(scores, missing="below").reorder(candidates)
+
+
 def test_missing_candidate_is_an_error_that_names_it(replay, candidates):
     with pytest.raises(DataError, match=r"no score for 2 of 6 candidates, such as 'c' for query 'q1'.*missing=below"):
         replay({"q1": {"a": 1.0, "b": 2.0, "d": 3.0}, "q2": {"a": 1.0}}).reorder(candidates)[0]
@@ -102,7 +143,7 @@ def test_file_that_scores_no_candidate_is_refused_even_with_missing_below(replay
 
 def test_candidates_without_a_score_are_counted(replay, candidates):
     scored = {"q1": {"a": 1.0}}
-    _, unscored = replay(scored, missing="below").reorder(candidates)
+    unscored = replay(scored, missing="below").reorder(candidates).unscored
     assert unscored == len(candidates) - 1
 
 
@@ -123,3 +164,8 @@ def test_identity_is_the_content_and_the_policy(replay):
     below = replay({"q1": {"a": 1.0}}, missing="below").identity
     other = replay({"q1": {"a": 2.0}}).identity
     assert [[one, below, other].count(identity) for identity in (one, below, other)] == [1] * 3
+
+
+def test_the_order_is_part_of_the_identity_where_it_is_chosen_alone(replay):
+    assert "order" not in replay(CANDIDATES).identity
+    assert replay(CANDIDATES, order="rank").identity["order"] == "rank"
