@@ -25,7 +25,7 @@ from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.beir import parse_answers
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.download import hub_file
-from evalkit.datasets.filenames import LAYOUT, corpus_of
+from evalkit.datasets.filenames import ARCHIVES, LAYOUT, corpus_of
 from evalkit.datasets.objects import objects
 from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import checked_id, checked_text
@@ -110,9 +110,9 @@ def questions_file(config: MkqaDatasetConfig) -> Path:
     """The folder or zip with the questions; downloaded where none is given."""
     if config.path:
         path = expanded(config.path)
-        if path.is_file() and path.suffix != ".zip":
+        if path.is_file() and not path.name.endswith(ARCHIVES):
             raise DataError(
-                f"{path}: is no folder or zip. Set dataset.path={path.parent} dataset.questions={path.name}."
+                f"{path}: is no folder, zip or tar. Set dataset.path={path.parent} dataset.questions={path.name}."
             )
         return path
     return hub_file(config.hub_id, config.revision, config.hub_file)
@@ -150,7 +150,7 @@ def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
         repository = corpus_repository(config)
         return _Corpus(*hub.open_documents(repository, title_separator=config.title_separator), {})
     source: Source
-    if path.is_dir() or path.suffix == ".zip":
+    if path.is_dir() or path.name.endswith(ARCHIVES):
         source = open_source(path)
         name = corpus_of(source)
     else:
