@@ -207,7 +207,7 @@ class _Best:
         rows: NDArray[np.int64],
         pool: Executor,
     ) -> NDArray[np.float64]:
-        """Dot products of pairs of a query and a document; shape of `objects`.
+        """Dot products of pairs of a query and a document; shape of `rows`.
 
         NumPy sums each row by itself, so that its neighbours do not matter, as they do in a matrix multiplication.
         """
