@@ -167,8 +167,8 @@ def _plain_run(
             columns, split, shown = Columns(0, 1, None, 2, may_be_ranks=True), of_three, "query_id doc_id score"
         case [_, "Q0", _, _]:
             return None  # a run that lacks fields
-        case [_, "0", _, grade] if is_number(_unquoted(grade)):
-            return None  # judgments; "0" is also the first passage of MS MARCO
+        case [_, "0", _, grade] if re.fullmatch(r"-?[0-9]+", grade):
+            return None  # judgments
         case [_, _, rank, score] if is_number(_unquoted(rank)) and is_number(_unquoted(score)):
             columns, split, shown = Columns(0, 1, 2, 3), of_four, "query_id doc_id rank score"
         case [_, _, _, _] if delimiter == "\t":

@@ -44,6 +44,8 @@ def test_query_and_document_of_a_run_are_found_in_every_layout(name):
         ("q d 0.5", Columns(0, 1, None, 2, may_be_ranks=True)),
         ("q\td\t3\t0.5", Columns(0, 1, 2, 3)),
         ("q\td\twhat bees make\tBees make honey.", Columns(0, 1, None, None)),
+        ("10\t0\twhat bees make\tBees make honey.", Columns(0, 1, None, None)),
+        ("10\t0\t1\t0.5", Columns(0, 1, 2, 3)),
         ("qid\tdocno\tscore", Columns(0, 1, None, 2)),
         ("Query ID\tCorpus ID\tRank\tScore", Columns(0, 1, 2, 3)),
     ],
