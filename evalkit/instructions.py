@@ -12,6 +12,9 @@ GENERIC = "Given a query, retrieve relevant documents that answer the query."
 """What `generic` means: one text for every dataset, none of which it was written for."""
 
 
+PER_QUERY = "query"
+"""What `reranker.instructions` is where every query brings its own."""
+
 _LOOKED_UP = ("dataset", "card")
 
 
@@ -63,7 +66,8 @@ def choose_instruction(setting: str, *, key: str | None, name: str) -> str:
 
     Args:
         setting: `none`; `generic` for `GENERIC`; `dataset` for its entry in `instructions.json`; `card` for that entry
-            where the card's authors published it, else none; a path that ends in `.json`; or the instruction itself.
+            where the card's authors published it, else none; `query` where queries bring their own, so that there is
+            none for all; a path that ends in `.json`; or the instruction itself.
         key: the dataset's entry; of a name such as `cqadupstack/android` also that before the slash is looked for.
             None where there is no dataset, as in `evalkit score`: its pairs bring their own instructions.
         name: of the setting, for errors, such as `reranker.instructions`.
@@ -72,7 +76,7 @@ def choose_instruction(setting: str, *, key: str | None, name: str) -> str:
         ConfigError: the dataset has no entry.
         DataError: the file is absent or malformed.
     """
-    if setting == "none" or (setting in _LOOKED_UP and key is None):
+    if setting in {"none", PER_QUERY} or (setting in _LOOKED_UP and key is None):
         return ""
     if setting == "generic":
         return GENERIC

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import datasets, rerank, results, retrieval
-from evalkit.config import EvaluateConfig
+from evalkit.config import EvaluateConfig, JudgedConfig
+from evalkit.datasets.reranking_samples import MEASURES, are_samples
 from evalkit.folders import require_writable
 from evalkit.inference.usage import Usage
 from evalkit.measures import canonical
@@ -37,6 +38,7 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     Raises:
         EvalkitError: a setting, a file or a checkpoint is not as it should be; nothing is half-written.
     """
+    config = settled(config)
     store = open_store(config.cache_dir)
     # A typing mistake or an absent checkpoint shows now, not after hours of encoding.
     config = replace(config, measures=canonical(config.measures, level=config.dataset.relevance_level))
@@ -45,7 +47,7 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     reranker = rerank.build(config.reranker, config.compute, dataset=config.dataset)
     stages = Stages()
     with stages.timed("load"):
-        dataset = datasets.load(config.dataset, store)
+        dataset = rerank.instructed(config.reranker, datasets.load(config.dataset, store))
     _warn_of_language(config, dataset)
     recorder = Recorder(config, dataset, command, store)
 
@@ -54,6 +56,20 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     store.used.update(candidates.manifest["artefacts"])  # also where they were found
     reranked = _rerank(reranker, candidates, recorder, beside)
     return Evaluation(reranked, candidates)
+
+
+def settled(config: EvaluateConfig) -> EvaluateConfig:
+    """The settings as they are used: a dataset of reranking samples brings its own candidates and measures."""
+    if not are_samples(config.dataset):
+        return config
+    if not isinstance(config.retriever, JudgedConfig):
+        logger.warning(
+            "%s: reranking samples bring their own candidates, so retriever=%s is not used.",
+            config.dataset.name,
+            config.retriever.name,
+        )
+    measures = list(dict.fromkeys([*MEASURES, *config.measures]))
+    return replace(config, retriever=JudgedConfig(name="judged"), measures=measures)
 
 
 def _warn_of_language(config: EvaluateConfig, dataset: Dataset) -> None:

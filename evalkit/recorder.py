@@ -37,7 +37,9 @@ def candidates_key(dataset: Dataset, first_stage: Identity, depth: int) -> str:
 
 def result_key(dataset: Dataset, run_digest: str, reranker: Identity) -> str:
     """What a reranked result is found by; `run_digest` is that of its candidates."""
-    return digest({"format": FORMAT, "dataset": dataset.digest, "candidates": run_digest, "reranker": reranker})
+    facts = {"format": FORMAT, "dataset": dataset.digest, "candidates": run_digest, "reranker": reranker}
+    own = {"instructions": dict(dataset.instructions)} if dataset.instructions else {}
+    return digest({**facts, **own})
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def _judged(dataset: Dataset) -> list[Sample]:
     found = [item for item in best if row_of[item[1]] >= 0]
     texts = dataset.documents.texts([row_of[doc_id] for _, doc_id, _ in found])
     return [
-        Sample(query_id, doc_id, grade, Pair(dataset.queries[query_id], text))
+        Sample(query_id, doc_id, grade, _pair(dataset, query_id, text))
         for (query_id, doc_id, grade), text in zip(found, texts, strict=True)
     ]
 
@@ -56,5 +56,9 @@ def _answered(dataset: Dataset) -> list[Sample]:
     for query_id, answers in list(dataset.answers.items())[:_LOOKED_AT]:
         found = next(((doc_id, text) for doc_id, text in documents if contains(text, answers)), None)
         if found:
-            samples.append(Sample(query_id, found[0], 1, Pair(dataset.queries[query_id], found[1])))
+            samples.append(Sample(query_id, found[0], 1, _pair(dataset, query_id, found[1])))
     return samples
+
+
+def _pair(dataset: Dataset, query_id: str, text: str) -> Pair:
+    return Pair(dataset.queries[query_id], text, dataset.instructions.get(query_id))

@@ -91,6 +91,7 @@ class Dataset:
         title_separator: what joins title and text.
         query_language: language of the queries.
         answers: query id -> texts of which a relevant document contains one; for every query, or empty.
+        instructions: query id -> what it asks for, of the queries that have an instruction of their own.
         notes: counts worth reporting, such as empty documents or judged documents absent from the corpus.
         differences: what it holds other than its card says; empty where the card is right.
     """
@@ -107,6 +108,7 @@ class Dataset:
     title_separator: str = " "
     query_language: str = ""
     answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    instructions: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
     differences: Mapping[str, str] = field(default_factory=dict)
 

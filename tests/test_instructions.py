@@ -181,3 +181,8 @@ def test_a_hostile_file_of_instructions_is_refused_with_what_is_wrong_and_what_i
     assert str(error.value).endswith(
         "Expected {dataset: instruction} in JSON, or {dataset: {instruction, source, assumed}}."
     )
+
+
+def test_a_reranker_that_takes_them_from_the_queries_has_none_for_all():
+    assert choose_instruction("query", key="scifact", name="reranker.instructions") == ""
+    assert choose_instruction("query", key=None, name="reranker.instructions") == ""

@@ -152,3 +152,10 @@ def test_a_list_of_hits_that_contradicts_its_scores_is_read_as_somebody_chooses(
     with pytest.raises(DataError, match=r"not in descending order.*retriever\.order"):
         read_run_file(path)
     assert listed(read_run_file(path, order=order).run) == {"q": expected}
+
+
+def test_the_first_passage_of_ms_marco_is_a_document_and_no_sign_of_judgments(file):
+    found = read_run_file(file("10\t0\twhat do bees make\tBees make honey\n10\t7\twhat do bees make\tNectar, 2 kg\n"))
+    assert (listed(found.run), found.is_unordered) == ({"10": ["7", "0"]}, True)
+    with pytest.raises(DataError, match="look like judgments"):
+        read_run_file(file("10\t0\t7\t1\n"))

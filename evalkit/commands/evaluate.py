@@ -16,7 +16,7 @@ from evalkit.commands.sweeps import Done
 from evalkit.compare import Settings
 from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_any
 from evalkit.measures import canonical
-from evalkit.pipeline import evaluate
+from evalkit.pipeline import evaluate, settled
 from evalkit.report.ablation import ablation_grid
 from evalkit.report.grid import write
 from evalkit.report.suite import show_suite
@@ -85,7 +85,7 @@ def run_one(settings: "DictConfig") -> None:
 
 def _run(settings: "DictConfig", hydra_config: Any) -> Done:
     """One evaluation, shown when it is done."""
-    config = to_config(settings)
+    config = settled(to_config(settings))
     overrides = list(hydra_config.overrides.task)
     command = " ".join(["evalkit evaluate", *map(shlex.quote, overrides)])
     evaluation = evaluate(config, command=command)

@@ -13,6 +13,7 @@ from evalkit.commands.compose import composing, prepare, to_config
 from evalkit.config import EvaluateConfig
 from evalkit.datasets.remote import is_here
 from evalkit.errors import EvalkitError, reason, report
+from evalkit.pipeline import settled
 from evalkit.plan.forecast import Forecast, forecast
 from evalkit.plan.kept import kept_of
 from evalkit.plan.machine import Machine
@@ -124,7 +125,7 @@ def _composed(arguments: Sequence[str]) -> list[EvaluateConfig]:
 
     def collect(settings: "DictConfig") -> None:
         try:
-            found.append(to_config(settings))
+            found.append(settled(to_config(settings)))
         except EvalkitError as error:  # Hydra would make a report of its own of it
             faults.append(error)
 

@@ -39,7 +39,8 @@ where they are cut. The pairs are relevant ones, from the shortest to the longes
     built = rerank.build(config.reranker, ComputeConfig(device="cpu"), dataset=config.dataset, weights=False)
     reranker = rerank.require_pairs(built)
     store = open_store(config.cache_dir)
-    samples = sample_pairs(datasets.load(config.dataset, store), options.samples)
+    dataset = rerank.instructed(config.reranker, datasets.load(config.dataset, store))
+    samples = sample_pairs(dataset, options.samples)
     if not samples:
         raise ConfigError(f"dataset {config.dataset.name} has no relevant pair to show.")
     tokenized = reranker.tokenize([sample.pair for sample in samples])

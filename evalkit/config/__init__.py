@@ -34,7 +34,7 @@ from evalkit.config.reranker import (
     ReplayConfig,
     RerankerConfig,
 )
-from evalkit.config.retriever import RETRIEVERS, BM25Config, DenseConfig, RetrieverConfig, SavedConfig
+from evalkit.config.retriever import RETRIEVERS, BM25Config, DenseConfig, JudgedConfig, RetrieverConfig, SavedConfig
 from evalkit.errors import ConfigError
 
 __all__ = [
@@ -53,6 +53,7 @@ __all__ = [
     "FlagLLMConfig",
     "FolderDatasetConfig",
     "HubDatasetConfig",
+    "JudgedConfig",
     "LateInteractionConfig",
     "LayerwiseConfig",
     "LightweightConfig",

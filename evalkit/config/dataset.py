@@ -12,6 +12,7 @@ from evalkit.errors import ConfigError
 LANGUAGES = ("en", "zh")
 CHECKS = ("strict", "warn", "off")
 SOURCES = ("hub", "zip")
+_ENDINGS = r"\.(zip|tar|tgz|tar\.(gz|bz2|xz)|jsonl?(\.gz)?)$"  # of files that a dataset may be named after
 QUERY_FIELDS = ("title", "description", "narrative", "title+description", "title+description+narrative")
 
 
@@ -115,7 +116,10 @@ class BundledDatasetConfig(DatasetConfig):
 
 @dataclass
 class FolderDatasetConfig(DatasetConfig):
-    """Anyone's collection in BEIR layout; `path` is a folder or a zip, and `name` defaults to its last part."""
+    """Anyone's collection in BEIR layout; `path` is a folder, a zip or a tar, and `name` defaults to its last part.
+
+    `path` may also be a file of reranking samples, queries with their own candidates.
+    """
 
     name: str = ""
     folder: str | None = None
@@ -128,7 +132,7 @@ class FolderDatasetConfig(DatasetConfig):
         given("dataset.path", self.path, "FOLDER (with corpus.jsonl, queries.jsonl and qrels/test.tsv)")
         _require_folder(self.folder)
         if not self.name:
-            last = Path(str(self.path)).absolute().name.removesuffix(".zip")
+            last = re.sub(_ENDINGS, "", Path(str(self.path)).absolute().name)
             parts = [part for part in (last, self.folder) if part]
             self.name = re.sub(r"[^A-Za-z0-9._+@-]", "_", "-".join(parts)).lstrip("._+@-") or "folder"
         own, self.drop_identical_ids = self.drop_identical_ids, bool(self.drop_identical_ids)

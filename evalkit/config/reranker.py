@@ -107,7 +107,7 @@ class MiniCPMRerankerConfig(PairRerankerConfig):
     """Which token's state is scored, or the mean of all."""
     instructions: str = "none"
     """Task instruction: `none`; `generic`; `dataset` for its entry in `instructions.json`; `card` for that entry where
-    the card's authors published it; a text; or a .json file."""
+    the card's authors published it; `query` for that of each query; a text; or a .json file."""
 
     def __post_init__(self) -> None:
         """Check choices."""
@@ -179,8 +179,8 @@ class Qwen3RerankerConfig(PairRerankerConfig):
 
     max_length: int | None = 8192
     instructions: str = "none"
-    """Task instruction: `none` for `default_instruction`; else as for MiniCPM-Reranker: `generic`, `dataset`, `card`, a
-    text, or a .json file."""
+    """Task instruction: `none` for `default_instruction`; else as for MiniCPM-Reranker: `generic`, `dataset`, `card`,
+    `query`, a text, or a .json file."""
     default_instruction: str | None = None
     """The task where there is no other; the checkpoint's default prompt when not set, else that of the model card."""
 

@@ -62,6 +62,11 @@ class DenseConfig(RetrieverConfig):
         one_of("retriever.embedding_dtype", self.embedding_dtype, EMBEDDING_DTYPES)
         at_least("retriever.max_length", self.max_length, 8)
         at_least("retriever.truncate_dim", self.truncate_dim, 1)
+        if self.instructions == "query":
+            raise ConfigError(
+                "retriever.instructions=query: only rerankers take an instruction from each query. Legal are none, "
+                "dataset, a text and a .json file."
+            )
         if self.instructions != "none" and "{instruction}" not in (self.instructed_query or ""):
             raise ConfigError(
                 f"retriever.instructions={self.instructions}, but {self.name} has no place for an instruction. Set "
@@ -103,4 +108,9 @@ class SavedConfig(RetrieverConfig):
             one_of("retriever.order", self.order, ORDERS)
 
 
-RETRIEVERS = {"dense": DenseConfig, "bm25": BM25Config, "saved": SavedConfig}
+@dataclass
+class JudgedConfig(RetrieverConfig):
+    """The judged documents of each query, in no order."""
+
+
+RETRIEVERS = {"dense": DenseConfig, "bm25": BM25Config, "saved": SavedConfig, "judged": JudgedConfig}

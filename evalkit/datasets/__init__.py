@@ -12,6 +12,7 @@ from evalkit.config import (
     NeuclirDatasetConfig,
 )
 from evalkit.datasets.documents import are_chinese
+from evalkit.datasets.records import SAID
 from evalkit.errors import ConfigError
 from evalkit.resources import shipped
 from evalkit.store import Store
@@ -27,11 +28,13 @@ def load(config: DatasetConfig, store: Store) -> Dataset:
         ConfigError: there is no loader for this kind of configuration.
         DataError: a file is absent or malformed.
     """
-    from evalkit.datasets import beir, download, hub, mkqa, mteb_task, neuclir
+    from evalkit.datasets import beir, download, hub, mkqa, mteb_task, neuclir, reranking_samples
 
     match config:
         case BundledDatasetConfig():
             dataset = beir.load(config, store, path=shipped("collections") / config.name)
+        case FolderDatasetConfig() if reranking_samples.are_samples(config):
+            dataset = reranking_samples.load(config, store)
         case FolderDatasetConfig():
             dataset = beir.load(config, store, path=config.path, folder=config.folder, exact=True)
         case HubDatasetConfig(path=None, source="hub"):
@@ -54,6 +57,9 @@ def load(config: DatasetConfig, store: Store) -> Dataset:
 
 
 def _warn(dataset: Dataset) -> None:
+    for name, said in SAID.items():
+        if count := dataset.notes.get(name):
+            logger.warning("%s: %d %s.", dataset.name, count, said)
     absent = dataset.notes["judged_documents_absent"]
     if absent:
         logger.warning(

@@ -25,13 +25,17 @@ class Judged:
         queries: judged query id -> text, in ascending order of id.
         qrels: judgments.
         answers: query id -> texts of which one must occur in a relevant document; for every query, or empty.
+        instructions: query id -> what it asks for; of the queries that say so.
         unjudged_queries: how many queries the source has beside these.
+        notes: counts of what was unusual in the files.
     """
 
     queries: Mapping[str, str]
     qrels: Qrels
     answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    instructions: Mapping[str, str] = field(default_factory=dict)
     unjudged_queries: int = 0
+    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 def assemble(
@@ -51,12 +55,13 @@ def assemble(
         queries=judged.queries,
         qrels=judged.qrels,
         answers=judged.answers,
+        instructions=judged.instructions,
         drop_identical_ids=bool(config.drop_identical_ids),
         corpus_digest=corpus_digest,
         digest="",
         title_separator=config.title_separator,
     )
-    notes = {**_notes(dataset, store), "unjudged_queries": judged.unjudged_queries}
+    notes = {**_notes(dataset, store), "unjudged_queries": judged.unjudged_queries, **judged.notes}
     differences = compare(config, notes)
     if config.queries_without_relevant == "drop":
         without = set(dataset.without_relevant)
@@ -89,6 +94,7 @@ def _only(dataset: Dataset, query_ids: Collection[str]) -> Dataset:
         queries={query_id: text for query_id, text in dataset.queries.items() if query_id in chosen},
         qrels={query_id: judged for query_id, judged in dataset.qrels.items() if query_id in chosen},
         answers={query_id: texts for query_id, texts in dataset.answers.items() if query_id in chosen},
+        instructions={query_id: text for query_id, text in dataset.instructions.items() if query_id in chosen},
     )
 
 

@@ -4,32 +4,59 @@ corpus.jsonl    {"_id": "d1", "title": "...", "text": "..."}     title may be ab
 queries.jsonl   {"_id": "q1", "text": "..."}                     queries of every split; only judged ones are kept
 qrels/test.tsv  query-id <tab> corpus-id <tab> score             with a header line
 
-A query may also have `answers`, a list of texts: then documents can be judged by whether they contain one. Where every
-query has them, judgments may be absent.
+Other names and formats of the three are known to `filenames` and `objects`. A query may also have `answers`, a list of
+texts: then documents can be judged by whether they contain one. Where every query has them, judgments may be absent.
+And it may have an `instruction`: what it asks for.
 """
 
 import contextlib
-from collections.abc import Mapping
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evalkit.config import DatasetConfig
+from evalkit.config import DatasetConfig, FolderDatasetConfig
 from evalkit.datasets import corpus
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.records import checked_text, records, shown
-from evalkit.datasets.source import CORPUS, Source, find, open_source
+from evalkit.datasets.filenames import Judgments, corpus_of, judgments_of, queries_of, refuse_unjudged
+from evalkit.datasets.judgments import read_judgments
+from evalkit.datasets.objects import format_of
+from evalkit.datasets.opening import open_source
+from evalkit.datasets.records import OF_QUERIES, QUERIES, REPEATED_QUERIES, SAID, checked_text, records, shown
+from evalkit.datasets.source import Source
 from evalkit.errors import DataError
 from evalkit.folders import expanded
+from evalkit.lookalikes import lookalike
+from evalkit.notes import counted
 from evalkit.store import Store
-from evalkit.textfile import lines
-from evalkit.trec import parse_qrels
 from evalkit.types import Dataset, Qrels
+
+logger = logging.getLogger(__name__)
+
+_LOOKED_AT = 100_000  # documents whose ids are compared with those that are judged
 
 
 class _Query(NamedTuple):
     text: str
     answers: tuple[str, ...] | None
+    instruction: str
+
+
+class _Queries(NamedTuple):
+    """All queries of a file.
+
+    Attributes:
+        file: what to call it in errors.
+        by_id: id -> query.
+        notes: counts of what was unusual.
+    """
+
+    file: str
+    by_id: Mapping[str, _Query]
+    notes: Mapping[str, int]
 
 
 def load(
@@ -40,7 +67,7 @@ def load(
     Args:
         config: name, split and policies.
         store: where the converted corpus is kept.
-        path: a folder or zip.
+        path: a folder, zip or tar.
         folder: which collection, where the path holds several.
         exact: whether the path must hold that folder; otherwise it may be the collection itself.
 
@@ -48,68 +75,106 @@ def load(
         DataError: a file is absent or malformed; the message names file and line.
     """
     with contextlib.closing(open_source(expanded(str(path)), folder, exact=exact)) as source:
-        judged = _read_judged(source, config.split)  # first, because a wrong split is a common mistake and shows soon
-        table, sha256 = corpus.from_json_lines(source, find(source, CORPUS), store)
-    documents = ArrowDocuments(table, title_separator=config.title_separator)
-    return assemble(config, store, documents=documents, judged=judged, corpus_digest=sha256)
+        name = corpus_of(source)
+        # Judgments before documents, because a wrong split is a common mistake and shows soon.
+        found = judgments_of(source, config.split, lenient=isinstance(config, FolderDatasetConfig))
+        judged = _judged(source, found) if found else _answered(source, config.split)
+        documents = corpus.from_file(source, name, store)
+    judged = replace(judged, notes={**judged.notes, **documents.notes})
+    dataset = assemble(
+        replace(config, split=found.split) if found and found.split != config.split else config,
+        store,
+        documents=ArrowDocuments(documents.table, title_separator=config.title_separator),
+        judged=judged,
+        corpus_digest=documents.digest,
+    )
+    _require_judged_documents(dataset, source.label(found.name if found else name), source.label(name))
+    return dataset
 
 
-def _read_judged(source: Source, split: str) -> Judged:
-    """Queries, with their judgments or answers or both."""
-    if _without_judgments(source):
-        queries = _read_queries(source)
-        if not queries:
-            raise DataError(f"{source.label(find(source, 'queries.jsonl'))}: holds no queries.")
-        if any(query.answers is None for query in queries.values()):
-            find(source, f"qrels/{split}.tsv")  # raises: there is nothing else to judge by
-        return Judged(_texts(queries), {}, answers=_answers(queries))
-    qrels = _read_qrels(source, split)
-    queries = _read_queries(source)
-    absent = sorted(set(qrels) - set(queries))
+def _require_judged_documents(dataset: Dataset, judgments: str, documents: str) -> None:
+    """Refuse judgments and documents whose ids are the same but for how they are written: every number would be 0.
+
+    Where no document that is judged is there for another reason, a warning says so, as for some of them.
+
+    Raises:
+        DataError: the message has an id of each.
+    """
+    judged = dict.fromkeys(doc_id for grades in dataset.qrels.values() for doc_id in grades)
+    if judged and dataset.notes["judged_documents_absent"] == len(judged):
+        some = dataset.documents.ids[:_LOOKED_AT].to_pylist()
+        if pair := lookalike(judged, some, loosely=False):
+            raise DataError(
+                f"{judgments}: none of its {counted(len(judged), 'document')} is in {documents}: {pair.ours!r} stands "
+                f"in the judgments and {pair.theirs!r} in the corpus. {pair.advice}"
+            )
+
+
+def _answered(source: Source, split: str) -> Judged:
+    """Queries of a collection without judgments, with their answers."""
+    queries = _read_queries(source, split)
+    if not queries.by_id:
+        raise DataError(f"{queries.file}: holds no queries.")
+    if any(query.answers is None for query in queries.by_id.values()):
+        raise refuse_unjudged(source, split)
+    return _of_queries(queries, sorted(queries.by_id), {}, answered=True)
+
+
+def _judged(source: Source, found: Judgments) -> Judged:
+    """Queries, with their judgments and perhaps answers."""
+    if found.note:
+        logger.warning("%s: %s.", source.label(found.name), found.note)
+    qrels = read_judgments(source, found.name)
+    queries = _read_queries(source, found.split)
+    absent = sorted(set(qrels) - set(queries.by_id))
     if absent:
         raise DataError(
-            f"{source.label(find(source, 'queries.jsonl'))}: lacks {len(absent)} of the {len(qrels)} queries judged in "
-            f"qrels/{split}.tsv, such as {absent[0]!r}. Are queries and judgments of the same collection?"
+            f"{queries.file}: lacks {len(absent)} of the {len(qrels)} queries judged in {found.name}, such as "
+            f"{absent[0]!r}. Are queries and judgments of the same collection?"
         )
-    kept = {query_id: queries[query_id] for query_id in sorted(qrels)}
-    answered = [query_id for query_id, query in kept.items() if query.answers is not None]
+    kept = sorted(qrels)
+    answered = [query_id for query_id in kept if queries.by_id[query_id].answers is not None]
     if answered and len(answered) < len(kept):
-        bare = next(query_id for query_id, query in kept.items() if query.answers is None)
+        bare = next(query_id for query_id in kept if queries.by_id[query_id].answers is None)
         raise DataError(
-            f"{source.label(find(source, 'queries.jsonl'))}: {len(answered)} of the {len(kept)} judged queries have "
-            f"answers, and {bare!r} has none. Give every query a list, or none."
+            f"{queries.file}: {len(answered)} of the {len(kept)} judged queries have answers, and {bare!r} has none. "
+            "Give every query a list, or none."
         )
-    answers = _answers(kept) if answered else {}
-    return Judged(_texts(kept), qrels, answers=answers, unjudged_queries=len(queries) - len(kept))
+    return _of_queries(queries, kept, qrels, answered=bool(answered))
 
 
-def _without_judgments(source: Source) -> bool:
-    return not any(name.startswith("qrels/") for name in source.files())
+def _of_queries(queries: _Queries, kept: Sequence[str], qrels: Qrels, *, answered: bool) -> Judged:
+    """These queries, in this order."""
+    chosen = {query_id: queries.by_id[query_id] for query_id in kept}
+    return Judged(
+        {query_id: query.text for query_id, query in chosen.items()},
+        qrels,
+        answers={query_id: query.answers or () for query_id, query in chosen.items()} if answered else {},
+        instructions={query_id: query.instruction for query_id, query in chosen.items() if query.instruction},
+        unjudged_queries=len(queries.by_id) - len(chosen),
+        notes=queries.notes,
+    )
 
 
-def _texts(queries: Mapping[str, _Query]) -> dict[str, str]:
-    return {query_id: queries[query_id].text for query_id in sorted(queries)}
-
-
-def _answers(queries: Mapping[str, _Query]) -> dict[str, tuple[str, ...]]:
-    return {query_id: queries[query_id].answers or () for query_id in sorted(queries)}
-
-
-def _read_qrels(source: Source, split: str) -> Qrels:
-    name = find(source, f"qrels/{split}.tsv")
-    with source.open(name) as stream:
-        return parse_qrels(lines(stream, source.label(name)), source.label(name))
-
-
-def _read_queries(source: Source) -> dict[str, _Query]:
-    name = find(source, "queries.jsonl")
-    queries: dict[str, _Query] = {}
-    for record in records(source, name):
-        if record.id in queries:
-            raise DataError(f"{record.where}: query id {record.id!r} occurs twice. Ids are unique.")
-        answers = record.fields.get("answers")
-        queries[record.id] = _Query(record.text, None if answers is None else parse_answers(answers, record.where))
-    return queries
+def _read_queries(source: Source, split: str) -> _Queries:
+    name = queries_of(source, split)
+    found: dict[str, _Query] = {}
+    notes = Counter[str]()
+    for record in records(source, name, format_of(source, name), QUERIES):
+        answers, instruction = record.fields.get("answers"), record.fields.get("instruction")
+        query = _Query(
+            record.text,
+            None if answers is None else parse_answers(answers, record.where),
+            "" if instruction is None else checked_text(instruction, record.where, "instruction"),
+        )
+        if found.setdefault(record.id, query) is not query:
+            if found[record.id] != query:
+                raise DataError(
+                    f"{record.where}: query id {record.id!r} occurs twice, with different texts. Ids are unique."
+                )
+            notes[REPEATED_QUERIES] += 1
+        notes.update(name for what in record.unusual if (name := f"{OF_QUERIES}{what}") in SAID)
+    return _Queries(source.label(name), found, notes)
 
 
 def parse_answers(value: Any, where: str) -> tuple[str, ...]:

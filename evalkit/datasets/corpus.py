@@ -1,9 +1,11 @@
 """Corpora from files: checked, converted to Arrow once, and found again by their content."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +13,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from evalkit.artefact import CORPORA, DOWNLOADS
-from evalkit.datasets.records import Record, checked, records
+from evalkit.datasets.objects import LINES, PARQUET, format_of
+from evalkit.datasets.records import REPEATED, Record, records
 from evalkit.datasets.source import FolderSource, Source
-from evalkit.errors import DataError, reason
-from evalkit.folders import file_digest
+from evalkit.errors import DataError
 from evalkit.progress import progress
 from evalkit.store import Store
 from evalkit.textfile import lines
@@ -24,26 +26,46 @@ _FORMAT = 1  # of the Arrow file; a higher number makes old ones be built anew
 _DOCUMENTS_PER_BATCH = 10_000
 _CHARACTERS_PER_BATCH = 64_000_000  # a column of a batch holds less than 2 GiB, and a character takes up to 4 bytes
 _LONGEST = 400_000_000  # characters of a document, for the same reason
-_ARROW = "documents.arrow"
+_ARROW, _NOTES = "documents.arrow", "notes.json"
 
 
-def from_json_lines(source: Source, name: str, store: Store) -> tuple[Any, str]:
-    """A memory-mapped `datasets.Dataset` of a file of documents, and the SHA-256 of its decompressed content.
+class Corpus(NamedTuple):
+    """The documents of a collection.
+
+    Attributes:
+        table: a memory-mapped `datasets.Dataset` with columns `_id`, `title` and `text`.
+        digest: what fixes its content: SHA-256 of the file, or its published checksum.
+        notes: counts of what was unusual in it; see `records.SAID`.
+    """
+
+    table: Any
+    digest: str
+    notes: Mapping[str, int]
+
+
+def from_file(source: Source, name: str, store: Store) -> Corpus:
+    """The documents of a file in any format of `objects`; of JSON lines the digest is that of the decompressed bytes.
 
     Raises:
-        DataError: a line is malformed, an id occurs twice, or the file changes while it is read.
+        DataError: a row is malformed, an id occurs with two texts, or the file changes while it is read.
     """
+    form = format_of(source, name)
     sha256 = _content_digest(source, name)
 
     def build(folder: Path) -> None:
-        _convert(source, name, folder, sha256)
+        _convert(source, name, form, folder, sha256)
 
-    facts = {"format": _FORMAT, "content_sha256": sha256}
-    return open_corpus(store, facts, build, label=source.label(name)), sha256
+    # The digest of JSON lines is older than the other formats, and keys of vectors and results hang on it.
+    kept_by = {
+        LINES: ({"content_sha256": sha256}, sha256),
+        PARQUET: ({"parquet_sha256": sha256}, sha256),
+    }
+    facts, digest = kept_by.get(form, ({"content_sha256": sha256, "form": form}, f"{sha256}+{form}"))
+    return open_corpus(store, {"format": _FORMAT, **facts}, build, label=source.label(name), digest=digest)
 
 
-def from_published(store: Store, content: str, get: Callable[[], Path]) -> tuple[Any, str]:
-    """`from_json_lines` for a file whose published checksum fixes its content.
+def from_published(store: Store, content: str, get: Callable[[], Path]) -> Corpus:
+    """`from_file` for JSON lines whose published checksum fixes their content.
 
     Args:
         store: where the converted corpus is kept.
@@ -53,72 +75,53 @@ def from_published(store: Store, content: str, get: Callable[[], Path]) -> tuple
 
     def build(folder: Path) -> None:
         path = get()
-        _convert(FolderSource(path.parent), path.name, folder)
+        _convert(FolderSource(path.parent), path.name, LINES, folder)
 
     kind, _, checksum = content.partition(":")
     if kind == "md5":
         store.used.add(f"{DOWNLOADS}/{checksum}")
-    return open_corpus(store, {"format": _FORMAT, "content": content}, build, label=content), content
+    return open_corpus(store, {"format": _FORMAT, "content": content}, build, label=content, digest=content)
 
 
-def from_parquet(path: Path, store: Store) -> tuple[Any, str]:
-    """`from_json_lines` for a parquet file with columns for id, text and perhaps title.
-
-    Raises:
-        DataError: it is no parquet, lacks a column, or changes while it is read.
-    """
-    sha256 = file_digest(path)
+def from_records(
+    found: Iterable[Record], store: Store, facts: Mapping[str, object], *, label: str, digest: str
+) -> Corpus:
+    """Documents that were read already, of different ids; `facts` fix them."""
 
     def build(folder: Path) -> None:
-        _write(lambda: _parquet_records(path, sha256), folder, str(path))
+        _write_rows(found, folder)
 
-    return open_corpus(store, {"format": _FORMAT, "parquet_sha256": sha256}, build, label=str(path)), sha256
+    return open_corpus(store, {"format": _FORMAT, **facts}, build, label=label, digest=digest)
 
 
-def open_corpus(store: Store, facts: Mapping[str, object], build: Callable[[Path], None], *, label: str) -> Any:
+def open_corpus(
+    store: Store, facts: Mapping[str, object], build: Callable[[Path], None], *, label: str, digest: str
+) -> Corpus:
     """The corpus that these facts fix, built by `build(folder)` where the store lacks it; people call it `label`."""
     import datasets
 
-    return datasets.Dataset.from_file(str(store.folder(CORPORA, facts, build, label=label) / _ARROW))
+    folder = store.folder(CORPORA, facts, build, label=label)
+    notes = folder / _NOTES
+    counts = json.loads(notes.read_text(encoding="utf-8")) if notes.is_file() else {}
+    return Corpus(datasets.Dataset.from_file(str(folder / _ARROW)), digest, counts)
 
 
-def _convert(source: Source, name: str, folder: Path, sha256: str | None = None) -> None:
+def _convert(source: Source, name: str, form: str, folder: Path, sha256: str | None = None) -> None:
     """Convert a file, of this content where that is known."""
     label = source.label(name)
     with progress("reading corpus", source.megabytes(name), "MB") as advance:
 
         def read() -> Iterator[Record]:
             if sha256 is None:
-                yield from records(source, name, advance=advance)
+                yield from records(source, name, form, advance=advance)
                 return
             state = hashlib.sha256()
-            yield from records(source, name, advance=advance, note=state.update)
-            _require_content(label, state.hexdigest(), sha256)
+            # Parquet is read from its end, so its bytes are looked through once more.
+            yield from records(source, name, form, advance=advance, note=None if form == PARQUET else state.update)
+            found = _content_digest(source, name) if form == PARQUET else state.hexdigest()
+            _require_content(label, found, sha256)
 
         _write(read, folder, label)
-
-
-def _parquet_records(path: Path, sha256: str) -> Iterator[Record]:
-    import pyarrow.parquet as pq
-
-    row = 0
-    try:
-        with pq.ParquetFile(path) as file, progress("reading corpus", file.metadata.num_rows, "documents") as advance:
-            for batch in file.iter_batches(_rows_per_batch(file.metadata)):
-                for fields in batch.to_pylist():
-                    row += 1
-                    yield checked(fields, f"{path} row:{row}")
-                advance(len(batch))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: is no parquet, or a damaged one ({reason(error)}).") from error
-    _require_content(str(path), file_digest(path), sha256)
-
-
-def _rows_per_batch(metadata: Any) -> int:
-    """So few that texts of the usual length in the file do not fill the memory."""
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    bytes_per_row = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=0.0)
-    return int(min(_DOCUMENTS_PER_BATCH, max(1, _CHARACTERS_PER_BATCH // max(bytes_per_row, 1.0))))
 
 
 def _require_content(label: str, found: str, sha256: str) -> None:
@@ -150,21 +153,34 @@ def _content_digest(source: Source, name: str) -> str:
 
 
 def _write(read: Callable[[], Iterable[Record]], folder: Path, label: str) -> None:
-    """Write documents as an Arrow stream.
+    """Write documents as an Arrow stream, and counts of what was unusual in them. One of identical documents is kept.
 
     Raises:
-        DataError: there are none, or an id occurs twice.
+        DataError: there are none, or an id occurs with two texts.
     """
-    seen = _Seen()
-    with pa.OSFile(str(folder / _ARROW), "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as writer:
-        for rows in _batches(read()):
-            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=_SCHEMA))
-            seen.add([row["_id"] for row in rows])
+    seen, unusual = _write_rows(read(), folder)
     if not seen.count:
         raise DataError(f"{label}: holds no documents.")
     if suspects := seen.suspects():
-        # A second reading, so that a sound corpus is not slowed by remembering line numbers.
-        _refuse_repeated(record for record in read() if hash(record.id) in suspects)
+        # Read once more, so that a sound corpus is not slowed by remembering documents.
+        repeated = _repeats(read(), suspects)
+        if repeated:
+            rest = (record for number, record in enumerate(read()) if number not in repeated)
+            _, unusual = _write_rows(rest, folder)
+            unusual[REPEATED] = len(repeated)
+    if unusual:
+        (folder / _NOTES).write_text(json.dumps(unusual, sort_keys=True), encoding="utf-8")
+
+
+def _write_rows(found: Iterable[Record], folder: Path) -> "tuple[_Seen, Counter[str]]":
+    """Write an Arrow stream; which ids are in it, and counts of what was unusual."""
+    seen, unusual = _Seen(), Counter[str]()
+    with pa.OSFile(str(folder / _ARROW), "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as writer:
+        for some in _batches(found):
+            writer.write_batch(pa.RecordBatch.from_pylist([record.row for record in some], schema=_SCHEMA))
+            seen.add([record.id for record in some])
+            unusual.update(what for record in some for what in record.unusual)
+    return seen, unusual
 
 
 class _Seen:
@@ -210,27 +226,39 @@ def require_ids(ids: pa.ChunkedArray, label: str) -> None:
             raise DataError(f"{label}: {more} document ids occur twice. Ids are unique.")
 
 
-def _refuse_repeated(found: Iterable[Record]) -> None:
-    """Refuse documents of which two have the same id.
+def _repeats(found: Iterable[Record], suspects: Container[int]) -> set[int]:
+    """Numbers, from 0, of documents that are the same as an earlier one.
+
+    Args:
+        found: all documents.
+        suspects: hashes of the ids that may occur twice.
 
     Raises:
-        DataError: the message names both lines.
+        DataError: two documents have the same id and another title or text; the message names both places.
     """
     first: dict[str, Record] = {}
-    for record in found:
+    repeated = set()
+    for number, record in enumerate(found):
+        if hash(record.id) not in suspects:
+            continue
         earlier = first.setdefault(record.id, record)
+        if earlier.row != record.row:
+            raise DataError(
+                f"{record.where}: document id {record.id!r} is already on {earlier.place}, with another title or text. "
+                "Ids are unique."
+            )
         if earlier is not record:
-            line = earlier.where.rpartition(":")[2]
-            raise DataError(f"{record.where}: document id {record.id!r} is already on line {line}. Ids are unique.")
+            repeated.add(number)
+    return repeated
 
 
-def _batches(found: Iterable[Record]) -> Iterator[list[dict[str, str]]]:
-    """Rows of an Arrow batch at a time: bounded in number, and in characters.
+def _batches(found: Iterable[Record]) -> Iterator[list[Record]]:
+    """Documents of an Arrow batch at a time: bounded in number, and in characters.
 
     Raises:
         DataError: a single document is too long for any batch.
     """
-    batch: list[dict[str, str]] = []
+    batch: list[Record] = []
     characters = 0
     for record in found:
         size = len(record.title) + len(record.text)
@@ -240,7 +268,7 @@ def _batches(found: Iterable[Record]) -> Iterator[list[dict[str, str]]]:
             if batch:
                 yield batch
             batch, characters = [], 0
-        batch.append(record.row)
+        batch.append(record._replace(fields={}))  # which may hold much more than title and text
         characters += size
     if batch:
         yield batch

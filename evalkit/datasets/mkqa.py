@@ -10,7 +10,7 @@ cleaned document. `answer_cleanup=false` does the same.
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -25,8 +25,11 @@ from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.beir import parse_answers
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.download import hub_file
-from evalkit.datasets.records import checked_id, checked_text, objects
-from evalkit.datasets.source import CORPUS, FolderSource, Source, find, open_source
+from evalkit.datasets.filenames import ARCHIVES, LAYOUT, corpus_of
+from evalkit.datasets.objects import objects
+from evalkit.datasets.opening import open_source
+from evalkit.datasets.records import checked_id, checked_text
+from evalkit.datasets.source import CORPUS, FolderSource, Source, find
 from evalkit.errors import DataError
 from evalkit.folders import expanded
 from evalkit.store import Store
@@ -84,6 +87,7 @@ class CleanedDocuments:
 class _Corpus(NamedTuple):
     documents: Documents
     digest: str
+    notes: Mapping[str, int]
 
 
 def load(config: MkqaDatasetConfig, store: Store) -> Dataset:
@@ -97,7 +101,8 @@ def load(config: MkqaDatasetConfig, store: Store) -> Dataset:
     if config.text_cleanup and config.answer_cleanup:
         judged = replace(judged, answers={key: tuple(map(clean, texts)) for key, texts in judged.answers.items()})
     if config.text_cleanup:
-        found = _Corpus(CleanedDocuments(found.documents), f"{found.digest}+{_CLEANUP}")
+        found = found._replace(documents=CleanedDocuments(found.documents), digest=f"{found.digest}+{_CLEANUP}")
+    judged = replace(judged, notes=found.notes)
     return assemble(config, store, documents=found.documents, judged=judged, corpus_digest=found.digest)
 
 
@@ -105,9 +110,9 @@ def questions_file(config: MkqaDatasetConfig) -> Path:
     """The folder or zip with the questions; downloaded where none is given."""
     if config.path:
         path = expanded(config.path)
-        if path.is_file() and path.suffix != ".zip":
+        if path.is_file() and not path.name.endswith(ARCHIVES):
             raise DataError(
-                f"{path}: is no folder or zip. Set dataset.path={path.parent} dataset.questions={path.name}."
+                f"{path}: is no folder, zip or tar. Set dataset.path={path.parent} dataset.questions={path.name}."
             )
         return path
     return hub_file(config.hub_id, config.revision, config.hub_file)
@@ -143,15 +148,17 @@ def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
     path = corpus_path(config)
     if path is None:
         repository = corpus_repository(config)
-        return _Corpus(*hub.open_documents(repository, title_separator=config.title_separator))
+        return _Corpus(*hub.open_documents(repository, title_separator=config.title_separator), {})
     source: Source
-    if path.is_dir() or path.suffix == ".zip":
-        source, name = open_source(path), CORPUS
+    if path.is_dir() or path.name.endswith(ARCHIVES):
+        source = open_source(path)
+        name = corpus_of(source)
     else:
-        source, name = FolderSource(path.parent), path.name
+        source = FolderSource(path.parent)
+        name = find(source, path.name, LAYOUT)
     with contextlib.closing(source):
-        table, sha256 = corpus.from_json_lines(source, find(source, name), store)
-    return _Corpus(ArrowDocuments(table, title_separator=config.title_separator), sha256)
+        found = corpus.from_file(source, name, store)
+    return _Corpus(ArrowDocuments(found.table, title_separator=config.title_separator), found.digest, found.notes)
 
 
 def corpus_path(config: MkqaDatasetConfig) -> Path | None:

@@ -19,11 +19,13 @@ from typing import Any, NamedTuple
 
 from evalkit.config import NeuclirDatasetConfig
 from evalkit.datasets import corpus
+from evalkit.datasets.archives import tar_members
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.download import hub_file, url_file
-from evalkit.datasets.records import checked_id, checked_text, objects
-from evalkit.datasets.source import FolderSource, refuse_repeated, refuse_unsafe
+from evalkit.datasets.objects import objects
+from evalkit.datasets.records import checked_id, checked_text
+from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
 from evalkit.folders import expanded
 from evalkit.store import Store
@@ -56,9 +58,10 @@ def load(config: NeuclirDatasetConfig, store: Store) -> Dataset:
     places = find_places(config)
     qrels = _read_qrels(config, places.qrels or url_file(store, config.qrels_url, config.qrels_md5))
     topics = _read_topics(config, places.topics or url_file(store, config.topics_url, config.topics_md5), set(qrels))
-    table, digest = _open_documents(config, places.documents, store)
-    documents = ArrowDocuments(table, title_separator=config.title_separator)
-    return assemble(config, store, documents=documents, judged=Judged(topics, qrels), corpus_digest=digest)
+    found = _open_documents(config, places.documents, store)
+    documents = ArrowDocuments(found.table, title_separator=config.title_separator)
+    judged = Judged(topics, qrels, notes=found.notes)
+    return assemble(config, store, documents=documents, judged=judged, corpus_digest=found.digest)
 
 
 def find_places(config: NeuclirDatasetConfig) -> Places:
@@ -130,7 +133,7 @@ def _qrels_lines(config: NeuclirDatasetConfig, path: Path) -> Iterator[tuple[int
     content = read_bytes(path)
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
-            members = [member for member in _members(archive, path) if Path(member.name).name == name]
+            members = [member for member in tar_members(archive, path) if Path(member.name).name == name]
             stream = archive.extractfile(members[0]) if members else None
             if stream is None:
                 raise DataError(f"{path}: holds no {name}. Set dataset.qrels_path to the judgments.")
@@ -139,20 +142,6 @@ def _qrels_lines(config: NeuclirDatasetConfig, path: Path) -> Iterator[tuple[int
             yield from lines(stream, f"{path}!{name}")  # type: ignore[arg-type]
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: is no tar, or a damaged one ({error}). Download it again.") from error
-
-
-def _members(archive: tarfile.TarFile, path: Path) -> list[tarfile.TarInfo]:
-    """The files of a tar, once none of its members is anything that a collection has no use for."""
-    found = []
-    for member in archive:
-        refuse_unsafe(path, member.name, link=member.issym() or member.islnk())
-        # Some versions of tarfile read a member of a size below zero again and again.
-        if not (member.isfile() or member.isdir()) or member.size < 0:
-            raise DataError(f"{path}: member {member.name!r} is neither a file nor a folder. Do not use this file.")
-        found.append(member)
-    files = [member for member in found if member.isfile()]
-    refuse_repeated(path, [member.name for member in files])
-    return files
 
 
 def _of_language(numbered: Iterator[tuple[int, str]], language: str) -> Iterator[tuple[int, str]]:
@@ -195,16 +184,13 @@ def _topic_text(config: NeuclirDatasetConfig, versions: Any, where: str) -> str:
     )
 
 
-def _open_documents(config: NeuclirDatasetConfig, path: Path | None, store: Store) -> tuple[Any, str]:
-    """The documents as a memory-mapped table, and what fixes their content."""
+def _open_documents(config: NeuclirDatasetConfig, path: Path | None, store: Store) -> corpus.Corpus:
+    """The documents: of the file, or the published ones."""
     if path is None:
         return corpus.from_published(
             store,
             f"md5:{config.documents_md5}",
             lambda: hub_file(config.hub_id, config.revision, config.hub_file, md5=config.documents_md5),
         )
-    if path.suffix == ".parquet":
-        return corpus.from_parquet(path, store)
-    source = FolderSource(path.parent)
-    with contextlib.closing(source):
-        return corpus.from_json_lines(source, path.name, store)
+    with contextlib.closing(FolderSource(path.parent)) as source:
+        return corpus.from_file(source, path.name, store)

@@ -1,17 +1,44 @@
-"""Documents and queries as JSON lines, each line checked. Errors name file and line."""
+"""Documents and queries of a data file, each checked. Errors name file and line."""
 
 import io
-import json
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 from evalkit import ids
+from evalkit.datasets.delimited import Columns
+from evalkit.datasets.objects import rows
 from evalkit.datasets.source import Source
 from evalkit.errors import DataError
-from evalkit.strict_json import repeated
-from evalkit.textfile import lines
 
-ID_KEYS = ("_id", "id", "doc_id")  # BEIR's, the hub's and mteb's, ir_datasets'
+ID_KEYS = ("_id", "id", "doc_id", "docid", "docno", "pid")  # BEIR's, the hub's and mteb's, ir_datasets', others'
+TEXT_KEYS = ("text", "contents", "content", "passage", "body")  # BEIR's, Pyserini's, others'
+DOCUMENTS = Columns(ID_KEYS, TEXT_KEYS)
+QUERIES = Columns(
+    ("_id", "id", "query_id", "query-id", "qid", "doc_id"), ("text", "query", "question", "contents", "content")
+)
+
+NO_TITLE, NO_TEXT = "titles_missing", "texts_missing"
+NUMBER_TITLE, NUMBER_TEXT, FLOAT_ID = "titles_that_are_numbers", "texts_that_are_numbers", "ids_that_are_floats"
+REPEATED, REPEATED_QUERIES = "documents_repeated", "queries_repeated"
+REPEATED_CANDIDATES = "candidates_repeated"
+OF_QUERIES = "query_"
+"""Begins the names of counts of queries; the others are of documents."""
+
+SAID = {
+    NO_TITLE: "documents have a title that is NaN or null, which is read as no title",
+    NO_TEXT: "documents have a text that is NaN or null, which is read as no text",
+    NUMBER_TITLE: "documents have a number for a title, which is read as its digits",
+    NUMBER_TEXT: "documents have a number for a text, which is read as its digits",
+    FLOAT_ID: "documents have an id that is a number such as 12.0, which is read as 12",
+    REPEATED: "documents repeat an earlier one of the same id, title and text, and are left out",
+    REPEATED_CANDIDATES: "candidates are the same as another one of their query, and are left out",
+    f"{OF_QUERIES}{NUMBER_TEXT}": "queries have a number for a text, which is read as its digits",
+    f"{OF_QUERIES}{FLOAT_ID}": "queries have an id that is a number such as 12.0, which is read as 12",
+    REPEATED_QUERIES: "queries repeat an earlier one of the same id and text, and are left out",
+}
+"""What is unusual in a file, by the name under which the manifest counts it -> what a note says of that many."""
+
 _LINES_PER_STEP = 1_000
 _BLOCK = 1 << 20  # bytes
 
@@ -25,6 +52,7 @@ class Record(NamedTuple):
         title: empty where there is none.
         text: may be empty.
         fields: the whole line.
+        unusual: names of what is worth counting, as in `SAID`.
     """
 
     where: str
@@ -32,11 +60,19 @@ class Record(NamedTuple):
     title: str
     text: str
     fields: dict[str, Any]
+    unusual: tuple[str, ...] = ()
 
     @property
     def row(self) -> dict[str, str]:
         """As the Arrow file of a corpus holds it."""
         return {"_id": self.id, "title": self.title, "text": self.text}
+
+    @property
+    def place(self) -> str:
+        """Where it is in its file, such as `line 3`."""
+        head, _, number = self.where.rpartition(":")
+        noun = head.rpartition(" ")[2]
+        return f"{noun if noun in {'row', 'item'} else 'line'} {number}"
 
 
 class _Noted(io.RawIOBase):
@@ -60,82 +96,96 @@ class _Noted(io.RawIOBase):
 def records(
     source: Source,
     name: str,
+    form: str,
+    columns: Columns = DOCUMENTS,
     *,
     advance: Callable[[float], None] = lambda _: None,
     note: Callable[[memoryview], object] | None = None,
 ) -> Iterator[Record]:
-    """The lines of a file.
+    """The rows of a file.
 
     Args:
         source: of the file.
         name: of the file.
+        form: of the file; see `objects.format_of`.
+        columns: under which names ids and texts are looked for.
         advance: called with the megabytes read.
-        note: called with all decompressed bytes, block by block.
+        note: called with all decompressed bytes, block by block; not for parquet, which is not read from end to end.
 
     Raises:
-        DataError: a line is not an object with an id and a text.
+        DataError: a row is not an object with an id and a text.
     """
     position = 0
     with source.open(name) as stream:
         read = stream if note is None else io.BufferedReader(_Noted(stream, note), _BLOCK)
-        found = objects(lines(read, source.label(name)), source.label(name), "_id and text")
-        for count, (where, fields) in enumerate(found, start=1):
+        for count, (where, fields) in enumerate(rows(read, source.label(name), name, form, columns), start=1):
             if count % _LINES_PER_STEP == 0:
                 position, before = stream.tell(), position
-                advance((position - before) / 1e6)
-            yield checked(fields, where)
+                advance(max(position - before, 0) / 1e6)
+            yield checked(fields, where, columns)
 
 
-def objects(numbered: Iterator[tuple[int, str]], label: object, keys: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(file and line number, object) of every line; `keys` says in errors what an object should have.
-
-    Raises:
-        DataError: a line is not a JSON object.
-    """
-    for number, line in numbered:
-        where = f"{label}:{number}"
-        try:
-            parsed = _parsed(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: not JSON ({error}). Expected one object a line.") from error
-        if not isinstance(parsed, dict):
-            raise DataError(f"{where}: a JSON {type(parsed).__name__}, expected an object with {keys}.")
-        if isinstance(parsed, _Ambiguous):
-            raise DataError(f"{where}: {parsed.key!r} occurs twice in one object. Leave one of them.")
-        yield where, parsed
-
-
-class _Ambiguous(dict[str, Any]):
-    """An object of which `key` occurs twice."""
-
-    key = ""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) == len(pairs):
-        return found
-    ambiguous = _Ambiguous(found)
-    ambiguous.key = repeated(pairs)
-    return ambiguous
-
-
-_parsed = json.JSONDecoder(object_pairs_hook=_object).decode
-
-
-def checked(fields: dict[str, Any], where: str) -> Record:
+def checked(fields: dict[str, Any], where: str, columns: Columns = DOCUMENTS) -> Record:
     """A record from an object.
 
     Raises:
         DataError: the id cannot stand in a run file, or a text is none.
     """
-    key = next((key for key in ID_KEYS if key in fields), ID_KEYS[0])
-    identifier = checked_id(fields.get(key), where, key)
-    title = fields.get("title")
-    if title is not None and not isinstance(title, str):
+    key, text_key = (_key(fields, names, what, where) for names, what in ((columns.ids, "id"), (columns.texts, "text")))
+    value = fields[key]
+    unusual: tuple[str, ...] = ()
+    if isinstance(value, float) and value.is_integer():
+        value, unusual = int(value), (FLOAT_ID,)
+    identifier = checked_id(value, where, key)
+    title, text = fields.get("title"), fields[text_key]
+    if not (isinstance(text, str) and (isinstance(title, str) or "title" not in fields)):
+        title, text, more = _mended(fields, text_key, where, empty=columns is DOCUMENTS)
+        unusual += more
+    checked_text(title or "", where, "title")
+    return Record(where, identifier, title or "", checked_text(text, where, text_key), fields, unusual)
+
+
+def _key(fields: dict[str, Any], names: Sequence[str], what: str, where: str) -> str:
+    """Under which of its legal names a row has its id or its text."""
+    for name in names:
+        if name in fields:
+            return name
+    raise DataError(f"{where}: has no {what} beside {shown(list(fields))}. Its key may be {', '.join(names)}.")
+
+
+def _mended(fields: dict[str, Any], text_key: str, where: str, *, empty: bool) -> tuple[str, Any, tuple[str, ...]]:
+    """Title and text where one is no string, and names of what was unusual: what pandas makes of missing ones.
+
+    Args:
+        fields: of the row.
+        text_key: where its text is.
+        where: begins errors.
+        empty: whether a text may be missing.
+    """
+    title, text, unusual = fields.get("title"), fields[text_key], []
+    if "title" in fields and _is_missing(title):
+        title, unusual = "", [NO_TITLE]
+    elif (digits := _digits(title)) is not None:
+        title, unusual = digits, [NUMBER_TITLE]
+    elif title is not None and not isinstance(title, str):
         raise DataError(f"{where}: title is {shown(title)}, expected a string or none.")
-    text = checked_text(fields.get("text"), where, "text")
-    return Record(where, identifier, checked_text(title or "", where, "title"), text, fields)
+    if empty and _is_missing(text):
+        text, unusual = "", [*unusual, NO_TEXT]
+    elif (digits := _digits(text)) is not None:
+        text, unusual = digits, [*unusual, NUMBER_TEXT]
+    return title or "", text, tuple(unusual)
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether this is what pandas writes where there is nothing."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _digits(value: Any) -> str | None:
+    """A number as its shortest digits, `1984` also for 1984.0; None for what is no finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return str(int(value)) if value == int(value) else repr(value)
 
 
 def checked_id(value: Any, where: str, key: str) -> str:

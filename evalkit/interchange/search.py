@@ -83,7 +83,7 @@ class PipelineSearch:
             top_ranked: candidates of mteb's own for each query, taken in place of the first stage's.
         """
         config = _config(task_metadata, hf_split, hf_subset)
-        dataset = self._dataset(config, queries, task_metadata, hf_subset)
+        dataset = rerank.instructed(self._reranker, self._dataset(config, queries, task_metadata, hf_subset))
         if top_ranked is None:
             first_stage = retrieval.build(self._retriever, self._compute, self._store, dataset=config)
             candidates = first_stage.retrieve(dataset, self._depth)

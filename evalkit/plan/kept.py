@@ -35,7 +35,7 @@ class Kept(NamedTuple):
     candidates: int | None = None
     scores: float = 0.0
     result: bool = False
-    pairs: Sequence[tuple[str, str]] = ()
+    pairs: Sequence[Pair] = ()
 
 
 def kept_of(config: EvaluateConfig, dataset: Dataset, store: Store) -> Kept:
@@ -46,6 +46,7 @@ def kept_of(config: EvaluateConfig, dataset: Dataset, store: Store) -> Kept:
     Raises:
         ResultError: a result that is there is damaged.
     """
+    dataset = rerank.instructed(config.reranker, dataset)
     described = bool(config.compute.machine.name)
     # The keys of vectors and results do not tell the device, so a machine without a GPU can look; those of scores do.
     compute = replace(config.compute, device="cpu") if described else config.compute
@@ -87,22 +88,23 @@ def scored(reranker: rerank.AnyReranker, run: Run, dataset: Dataset, store: Stor
     return Kept(1.0, len(run), scores, pairs=pairs)
 
 
-def _some_pairs(run: Run, dataset: Dataset) -> list[tuple[str, str]]:
+def _some_pairs(run: Run, dataset: Dataset) -> list[Pair]:
     """Texts of candidates at even distances; those that the corpus lacks are left out."""
     places = np.unique(np.linspace(0, len(run) - 1, min(len(run), _PAIRS)).round().astype(np.int64))
     rows = dataset.rows(run.doc_ids)[run.codes[places]]
     queries = run.row_queries[places]
     there = np.flatnonzero(rows >= 0)
     texts = dataset.documents.texts(rows[there])
+    query_ids = [run.query_ids[query] for query in queries[there].tolist()]
     return [
-        (dataset.queries[run.query_ids[query]], text)
-        for query, text in zip(queries[there].tolist(), texts, strict=True)
+        Pair(dataset.queries[query_id], text, dataset.instructions.get(query_id))
+        for query_id, text in zip(query_ids, texts, strict=True)
     ]
 
 
-def _scores(reranker: StreamingReranker, dataset: Dataset, store: Store, pairs: Sequence[tuple[str, str]]) -> float:
+def _scores(reranker: StreamingReranker, dataset: Dataset, store: Store, pairs: Sequence[Pair]) -> float:
     path = store.peek("scores", score_facts(reranker.identity, reranker.facts(), dataset.name)) / SCORES
     if not path.is_file() or not pairs:
         return 0.0
-    found = KeptScores(path).find(pair_keys([Pair(query, document) for query, document in pairs]))
+    found = KeptScores(path).find(pair_keys(pairs))
     return float(found.known.mean())

@@ -28,7 +28,7 @@ from evalkit.progress import progress
 from evalkit.retrieval.dense import DenseRetriever
 from evalkit.retrieval.encoding import EncodingWorker, encode_corpus
 from evalkit.store import Store
-from evalkit.types import Pair, StreamingReranker
+from evalkit.types import StreamingReranker
 from evalkit.workers import open_pool
 
 logger = logging.getLogger(__name__)
@@ -128,7 +128,8 @@ def _measure_scoring(config: EvaluateConfig, reranker: StreamingReranker, sample
     def score(count: int) -> None:
         # Another text each time: what was scored once need not be scored again.
         some = [pairs[row % len(pairs)] for row in range(count)]
-        reranker.score([Pair(query, f"{text} {row}") for row, (query, text) in enumerate(some)], advance=lambda _: None)
+        changed = [pair._replace(document=f"{pair.document} {row}") for row, pair in enumerate(some)]
+        reranker.score(changed, advance=lambda _: None)
 
     usage = getattr(reranker, "usage", Usage())
     with progress(f"measuring {config.reranker.name}", None, "pairs") as advance:

@@ -135,10 +135,10 @@ class Reader:
         instructed = [instruction + text for text in texts]
         return Lengths(tokenize(self._tokenizer, instructed, max_length=self._reading.max_length).lengths)
 
-    def pairs(self, pairs: Sequence[tuple[str, str]], instruction: str) -> Lengths:
+    def pairs(self, pairs: Sequence[Pair], instruction: str) -> Lengths:
         """Of pairs of a query and a document, with all that the template puts around them."""
         assert isinstance(self.config, PairRerankerConfig)
-        asked = [Pair(query, document, instruction) for query, document in pairs]
+        asked = [pair if pair.instruction is not None else pair._replace(instruction=instruction) for pair in pairs]
         assumed = replace(self.config, max_length=self.config.max_length or _ASSUMED_LENGTH)
         config = assumed if self.checkpoint is None else filled_in(self.config, self.checkpoint)
         return Lengths(family_of(config).tokenize(self._tokenizer, asked).lengths)

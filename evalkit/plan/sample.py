@@ -8,7 +8,7 @@ import numpy as np
 
 from evalkit.config import DatasetConfig
 from evalkit.errors import DataError
-from evalkit.types import Dataset
+from evalkit.types import Dataset, Pair
 
 _TEXTS = 1024
 _SPREAD = 0.7  # standard deviation of the logarithm of lengths: what collections of passages have
@@ -94,9 +94,9 @@ def _made_up(mean: float, language: str) -> tuple[str, ...]:
     return tuple(_LETTER[language] * max(round(length), 1) for length in np.random.default_rng(0).permutation(lengths))
 
 
-def pairs_of(sample: Sample) -> list[tuple[str, str]]:
+def pairs_of(sample: Sample) -> list[Pair]:
     """Queries of a sample with its documents, each document once, as if retrieved at random."""
     if not sample.query_texts:
         return []
     count = len(sample.query_texts)
-    return [(sample.query_texts[row * 7 % count], text) for row, text in enumerate(sample.document_texts)]
+    return [Pair(sample.query_texts[row * 7 % count], text) for row, text in enumerate(sample.document_texts)]

@@ -3,6 +3,8 @@
 Two of them, `none` and `replay`, need no text. All others are a `Reranker`: texts in, float32 logits out.
 """
 
+import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeGuard
 
 from evalkit.config import (
@@ -18,7 +20,7 @@ from evalkit.config import (
     RerankerConfig,
 )
 from evalkit.errors import ConfigError
-from evalkit.instructions import choose_instruction
+from evalkit.instructions import PER_QUERY, choose_instruction
 from evalkit.rerank.passthrough import KeepOrder, Replay
 from evalkit.rerank.texts import Reranked, score_candidates
 from evalkit.run import Run
@@ -27,6 +29,8 @@ from evalkit.types import Dataset, Reranker
 
 if TYPE_CHECKING:
     from evalkit.rerank.pair_reranker import PairReranker
+
+logger = logging.getLogger(__name__)
 
 AnyReranker = Reranker | KeepOrder | Replay
 
@@ -84,6 +88,36 @@ def require_one_score(config: RerankerConfig) -> None:
 def reads_instructions(config: RerankerConfig) -> TypeGuard[MiniCPMRerankerConfig | Qwen3RerankerConfig]:
     """Whether the reranker's template has a place for a task instruction."""
     return isinstance(config, MiniCPMRerankerConfig | Qwen3RerankerConfig)
+
+
+def instructed(config: RerankerConfig, dataset: Dataset) -> Dataset:
+    """The dataset with the instructions of its queries if the reranker uses them; else without, and a note says so.
+
+    Raises:
+        ConfigError: they are asked for, and no query has one.
+    """
+    count, total = len(dataset.instructions), len(dataset.queries)
+    has_place = reads_instructions(config)
+    if reads_instructions(config) and config.instructions == PER_QUERY:
+        if not count:
+            raise ConfigError(
+                f"reranker.instructions=query, but no query of {dataset.name} has an instruction. Put one beside each "
+                "query, under the key instruction, or choose another setting."
+            )
+        if count < total:
+            logger.warning("%s: %d of %d queries have no instruction of their own.", dataset.name, total - count, total)
+        return dataset
+    if count:
+        way_out = "Set reranker.instructions=query to use it" if has_place else "It has no place for one"
+        logger.warning(
+            "%s: %d of %d queries have an instruction of their own, which %s does not use. %s.",
+            dataset.name,
+            count,
+            total,
+            f"reranker={config.name}",
+            way_out,
+        )
+    return replace(dataset, instructions={})
 
 
 def require_pairs(reranker: AnyReranker) -> "PairReranker":

@@ -132,7 +132,7 @@ def _sorted(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
 
 
 def pair_keys(pairs: Sequence[Pair]) -> NDArray[np.void]:
-    """A digest of the texts of every pair, of shape (pairs,) and 16 bytes each."""
+    """A digest of the texts of every pair, of shape (pairs,) and 16 bytes each; also of an instruction of its own."""
     of_text: dict[str, bytes] = {}
 
     def digest(text: str) -> bytes:
@@ -140,5 +140,8 @@ def pair_keys(pairs: Sequence[Pair]) -> NDArray[np.void]:
             of_text[text] = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         return of_text[text]
 
-    joined = (digest(pair.query) + digest(pair.document) for pair in pairs)
+    joined = (
+        digest(pair.query) + digest(pair.document) + (b"" if pair.instruction is None else digest(pair.instruction))
+        for pair in pairs
+    )
     return np.frombuffer(b"".join(hashlib.blake2b(both, digest_size=16).digest() for both in joined), dtype="V16")

@@ -122,8 +122,9 @@ class _Scoring:
         distinct, positions = np.unique(self._rows[window], return_inverse=True)
         texts = self._dataset.documents.texts(distinct)
         query_ids, queries = self._candidates.query_ids, self._dataset.queries
+        instructions = self._dataset.instructions
         return [
-            Pair(queries[query_ids[query]], texts[position])
+            Pair(queries[query_ids[query]], texts[position], instructions.get(query_ids[query]))
             for query, position in zip(self._queries[window].tolist(), positions.tolist(), strict=True)
         ]
 

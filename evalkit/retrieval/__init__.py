@@ -8,6 +8,7 @@ from evalkit.config import (
     ComputeConfig,
     DatasetConfig,
     DenseConfig,
+    JudgedConfig,
     MtebDatasetConfig,
     RetrieverConfig,
     SavedConfig,
@@ -93,6 +94,10 @@ def build(
                 dataset is None or dataset.drop_identical_ids is not None or isinstance(dataset, MtebDatasetConfig)
             )
             return SavedRetriever(config, own_ids_decided=decided)
+        case JudgedConfig():
+            from evalkit.retrieval.judged import JudgedRetriever
+
+            return JudgedRetriever()
         case _:
             raise ConfigError(
                 f"there is no first stage for {type(config).__name__}. Choose one from `evalkit list retrievers`."

@@ -216,18 +216,22 @@ def test_a_corpus_is_converted_once_and_found_again(collection: Path, store: Sto
         (b'{"_id": %s, "text": "a"}' % (b"1" * 5000), "not JSON"),
         (b'["d2", "", "text"]', "a JSON list, expected an object"),
         (b"null", "a JSON NoneType, expected an object"),
-        (b'{"title": "", "text": "a"}', "_id is None"),
-        (b'{"identifier": "d2", "text": "a"}', "_id is None"),
+        (b'{"title": "", "text": "a"}', "has no id beside ['title', 'text']"),
+        (b'{"identifier": "d2", "text": "a"}', "has no id beside ['identifier', 'text']"),
+        (b'{"_id": null, "text": "a"}', "_id is None"),
+        (b'{"_id": NaN, "text": "a"}', "_id is nan"),
         (b'{"_id": "", "text": "a"}', "_id is ''"),
         (b'{"_id": true, "text": "a"}', "_id is True"),
         (b'{"_id": 1.5, "text": "a"}', "_id is 1.5"),
         (b'{"_id": "d\\t2", "text": "a"}', "holds a tab, a line break, a NUL or outer blanks"),
         (b'{"_id": "d\\n2", "text": "a"}', "holds a tab, a line break, a NUL or outer blanks"),
         (b'{"_id": " d2", "text": "a"}', "holds a tab, a line break, a NUL or outer blanks"),
-        (b'{"_id": "d2", "text": null}', "text is None"),
-        (b'{"_id": "d2", "title": "a"}', "text is None"),
+        (b'{"_id": "d2", "title": "a"}', "has no text beside ['_id', 'title']"),
+        (b'{"_id": "d2", "text": true}', "text is True"),
         (b'{"_id": "d2", "text": ["a"]}', "text is ['a']"),
-        (b'{"_id": "d2", "title": 7, "text": "a"}', "title is 7"),
+        (b'{"_id": "d2", "title": true, "text": "a"}', "title is True"),
+        (b'{"_id": "d2", "title": ["a"], "text": "a"}', "title is ['a']"),
+        (b'{"_id": "d2", "title": Infinity, "text": "a"}', "title is inf"),
         (b'{"_id": "d2", "text": "a\\ud83d"}', "text holds half of a surrogate pair"),
         (b'{"_id": "d2", "title": "\\udf0a", "text": "a"}', "title holds half of a surrogate pair"),
         (b'{"_id": "d2\\ud83d", "text": "a"}', "holds half of a surrogate pair"),
@@ -269,20 +273,21 @@ def test_a_record_behind_the_first_batch_leaves_nothing_of_the_first_batch(colle
 
 
 def test_a_document_id_that_occurs_twice_names_both_lines(collection: Path, store: Store):
-    other = '{"_id": "d2", "text": ""}'
-    (collection / "corpus.jsonl").write_text(f"{GOOD}\n{other}\n\n{GOOD}\n{other}\n", encoding="utf-8")
+    other = '{"_id": "d1", "text": ""}'
+    (collection / "corpus.jsonl").write_text(f"{GOOD}\n\n{GOOD}\n{other}\n", encoding="utf-8")
     message = refusal(collection, store)
     assert message.startswith(f"{collection / 'corpus.jsonl'}:4: document id 'd1'")
     assert "line 1" in message
 
 
 def test_a_document_id_that_occurs_as_number_and_string_occurs_twice(collection: Path, store: Store):
-    (collection / "corpus.jsonl").write_text('{"_id": 1, "text": ""}\n{"_id": "1", "text": ""}\n', encoding="utf-8")
+    (collection / "corpus.jsonl").write_text('{"_id": 1, "text": ""}\n{"_id": "1", "text": "a"}\n', encoding="utf-8")
     assert refusal(collection, store).startswith(f"{collection / 'corpus.jsonl'}:2: document id '1'")
 
 
 def test_a_query_id_that_occurs_twice_names_its_line(collection: Path, store: Store):
-    (collection / "queries.jsonl").write_text('{"_id": "q1", "text": "a"}\n' * 2, encoding="utf-8")
+    rows = '{"_id": "q1", "text": "a"}\n{"_id": "q1", "text": "b"}\n'
+    (collection / "queries.jsonl").write_text(rows, encoding="utf-8")
     assert refusal(collection, store).startswith(f"{collection / 'queries.jsonl'}:2: query id 'q1' occurs twice")
 
 
@@ -384,3 +389,38 @@ def test_a_tilde_in_the_path_is_the_home_folder(collection: Path, store: Store, 
 def test_a_configuration_without_a_loader_is_a_config_error(store: Store):
     with pytest.raises(ConfigError, match="no loader for ComputeConfig"):
         load(ComputeConfig(), store)
+
+
+# Collections as people bring them
+
+BROUGHT = {
+    "beir-one-nested": ["Bees Bees make honey in hives.", "Cows Cows give milk on farms.", "Sun The sun is a star."],
+    "corpus-array": ["Bees Bees make honey", "Cows give milk"],
+    "csv-collection": ["Bees Bees, make honey"],
+    "dup-docs-same": ["Bees make honey", "Cows give milk"],
+    "msmarco-tsv": ["Bees make honey in hives", "Cows give milk"],
+    "pyserini-keys": ["Bees\nBees make honey", "Cows give milk"],
+    "qrels-root": ["Bees Bees make honey in hives.", "Cows Cows give milk on farms.", "Sun The sun is a star."],
+    "title-nan": ["Bees make honey", "Cows Cows give milk"],
+}
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("case", BROUGHT)
+def test_a_collection_as_people_bring_it_is_read(shared: Path, store: Store, case: str):
+    dataset = load(FolderDatasetConfig(path=str(shared / "cases" / case)), store)
+    assert texts(dataset) == BROUGHT[case]
+    assert dataset.notes["judged_documents_absent"] == 0
+    assert dataset.name == case
+
+
+def test_judgments_of_other_documents_alone_are_refused_beside_an_id_that_looks_alike(tmp_path: Path, store: Store):
+    qrels = {"q1": {"4983.0": 1, "71.0": 1}, "q2": {"4983.0": 1}}
+    folder = write_collection(tmp_path / "c", {"4983": ("", "a"), "71": ("", "b")}, qrels=qrels)
+    with pytest.raises(DataError) as caught:
+        read(folder, store)
+    message = str(caught.value)
+    assert message.startswith(
+        f"{folder / 'qrels' / 'test.tsv'}: none of its 2 documents is in {folder / 'corpus.jsonl'}: "
+    )
+    assert "'4983.0' stands in the judgments and '4983' in the corpus" in message

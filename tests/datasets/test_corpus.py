@@ -11,6 +11,7 @@ import pytest
 from stubs import DOCUMENTS
 
 from evalkit.datasets import corpus
+from evalkit.datasets.objects import rows_per_batch
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
 from evalkit.store import Store
@@ -21,11 +22,8 @@ def lines(documents: dict[str, str]) -> bytes:
 
 
 def converted(folder: Path, name: str, store: Store) -> tuple[pa.Table, str]:
-    if name.endswith(".parquet"):
-        table, sha256 = corpus.from_parquet(folder / name, store)
-    else:
-        table, sha256 = corpus.from_json_lines(FolderSource(folder), name, store)
-    return table.data.table, sha256
+    found = corpus.from_file(FolderSource(folder), name, store)
+    return found.table.data.table, found.digest
 
 
 def write(path: Path, documents: dict[str, str]) -> None:
@@ -44,17 +42,16 @@ AFTER = {key: text for key, (_, text) in DOCUMENTS.items()}
 def test_a_corpus_that_changes_between_its_digest_and_its_reading_is_refused(tmp_path, store, monkeypatch, name):
     path = tmp_path / name
     taken = {}
-    for function in ("_content_digest", "file_digest"):
-        genuine = getattr(corpus, function)
+    genuine = corpus._content_digest
 
-        def swapped(*given, genuine=genuine):
-            found = genuine(*given)
-            if not taken:
-                taken["digest"] = found
-                write(path, AFTER)
-            return found
+    def swapped(*given):
+        found = genuine(*given)
+        if not taken:
+            taken["digest"] = found
+            write(path, AFTER)
+        return found
 
-        monkeypatch.setattr(corpus, function, swapped)
+    monkeypatch.setattr(corpus, "_content_digest", swapped)
     write(path, BEFORE)
     with pytest.raises(DataError, match=rf"{name}: changed while it was read\. Run again\."):
         converted(tmp_path, name, store)
@@ -99,4 +96,4 @@ def test_a_document_longer_than_any_batch_is_refused_by_its_line(tmp_path, store
 def test_rows_that_are_read_of_parquet_at_a_time_are_fewer_the_longer_they_are(groups, rows):
     described = [SimpleNamespace(num_rows=count, total_byte_size=size) for count, size in groups]
     metadata = SimpleNamespace(num_row_groups=len(groups), row_group=described.__getitem__)
-    assert rows == corpus._rows_per_batch(metadata)
+    assert rows == rows_per_batch(metadata)

@@ -401,14 +401,14 @@ def test_questions_and_corpora_that_are_not_there_are_named(folder, store, tmp_p
 def test_a_damaged_zip_is_refused(folder, store, tmp_path):
     archive = zipped(tmp_path / "q.zip", {"zh_cn.jsonl": json_lines(QUESTIONS)})
     archive.write_bytes(archive.read_bytes()[:-30])
-    assert refusal(archive, store).startswith(f"{archive}: is no zip, or a zip that is damaged")
-    assert refusal(folder, store, corpus_path=str(archive)).startswith(f"{archive}: is no zip")
+    assert refusal(archive, store).startswith(f"{archive}: is a zip archive that is damaged or cut short")
+    assert refusal(folder, store, corpus_path=str(archive)).startswith(f"{archive}: is a zip archive that is damaged")
 
 
 def test_a_malformed_document_names_file_and_line(folder, store, tmp_path):
     corpus = tmp_path / "passages.jsonl"
     corpus.write_text(corpus_lines() + '{"_id": "p4"}\n', encoding="utf-8")
-    assert refusal(folder, store, corpus_path=str(corpus)).startswith(f"{corpus}:4: text is None")
+    assert refusal(folder, store, corpus_path=str(corpus)).startswith(f"{corpus}:4: has no text beside")
 
 
 @pytest.mark.parametrize("key", ["revision", "corpus_revision"])

@@ -461,16 +461,15 @@ def test_an_id_that_occurs_twice_in_parquet_names_both_rows(folder, store):
     path = folder / "docs.parquet"
     pq.write_table(pa.table({"id": ["a", "b", "a"], "text": ["x", "y", "z"]}), path)
     message = refusal(folder, store, documents_path=str(path))
-    assert message.startswith(f"{path} row:3: document id 'a' is already on line 1.")
+    assert message.startswith(f"{path} row:3: document id 'a' is already on row 1, with another title or text.")
 
 
 @pytest.mark.parametrize(
     ("columns", "part"),
     [
-        ({"identifier": ["a"], "text": ["x"]}, "_id is None"),
-        ({"id": ["a"], "body": ["x"]}, "text is None"),
+        ({"identifier": ["a"], "text": ["x"]}, "has no id beside ['identifier', 'text']"),
+        ({"id": ["a"], "words": ["x"]}, "has no text beside ['id', 'words']"),
         ({"id": ["a", ""], "text": ["x", "y"]}, "id is ''"),
-        ({"id": ["a", "b"], "text": ["x", None]}, "text is None"),
         ({"id": ["a"], "text": [b"x"]}, "text is b'x'"),
         ({"id": pa.array([], pa.string()), "text": pa.array([], pa.string())}, "holds no documents"),
     ],
@@ -522,7 +521,7 @@ def test_a_text_in_parquet_that_is_not_utf8_is_refused(folder, store):
 
 def test_a_malformed_document_names_file_and_line(folder, store):
     (folder / "docs.jsonl").write_text(json_lines([*DOCUMENTS, {"id": "d4", "title": "x"}]), encoding="utf-8")
-    assert refusal(folder, store).startswith(f"{folder / 'docs.jsonl'}:4: text is None")
+    assert refusal(folder, store).startswith(f"{folder / 'docs.jsonl'}:4: has no text beside")
 
 
 # Topics that are refused

@@ -14,7 +14,8 @@ from stubs import DOCUMENTS, write_collection
 
 from evalkit.config import FolderDatasetConfig
 from evalkit.datasets import load
-from evalkit.datasets.source import find, open_source
+from evalkit.datasets.opening import open_source
+from evalkit.datasets.source import find
 from evalkit.errors import DataError
 from evalkit.store import Store
 
@@ -145,7 +146,7 @@ def test_a_source_lists_labels_and_opens_its_files(collection: Path, tmp_path: P
     assert folder.files() == ["corpus.jsonl", "qrels/test.tsv", "queries.jsonl"]
     assert folder.label("corpus.jsonl") == str(collection / "corpus.jsonl")
     assert archive.label("corpus.jsonl.gz") == f"{path}!toy/corpus.jsonl.gz"
-    assert find(archive, "corpus.jsonl") == "corpus.jsonl.gz"
+    assert find(archive, "corpus.jsonl", "") == "corpus.jsonl.gz"
     with archive.open("corpus.jsonl.gz") as stream:
         assert stream.read() == (collection / "corpus.jsonl").read_bytes()
     size = (collection / "queries.jsonl").stat().st_size / 1e6
@@ -155,7 +156,7 @@ def test_a_source_lists_labels_and_opens_its_files(collection: Path, tmp_path: P
 
 def test_the_plain_file_is_taken_where_there_is_a_gzip_too(collection: Path):
     (collection / "corpus.jsonl.gz").write_bytes(gzip.compress(b"other"))
-    assert find(open_source(collection), "corpus.jsonl") == "corpus.jsonl"
+    assert find(open_source(collection), "corpus.jsonl", "") == "corpus.jsonl"
 
 
 def test_a_zip_with_a_plain_and_a_gzip_corpus_holds_one_collection(collection: Path, tmp_path: Path, store: Store):

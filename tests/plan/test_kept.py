@@ -9,6 +9,7 @@ from evalkit.pipeline import evaluate
 from evalkit.plan.kept import Kept, kept_of
 from evalkit.retrieval.vectors import DONE
 from evalkit.store import PARTIAL
+from evalkit.types import Pair
 
 
 def test_nothing_is_there_before_anything_ran(config, dataset, store):
@@ -21,7 +22,7 @@ def test_a_whole_evaluation_is_there(config, dataset, store):
     assert (found.vectors, found.candidates, found.scores, found.result) == (1.0, 40, 1.0, True)
     assert len(found.pairs) == 40
     assert set(found.pairs) <= {
-        (query, text) for query in dataset.queries.values() for text in dataset.documents.texts(range(40))
+        Pair(query, text) for query in dataset.queries.values() for text in dataset.documents.texts(range(40))
     }
 
 

@@ -22,9 +22,9 @@ def test_texts_have_the_tokens_that_the_retriever_reads(config):
 
 
 def test_pairs_have_the_tokens_that_the_reranker_reads(config):
-    pairs = [("what makes tides", text) for text in TEXTS]
+    pairs = [Pair("what makes tides", text) for text in TEXTS]
     reader = Reader(config.reranker, made_up=False)
-    expected = build(config.reranker, config.compute).tokenize([Pair(*pair) for pair in pairs]).lengths
+    expected = build(config.reranker, config.compute).tokenize(pairs).lengths
     assert reader.pairs(pairs, "").sample.tolist() == expected.tolist()
     assert not reader.assumed
 
@@ -37,7 +37,7 @@ def test_every_template_can_be_filled_without_a_vocabulary(monkeypatch, name):
     assert reader.assumed
     texts = ["x" * 430, "x" * 43_000]
     if isinstance(config, PairRerankerConfig):
-        lengths = reader.pairs([("x" * 43, text) for text in texts], "").sample
+        lengths = reader.pairs([Pair("x" * 43, text) for text in texts], "").sample
         around = lengths[0] - 110
         assert 3 <= around < 120
     else:

@@ -52,5 +52,5 @@ def test_a_card_without_counts_says_what_to_do():
 
 def test_pairs_have_every_document_once_and_all_queries(dataset):
     pairs = pairs_of(sample_of(dataset))
-    assert [document for _, document in pairs] == dataset.documents.texts(range(40))
-    assert {query for query, _ in pairs} == set(dataset.queries.values())
+    assert [pair.document for pair in pairs] == dataset.documents.texts(range(40))
+    assert {pair.query for pair in pairs} == set(dataset.queries.values())

@@ -126,10 +126,13 @@ def test_a_damaged_file_of_scores_is_named_and_made_anew(dataset, store, caplog)
     assert str(path) in caplog.text
 
 
-def test_a_key_is_of_both_texts_and_their_places():
-    keys = pair_keys([Pair("a", "b"), Pair("b", "a"), Pair("ab", ""), Pair("", "ab"), Pair("a", "b", "told")])
-    assert len({key.tobytes() for key in keys}) == 4
-    assert keys[0].tobytes() == keys[4].tobytes()  # the instruction is in the identity
+def test_a_key_is_of_both_texts_and_their_places_and_of_an_instruction_of_the_pair_itself():
+    """That of all pairs is in the reranker's identity."""
+    keys = pair_keys(
+        [Pair("a", "b"), Pair("b", "a"), Pair("ab", ""), Pair("", "ab"), *[Pair("a", "b", x) for x in "xy"]]
+    )
+    assert len({key.tobytes() for key in keys}) == 6
+    assert keys[0].tobytes() == pair_keys([Pair("a", "b", None)])[0].tobytes()
 
 
 def opened(store):

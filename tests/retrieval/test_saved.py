@@ -210,3 +210,10 @@ def test_the_order_is_part_of_the_identity_where_it_is_chosen_alone(tmp_path):
 def test_an_order_of_another_name_is_refused():
     with pytest.raises(ConfigError, match=r"retriever\.order=ranks"):
         SavedConfig(name="saved", path="run", order="ranks")
+
+
+@pytest.mark.shared
+def test_the_top1000_file_that_people_bring_is_read(shared, store):
+    folder = shared / "cases" / "msmarco-tsv"
+    dataset = load(FolderDatasetConfig(path=str(folder)), store)
+    assert retrieved(folder / "top1000.dev", dataset) == {"10": [("0", 0.0)]}

@@ -1,0 +1,229 @@
+"""Collections in archives: zips, and tars that may be compressed. They are read in place; nothing is ever extracted.
+
+An archive with a member that points outside of it is refused all the same, as is one in which a name occurs twice.
+Knows names and bytes, not their meaning.
+"""
+
+import gzip
+import io
+import lzma
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
+
+from evalkit.errors import DataError
+from evalkit.textfile import GZIP_MAGIC, KIND_BYTES, file_kind, peek
+
+FindRoot = Callable[[Sequence[str]], str]
+"""From the names of all files to the folder, with a final `/`, that holds the collection."""
+
+_DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, OverflowError, OSError)
+_BLOCK = 1 << 20
+
+
+class ZipSource:
+    """A collection in a zip.
+
+    Args:
+        path: of the zip.
+        find_root: finds the folder of the collection.
+
+    Raises:
+        DataError: no zip, a damaged one, an unsafe member or one that occurs twice, or no collection in it.
+    """
+
+    def __init__(self, path: Path, find_root: FindRoot) -> None:
+        self.path = path
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
+            if kind := file_kind(peek(path, KIND_BYTES)):
+                what = kind.name
+                if what in {"a zip archive", "a tar archive"}:
+                    what = f"{what} that is damaged or cut short ({error})"
+                raise DataError(f"{path}: is {what}. Expected a folder, a zip or a tar.") from error
+            raise DataError(
+                f"{path}: is neither a folder nor a zip nor a tar, or one that is damaged or cut short ({error})."
+            ) from error
+        try:
+            for info in self._zip.infolist():
+                refuse_unsafe(path, info.filename, link=stat.S_ISLNK(info.external_attr >> 16))
+            # Windows writes `\` between folders, which zipfile leaves as it is on other systems.
+            self._names = _with_slashes(path, [info.filename for info in self._zip.infolist()])
+            self._prefix = find_root(list(self._names))
+        except DataError:
+            self._zip.close()
+            raise
+
+    def close(self) -> None:
+        """Close the archive."""
+        self._zip.close()
+
+    def files(self) -> Sequence[str]:
+        """Members below the folder of the collection."""
+        return _below(self._prefix, self._names)
+
+    def label(self, name: str) -> str:
+        """The path of the zip and the member in it."""
+        return f"{self.path}!{self._prefix}{name}"
+
+    def open(self, name: str) -> BinaryIO:
+        """The bytes of a member."""
+        stream = None
+        try:
+            member = self._zip.open(self._names[self._prefix + name])
+            stream = io.BufferedReader(cast("io.RawIOBase", member))
+            return _decompressed(stream)
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, OSError, EOFError) as error:
+            if stream is not None:
+                stream.close()
+            raise DataError(f"{self.label(name)}: cannot be read from the zip ({error}). Download it again.") from error
+
+    def megabytes(self, name: str) -> float | None:
+        """Its size, unless it is compressed once more."""
+        original = self._names[self._prefix + name]
+        return None if name.endswith(".gz") else self._zip.getinfo(original).file_size / 1e6
+
+
+class TarSource:
+    """A collection in a tar, plain or compressed with gzip, bzip2 or xz.
+
+    Args:
+        path: of the tar.
+        find_root: finds the folder of the collection.
+
+    Raises:
+        DataError: a damaged tar, an unsafe member or one that occurs twice, or no collection in it.
+    """
+
+    def __init__(self, path: Path, find_root: FindRoot) -> None:
+        self.path = path
+        try:
+            self._tar = tarfile.open(path)  # noqa: SIM115 - `close` closes it
+        except _DAMAGE as error:
+            raise _damaged(path, error) from error
+        try:
+            found = tar_members(self._tar, path)
+            _read_to_the_end(self._tar)
+            self._members = {member.name.removeprefix("./"): member for member in found}
+            self._prefix = find_root(list(self._members))
+        except DataError:
+            self._tar.close()
+            raise
+        except _DAMAGE as error:
+            self._tar.close()
+            raise _damaged(path, error) from error
+
+    def close(self) -> None:
+        """Close the archive."""
+        self._tar.close()
+
+    def files(self) -> Sequence[str]:
+        """Members below the folder of the collection."""
+        return _below(self._prefix, self._members)
+
+    def label(self, name: str) -> str:
+        """The path of the tar and the member in it."""
+        return f"{self.path}!{self._prefix}{name}"
+
+    def open(self, name: str) -> BinaryIO:
+        """The bytes of a member."""
+        stream = None
+        try:
+            member = self._tar.extractfile(self._members[self._prefix + name])
+            stream = io.BufferedReader(cast("io.RawIOBase", member))
+            return _decompressed(stream)
+        except _DAMAGE as error:
+            if stream is not None:
+                stream.close()
+            raise DataError(f"{self.label(name)}: cannot be read from the tar ({error}). Download it again.") from error
+
+    def megabytes(self, name: str) -> float | None:
+        """Its size, unless it is compressed once more."""
+        return None if name.endswith(".gz") else self._members[self._prefix + name].size / 1e6
+
+
+def is_tar(path: Path) -> bool:
+    """Whether a file is a tar, compressed or not; also where it is damaged behind its first member."""
+    try:
+        with tarfile.open(path) as archive:
+            return archive.next() is not None
+    except _DAMAGE:
+        return False
+
+
+def tar_members(archive: tarfile.TarFile, path: Path) -> list[tarfile.TarInfo]:
+    """The files of a tar.
+
+    Raises:
+        DataError: a member is a link or a device, leads out of the archive, or occurs twice.
+    """
+    found = []
+    for member in archive:
+        refuse_unsafe(path, member.name, link=member.issym() or member.islnk())
+        # Some versions of tarfile read a member of a size below zero again and again.
+        if not (member.isfile() or member.isdir()) or member.size < 0:
+            raise DataError(f"{path}: member {member.name!r} is neither a file nor a folder. Do not use this file.")
+        found.append(member)
+    files = [member for member in found if member.isfile()]
+    refuse_repeated(path, [member.name for member in files])
+    return files
+
+
+def refuse_unsafe(path: Path, member: str, *, link: bool) -> None:
+    """Refuse an archive with a member that leads out of it. Nothing is ever extracted, but who made it means harm.
+
+    Raises:
+        DataError: the member is a link, or its name leads elsewhere.
+    """
+    parts = PurePosixPath(member.replace("\\", "/"))
+    if link or parts.is_absolute() or ".." in parts.parts or ":" in parts.as_posix().split("/")[0]:
+        what = "is a link" if link else "points outside of the archive"
+        raise DataError(f"{path}: member {member!r} {what}. Do not use this file.")
+
+
+def refuse_repeated(path: Path, names: Sequence[str]) -> None:
+    """Refuse an archive of which readers would read different things.
+
+    Raises:
+        DataError: two members have one name.
+    """
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{path}: member {repeated[0]!r} occurs twice. Make the archive anew.")
+
+
+def _with_slashes(path: Path, originals: Sequence[str]) -> dict[str, str]:
+    """The name of every file with `/` between folders -> its name in the archive."""
+    names = [(name.replace("\\", "/"), name) for name in originals]
+    names = [(name, original) for name, original in names if not name.endswith("/")]
+    refuse_repeated(path, [name for name, _ in names])
+    return dict(names)
+
+
+def _below(prefix: str, names: Sequence[str] | dict[str, Any]) -> list[str]:
+    return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+
+
+def _decompressed(stream: Any) -> BinaryIO:
+    """The bytes of a member, decompressed when it starts as gzip does."""
+    if stream.peek(2)[:2] != GZIP_MAGIC:
+        return cast("BinaryIO", stream)
+    member = gzip.GzipFile(fileobj=stream)
+    member.myfileobj = cast("Any", stream)  # what GzipFile closes with itself
+    return io.BufferedReader(member)
+
+
+def _read_to_the_end(archive: tarfile.TarFile) -> None:
+    """Read what follows the last member: tarfile stops before the checksum of the compressed data, and trusts it."""
+    stream = cast("BinaryIO", archive.fileobj)
+    while stream.read(_BLOCK):
+        pass
+
+
+def _damaged(path: Path, error: BaseException) -> DataError:
+    return DataError(f"{path}: is a tar that is damaged or cut short ({error}). Download it again.")

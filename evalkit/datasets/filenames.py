@@ -1,0 +1,205 @@
+"""Which file of a collection is its corpus, which its queries, and which its judgments. Knows names, not contents.
+
+    corpus.jsonl          collection.tsv             documents; also .json, .csv, .tsv or .parquet
+    queries.jsonl         queries.dev.small.tsv      queries; likewise, perhaps with a split in the name
+    qrels/test.tsv        qrels.dev.small.tsv        judgments; also .txt, .csv, .json and others, or plain qrels.tsv
+
+Each also as .gz. Where several would do, the first of a list is taken, BEIR's own names before all others.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from evalkit.datasets.source import Source
+from evalkit.errors import DataError
+
+LAYOUT = "corpus.jsonl, queries.jsonl and qrels/<split>.tsv, each also as .json, .csv, .parquet or .gz"
+_TABLES = ("jsonl", "json", "csv", "tsv", "parquet", "parq")
+_JUDGMENTS = ("tsv", "txt", "csv", "trec", "qrels", "qrel", "json", "jsonl", "parquet", "parq", "")
+_CORPUS = ("corpus", "collection", "documents", "docs", "passages")
+_QUERIES = ("queries", "query", "questions", "topics")
+_LISTED = 8  # names in an error
+_PACKED = (".bz2", ".xz", ".lzma", ".zst", ".lz4", ".Z")
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+
+
+class Judgments(NamedTuple):
+    """A file of judgments.
+
+    Attributes:
+        name: of the file.
+        split: of the judgments: as the name says, else as it was asked for.
+        note: why it is this file, where that may surprise; empty where it is the one that was asked for.
+    """
+
+    name: str
+    split: str
+    note: str = ""
+
+
+def is_corpus(name: str) -> bool:
+    """Whether a path in a collection may be that of its documents."""
+    found = _parsed(PurePosixPath(name).name, _CORPUS, _TABLES)
+    return found is not None and not found.split
+
+
+def corpus_of(source: Source) -> str:
+    """The file of documents.
+
+    Raises:
+        DataError: there is none; the message names the files that there are.
+    """
+    found = _first(source.files(), _CORPUS, _TABLES, splits=("",))
+    return found or _refuse(source, "corpus.jsonl")
+
+
+def queries_of(source: Source, split: str) -> str:
+    """The file of queries: that of all splits or of this one, else the only one.
+
+    Raises:
+        DataError: there is none, or which of several is meant cannot be known.
+    """
+    files = source.files()
+    # The queries of `dev` hold those of `dev.small`.
+    wider = [".".join(split.split(".")[:length]) for length in range(len(split.split(".")), 0, -1)]
+    if found := _first(files, _QUERIES, _TABLES, splits=("", *wider)):
+        return found
+    others = [name for name in files if _parsed(name, _QUERIES, _TABLES)]
+    if len(others) == 1:
+        return others[0]
+    if others:
+        raise DataError(
+            f"{source.label('queries.jsonl')}: no such file, and {_listed(others)} name other splits than {split}. Set "
+            "dataset.split."
+        )
+    return _refuse(source, "queries.jsonl")
+
+
+def judgments_of(source: Source, split: str, *, lenient: bool = False) -> Judgments | None:
+    """The judgments of a split; None where the collection has none.
+
+    Args:
+        source: of the collection.
+        split: that is asked for.
+        lenient: whether judgments of another split are taken where they are the only ones beside the corpus and the
+            split that is asked for is the default.
+
+    Raises:
+        DataError: there are judgments, and none of this split; the message lists the splits.
+    """
+    below, beside = _splits(source.files())
+    everywhere = {**beside, **below}
+    if split in everywhere:
+        return Judgments(everywhere[split], split)
+    parts = [name for name in everywhere if name.startswith(f"{split}.")]
+    if len(parts) == 1:
+        return _explained(everywhere[parts[0]], parts[0], split)
+    if "" in beside and not below:
+        note = "" if split == "test" else f"its name tells no split, so it is taken for that of {split}"
+        return Judgments(beside[""], split, note)
+    if lenient and split == "test" and len(beside) == 1 and not below:
+        return _explained(next(iter(beside.values())), next(iter(beside)), split)
+    strange = [name for name in source.files() if name.startswith("qrels")]
+    if everywhere or strange:
+        raise DataError(f"{source.label(f'qrels/{split}.tsv')}: no such file. {_choice(everywhere, strange)}")
+    return None
+
+
+def refuse_unjudged(source: Source, split: str) -> DataError:
+    """The error for a collection without any judgments; it names the files that there are."""
+    path = source.label(f"qrels/{split}.tsv")
+    return DataError(f"{path}: no such file. It has no judgments at all. {_holds(source.files())}")
+
+
+def _explained(name: str, found: str, asked: str) -> Judgments:
+    return Judgments(name, found, f"these are the only judgments; their split is {found}, not {asked}")
+
+
+def _choice(splits: Collection[str], strange: Sequence[str]) -> str:
+    if named := sorted(filter(None, splits)):
+        return f"It has the splits {', '.join(named)}: set dataset.split."
+    return f"{_listed(strange)} cannot be read. Judgments are query-id, corpus-id and score in .tsv, .csv or .txt."
+
+
+def _splits(files: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Split -> file, of the judgments in `qrels/` and of those beside the corpus, whose split may be empty."""
+    below: dict[str, str] = {}
+    beside: dict[str, str] = {}
+    order = {form: place for place, form in enumerate(_JUDGMENTS)}
+    parsed = [(name, _judgments_name(name)) for name in files]
+    for name, found in sorted(
+        ((name, found) for name, found in parsed if found), key=lambda pair: (order[pair[1].form], pair[1].packed)
+    ):
+        (below if "/" in name else beside).setdefault(found.split, name)
+    return below, beside
+
+
+class _Name(NamedTuple):
+    stem: str
+    split: str
+    form: str
+    packed: bool
+
+
+def _judgments_name(name: str) -> _Name | None:
+    path = PurePosixPath(name)
+    if path.parts[:1] != ("qrels",) or len(path.parts) == 1:
+        return _parsed(name, ("qrels", "qrel"), _JUDGMENTS)
+    if path.name.startswith("."):
+        return None
+    # In `qrels/` the name is the split, at times with `qrels` before it.
+    plain = path.name.removesuffix(".gz")
+    stem, dot, form = plain.rpartition(".")
+    if not dot or form not in _JUDGMENTS:
+        return _Name("qrels", plain, "", path.name != plain) if not dot else None
+    return _Name("qrels", re.sub(r"^qrels?[._-]", "", stem), form, path.name != plain)
+
+
+def _parsed(name: str, stems: Sequence[str], forms: Sequence[str]) -> _Name | None:
+    """The parts of a name such as `queries.dev.small.tsv.gz`; None where it is another."""
+    plain = name.removesuffix(".gz")
+    head, dot, form = plain.rpartition(".")
+    if not dot or form not in forms:
+        head, form = plain, ""
+    if form not in forms:
+        return None
+    match = re.fullmatch(rf"({'|'.join(stems)})(?:[._-](.+))?", head)
+    return _Name(match[1], match[2] or "", form, plain != name) if match else None
+
+
+def _first(files: Iterable[str], stems: Sequence[str], forms: Sequence[str], *, splits: Sequence[str]) -> str | None:
+    """The first of these names in the order of splits, stems and forms, a plain file before a packed one."""
+    found = {parsed: name for name in files if (parsed := _parsed(name, stems, forms))}
+    wanted = [parsed for parsed in found if parsed.split in splits]
+    best = min(
+        wanted,
+        key=lambda one: (splits.index(one.split), stems.index(one.stem), forms.index(one.form), one.packed),
+        default=None,
+    )
+    return None if best is None else found[best]
+
+
+def _refuse(source: Source, name: str) -> str:
+    files = source.files()
+    stem = name.partition(".")[0]
+    for file in files:
+        if file.startswith(f"{stem}.") and file.endswith(_PACKED):
+            raise DataError(
+                f"{source.label(name)}: no such file. {file} is there: decompress it, or compress it with gzip."
+            )
+    archives = [file for file in files if file.endswith(ARCHIVES)]
+    alone = files if len(files) == 1 and files[0].removesuffix(".gz").endswith((".jsonl", ".json")) else []
+    hint = f" Set dataset.path to {source.label(archives[0])} to read that archive." if archives else ""
+    hint += f" If it holds reranking samples, set dataset.path to {source.label(alone[0])}." if alone else ""
+    raise DataError(f"{source.label(name)}: no such file. {_holds(files)}{hint}")
+
+
+def _holds(files: Sequence[str]) -> str:
+    return f"Found {_listed(files) or 'no files'}. Expected {LAYOUT}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more

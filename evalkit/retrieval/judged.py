@@ -1,0 +1,37 @@
+"""Candidates that are the judged documents of each query, in no order: what reranking samples bring."""
+
+from evalkit.errors import DataError
+from evalkit.retrieval.candidates import cut
+from evalkit.run import Run
+from evalkit.types import Dataset, Identity
+
+
+class JudgedRetriever:
+    """All judged documents of a query, relevant or not, with equal scores."""
+
+    @property
+    def identity(self) -> Identity:
+        """Nothing but the dataset decides the candidates."""
+        return {"kind": "judged"}
+
+    def retrieve(self, dataset: Dataset, depth: int) -> Run:
+        """The judged documents that the corpus has.
+
+        Raises:
+            DataError: a query has more than `depth` of them; as they have no order, a cut would be arbitrary.
+        """
+        judged = sorted({doc_id for grades in dataset.qrels.values() for doc_id in grades})
+        absent = set(dataset.lacking(judged))
+        scores = {
+            query_id: {doc_id: 0.0 for doc_id in grades if doc_id not in absent}
+            for query_id, grades in dataset.qrels.items()
+        }
+        run = Run.from_dict(scores, source="judged documents")
+        candidates = cut(run, dataset, len(run))
+        most = max((len(doc_ids) for _, doc_ids, _ in candidates), default=0)
+        if most > depth:
+            raise DataError(
+                f"{dataset.name}: a query has {most} judged documents, which have no order, so depth={depth} would cut "
+                f"them at random. Set depth={most}."
+            )
+        return candidates

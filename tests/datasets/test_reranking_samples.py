@@ -1,0 +1,180 @@
+"""Files of queries with their own candidates: read, reranked, measured, refused."""
+
+import gzip
+import json
+import logging
+
+import numpy as np
+import pytest
+from stubs import StubReranker
+
+from evalkit import rerank
+from evalkit.config import (
+    BM25Config,
+    ComputeConfig,
+    DenseConfig,
+    EvaluateConfig,
+    FolderDatasetConfig,
+    JudgedConfig,
+    RerankerConfig,
+)
+from evalkit.datasets import load
+from evalkit.datasets.reranking_samples import are_samples
+from evalkit.errors import DataError
+from evalkit.pipeline import evaluate
+
+SAMPLES = [
+    {"query": "what makes bread", "positive": ["Yeast makes bread."], "negative": ["Bees make honey.", "Moon."]},
+    {"query": "bees", "positive": ["Bees make honey."], "negative": ["The moon has no air.", "Yeast makes bread."]},
+]
+
+
+def write(path, rows, packed=False):
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    path.write_bytes(gzip.compress(text) if packed else text)
+    return path
+
+
+def read(path, store, **changed):
+    return load(FolderDatasetConfig(path=str(path), **changed), store)
+
+
+def judged_texts(dataset):
+    """Query -> text -> grade."""
+    text_of = dict(
+        zip(dataset.documents.ids.to_pylist(), dataset.documents.texts(range(len(dataset.documents))), strict=True)
+    )
+    return {
+        dataset.queries[query_id]: {text_of[doc_id]: grade for doc_id, grade in grades.items()}
+        for query_id, grades in dataset.qrels.items()
+    }
+
+
+def test_samples_give_queries_judgments_and_one_document_for_each_text(tmp_path, store):
+    dataset = read(write(tmp_path / "samples.jsonl", SAMPLES), store)
+    assert (dataset.name, dict(dataset.queries)) == ("samples", {"1": SAMPLES[0]["query"], "2": "bees"})
+    assert len(dataset.documents) == 4
+    assert judged_texts(dataset) == {
+        row["query"]: {**dict.fromkeys(row["positive"], 1), **dict.fromkeys(row["negative"], 0)} for row in SAMPLES
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("s.jsonl.gz", lambda rows: rows),
+        ("s.json", lambda rows: rows),
+        ("s.jsonl", lambda rows: [{"query": r["query"], "pos": r["positive"], "neg": r["negative"]} for r in rows]),
+        ("s.jsonl", lambda rows: [{**r, "positive": r["positive"][0]} for r in rows]),
+    ],
+    ids=["gzip", "array", "FlagEmbedding", "single text"],
+)
+def test_the_same_samples_in_another_form_are_the_same_dataset(tmp_path, store, name, change):
+    expected = read(write(tmp_path / "samples.jsonl", SAMPLES), store).digest
+    rows = change(SAMPLES)
+    if name == "s.json":
+        (tmp_path / name).write_text(json.dumps(rows, indent=1))
+    else:
+        write(tmp_path / name, rows, packed=name.endswith(".gz"))
+    assert read(tmp_path / name, store).digest == expected
+
+
+def test_ids_and_instructions_of_samples_are_kept(tmp_path, store):
+    rows = [{**row, "qid": 7 + number, "instruction": f"find {number}"} for number, row in enumerate(SAMPLES)]
+    dataset = read(write(tmp_path / "s.jsonl", rows), store)
+    assert set(dataset.queries) == {"7", "8"}
+    assert dataset.instructions == {"7": "find 0", "8": "find 1"}
+
+
+def test_a_candidate_that_is_repeated_is_left_out_and_counted(tmp_path, store, caplog):
+    rows = [{**SAMPLES[0], "negative": ["Moon.", "Moon.", "Sun."]}]
+    with caplog.at_level(logging.WARNING):
+        dataset = read(write(tmp_path / "s.jsonl", rows), store)
+    assert dataset.notes["candidates_repeated"] == 1
+    assert "s: 1 candidates are the same as another one of their query" in caplog.text
+    assert len(dataset.documents) == 3
+
+
+def test_neither_ids_nor_their_order_tell_the_relevant_documents(tmp_path, store):
+    rows = [{"query": f"q{n}", "positive": [f"good {n}"], "negative": [f"bad {n}"]} for n in range(200)]
+    dataset = read(write(tmp_path / "s.jsonl", rows), store)
+    first = [max(grades) for grades in dataset.qrels.values()]
+    relevant = [grades[doc_id] for grades, doc_id in zip(dataset.qrels.values(), first, strict=True)]
+    assert 60 < sum(relevant) < 140
+
+
+@pytest.mark.parametrize(
+    ("row", "part"),
+    [
+        ({"_id": "d1", "title": "", "text": "x"}, ":2: ['_id', 'title', 'text'] is not a reranking sample."),
+        ({"query": "q", "negative": ["x"]}, ":2: ['query', 'negative'] is not a reranking sample."),
+        ({"query": "q", "positive": ["x", "y"], "negative": ["y"]}, ":2: 'y' is both positive and negative."),
+        ({"query": "q", "positive": [], "negative": []}, ":2: has neither a positive nor a negative text."),
+        ({"query": "q", "positive": {"x": 1}}, ":2: positive is {'x': 1}, expected a list of texts."),
+        ({"query": "q", "positive": ["x", None]}, ":2: a text of positive is None"),
+        ({"query": None, "positive": ["x"]}, ":2: query is None"),
+        ({"query": "q", "id": "1", "positive": ["x"]}, ":2: query id '1' occurs twice."),
+        ({"query": "q", "id": " x", "positive": ["x"]}, ":2: id ' x' holds a tab"),
+    ],
+)
+def test_a_row_that_is_no_sample_is_refused(tmp_path, store, row, part):
+    path = write(tmp_path / "s.jsonl", [SAMPLES[0], row])
+    with pytest.raises(DataError) as caught:
+        read(path, store)
+    assert str(caught.value).startswith(f"{path}{part}")
+
+
+def test_only_a_file_of_json_is_taken_for_samples(collection, tmp_path):
+    assert not are_samples(FolderDatasetConfig(path=str(collection)))
+    assert not are_samples(FolderDatasetConfig(path=str(tmp_path / "absent")))
+    for name, content in {
+        "x.7z": b"7z\xbc\xaf\x27\x1c\0",
+        "x.zip": b"{}",
+        "x.txt": b"d1\tBees\n",
+        "empty": b"",
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        assert not are_samples(FolderDatasetConfig(path=str(tmp_path / name)))
+    assert are_samples(FolderDatasetConfig(path=str(write(tmp_path / "s.txt", SAMPLES))))
+
+
+@pytest.mark.parametrize("retriever", [DenseConfig(name="dense", model="/absent"), JudgedConfig(name="judged")])
+def test_each_query_has_its_own_candidates_reranked_and_measured(tmp_path, monkeypatch, caplog, retriever):
+    monkeypatch.setattr(rerank, "build", lambda *_, **__: StubReranker())
+    config = EvaluateConfig(
+        dataset=FolderDatasetConfig(path=str(write(tmp_path / "s.jsonl", SAMPLES))),
+        retriever=retriever,
+        reranker=RerankerConfig(name="stub"),
+        compute=ComputeConfig(device="cpu"),
+        results_dir=str(tmp_path / "results"),
+        cache_dir=str(tmp_path / "cache"),
+    )
+    with caplog.at_level(logging.WARNING):
+        done = evaluate(config)
+    assert ("so retriever=dense is not used" in caplog.text) == isinstance(retriever, DenseConfig)
+    manifest = done.result.manifest
+    assert list(manifest["measures"])[:3] == ["MAP", "RR@10", "nDCG@10"]
+    assert manifest["pairs"] == 6
+    assert manifest["retriever"]["kind"] == "judged"
+    # "bread" shares words with its positive; "bees" with its own too.
+    assert [manifest["measures"][name] for name in ("MAP", "RR@10", "nDCG@10")] == [1.0, 1.0, 1.0]
+    assert np.unique(done.candidates.read_run().scores).tolist() == [0.0]
+
+
+@pytest.mark.shared
+def test_the_samples_that_people_bring_are_read(shared, store):
+    dataset = read(shared / "cases" / "reranking-samples" / "reranking-samples.jsonl", store)
+    assert judged_texts(dataset) == {"what do bees make": {"Bees make honey": 1, "Cows give milk": 0}}
+    with pytest.raises(DataError, match=r"Found reranking-samples\.jsonl\..* dataset\.path"):
+        read(shared / "cases" / "reranking-samples", store)
+
+
+def test_a_retriever_of_a_collection_stays_what_it_is(collection, tmp_path):
+    config = EvaluateConfig(
+        dataset=FolderDatasetConfig(path=str(collection)),
+        retriever=BM25Config(name="bm25"),
+        reranker=RerankerConfig(name="none"),
+        results_dir=str(tmp_path / "results"),
+        cache_dir=str(tmp_path / "cache"),
+    )
+    assert evaluate(config).result.manifest["retriever"]["kind"] == "bm25"

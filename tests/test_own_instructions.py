@@ -1,0 +1,127 @@
+"""Queries that bring an instruction of their own: used where a reranker has a place for it, and said where not."""
+
+import json
+import logging
+from dataclasses import replace
+
+import pytest
+from tiny_checkpoints import write_minicpm_reranker
+
+from evalkit.cli import main
+from evalkit.config import (
+    BM25Config,
+    ComputeConfig,
+    DenseConfig,
+    EvaluateConfig,
+    FolderDatasetConfig,
+    MiniCPMRerankerConfig,
+    RerankerConfig,
+)
+from evalkit.errors import ConfigError
+from evalkit.pipeline import evaluate
+
+ASKED = {"q1": "find what pulls the sea", "q2": "find what rises"}
+
+
+@pytest.fixture
+def config(tmp_path, collection):
+    rows = [json.loads(line) for line in (collection / "queries.jsonl").read_text().splitlines()]
+    for row in rows:
+        row["instruction"] = ASKED.get(row["_id"], "not judged")
+    (collection / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    model = write_minicpm_reranker(tmp_path / "model")
+    return EvaluateConfig(
+        dataset=FolderDatasetConfig(path=str(collection)),
+        retriever=BM25Config(name="bm25"),
+        reranker=MiniCPMRerankerConfig(name="minicpm", model=str(model), max_length=64, instructions="query"),
+        compute=ComputeConfig(device="cpu"),
+        results_dir=str(tmp_path / "results"),
+        cache_dir=str(tmp_path / "cache"),
+    )
+
+
+def scores(config):
+    """Query -> document -> score."""
+    run = evaluate(config).result.read_run()
+    return {one.query_id: dict(zip(one.doc_ids, one.scores.tolist(), strict=True)) for one in run}
+
+
+def test_each_query_is_reranked_with_its_own_instruction(config):
+    own = scores(config)
+    for query_id, instruction in ASKED.items():
+        alone = scores(replace(config, reranker=replace(config.reranker, instructions=instruction)))
+        assert own[query_id] == pytest.approx(alone[query_id], abs=1e-6)
+        other = next(key for key in ASKED if key != query_id)
+        assert own[other] != pytest.approx(alone[other], abs=1e-6)
+
+
+def test_another_instruction_is_another_result_and_finds_no_old_score(config, collection):
+    first = evaluate(config)
+    text = (collection / "queries.jsonl").read_text()
+    (collection / "queries.jsonl").write_text(text.replace(ASKED["q1"], "find bread"))
+    second = evaluate(config)
+    assert second.result.fresh
+    assert second.result.manifest["key"] != first.result.manifest["key"]
+    assert second.result.manifest["kept_pairs"] == len(first.result.read_run().only_queries(["q2"]))
+    assert second.candidates.manifest["key"] == first.candidates.manifest["key"]
+    (collection / "queries.jsonl").write_text(text)
+    assert not evaluate(config).result.fresh
+
+
+@pytest.mark.parametrize(
+    ("reranker", "part"),
+    [
+        (RerankerConfig(name="none"), "reranker=none does not use. It has no place for one."),
+        (None, "reranker=minicpm does not use. Set reranker.instructions=query to use it."),
+    ],
+)
+def test_an_instruction_that_is_not_used_is_said_and_changes_no_key(config, collection, reranker, part, caplog):
+    config = replace(config, reranker=reranker or replace(config.reranker, instructions="none"))
+    with caplog.at_level(logging.WARNING):
+        first = evaluate(config)
+    assert f"2 of 2 queries have an instruction of their own, which {part}" in caplog.text
+    rows = [json.loads(line) for line in (collection / "queries.jsonl").read_text().splitlines()]
+    (collection / "queries.jsonl").write_text(
+        "".join(json.dumps({k: row[k] for k in ("_id", "text")}) + "\n" for row in rows)
+    )
+    again = evaluate(config)
+    assert not again.result.fresh
+    assert again.result.manifest["key"] == first.result.manifest["key"]
+
+
+def test_instructions_that_no_query_has_are_refused(config, collection):
+    (collection / "queries.jsonl").write_text('{"_id": "q1", "text": "a"}\n{"_id": "q2", "text": "b"}\n')
+    with pytest.raises(ConfigError, match=r"no query of collection has an instruction\. Put one beside each query"):
+        evaluate(config)
+
+
+def test_queries_without_one_are_counted_and_get_the_default(config, collection, caplog):
+    rows = (
+        '{"_id": "q1", "text": "sea tides", "instruction": "x"}\n{"_id": "q2", "text": "bread", "instruction": null}\n'
+    )
+    (collection / "queries.jsonl").write_text(rows)
+    with caplog.at_level(logging.WARNING):
+        own = scores(config)
+    assert "1 of 2 queries have no instruction of their own." in caplog.text
+    assert own["q2"] == pytest.approx(
+        scores(replace(config, reranker=replace(config.reranker, instructions="none")))["q2"], abs=1e-6
+    )
+
+
+def test_the_prompt_of_a_pair_shows_the_instruction_of_its_query(config, collection, tmp_path, capsys):
+    settings = ["reranker=minicpm_reranker", f"reranker.model={config.reranker.model}", "dataset=folder"]
+    arguments = [
+        *settings,
+        f"dataset.path={collection}",
+        f"cache_dir={tmp_path / 'cache'}",
+        "reranker.instructions=query",
+    ]
+    assert main(["prompt", *arguments, "--json"]) == 0
+    shown = {row["query_id"]: row["text"] for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert shown.keys() == ASKED.keys()
+    assert all(ASKED[query_id].split()[-1] in text for query_id, text in shown.items())
+
+
+def test_a_first_stage_takes_no_instruction_of_a_query():
+    with pytest.raises(ConfigError, match=r"retriever\.instructions=query: only rerankers take"):
+        DenseConfig(name="dense", model="m", instructions="query", instructed_query="{instruction}")
