@@ -1,7 +1,6 @@
 """`evalkit plan`: what an evaluation, a sweep or a suite takes, before it runs; with the settings of `evaluate`."""
 
 import argparse
-import logging
 import re
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,8 @@ from evalkit.commands.arguments import normalise
 from evalkit.commands.compose import composing, prepare, to_config
 from evalkit.config import EvaluateConfig
 from evalkit.datasets.remote import is_here
-from evalkit.errors import EvalkitError, reason, report
+from evalkit.errors import EvalkitError, report
+from evalkit.network import warn_once
 from evalkit.plan.forecast import Forecast, forecast
 from evalkit.plan.kept import kept_of
 from evalkit.plan.machine import Machine
@@ -28,9 +28,6 @@ from evalkit.store import Store, open_store
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-logger = logging.getLogger(__name__)
-
-_PATIENCE = 5.0  # seconds
 _LAUNCHER = re.compile(r"\+?hydra/launcher=|\+?hydra\.launcher\.")
 
 
@@ -55,7 +52,7 @@ def show_plan(configs: Sequence[EvaluateConfig], *, measure: bool, form: str) ->
     Returns:
         0, or 2 if one could not be planned.
     """
-    _ask_the_hub_only_if_it_answers()
+    warn_once("What was not downloaded is planned after its card and its published size.")
     planner, grids = _Planner(measure=measure), []
     for some in _by_machine(configs):
         machine = Machine(some[0].compute, open_store(some[0].cache_dir))
@@ -66,23 +63,6 @@ def show_plan(configs: Sequence[EvaluateConfig], *, measure: bool, form: str) ->
     if grids:
         write(grids, form, console())
     return 2 if planner.failed else 0
-
-
-def _ask_the_hub_only_if_it_answers() -> None:
-    """Its client would try for half a minute, for each model again."""
-    from huggingface_hub import constants, get_session
-
-    if constants.HF_HUB_OFFLINE:
-        return
-    try:
-        get_session().head(constants.ENDPOINT, timeout=_PATIENCE)
-    except Exception as error:  # noqa: BLE001 - its transport raises many unrelated classes
-        constants.HF_HUB_OFFLINE = True
-        logger.warning(
-            "%s does not answer (%s). What was not downloaded is planned after its card and its published size.",
-            constants.ENDPOINT,
-            reason(error),
-        )
 
 
 def _by_machine(configs: Sequence[EvaluateConfig]) -> list[list[EvaluateConfig]]:

@@ -82,6 +82,19 @@ def open_corpus(store: Store, facts: Mapping[str, object], build: Callable[[Path
     return datasets.Dataset.from_file(str(store.folder(CORPORA, facts, build, label=label) / _ARROW))
 
 
+def from_columns(
+    store: Store, facts: Mapping[str, object], columns: Callable[[], Iterable[Sequence[pa.Array]]], *, label: str
+) -> Any:
+    """`open_corpus` of batches of ids, titles and texts that are in Arrow already; the caller checks the ids."""
+
+    def build(folder: Path) -> None:
+        with pa.OSFile(str(folder / _ARROW), "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as writer:
+            for batch in columns():
+                writer.write_batch(pa.RecordBatch.from_arrays(list(batch), schema=_SCHEMA))
+
+    return open_corpus(store, {"format": _FORMAT, **facts}, build, label=label)
+
+
 def _convert(source: Source, name: str, folder: Path, sha256: str | None = None) -> None:
     """Convert a file, of this content where that is known."""
     label = source.label(name)
@@ -104,7 +117,7 @@ def _parquet_records(path: Path, sha256: str) -> Iterator[Record]:
     row = 0
     try:
         with pq.ParquetFile(path) as file, progress("reading corpus", file.metadata.num_rows, "documents") as advance:
-            for batch in file.iter_batches(_rows_per_batch(file.metadata)):
+            for batch in file.iter_batches(rows_per_batch(file.metadata)):
                 for fields in batch.to_pylist():
                     row += 1
                     yield checked(fields, f"{path} row:{row}")
@@ -114,7 +127,7 @@ def _parquet_records(path: Path, sha256: str) -> Iterator[Record]:
     _require_content(str(path), file_digest(path), sha256)
 
 
-def _rows_per_batch(metadata: Any) -> int:
+def rows_per_batch(metadata: Any) -> int:
     """So few that texts of the usual length in the file do not fill the memory."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     bytes_per_row = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=0.0)

@@ -1,7 +1,8 @@
 """Files from where they were published: downloaded once, gone on with after a cut, checked before they have their name.
 
-A file is at `downloads/<md5>/<name>` of the store, or `<name>.part` until it is whole. Files of the Hugging Face hub
-are in the hub's own cache; `hub_file` gets and checks those.
+A file is at `downloads/<md5>/<name>` of the store, or `<name>.part` until it is whole. What its publisher does not give
+is asked of the mirror of ir_datasets, which has files by their MD5. Files of the Hugging Face hub are in the hub's own
+cache; `hub_file` gets and checks those.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -19,24 +21,29 @@ from urllib.parse import urlsplit
 from evalkit.artefact import DOWNLOADS, clear, open_folder
 from evalkit.errors import DataError, Unreachable, reason
 from evalkit.folders import is_file, is_folder
+from evalkit.network import forbidden, hub_fault, server_fault
 from evalkit.progress import progress
 from evalkit.store import Store
 
 logger = logging.getLogger(__name__)
+
+
+class _Lacking(DataError):  # noqa: N818 - names the situation
+    """A server does not give the file that is wanted; another may."""
+
+
+class _Silent(_Lacking, Unreachable):
+    """A server does not answer at all; another may."""
+
 
 _ATTEMPTS = 5
 _BLOCK = 1 << 20
 _TIMEOUT = 60  # seconds without a byte
 _CUT = (ConnectionError, TimeoutError, ssl.SSLError, http.client.HTTPException, urllib.error.URLError)
 _ON_DISK = "If you have the collection on disk, set dataset.path=FOLDER."
+_MIRROR = "https://mirror.ir-datasets.com"
+_COMMIT = re.compile("[0-9a-f]{40}")
 _BUSY = (http.HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600))
-
-
-def offline() -> bool:
-    """Whether the user forbade the network with HF_HUB_OFFLINE."""
-    from huggingface_hub import constants
-
-    return bool(constants.HF_HUB_OFFLINE)
 
 
 def downloaded(store: Store, url: str, md5: str) -> Path | None:
@@ -58,7 +65,7 @@ def url_file(store: Store, url: str, md5: str) -> Path:
         if _is(found, md5):
             return found
         logger.warning("%s: is not the file that was published. It is downloaded again.", found)
-    if offline():
+    if forbidden():
         raise DataError(f"{url} was not downloaded yet, and HF_HUB_OFFLINE forbids the network. Unset it once.")
     path = _place(store, url, md5)
     store.use(DOWNLOADS, md5)
@@ -67,8 +74,7 @@ def url_file(store: Store, url: str, md5: str) -> Path:
         clear(path.parent)
         if not _is(path, md5):  # nor did the process that we waited for get it
             part = path.with_name(f"{path.name}.part")
-            _download(url, part)
-            _require(part, "md5", md5, url)
+            _download_from_either(url, f"{_MIRROR}/{md5}", md5, part)
             part.replace(path)
     return path
 
@@ -101,6 +107,8 @@ def _file_name(url: str) -> str:
 def url_size(url: str) -> int | None:
     """Bytes of the file at an address, as its server says; None where it does not."""
     _file_name(url)  # urllib would open local files too
+    if forbidden() or server_fault(url):
+        return None
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_TIMEOUT) as answer:  # noqa: S310
             length = answer.headers.get("Content-Length")
@@ -112,24 +120,45 @@ def url_size(url: str) -> int | None:
     return int(length) if length and length.isdigit() else None
 
 
-def _download(url: str, part: Path) -> None:
-    """Append what is still missing, trying again where the connection breaks."""
+def _download_from_either(url: str, mirror: str, md5: str, part: Path) -> None:
+    """The file with this MD5, from its publisher or else from the mirror.
+
+    Raises:
+        DataError: neither gives it; `Unreachable` where neither answers.
+    """
+    try:
+        _download(url, md5, part)
+    except _Lacking as fault:
+        try:
+            _download(mirror, md5, part)
+        except _Lacking as other:
+            silent = isinstance(fault, Unreachable) and isinstance(other, Unreachable)
+            kind = Unreachable if silent else DataError
+            raise kind(f"{url}: {fault}; the mirror {mirror}: {other}. Run again to go on. {_ON_DISK}") from fault
+        logger.warning("%s: %s. %s gave the same file, by its MD5.", url, fault, mirror)
+
+
+def _download(url: str, md5: str, part: Path) -> None:
+    """Append what is still missing, trying again where the connection breaks, and compare it with the checksum."""
+    if fault := server_fault(url):
+        raise _Silent(fault)
     for attempt in range(_ATTEMPTS):
         try:
             _append(url, part)
+            break
         except _CUT as error:
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
                 if error.code not in _BUSY:
-                    what = f"the server answers {error.code} {error.reason}"
-                    raise DataError(f"{url}: {what}. Check the address.") from error
+                    raise _Lacking(f"the server answers {error.code} {error.reason}") from error
             if attempt == _ATTEMPTS - 1:
-                kind = Unreachable if _without_connection(error) else DataError
-                raise kind(f"{url}: cannot be downloaded ({reason(error)}). Run again to go on.") from error
+                kind = _Silent if _without_connection(error) else _Lacking
+                raise kind(f"cannot be downloaded ({reason(error)})") from error
             logger.warning("%s: the connection broke (%s); going on", url, reason(error))
             time.sleep(2**attempt)
-        else:
-            return
+    if (found := _checksum(part, "md5", b"")) != md5:
+        _remove(part)
+        raise _Lacking(f"md5 is {found}, and {md5} was published. It is removed")
 
 
 def _without_connection(error: Exception) -> bool:
@@ -189,23 +218,58 @@ def hub_file(hub_id: str, revision: str, name: str, *, md5: str | None = None) -
         DataError: the hub does not give it, or gives another file.
     """
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
 
     label = f"{hub_id}@{revision[:8]}: {name}"
-    if offline() and not in_hub_cache(hub_id, revision, name):
-        raise DataError(
-            f"{label} was not downloaded yet, and HF_HUB_OFFLINE forbids the network. Unset it once. {_ON_DISK}"
-        )
+    cached = in_hub_cache(hub_id, revision, name)
+    # The client asks no server for a file of a commit that it has, but it does for one of a branch.
+    fault = None if cached and _COMMIT.fullmatch(revision) else hub_fault()
+    if fault and not cached:
+        kind = DataError if forbidden() else Unreachable
+        raise kind(f"{label} was not downloaded yet, and {fault}. {_ON_DISK}")
     try:
-        path = Path(hf_hub_download(hub_id, name, revision=revision, repo_type="dataset"))
+        found = hf_hub_download(
+            hub_id, name, revision=revision, repo_type="dataset", local_files_only=fault is not None
+        )
+        path = Path(found)
     # Network, authentication, absent file: the client raises a dozen unrelated classes for these.
     except Exception as error:
-        raise DataError(f"{label} cannot be downloaded from the hub ({reason(error)}). {_ON_DISK}") from error
+        absent = isinstance(error, EntryNotFoundError | RevisionNotFoundError)
+        kind = _Lacking if absent else DataError
+        raise kind(f"{label} cannot be downloaded from the hub ({reason(error)}). {_ON_DISK}") from error
     # Also one that was in the cache: whoever put it there may not have lived to check it.
     check_blob(path, label)
-    if md5 and (found := _checksum(path, "md5", b"")) != md5:
+    if md5 and (other := _checksum(path, "md5", b"")) != md5:
         # It came whole, so downloading it again would not help.
-        raise DataError(f"{label}: md5 is {found}, and the card is of {md5}. Its publisher changed it. {_ON_DISK}")
+        raise _Lacking(f"{label}: md5 is {other}, and the card is of {md5}. Its publisher changed it. {_ON_DISK}")
     return path
+
+
+def hub_file_of_any(hub_id: str, revisions: Sequence[str], name: str, *, md5: str) -> Path:
+    """`hub_file` at the first of these revisions that has the file with this MD5; one in the cache comes first.
+
+    Raises:
+        DataError: none has it; the message is of the last one, and names the others.
+    """
+    ordered = sorted(revisions, key=lambda revision: not in_hub_cache(hub_id, revision, name))
+    for revision in ordered[:-1]:
+        try:
+            return hub_file(hub_id, revision, name, md5=md5)
+        except _Lacking as fault:
+            logger.info("%s", fault)
+    try:
+        return hub_file(hub_id, ordered[-1], name, md5=md5)
+    except _Lacking as fault:
+        others = ", ".join(revision[:8] for revision in ordered[:-1])
+        raise DataError(f"{fault} Nor has any of the commits {others} this file." if others else str(fault)) from fault
+
+
+def revision_in_hub(hub_id: str, revisions: Sequence[str], name: str) -> str:
+    """The revision from which `hub_file_of_any` would try first to get a file that is there, else the last one."""
+    for revision in revisions:
+        if in_hub_cache(hub_id, revision, name):
+            return revision
+    return next((one for one in revisions[:-1] if hub_file_size(hub_id, one, name) is not None), revisions[-1])
 
 
 def in_hub_cache(hub_id: str, revision: str, name: str) -> bool:
@@ -219,6 +283,8 @@ def hub_file_size(hub_id: str, revision: str, name: str) -> int | None:
     """Bytes of a file of a dataset repository; None where the hub does not say."""
     from huggingface_hub import HfApi
 
+    if hub_fault():
+        return None
     try:
         found = HfApi().get_paths_info(hub_id, [name], revision=revision, repo_type="dataset")
     except Exception:  # noqa: BLE001 - a size is only for information; downloading says what is wrong

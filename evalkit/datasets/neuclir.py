@@ -21,7 +21,7 @@ from evalkit.config import NeuclirDatasetConfig
 from evalkit.datasets import corpus
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.download import hub_file, url_file
+from evalkit.datasets.download import hub_file_of_any, url_file
 from evalkit.datasets.records import checked_id, checked_text, objects
 from evalkit.datasets.source import FolderSource, refuse_repeated, refuse_unsafe
 from evalkit.errors import DataError
@@ -201,7 +201,7 @@ def _open_documents(config: NeuclirDatasetConfig, path: Path | None, store: Stor
         return corpus.from_published(
             store,
             f"md5:{config.documents_md5}",
-            lambda: hub_file(config.hub_id, config.revision, config.hub_file, md5=config.documents_md5),
+            lambda: hub_file_of_any(config.hub_id, config.revisions, config.hub_file, md5=config.documents_md5),
         )
     if path.suffix == ".parquet":
         return corpus.from_parquet(path, store)

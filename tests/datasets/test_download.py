@@ -16,6 +16,7 @@ from huggingface_hub import constants
 from local_files import ALWAYS, Answer, Delivery
 from local_hub import LocalHub, ask
 
+from evalkit.datasets import download
 from evalkit.datasets.download import check_blob, downloaded, url_file, url_size
 from evalkit.errors import DataError
 from evalkit.store import Store
@@ -38,6 +39,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with LocalHub({}, files={"scifact.zip": CONTENT}) as running:
+        # The mirror is the same server; it lacks every file unless a test gives it one.
+        monkeypatch.setattr(download, "_MIRROR", f"{running.endpoint}/files/mirror")
         yield running
 
 
@@ -140,7 +143,7 @@ def test_a_part_that_is_whole_already_is_not_downloaded_again(hub: LocalHub, sto
 @pytest.mark.parametrize("part", [OTHER[:1000], OTHER, OTHER + b"more"])
 def test_a_part_of_another_file_is_refused_and_removed(hub: LocalHub, store: Store, part: bytes):
     leave_part(store, part)
-    assert f"and {MD5} was published. It is removed: run again" in refused(hub, store)
+    assert f"and {MD5} was published. It is removed; the mirror" in refused(hub, store)
     assert {} == left_in(store)
     assert CONTENT == get(hub, store).read_bytes()
 
@@ -156,7 +159,8 @@ def test_a_damaged_file_is_refused_and_the_next_run_downloads_it(hub: LocalHub, 
 
 def test_an_absent_file_is_refused_at_once(hub: LocalHub, store: Store, pauses: list[float]):
     hub.files.clear()
-    assert "the server answers 404 Not Found. Check the address." in refused(hub, store)
+    found = f"the mirror {hub.endpoint}/files/mirror/{MD5}: the server answers 404 Not Found."
+    assert f"{ADDRESS}: the server answers 404 Not Found; {found}" in refused(hub, store)
     assert ["404"] == answers(hub)
     assert [] == pauses
 
@@ -191,6 +195,53 @@ def test_a_server_that_always_cuts_ends_in_one_line_and_the_part_is_kept(
     assert f"206 bytes={kept}-" == answers(hub)[-1]
 
 
+MIRRORED = f"files/mirror/{MD5}"
+
+
+@pytest.mark.parametrize("fault", ["absent", "damaged", "busy", "silent"])
+def test_what_a_publisher_does_not_give_comes_from_the_mirror(
+    hub: LocalHub, store: Store, pauses: list[float], caplog: pytest.LogCaptureFixture, fault: str
+):
+    hub.files[f"mirror/{MD5}"] = CONTENT
+    url = f"{hub.endpoint}/{ADDRESS}"
+    match fault:
+        case "absent":
+            del hub.files["scifact.zip"]
+        case "damaged":
+            hub.deliveries[ADDRESS] = Delivery(damaged=1)
+        case "busy":
+            hub.deliveries[ADDRESS] = Delivery(busy=ALWAYS)
+        case "silent":
+            url = f"http://127.0.0.1:9/{ADDRESS}"
+    assert CONTENT == url_file(store, url, MD5).read_bytes()
+    assert 1 == len(hub.asked(MIRRORED, "GET"))
+    (line,) = [line for line in caplog.messages if "going on" not in line]
+    assert line.startswith(f"{url}: ")
+    assert line.endswith(f"{hub.endpoint}/{MIRRORED} gave the same file, by its MD5.")
+    assert {f"downloads/{MD5}/scifact.zip": len(CONTENT)} == left_in(store)
+    assert len(pauses) == (4 if fault == "busy" else 0)
+
+
+@pytest.mark.usefixtures("pauses")
+def test_the_mirror_goes_on_with_what_the_publisher_gave(hub: LocalHub, store: Store):
+    hub.files[f"mirror/{MD5}"] = CONTENT
+    hub.deliveries[ADDRESS] = Delivery(cut_after=50_000, cuts=ALWAYS)
+    assert CONTENT == get(hub, store).read_bytes()
+    assert [f"GET /{MIRRORED} -> 206 bytes=250000-"] == hub.asked(MIRRORED)
+
+
+def test_a_mirror_with_another_file_is_refused(hub: LocalHub, store: Store):
+    hub.files = {f"mirror/{MD5}": OTHER}
+    assert f"md5 is {md5_of(OTHER)}, and {MD5} was published. It is removed. Run again" in refused(hub, store)
+    assert {} == left_in(store)
+
+
+def test_a_publisher_that_gives_the_file_is_enough(hub: LocalHub, store: Store):
+    hub.files[f"mirror/{MD5}"] = CONTENT
+    get(hub, store)
+    assert [] == hub.asked(MIRRORED)
+
+
 def test_a_server_that_does_not_tell_the_length_is_read_to_its_end(hub: LocalHub, store: Store):
     hub.deliveries[ADDRESS] = Delivery(length=False)
     assert CONTENT == get(hub, store).read_bytes()
@@ -215,14 +266,14 @@ def test_offline_a_file_that_was_downloaded_is_there(hub: LocalHub, store: Store
     assert path == get(hub, store)
 
 
-@pytest.mark.usefixtures("pauses")
-def test_a_server_that_is_not_there_ends_in_one_line(hub: LocalHub, store: Store):
+def test_a_server_that_is_not_there_ends_in_one_line(hub: LocalHub, store: Store, pauses: list[float]):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound and never listening: every connection is refused
         hub.endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
         message = refused(hub, store)
     assert "refused" in message
     assert "Run again" in message
+    assert [] == pauses  # no second attempt at a server that is not there
 
 
 @pytest.mark.parametrize(
@@ -549,11 +600,10 @@ def test_links_in_the_place_of_a_download_are_not_followed(hub: LocalHub, store:
 
 def test_a_download_under_way_is_not_pruned(hub: LocalHub, store: Store, monkeypatch):
     from evalkit import cache
-    from evalkit.datasets import download
 
     asked = []
 
-    def pruning(_, part):
+    def pruning(_url, _md5, part):
         part.write_bytes(CONTENT)
         (one,) = cache.artefacts(store)
         asked.append((one.state, cache.prune(store, [one], [], []) == [one]))
