@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit import datasets
@@ -19,6 +19,7 @@ from evalkit.plan.machine import Machine
 from evalkit.plan.order import cheapest_first
 from evalkit.plan.pilot import measure_rates
 from evalkit.plan.sample import Sample, sample_from_card, sample_of
+from evalkit.progress import progress
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.plan import evaluations_grid, stages_grid
 from evalkit.report.table import console
@@ -56,7 +57,9 @@ def show_plan(configs: Sequence[EvaluateConfig], *, measure: bool, form: str) ->
     planner, grids = _Planner(measure=measure), []
     for some in _by_machine(configs):
         machine = Machine(some[0].compute, open_store(some[0].cache_dir))
-        forecasts = [one for config in some if (one := planner.forecast(config)) is not None]
+        ready = [config for config in some if planner.prepare(config)]  # has bars of its own
+        with progress("planning", len(ready), "evaluations") as advance:
+            forecasts = [one for config in ready if (one := planner.forecast(config, advance)) is not None]
         if forecasts:
             planned = cheapest_first(forecasts)
             grids.append(stages_grid(planned[0], machine) if len(some) == 1 else evaluations_grid(planned, machine))
@@ -127,19 +130,30 @@ class _Planner:
         self._samples: dict[str, Sample] = {}
         self.failed = 0
 
-    def forecast(self, config: EvaluateConfig) -> Forecast | None:
-        """Of one evaluation; None where its dataset cannot be planned."""
+    def prepare(self, config: EvaluateConfig) -> bool:
+        """Read the dataset of an evaluation, and measure its models; False where it cannot be planned."""
         store = open_store(config.cache_dir)
         try:
-            machine = Machine(config.compute, store)
             sample = self._sample(config, store)
-            if self._measure and not machine.described:
+            if self._measure and not (machine := Machine(config.compute, store)).described:
                 measure_rates(config, sample, machine)
+        except EvalkitError as error:
+            self.failed = report(error)
+            return False
+        return True
+
+    def forecast(self, config: EvaluateConfig, advance: Callable[[float], None]) -> Forecast | None:
+        """Of one evaluation that was prepared; None where it cannot be planned."""
+        store = open_store(config.cache_dir)
+        try:
+            sample = self._sample(config, store)
             kept = kept_of(config, sample.dataset, store) if sample.dataset is not None else None
-            return forecast(config, sample, machine, kept)
+            return forecast(config, sample, Machine(config.compute, store), kept)
         except EvalkitError as error:
             self.failed = report(error)
             return None
+        finally:
+            advance(1)
 
     def _sample(self, config: EvaluateConfig, store: Store) -> Sample:
         key = repr(config.dataset)
