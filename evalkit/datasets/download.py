@@ -249,19 +249,17 @@ def hub_file_of_any(hub_id: str, revisions: Sequence[str], name: str, *, md5: st
     """`hub_file` at the first of these revisions that has the file with this MD5; one in the cache comes first.
 
     Raises:
-        DataError: none has it; the message is of the last one, and names the others.
+        DataError: none has it, or the hub cannot be asked.
     """
     ordered = sorted(revisions, key=lambda revision: not in_hub_cache(hub_id, revision, name))
-    for revision in ordered[:-1]:
+    faults: list[_Lacking] = []
+    for revision in ordered:
         try:
             return hub_file(hub_id, revision, name, md5=md5)
         except _Lacking as fault:
-            logger.info("%s", fault)
-    try:
-        return hub_file(hub_id, ordered[-1], name, md5=md5)
-    except _Lacking as fault:
-        others = ", ".join(revision[:8] for revision in ordered[:-1])
-        raise DataError(f"{fault} Nor has any of the commits {others} this file." if others else str(fault)) from fault
+            faults.append(fault)
+    tried = ", ".join(revision[:8] for revision in ordered)
+    raise DataError(f"{hub_id}: no {name} with md5 {md5} at any of {tried}. First: {faults[0]}") from faults[0]
 
 
 def revision_in_hub(hub_id: str, revisions: Sequence[str], name: str) -> str:

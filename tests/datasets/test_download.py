@@ -535,6 +535,52 @@ def test_what_a_branch_moved_to_is_compared_with_the_md5_too(tmp_path: Path):
         one_line(message, "org/moves", f"md5 is {md5_of(OTHER)}, and the card is of {MD5}.", "publisher changed it")
 
 
+ANY_PROGRAM = """
+import json, sys
+from evalkit.datasets import download
+from evalkit.errors import DataError
+
+hub_id, md5, *revisions = sys.argv[1:]
+name = "docs.jsonl.gz"
+try:
+    path = download.hub_file_of_any(hub_id, revisions, name, md5=md5)
+    print(json.dumps([path.parent.name, download.revision_in_hub(hub_id, revisions, name)]))
+except DataError as error:
+    print(json.dumps(str(error)))
+"""
+LATER = "3" * 40
+
+
+def test_of_several_commits_the_first_that_has_the_file_is_read(tmp_path: Path):
+    """A server of this suite has one commit of a repository, so the others are those that it lacks."""
+    call = ("org/moves", MD5, MOVED, COMMIT, "main")
+    with LocalHub(repositories(tmp_path / "served", "org/moves")) as hub:
+        assert ask(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
+        assert [] == hub.asked("/resolve/main/")
+        first = len(hub.requests)
+        # Now it is in the cache, and comes before those that were not found.
+        assert ask(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
+        assert first == len(hub.requests)
+    assert ask("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
+
+
+def test_a_branch_is_tried_last_and_its_content_is_compared(tmp_path: Path):
+    with LocalHub(repositories(tmp_path / "served", "org/moves")) as hub:
+        found = ask(hub.endpoint, ANY_PROGRAM, "org/moves", MD5, MOVED, LATER, "main", home=tmp_path / "home")
+        assert found == [COMMIT, "main"]
+        refusal = ask(hub.endpoint, ANY_PROGRAM, "org/moves", "0" * 32, MOVED, COMMIT, "main", home=tmp_path / "home")
+    tried = f"org/moves: no docs.jsonl.gz with md5 {'0' * 32} at any of {COMMIT[:8]}, main, {MOVED[:8]}. First: "
+    one_line(refusal, f"{tried}org/moves@{COMMIT[:8]}: docs.jsonl.gz: md5 is {MD5}")
+
+
+def test_a_hub_that_does_not_answer_is_asked_for_no_second_commit(tmp_path: Path):
+    call = ("org/moves", MD5, MOVED, COMMIT, "main")
+    refusal = ask("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home")
+    one_line(
+        refusal, "org/moves@22222222: docs.jsonl.gz was not downloaded yet, and http://127.0.0.1:9 does not answer"
+    )
+
+
 def shared_cache(folder: Path, content: bytes) -> Path:
     """A large file in the layout of caches that several repositories share: two links lead to it.
 
