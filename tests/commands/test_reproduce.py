@@ -42,7 +42,7 @@ def asked_to_plan(monkeypatch, tmp_path, *settings):
 
     planned = []
     monkeypatch.setattr(plan, "show_plan", lambda configs, **_: planned.extend(configs) or 0)
-    asked = ["reproduce", "minicpm-reranker", "--run", "--plan", "--limit", "600000", "--results", str(tmp_path)]
+    asked = ["reproduce", "minicpm-reranker", "--run", "--plan", "--limit", "20000", "--results", str(tmp_path)]
     assert main([*asked, "compute=cpu", *settings]) == 0
     return planned
 
@@ -55,9 +55,9 @@ def test_a_plan_is_of_the_settings_that_each_run_would_have(monkeypatch, tmp_pat
     from evalkit.published import load_published
 
     planned = asked_to_plan(monkeypatch, tmp_path, setting)
-    runs = missing(load_published("minicpm-reranker"), [], table=None, limit=600_000)
+    runs = missing(load_published("minicpm-reranker"), [], table=None, limit=20_000)
     assert len(planned) == len(runs) > 20
-    for config, run in list(zip(planned, runs, strict=True))[::5]:
+    for config, run in list(zip(planned, runs, strict=True))[::4]:
         overrides = [*run.overrides, f"results_dir={tmp_path}", "compute=cpu", setting]
         assert config == compose("evaluate", overrides)
 
@@ -68,7 +68,9 @@ def test_each_dataset_and_each_system_is_composed_once(monkeypatch, tmp_path):
     calls, real = [], compose.compose
     monkeypatch.setattr(compose, "compose", lambda name, overrides: calls.append(overrides) or real(name, overrides))
     planned = asked_to_plan(monkeypatch, tmp_path)
-    assert len(calls) < len(planned) / 2
+    datasets = {config.dataset.name for config in planned}
+    systems = {repr((config.retriever, config.reranker)) for config in planned}
+    assert len(calls) <= len(datasets) + len(systems) < len(planned)
 
 
 def test_a_plan_of_many_runs_says_how_far_it_is(monkeypatch, tmp_path):

@@ -333,8 +333,9 @@ def test_a_hub_that_cannot_be_reached_is_refused_with_what_to_do(tmp_path: Path)
 DOWNLOAD = """
 import json, sys
 from huggingface_hub import snapshot_download
-hub_id, revision, *patterns = sys.argv[1:]
-where = snapshot_download(hub_id, repo_type="dataset", revision=revision, allow_patterns=patterns or None)
+revision, patterns, *names = sys.argv[1:]
+for name in names:
+    where = snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns=patterns)
 print(json.dumps(where))
 """
 
@@ -346,9 +347,8 @@ def left_by_download(answers: dict[str, Any], tmp_path_factory: pytest.TempPathF
     names = ["mteb/scifact", "layout/subsets", "layout/corpora", "other/null-titles"]
     served = {f"datasets/{name}@{PUBLISHED.revision}": answers["folder"] / name for name in names}
     with LocalHub(served) as hub:
-        for name in names:
-            ask(hub.endpoint, DOWNLOAD, name, PUBLISHED.revision, home=home)
-        part = ask(hub.endpoint, DOWNLOAD, "mteb/scifact", PUBLISHED.revision, "data/*", home=home / "part")
+        ask(hub.endpoint, DOWNLOAD, PUBLISHED.revision, "*", *names, home=home)
+        part = ask(hub.endpoint, DOWNLOAD, PUBLISHED.revision, "data/*", "mteb/scifact", home=home / "part")
     assert Path(part).is_dir()
     asked = ["here mteb/scifact", *names[:1], "layout/subsets:test:zho", "layout/corpora:dev", *names[3:]]
     fixed, silent = (PUBLISHED.revision, "no"), "http://127.0.0.1:9"
@@ -381,7 +381,7 @@ def test_a_part_that_was_not_downloaded_is_named(left_by_download: dict[str, Any
 
 def test_a_damaged_file_in_the_cache_is_refused_by_its_checksum(answers: dict[str, Any], tmp_path: Path):
     with LocalHub({f"datasets/mteb/scifact@{PUBLISHED.revision}": answers["folder"] / "mteb/scifact"}) as hub:
-        place = ask(hub.endpoint, DOWNLOAD, "mteb/scifact", PUBLISHED.revision, home=tmp_path / "home")
+        place = ask(hub.endpoint, DOWNLOAD, PUBLISHED.revision, "*", "mteb/scifact", home=tmp_path / "home")
     (Path(place) / CORPUS_FILE).resolve().write_bytes(b"damaged")
     fixed = (tmp_path / "store", PUBLISHED.revision, "no", "mteb/scifact")
     answer = ask("http://127.0.0.1:9", PROGRAM, *fixed, home=tmp_path / "home", offline=True)["mteb/scifact"]
