@@ -1,8 +1,7 @@
 """Files from where they were published: downloaded once, gone on with after a cut, checked before they have their name.
 
 A file is at `downloads/<md5>/<name>` of the store, or `<name>.part` until it is whole. What its publisher does not give
-is asked of the mirror of ir_datasets, which has files by their MD5. Files of the Hugging Face hub are in the hub's own
-cache; `hub_file` gets and checks those.
+is asked of the mirror of ir_datasets, which has files by their MD5. `hub_files.py` gets those of the Hugging Face hub.
 """
 
 import hashlib
@@ -13,7 +12,6 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -21,18 +19,18 @@ from urllib.parse import urlsplit
 from evalkit.artefact import DOWNLOADS, clear, open_folder
 from evalkit.errors import DataError, Unreachable, reason
 from evalkit.folders import is_file, is_folder
-from evalkit.network import forbidden, hub_fault, server_fault
+from evalkit.network import forbidden, server_fault
 from evalkit.progress import progress
 from evalkit.store import Store
 
 logger = logging.getLogger(__name__)
 
 
-class _Lacking(DataError):  # noqa: N818 - names the situation
+class Lacking(DataError):  # noqa: N818 - names the situation
     """A server does not give the file that is wanted; another may."""
 
 
-class _Silent(_Lacking, Unreachable):
+class _Silent(Lacking, Unreachable):
     """A server does not answer at all; another may."""
 
 
@@ -40,9 +38,8 @@ _ATTEMPTS = 5
 _BLOCK = 1 << 20
 _TIMEOUT = 60  # seconds without a byte
 _CUT = (ConnectionError, TimeoutError, ssl.SSLError, http.client.HTTPException, urllib.error.URLError)
-_ON_DISK = "If you have the collection on disk, set dataset.path=FOLDER."
+ON_DISK = "If you have the collection on disk, set dataset.path=FOLDER."
 _MIRROR = "https://mirror.ir-datasets.com"
-_COMMIT = re.compile("[0-9a-f]{40}")
 _BUSY = (http.HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600))
 
 
@@ -80,7 +77,7 @@ def url_file(store: Store, url: str, md5: str) -> Path:
 
 
 def _is(path: Path, md5: str) -> bool:
-    return path.is_file() and _checksum(path, "md5", b"") == md5
+    return path.is_file() and checksum(path, "md5", b"") == md5
 
 
 def _place(store: Store, url: str, md5: str) -> Path:
@@ -128,13 +125,13 @@ def _download_from_either(url: str, mirror: str, md5: str, part: Path) -> None:
     """
     try:
         _download(url, md5, part)
-    except _Lacking as fault:
+    except Lacking as fault:
         try:
             _download(mirror, md5, part)
-        except _Lacking as other:
+        except Lacking as other:
             silent = isinstance(fault, Unreachable) and isinstance(other, Unreachable)
             kind = Unreachable if silent else DataError
-            raise kind(f"{url}: {fault}; the mirror {mirror}: {other}. Run again to go on. {_ON_DISK}") from fault
+            raise kind(f"{url}: {fault}; the mirror {mirror}: {other}. Run again to go on. {ON_DISK}") from fault
         logger.warning("%s: %s. %s gave the same file, by its MD5.", url, fault, mirror)
 
 
@@ -150,15 +147,15 @@ def _download(url: str, md5: str, part: Path) -> None:
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
                 if error.code not in _BUSY:
-                    raise _Lacking(f"the server answers {error.code} {error.reason}") from error
+                    raise Lacking(f"the server answers {error.code} {error.reason}") from error
             if attempt == _ATTEMPTS - 1:
-                kind = _Silent if _without_connection(error) else _Lacking
+                kind = _Silent if _without_connection(error) else Lacking
                 raise kind(f"cannot be downloaded ({reason(error)})") from error
             logger.warning("%s: the connection broke (%s); going on", url, reason(error))
             time.sleep(2**attempt)
-    if (found := _checksum(part, "md5", b"")) != md5:
-        _remove(part)
-        raise _Lacking(f"md5 is {found}, and {md5} was published. It is removed")
+    if (found := checksum(part, "md5", b"")) != md5:
+        remove(part)
+        raise Lacking(f"md5 is {found}, and {md5} was published. It is removed")
 
 
 def _without_connection(error: Exception) -> bool:
@@ -205,119 +202,7 @@ def _write(sink: BinaryIO, block: bytes) -> None:
         ) from error
 
 
-def hub_file(hub_id: str, revision: str, name: str, *, md5: str | None = None) -> Path:
-    """A file of a dataset repository, from the hub's cache or downloaded and checked.
-
-    Args:
-        hub_id: of the repository.
-        revision: a commit, or a branch where `md5` fixes the content.
-        name: of the file in the repository.
-        md5: as published beside the hub.
-
-    Raises:
-        DataError: the hub does not give it, or gives another file.
-    """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
-
-    label = f"{hub_id}@{revision[:8]}: {name}"
-    cached = in_hub_cache(hub_id, revision, name)
-    # The client asks no server for a file of a commit that it has, but it does for one of a branch.
-    fault = None if cached and _COMMIT.fullmatch(revision) else hub_fault()
-    if fault and not cached:
-        kind = DataError if forbidden() else Unreachable
-        raise kind(f"{label} was not downloaded yet, and {fault}. {_ON_DISK}")
-    try:
-        found = hf_hub_download(
-            hub_id, name, revision=revision, repo_type="dataset", local_files_only=fault is not None
-        )
-        path = Path(found)
-    # Network, authentication, absent file: the client raises a dozen unrelated classes for these.
-    except Exception as error:
-        absent = isinstance(error, EntryNotFoundError | RevisionNotFoundError)
-        kind = _Lacking if absent else DataError
-        raise kind(f"{label} cannot be downloaded from the hub ({reason(error)}). {_ON_DISK}") from error
-    # Also one that was in the cache: whoever put it there may not have lived to check it.
-    check_blob(path, label)
-    if md5 and (other := _checksum(path, "md5", b"")) != md5:
-        # It came whole, so downloading it again would not help.
-        raise _Lacking(f"{label}: md5 is {other}, and the card is of {md5}. Its publisher changed it. {_ON_DISK}")
-    return path
-
-
-def hub_file_of_any(hub_id: str, revisions: Sequence[str], name: str, *, md5: str) -> Path:
-    """`hub_file` at the first of these revisions that has the file with this MD5; one in the cache comes first.
-
-    Raises:
-        DataError: none has it, or the hub cannot be asked.
-    """
-    ordered = sorted(revisions, key=lambda revision: not in_hub_cache(hub_id, revision, name))
-    faults: list[_Lacking] = []
-    for revision in ordered:
-        try:
-            return hub_file(hub_id, revision, name, md5=md5)
-        except _Lacking as fault:
-            faults.append(fault)
-    tried = ", ".join(revision[:8] for revision in ordered)
-    raise DataError(f"{hub_id}: no {name} with md5 {md5} at any of {tried}. First: {faults[0]}") from faults[0]
-
-
-def revision_in_hub(hub_id: str, revisions: Sequence[str], name: str) -> str:
-    """The revision from which `hub_file_of_any` would try first to get a file that is there, else the last one."""
-    for revision in revisions:
-        if in_hub_cache(hub_id, revision, name):
-            return revision
-    return next((one for one in revisions[:-1] if hub_file_size(hub_id, one, name) is not None), revisions[-1])
-
-
-def in_hub_cache(hub_id: str, revision: str, name: str) -> bool:
-    """Whether a file of a dataset repository is in the hub's cache."""
-    from huggingface_hub import try_to_load_from_cache
-
-    return isinstance(try_to_load_from_cache(hub_id, name, revision=revision, repo_type="dataset"), str)
-
-
-def hub_file_size(hub_id: str, revision: str, name: str) -> int | None:
-    """Bytes of a file of a dataset repository; None where the hub does not say."""
-    from huggingface_hub import HfApi
-
-    if hub_fault():
-        return None
-    try:
-        found = HfApi().get_paths_info(hub_id, [name], revision=revision, repo_type="dataset")
-    except Exception:  # noqa: BLE001 - a size is only for information; downloading says what is wrong
-        return None
-    return next((file.size for file in found if hasattr(file, "size")), None)
-
-
-def check_blob(path: Path, label: str) -> None:
-    """Compare a file in the hub's cache with the checksum that the cache names it by.
-
-    Raises:
-        DataError: it is damaged; then it is removed, so that the next run downloads it.
-    """
-    if not path.is_symlink():
-        return  # a disk without links: nothing tells the checksum
-    # One link on; what repositories share lies behind another link, under a name that is no checksum of ours.
-    name = path.readlink().name
-    match len(name):
-        case 64:  # a large file: its SHA-256
-            _require(path, "sha256", name, label)
-        case 40:  # a small one: its id in git
-            _require(path, "sha1", name, label, header=b"blob %d\0" % path.stat().st_size)
-
-
-def _require(path: Path, algorithm: str, expected: str, label: str, *, header: bytes = b"") -> None:
-    found = _checksum(path, algorithm, header)
-    if found != expected:
-        _remove(path)
-        raise DataError(
-            f"{label}: {algorithm} is {found}, and {expected} was published. It is removed: run again, "
-            "and if it comes back, its publisher changed it."
-        )
-
-
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Remove a file and the links that lead to it."""
     while path.is_symlink():
         target = path.parent / path.readlink()
@@ -326,7 +211,8 @@ def _remove(path: Path) -> None:
     path.unlink()
 
 
-def _checksum(path: Path, algorithm: str, header: bytes) -> str:
+def checksum(path: Path, algorithm: str, header: bytes) -> str:
+    """Of a file's bytes, after a header, in hexadecimal."""
     state = hashlib.new(algorithm, header, usedforsecurity=False)
     with path.open("rb") as stream, progress(f"checking {path.name}", path.stat().st_size / 1e6, "MB") as advance:
         while block := stream.read(_BLOCK):

@@ -24,7 +24,7 @@ from evalkit.datasets import corpus, hub, snapshot
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.beir import parse_answers
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.download import hub_file
+from evalkit.datasets.hub_files import hub_file
 from evalkit.datasets.records import checked_id, checked_text, objects
 from evalkit.datasets.source import CORPUS, FolderSource, Source, find, open_source
 from evalkit.errors import DataError

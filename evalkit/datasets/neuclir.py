@@ -21,7 +21,8 @@ from evalkit.config import NeuclirDatasetConfig
 from evalkit.datasets import corpus
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.download import hub_file_of_any, url_file
+from evalkit.datasets.download import url_file
+from evalkit.datasets.hub_files import hub_file_of_any
 from evalkit.datasets.records import checked_id, checked_text, objects
 from evalkit.datasets.source import FolderSource, refuse_repeated, refuse_unsafe
 from evalkit.errors import DataError

@@ -17,7 +17,8 @@ from local_files import ALWAYS, Answer, Delivery
 from local_hub import LocalHub, ask
 
 from evalkit.datasets import download
-from evalkit.datasets.download import check_blob, downloaded, url_file, url_size
+from evalkit.datasets.download import downloaded, url_file, url_size
+from evalkit.datasets.hub_files import check_blob
 from evalkit.errors import DataError
 from evalkit.store import Store
 
@@ -375,7 +376,7 @@ def test_the_size_is_what_the_server_says(hub: LocalHub):
 HUB_PROGRAM = """
 import hashlib, json, os, sys, time
 from huggingface_hub import constants
-from evalkit.datasets.download import hub_file
+from evalkit.datasets.hub_files import hub_file
 from evalkit.errors import DataError
 
 def die(seconds):
@@ -537,14 +538,14 @@ def test_what_a_branch_moved_to_is_compared_with_the_md5_too(tmp_path: Path):
 
 ANY_PROGRAM = """
 import json, sys
-from evalkit.datasets import download
+from evalkit.datasets import hub_files
 from evalkit.errors import DataError
 
 hub_id, md5, *revisions = sys.argv[1:]
 name = "docs.jsonl.gz"
 try:
-    path = download.hub_file_of_any(hub_id, revisions, name, md5=md5)
-    print(json.dumps([path.parent.name, download.revision_in_hub(hub_id, revisions, name)]))
+    path = hub_files.hub_file_of_any(hub_id, revisions, name, md5=md5)
+    print(json.dumps([path.parent.name, hub_files.revision_in_hub(hub_id, revisions, name)]))
 except DataError as error:
     print(json.dumps(str(error)))
 """
