@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass
+from functools import cache
 from traceback import walk_tb
 from typing import Any
 
@@ -96,8 +97,9 @@ def prepare() -> None:
     logger.propagate = False
 
 
+@cache
 def register_schemas() -> None:
-    """Give Hydra the dataclasses under the names that the `defaults` lists use."""
+    """Give Hydra, once, the dataclasses under the names that the `defaults` lists use."""
     from hydra.core.config_store import ConfigStore
 
     store = ConfigStore.instance()

@@ -5,27 +5,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from rich.markup import escape
 from rich.table import Table
 
 from evalkit.commands.arguments import normalise
 from evalkit.commands.compose import compose
-from evalkit.config import (
-    DatasetConfig,
-    ExpectedCounts,
-    FetchConfig,
-    HubDatasetConfig,
-    MkqaDatasetConfig,
-    MtebDatasetConfig,
-    NeuclirDatasetConfig,
-)
+from evalkit.config import ExpectedCounts, FetchConfig
 from evalkit.datasets import load
-from evalkit.datasets.download import offline
 from evalkit.datasets.inspection import inspect
 from evalkit.datasets.remote import RemoteFile, remote_files
-from evalkit.errors import ConfigError, DataError, Unreachable, report
+from evalkit.errors import ConfigError, DataError, report
+from evalkit.network import forbidden
 from evalkit.report.inspection import show_inspection
 from evalkit.report.table import console
 from evalkit.store import Store, open_store
@@ -68,7 +59,7 @@ def main(arguments: list[str]) -> int:
     wanted = [
         _Wanted(config, files)
         for config in configs
-        if (files := tried.run(config, lambda c: [] if offline() else remote_files(c.dataset, store))) is not None
+        if (files := tried.run(config, lambda c: [] if forbidden() else remote_files(c.dataset, store))) is not None
     ]
     _show_sizes(wanted, store)
     if not options.sizes:
@@ -78,39 +69,18 @@ def main(arguments: list[str]) -> int:
 
 
 class _Attempts:
-    """Work on one dataset after another; what fails is reported, and a server that does not answer is left alone."""
+    """Work on one dataset after another; what fails is reported, and keeps no other from being tried."""
 
     def __init__(self) -> None:
         self.failed = 0
-        self._silent: set[str] = set()
 
     def run(self, config: FetchConfig, work: Callable[[FetchConfig], Any]) -> Any:
         """What `work` gives, or None where it failed."""
-        server = _server(config.dataset)
-        if server in self._silent:
-            skipped = f"{config.dataset.name}: not tried: {server} did not answer. HF_HUB_OFFLINE=1 takes what is here."
-            self.failed = report(DataError(skipped))
-            return None
         try:
             return work(config)
         except DataError as error:
-            if isinstance(error, Unreachable):
-                self._silent.add(server)
             self.failed = report(error)
         return None
-
-
-def _server(config: DatasetConfig) -> str:
-    """Where most of a dataset is downloaded from."""
-    match config:
-        case HubDatasetConfig(source="zip"):
-            return urlsplit(str(config.zip_url)).netloc
-        case NeuclirDatasetConfig():
-            return urlsplit(config.topics_url).netloc
-        case HubDatasetConfig(path=None) | MkqaDatasetConfig() | MtebDatasetConfig():
-            return "the hub"
-        case _:
-            return config.name
 
 
 def _configs(settings: list[str]) -> list[FetchConfig]:
@@ -128,7 +98,7 @@ def _configs(settings: list[str]) -> list[FetchConfig]:
 
 
 def _show_sizes(wanted: list[_Wanted], store: Store) -> None:
-    if offline():
+    if forbidden():
         console().print("HF_HUB_OFFLINE is set: nothing is downloaded, only what is here is checked.", style="dim")
         return
     wanted = [one for one in wanted if one.files]

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ _GROUPS = {
 # A card is too wide for a terminal; `--json` has all of it.
 _ONLY_IN_JSON = {"revision", "title separator", "zip", "judgments", "measures", "instruction", "notes", "settings"}
 _ONLY_WHERE_WIDE = {"about", "source", "licence", "relevant"}
+_LICENCE = re.compile(r"^# Licence: (?P<licence>.+?)\.(?: Download: (?P<gigabytes>[\d.]+) GB\.)?$", re.MULTILINE)
 _WIDE = 150  # columns
 _KINDS = (*_GROUPS, "published", "instructions", "measures")
 
@@ -93,7 +95,17 @@ def _describe(group: str, name: str) -> dict[str, Any]:
     if group == "dataset":
         return {"name": name, "about": _about(path), **_card(settings)}
     keys = ("model", "revision", "max_length", "device", "dtype")
-    return {"name": name, "about": _about(path), **{key: settings[key] for key in keys if key in settings}}
+    found = {key: settings[key] for key in keys if key in settings}
+    return {"name": name, "about": _about(path), **(_weights(path) if "model" in found else {}), **found}
+
+
+def _weights(path: Path) -> dict[str, Any]:
+    """Licence of a model's weights, and gigabytes to download; None where they come in a package or are not known."""
+    found = _LICENCE.search(path.read_text(encoding="utf-8"))
+    return {
+        "licence": found["licence"] if found else "",
+        "download_gb": float(found["gigabytes"]) if found and found["gigabytes"] else None,
+    }
 
 
 def _card(settings: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +151,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
         hidden = hidden | _ONLY_WHERE_WIDE
     table = Table()
     for column in (columns := [key for key in dict.fromkeys(key for row in rows for key in row) if key not in hidden]):
-        numbers = all(isinstance(row.get(column), int | None) for row in rows)
+        numbers = all(isinstance(row.get(column), int | float | None) for row in rows)
         table.add_column(column, overflow="fold", justify="right" if numbers else "left")
     for row in rows:
         table.add_row(*(escape(_cell(row.get(column))) for column in columns))
@@ -152,5 +164,7 @@ def _cell(value: Any) -> str:
             return ""
         case int():
             return f"{value:,}"
+        case float():
+            return f"{value:g}"
         case _:
             return str(value)

@@ -1,10 +1,9 @@
 """`evalkit plan`: what an evaluation, a sweep or a suite takes, before it runs; with the settings of `evaluate`."""
 
 import argparse
-import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit import datasets
@@ -12,7 +11,8 @@ from evalkit.commands.arguments import normalise
 from evalkit.commands.compose import composing, prepare, to_config
 from evalkit.config import EvaluateConfig
 from evalkit.datasets.remote import is_here
-from evalkit.errors import EvalkitError, reason, report
+from evalkit.errors import EvalkitError, report
+from evalkit.network import warn_once
 from evalkit.pipeline import settled
 from evalkit.plan.forecast import Forecast, forecast
 from evalkit.plan.kept import kept_of
@@ -20,6 +20,7 @@ from evalkit.plan.machine import Machine
 from evalkit.plan.order import cheapest_first
 from evalkit.plan.pilot import measure_rates
 from evalkit.plan.sample import Sample, sample_from_card, sample_of
+from evalkit.progress import progress
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.plan import evaluations_grid, stages_grid
 from evalkit.report.table import console
@@ -29,9 +30,6 @@ from evalkit.store import Store, open_store
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-logger = logging.getLogger(__name__)
-
-_PATIENCE = 5.0  # seconds
 _LAUNCHER = re.compile(r"\+?hydra/launcher=|\+?hydra\.launcher\.")
 
 
@@ -56,34 +54,19 @@ def show_plan(configs: Sequence[EvaluateConfig], *, measure: bool, form: str) ->
     Returns:
         0, or 2 if one could not be planned.
     """
-    _ask_the_hub_only_if_it_answers()
+    warn_once("What was not downloaded is planned after its card and its published size.")
     planner, grids = _Planner(measure=measure), []
     for some in _by_machine(configs):
         machine = Machine(some[0].compute, open_store(some[0].cache_dir))
-        forecasts = [one for config in some if (one := planner.forecast(config)) is not None]
+        ready = [config for config in some if planner.prepare(config)]  # has bars of its own
+        with progress("planning", len(ready), "evaluations") as advance:
+            forecasts = [one for config in ready if (one := planner.forecast(config, advance)) is not None]
         if forecasts:
             planned = cheapest_first(forecasts)
             grids.append(stages_grid(planned[0], machine) if len(some) == 1 else evaluations_grid(planned, machine))
     if grids:
         write(grids, form, console())
     return 2 if planner.failed else 0
-
-
-def _ask_the_hub_only_if_it_answers() -> None:
-    """Its client would try for half a minute, for each model again."""
-    from huggingface_hub import constants, get_session
-
-    if constants.HF_HUB_OFFLINE:
-        return
-    try:
-        get_session().head(constants.ENDPOINT, timeout=_PATIENCE)
-    except Exception as error:  # noqa: BLE001 - its transport raises many unrelated classes
-        constants.HF_HUB_OFFLINE = True
-        logger.warning(
-            "%s does not answer (%s). What was not downloaded is planned after its card and its published size.",
-            constants.ENDPOINT,
-            reason(error),
-        )
 
 
 def _by_machine(configs: Sequence[EvaluateConfig]) -> list[list[EvaluateConfig]]:
@@ -148,19 +131,30 @@ class _Planner:
         self._samples: dict[str, Sample] = {}
         self.failed = 0
 
-    def forecast(self, config: EvaluateConfig) -> Forecast | None:
-        """Of one evaluation; None where its dataset cannot be planned."""
+    def prepare(self, config: EvaluateConfig) -> bool:
+        """Read the dataset of an evaluation, and measure its models; False where it cannot be planned."""
         store = open_store(config.cache_dir)
         try:
-            machine = Machine(config.compute, store)
             sample = self._sample(config, store)
-            if self._measure and not machine.described:
+            if self._measure and not (machine := Machine(config.compute, store)).described:
                 measure_rates(config, sample, machine)
+        except EvalkitError as error:
+            self.failed = report(error)
+            return False
+        return True
+
+    def forecast(self, config: EvaluateConfig, advance: Callable[[float], None]) -> Forecast | None:
+        """Of one evaluation that was prepared; None where it cannot be planned."""
+        store = open_store(config.cache_dir)
+        try:
+            sample = self._sample(config, store)
             kept = kept_of(config, sample.dataset, store) if sample.dataset is not None else None
-            return forecast(config, sample, machine, kept)
+            return forecast(config, sample, Machine(config.compute, store), kept)
         except EvalkitError as error:
             self.failed = report(error)
             return None
+        finally:
+            advance(1)
 
     def _sample(self, config: EvaluateConfig, store: Store) -> Sample:
         key = repr(config.dataset)

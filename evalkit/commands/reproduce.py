@@ -3,14 +3,17 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from evalkit.config import EvaluateConfig
 from evalkit.config.checks import at_least
 from evalkit.errors import ConfigError, EvalkitError, report
 from evalkit.explain import FOLDER, explain
 from evalkit.gather import gather
-from evalkit.missing import missing
+from evalkit.missing import Planned, missing
+from evalkit.progress import progress
 from evalkit.published import Column, Published, Row, load_published
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.reproduction import explanation, grids, plan
@@ -68,7 +71,6 @@ def _evaluations(folder: str) -> list[Evaluation]:
 
 def _plan_missing(options: argparse.Namespace, published: Published) -> int:
     """Show what it takes to run what is missing."""
-    from evalkit.commands.compose import compose
     from evalkit.commands.plan import show_plan
 
     runs = missing(published, _evaluations(options.results), table=options.table, limit=options.limit)
@@ -76,8 +78,31 @@ def _plan_missing(options: argparse.Namespace, published: Published) -> int:
         tell("nothing is missing.")
         return 0
     common = [f"results_dir={options.results}", *options.settings]
-    configs = [compose("evaluate", [*run.overrides, *common]) for run in runs]
+    with progress("composing settings", len(runs), "evaluations") as advance:
+        configs = _compose_all(runs, common, advance)
     return show_plan(configs, measure=True, form=options.format)
+
+
+def _compose_all(
+    runs: Sequence[Planned], common: Sequence[str], advance: Callable[[float], None]
+) -> list[EvaluateConfig]:
+    """The settings of each run. Hydra takes a quarter of a second, so each dataset and each system is composed once."""
+    from evalkit.commands.compose import compose
+
+    datasets: dict[str, EvaluateConfig] = {}
+    systems: dict[tuple[str, ...], EvaluateConfig] = {}
+    independent = not any("${" in setting for setting in common)  # else a system may depend on its dataset
+    configs = []
+    for run in runs:
+        system = (run.retriever, run.reranker, *run.settings)
+        if not (independent and run.dataset in datasets and system in systems):
+            whole: EvaluateConfig = compose("evaluate", [*run.overrides, *common])
+            datasets[run.dataset] = systems[system] = whole
+        of_dataset = datasets[run.dataset]
+        # Measures are the dataset's own unless they are set, and then they are the same everywhere.
+        configs.append(replace(systems[system], dataset=of_dataset.dataset, measures=of_dataset.measures))
+        advance(1)
+    return configs
 
 
 def _run_missing(options: argparse.Namespace, published: Published) -> int:

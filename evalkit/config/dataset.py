@@ -27,6 +27,8 @@ class ExpectedCounts:
     """Judged pairs, whatever their grade."""
     relevant: int | None = None
     """Judged pairs with a grade above 0."""
+    judgments_on_hub: bool = False
+    """Whether the hub's copy is known to hold all `judgments`, those of grade 0 among them."""
 
 
 @dataclass
@@ -244,6 +246,8 @@ class NeuclirDatasetConfig(DatasetConfig):
     hub_id: str = MISSING
     revision: str = "main"
     """A branch: the content is fixed by `documents_md5`."""
+    commits: list[str] = field(default_factory=list)
+    """Commits that are tried before `revision`."""
     hub_file: str = MISSING
     documents_md5: str = MISSING
     topics_url: str = MISSING
@@ -257,6 +261,13 @@ class NeuclirDatasetConfig(DatasetConfig):
         one_of("dataset.query_field", self.query_field, QUERY_FIELDS)
         for key in ("documents_md5", "topics_md5", "qrels_md5"):
             _require_md5(f"dataset.{key}", getattr(self, key))
+        for commit in self.commits:
+            _require_commit("dataset.commits", commit)
+
+    @property
+    def revisions(self) -> list[str]:
+        """Where the documents are looked for, in this order."""
+        return [*self.commits, self.revision]
 
 
 def _require_folder(folder: str | None) -> None:

@@ -1,6 +1,7 @@
 """Datasets: one loader a source, all giving the same `Dataset`. Knows nothing of retrieval or measures."""
 
 import logging
+from typing import TYPE_CHECKING
 
 from evalkit.config import (
     BundledDatasetConfig,
@@ -14,9 +15,13 @@ from evalkit.config import (
 from evalkit.datasets.documents import are_chinese
 from evalkit.datasets.records import SAID
 from evalkit.errors import ConfigError
+from evalkit.folders import expanded
 from evalkit.resources import shipped
 from evalkit.store import Store
 from evalkit.types import Dataset
+
+if TYPE_CHECKING:
+    from evalkit.datasets.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -28,13 +33,15 @@ def load(config: DatasetConfig, store: Store) -> Dataset:
         ConfigError: there is no loader for this kind of configuration.
         DataError: a file is absent or malformed.
     """
-    from evalkit.datasets import beir, download, hub, mkqa, mteb_task, neuclir, reranking_samples
+    from evalkit.datasets import beir, download, hub, mkqa, mteb_task, neuclir, reranking_samples, snapshot
 
     match config:
         case BundledDatasetConfig():
             dataset = beir.load(config, store, path=shipped("collections") / config.name)
         case FolderDatasetConfig() if reranking_samples.are_samples(config):
             dataset = reranking_samples.load(config, store)
+        case FolderDatasetConfig() | HubDatasetConfig() if left := _snapshot(config):
+            dataset = snapshot.load(config, store, left)
         case FolderDatasetConfig():
             dataset = beir.load(config, store, path=config.path, folder=config.folder, exact=True)
         case HubDatasetConfig(path=None, source="hub"):
@@ -54,6 +61,18 @@ def load(config: DatasetConfig, store: Store) -> Dataset:
             )
     _warn(dataset)
     return dataset
+
+
+def _snapshot(config: FolderDatasetConfig | HubDatasetConfig) -> "Snapshot | None":
+    """What `dataset.path` holds, where that is parquet of the hub or was written by `save_to_disk`."""
+    from evalkit.datasets import snapshot
+
+    if not config.path:
+        return None
+    path, folder = expanded(config.path), config.folder
+    if isinstance(config, FolderDatasetConfig):
+        return snapshot.find(path, folder)
+    return snapshot.find(path, config.subset) or (snapshot.find(path / folder) if folder else None)
 
 
 def _warn(dataset: Dataset) -> None:

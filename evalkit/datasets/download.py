@@ -1,7 +1,7 @@
 """Files from where they were published: downloaded once, gone on with after a cut, checked before they have their name.
 
-A file is at `downloads/<md5>/<name>` of the store, or `<name>.part` until it is whole. Files of the Hugging Face hub
-are in the hub's own cache; `hub_file` gets and checks those.
+A file is at `downloads/<md5>/<name>` of the store, or `<name>.part` until it is whole. What its publisher does not give
+is asked of the mirror of ir_datasets, which has files by their MD5. `hub_files.py` gets those of the Hugging Face hub.
 """
 
 import hashlib
@@ -19,24 +19,28 @@ from urllib.parse import urlsplit
 from evalkit.artefact import DOWNLOADS, clear, open_folder
 from evalkit.errors import DataError, Unreachable, reason
 from evalkit.folders import is_file, is_folder
+from evalkit.network import forbidden, server_fault
 from evalkit.progress import progress
 from evalkit.store import Store
 
 logger = logging.getLogger(__name__)
 
+
+class Lacking(DataError):  # noqa: N818 - names the situation
+    """A server does not give the file that is wanted; another may."""
+
+
+class _Silent(Lacking, Unreachable):
+    """A server does not answer at all; another may."""
+
+
 _ATTEMPTS = 5
 _BLOCK = 1 << 20
 _TIMEOUT = 60  # seconds without a byte
 _CUT = (ConnectionError, TimeoutError, ssl.SSLError, http.client.HTTPException, urllib.error.URLError)
-_ON_DISK = "If you have the collection on disk, set dataset.path=FOLDER."
+ON_DISK = "If you have the collection on disk, set dataset.path=FOLDER."
+_MIRROR = "https://mirror.ir-datasets.com"
 _BUSY = (http.HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600))
-
-
-def offline() -> bool:
-    """Whether the user forbade the network with HF_HUB_OFFLINE."""
-    from huggingface_hub import constants
-
-    return bool(constants.HF_HUB_OFFLINE)
 
 
 def downloaded(store: Store, url: str, md5: str) -> Path | None:
@@ -58,7 +62,7 @@ def url_file(store: Store, url: str, md5: str) -> Path:
         if _is(found, md5):
             return found
         logger.warning("%s: is not the file that was published. It is downloaded again.", found)
-    if offline():
+    if forbidden():
         raise DataError(f"{url} was not downloaded yet, and HF_HUB_OFFLINE forbids the network. Unset it once.")
     path = _place(store, url, md5)
     store.use(DOWNLOADS, md5)
@@ -67,14 +71,13 @@ def url_file(store: Store, url: str, md5: str) -> Path:
         clear(path.parent)
         if not _is(path, md5):  # nor did the process that we waited for get it
             part = path.with_name(f"{path.name}.part")
-            _download(url, part)
-            _require(part, "md5", md5, url)
+            _download_from_either(url, f"{_MIRROR}/{md5}", md5, part)
             part.replace(path)
     return path
 
 
 def _is(path: Path, md5: str) -> bool:
-    return path.is_file() and _checksum(path, "md5", b"") == md5
+    return path.is_file() and checksum(path, "md5", b"") == md5
 
 
 def _place(store: Store, url: str, md5: str) -> Path:
@@ -101,6 +104,8 @@ def _file_name(url: str) -> str:
 def url_size(url: str) -> int | None:
     """Bytes of the file at an address, as its server says; None where it does not."""
     _file_name(url)  # urllib would open local files too
+    if forbidden() or server_fault(url):
+        return None
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_TIMEOUT) as answer:  # noqa: S310
             length = answer.headers.get("Content-Length")
@@ -112,24 +117,45 @@ def url_size(url: str) -> int | None:
     return int(length) if length and length.isdigit() else None
 
 
-def _download(url: str, part: Path) -> None:
-    """Append what is still missing, trying again where the connection breaks."""
+def _download_from_either(url: str, mirror: str, md5: str, part: Path) -> None:
+    """The file with this MD5, from its publisher or else from the mirror.
+
+    Raises:
+        DataError: neither gives it; `Unreachable` where neither answers.
+    """
+    try:
+        _download(url, md5, part)
+    except Lacking as fault:
+        try:
+            _download(mirror, md5, part)
+        except Lacking as other:
+            silent = isinstance(fault, Unreachable) and isinstance(other, Unreachable)
+            kind = Unreachable if silent else DataError
+            raise kind(f"{url}: {fault}; the mirror {mirror}: {other}. Run again to go on. {ON_DISK}") from fault
+        logger.warning("%s: %s. %s gave the same file, by its MD5.", url, fault, mirror)
+
+
+def _download(url: str, md5: str, part: Path) -> None:
+    """Append what is still missing, trying again where the connection breaks, and compare it with the checksum."""
+    if fault := server_fault(url):
+        raise _Silent(fault)
     for attempt in range(_ATTEMPTS):
         try:
             _append(url, part)
+            break
         except _CUT as error:
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
                 if error.code not in _BUSY:
-                    what = f"the server answers {error.code} {error.reason}"
-                    raise DataError(f"{url}: {what}. Check the address.") from error
+                    raise Lacking(f"the server answers {error.code} {error.reason}") from error
             if attempt == _ATTEMPTS - 1:
-                kind = Unreachable if _without_connection(error) else DataError
-                raise kind(f"{url}: cannot be downloaded ({reason(error)}). Run again to go on.") from error
+                kind = _Silent if _without_connection(error) else Lacking
+                raise kind(f"cannot be downloaded ({reason(error)})") from error
             logger.warning("%s: the connection broke (%s); going on", url, reason(error))
             time.sleep(2**attempt)
-        else:
-            return
+    if (found := checksum(part, "md5", b"")) != md5:
+        remove(part)
+        raise Lacking(f"md5 is {found}, and {md5} was published. It is removed")
 
 
 def _without_connection(error: Exception) -> bool:
@@ -176,84 +202,7 @@ def _write(sink: BinaryIO, block: bytes) -> None:
         ) from error
 
 
-def hub_file(hub_id: str, revision: str, name: str, *, md5: str | None = None) -> Path:
-    """A file of a dataset repository, from the hub's cache or downloaded and checked.
-
-    Args:
-        hub_id: of the repository.
-        revision: a commit, or a branch where `md5` fixes the content.
-        name: of the file in the repository.
-        md5: as published beside the hub.
-
-    Raises:
-        DataError: the hub does not give it, or gives another file.
-    """
-    from huggingface_hub import hf_hub_download
-
-    label = f"{hub_id}@{revision[:8]}: {name}"
-    if offline() and not in_hub_cache(hub_id, revision, name):
-        raise DataError(
-            f"{label} was not downloaded yet, and HF_HUB_OFFLINE forbids the network. Unset it once. {_ON_DISK}"
-        )
-    try:
-        path = Path(hf_hub_download(hub_id, name, revision=revision, repo_type="dataset"))
-    # Network, authentication, absent file: the client raises a dozen unrelated classes for these.
-    except Exception as error:
-        raise DataError(f"{label} cannot be downloaded from the hub ({reason(error)}). {_ON_DISK}") from error
-    # Also one that was in the cache: whoever put it there may not have lived to check it.
-    check_blob(path, label)
-    if md5 and (found := _checksum(path, "md5", b"")) != md5:
-        # It came whole, so downloading it again would not help.
-        raise DataError(f"{label}: md5 is {found}, and the card is of {md5}. Its publisher changed it. {_ON_DISK}")
-    return path
-
-
-def in_hub_cache(hub_id: str, revision: str, name: str) -> bool:
-    """Whether a file of a dataset repository is in the hub's cache."""
-    from huggingface_hub import try_to_load_from_cache
-
-    return isinstance(try_to_load_from_cache(hub_id, name, revision=revision, repo_type="dataset"), str)
-
-
-def hub_file_size(hub_id: str, revision: str, name: str) -> int | None:
-    """Bytes of a file of a dataset repository; None where the hub does not say."""
-    from huggingface_hub import HfApi
-
-    try:
-        found = HfApi().get_paths_info(hub_id, [name], revision=revision, repo_type="dataset")
-    except Exception:  # noqa: BLE001 - a size is only for information; downloading says what is wrong
-        return None
-    return next((file.size for file in found if hasattr(file, "size")), None)
-
-
-def check_blob(path: Path, label: str) -> None:
-    """Compare a file in the hub's cache with the checksum that the cache names it by.
-
-    Raises:
-        DataError: it is damaged; then it is removed, so that the next run downloads it.
-    """
-    if not path.is_symlink():
-        return  # a disk without links: nothing tells the checksum
-    # One link on; what repositories share lies behind another link, under a name that is no checksum of ours.
-    name = path.readlink().name
-    match len(name):
-        case 64:  # a large file: its SHA-256
-            _require(path, "sha256", name, label)
-        case 40:  # a small one: its id in git
-            _require(path, "sha1", name, label, header=b"blob %d\0" % path.stat().st_size)
-
-
-def _require(path: Path, algorithm: str, expected: str, label: str, *, header: bytes = b"") -> None:
-    found = _checksum(path, algorithm, header)
-    if found != expected:
-        _remove(path)
-        raise DataError(
-            f"{label}: {algorithm} is {found}, and {expected} was published. It is removed: run again, "
-            "and if it comes back, its publisher changed it."
-        )
-
-
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
     """Remove a file and the links that lead to it."""
     while path.is_symlink():
         target = path.parent / path.readlink()
@@ -262,7 +211,8 @@ def _remove(path: Path) -> None:
     path.unlink()
 
 
-def _checksum(path: Path, algorithm: str, header: bytes) -> str:
+def checksum(path: Path, algorithm: str, header: bytes) -> str:
+    """Of a file's bytes, after a header, in hexadecimal."""
     state = hashlib.new(algorithm, header, usedforsecurity=False)
     with path.open("rb") as stream, progress(f"checking {path.name}", path.stat().st_size / 1e6, "MB") as advance:
         while block := stream.read(_BLOCK):

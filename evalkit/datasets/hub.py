@@ -7,24 +7,35 @@
 A repository with several subsets has `<subset>-corpus`, `<subset>-queries` and `<subset>-qrels` instead. `datasets`
 downloads, caches and memory-maps; HF_HOME, HF_ENDPOINT and HF_HUB_OFFLINE work as its users know them. Files are
 compared with the hub's checksums before they are used.
+
+What `datasets` has of the pinned commit is read without asking the hub. Where the hub cannot be asked, files of that
+commit that `hf download` left in the cache are read too.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from evalkit.config import HubDatasetConfig
-from evalkit.datasets.assemble import Judged, assemble
+from evalkit.datasets import snapshot
+from evalkit.datasets.assemble import assemble
 from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.download import hub_file, offline
-from evalkit.datasets.records import ID_KEYS
-from evalkit.datasets.tables import judged_texts, judgments
+from evalkit.datasets.hub_files import check_blob, hub_file
+from evalkit.datasets.snapshot import PARTS, Snapshot
+from evalkit.datasets.tables import choose, id_column, judged
 from evalkit.errors import DataError, EvalkitError, Unreachable, reason
+from evalkit.network import forbidden, hub_fault
 from evalkit.store import Store
-from evalkit.types import Dataset, Qrels
+from evalkit.types import Dataset
 
-PARTS = ("qrels", "queries", "corpus")
+_ELSEWHERE = (
+    "If you have it on disk, set dataset.path to its folder: in BEIR layout, as `hf download` left it, or from "
+    "`save_to_disk`."
+)
 
 
 class _OtherCommit(DataError):  # noqa: N818 - names the situation
@@ -45,9 +56,12 @@ class Repository(NamedTuple):
 
     def names(self, part: str) -> tuple[str, ...]:
         """What the configuration of a part (`corpus`, `queries`, `qrels`) may be called."""
-        if self.subset:
-            return (f"{self.subset}-{part}",)
-        return ("default", "qrels") if part == "qrels" else (part,)
+        return snapshot.part_names(part, self.subset)
+
+    @property
+    def label(self) -> str:
+        """What to call it in errors."""
+        return f"{self.hub_id}@{self.revision[:8]}"
 
 
 def load(config: HubDatasetConfig, store: Store) -> Dataset:
@@ -57,31 +71,35 @@ def load(config: HubDatasetConfig, store: Store) -> Dataset:
         DataError: it cannot be reached, or its layout is another one.
     """
     repository = Repository(config.hub_id, config.revision, config.subset)
-    qrels = _read_qrels(repository, config.split)
-    judged = _read_queries(repository, qrels, config.split)
-    documents, digest = open_documents(repository, title_separator=config.title_separator, split=config.split)
-    return assemble(config, store, documents=documents, judged=judged, corpus_digest=digest)
+    qrels, queries = (_table(repository, part, config.split) for part in ("qrels", "queries"))
+    found = judged(qrels, queries, repository.hub_id)
+    documents, digest = open_documents(repository, store, title_separator=config.title_separator, split=config.split)
+    return assemble(config, store, documents=documents, judged=found, corpus_digest=digest)
 
 
 def open_documents(
-    repository: Repository, *, title_separator: str, split: str = "corpus"
+    repository: Repository, store: Store, *, title_separator: str, split: str = "corpus"
 ) -> tuple[ArrowDocuments, str]:
     """The corpus of a repository, memory-mapped, and what fixes its content.
 
     Raises:
         DataError: it cannot be reached, or an id is no id or occurs twice.
     """
-    splits = _splits(repository, "corpus")
-    table = _choose(repository, "corpus", splits, split)
-    id_column = _id_column(repository, table)
-    documents = ArrowDocuments(table, title_separator=title_separator, id_column=id_column)
-    require_ids(documents.ids, repository.hub_id)
+    left = _left_by_download(repository, "corpus")
+    splits = left.parts["corpus"] if left else _splits(repository, "corpus")
     # A repository may have a corpus for each split.
-    return documents, repository.digest + (f"/{split}" if len(splits) > 1 else "")
+    digest = repository.digest + (f"/{split}" if len(splits) > 1 else "")
+    if left:
+        return snapshot.open_documents(left, store, title_separator=title_separator, split=split, published=digest)
+    table = choose(splits, split, part="corpus", label=repository.label)
+    column = id_column(table.column_names, repository.hub_id)
+    documents = ArrowDocuments(table, title_separator=title_separator, id_column=column)
+    require_ids(documents.ids, repository.hub_id)
+    return documents, digest
 
 
 def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> Iterator[tuple[str, int]]:
-    """(name, bytes) of every file that is read from the hub for these parts.
+    """(name, bytes) of every file that is read from the hub for these parts; none where it is silent and they are here.
 
     Raises:
         DataError: the hub cannot be reached, or its layout is another one.
@@ -89,6 +107,9 @@ def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> Iterat
     from huggingface_hub import HfApi
 
     for part in parts:
+        if hub_fault():
+            _left_by_download(repository, part)  # raises where the part is not here
+            continue
         names = _files(_builder(repository, part), repository)
         try:
             found = HfApi().get_paths_info(repository.hub_id, names, revision=repository.revision, repo_type="dataset")
@@ -97,15 +118,15 @@ def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> Iterat
         yield from ((file.path, file.size) for file in found if hasattr(file, "size"))
 
 
-def prepared(repository: Repository, parts: Sequence[str] = PARTS) -> bool:
-    """Whether `datasets` has these parts in its cache, so that loading asks for no file; no server is asked."""
-    import datasets
+def is_here(repository: Repository, parts: Sequence[str] = PARTS) -> bool:
+    """Whether these parts can be loaded without a download; no server is asked."""
+    cached = snapshot.find(_cache_folder(repository), repository.subset)
+    return all(_prepared(repository, part) or (cached and part in cached.parts) for part in parts)
 
-    cache = Path(datasets.config.HF_DATASETS_CACHE)
-    return all(
-        any(next(cache.glob(f"*/{name}/*/{repository.revision}"), None) for name in repository.names(part))
-        for part in parts
-    )
+
+def prepared(repository: Repository) -> bool:
+    """Whether `datasets` has all of it in its cache, so that also others who use `datasets` need no network."""
+    return all(_prepared(repository, part) for part in PARTS)
 
 
 def require_commit(repository: Repository) -> None:
@@ -123,20 +144,70 @@ def require_commit(repository: Repository) -> None:
             continue  # not cached, or of a layout of its own: whoever reads it says so
 
 
-def _part(repository: Repository, part: str, split: str) -> Any:
-    """A split of one part of the repository, memory-mapped."""
-    return _choose(repository, part, _splits(repository, part), split)
+def _prepared(repository: Repository, part: str) -> Path | None:
+    """The folder in the cache of `datasets` with a part of this commit."""
+    import datasets
+
+    cache = Path(datasets.config.HF_DATASETS_CACHE)
+    found = (folder for name in repository.names(part) for folder in cache.glob(f"*/{name}/*/{repository.revision}"))
+    # It writes `T2Retrieval` as `t2_retrieval`, and the owner before it.
+    return next((folder for folder in found if _letters(folder.parts[-4]) == _letters(repository.hub_id)), None)
 
 
-def _splits(repository: Repository, part: str) -> Any:
+def _letters(name: str) -> str:
+    return name.lower().replace("/", "").replace("_", "")
+
+
+def _cache_folder(repository: Repository) -> Path:
+    """Where the hub's own cache has the files of this commit, if it has any."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    name = repo_folder_name(repo_id=repository.hub_id, repo_type="dataset")
+    return Path(constants.HF_HUB_CACHE) / name / "snapshots" / repository.revision
+
+
+def _left_by_download(repository: Repository, part: str) -> Snapshot | None:
+    """What the hub's own cache has of this commit; None where a part is to be read, or downloaded, by `datasets`.
+
+    Raises:
+        DataError: the hub cannot be asked, and the part is nowhere on this machine.
+    """
+    if _prepared(repository, part) or (fault := hub_fault()) is None:
+        return None
+    cached = snapshot.find(_cache_folder(repository), repository.subset)
+    if cached and part in cached.parts:
+        return replace(cached, check=lambda file: check_blob(file, f"{repository.label}: {file.name}"))
+    kind = DataError if forbidden() else Unreachable
+    raise kind(
+        f"{repository.label} ({part}) is not on this machine, and {fault}. {_ELSEWHERE}{_other_commits(repository)}"
+    )
+
+
+def _other_commits(repository: Repository) -> str:
+    """Which commits the hub's own cache has instead, as a sentence."""
+    folder = _cache_folder(repository).parent
+    others = sorted(path.name[:8] for path in folder.iterdir()) if folder.is_dir() else []
+    return f" The cache of the hub has only other commits of it: {', '.join(others)}." if others else ""
+
+
+def _table(repository: Repository, part: str, split: str) -> pa.Table:
+    """A split of judgments or queries, in memory."""
+    if left := _left_by_download(repository, part):
+        return left.table(part, split)
+    return choose(_splits(repository, part), split, part=part, label=repository.label).with_format("arrow")[:]
+
+
+def _splits(repository: Repository, part: str) -> Mapping[str, Any]:
     """The splits of one part; downloaded and compared with the hub's checksums where it is new."""
-    builder = _builder(repository, part)
     try:
-        if not Path(builder.cache_dir).is_dir():
-            for name in _files(builder, repository):
-                hub_file(repository.hub_id, repository.revision, name)
+        if folder := _prepared(repository, part):
+            return _read_prepared(folder)
+        builder = _builder(repository, part)
+        for name in _files(builder, repository):
+            hub_file(repository.hub_id, repository.revision, name)
         builder.download_and_prepare()
-        return builder.as_dataset()
+        return dict(builder.as_dataset())
     except EvalkitError:
         raise
     # Layout, disk, network: `datasets` and its clients raise dozens of unrelated classes for these.
@@ -144,14 +215,17 @@ def _splits(repository: Repository, part: str) -> Any:
         raise _refusal(repository, part, error) from error
 
 
-def _choose(repository: Repository, part: str, splits: Any, split: str) -> Any:
-    """The split of this name, or the only one of a corpus or of queries."""
-    if split not in splits and (len(splits) > 1 or part == "qrels"):
-        raise DataError(
-            f"{repository.hub_id}@{repository.revision[:8]}: no split {split!r} of {part}. It has "
-            f"{', '.join(splits)}: set dataset.split."
-        )
-    return splits[split] if split in splits else next(iter(splits.values()))
+def _read_prepared(folder: Path) -> dict[str, Any]:
+    """The splits in a folder of the cache of `datasets`, memory-mapped."""
+    import datasets
+    from datasets.arrow_reader import ArrowReader
+
+    info = datasets.DatasetInfo.from_directory(str(folder))
+    reader, splits = ArrowReader(str(folder), info), list(info.splits.values())
+    return {
+        split.name: datasets.Dataset(**reader.read(info.dataset_name, instructions=split.name, split_infos=splits))
+        for split in splits
+    }
 
 
 def _builder(repository: Repository, part: str) -> Any:
@@ -183,35 +257,5 @@ def _files(builder: Any, repository: Repository) -> list[str]:
 
 
 def _refusal(repository: Repository, part: str, error: Exception) -> DataError:
-    told = f"{repository.hub_id}@{repository.revision[:8]} ({part}) cannot be loaded from the hub ({reason(error)}). "
-    if isinstance(error, ConnectionError) and not offline():
-        return Unreachable(
-            f"{told}Check the network; for what was downloaded before set HF_HUB_OFFLINE=1, for a collection on disk "
-            "dataset.path=FOLDER."
-        )
-    return DataError(f"{told}If you have the collection on disk, set dataset.path=FOLDER.")
-
-
-def _id_column(repository: Repository, table: Any) -> str:
-    for name in ID_KEYS:
-        if name in table.column_names and "text" in table.column_names:
-            return name
-    raise DataError(
-        f"{repository.hub_id}: columns {', '.join(table.column_names)}, expected _id, text and perhaps title."
-    )
-
-
-def _read_qrels(repository: Repository, split: str) -> Qrels:
-    table = _part(repository, "qrels", split)
-    columns = ("query-id", "corpus-id", "score")
-    if not set(columns) <= set(table.column_names):
-        raise DataError(f"{repository.hub_id}: columns {', '.join(table.column_names)}, expected {', '.join(columns)}.")
-    rows = zip(*(table.data.column(name).to_pylist() for name in columns), strict=True)
-    return judgments(rows, repository.hub_id)
-
-
-def _read_queries(repository: Repository, qrels: Qrels, split: str) -> Judged:
-    table = _part(repository, "queries", split)
-    ids = table.data.column(_id_column(repository, table)).to_pylist()
-    kept = judged_texts(ids, table.data.column("text").to_pylist(), qrels, repository.hub_id)
-    return Judged(kept, qrels, unjudged_queries=len(ids) - len(kept))
+    kind = Unreachable if isinstance(error, ConnectionError) else DataError
+    return kind(f"{repository.label} ({part}) cannot be loaded from the hub ({reason(error)}). {_ELSEWHERE}")

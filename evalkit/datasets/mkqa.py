@@ -20,12 +20,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from evalkit.config import MkqaDatasetConfig
-from evalkit.datasets import corpus, hub
+from evalkit.datasets import corpus, hub, snapshot
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.beir import parse_answers
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.download import hub_file
 from evalkit.datasets.filenames import ARCHIVES, LAYOUT, corpus_of
+from evalkit.datasets.hub_files import hub_file
 from evalkit.datasets.objects import objects
 from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import checked_id, checked_text
@@ -148,7 +148,11 @@ def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
     path = corpus_path(config)
     if path is None:
         repository = corpus_repository(config)
-        return _Corpus(*hub.open_documents(repository, title_separator=config.title_separator), {})
+        return _Corpus(*hub.open_documents(repository, store, title_separator=config.title_separator), {})
+    if left := snapshot.find(path):
+        return _Corpus(
+            *snapshot.open_documents(left, store, title_separator=config.title_separator, split="corpus"), {}
+        )
     source: Source
     if path.is_dir() or path.name.endswith(ARCHIVES):
         source = open_source(path)

@@ -1,27 +1,24 @@
 """Any retrieval task of mteb, loaded by mteb itself: its corpus, queries, judgments and policies."""
 
-import hashlib
 import logging
 from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
+from evalkit import network
 from evalkit.config import MtebDatasetConfig
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments, are_chinese
-from evalkit.datasets.download import offline
 from evalkit.datasets.hub import Repository, require_commit
-from evalkit.datasets.tables import judged_texts, judgments
+from evalkit.datasets.tables import content_digest, judged_texts, judgments
 from evalkit.errors import ConfigError, DataError, MissingExtra, reason
-from evalkit.progress import progress
 from evalkit.store import Store
 from evalkit.types import Dataset, Documents
 
 logger = logging.getLogger(__name__)
 
-_WINDOW = 10_000  # documents in memory at a time
 _CHINESE = ("zho", "cmn", "yue", "zh")
 
 
@@ -117,16 +114,18 @@ def _split(config: MtebDatasetConfig, task: Any) -> str:
 
 def _data(task: Any, subset: str, split: str) -> Any:
     """Corpus, queries and judgments, of this part alone where the task can load it alone."""
-    if offline():
-        require_commit(_repository(task, subset))
-    try:
-        task.filter_languages(None, hf_subsets=[subset]).filter_eval_splits([split])
-        task.load_data()
-        task.convert_v1_dataset_format_to_v2(num_proc=None)  # what a sixth of the tasks still load
-        return task.dataset[subset][split]
-    # mteb passes on what datasets, the hub and its own checks raise.
-    except Exception as error:
-        raise DataError(f"mteb cannot load {task.metadata.name} ({reason(error)}).") from error
+    with network.off_if_silent() as fault:
+        if fault:
+            require_commit(_repository(task, subset))
+        try:
+            task.filter_languages(None, hf_subsets=[subset]).filter_eval_splits([split])
+            task.load_data()
+            task.convert_v1_dataset_format_to_v2(num_proc=None)  # what a sixth of the tasks still load
+            return task.dataset[subset][split]
+        # mteb passes on what datasets, the hub and its own checks raise.
+        except Exception as error:
+            why = f"{fault}: it was not loaded before" if fault else reason(error)
+            raise DataError(f"mteb cannot load {task.metadata.name} ({why}).") from error
 
 
 def checked_corpus(name: str, table: Any) -> Any:
@@ -142,24 +141,6 @@ def checked_corpus(name: str, table: Any) -> Any:
         table = table.flatten_indices()  # some tasks select documents, and the table still has all of them
     require_ids(ids.cast(pa.string()), name)
     return table
-
-
-def content_digest(table: Any) -> str:
-    """SHA-256 of the documents in their order.
-
-    Path and revision do not fix them: tasks select from the same repository by a list of their own, and some put the
-    documents in an order that differs between processes.
-    """
-    state = hashlib.sha256()
-    wanted = [name for name in ("id", "title", "text") if name in table.column_names]
-    with progress("checking corpus", len(table), "documents") as advance:
-        for window in table.select_columns(wanted).with_format("arrow").iter(_WINDOW):
-            for column in wanted:
-                # One array a column: how the table is cut into chunks must not show.
-                part = window.column(column).cast(pa.large_string()).combine_chunks()
-                state.update(pa.record_batch([part], [column]).serialize())
-            advance(len(window))
-    return state.hexdigest()
 
 
 def language_of(metadata: Any, subset: str, documents: Documents) -> str:

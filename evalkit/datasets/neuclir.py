@@ -22,7 +22,8 @@ from evalkit.datasets import corpus
 from evalkit.datasets.archives import tar_members
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.download import hub_file, url_file
+from evalkit.datasets.download import url_file
+from evalkit.datasets.hub_files import hub_file_of_any
 from evalkit.datasets.objects import objects
 from evalkit.datasets.records import checked_id, checked_text
 from evalkit.datasets.source import FolderSource
@@ -190,7 +191,7 @@ def _open_documents(config: NeuclirDatasetConfig, path: Path | None, store: Stor
         return corpus.from_published(
             store,
             f"md5:{config.documents_md5}",
-            lambda: hub_file(config.hub_id, config.revision, config.hub_file, md5=config.documents_md5),
+            lambda: hub_file_of_any(config.hub_id, config.revisions, config.hub_file, md5=config.documents_md5),
         )
     with contextlib.closing(FolderSource(path.parent)) as source:
         return corpus.from_file(source, path.name, store)

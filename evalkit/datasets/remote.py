@@ -10,8 +10,9 @@ from evalkit.config import (
     MtebDatasetConfig,
     NeuclirDatasetConfig,
 )
-from evalkit.datasets import download, hub, mkqa, mteb_task, neuclir
+from evalkit.datasets import download, hub, hub_files, mkqa, mteb_task, neuclir
 from evalkit.datasets.hub import Repository
+from evalkit.datasets.snapshot import PARTS
 from evalkit.errors import DataError, Unreachable
 from evalkit.store import Store
 
@@ -59,18 +60,18 @@ def is_here(config: DatasetConfig, store: Store) -> bool:
     """
     match config:
         case HubDatasetConfig(path=None, source="hub"):
-            return hub.prepared(Repository(config.hub_id, config.revision, config.subset))
+            return hub.is_here(Repository(config.hub_id, config.revision, config.subset))
         case HubDatasetConfig(path=None):
             return download.downloaded(store, str(config.zip_url), str(config.zip_md5)) is not None
         case MtebDatasetConfig():
             return hub.prepared(mteb_task.repository(config))
         case MkqaDatasetConfig():
-            questions = config.path or download.in_hub_cache(config.hub_id, config.revision, config.hub_file)
-            documents = mkqa.corpus_path(config) or hub.prepared(mkqa.corpus_repository(config), ("corpus",))
+            questions = config.path or hub_files.in_hub_cache(config.hub_id, config.revision, config.hub_file)
+            documents = mkqa.corpus_path(config) or hub.is_here(mkqa.corpus_repository(config), ("corpus",))
             return bool(questions and documents)
         case NeuclirDatasetConfig():
             places = neuclir.find_places(config)
-            cached = download.in_hub_cache(config.hub_id, config.revision, config.hub_file)
+            cached = any(hub_files.in_hub_cache(config.hub_id, at, config.hub_file) for at in config.revisions)
             topics = places.topics or download.downloaded(store, config.topics_url, config.topics_md5)
             qrels = places.qrels or download.downloaded(store, config.qrels_url, config.qrels_md5)
             return bool((places.documents or cached) and topics and qrels)
@@ -78,9 +79,9 @@ def is_here(config: DatasetConfig, store: Store) -> bool:
             return True
 
 
-def _of_repository(repository: Repository, parts: Sequence[str] = hub.PARTS) -> Iterator[RemoteFile]:
+def _of_repository(repository: Repository, parts: Sequence[str] = PARTS) -> Iterator[RemoteFile]:
     for name, size in hub.remote_files(repository, parts):
-        here = download.in_hub_cache(repository.hub_id, repository.revision, name)
+        here = hub_files.in_hub_cache(repository.hub_id, repository.revision, name)
         yield RemoteFile(f"{repository.hub_id}/{name}", size, here)
 
 
@@ -99,8 +100,8 @@ def _of_url(store: Store, url: str, md5: str) -> RemoteFile:
 
 
 def _of_hub_file(hub_id: str, revision: str, name: str) -> RemoteFile:
-    here = download.in_hub_cache(hub_id, revision, name)
-    return RemoteFile(f"{hub_id}/{name}", download.hub_file_size(hub_id, revision, name), here)
+    here = hub_files.in_hub_cache(hub_id, revision, name)
+    return RemoteFile(f"{hub_id}/{name}", hub_files.hub_file_size(hub_id, revision, name), here)
 
 
 def _of_mkqa(config: MkqaDatasetConfig) -> Iterator[RemoteFile]:
@@ -113,7 +114,8 @@ def _of_mkqa(config: MkqaDatasetConfig) -> Iterator[RemoteFile]:
 def _of_neuclir(config: NeuclirDatasetConfig, store: Store) -> Iterator[RemoteFile]:
     places = neuclir.find_places(config)
     if places.documents is None:
-        yield _of_hub_file(config.hub_id, config.revision, config.hub_file)
+        revision = hub_files.revision_in_hub(config.hub_id, config.revisions, config.hub_file)
+        yield _of_hub_file(config.hub_id, revision, config.hub_file)
     if places.topics is None:
         yield _of_url(store, config.topics_url, config.topics_md5)
     if places.qrels is None:

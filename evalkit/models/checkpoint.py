@@ -5,17 +5,17 @@ Resolving downloads at most; it loads no weights. The identity goes into the key
 
 import importlib.util
 import json
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from evalkit.errors import AbsentModel, MissingExtra, ModelError, reason
 from evalkit.folders import expanded, file_digest
 from evalkit.models.refusals import instead_of_config
+from evalkit.network import hub_fault, warn_once
 from evalkit.types import Identity
 
 _PACKAGE_PREFIX = "package:"
@@ -255,20 +255,23 @@ def _stamp(file: Path) -> Stamp:
 def _from_hub(model: str, revision: str | None, also: Sequence[str], *, weights: bool) -> Checkpoint:
     from huggingface_hub import snapshot_download
 
-    # The client reports every attempt to reach a hub that is not there; the error below says it once.
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    fault = hub_fault()
+    get = partial(
+        snapshot_download, model, revision=revision, ignore_patterns=_HUB_IGNORED, local_files_only=fault is not None
+    )
     try:
         wanted = [*_HUB_PATTERNS, *also] if weights else _HUB_PATTERNS_WITHOUT_WEIGHTS
-        folder = snapshot_download(model, revision=revision, allow_patterns=wanted, ignore_patterns=_HUB_IGNORED)
+        folder = get(allow_patterns=wanted)
         if weights and (pickled := _without_safetensors(Path(folder))):
             wanted += pickled
-            folder = snapshot_download(model, revision=revision, allow_patterns=wanted, ignore_patterns=_HUB_IGNORED)
+            folder = get(allow_patterns=wanted)
     # Network, authentication, disk: the client and its transport raise many unrelated classes for these.
     except Exception as error:
         raise AbsentModel(
-            f"{model}{f'@{revision}' if revision else ''} cannot be had from the hub ({reason(error)}). "
+            f"{model}{f'@{revision}' if revision else ''} cannot be had from the hub ({fault or reason(error)}). "
             "If you have the checkpoint on disk, set the model to its folder."
         ) from error
+    warn_once("Models are read from its cache on this machine.")
     return Checkpoint(Path(folder), {"hub": model, "commit": Path(folder).name}, tuple(also))
 
 

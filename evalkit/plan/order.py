@@ -26,9 +26,18 @@ class Planned(NamedTuple):
     until: float
 
 
+class _Waiting(NamedTuple):
+    """An evaluation, and the keys of its document vectors and of its candidates."""
+
+    forecast: Forecast
+    vectors: str
+    candidates: str
+
+
 def cheapest_first(forecasts: Sequence[Forecast]) -> list[Planned]:
     """Each the one that adds the fewest seconds then."""
-    waiting, ordered, done = list(forecasts), list[Planned](), set[str]()
+    waiting = [_Waiting(one, _vectors(one), _candidates(one)) for one in forecasts]
+    ordered, done = list[Planned](), set[str]()
     until = 0.0
     while waiting:
         added = [_after(one, done) for one in waiting]
@@ -36,17 +45,18 @@ def cheapest_first(forecasts: Sequence[Forecast]) -> list[Planned]:
         chosen, stages = waiting.pop(place), added[place]
         seconds = sum(stage.left for stage in stages)
         until += seconds
-        found = _vectors(chosen) in done
-        ordered.append(Planned(chosen, stages, seconds, 0.0 if found else chosen.disk, until))
-        done |= {_vectors(chosen), _candidates(chosen)}
+        found = chosen.vectors in done
+        ordered.append(Planned(chosen.forecast, stages, seconds, 0.0 if found else chosen.forecast.disk, until))
+        done |= {chosen.vectors, chosen.candidates}
     return ordered
 
 
-def _after(one: Forecast, done: set[str]) -> tuple[Stage, ...]:
+def _after(waiting: _Waiting, done: set[str]) -> tuple[Stage, ...]:
     """The stages of an evaluation, of which some were done for others."""
-    if _vectors(one) not in done:
+    one = waiting.forecast
+    if waiting.vectors not in done:
         return one.stages
-    found = _candidates(one) in done
+    found = waiting.candidates in done
     stages = []
     for place, stage in enumerate(one.stages):
         if stage.name == "load":

@@ -10,6 +10,9 @@ from evalkit.models.shape import Shape
 
 _SECONDS = 0.25  # that each kind of multiplication is repeated for
 _ROWS = {"cpu": (2048,), "cuda": (2048, 16_384)}
+# On a CPU a multiplication has so many operations at most: that of a large model would take seconds. From 256 rows on
+# the rate hardly depends on them.
+_CPU_FLOPS, _FEWEST_ROWS = 2e10, 256
 
 
 def matmul_peak(shape: Shape, dtype: str, device: str) -> dict[str, float]:
@@ -18,9 +21,11 @@ def matmul_peak(shape: Shape, dtype: str, device: str) -> dict[str, float]:
     rates: dict[str, float] = {}
     with torch.inference_mode():
         weight = torch.randn(shape.inner, shape.hidden, device=device).to(kind)
-        for rows in _ROWS[device]:
+        for most in _ROWS[device]:
+            each = 2.0 * shape.hidden * shape.inner
+            rows = min(most, max(int(_CPU_FLOPS / each), _FEWEST_ROWS)) if device == "cpu" else most
             states = torch.randn(rows, shape.hidden, device=device).to(kind)
-            flops = 2.0 * rows * shape.hidden * shape.inner
+            flops = rows * each
             for name, multiply in _multiplications(states, weight):
                 rates[name] = max(rates.get(name, 0.0), flops / _fastest(multiply, device))
     return rates

@@ -89,6 +89,16 @@ def test_offline_only_what_is_here_is_checked(tmp_path):
     assert "mteb/scifact" in error
 
 
+def test_without_a_network_what_is_here_is_checked_and_the_rest_is_a_line_each(hub, tmp_path):
+    assert run("fetch", "dataset=scifact", cwd=tmp_path, endpoint=hub.endpoint).returncode == 0
+    done = run("fetch", "suite=beir_small", cwd=tmp_path, endpoint="http://127.0.0.1:9")
+    assert done.returncode == 2
+    assert "scifact: 4 documents" in done.stdout
+    (error,) = errors(done)
+    assert "mteb/nfcorpus@ec0fa4fe (qrels) is not on this machine, and http://127.0.0.1:9 does not answer (" in error
+    assert [line for line in done.stderr.splitlines() if not line.startswith("evalkit: ")] == []
+
+
 def test_a_dataset_on_disk_needs_no_download(tmp_path):
     done = run("fetch", "dataset=mini", "--check", cwd=tmp_path, endpoint="http://127.0.0.1:9")
     assert done.returncode == 0, done.stderr

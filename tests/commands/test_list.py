@@ -31,6 +31,28 @@ def test_the_table_names_every_reranker(capsys):
     assert all(name in out for name in ("none", "late_interaction", "cross_encoder", "replay"))
 
 
+@pytest.mark.parametrize("kind", ["rerankers", "retrievers"])
+def test_every_model_says_under_which_licence_and_how_large_it_is(kind, capsys):
+    main(["list", kind, "--json"])
+    rows = [row for row in json.loads(capsys.readouterr().out) if "model" in row]
+    assert len(rows) > 4
+    assert [row["name"] for row in rows if not row["licence"]] == []
+    unknown = [row["name"] for row in rows if row["download_gb"] is None]
+    assert unknown == [row["name"] for row in rows if row["model"].startswith("package:")]
+
+
+def test_the_largest_downloads_are_shown(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    main(["list", "rerankers", "--json"])
+    found = {row["name"]: row.get("download_gb") for row in json.loads(capsys.readouterr().out)}
+    assert found["bge_reranker_v2_5_gemma2_lightweight"] == 37
+    assert found["bge_reranker_v2_minicpm_layerwise"] == 10.9
+    assert found["bge_reranker_v2_gemma"] == 10
+    main(["list", "rerankers"])
+    out = capsys.readouterr().out
+    assert all(part in out for part in ("Gemma", "37", "10.9", "CC-BY-NC-4.0"))
+
+
 def test_instructions_have_a_source_and_say_which_are_assumed(capsys):
     main(["list", "instructions", "--json"])
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from contextlib import contextmanager
 
 import pytest
 from made import made
@@ -33,6 +34,66 @@ def test_nothing_missing_is_said(tmp_path, capsys):
     asked = ["reproduce", "minicpm-reranker", "--table", "cn-en", "--run", "--limit", "4000", "--results", str(root)]
     assert main(asked) == 0
     assert "nothing is missing" in capsys.readouterr().err
+
+
+def asked_to_plan(monkeypatch, tmp_path, *settings):
+    """The settings of each evaluation that a plan is made of."""
+    from evalkit.commands import plan
+
+    planned = []
+    monkeypatch.setattr(plan, "show_plan", lambda configs, **_: planned.extend(configs) or 0)
+    asked = ["reproduce", "minicpm-reranker", "--run", "--plan", "--limit", "20000", "--results", str(tmp_path)]
+    assert main([*asked, "compute=cpu", *settings]) == 0
+    return planned
+
+
+@pytest.mark.parametrize("setting", ["depth=7", "results_dir=x/${dataset.name}"])
+def test_a_plan_is_of_the_settings_that_each_run_would_have(monkeypatch, tmp_path, setting):
+    """Most are put together of what was composed for others."""
+    from evalkit.commands.compose import compose
+    from evalkit.missing import missing
+    from evalkit.published import load_published
+
+    planned = asked_to_plan(monkeypatch, tmp_path, setting)
+    runs = missing(load_published("minicpm-reranker"), [], table=None, limit=20_000)
+    assert len(planned) == len(runs) > 20
+    for config, run in list(zip(planned, runs, strict=True))[::4]:
+        overrides = [*run.overrides, f"results_dir={tmp_path}", "compute=cpu", setting]
+        assert config == compose("evaluate", overrides)
+
+
+def test_each_dataset_and_each_system_is_composed_once(monkeypatch, tmp_path):
+    from evalkit.commands import compose
+
+    calls, real = [], compose.compose
+    monkeypatch.setattr(compose, "compose", lambda name, overrides: calls.append(overrides) or real(name, overrides))
+    planned = asked_to_plan(monkeypatch, tmp_path)
+    datasets = {config.dataset.name for config in planned}
+    systems = {repr((config.retriever, config.reranker)) for config in planned}
+    assert len(calls) <= len(datasets) + len(systems) < len(planned)
+
+
+def test_a_plan_of_many_runs_says_how_far_it_is(monkeypatch, tmp_path):
+    """Onto a terminal it draws a bar; into a pipe it writes a line for what took a second."""
+    from evalkit.commands import plan, reproduce
+
+    told = []
+
+    @contextmanager
+    def told_progress(description, total, unit):
+        done = []
+        yield done.append
+        told.append((description, total, sum(done), unit))
+
+    for module in (plan, reproduce):
+        monkeypatch.setattr(module, "progress", told_progress)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    asked = ["--table", "crosslingual", "--limit", "1000000", "--results", str(tmp_path), "compute=h200"]
+    assert main(["reproduce", "minicpm-reranker", "--run", "--plan", *asked]) == 0
+    assert [(description, total == done > 0) for description, total, done, _ in told] == [
+        ("composing settings", True),
+        ("planning", True),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from huggingface_hub import constants
 from local_files import ALWAYS, Answer, Delivery
 from local_hub import LocalHub, ask
 
-from evalkit.datasets.download import check_blob, downloaded, url_file, url_size
+from evalkit.datasets import download
+from evalkit.datasets.download import downloaded, url_file, url_size
+from evalkit.datasets.hub_files import check_blob
 from evalkit.errors import DataError
 from evalkit.store import Store
 
@@ -38,6 +40,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with LocalHub({}, files={"scifact.zip": CONTENT}) as running:
+        # The mirror is the same server; it lacks every file unless a test gives it one.
+        monkeypatch.setattr(download, "_MIRROR", f"{running.endpoint}/files/mirror")
         yield running
 
 
@@ -140,7 +144,7 @@ def test_a_part_that_is_whole_already_is_not_downloaded_again(hub: LocalHub, sto
 @pytest.mark.parametrize("part", [OTHER[:1000], OTHER, OTHER + b"more"])
 def test_a_part_of_another_file_is_refused_and_removed(hub: LocalHub, store: Store, part: bytes):
     leave_part(store, part)
-    assert f"and {MD5} was published. It is removed: run again" in refused(hub, store)
+    assert f"and {MD5} was published. It is removed; the mirror" in refused(hub, store)
     assert {} == left_in(store)
     assert CONTENT == get(hub, store).read_bytes()
 
@@ -156,7 +160,8 @@ def test_a_damaged_file_is_refused_and_the_next_run_downloads_it(hub: LocalHub, 
 
 def test_an_absent_file_is_refused_at_once(hub: LocalHub, store: Store, pauses: list[float]):
     hub.files.clear()
-    assert "the server answers 404 Not Found. Check the address." in refused(hub, store)
+    found = f"the mirror {hub.endpoint}/files/mirror/{MD5}: the server answers 404 Not Found."
+    assert f"{ADDRESS}: the server answers 404 Not Found; {found}" in refused(hub, store)
     assert ["404"] == answers(hub)
     assert [] == pauses
 
@@ -191,6 +196,53 @@ def test_a_server_that_always_cuts_ends_in_one_line_and_the_part_is_kept(
     assert f"206 bytes={kept}-" == answers(hub)[-1]
 
 
+MIRRORED = f"files/mirror/{MD5}"
+
+
+@pytest.mark.parametrize("fault", ["absent", "damaged", "busy", "silent"])
+def test_what_a_publisher_does_not_give_comes_from_the_mirror(
+    hub: LocalHub, store: Store, pauses: list[float], caplog: pytest.LogCaptureFixture, fault: str
+):
+    hub.files[f"mirror/{MD5}"] = CONTENT
+    url = f"{hub.endpoint}/{ADDRESS}"
+    match fault:
+        case "absent":
+            del hub.files["scifact.zip"]
+        case "damaged":
+            hub.deliveries[ADDRESS] = Delivery(damaged=1)
+        case "busy":
+            hub.deliveries[ADDRESS] = Delivery(busy=ALWAYS)
+        case "silent":
+            url = f"http://127.0.0.1:9/{ADDRESS}"
+    assert CONTENT == url_file(store, url, MD5).read_bytes()
+    assert 1 == len(hub.asked(MIRRORED, "GET"))
+    (line,) = [line for line in caplog.messages if "going on" not in line]
+    assert line.startswith(f"{url}: ")
+    assert line.endswith(f"{hub.endpoint}/{MIRRORED} gave the same file, by its MD5.")
+    assert {f"downloads/{MD5}/scifact.zip": len(CONTENT)} == left_in(store)
+    assert len(pauses) == (4 if fault == "busy" else 0)
+
+
+@pytest.mark.usefixtures("pauses")
+def test_the_mirror_goes_on_with_what_the_publisher_gave(hub: LocalHub, store: Store):
+    hub.files[f"mirror/{MD5}"] = CONTENT
+    hub.deliveries[ADDRESS] = Delivery(cut_after=50_000, cuts=ALWAYS)
+    assert CONTENT == get(hub, store).read_bytes()
+    assert [f"GET /{MIRRORED} -> 206 bytes=250000-"] == hub.asked(MIRRORED)
+
+
+def test_a_mirror_with_another_file_is_refused(hub: LocalHub, store: Store):
+    hub.files = {f"mirror/{MD5}": OTHER}
+    assert f"md5 is {md5_of(OTHER)}, and {MD5} was published. It is removed. Run again" in refused(hub, store)
+    assert {} == left_in(store)
+
+
+def test_a_publisher_that_gives_the_file_is_enough(hub: LocalHub, store: Store):
+    hub.files[f"mirror/{MD5}"] = CONTENT
+    get(hub, store)
+    assert [] == hub.asked(MIRRORED)
+
+
 def test_a_server_that_does_not_tell_the_length_is_read_to_its_end(hub: LocalHub, store: Store):
     hub.deliveries[ADDRESS] = Delivery(length=False)
     assert CONTENT == get(hub, store).read_bytes()
@@ -215,14 +267,14 @@ def test_offline_a_file_that_was_downloaded_is_there(hub: LocalHub, store: Store
     assert path == get(hub, store)
 
 
-@pytest.mark.usefixtures("pauses")
-def test_a_server_that_is_not_there_ends_in_one_line(hub: LocalHub, store: Store):
+def test_a_server_that_is_not_there_ends_in_one_line(hub: LocalHub, store: Store, pauses: list[float]):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound and never listening: every connection is refused
         hub.endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
         message = refused(hub, store)
     assert "refused" in message
     assert "Run again" in message
+    assert [] == pauses  # no second attempt at a server that is not there
 
 
 @pytest.mark.parametrize(
@@ -324,7 +376,7 @@ def test_the_size_is_what_the_server_says(hub: LocalHub):
 HUB_PROGRAM = """
 import hashlib, json, os, sys, time
 from huggingface_hub import constants
-from evalkit.datasets.download import hub_file
+from evalkit.datasets.hub_files import hub_file
 from evalkit.errors import DataError
 
 def die(seconds):
@@ -484,6 +536,52 @@ def test_what_a_branch_moved_to_is_compared_with_the_md5_too(tmp_path: Path):
         one_line(message, "org/moves", f"md5 is {md5_of(OTHER)}, and the card is of {MD5}.", "publisher changed it")
 
 
+ANY_PROGRAM = """
+import json, sys
+from evalkit.datasets import hub_files
+from evalkit.errors import DataError
+
+hub_id, md5, *revisions = sys.argv[1:]
+name = "docs.jsonl.gz"
+try:
+    path = hub_files.hub_file_of_any(hub_id, revisions, name, md5=md5)
+    print(json.dumps([path.parent.name, hub_files.revision_in_hub(hub_id, revisions, name)]))
+except DataError as error:
+    print(json.dumps(str(error)))
+"""
+LATER = "3" * 40
+
+
+def test_of_several_commits_the_first_that_has_the_file_is_read(tmp_path: Path):
+    """A server of this suite has one commit of a repository, so the others are those that it lacks."""
+    call = ("org/moves", MD5, MOVED, COMMIT, "main")
+    with LocalHub(repositories(tmp_path / "served", "org/moves")) as hub:
+        assert ask(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
+        assert [] == hub.asked("/resolve/main/")
+        first = len(hub.requests)
+        # Now it is in the cache, and comes before those that were not found.
+        assert ask(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
+        assert first == len(hub.requests)
+    assert ask("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
+
+
+def test_a_branch_is_tried_last_and_its_content_is_compared(tmp_path: Path):
+    with LocalHub(repositories(tmp_path / "served", "org/moves")) as hub:
+        found = ask(hub.endpoint, ANY_PROGRAM, "org/moves", MD5, MOVED, LATER, "main", home=tmp_path / "home")
+        assert found == [COMMIT, "main"]
+        refusal = ask(hub.endpoint, ANY_PROGRAM, "org/moves", "0" * 32, MOVED, COMMIT, "main", home=tmp_path / "home")
+    tried = f"org/moves: no docs.jsonl.gz with md5 {'0' * 32} at any of {COMMIT[:8]}, main, {MOVED[:8]}. First: "
+    one_line(refusal, f"{tried}org/moves@{COMMIT[:8]}: docs.jsonl.gz: md5 is {MD5}")
+
+
+def test_a_hub_that_does_not_answer_is_asked_for_no_second_commit(tmp_path: Path):
+    call = ("org/moves", MD5, MOVED, COMMIT, "main")
+    refusal = ask("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home")
+    one_line(
+        refusal, "org/moves@22222222: docs.jsonl.gz was not downloaded yet, and http://127.0.0.1:9 does not answer"
+    )
+
+
 def shared_cache(folder: Path, content: bytes) -> Path:
     """A large file in the layout of caches that several repositories share: two links lead to it.
 
@@ -549,11 +647,10 @@ def test_links_in_the_place_of_a_download_are_not_followed(hub: LocalHub, store:
 
 def test_a_download_under_way_is_not_pruned(hub: LocalHub, store: Store, monkeypatch):
     from evalkit import cache
-    from evalkit.datasets import download
 
     asked = []
 
-    def pruning(_, part):
+    def pruning(_url, _md5, part):
         part.write_bytes(CONTENT)
         (one,) = cache.artefacts(store)
         asked.append((one.state, cache.prune(store, [one], [], []) == [one]))

@@ -135,6 +135,7 @@ SUBSETS = ["layout/subsets:test:rus", "layout/subsets:test:fas", "layout/subsets
 CORPORA = ["layout/corpora:dev", "layout/corpora:train"]
 LISTED = ["files other/listed", "files mteb/unknown"]
 AGAIN = ["fault/damaged", "mteb/scifact"]
+CORPUS_OF_ANOTHER = {"_id": ["1"], "title": [""], "text": ["other"]}
 CORPUS_FILE = "corpus/corpus-00000-of-00001.parquet"
 OTHER_COMMIT = "1" * 40
 HERE = ["here mteb/scifact", f"here mteb/scifact@{OTHER_COMMIT}"]
@@ -156,9 +157,11 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         hub.deliveries[f"datasets/fault/cut/{CORPUS_FILE}"] = Delivery(cut_after=500)
         online = ask(hub.endpoint, PROGRAM, *fixed, *asked, home=home)
         requests = list(hub.requests)
+        ask(hub.endpoint, PROGRAM, *fixed, "mteb/scifact", home=home)
+        again = hub.requests[len(requests) :]
     asked = ["mteb/scifact", "mteb/other", f"mteb/scifact@{OTHER_COMMIT}", *SAME[:2], *HERE]
     offline = ask(hub.endpoint, PROGRAM, *fixed, *asked, home=home, offline=True)
-    return {**online, "offline": offline, "requests": requests, "folder": folder / "served"}
+    return {**online, "offline": offline, "requests": requests, "asked for again": again, "folder": folder / "served"}
 
 
 def test_a_published_dataset_is_read_as_it_was_uploaded(answers: dict[str, Any]):
@@ -200,10 +203,8 @@ def test_whether_a_dataset_is_here_is_told_without_asking_the_hub(answers: dict[
 
 def test_another_commit_than_the_one_in_the_cache_is_refused_offline(answers: dict[str, Any]):
     answer = answers["offline"][f"mteb/scifact@{OTHER_COMMIT}"]
-    said = (
-        f"mteb/scifact: the commit that was cached last is not {OTHER_COMMIT}, and offline no other is found. Run once "
-    )
-    assert answer.startswith(f"{said}with the network, or remove ")
+    assert answer.startswith("mteb/scifact@11111111 (qrels) is not on this machine, and HF_HUB_OFFLINE forbids the net")
+    assert answer.endswith(" The cache of the hub has only other commits of it: d56462d0.")
 
 
 def test_what_was_loaded_is_not_downloaded_again(answers: dict[str, Any]):
@@ -325,8 +326,84 @@ def test_a_hub_that_cannot_be_reached_is_refused_with_what_to_do(tmp_path: Path)
         answer = ask(
             endpoint, PROGRAM, tmp_path / "store", PUBLISHED.revision, "no", "mteb/scifact", home=tmp_path / "home"
         )
-    one_line_about_the_folder(answer["mteb/scifact"], "mteb/scifact@d56462d0", "reach")
+    one_line_about_the_folder(answer["mteb/scifact"], "mteb/scifact@d56462d0", "does not answer")
     assert not (tmp_path / "store").exists()
+
+
+DOWNLOAD = """
+import json, sys
+from huggingface_hub import snapshot_download
+revision, patterns, *names = sys.argv[1:]
+for name in names:
+    where = snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns=patterns)
+print(json.dumps(where))
+"""
+
+
+@pytest.fixture(scope="module")
+def left_by_download(answers: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the cache gives after `hf download`, once where the network is forbidden, once where nothing answers."""
+    folder, home = tmp_path_factory.mktemp("left"), tmp_path_factory.mktemp("home")
+    names = ["mteb/scifact", "layout/subsets", "layout/corpora", "other/null-titles"]
+    served = {f"datasets/{name}@{PUBLISHED.revision}": answers["folder"] / name for name in names}
+    with LocalHub(served) as hub:
+        ask(hub.endpoint, DOWNLOAD, PUBLISHED.revision, "*", *names, home=home)
+        part = ask(hub.endpoint, DOWNLOAD, PUBLISHED.revision, "data/*", "mteb/scifact", home=home / "part")
+    assert Path(part).is_dir()
+    asked = ["here mteb/scifact", *names[:1], "layout/subsets:test:zho", "layout/corpora:dev", *names[3:]]
+    fixed, silent = (PUBLISHED.revision, "no"), "http://127.0.0.1:9"
+    return {
+        "forbidden": ask(silent, PROGRAM, folder / "a", *fixed, *asked, home=home, offline=True),
+        "silent": ask(silent, PROGRAM, folder / "b", *fixed, *asked, home=home),
+        "part": ask(silent, PROGRAM, folder / "c", *fixed, "here mteb/scifact", "mteb/scifact", home=home / "part"),
+        "prepared": (home / "datasets").exists(),
+    }
+
+
+@pytest.mark.parametrize("network", ["forbidden", "silent"])
+def test_what_hf_download_left_in_the_cache_is_the_published_dataset(
+    answers: dict[str, Any], left_by_download: dict[str, Any], network: str
+):
+    found = left_by_download[network]
+    assert found["here mteb/scifact"] is True
+    assert found["mteb/scifact"] == answers["mteb/scifact"]
+    assert found["layout/subsets:test:zho"] == answers["layout/subsets:test:zho"]
+    assert found["layout/corpora:dev"] == answers["layout/corpora:dev"]
+    assert found["other/null-titles"]["texts"] == answers["other/null-titles"]["texts"]
+    assert left_by_download["prepared"] is False  # `datasets` has nothing of it: the files were read where they lie
+
+
+def test_a_part_that_was_not_downloaded_is_named(left_by_download: dict[str, Any]):
+    assert left_by_download["part"]["here mteb/scifact"] is False
+    message = left_by_download["part"]["mteb/scifact"]
+    one_line_about_the_folder(message, "mteb/scifact@d56462d0 (queries) is not on this machine", "does not answer")
+
+
+def test_a_damaged_file_in_the_cache_is_refused_by_its_checksum(answers: dict[str, Any], tmp_path: Path):
+    with LocalHub({f"datasets/mteb/scifact@{PUBLISHED.revision}": answers["folder"] / "mteb/scifact"}) as hub:
+        place = ask(hub.endpoint, DOWNLOAD, PUBLISHED.revision, "*", "mteb/scifact", home=tmp_path / "home")
+    (Path(place) / CORPUS_FILE).resolve().write_bytes(b"damaged")
+    fixed = (tmp_path / "store", PUBLISHED.revision, "no", "mteb/scifact")
+    answer = ask("http://127.0.0.1:9", PROGRAM, *fixed, home=tmp_path / "home", offline=True)["mteb/scifact"]
+    assert answer.startswith("mteb/scifact@d56462d0: corpus-00000-of-00001.parquet: sha256 is ")
+    assert "\n" not in answer
+
+
+def test_what_was_loaded_once_is_read_without_asking_anyone(answers: dict[str, Any]):
+    """At a pinned commit there is nothing to ask."""
+    assert answers["asked for again"] == []
+
+
+def test_of_several_commits_in_the_cache_the_pinned_one_is_read(answers: dict[str, Any], tmp_path: Path):
+    served, other = answers["folder"] / "mteb/scifact", write_parquet(tmp_path / "other", corpus=CORPUS_OF_ANOTHER)
+    for commit, folder in ((PUBLISHED.revision, served), (OTHER_COMMIT, other)):
+        with LocalHub({f"datasets/mteb/scifact@{commit}": folder}) as hub:
+            ask(hub.endpoint, PROGRAM, tmp_path / "store", commit, "no", "mteb/scifact", home=tmp_path / "home")
+    fixed = (tmp_path / "store", PUBLISHED.revision, "no")
+    asked = ["mteb/scifact", f"mteb/scifact@{OTHER_COMMIT}"]
+    found = ask("http://127.0.0.1:9", PROGRAM, *fixed, *asked, home=tmp_path / "home", offline=True)
+    assert found["mteb/scifact"] == answers["mteb/scifact"]
+    assert found[f"mteb/scifact@{OTHER_COMMIT}"]["texts"] == ["other"]
 
 
 def test_an_offline_session_without_a_cache_is_refused_at_once(store: Store):

@@ -301,7 +301,8 @@ def answers(made: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
         online = ask(hub.endpoint, PROGRAM, *names, *refused, "org/configless", home=folder / "home")
         requests = list(hub.requests)
     offline = ask(hub.endpoint, PROGRAM, *names, "org/other", home=folder / "home", offline=True)
-    return {**online, "offline": offline, "requests": requests}
+    silent = ask("http://127.0.0.1:9", PROGRAM, *names, "org/other", home=folder / "home")
+    return {**online, "offline": offline, "silent": silent, "requests": requests}
 
 
 def test_a_checkpoint_from_the_hub_is_identified_by_its_commit(answers: dict[str, Any]):
@@ -332,6 +333,13 @@ def test_a_repository_without_safetensors_is_fetched_with_its_bin_and_what_else_
 def test_a_checkpoint_that_was_fetched_once_is_there_offline(answers: dict[str, Any]):
     for name in (f"org/tiny@{COMMIT}", "org/tiny", f"org/bin@{COMMIT}"):
         assert answers["offline"][name] == answers[name], name
+
+
+def test_a_hub_that_does_not_answer_is_not_waited_for(answers: dict[str, Any]):
+    """The client would try for half a minute, for each checkpoint again."""
+    for name in (f"org/tiny@{COMMIT}", "org/tiny", f"org/bin@{COMMIT}"):
+        assert answers["silent"][name] == answers[name], name
+    one_line_model_error(answers["silent"]["org/other"], "(http://127.0.0.1:9 does not answer ([Errno 111]")
 
 
 def one_line_model_error(answer: dict[str, str], *parts: str) -> None:

@@ -1,0 +1,318 @@
+"""A published dataset on disk: parquet files that `hf download` left, or folders that `save_to_disk` wrote.
+
+    hf download REPO           corpus/*.parquet  queries/*.parquet  data/test-*.parquet  README.md
+    save_to_disk               corpus/state.json ...        a folder a part, or a split; or one DatasetDict of all
+
+Which file is which part (`corpus`, `queries`, `qrels`) and which split, `configs` in README.md says; where it does not,
+the names of folders and files. Parquet is converted to Arrow once, in the store; what `save_to_disk` wrote is
+memory-mapped where it lies.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from evalkit.config import DatasetConfig, HubDatasetConfig
+from evalkit.datasets.assemble import assemble
+from evalkit.datasets.corpus import from_columns, require_ids
+from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.objects import rows_per_batch
+from evalkit.datasets.source import CORPUS
+from evalkit.datasets.tables import choose, content_digest, id_column, judged
+from evalkit.errors import DataError, reason
+from evalkit.folders import file_digest
+from evalkit.progress import progress
+from evalkit.store import Store
+from evalkit.types import Dataset
+
+PARTS = ("qrels", "queries", "corpus")
+_QRELS = ("default", "qrels")  # what their configuration is called
+_BEIR = (CORPUS, "queries.jsonl")
+_SAVED = "state.json"  # the file by which a folder of `save_to_disk` is known
+# As `push_to_hub` names files: `test-00000-of-00002.parquet`, earlier `test-00000-of-00002-<16 hex digits>.parquet`.
+_FILE = re.compile(r"(?P<split>.+?)(-\d{5}-of-(?P<count>\d{5})(-[0-9a-f]{16})?)?\.parquet")
+_SUBSET = re.compile(r"(?P<subset>.+)-(?P<part>corpus|queries|qrels)")
+_EXPECTED = (
+    "Expected corpus/*.parquet, queries/*.parquet and data/SPLIT-*.parquet as `hf download` leaves them, or folders "
+    "corpus, queries and qrels that `save_to_disk` wrote"
+)
+
+Files = tuple[Path, ...]
+Splits = Mapping[str, Files]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a folder holds.
+
+    Attributes:
+        path: the folder.
+        parts: part -> split -> its parquet files in order, or the one folder that `save_to_disk` wrote. A split
+            without a name is `""`.
+        subsets: what the names in it say that could be chosen with `dataset.subset`.
+        check: called with each file before it is read, such as to compare it with its checksum.
+    """
+
+    path: Path
+    parts: Mapping[str, Splits]
+    subsets: tuple[str, ...] = ()
+    check: Callable[[Path], None] = lambda _: None
+
+    def files(self, part: str, split: str) -> Files:
+        """The files of a split of a part, once it is sure that none is missing.
+
+        Raises:
+            DataError: there is no such part or split, or only some of its files.
+        """
+        if part not in self.parts:
+            held = f"holds the subsets {', '.join(self.subsets)}" if self.subsets else f"holds no {part}"
+            advice = f"Set dataset.{'subset or dataset.folder to one' if self.subsets else 'path to another folder'}"
+            raise DataError(f"{self.path}: {held}. {_EXPECTED}. {advice}.")
+        files = choose(self.parts[part], split, part=part, label=str(self.path))
+        matched = _FILE.fullmatch(files[0].name)
+        if matched and matched["count"] and len(files) < int(matched["count"]):
+            raise DataError(
+                f"{files[0].parent}: holds {len(files)} of the {int(matched['count'])} files of {part}. Download the "
+                "rest into it."
+            )
+        return files
+
+    def table(self, part: str, split: str) -> pa.Table:
+        """A split of judgments or queries, in memory.
+
+        Raises:
+            DataError: it is not there whole, or a file is damaged.
+        """
+        files = self.files(part, split)
+        if files[0].is_dir():
+            return _saved(files[0]).with_format("arrow")[:]
+        read = []
+        for path in files:
+            self.check(path)
+            with _opened(path) as file:
+                read.append(file.read())
+        return pa.concat_tables(read, promote_options="permissive")
+
+
+def part_names(part: str, subset: str | None) -> tuple[str, ...]:
+    """What the configuration of a part may be called in a repository of the hub."""
+    if subset:
+        return (f"{subset}-{part}",)
+    return _QRELS if part == "qrels" else (part,)
+
+
+def find(folder: Path, subset: str | None = None) -> Snapshot | None:
+    """What lies in a folder; None where it holds neither parquet nor what `save_to_disk` wrote, or is in BEIR layout.
+
+    Args:
+        folder: perhaps a repository in the cache of the hub, with its commits below `snapshots`.
+        subset: which part of a repository that holds several, or the name of a folder in it.
+
+    Raises:
+        DataError: it is a repository with several commits.
+    """
+    folder = _commit(folder)
+    if not folder.is_dir() or any((folder / f"{name}{end}").is_file() for name in _BEIR for end in ("", ".gz")):
+        return None
+    found = _by_name(folder, subset)
+    found = replace(found, parts={**found.parts, **_by_card(folder, subset)})
+    if subset and not found.parts and (folder / subset).is_dir():
+        return find(folder / subset)
+    return found if found.parts or found.subsets else None
+
+
+def load(config: DatasetConfig, store: Store, snapshot: Snapshot) -> Dataset:
+    """The dataset in a folder.
+
+    Raises:
+        DataError: a part is missing, damaged or malformed.
+    """
+    label = str(snapshot.path)
+    found = judged(snapshot.table("qrels", config.split), snapshot.table("queries", config.split), label)
+    documents, digest = open_documents(snapshot, store, title_separator=config.title_separator, split=config.split)
+    if isinstance(config, HubDatasetConfig):
+        config = replace(config, path=None, source="hub")  # it is compared with its card as the hub's copy
+    return assemble(config, store, documents=documents, judged=found, corpus_digest=digest)
+
+
+def open_documents(
+    snapshot: Snapshot, store: Store, *, title_separator: str, split: str, published: str | None = None
+) -> tuple[ArrowDocuments, str]:
+    """The corpus, memory-mapped, and what fixes its content: `published` where that is known, else a digest.
+
+    Raises:
+        DataError: it is not there whole, or an id is no id or occurs twice.
+    """
+    files, label = snapshot.files("corpus", split), str(snapshot.path)
+    if files[0].is_dir():
+        table = _saved(files[0])
+        column = id_column(table.column_names, label)
+        digest = published or content_digest(table, column)
+    else:
+        read = None if published else _digest(files)
+        digest, column = published or str(read), "_id"
+        facts = {"content" if published else "parquet_sha256": digest}
+        table = from_columns(store, facts, lambda: _columns(snapshot, files, read), label=label, digest=digest).table
+    documents = ArrowDocuments(table, title_separator=title_separator, id_column=column)
+    if not len(documents):
+        raise DataError(f"{label}: holds no documents.")
+    require_ids(documents.ids, label)
+    return documents, digest
+
+
+def _commit(folder: Path) -> Path:
+    """The one commit of a repository in the cache of the hub; any other folder as it is."""
+    if not (folder / "snapshots").is_dir():
+        return folder
+    commits = sorted(path for path in (folder / "snapshots").iterdir() if path.is_dir())
+    if len(commits) != 1:
+        raise DataError(f"{folder}: holds {len(commits)} commits. Set dataset.path to one of those in its snapshots.")
+    return commits[0]
+
+
+def _by_name(folder: Path, subset: str | None) -> Snapshot:
+    """What the names of folders and files say."""
+    parquet = [file for pattern in ("*.parquet", "*/*.parquet") for file in folder.glob(pattern)]
+    saved = [file.parent for pattern in (_SAVED, "*/" + _SAVED, "*/*/" + _SAVED) for file in folder.glob(pattern)]
+    parts: dict[str, dict[str, Files]] = {}
+    subsets: set[str] = set()
+    for path in sorted([*parquet, *saved]):
+        names = path.relative_to(folder).parts
+        matched = _FILE.fullmatch(path.name)
+        above, name = names[-2] if len(names) > 1 else "", matched["split"] if matched else path.name
+        name = name if names else "corpus"  # the folder itself is what was saved
+        if inner := _SUBSET.fullmatch(above or name):
+            subsets.add(inner["subset"])
+        part, split = _part_and_split(above, name, subset)
+        if part:
+            there = parts.setdefault(part, {})
+            there[split] = (*there.get(split, ()), path)
+    return Snapshot(folder, parts, tuple(sorted(subsets)))
+
+
+def _part_and_split(above: str, name: str, subset: str | None) -> tuple[str, str]:
+    """(part, split) of a file or folder by its name and that of the folder above it; part is `""` for any other."""
+    for part in PARTS:
+        names = {*part_names(part, subset), *(("data",) if part == "qrels" and not subset else ())}
+        if above in names and not (above == "data" and name in PARTS):
+            return part, name
+        # Without a folder for each part: `corpus.parquet`, or the splits of one DatasetDict.
+        if name in names and (above in {"", "data"} or subset):
+            return part, "" if part == "qrels" else name
+    # Splits of judgments beside `corpus` and `queries`.
+    return ("qrels", name) if not above and not subset and not _SUBSET.fullmatch(name) else ("", "")
+
+
+def _by_card(folder: Path, subset: str | None) -> dict[str, Splits]:
+    """What `configs` in README.md says; only parts of which a file is there."""
+    configs = _configs(folder / "README.md")
+    found: dict[str, Splits] = {}
+    for part in PARTS:
+        for name in part_names(part, subset):
+            splits = {
+                split: files
+                for split, patterns in _patterns(configs.get(name))
+                if (files := tuple(file for pattern in patterns for file in _glob(folder, pattern)))
+            }
+            if splits:
+                found.setdefault(part, splits)
+    return found
+
+
+def _configs(card: Path) -> dict[str, Any]:
+    """Data files by configuration, as the head of a README.md lists them; none where it does not."""
+    try:
+        head = yaml.safe_load(card.read_text(encoding="utf-8").split("---", 2)[1])
+        return {entry["config_name"]: entry["data_files"] for entry in head["configs"]}
+    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
+        return {}
+
+
+def _patterns(data_files: Any) -> Iterator[tuple[str, list[str]]]:
+    """(split, patterns of its files) as a card writes them: a pattern, a list of them, or a list by split."""
+    listed = data_files if isinstance(data_files, list) else [data_files]
+    if plain := [entry for entry in listed if isinstance(entry, str)]:
+        yield "", plain
+    for entry in listed:
+        if isinstance(entry, dict) and isinstance(entry.get("split"), str):
+            paths = entry.get("path")
+            yield entry["split"], [path for path in (paths if isinstance(paths, list) else [paths]) if path]
+
+
+def _glob(folder: Path, pattern: str) -> list[Path]:
+    """The parquet files of a pattern, none outside of the folder."""
+    if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
+        return []
+    return sorted(file for file in folder.glob(pattern) if file.suffix == ".parquet" and file.is_file())
+
+
+def _digest(files: Files) -> str:
+    """What fixes the content of files, in their order."""
+    return hashlib.sha256("\n".join(map(file_digest, files)).encode()).hexdigest()
+
+
+def _columns(snapshot: Snapshot, files: Files, content: str | None) -> Iterator[list[pa.Array]]:
+    """Ids, titles and texts of parquet files, some rows at a time; `content` is their digest where it fixes the key.
+
+    Raises:
+        DataError: a file is damaged, lacks a column or an id, or changes while it is read.
+    """
+    for path in files:
+        snapshot.check(path)
+        with (
+            _opened(path) as file,
+            progress(f"reading {path.name}", file.metadata.num_rows, "documents") as advance,
+        ):
+            key = id_column(file.schema_arrow.names, str(path))
+            wanted = [name for name in (key, "title", "text") if name in file.schema_arrow.names]
+            for batch in file.iter_batches(rows_per_batch(file.metadata), columns=wanted):
+                columns = {name: _text(batch.column(name), f"{path}: column {name}") for name in wanted}
+                if missing := columns[key].null_count:
+                    raise DataError(f"{path}: {missing} documents have no {key}.")
+                empty = pa.array([""] * len(batch), pa.string())
+                yield [columns[key], columns.get("title", empty).fill_null(""), columns["text"].fill_null("")]
+                advance(len(batch))
+    if content is not None and _digest(files) != content:
+        raise DataError(f"{snapshot.path}: changed while it was read. Run again.")
+
+
+def _text(column: pa.Array, label: str) -> pa.Array:
+    """A column as text, ids in digits among them.
+
+    Raises:
+        DataError: it is of another type; `label` begins the message.
+    """
+    try:
+        return column.cast(pa.string())
+    except pa.ArrowException as error:
+        raise DataError(f"{label} is of type {column.type}, expected text.") from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A `pyarrow.parquet.ParquetFile`; what pyarrow raises for a damaged one becomes one line."""
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: is not parquet, or is damaged ({reason(error)}).") from error
+
+
+def _saved(folder: Path) -> Any:
+    """The `datasets.Dataset` in a folder."""
+    import datasets
+
+    try:
+        return datasets.load_from_disk(str(folder))
+    # Of a damaged folder `datasets` and pyarrow raise many unrelated classes.
+    except Exception as error:
+        raise DataError(f"{folder}: cannot be read as what save_to_disk wrote ({reason(error)}).") from error
