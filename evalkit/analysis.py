@@ -112,8 +112,8 @@ class Analysis:
         truncated: pairs that were cut; None where no text was read.
         truncation: whole pairs beside cut ones; empty where it was not kept which were cut.
         pairs: how many.
-        seconds: of reranking.
-        pairs_per_second: see `speed`.
+        seconds: of reranking, without loading the model.
+        pairs_per_second: see `Evaluation.rate`.
         flags: what to look at.
     """
 
@@ -175,16 +175,9 @@ def analyse(
         _truncation(evaluation, qrels, candidates, run, level=parse_measure(name).level),
         len(run),
         manifest["seconds"],
-        speed(evaluation),
+        evaluation.rate.value if evaluation.rate else None,
         (*flags_of_runs(run, scores, after), *flags_of_means(first, reranked, best, name, fall)),
     )
-
-
-def speed(evaluation: Evaluation) -> float | None:
-    """Pairs a second, as the manifest has it; None for a first stage and for replayed scores."""
-    manifest = evaluation.result.manifest
-    scored = not evaluation.is_first_stage and manifest["reranker"]["kind"] != "replay"
-    return manifest["pairs_per_second"] or None if scored else None
 
 
 def no_curve(evaluation: Evaluation) -> str:

@@ -131,6 +131,7 @@ _OF_ALL: Mapping[str, Callable[[Any], bool]] = {
     "per_query_sha256": _digest,
     "truncated_sha256?": _digest,
     "seconds": _seconds,
+    "stages?": _object_of(_object_of(_number)),
     "truncated_pairs?": _or_none(_count),
     "notes?": lambda value: isinstance(value, list) and all(_is_note(one) for one in value),
     "artefacts": _list_of(_text),
@@ -168,7 +169,7 @@ _OF_RERANKED: Mapping[str, Callable[[Any], bool]] = {
     "reranker.kind": _text,
     "candidates.key": _digest,
     "candidates.run_digest": _digest,
-    "pairs_per_second": _seconds,
+    "pairs_per_second": _or_none(_seconds),
     "truncated_pairs": _or_none(_count),
     "unscored_pairs": _count,
 }

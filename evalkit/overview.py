@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from evalkit.analysis import DEPTHS, Analysis, AtDepth, analyse, speed
+from evalkit.analysis import DEPTHS, Analysis, AtDepth, analyse
 from evalkit.compare import Comparison, Settings, compare, falls
 from evalkit.errors import EvalkitError
 from evalkit.flags import Flag
@@ -26,7 +26,7 @@ class SystemView(NamedTuple):
 
     Attributes:
         evaluation: its result.
-        speed: pairs/s; None for a first stage and for replayed scores.
+        speed: pairs/s, as `Evaluation.rate` has it; None where nothing was scored.
         curve: by depth; empty for a first stage, and where there is none.
         no_curve: why a reranker has no curve; empty where it has one, and for a first stage.
         flags: what to look at.
@@ -122,7 +122,7 @@ def _dataset(evaluation: Evaluation) -> tuple[Dataset | None, str]:
 def _system(evaluation: Evaluation, analysis: Analysis | None, remark: str) -> SystemView:
     return SystemView(
         evaluation,
-        speed(evaluation),
+        evaluation.rate.value if evaluation.rate else None,
         analysis.curve if analysis else (),
         analysis.no_curve if analysis else "" if evaluation.is_first_stage else remark,
         analysis.flags if analysis else (),

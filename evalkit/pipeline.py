@@ -6,7 +6,6 @@ Candidates and results are found again by a key of everything that made them, so
 """
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,10 +17,12 @@ from evalkit.datasets.reranking_samples import MEASURES, are_samples
 from evalkit.folders import require_writable
 from evalkit.inference.usage import Usage
 from evalkit.measures import canonical
+from evalkit.models.arithmetic import require_torch
+from evalkit.models.checkpoint import Checkpoint
 from evalkit.plan.beside import Beside
 from evalkit.recorder import Recorder, candidates_key, result_key
 from evalkit.results import CANDIDATES, Evaluation, Result
-from evalkit.stages import Stages
+from evalkit.stages import LOADING, Stages, rate
 from evalkit.store import open_store
 from evalkit.types import Dataset, FirstStage
 
@@ -93,12 +94,14 @@ def _retrieve(first_stage: FirstStage, recorder: Recorder, beside: Beside, stage
     key = candidates_key(dataset, first_stage.identity, config.depth)
 
     def make(folder: Path) -> Result:
+        _import_libraries(first_stage, stages, f"{LOADING} retriever")
         stages.join(beside.first_stage(first_stage))
-        start = time.perf_counter()
-        run = first_stage.retrieve(dataset, config.depth)
-        seconds = time.perf_counter() - start
+        own = Stages()
+        with own.timed("retrieve"):
+            run = first_stage.retrieve(dataset, config.depth)
         metered = first_stage if isinstance(first_stage, retrieval.Metered) else None
-        stages.join(metered.stages if metered else {"retrieve": {"seconds": seconds}})
+        own = metered.stages if metered else own
+        stages.join(own)
         beside.learn("encode", stages.get("encode documents", {}), getattr(first_stage, "checkpoint", None))
         return recorder.keep(
             folder,
@@ -110,7 +113,7 @@ def _retrieve(first_stage: FirstStage, recorder: Recorder, beside: Beside, stage
             run_digest=run.digest(),
             notes=first_stage.notes if isinstance(first_stage, retrieval.Noting) else (),
             retriever={"name": config.retriever.name, "depth": config.depth, **first_stage.identity},
-            seconds=seconds,
+            seconds=own.seconds,
             **(_engine(metered.usage, metered.workers) if metered else {}),
         )
 
@@ -127,12 +130,12 @@ def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder
         stages = Stages()
         with stages.timed("read candidates"):
             run = candidates.read_run()
+        _import_libraries(reranker, stages, f"{LOADING} reranker")
         stages.join(beside.reranking(reranker, run))
-        with stages.timed("rerank") as noted:
-            reranked = rerank.apply(reranker, run, dataset, recorder.store, config.compute)
-            noted.update(reranked.usage.read() if reranked.usage else {})
+        reranked = rerank.apply(reranker, run, dataset, recorder.store, config.compute)
+        stages.join(reranked.stages)
         beside.learn("score", stages["rerank"], getattr(reranker, "checkpoint", None))
-        seconds = stages["rerank"]["seconds"]
+        speed = rate(stages["rerank"])
         return recorder.keep(
             folder,
             reranked.run,
@@ -147,13 +150,20 @@ def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder
             truncated_pairs=reranked.truncated,
             unscored_pairs=reranked.unscored,
             kept_pairs=reranked.kept,
-            seconds=seconds,
-            pairs_per_second=(len(reranked.run) - reranked.kept) / seconds,
+            seconds=stages["rerank"]["seconds"],
+            pairs_per_second=speed.value if speed else None,
             **_engine(reranked.usage, reranked.workers),
         )
 
     parent = candidates.folder.parent
     return _found_or_made(recorder, key, lambda: results.locate(parent, config.reranker.name, key), make)
+
+
+def _import_libraries(stage: object, stages: Stages, name: str) -> None:
+    """Import what a model needs before anything is planned or measured, so that no other stage is charged for it."""
+    if isinstance(getattr(stage, "checkpoint", None), Checkpoint):
+        with stages.timed(name):
+            require_torch()
 
 
 def _found_or_made(
@@ -180,5 +190,6 @@ def _told(result: Result) -> Result:
 
 def _engine(usage: Usage | None, workers: Mapping[str, object] | None) -> dict[str, Any]:
     """What the inference engine took, and who did the work, where there is something to tell."""
-    engine = {"engine": asdict(usage)} if usage is not None and usage.batches else {}
+    told = {name: value for name, value in asdict(usage or Usage()).items() if value != ""}
+    engine = {"engine": told} if usage is not None and usage.batches else {}
     return {**engine, **({"workers": dict(workers)} if workers else {})}

@@ -1,41 +1,51 @@
 """Progress on stderr: what is being done, how far it is, how fast, and how long it will take."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from evalkit.errors import printable
+from evalkit.stages import LOADING, Meter
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 
 @contextmanager
-def progress(description: str, total: float | None, unit: str) -> Iterator[Callable[[float], None]]:
-    """A bar for the time of a `with` block; call what it gives with the number of units done.
+def progress(description: str, total: float | None, unit: str) -> Iterator[Meter]:
+    """A bar for the time of a `with` block; call the meter that it gives with the number of units done.
 
-    Drawn only on a terminal, where it stays once a block has taken a second or more. Into a file or a pipe it writes
-    one line when such a block ends.
+    The bar counts the work of this run: what is found from an earlier one makes the total smaller. Drawn only on a
+    terminal, where it stays once a block has taken a second or more. Into a file or a pipe it writes one line when such
+    a block ends.
     """
     description = printable(description)  # it may hold the name of a file
     bar = _bar()
     with bar:
         task = bar.add_task(description, total=total, unit=unit, rate="")
 
-        def advance(count: float) -> None:
-            bar.advance(task, count)
-            speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
-            bar.update(task, rate=f"{speed:,.0f} {unit}/s" if speed else "")
+        def changed() -> None:
+            if bar.disable:
+                return
+            left = None if total is None else total - meter.kept
+            bar.update(task, completed=meter.done, total=left, rate=_speeds(meter))
 
-        yield advance
+        meter = Meter(unit, changed)
+        yield meter
+        meter.stop()
         # What took no time leaves no line behind.
-        bar.live.transient = (bar.tasks[0].elapsed or 0.0) < 1
-    done = bar.tasks[0]
-    if bar.disable and (seconds := done.elapsed or 0.0) >= 1:
-        rate = done.completed / seconds
+        bar.live.transient = meter.elapsed < 1
+    if bar.disable and meter.elapsed >= 1:
+        loading = f", loading {meter.apart[LOADING]:.1f} s" if meter.apart.get(LOADING, 0.0) >= 1 else ""
+        line = f"{description}: {meter.done:,.0f} {unit} in {meter.seconds:.1f} s"
         with suppress(OSError):  # nobody reads it
-            sys.stderr.write(f"{description}: {done.completed:,.0f} {unit} in {seconds:.1f} s, {rate:,.0f} {unit}/s\n")
+            sys.stderr.write(f"{line}{', ' if (said := _speeds(meter)) else ''}{said}{loading}\n")
+
+
+def _speeds(meter: Meter) -> str:
+    kept = f"{meter.kept:,.0f} {meter.unit} kept from before" if meter.kept else ""
+    return ", ".join(part for part in (str(meter.rate or ""), kept) if part)
 
 
 def _bar() -> "Progress":

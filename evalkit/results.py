@@ -24,7 +24,7 @@ from evalkit.errors import ResultError
 from evalkit.folders import atomic_write, build_folder, expanded, file_digest
 from evalkit.manifest import MANIFEST, read_manifest, sealed
 from evalkit.run import Run
-from evalkit.stages import Stages
+from evalkit.stages import Rate, Stages, rate
 from evalkit.trec import read_trec_run, write_run
 from evalkit.types import PerQuery
 
@@ -99,6 +99,14 @@ class Evaluation:
     def is_first_stage(self) -> bool:
         """Whether the result is the candidates' own order."""
         return bool(self.result.manifest.get("reranker", {"kind": "none"})["kind"] == "none")
+
+    @property
+    def rate(self) -> Rate | None:
+        """Pairs a second that the reranker scored; None where it scored none: for a first stage, or what was kept.
+
+        Also for results of versions that counted loading the model.
+        """
+        return rate(self.result.manifest.get("stages", {}).get("rerank", {}))
 
     @property
     def reranker(self) -> str:

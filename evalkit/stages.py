@@ -1,8 +1,125 @@
-"""How long the stages of an evaluation took, and what they read: for the manifest and the table. Knows no stage."""
+"""How long the stages of an evaluation took and how fast they were: for stderr, the manifest and the tables.
 
-import time
-from collections.abc import Iterator, Mapping
+A speed is that of the work of this run. Loading a model and looking for what an earlier run kept have seconds of their
+own, and what was kept counts in no speed. `rate` is the one definition: whatever shows a speed reads it.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from time import perf_counter
+from typing import NamedTuple
+
+LOADING = "load"  # imports, weights, workers, and a first pass through the model
+FINDING = "find kept"
+UNITS = ("pairs", "documents", "queries")
+_WITHOUT_DECIMALS = 10.0
+
+
+class Rate(NamedTuple):
+    """A speed, such as `431 documents/s`.
+
+    Attributes:
+        value: units a second.
+        unit: what is counted.
+    """
+
+    value: float
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{speed(self.value)} {self.unit}/s"
+
+
+def speed(value: float) -> str:
+    """Units a second as people read them, such as `1,234` or `0.41`."""
+    return f"{value:,.0f}" if value >= _WITHOUT_DECIMALS else f"{value:.2g}"
+
+
+def rate(facts: Mapping[str, float], unit: str = "") -> Rate | None:
+    """The units that a stage did in this run, by its seconds of work; None where it did none.
+
+    Args:
+        facts: `seconds`, and a count under the name of its unit.
+        unit: which count; the first of `UNITS` that is there when empty.
+    """
+    unit = unit or next((name for name in UNITS if name in facts), "")
+    done, seconds = facts.get(unit, 0), facts.get("seconds", 0.0)
+    value = done / seconds if done > 0 and seconds > 0 else 0.0
+    return Rate(value, unit) if 0 < value < math.inf else None
+
+
+class Meter:
+    """Counts what a stage does and its seconds of work. Call it with a number of units that were just done.
+
+    Args:
+        unit: what is counted, such as `pairs`.
+        changed: called after each count.
+
+    Attributes:
+        done: units of this run.
+        kept: units of earlier runs, which were only found.
+        apart: seconds that were no work, by what they were spent on.
+    """
+
+    def __init__(self, unit: str = "", changed: Callable[[], None] = lambda: None) -> None:
+        self.unit, self._changed = unit, changed
+        self.done: float = 0
+        self.kept: float = 0
+        self.apart: dict[str, float] = {}
+        self._start, self._end = perf_counter(), math.inf
+
+    def __call__(self, count: float) -> None:
+        """Count units that were just done."""
+        self.done += count
+        self._changed()
+
+    def found(self, count: float) -> None:
+        """Count units that an earlier run had done."""
+        self.kept += count
+        self._changed()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start, up to `stop`."""
+        return min(perf_counter(), self._end) - self._start
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of work: those elapsed, less those set apart."""
+        return max(self.elapsed - sum(self.apart.values()), 0.0)
+
+    def set_apart(self, what: str, seconds: float) -> None:
+        """Take seconds that went by for no work."""
+        self.apart[what] = self.apart.get(what, 0.0) + seconds
+
+    @contextmanager
+    def not_working(self, what: str) -> Iterator[None]:
+        """Set the seconds of a `with` block apart; one inside it keeps its own."""
+        start, before = self.elapsed, sum(self.apart.values())
+        try:
+            yield
+        finally:
+            inside = sum(self.apart.values()) - before
+            self.set_apart(what, self.elapsed - start - inside)
+
+    def stop(self) -> None:
+        """Let the time stand still."""
+        self._end = min(perf_counter(), self._end)
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """What `rate` reads, and how many units were only found, if any."""
+        return {
+            "seconds": self.seconds,
+            self.unit: self.done,
+            **({f"kept_{self.unit}": self.kept} if self.kept else {}),
+        }
+
+    @property
+    def rate(self) -> Rate | None:
+        """The speed so far."""
+        return rate(self.facts, self.unit)
 
 
 class Stages(dict[str, dict[str, float]]):
@@ -12,17 +129,46 @@ class Stages(dict[str, dict[str, float]]):
     def timed(self, name: str) -> Iterator[dict[str, float]]:
         """Time a `with` block; what it notes is added to the stage, as are blocks of the same name."""
         noted: dict[str, float] = {}
-        start = time.perf_counter()
+        start = perf_counter()
         yield noted
-        found = self.setdefault(name, {})
-        for key, value in {"seconds": time.perf_counter() - start, **noted}.items():
-            found[key] = found.get(key, 0.0) + value
+        self.add(name, {"seconds": perf_counter() - start, **noted})
+
+    def add(self, name: str, facts: Mapping[str, float]) -> None:
+        """Add numbers to those that are known of a stage."""
+        known = self.get(name, {})
+        if "seconds" in facts and "seconds" not in known:  # its place is when it happened, not when it was planned
+            self.pop(name, None)
+        self[name] = {**known, **{key: known.get(key, 0) + value for key, value in facts.items()}}
+
+    def take(self, name: str, meter: Meter, *, model: str, **read: float) -> None:
+        """Add what was metered, as up to three stages: what was kept is found, the model is loaded, work is done.
+
+        Args:
+            name: of the work.
+            meter: of it.
+            model: what was loaded, such as `reranker`.
+            read: what else is known of the work.
+        """
+        if meter.kept and FINDING in meter.apart:
+            self.add(f"{FINDING} {meter.unit}", {"seconds": meter.apart[FINDING]})
+        if LOADING in meter.apart:
+            self.add(f"{LOADING} {model}", {"seconds": meter.apart[LOADING]})
+        self.add(name, {**meter.facts, **read})
 
     def join(self, others: Mapping[str, Mapping[str, float]]) -> None:
-        """Take what is known of stages elsewhere."""
+        """Add what is known of stages elsewhere."""
         for name, facts in others.items():
-            self.setdefault(name, {}).update(facts)
+            self.add(name, facts)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all work, without loading and finding."""
+        return sum(facts.get("seconds", 0.0) for name, facts in self.items() if not name.startswith((LOADING, FINDING)))
 
     def happened(self) -> dict[str, dict[str, float]]:
-        """The stages that took place; others were only planned."""
-        return {name: facts for name, facts in self.items() if "seconds" in facts}
+        """The stages that took place, each with its speed where it has one; others were only planned."""
+        return {
+            name: {**facts, **({f"{found.unit}_per_second": found.value} if (found := rate(facts)) else {})}
+            for name, facts in self.items()
+            if "seconds" in facts
+        }

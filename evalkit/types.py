@@ -222,6 +222,15 @@ class StreamingReranker(Reranker, Protocol):
 
 
 @runtime_checkable
+class LoadingReranker(Reranker, Protocol):
+    """**Protocol:** a reranker with a model that can be loaded before the first pair."""
+
+    def load(self) -> None:
+        """Import, read and lay out what scoring needs, and run the model once: the first pass takes longer."""
+        ...
+
+
+@runtime_checkable
 class PreparingReranker(Reranker, Protocol):
     """**Protocol:** a reranker whose work before the model, such as tokenising, can run ahead of it."""
 

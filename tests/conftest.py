@@ -14,8 +14,9 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # Tests run side by side; models of width 32 gain nothing from threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from stubs import tiny_bert, write_collection
+from stubs import Clock, tiny_bert, write_collection
 
+from evalkit import stages
 from evalkit.inference.tokens import FastTokenizer
 from evalkit.store import Store
 
@@ -38,6 +39,14 @@ _LONG = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    """What stages and progress take for the time."""
+    made = Clock()
+    monkeypatch.setattr(stages, "perf_counter", made)
+    return made
 
 
 @pytest.fixture

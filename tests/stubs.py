@@ -32,6 +32,19 @@ class StubReranker:
         return PairScores(np.array(shared, dtype=np.float32), truncated=0)
 
 
+class Clock:
+    """Seconds that go by when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+
 def manifest_of_candidates(key: str, measures: Mapping[str, float], **more: object) -> dict[str, Any]:
     """What a first stage's manifest says, but for what `results.save` adds of the files."""
     reported: dict[str, Any] = {"name": "toy", "title_separator": " "}

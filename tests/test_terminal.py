@@ -85,9 +85,9 @@ def test_messages_are_harmless_and_of_one_line(capsys):
     assert capsys.readouterr().err == f"evalkit: {SHOWN}\\n\nevalkit: error: {SHOWN}\n"
 
 
-def test_progress_names_hostile_files_harmlessly(capsys, monkeypatch):
-    monkeypatch.setattr("rich.progress.Task.elapsed", 2.0)
+def test_progress_names_hostile_files_harmlessly(capsys, clock):
     with progress(f"checking {TITLE}", 1, "MB") as advance:
+        clock.wait(2.0)
         advance(1)
     assert capsys.readouterr().err.startswith(r"checking \x1b]0;owned\x07: 1 MB in 2.0 s")
 

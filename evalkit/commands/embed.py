@@ -11,6 +11,7 @@ from evalkit.commands.files import shortest, split_arguments, write_line
 from evalkit.errors import ConfigError
 from evalkit.jsonl import Text, read_texts
 from evalkit.progress import progress
+from evalkit.stages import LOADING
 from evalkit.store import open_store
 
 _TEXTS_PER_WINDOW = 16_384  # whose vectors are printed together
@@ -42,10 +43,13 @@ Settings are those of the retriever (`evalkit list retrievers`) and compute.dtyp
     # An instruction that there is no place for is refused before anything is printed.
     for instruction in {text.instruction for text in texts if text.role == "query"}:
         retriever.before_query(instruction)
-    with progress("encoding", len(texts), "texts") as advance:
+    with progress("encoding", len(texts), "texts") as meter:
+        if texts:
+            with meter.not_working(LOADING):
+                retriever.encoder.load()
         for start in range(0, len(texts), _TEXTS_PER_WINDOW):
             window = texts[start : start + _TEXTS_PER_WINDOW]
-            for text, fields in zip(window, _embed(retriever, window, advance, ids=options.ids), strict=True):
+            for text, fields in zip(window, _embed(retriever, window, meter, ids=options.ids), strict=True):
                 write_line({**text.rest, **fields})
     return 0
 

@@ -9,7 +9,9 @@ from evalkit.errors import ConfigError
 from evalkit.jsonl import read_pairs
 from evalkit.progress import progress
 from evalkit.rerank.passthrough import KeepOrder, Replay
+from evalkit.stages import LOADING
 from evalkit.terminal import tell
+from evalkit.types import LoadingReranker
 
 _PAIRS_PER_WINDOW = 16_384  # whose scores are printed together
 
@@ -39,12 +41,15 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
     instructed = sum(1 for pair, _ in lines if pair.instruction)
     if instructed and not rerank.reads_instructions(config.reranker):
         tell(f"{instructed} pairs have an instruction, which this reranker has no place for")
-    with progress("scoring", len(lines), "pairs") as advance:
+    with progress("scoring", len(lines), "pairs") as meter:
+        if lines and isinstance(reranker, LoadingReranker):
+            with meter.not_working(LOADING):
+                reranker.load()
         for start in range(0, len(lines), _PAIRS_PER_WINDOW):
             window = lines[start : start + _PAIRS_PER_WINDOW]
             pairs = [pair for pair, _ in window]
             ids = tokenize(pairs).ids if tokenize else None
-            scores = reranker.score(pairs, advance=advance).scores
+            scores = reranker.score(pairs, advance=meter).scores
             for row, (_, rest) in enumerate(window):
                 found = {"input_ids": ids[row].tolist()} if ids else {}
                 write_line({**rest, "score": shortest(scores[row]), **found})

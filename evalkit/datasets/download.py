@@ -184,7 +184,7 @@ def _append(url: str, part: Path) -> None:
 
 def _copy(answer: Any, sink: BinaryIO, *, have: int, total: int | None, name: str) -> None:
     with progress(f"downloading {name}", total / 1e6 if total else None, "MB") as advance:
-        advance(have / 1e6)
+        advance.found(have / 1e6)
         while block := answer.read(_BLOCK):
             _write(sink, block)
             have += len(block)

@@ -15,6 +15,7 @@ class Usage:
         batch_tokens: the last budget in force.
         out_of_memory: how often the budget was halved.
         tokenizing_seconds: spent on tokenising, in part beside the model's work.
+        emulated: the dtype that the processor emulates; empty where it has instructions for the one that is used.
     """
 
     tokens: int = 0
@@ -24,6 +25,7 @@ class Usage:
     batch_tokens: int = 0
     out_of_memory: int = 0
     tokenizing_seconds: float = 0.0
+    emulated: str = ""
 
     def read(self, before: "Usage | None" = None) -> dict[str, float]:
         """What a model read since, as stages note it; nothing where it read nothing."""
@@ -32,7 +34,8 @@ class Usage:
         return {"tokens": tokens, "squared_tokens": squares} if tokens else {}
 
     def __add__(self, other: "Usage") -> "Usage":
-        """Both together; of the budgets the greater one."""
+        """Both together; of the budgets the greater one, and the dtype that either emulates."""
         ours, theirs = asdict(self), asdict(other)
         summed = {name: value + theirs[name] for name, value in ours.items()}
-        return Usage(**{**summed, "batch_tokens": max(self.batch_tokens, other.batch_tokens)})
+        greater = max(self.batch_tokens, other.batch_tokens)
+        return Usage(**{**summed, "batch_tokens": greater, "emulated": self.emulated or other.emulated})

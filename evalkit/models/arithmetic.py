@@ -8,6 +8,7 @@ from typing import Any
 from evalkit.config import ComputeConfig
 from evalkit.config.compute import FLASH, PACKED
 from evalkit.errors import MissingExtra, ModelError
+from evalkit.inference import emulation
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import can_pack, has_sdpa
 
@@ -87,6 +88,17 @@ def _require_kernels(compute: ComputeConfig) -> None:
         device_name(compute)
     if compute.attention in FLASH and importlib.util.find_spec("flash_attn") is None:
         raise MissingExtra("flash_attn", extra="flash", purpose=f"compute.attention={compute.attention}")
+
+
+def emulated(compute: ComputeConfig) -> str:
+    """The dtype of these settings where this processor computes it and emulates it, else nothing."""
+    return "" if compute.dtype == "float32" else emulation.emulated(compute.dtype, device_name(compute))
+
+
+def warn_of_emulation(compute: ComputeConfig) -> None:
+    """Say before anything runs that this machine emulates the dtype; workers on other machines say it themselves."""
+    if (compute.backend == "local" or compute.address is None) and (dtype := emulated(compute)):
+        emulation.warn(dtype)
 
 
 def facts(compute: ComputeConfig) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from evalkit.config import EvaluateConfig
+from evalkit.config import DenseConfig, EvaluateConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.shape import shape_of
@@ -17,7 +17,7 @@ from evalkit.store import Store
 from evalkit.types import Dataset, FirstStage
 
 _TEXTS = 512
-_LEAST_SECONDS = 2.0  # less says nothing of a rate: loading the model is most of it
+_LEAST_SECONDS = 2.0  # of work; less says little of a rate
 
 
 class Beside:
@@ -32,15 +32,18 @@ class Beside:
     def __init__(self, config: EvaluateConfig, dataset: Dataset, store: Store) -> None:
         self._config, self._dataset, self._store = config, dataset, store
         self._machine = Machine(config.compute, store)
+        self._retrieved = False
 
     def first_stage(self, first_stage: FirstStage) -> dict[str, dict[str, float]]:
         """What is planned of each stage before candidates are made; nothing for a model of unknown size."""
+        self._retrieved = isinstance(self._config.retriever, DenseConfig)
         made = self._forecast(Kept(vectors_share(first_stage, self._dataset, self._store)))
         return _planned(made.stages[: made.first]) if made else {}
 
     def reranking(self, reranker: AnyReranker, candidates: Run) -> dict[str, dict[str, float]]:
         """What is planned of each stage before candidates are reranked."""
-        made = self._forecast(scored(reranker, candidates, self._dataset, self._store))
+        kept = scored(reranker, candidates, self._dataset, self._store)
+        made = self._forecast(kept._replace(libraries=self._retrieved))
         return _planned(made.stages[made.first :]) if made else {}
 
     def _forecast(self, kept: Kept) -> Forecast | None:

@@ -20,12 +20,13 @@ from evalkit.plan.sample import Sample, pairs_of
 from evalkit.rerank import instruction_of
 from evalkit.rerank.texts import PAIRS_PER_WINDOW
 from evalkit.retrieval import query_instruction
+from evalkit.stages import LOADING, Rate, rate
 
 _BYTES_A_SCORE = 60  # with its key, its record's share of the head, and a line of the run
 _BYTES_A_CANDIDATE = 20  # a line of the run, compressed
 _BASE_GIB = {"cpu": 0.7, "cuda": 3.0}  # libraries, and a CUDA context
 _BM25_TERMS = 60  # distinct ones of a passage, of eight bytes each in the index
-_BM25_BYTES = 4.5e6  # of text, analysed a second
+_BM25_BYTES = 4.5e6  # of text, analysed and indexed a second
 _BM25_SCORES = 2e8  # of a query and a document, a second
 
 
@@ -40,6 +41,7 @@ class Stage(NamedTuple):
         seconds: for all of it.
         source: where the rate is from.
         done: share that is in the store.
+        unit: what `texts` counts, where the work has a speed.
     """
 
     name: str
@@ -49,6 +51,12 @@ class Stage(NamedTuple):
     seconds: float = 0.0
     source: str = ""
     done: float = 0.0
+    unit: str = ""
+
+    @property
+    def rate(self) -> Rate | None:
+        """The speed that is reckoned with."""
+        return rate({"seconds": self.seconds, self.unit: self.texts}, self.unit) if self.unit else None
 
     @property
     def left(self) -> float:
@@ -164,8 +172,12 @@ class _Forecaster:
     def _first_stage(self) -> list[Stage]:
         config, sample = self._config.retriever, self._sample
         if isinstance(config, BM25Config):
-            seconds = sample.document_bytes / _BM25_BYTES + sample.documents * sample.queries / _BM25_SCORES
-            return [Stage("retrieve", sample.documents, seconds=seconds, source="assumed")]
+            indexing = sample.document_bytes / _BM25_BYTES
+            searching = sample.documents * sample.queries / _BM25_SCORES
+            return [
+                Stage("index", sample.documents, seconds=indexing, source="assumed", unit="documents"),
+                Stage("search", sample.queries, seconds=searching, source="assumed", unit="queries"),
+            ]
         if not isinstance(config, DenseConfig):
             return []
         reader = self._reader(config)
@@ -176,11 +188,18 @@ class _Forecaster:
         flops = 2.0 * sample.documents * sample.queries * width
         self._disk += (1 - self._kept.vectors) * sample.documents * width * np.dtype(config.embedding_dtype).itemsize
         encoded = self._read("encode documents", "encode", reader, [(documents, float(sample.documents))])
+        asked = self._read("encode queries", "encode", reader, [(queries, float(sample.queries))])
         return [
-            encoded._replace(done=self._kept.vectors),
-            self._read("encode queries", "encode", reader, [(queries, float(sample.queries))]),
-            Stage("search", sample.documents, flops=flops, seconds=found.value, source=found.source),
+            self._loading("retriever", reader),
+            encoded._replace(done=self._kept.vectors, unit="documents"),
+            asked._replace(unit="queries"),
+            Stage("search", sample.documents, flops=flops, seconds=found.value, source=found.source, unit="documents"),
         ]
+
+    def _loading(self, model: str, reader: Reader, *, libraries: bool = True) -> Stage:
+        libraries = libraries and not self._kept.libraries
+        found = self._machine.weights(reader.weights(self._config.compute.dtype), libraries=libraries)
+        return Stage(f"{LOADING} {model}", 0, seconds=found.value, source=found.source)
 
     def _reranking(self) -> list[Stage]:
         config = self._config.reranker
@@ -196,7 +215,12 @@ class _Forecaster:
             pairs = list(self._kept.pairs) or pairs_of(sample)
             parts = [(reader.pairs(pairs, instruction_of(config, self._config.dataset)), self._pairs)]
         stage = self._read("rerank", "score", reader, parts)
-        return [stage._replace(texts=self._pairs, done=self._kept.scores)]
+        retrieves = isinstance(self._config.retriever, DenseConfig) and self._kept.candidates is None
+        all_kept = float(self._kept.scores >= 1.0)  # then the model is not needed
+        return [
+            self._loading("reranker", reader, libraries=not retrieves)._replace(done=all_kept),
+            stage._replace(texts=self._pairs, done=self._kept.scores, unit="pairs"),
+        ]
 
     def _distinct(self) -> float:
         """Documents that late interaction encodes: each once a window, which holds that many pairs."""

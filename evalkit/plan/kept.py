@@ -29,6 +29,7 @@ class Kept(NamedTuple):
         scores: of the candidates that have a score; estimated from some.
         result: whether all of it is there.
         pairs: some of the candidates, as the reranker reads them.
+        libraries: whether torch and transformers are imported already.
     """
 
     vectors: float = 0.0
@@ -36,6 +37,7 @@ class Kept(NamedTuple):
     scores: float = 0.0
     result: bool = False
     pairs: Sequence[Pair] = ()
+    libraries: bool = False
 
 
 def kept_of(config: EvaluateConfig, dataset: Dataset, store: Store) -> Kept:

@@ -20,6 +20,7 @@ from evalkit.models.arithmetic import device_name, hardware
 from evalkit.models.shape import Shape
 from evalkit.store import Store
 
+_FORMAT = 2  # of rates; a higher number makes old ones be measured again
 _RATE = "rate.log"
 _RECORD = struct.Struct("<2d")  # operations, seconds
 _CPU_SHARE = 0.6  # of the peak of matrix multiplication that the engine reaches on a CPU, all in all
@@ -29,6 +30,7 @@ _SEARCH_SHARE = 0.3
 _PRODUCTS = 3e8  # of a query and a document, looked at a second
 _JSON_BYTES = 40e6  # read, checked and converted a second
 _CHECKED_BYTES = 1e9  # a second
+_IMPORT_SECONDS = 4.0
 _ROWS = {"measure": 6e5, "write": 2.7e5, "read candidates": 4e5}  # candidates a second
 _TERA = 1e12
 
@@ -126,6 +128,15 @@ class Machine:
         """Of a corpus that is read, or of one that is only checked."""
         return Seconds(text_bytes / (_CHECKED_BYTES if converted else _JSON_BYTES), "assumed")
 
+    def weights(self, size: float, *, libraries: bool) -> Seconds:
+        """Of a model that is loaded.
+
+        Args:
+            size: bytes of all parameters.
+            libraries: whether torch and transformers are imported for it.
+        """
+        return Seconds(size / _CHECKED_BYTES + _IMPORT_SECONDS * libraries, "assumed")
+
     def rows(self, stage: str, rows: float) -> Seconds:
         """Of what is done to candidates without a model: `measure`, `write`, `read candidates`."""
         return Seconds(rows / _ROWS[stage], "assumed")
@@ -158,6 +169,7 @@ class Machine:
     def _facts(self, kind: str, shape: Shape) -> dict[str, Any]:
         compute = self._compute
         return {
+            "format": _FORMAT,
             "kind": kind,
             "shape": list(shape),
             "dtype": compute.dtype,

@@ -3,7 +3,6 @@
 import logging
 import os
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from evalkit.plan.sample import Sample, pairs_of
 from evalkit.progress import progress
 from evalkit.retrieval.dense import DenseRetriever
 from evalkit.retrieval.encoding import EncodingWorker, encode_corpus
+from evalkit.stages import LOADING, Meter
 from evalkit.store import Store
 from evalkit.types import StreamingReranker
 from evalkit.workers import open_pool
@@ -109,12 +109,12 @@ def _measure_encoding(retriever: DenseRetriever, sample: Sample, machine: Machin
                 dtype=retriever.config.embedding_dtype,
                 instruction=retriever.encoder.reading.document_instruction,
                 room=room(retriever.compute),
-                advance=lambda _: None,
+                meter=Meter(),
             )
 
-    with progress(f"measuring {retriever.config.name}", None, "texts") as advance:
-        read, seconds = _timed(encode, lambda: encoder.usage, advance)
-    machine.keep("encode", shape, read, seconds)
+    with progress(f"measuring {retriever.config.name}", None, "texts") as meter:
+        read = _timed(encode, lambda: encoder.usage, meter)
+    machine.keep("encode", shape, read, meter.seconds)
 
 
 def _measure_scoring(config: EvaluateConfig, reranker: StreamingReranker, sample: Sample, machine: Machine) -> None:
@@ -131,26 +131,23 @@ def _measure_scoring(config: EvaluateConfig, reranker: StreamingReranker, sample
         changed = [pair._replace(document=f"{pair.document} {row}") for row, pair in enumerate(some)]
         reranker.score(changed, advance=lambda _: None)
 
-    usage = getattr(reranker, "usage", Usage())
-    with progress(f"measuring {config.reranker.name}", None, "pairs") as advance:
-        read, seconds = _timed(score, lambda: usage, advance)
-    machine.keep("score", shape, read, seconds)
+    with progress(f"measuring {config.reranker.name}", None, "pairs") as meter:
+        read = _timed(score, lambda: getattr(reranker, "usage", Usage()), meter)
+    machine.keep("score", shape, read, meter.seconds)
 
 
-def _timed(
-    work: Callable[[int], None], usage: Callable[[], Usage], advance: Callable[[float], None]
-) -> tuple[dict[str, float], float]:
-    """What the engine took for as many texts as fill the time, and how many seconds that was.
+def _timed(work: Callable[[int], None], usage: Callable[[], Usage], meter: Meter) -> dict[str, float]:
+    """What the engine read of as many texts as fill the time; the meter counts them and their seconds alone.
 
     The first texts load the model and show how many these are.
     """
-    work(_FIRST)
-    start = time.perf_counter()
-    work(_FIRST)
-    one = (time.perf_counter() - start) / _FIRST
+    with meter.not_working(LOADING):
+        work(_FIRST)
+        start = meter.elapsed
+        work(_FIRST)
+        one = (meter.elapsed - start) / _FIRST
     count = int(min(max(_SECONDS / one, _FIRST), _MOST))
-    before, start = replace(usage()), time.perf_counter()
+    before = replace(usage())
     work(count)
-    seconds = time.perf_counter() - start
-    advance(count)
-    return usage().read(before), seconds
+    meter(count)
+    return usage().read(before)

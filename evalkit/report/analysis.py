@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from evalkit.analysis import Analysis
 from evalkit.report.grid import Cell, Column, Grid
+from evalkit.stages import speed
 
 _VALUES = ("first stage", "reranked", "ceiling")
 
@@ -64,7 +65,7 @@ def _whole(title: str, one: Analysis) -> Grid:
         ["greatest over tie orders", f"{one.ties.greatest:.4f}"],
         ["truncated pairs", None if one.truncated is None else f"{one.truncated:,} of {one.pairs:,}"],
         ["seconds", f"{one.seconds:.1f}"],
-        ["pairs/s", None if one.pairs_per_second is None else f"{one.pairs_per_second:,.0f}"],
+        ["pairs/s", None if one.pairs_per_second is None else speed(one.pairs_per_second)],
     ]
     if one.judged:
         rows += [

@@ -7,6 +7,7 @@ from evalkit.overview import Overview, SystemView
 from evalkit.report import comparison, reproduction
 from evalkit.report.grid import Cell, Column, Grid
 from evalkit.reproduce import NOT_RUN, TOLERANCE
+from evalkit.stages import speed
 from evalkit.suites import macro_average
 
 
@@ -82,7 +83,7 @@ def conditions(found: Overview) -> Grid:
         *map(Column, ("system", "dataset", "first stage", "model", "revision", "max_length", "dtype", "device")),
         Column("pairs"),
         Column("truncated"),
-        Column("pairs/s", ",.0f"),
+        Column("pairs/s", write=speed),
         *map(Column, ("evalkit", "command")),
     ]
     rows = [

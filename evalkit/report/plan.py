@@ -6,6 +6,7 @@ from evalkit.memory import GIB
 from evalkit.plan.machine import Machine
 from evalkit.plan.order import Planned
 from evalkit.report.grid import Column, Grid
+from evalkit.stages import speed
 
 _UNITS = (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6))
 _MINUTE, _HOUR = 60.0, 3600.0
@@ -21,10 +22,20 @@ def stages_grid(planned: Planned, machine: Machine) -> Grid:
         Column("FLOP", write=_count),
         Column("time", write=duration),
         Column("in the store", ".0%"),
+        Column("texts/s", write=speed),
         Column("rate"),
     ]
     rows = [
-        (stage.name, stage.texts, stage.tokens or None, stage.flops or None, stage.left, stage.done, stage.source)
+        (
+            stage.name,
+            stage.texts,
+            stage.tokens or None,
+            stage.flops or None,
+            stage.left,
+            stage.done,
+            stage.rate.value if stage.rate else None,
+            stage.source,
+        )
         for stage in planned.stages
     ]
     title = f"{config.dataset.name}: {config.retriever.name} top {config.depth}, {config.reranker.name}"

@@ -11,6 +11,7 @@ from rich.table import Table
 from evalkit.errors import printable
 from evalkit.flags import flags_of_means
 from evalkit.results import Evaluation
+from evalkit.stages import Stages, rate, speed
 from evalkit.terminal import harmless, naming_stdout, stop_telling
 
 # Into a file or a pipe rich assumes 80 columns and would cut words; a table is better too wide than cut.
@@ -83,7 +84,7 @@ def _remarks(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
         + (f", truncated pairs: {result['truncated_pairs']:,}" if result["truncated_pairs"] is not None else ""),
         f"ties in the top 10 of {result['queries_with_ties_in_top_10']:,} queries",
         f"first stage {candidates['seconds']:.1f} s{'' if evaluation.candidates.fresh else ' (earlier)'}"
-        + ("" if evaluation.is_first_stage else f", reranking {_speed(result)}"),
+        + ("" if evaluation.is_first_stage else f", reranking {_speed(evaluation)}"),
     ]
     remarks += _split(evaluation)
     if result["unscored_pairs"]:
@@ -127,19 +128,26 @@ def _value(values: dict[str, float], name: str) -> str:
 
 
 def _split(evaluation: Evaluation) -> list[str]:
-    """The time by stage, of what this command did; stages of less than a hundredth are left out."""
-    stages: dict[str, float] = {}
-    for stage in (evaluation.candidates, *([] if evaluation.is_first_stage else [evaluation.result])):
-        for name, facts in (stage.manifest.get("stages", {}) if stage.fresh else {}).items():
-            stages[name] = stages.get(name, 0.0) + facts["seconds"]
-    told = [f"{name} {seconds:.1f} s" for name, seconds in stages.items() if seconds >= sum(stages.values()) / 100]
+    """The time by stage, of what this command did, with speeds; stages of less than a hundredth are left out."""
+    stages = Stages()
+    for one in (evaluation.candidates, *([] if evaluation.is_first_stage else [evaluation.result])):
+        stages.join(one.manifest.get("stages", {}) if one.fresh else {})
+    whole = sum(facts["seconds"] for facts in stages.values())
+    told = [
+        f"{name} {facts['seconds']:.1f} s" + (f" ({found})" if (found := rate(facts)) else "")
+        for name, facts in stages.items()
+        if facts["seconds"] >= whole / 100
+    ]
     return [f"time by stage: {', '.join(told)}"] if told else []
 
 
-def _speed(manifest: dict[str, Any]) -> str:
-    kept, rate = manifest.get("kept_pairs") or 0, manifest["pairs_per_second"]
-    told = [*([f"{rate:,.0f} pairs/s"] if rate else []), *([f"{kept:,} pairs scored before"] if kept else [])]
-    return f"{manifest['seconds']:.1f} s" + (f" ({', '.join(told)})" if told else "")
+def _speed(evaluation: Evaluation) -> str:
+    """Seconds of reranking, pairs/s of those that were scored then, and how many had been scored before."""
+    kept = evaluation.result.manifest.get("kept_pairs") or 0
+    earlier = [] if evaluation.result.fresh else ["earlier"]
+    told = [*earlier, *([str(evaluation.rate)] if evaluation.rate else [])]
+    told += [f"{kept:,} pairs scored before"] if kept else []
+    return f"{evaluation.result.manifest['seconds']:.1f} s" + (f" ({', '.join(told)})" if told else "")
 
 
 def _dataset(manifest: dict[str, Any]) -> str:
@@ -175,6 +183,6 @@ def show_all(
             f"{result['queries_with_ties_in_top_10']:,}",
             "" if result["truncated_pairs"] is None else f"{result['truncated_pairs']:,}",
             f"{(candidates if evaluation.is_first_stage else result)['seconds']:.1f}",
-            "" if evaluation.is_first_stage else f"{result['pairs_per_second']:,.0f}",
+            speed(evaluation.rate.value) if evaluation.rate else "",
         )
     out.print(table)

@@ -24,6 +24,7 @@ from evalkit.instructions import PER_QUERY, choose_instruction
 from evalkit.rerank.passthrough import KeepOrder, Replay
 from evalkit.rerank.texts import Reranked, score_candidates
 from evalkit.run import Run
+from evalkit.stages import Stages
 from evalkit.store import Store
 from evalkit.types import Dataset, Reranker
 
@@ -161,6 +162,8 @@ def apply(
         DataError: a candidate has no text in the corpus, or no score in the file that is replayed.
     """
     if isinstance(reranker, KeepOrder | Replay):
-        reordered = reranker.reorder(candidates)
-        return Reranked(reordered.run, truncated=None, unscored=reordered.unscored, notes=reordered.notes)
+        stages = Stages()
+        with stages.timed("rerank"):  # no pair is scored, so there is no speed
+            run, unscored, notes = reranker.reorder(candidates)
+        return Reranked(run, truncated=None, unscored=unscored, notes=notes, stages=stages)
     return score_candidates(reranker, candidates, dataset, store, compute)

@@ -70,6 +70,11 @@ class KeptScores:
         own = score_facts(identity, facts, collection)
         return cls(store.growing(KIND, own, label=f"{name}: {collection}") / SCORES)
 
+    def read(self) -> None:
+        """Read what others wrote since."""
+        with self._lock:
+            self._bring_up_to_date()
+
     def find(self, keys: NDArray[np.void]) -> Found:
         """What is known of the pairs with these keys."""
         wanted = keys.view(_KEY)

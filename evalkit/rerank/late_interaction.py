@@ -7,6 +7,7 @@ document is encoded once and scored against all its queries, so its token vector
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pickle import UnpicklingError  # noqa: TID251 - only the error, with which torch refuses what is no tensor
 from typing import Any
@@ -18,7 +19,7 @@ from evalkit.config import ComputeConfig, LateInteractionConfig
 from evalkit.config.compute import PACKED
 from evalkit.errors import ModelError, reason
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import facts, resolved, workers
+from evalkit.models.arithmetic import emulated, facts, resolved, warn_of_emulation, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, reading, require_text
 from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
@@ -29,6 +30,7 @@ from evalkit.types import Identity, Pair, PairScores, Scored
 
 _PROJECTION = "colbert_linear.pt"  # bge-m3's
 _FORMAT = 3  # of scores; a higher number makes old ones be computed anew
+_ANY_PAIR = Pair("a", "a")  # the first pass through a model takes longer than the others
 
 
 class LateInteractionReranker:
@@ -47,6 +49,8 @@ class LateInteractionReranker:
         self.reading = reading(self.checkpoint, self.said, config, group="reranker")
         require_text(self.checkpoint, self.said)
         require_positions(self.checkpoint, self.reading.max_length)
+        if weights:
+            warn_of_emulation(compute)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """The same in another process, which finds the checkpoint for itself."""
@@ -102,6 +106,12 @@ class LateInteractionReranker:
                 f"{file}: a layer of shape {tuple(weight.shape)} does not fit token vectors of width {width}."
             )
         return weight, bias
+
+    def load(self) -> None:
+        """See `LoadingReranker`."""
+        before = replace(self.usage)
+        list(self.stream([_ANY_PAIR]))
+        self.usage = replace(before, emulated=emulated(self.compute))
 
     def facts(self) -> Mapping[str, object]:
         """See `StreamingReranker`."""

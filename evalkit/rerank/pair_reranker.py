@@ -17,7 +17,7 @@ from evalkit.errors import DataError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer, without_ends
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import facts, require_torch, resolved, workers
+from evalkit.models.arithmetic import emulated, facts, require_torch, resolved, warn_of_emulation, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, length, require_whole
 from evalkit.models.loading import refusing, require_positions
@@ -26,6 +26,7 @@ from evalkit.rerank.streaming import gathered
 from evalkit.types import Identity, Pair, PairScores, Scored
 
 _FORMAT = 2  # of templates and heads; a higher number makes old scores be computed anew
+_ANY_PAIR = Pair("a", "a")  # the first pass through a model takes longer than the others
 
 
 class Family(Protocol):
@@ -109,6 +110,8 @@ class PairReranker:
         self.family = family_of(self.config)
         self.compute = resolved(compute, self.checkpoint, softcap=self.family.softcap)
         require_positions(self.checkpoint, self.config.tokens)
+        if weights:
+            warn_of_emulation(compute)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """The same in another process, which finds the checkpoint for itself."""
@@ -140,6 +143,12 @@ class PairReranker:
             from evalkit.models.packing import packed_reranker
 
             return packed_reranker(self.family.load(self.checkpoint, self.tokenizer, self.compute), self.compute)
+
+    def load(self) -> None:
+        """See `LoadingReranker`."""
+        before = replace(self.usage)
+        list(self.stream([_ANY_PAIR]))
+        self.usage = replace(before, emulated=emulated(self.compute))
 
     def unload(self) -> None:
         """Give the memory of the weights back; they are loaded again when next asked for."""

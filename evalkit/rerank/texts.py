@@ -4,7 +4,9 @@ The pairs of all queries are one list, cut into windows whose texts are in memor
 scored by several workers. Scores are kept as they come, and put in their places here.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +24,7 @@ from evalkit.progress import progress
 from evalkit.rerank.kept import KeptScores, pair_keys
 from evalkit.rerank.worker import Part, ScoringWorker, Window
 from evalkit.run import Run
+from evalkit.stages import FINDING, LOADING, Meter, Stages
 from evalkit.store import Store
 from evalkit.types import Dataset, Pair, Reranker, Scored, StreamingReranker
 from evalkit.workers import Shards, open_pool
@@ -42,6 +45,7 @@ class Reranked(NamedTuple):
         usage: what the engine took; None where there is none.
         workers: what a manifest should say of those that did the work.
         notes: what was odd about a file that scores came from.
+        stages: what they took.
     """
 
     run: Run
@@ -52,6 +56,7 @@ class Reranked(NamedTuple):
     usage: Usage | None = None
     workers: dict[str, object] | None = None
     notes: tuple[Note, ...] = ()
+    stages: Mapping[str, Mapping[str, float]] = MappingProxyType({})
 
 
 def score_candidates(
@@ -75,15 +80,23 @@ def score_candidates(
         ModelError: a score is no finite number.
         ResultError: a score cannot be kept.
     """
-    worker = ScoringWorker(reranker)
-    with open_pool(worker, compute) as pool, progress("reranking", len(candidates), "pairs") as advance:
-        scoring = _Scoring(candidates, dataset, room(compute or ComputeConfig(device="cpu")), advance)
+    worker, stages = ScoringWorker(reranker), Stages()
+    with progress("reranking", len(candidates), "pairs") as meter, ExitStack() as exits:
+        with meter.not_working(LOADING):
+            pool = exits.enter_context(open_pool(worker, compute))
+        scoring = _Scoring(candidates, dataset, room(compute or ComputeConfig(device="cpu")), meter)
         if store is not None and isinstance(reranker, StreamingReranker):
             name = getattr(getattr(reranker, "config", None), "name", "reranker")
-            facts = {key: value for key, value in pool.facts().items() if key != worker.IDENTITY}
-            scoring.kept = KeptScores.of(reranker.identity, facts, store, name=name, collection=dataset.name)
-        pool.run(Shards(len(scoring.windows), scoring.payload, scoring.keep, scoring.done))
-        return scoring.result()._replace(usage=pool.spent(), workers=dict(pool.describe()))
+            with meter.not_working(LOADING):
+                facts = {key: value for key, value in pool.facts().items() if key != worker.IDENTITY}
+            with meter.not_working(FINDING):
+                scoring.kept = KeptScores.of(reranker.identity, facts, store, name=name, collection=dataset.name)
+                scoring.kept.read()
+        pool.run(Shards(len(scoring.windows), scoring.payload, scoring.keep, scoring.done, meter))
+        reranked = scoring.result()
+    usage = pool.spent()
+    stages.take("rerank", meter, model="reranker", **usage.read())
+    return reranked._replace(usage=usage, workers=dict(pool.describe()), stages=stages)
 
 
 class _Scoring:
@@ -94,8 +107,8 @@ class _Scoring:
         kept: scores of earlier runs, and where new ones go.
     """
 
-    def __init__(self, candidates: Run, dataset: Dataset, room: Room, advance: Callable[[int], None]) -> None:
-        self._candidates, self._dataset, self._room, self._advance = candidates, dataset, room, advance
+    def __init__(self, candidates: Run, dataset: Dataset, room: Room, meter: Meter) -> None:
+        self._candidates, self._dataset, self._room, self._meter = candidates, dataset, room, meter
         self._rows = dataset.rows(candidates.doc_ids)[candidates.codes]
         _require_texts(candidates, dataset, self._rows)
         sizes = dataset.documents.sizes()[self._rows]
@@ -106,7 +119,7 @@ class _Scoring:
         self._scores = np.zeros(len(candidates), dtype=np.float32)
         self._scored = np.zeros(len(candidates), dtype=bool)
         self._cut: NDArray[np.bool_] | None = np.zeros(len(candidates), dtype=bool)
-        self._truncated = self._found = 0
+        self._truncated = 0
 
     def payload(self, shard: int) -> Window | None:
         """The pairs of a window, and which of them are known; None where all are."""
@@ -132,7 +145,7 @@ class _Scoring:
         known, scores, cut = kept.find(keys)
         new = np.flatnonzero(known & ~self._scored[window])
         self._note(window, Part(new, scores[new], int(cut[new].sum()), cut[new]))
-        self._found += len(new)
+        self._meter.found(len(new))
 
     def keep(self, shard: int, part: Part) -> None:
         """Take scores of a window, and write them down."""
@@ -142,6 +155,7 @@ class _Scoring:
         if self.kept is not None and part.cut is not None:
             self.kept.keep(self._keys[shard], Scored(part.rows, part.scores, part.cut))
         self._note(self.windows[shard], part)
+        self._meter(len(part.rows))
 
     def _note(self, window: slice, part: Part) -> None:
         rows = window.start + part.rows
@@ -151,7 +165,6 @@ class _Scoring:
             self._cut = None
         elif self._cut is not None:
             self._cut[rows] = part.cut
-        self._advance(len(rows))
 
     def done(self, shard: int) -> None:
         """Forget what only this window needed."""
@@ -163,7 +176,7 @@ class _Scoring:
         if not self._scored.all():
             raise ValueError(f"{int((~self._scored).sum())} of {len(self._scored)} pairs were given no score")
         table = None if self._cut is None else _table(self._candidates, self._cut)
-        return Reranked(self._candidates.rescored(self._scores), self._truncated, cut=table, kept=self._found)
+        return Reranked(self._candidates.rescored(self._scores), self._truncated, cut=table, kept=int(self._meter.kept))
 
 
 def _table(candidates: Run, chosen: NDArray[np.bool_]) -> pa.Table:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from evalkit.artefact import digest
 from evalkit.inference.usage import Usage
-from evalkit.types import Pair, PreparingReranker, Reranker, StreamingReranker
+from evalkit.types import LoadingReranker, Pair, PreparingReranker, Reranker, StreamingReranker
 
 
 class Window(NamedTuple):
@@ -51,6 +51,11 @@ class ScoringWorker:
         """See `Worker`."""
         own = self._reranker.facts() if isinstance(self._reranker, StreamingReranker) else {}
         return {**own, self.IDENTITY: digest(dict(self._reranker.identity))}
+
+    def load(self) -> None:
+        """See `Worker`."""
+        if isinstance(self._reranker, LoadingReranker):
+            self._reranker.load()
 
     def prepare(self, payload: Window) -> tuple[Any, NDArray[np.bool_]]:
         """See `Worker`."""

@@ -1,6 +1,6 @@
 """BM25 with bm25s, over terms from the analyser of the dataset's language."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -8,20 +8,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.config import BM25Config
+from evalkit.inference.usage import Usage
 from evalkit.progress import progress
 from evalkit.retrieval.analysis import Analyser, analyser
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
 from evalkit.run import Run
+from evalkit.stages import LOADING, Meter, Stages
 from evalkit.types import Dataset, Identity
 
 _DOCUMENTS_PER_WINDOW = 10_000
+_MODEL = "retriever"
 
 
 class BM25Retriever:
-    """Lexical retrieval. A document without a term of the query is no candidate, so a query may have few or none."""
+    """Lexical retrieval. A document without a term of the query is no candidate, so a query may have few or none.
+
+    Attributes:
+        stages: what those of the last `retrieve` took.
+        usage: nothing, as there is no model.
+        workers: nothing.
+    """
 
     def __init__(self, config: BM25Config) -> None:
         self.config = config
+        self.stages, self.usage = Stages(), Usage()
+        self.workers: Mapping[str, object] = {}
 
     @property
     def identity(self) -> Identity:
@@ -37,7 +48,11 @@ class BM25Retriever:
 
     def retrieve(self, dataset: Dataset, depth: int) -> Run:
         """The `depth` documents with the highest BM25 score above 0."""
-        analyse = analyser(dataset.language)
+        self.stages = Stages()
+        with self.stages.timed(f"{LOADING} {_MODEL}"):
+            import bm25s  # noqa: F401 - indexing is not charged for it
+
+            analyse = analyser(dataset.language)
         vocabulary: dict[str, int] = {}
         index = self._index(dataset, analyse, vocabulary)
         if index is None:
@@ -45,14 +60,16 @@ class BM25Retriever:
         k = min(search_depth(dataset, depth), len(dataset.documents))
         rows: list[NDArray[np.int64]] = []
         scores: list[NDArray[np.float32]] = []
-        with progress("searching", len(dataset.queries), "queries") as advance:
+        with progress("searching", len(dataset.queries), "queries") as meter:
             for text in dataset.queries.values():
                 terms = [vocabulary[term] for term in analyse(text) if term in vocabulary]
                 of_all = index.get_scores_from_ids(terms) if terms else np.empty(0, dtype=np.float32)
                 rows.append(_best(of_all, k))
                 scores.append(of_all[rows[-1]])
-                advance(1)
-        return candidates_from_rows(dataset, list(dataset.queries), rows, scores, depth)
+                meter(1)
+            candidates = candidates_from_rows(dataset, list(dataset.queries), rows, scores, depth)
+        self.stages.take("search", meter, model=_MODEL)
+        return candidates
 
     def _index(self, dataset: Dataset, analyse: Analyser, vocabulary: dict[str, int]) -> Any:
         """The index, or None for a corpus without a single term; the vocabulary is filled in."""
@@ -60,22 +77,24 @@ class BM25Retriever:
 
         # bm25s logs its steps at debug level through the root logger's handlers; its bars would land between ours.
         index = bm25s.BM25(method=self.config.method, k1=self.config.k1, b=self.config.b)
-        terms = list(_term_ids(dataset, analyse, vocabulary))
-        if not vocabulary:
-            return None
-        index.index((terms, vocabulary), show_progress=False)
-        return index
+        with progress("indexing", len(dataset.documents), "documents") as meter:
+            terms = list(_term_ids(dataset, analyse, vocabulary, meter))
+            if vocabulary:
+                index.index((terms, vocabulary), show_progress=False)
+        self.stages.take("index", meter, model=_MODEL)
+        return index if vocabulary else None
 
 
-def _term_ids(dataset: Dataset, analyse: Analyser, vocabulary: dict[str, int]) -> Iterator[NDArray[np.int32]]:
+def _term_ids(
+    dataset: Dataset, analyse: Analyser, vocabulary: dict[str, int], meter: Meter
+) -> Iterator[NDArray[np.int32]]:
     """Ids of every document's terms; new terms are added to the vocabulary."""
     total = len(dataset.documents)
-    with progress("indexing", total, "documents") as advance:
-        for start in range(0, total, _DOCUMENTS_PER_WINDOW):
-            texts = dataset.documents.texts(range(start, min(start + _DOCUMENTS_PER_WINDOW, total)))
-            for text in texts:
-                yield np.array([vocabulary.setdefault(term, len(vocabulary)) for term in analyse(text)], dtype=np.int32)
-            advance(len(texts))
+    for start in range(0, total, _DOCUMENTS_PER_WINDOW):
+        texts = dataset.documents.texts(range(start, min(start + _DOCUMENTS_PER_WINDOW, total)))
+        for text in texts:
+            yield np.array([vocabulary.setdefault(term, len(vocabulary)) for term in analyse(text)], dtype=np.int32)
+        meter(len(texts))
 
 
 def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:

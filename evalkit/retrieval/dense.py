@@ -6,6 +6,7 @@ finds them. Nothing here has all documents or all vectors in memory.
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,14 @@ from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.retrieval.encoding import EncodingWorker, encode_corpus, encode_texts
 from evalkit.retrieval.vectors import FILES, VECTORS
 from evalkit.run import Run
-from evalkit.stages import Stages
+from evalkit.stages import LOADING, Stages
 from evalkit.store import Store
 from evalkit.types import Dataset, Identity
 from evalkit.workers import Pool, open_pool, together
 
 logger = logging.getLogger(__name__)
+
+_MODEL = "retriever"
 
 
 class DenseRetriever:
@@ -44,7 +47,7 @@ class DenseRetriever:
 
     Attributes:
         encoder: of texts.
-        stages: how long those of `retrieve` took.
+        stages: what those of the last `retrieve` took.
         usage: what encoding took.
         workers: what a manifest should say of those that did it.
     """
@@ -83,9 +86,12 @@ class DenseRetriever:
 
     def retrieve(self, dataset: Dataset, depth: int) -> Run:
         """The `depth` documents whose vectors have the largest dot product with the query's."""
-        from evalkit.retrieval.sharded import SearchWorker, search_corpus
+        self.stages = Stages()
+        with ExitStack() as exits:
+            with self.stages.timed(f"{LOADING} {_MODEL}"):
+                from evalkit.retrieval.sharded import SearchWorker, search_corpus
 
-        with open_pool(EncodingWorker(self.encoder), self.compute) as pool:
+                pool = exits.enter_context(open_pool(EncodingWorker(self.encoder), self.compute))
             folder = self._document_vectors(dataset, pool)
             queries = self._query_vectors(dataset, pool)
             self.usage, encoding = pool.spent(), pool.describe()
@@ -95,11 +101,9 @@ class DenseRetriever:
                 f"{len(documents)} stored vectors for {len(dataset.documents)} documents. Empty cache_dir."
             )
         k = min(search_depth(dataset, depth), len(documents))
-        with (
-            open_pool(SearchWorker(queries, k, self.compute), self.compute) as pool,
-            self.stages.timed("search"),
-            progress("searching", len(documents), "documents") as advance,
-        ):
+        with progress("searching", len(documents), "documents") as meter, ExitStack() as exits:
+            with meter.not_working(LOADING):
+                pool = exits.enter_context(open_pool(SearchWorker(queries, k, self.compute), self.compute))
             rows, scores = search_corpus(
                 pool,
                 queries,
@@ -108,10 +112,12 @@ class DenseRetriever:
                 k=k,
                 store=self.store,
                 content=content_digest(folder),
-                advance=advance,
+                meter=meter,
             )
             self.workers = together(encoding, pool.describe())
-        return candidates_from_rows(dataset, list(dataset.queries), rows, scores, depth)
+            candidates = candidates_from_rows(dataset, list(dataset.queries), rows, scores, depth)
+        self.stages.take("search", meter, model=_MODEL)
+        return candidates
 
     def corpus_facts(self, dataset: Dataset) -> Identity:
         """All that decides the vectors of the documents."""
@@ -125,12 +131,8 @@ class DenseRetriever:
         """The folder with the vectors of all documents, found or made."""
 
         def build(folder: Path) -> None:
-            total = len(dataset.documents)
             before = pool.spent()
-            with (
-                self.stages.timed("encode documents") as noted,
-                progress("encoding documents", total, "documents") as advance,
-            ):
+            with progress("encoding documents", len(dataset.documents), "documents") as meter:
                 encode_corpus(
                     pool,
                     dataset.documents,
@@ -139,22 +141,19 @@ class DenseRetriever:
                     dtype=self.config.embedding_dtype,
                     instruction=self.encoder.reading.document_instruction,
                     room=room(self.compute),
-                    advance=advance,
+                    meter=meter,
                 )
-                noted.update(pool.spent().read(before))
+            self.stages.take("encode documents", meter, model=_MODEL, **pool.spent().read(before))
 
         label = f"{self.config.name}: {dataset.name}"
         return self.store.folder(EMBEDDINGS, self.corpus_facts(dataset), build, label=label, resumes=FILES)
 
     def _query_vectors(self, dataset: Dataset, pool: Pool) -> NDArray[np.float32]:
         texts, width, before = list(dataset.queries.values()), self.encoder.width, pool.spent()
-        with (
-            self.stages.timed("encode queries") as noted,
-            progress("encoding queries", len(texts), "queries") as advance,
-        ):
-            found = encode_texts(pool, texts, width=width, instruction=self.query_instruction, advance=advance)
-            noted.update(pool.spent().read(before))
-            return found
+        with progress("encoding queries", len(texts), "queries") as meter:
+            found = encode_texts(pool, texts, width=width, instruction=self.query_instruction, meter=meter)
+        self.stages.take("encode queries", meter, model=_MODEL, **pool.spent().read(before))
+        return found
 
     def encode_queries(
         self,

@@ -1,6 +1,7 @@
 """A bi-encoder: texts to vectors. Vectors are pooled and normalised in float32, whatever the model computes in."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +15,7 @@ from evalkit.errors import ModelError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import facts, resolved, workers
+from evalkit.models.arithmetic import emulated, facts, resolved, warn_of_emulation, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, reading, require_text
 from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
@@ -50,6 +51,8 @@ class DenseEncoder:
         self.reading = reading(self.checkpoint, self.said, config, group="retriever")
         require_text(self.checkpoint, self.said)
         require_positions(self.checkpoint, self.reading.max_length)
+        if weights:
+            warn_of_emulation(compute)
 
     def __reduce__(self) -> tuple[type["DenseEncoder"], tuple[DenseConfig, ComputeConfig]]:
         """The same in another process, which finds the checkpoint for itself."""
@@ -113,6 +116,12 @@ class DenseEncoder:
                 raise ModelError(f"{folder}/config.json: in_features={found['in_features']}, but vectors have {width}.")
             width = int(found["out_features"])
         return min(width, self.head.truncate_dim or width)
+
+    def load(self) -> None:
+        """See `Worker`: also a first pass through the model, which takes longer than the others."""
+        before = replace(self.usage)
+        self.encode(["a"])
+        self.usage = replace(before, emulated=emulated(self.compute))
 
     def tokenize(self, texts: Sequence[str], *, instruction: str = "") -> Tokenized:
         """Token ids of texts, as `encode` has them read."""

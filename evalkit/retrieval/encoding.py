@@ -1,6 +1,6 @@
 """Texts to vectors in shards, by workers: the documents of a corpus into a file, queries into memory."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from evalkit.inference.tokens import Tokenized
 from evalkit.inference.usage import Usage
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.retrieval.vectors import GrowingVectors, open_vectors
+from evalkit.stages import LOADING, Meter
 from evalkit.types import Documents
 from evalkit.workers import Pool, Shards
 
@@ -45,6 +46,10 @@ class EncodingWorker:
         """See `Worker`."""
         return self._encoder.facts()
 
+    def load(self) -> None:
+        """See `Worker`."""
+        self._encoder.load()
+
     def prepare(self, payload: Texts) -> tuple[Tokenized, NDArray[np.bool_] | None]:
         """See `Worker`."""
         return self._encoder.tokenize(payload.texts, instruction=payload.instruction), payload.known
@@ -67,7 +72,7 @@ def encode_corpus(
     dtype: str,
     instruction: str,
     room: Room,
-    advance: Callable[[float], None],
+    meter: Meter,
 ) -> None:
     """Vectors of all documents into a folder; goes on with what a process which was killed left there.
 
@@ -79,11 +84,13 @@ def encode_corpus(
         dtype: of the file.
         instruction: put before each document.
         room: how much text may be in memory.
-        advance: called with the number of documents done.
+        meter: counts the documents.
     """
     shards = windows(documents.sizes(), count=_TEXTS_PER_WINDOW, size=room.text)
-    with open_vectors(folder, (len(documents), width), dtype, pool.facts()) as vectors:
-        advance(int(vectors.known.sum()))
+    with meter.not_working(LOADING):
+        facts = pool.facts()
+    with open_vectors(folder, (len(documents), width), dtype, facts) as vectors:
+        meter.found(int(vectors.known.sum()))
 
         def payload(shard: int) -> Texts | None:
             rows = shards[shard]
@@ -93,9 +100,9 @@ def encode_corpus(
         def keep(shard: int, part: Part) -> None:
             rows, found = part
             vectors.keep(shards[shard].start + rows, found)
-            advance(len(rows))
+            meter(len(rows))
 
-        pool.run(Shards(len(shards), payload, keep, done=lambda _: _tidy(vectors, room)))
+        pool.run(Shards(len(shards), payload, keep, done=lambda _: _tidy(vectors, room), meter=meter))
 
 
 def _tidy(vectors: GrowingVectors, room: Room) -> None:
@@ -104,7 +111,7 @@ def _tidy(vectors: GrowingVectors, room: Room) -> None:
 
 
 def encode_texts(
-    pool: Pool, texts: Sequence[str], *, width: int, instruction: str, advance: Callable[[float], None]
+    pool: Pool, texts: Sequence[str], *, width: int, instruction: str, meter: Meter
 ) -> NDArray[np.float32]:
     """Vectors of texts in memory, of shape (texts, width).
 
@@ -113,7 +120,7 @@ def encode_texts(
         texts: any number.
         width: of a vector.
         instruction: put before each text.
-        advance: called with the number of texts done.
+        meter: counts the texts.
     """
     vectors = np.empty((len(texts), width), dtype=np.float32)
     starts = range(0, len(texts), _TEXTS_PER_WINDOW)
@@ -124,7 +131,7 @@ def encode_texts(
     def keep(shard: int, part: Part) -> None:
         rows, found = part
         vectors[starts[shard] + rows] = found
-        advance(len(rows))
+        meter(len(rows))
 
-    pool.run(Shards(len(starts), payload, keep))
+    pool.run(Shards(len(starts), payload, keep, meter=meter))
     return vectors

@@ -5,7 +5,7 @@ shards give little, whichever they are. Keys are distinct: the order in which sh
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from evalkit.journal import Journal
 from evalkit.models.arithmetic import device_name, facts
 from evalkit.retrieval.keys import NO_KEY, best, ranked, table
 from evalkit.retrieval.search import Search
+from evalkit.stages import Meter
 from evalkit.store import Store
 from evalkit.workers import Pool, Shards
 
@@ -86,6 +87,10 @@ class SearchWorker:
         """See `Worker`. Sums are in float64 on any device, so that it decides nothing."""
         return facts(self._made_of[2])
 
+    def load(self) -> None:
+        """See `Worker`."""
+        _ = self._search
+
     def prepare(self, payload: Shard) -> Shard:
         """See `Worker`."""
         return payload
@@ -112,7 +117,7 @@ def search_corpus(
     k: int,
     store: Store,
     content: str,
-    advance: Callable[[float], None],
+    meter: Meter,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Rows and scores of the `k` best documents of every query, best first; as `exact_top_k`, which see.
 
@@ -124,7 +129,7 @@ def search_corpus(
         k: documents a query, at most as many as there are.
         store: where hits are kept until the result is.
         content: digest of the vectors.
-        advance: called with the number of documents searched.
+        meter: counts the documents.
     """
     wanted = {
         "format": _FORMAT,
@@ -135,7 +140,7 @@ def search_corpus(
     }
     with store.scratch(SEARCHES, wanted, label=f"{len(queries):,} queries") as folder:
         found = _Found(len(queries), k, folder)
-        _run(pool, found, documents, id_ranks, advance)
+        _run(pool, found, documents, id_ranks, meter)
     return ranked(found.keys, id_ranks)
 
 
@@ -144,7 +149,7 @@ def _run(
     found: "_Found",
     documents: NDArray[np.floating],
     id_ranks: NDArray[np.integer],
-    advance: Callable[[float], None],
+    meter: Meter,
 ) -> None:
     starts = range(0, len(documents), _DOCUMENTS_PER_SHARD)
 
@@ -157,8 +162,8 @@ def _run(
         rows = slice(starts[shard], starts[shard] + size(shard))
         return Shard(documents[rows], id_ranks[rows], found.floor)
 
-    advance(sum(size(shard) for shard in found.shards))
-    pool.run(Shards(len(starts), payload, found.keep, done=lambda shard: advance(size(shard))))
+    meter.found(sum(size(shard) for shard in found.shards))
+    pool.run(Shards(len(starts), payload, found.keep, done=lambda shard: meter(size(shard)), meter=meter))
 
 
 class _Found:

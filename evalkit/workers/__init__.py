@@ -8,11 +8,12 @@ Knows nothing of what the work is.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from evalkit.config import ComputeConfig
 from evalkit.inference.usage import Usage
+from evalkit.stages import Meter
 
 _PEAK = "peak_memory_gib"
 
@@ -22,6 +23,10 @@ class Worker(Protocol):
 
     def facts(self) -> Mapping[str, object]:
         """What must be the same for all that work together: kind of processor, version of torch, checkpoint."""
+        ...
+
+    def load(self) -> None:
+        """Import, read and lay out all that the work needs, so that no shard is charged for it. Twice is once."""
         ...
 
     def prepare(self, payload: Any) -> Any:
@@ -47,12 +52,14 @@ class Shards:
             handed out, and again if its worker was lost.
         keep: (shard, part) -> takes a part of the answer.
         done: called with a shard when it is.
+        meter: told how long nobody worked, because a model was loaded or nothing was left of a shard.
     """
 
     count: int
     payload: Callable[[int], Any]
     keep: Callable[[int, Any], None]
     done: Callable[[int], None] = lambda _: None
+    meter: Meter = field(default_factory=Meter)
 
 
 class Pool(Protocol):

@@ -12,13 +12,16 @@ import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import ConfigError, EvalkitError, reason
+from evalkit.inference import emulation
 from evalkit.inference.usage import Usage
 from evalkit.memory import GIB, give_back, peak
+from evalkit.stages import FINDING, LOADING
 from evalkit.workers import Shards, Worker
 from evalkit.workers.connection import connect, resources
 
@@ -31,6 +34,12 @@ _PATIENCE = 300.0  # seconds without any worker
 
 # Kind of worker -> processes that wait for the next pool of this process.
 _resting: dict[str, list[Any]] = {}
+
+
+class _Loaded(NamedTuple):
+    """The first that a worker says: it is ready to work."""
+
+    usage: Usage
 
 
 class _Spent(NamedTuple):
@@ -46,12 +55,13 @@ class _Actor:
     def __init__(self) -> None:
         self._turn = threading.Lock()
         self._worker: Any = None
+        self._is_loaded = False
 
     def start(self, recipe: bytes) -> dict[str, object]:
         """Make a worker; what it says of itself."""
         from ray import cloudpickle
 
-        self._worker = cloudpickle.loads(recipe)
+        self._worker, self._is_loaded = cloudpickle.loads(recipe), False
         return dict(self._worker.facts())
 
     def rest(self) -> None:
@@ -63,7 +73,12 @@ class _Actor:
             torch.cuda.empty_cache()
 
     def work(self, payload: Any) -> Iterator[Any]:
-        """Parts of a shard's answer, then what the worker spent."""
+        """Whether the worker was loaded for it, parts of a shard's answer, then what the worker spent."""
+        with self._turn:
+            if not self._is_loaded:
+                self._worker.load()
+                self._is_loaded = True
+                yield _Loaded(self._worker.spent())
         prepared = self._worker.prepare(payload)
         with self._turn:
             yield from self._worker.work(prepared)
@@ -76,6 +91,7 @@ class _Member:
 
     actor: Any
     running: int = 0
+    is_loaded: bool = False
     spent: _Spent = field(default_factory=lambda: _Spent(Usage(), 0))
 
 
@@ -88,12 +104,14 @@ class _Course:
         waiting: shards that nobody works on.
         running: parts of a shard as they come -> who makes them, and of which shard.
         deaths: how often the worker of a shard was lost.
+        loading: closed when the first worker is ready to work; from then on there is work.
     """
 
     shards: Shards
     waiting: deque[int]
     running: dict[Any, tuple[_Member, int]] = field(default_factory=dict)
     deaths: Counter[int] = field(default_factory=Counter)
+    loading: ExitStack = field(default_factory=ExitStack)
 
 
 class RayPool:
@@ -157,12 +175,15 @@ class RayPool:
     def run(self, shards: Shards) -> None:
         """See `Pool`."""
         course = _Course(shards, deque(range(shards.count)))
-        while self._hand_out(course):
-            for one in self._wait(course.running):
-                if one in course.running:
-                    self._take(one, course)
-                else:
-                    self._welcome([one])
+        with course.loading:
+            if not any(member.is_loaded for member in self._members):
+                course.loading.enter_context(shards.meter.not_working(LOADING))
+            while self._hand_out(course):
+                for one in self._wait(course.running):
+                    if one in course.running:
+                        self._take(one, course)
+                    else:
+                        self._welcome([one])
 
     def _hand_out(self, course: _Course) -> bool:
         """Give shards to the workers that have the fewest, as many as they take; False when all is done."""
@@ -173,7 +194,10 @@ class RayPool:
             if member.running >= (_SHARDS_A_WORKER if spare else 1):
                 break
             shard = course.waiting.popleft()
+            start = course.shards.meter.elapsed
             payload = course.shards.payload(shard)
+            if payload is None and not course.running:
+                course.shards.meter.set_apart(FINDING, course.shards.meter.elapsed - start)
             if payload is not None:
                 parts = member.actor.work.options(num_returns="streaming").remote(payload)
                 course.running[parts] = (member, shard)
@@ -199,7 +223,12 @@ class RayPool:
             self._replace(member, error, hopeless=course.deaths[shard] >= _DEATHS)
             course.waiting.appendleft(shard)
         else:
-            if isinstance(part, _Spent):
+            if isinstance(part, _Loaded):
+                course.loading.close()
+                member.is_loaded = True
+                if part.usage.emulated:
+                    emulation.warn(part.usage.emulated)
+            elif isinstance(part, _Spent):
                 member.spent = part
             else:
                 course.shards.keep(shard, part)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from evalkit.inference.usage import Usage
+from evalkit.stages import FINDING, LOADING
 from evalkit.workers import Shards, Worker
 
 
@@ -18,7 +19,12 @@ class LocalPool:
 
     def run(self, shards: Shards) -> None:
         """See `Pool`."""
-        for shard, prepared in self._prepared(shards):
+        first, payload = _first(shards)
+        if payload is None:
+            return
+        with shards.meter.not_working(LOADING):
+            self._worker.load()
+        for shard, prepared in self._prepared(shards, first, payload):
             for part in self._worker.work(prepared):
                 shards.keep(shard, part)
             shards.done(shard)
@@ -31,8 +37,8 @@ class LocalPool:
         """See `Pool`."""
         return {}
 
-    def _prepared(self, shards: Shards) -> Iterator[tuple[int, Any]]:
-        """Each shard of which something is left, with what `prepare` made of it."""
+    def _prepared(self, shards: Shards, first: int, payload: Any) -> Iterator[tuple[int, Any]]:
+        """Each shard of which something is left, from the first with its payload on, with what `prepare` made of it."""
 
         def prepare(shard: int) -> Any:
             payload = shards.payload(shard)
@@ -40,13 +46,26 @@ class LocalPool:
 
         pool = ThreadPoolExecutor(1)
         try:
-            upcoming = pool.submit(prepare, 0) if shards.count else None
-            for shard in range(shards.count):
-                assert upcoming is not None
+            upcoming = pool.submit(self._worker.prepare, payload)
+            for shard in range(first, shards.count):
+                start = shards.meter.elapsed
                 prepared = upcoming.result()
                 if shard + 1 < shards.count:
                     upcoming = pool.submit(prepare, shard + 1)
-                if prepared is not None:
+                if prepared is None:
+                    shards.meter.set_apart(FINDING, shards.meter.elapsed - start)
+                else:
                     yield shard, prepared
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # who was interrupted need not wait for what nobody reads
+
+
+def _first(shards: Shards) -> tuple[int, Any]:
+    """The first shard of which something is left, and its payload; None where nothing is left of any."""
+    for shard in range(shards.count):
+        start = shards.meter.elapsed
+        payload = shards.payload(shard)
+        if payload is not None:
+            return shard, payload
+        shards.meter.set_apart(FINDING, shards.meter.elapsed - start)
+    return shards.count, None

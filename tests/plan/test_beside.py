@@ -17,13 +17,15 @@ def stages(done):
 
 def test_every_stage_says_what_was_planned_and_what_it_took(config):
     first, rest = stages(evaluate(config))
-    assert list(first) == ["load", "encode documents", "encode queries", "search", "measure", "write"]
-    assert list(rest) == ["read candidates", "rerank", "measure", "write"]
+    work = ["encode documents", "encode queries", "search"]
+    assert list(first) == ["load", "load retriever", *work, "measure", "write"]
+    assert list(rest) == ["read candidates", "load reranker", "rerank", "measure", "write"]
     for facts in (*first.values(), *rest.values()):
         assert facts["seconds"] >= 0
         assert facts["planned_seconds"] >= 0
     for facts in (first["encode documents"], first["encode queries"], rest["rerank"]):
         assert facts["planned_tokens"] == pytest.approx(facts["tokens"])
+    assert first["load retriever"]["planned_seconds"] > 3 > rest["load reranker"]["planned_seconds"]
 
 
 def test_what_was_there_is_not_planned_again(config):

@@ -44,8 +44,33 @@ def test_every_document_query_and_pair_is_counted(made, config, dataset, encoder
 def test_stages_have_the_names_and_the_order_of_manifests(made):
     found = made()
     names = [one.name for one in found.stages]
-    assert names[: found.first] == ["load", "encode documents", "encode queries", "search", "measure", "write"]
-    assert names[found.first :] == ["read candidates", "rerank", "measure", "write"]
+    work = ["encode documents", "encode queries", "search"]
+    assert names[: found.first] == ["load", "load retriever", *work, "measure", "write"]
+    assert names[found.first :] == ["read candidates", "load reranker", "rerank", "measure", "write"]
+
+
+def test_libraries_are_imported_once_and_a_model_is_loaded_only_for_what_is_not_kept(made):
+    def loading(found):
+        return {one.name: one.left for one in found.stages if one.name.startswith("load ")}
+
+    both = loading(made())
+    assert both["load retriever"] > 4 > both["load reranker"] > 0
+    alone = loading(made(retriever=BM25Config(name="bm25")))
+    assert list(alone) == ["load reranker"]
+    assert alone["load reranker"] > 4
+    assert loading(made(Kept(vectors=1.0, candidates=40, scores=0.5))) == {
+        "load retriever": 0.0,
+        "load reranker": alone["load reranker"],
+    }
+    assert loading(made(Kept(vectors=1.0, candidates=40, scores=1.0)))["load reranker"] == 0
+
+
+def test_a_speed_is_of_all_texts_of_a_stage_and_loading_has_none(made):
+    found = made(Kept(vectors=1.0, candidates=40, scores=0.25))
+    reading = stage(found, "rerank", first=False)
+    assert reading.rate == (40 / reading.seconds, "pairs")
+    assert stage(found, "encode documents").rate.unit == "documents"
+    assert stage(found, "load reranker", first=False).rate is None
 
 
 def test_what_is_in_the_store_is_not_left_to_do(made):
@@ -78,7 +103,8 @@ def test_late_interaction_reads_a_document_once_a_window(made, dataset, encoder)
 def test_bm25_and_no_reranker_read_nothing(made):
     found = made(retriever=BM25Config(name="bm25"), reranker=RerankerConfig(name="none"))
     assert (found.tokens, found.flops) == (0, 0)
-    assert "retrieve" in [one.name for one in found.stages]
+    assert ["load", "index", "search"] == [one.name for one in found.stages][:3]
+    assert [str(one.rate).split()[1] for one in found.stages[1:3]] == ["documents/s", "queries/s"]
     assert found.host > made(reranker=RerankerConfig(name="none")).host - 2**30
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import datasets
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,7 @@ from evalkit.retrieval import encoding
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.retrieval.encoding import EncodingWorker, encode_corpus, encode_texts
 from evalkit.retrieval.vectors import VECTORS
+from evalkit.stages import Meter
 from evalkit.workers.local import LocalPool
 
 TEXTS = [f"{title} {text}".strip() for title, text in DOCUMENTS.values()] * 5
@@ -32,7 +35,7 @@ def _small_windows(monkeypatch):
     monkeypatch.setattr(encoding, "_TEXTS_PER_WINDOW", 6)
 
 
-def encoded(encoder, folder, advance=lambda _: None):
+def encoded(encoder, folder, meter=None):
     folder.mkdir(exist_ok=True)
     table = pa.table({"_id": [str(row) for row in range(len(TEXTS))], "text": TEXTS})
     documents = ArrowDocuments(datasets.Dataset(table), title_separator=" ")
@@ -44,39 +47,44 @@ def encoded(encoder, folder, advance=lambda _: None):
         dtype="float32",
         instruction="",
         room=Room(None),
-        advance=advance,
+        meter=meter or Meter("documents"),
     )
     return np.load(folder / VECTORS)
 
 
 def test_a_corpus_in_windows_has_the_vectors_of_its_texts(encoder, tmp_path):
-    done = []
-    vectors = encoded(encoder, tmp_path / "x", done.append)
+    meter = Meter("documents")
+    vectors = encoded(encoder, tmp_path / "x", meter)
     assert np.allclose(vectors, encoder.encode(TEXTS), atol=1e-6)
-    assert sum(done) == len(TEXTS)
+    assert (meter.done, meter.kept) == (len(TEXTS), 0)
 
 
 def test_encoding_goes_on_where_it_was_interrupted_with_the_same_bytes(encoder, tmp_path):
-    def stop(count):
-        stopped.append(count)
-        if sum(stopped) > 9:
+    def stop():
+        if stopped.done > 9:
             raise StoppedError
 
-    expected, stopped = encoded(encoder, tmp_path / "whole"), []
+    expected, stopped = encoded(encoder, tmp_path / "whole"), Meter("documents", stop)
     with pytest.raises(StoppedError):
-        encoded(encoder, tmp_path / "x", stop)
-    again = []
-    assert encoded(encoder, tmp_path / "x", again.append).tobytes() == expected.tobytes()
-    assert again[0] == sum(stopped)  # what was there
+        encoded(encoder, tmp_path / "x", stopped)
+    again = Meter("documents")
+    assert encoded(encoder, tmp_path / "x", again).tobytes() == expected.tobytes()
+    assert (again.kept, again.done) == (stopped.done, len(TEXTS) - stopped.done)
+
+
+def test_loading_an_encoder_leaves_no_trace_in_what_it_read(encoder):
+    before = replace(encoder.usage)
+    encoder.load()
+    assert encoder.usage == before
 
 
 def test_texts_in_memory_have_the_same_vectors_in_their_own_order(encoder):
-    pool, done = LocalPool(EncodingWorker(encoder)), []
-    found = encode_texts(pool, TEXTS, width=encoder.width, instruction="the ", advance=done.append)
+    pool, meter = LocalPool(EncodingWorker(encoder)), Meter("queries")
+    found = encode_texts(pool, TEXTS, width=encoder.width, instruction="the ", meter=meter)
     assert np.allclose(found, encoder.encode(TEXTS, instruction="the "), atol=1e-6)
-    assert sum(done) == len(TEXTS)
+    assert meter.done == len(TEXTS)
 
 
 def test_no_texts_have_no_vectors(encoder):
     pool = LocalPool(EncodingWorker(encoder))
-    assert encode_texts(pool, [], width=32, instruction="", advance=lambda _: None).shape == (0, 32)
+    assert encode_texts(pool, [], width=32, instruction="", meter=Meter("queries")).shape == (0, 32)

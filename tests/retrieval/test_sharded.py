@@ -11,6 +11,7 @@ from evalkit.journal import Journal
 from evalkit.retrieval import search, sharded
 from evalkit.retrieval.search import exact_top_k
 from evalkit.retrieval.sharded import SearchWorker, Shard, search_corpus
+from evalkit.stages import Meter
 from evalkit.store import Store
 from evalkit.workers import open_pool
 
@@ -41,10 +42,11 @@ def vectors(request, tmp_path):
     return queries, np.load(tmp_path / "vectors.npy", mmap_mode="r"), rng.permutation(DOCUMENTS)
 
 
-def searched(vectors, store, k=9, advance=lambda _: None, **settings):
+def searched(vectors, store, k=9, meter=None, **settings):
     queries, documents, ranks = vectors
     k = min(k, len(documents))
-    named = {"id_ranks": ranks, "k": k, "store": store, "content": "vectors", "advance": advance}
+    named = {"id_ranks": ranks, "k": k, "store": store, "content": "vectors"}
+    named["meter"] = meter or Meter("documents")
     with open_pool(SearchWorker(queries, k, CPU), CPU) as pool:
         return search_corpus(pool, queries, documents, **{**named, **settings})
 
@@ -62,9 +64,9 @@ def test_shards_find_what_all_at_once_finds(vectors, store, k):
 
 
 def test_progress_counts_every_document_once(vectors, store):
-    steps = []
-    searched(vectors, store, advance=steps.append)
-    assert sum(steps) == DOCUMENTS
+    meter = Meter("documents")
+    searched(vectors, store, meter=meter)
+    assert (meter.done, meter.kept) == (DOCUMENTS, 0)
 
 
 @pytest.mark.parametrize("after", range(6))
@@ -83,10 +85,10 @@ def test_what_was_killed_goes_on_with_the_shards_that_were_left(vectors, store, 
         searched(vectors, store)
     done, worked[:] = len(worked), []
     monkeypatch.setattr(SearchWorker, "work", lambda self, one: worked.append(1) or original(self, one))
-    steps = []
-    is_all_at_once(searched(vectors, store, advance=steps.append), vectors, 9)
+    meter = Meter("documents")
+    is_all_at_once(searched(vectors, store, meter=meter), vectors, 9)
     assert len(worked) == 6 - done
-    assert sum(steps) == DOCUMENTS
+    assert (meter.kept, meter.done + meter.kept) == (70 * done, DOCUMENTS)
 
 
 @pytest.mark.parametrize("change", ["vectors", "queries", "k"])

@@ -14,7 +14,7 @@ from evalkit.inference.usage import Usage
 class Adder:
     """Adds one to numbers, two at a time; notes each shard that it begins in a folder, and may be made to fail."""
 
-    def __init__(self, folder, *, dies_at=(), fails_at=None, unlike=False, pause=0.0):
+    def __init__(self, folder, *, dies_at=(), fails_at=None, unlike=False, pause=0.0, takes_to_load=0.0):
         self.folder, self.dies_at, self.fails_at, self.unlike, self.pause = (
             Path(folder),
             dies_at,
@@ -22,10 +22,14 @@ class Adder:
             unlike,
             pause,
         )
-        self.usage = Usage()
+        self.usage, self.loads, self.takes_to_load = Usage(), 0, takes_to_load
 
     def facts(self):
         return {"kind": f"cpu {os.getpid()}" if self.unlike else "cpu"}
+
+    def load(self):
+        self.loads += 1
+        time.sleep(self.takes_to_load)
 
     def prepare(self, payload):
         shard = payload[0]

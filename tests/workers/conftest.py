@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from evalkit.stages import Meter
 from evalkit.workers import Shards
 
 
@@ -34,7 +35,7 @@ class Sums:
 
     @property
     def shards(self):
-        return Shards(len(self.ends) - 1, self.payload, self.keep, self.ended.append)
+        return Shards(len(self.ends) - 1, self.payload, self.keep, self.ended.append, Meter())
 
     @property
     def are_right(self):

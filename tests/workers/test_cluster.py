@@ -8,6 +8,7 @@ from adders import Adder, Threads
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import ConfigError, EvalkitError, MissingExtra, ModelError
+from evalkit.stages import LOADING
 from evalkit.workers import cluster, open_pool
 
 pytest.importorskip("ray")
@@ -61,6 +62,14 @@ def test_a_shard_that_kills_every_worker_is_given_up_in_one_line(sums, tmp_path,
     with open_pool(Adder(tmp_path, dies_at={1: 100}), compute) as pool, pytest.raises(EvalkitError, match="again"):
         pool.run(made.shards)
     assert made.found[4:6].tolist() == [41, 51]
+
+
+def test_time_without_a_loaded_worker_is_that_of_loading(sums, tmp_path, compute):
+    with open_pool(Adder(tmp_path, takes_to_load=1.0), compute) as pool:
+        pool.run(first := sums([2, 2, 2]).shards)
+        pool.run(second := sums([2, 2, 2]).shards)
+    assert first.meter.apart[LOADING] >= 1.0
+    assert LOADING not in second.meter.apart  # somebody is ready
 
 
 def test_an_error_of_a_worker_is_raised_as_it_was(sums, tmp_path, compute):

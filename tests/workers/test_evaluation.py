@@ -109,7 +109,12 @@ def test_any_number_of_workers_gives_the_bytes_of_none(config, models, tmp_path,
     assert len(expected) == 6
     assert contents(tmp_path / "ray") == expected
     assert done.result.manifest["workers"]["count"] == count
-    assert done.candidates.manifest["stages"]["encode documents"]["tokens"] > 90
+    first, rest = done.candidates.manifest["stages"], done.result.manifest["stages"]
+    assert first["encode documents"]["tokens"] > 90
+    assert (first["encode documents"]["documents"], first["encode queries"]["queries"]) == (90, 8)
+    assert rest["rerank"]["pairs"] + rest["rerank"].get("kept_pairs", 0) == done.result.manifest["pairs"]
+    assert done.result.manifest["pairs_per_second"] == rest["rerank"]["pairs"] / rest["rerank"]["seconds"]
+    assert rest["load reranker"]["seconds"] > 0
 
 
 def test_workers_that_are_killed_on_the_way_change_no_byte(config, tmp_path, monkeypatch):
@@ -140,4 +145,6 @@ def test_what_was_made_without_workers_is_found_by_them_and_the_other_way_round(
     other = evaluate(by_ray(config, tmp_path, workers=1))
     deeper = evaluate(replace(by_ray(config, tmp_path), compute=ComputeConfig(device="cpu"), depth=30))
     assert other.result.fresh
+    loading, working = (other.result.manifest["stages"][name]["seconds"] for name in ("load reranker", "rerank"))
+    assert working < loading  # the process is resting, and the model is tiny; but it was sent there and loaded
     assert 160 <= deeper.result.manifest["kept_pairs"] < 170  # equal texts share a score

@@ -166,7 +166,8 @@ function drawSpeed(dataset) {
   drawing.append(svg("polyline", { class: "front", points: points(front).map((one) => `${one.x},${one.y}`).join(" ") }));
   timed.forEach((one, number) => {
     const at = points(timed)[number];
-    const told = `${one.name}: ${fixed(one.mean)}, ${Math.round(one.speed).toLocaleString("en")} pairs/s`;
+    const speed = one.speed < 10 ? Number(one.speed.toPrecision(2)) : Math.round(one.speed);
+    const told = `${one.name}: ${fixed(one.mean)}, ${speed.toLocaleString("en")} pairs/s`;
     drawing.append(svg("circle", { cx: at.x, cy: at.y, r: 6, fill: colour(one.name) }, svg("title", {}, told)));
   });
   nameAll(drawing, points(timed), width);
