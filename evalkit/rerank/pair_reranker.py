@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, PairRerankerConfig
-from evalkit.errors import DataError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer
 from evalkit.inference.usage import Usage
@@ -21,7 +20,7 @@ from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.loading import refusing, require_positions
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.rerank.streaming import gathered
-from evalkit.types import Identity, Pair, PairScores, Scored
+from evalkit.types import Identity, Pair, PairScores, Scored, checked_pair
 
 _FORMAT = 2  # of templates and heads; a higher number makes old scores be computed anew
 
@@ -154,7 +153,7 @@ class PairReranker:
     def prepare(self, pairs: Sequence[Pair]) -> "Prepared":
         """Everything that scoring needs but the model; may run while other pairs are scored. Equal pairs become one."""
         start = time.perf_counter()
-        pairs = [_checked(number, pair) for number, pair in enumerate(pairs)]
+        pairs = [checked_pair(number, pair) for number, pair in enumerate(pairs)]
         distinct = {pair: index for index, pair in enumerate(dict.fromkeys(pairs))}
         index_of = np.array([distinct[pair] for pair in pairs], dtype=np.int64)
         tokenized = self.tokenize(list(distinct))
@@ -202,10 +201,3 @@ class PairReranker:
             found = np.repeat(finite(scores), repeats[distinct], axis=0)
             cut = tokenized.truncated[index_of[rows]]
             yield Scored(rows, found[:, 0] if found.shape[1] == 1 else found, cut)
-
-
-def _checked(number: int, pair: Sequence[str | None]) -> Pair:
-    """A pair, also where plain tuples of texts were given."""
-    if not 2 <= len(pair) <= len(Pair._fields) or not all(isinstance(text, str) for text in pair[:2]):  # noqa: PLR2004
-        raise DataError(f"pair {number} is {pair!r}, expected the texts of a query and a document.")
-    return Pair(*pair)  # type: ignore[arg-type]
