@@ -10,6 +10,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from evalkit.errors import ConfigError, report_any
+from evalkit.lookalikes import instead
 from evalkit.terminal import leave, open_streams, say, tell, writable
 
 
@@ -126,10 +127,24 @@ def _do(arguments: list[str]) -> int:
         return 0
     command = COMMANDS.get(_SPELLINGS.get(arguments[0], arguments[0]))
     if command is None:
-        raise ConfigError(f"unknown command {arguments[0]!r}. Legal are: {', '.join(COMMANDS)}.")
+        raise ConfigError(_unknown_command(arguments))
     if command.models:
         _require_room()
     return int(importlib.import_module(command.module).main(arguments[1:]))
+
+
+def _unknown_command(arguments: list[str]) -> str:
+    """What to say of a first argument that is no command: options and settings come behind one."""
+    first = arguments[0]
+    if first.startswith("-"):
+        from evalkit.commands.legal import top_settings
+        from evalkit.commands.options import unknown_option
+
+        told = unknown_option(first, arguments, ("--help", "--version"), top_settings("evaluate"))
+        return f"{told} A command comes first, as in `evalkit evaluate`: {', '.join(COMMANDS)}."
+    if "=" in first:
+        return f"no command was given. Did you mean `evalkit evaluate {first}`? Legal are: {', '.join(COMMANDS)}."
+    return f"unknown command {first!r}. {instead(first, COMMANDS)}"
 
 
 def _require_room() -> None:

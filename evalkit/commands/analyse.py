@@ -1,9 +1,9 @@
 """`evalkit analyse RESULT ...`: what else one scoring pass says. Reads results; needs no model."""
 
-import argparse
 import json
 
 from evalkit.analysis import DEPTHS, analyse, as_json
+from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
 from evalkit.gather import gather, joiner, names
 from evalkit.measures import parse_measure
@@ -33,8 +33,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="evalkit analyse",
         description="What else one scoring pass says, without a model: the measure at smaller depths, headroom "
         "captured, least, expected and greatest value over the orders of tied documents, judged@10, unjudged documents "

@@ -85,8 +85,8 @@ def run_one(settings: "DictConfig") -> None:
 
 def _run(settings: "DictConfig", hydra_config: Any) -> Done:
     """One evaluation, shown when it is done."""
-    config = to_config(settings)
     overrides = list(hydra_config.overrides.task)
+    config = to_config(settings, overrides)
     command = " ".join(["evalkit evaluate", *map(shlex.quote, overrides)])
     evaluation = evaluate(config, command=command)
     show(evaluation, config.measures, console())

@@ -1,8 +1,8 @@
 """`evalkit gate --baseline FILE RESULTS`: exit 0 fine, 1 a regression, 2 could not be judged."""
 
-import argparse
 from pathlib import Path
 
+from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
 from evalkit.folders import naming, write_output
 from evalkit.gate import TOLERANCE, Entry, entries, exit_code, judge, read_baseline, write_baseline
@@ -39,8 +39,8 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="evalkit gate",
         description="Compare results with a baseline, query by query. A regression is a drop of the mean beyond the "
         "tolerance whose paired 95 % bootstrap interval lies wholly below 0. Exit code 0: fine; 1: a regression; 2: "

@@ -1,9 +1,9 @@
 """`evalkit measure QRELS RUN nDCG@10 R@20`: measures of a run file. Needs no model and no configuration."""
 
-import argparse
 import json
 from pathlib import Path
 
+from evalkit.commands.options import Parser
 from evalkit.measures import measure, parse_measure
 from evalkit.terminal import say, tell
 from evalkit.trec import read_qrels, read_run
@@ -12,7 +12,7 @@ from evalkit.types import PerQuery
 
 def main(arguments: list[str]) -> int:
     """Print the measures; mean over all judged queries, those that the run lacks counting 0."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="evalkit measure",
         description="Measures of a run against judgments. Ranks as trec_eval does: float32 score, then document id, "
         "both descending. Every judged query counts; one that the run lacks counts 0.",

@@ -38,7 +38,7 @@ def test_nothing_missing_is_said(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--explain", "bge-reranker-v2-m3"], "is no cell. Legal are:"),
+        (["--explain", "bge-reranker-v2-m3"], "is no cell. Did you mean bge-reranker-v2-m3/BEIR? Legal are:"),
         (["--explain", "bge-reranker-v2-m3/BEIR"], "not run on"),
         (["compute=cuda"], "settings are for --run"),
         (["--table", "nothing"], "Legal are: cn-en, crosslingual"),
