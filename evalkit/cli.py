@@ -52,6 +52,7 @@ COMMANDS = {
 }
 
 _ROOM = 3 << 30  # bytes of addresses, of libraries that are loaded and threads that wait
+_COMPLETION = ("-sc", "--shell-completion")  # as Hydra has it
 _SPELLINGS = {"analyze": "analyse"}
 
 
@@ -65,6 +66,7 @@ Usage: evalkit COMMAND [ARGUMENTS]
 {verbs}
 
   evalkit COMMAND --help says more. `evalkit evaluate` with no arguments runs offline, in seconds.
+  eval "$(evalkit -sc install=bash)" has the Tab key complete commands and settings; also install=zsh, install=fish.
 """
 
 
@@ -125,6 +127,10 @@ def _do(arguments: list[str]) -> int:
 
         say(f"evalkit {version('evalkit')}\n")
         return 0
+    if asked := [place for place in (0, 1) if arguments[place : place + 1] in ([flag] for flag in _COMPLETION)]:
+        from evalkit.commands import completion
+
+        return completion.main(arguments[asked[0] + 1 :], COMMANDS)
     command = COMMANDS.get(_SPELLINGS.get(arguments[0], arguments[0]))
     if command is None:
         raise ConfigError(_unknown_command(arguments))
