@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from evalkit.compare import Settings
 from evalkit.errors import ConfigError
 from evalkit.gather import per_query
+from evalkit.lookalikes import instead
 from evalkit.overall import as_one, by_entry
 from evalkit.resources import config_names, shipped
 from evalkit.results import Evaluation
@@ -67,7 +68,7 @@ def load_ablation(name: str) -> Ablation:
     import yaml
 
     if name not in config_names("ablation"):
-        raise ConfigError(f"ablation={name} is not a choice. Legal are: {', '.join(config_names('ablation'))}.")
+        raise ConfigError(f"ablation={name} is not a choice. {instead(name, config_names('ablation'))}")
     found: dict[str, Any] = yaml.safe_load((shipped("conf") / "ablation" / f"{name}.yaml").read_text(encoding="utf-8"))
     ((setting, values),) = found["hydra"]["sweeper"]["params"].items()
     return Ablation(name, setting, tuple(str(values).split(",")))

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from evalkit.errors import ConfigError, report_any
+from evalkit.lookalikes import instead
 from evalkit.terminal import leave, open_streams, say, tell, writable
 
 
@@ -51,6 +52,7 @@ COMMANDS = {
 }
 
 _ROOM = 3 << 30  # bytes of addresses, of libraries that are loaded and threads that wait
+_COMPLETION = ("-sc", "--shell-completion")  # as Hydra has it
 _SPELLINGS = {"analyze": "analyse"}
 
 
@@ -64,6 +66,7 @@ Usage: evalkit COMMAND [ARGUMENTS]
 {verbs}
 
   evalkit COMMAND --help says more. `evalkit evaluate` with no arguments runs offline, in seconds.
+  eval "$(evalkit -sc install=bash)" has the Tab key complete commands and settings; also install=zsh, install=fish.
 """
 
 
@@ -124,12 +127,30 @@ def _do(arguments: list[str]) -> int:
 
         say(f"evalkit {version('evalkit')}\n")
         return 0
+    if asked := [place for place in (0, 1) if arguments[place : place + 1] in ([flag] for flag in _COMPLETION)]:
+        from evalkit.commands import completion
+
+        return completion.main(arguments[asked[0] + 1 :], COMMANDS)
     command = COMMANDS.get(_SPELLINGS.get(arguments[0], arguments[0]))
     if command is None:
-        raise ConfigError(f"unknown command {arguments[0]!r}. Legal are: {', '.join(COMMANDS)}.")
+        raise ConfigError(_unknown_command(arguments))
     if command.models:
         _require_room()
     return int(importlib.import_module(command.module).main(arguments[1:]))
+
+
+def _unknown_command(arguments: list[str]) -> str:
+    """What to say of a first argument that is no command: options and settings come behind one."""
+    first = arguments[0]
+    if first.startswith("-"):
+        from evalkit.commands.legal import top_settings
+        from evalkit.commands.options import unknown_option
+
+        told = unknown_option(first, arguments, ("--help", "--version"), top_settings("evaluate"))
+        return f"{told} A command comes first, as in `evalkit evaluate`: {', '.join(COMMANDS)}."
+    if "=" in first:
+        return f"no command was given. Did you mean `evalkit evaluate {first}`? Legal are: {', '.join(COMMANDS)}."
+    return f"unknown command {first!r}. {instead(first, COMMANDS)}"
 
 
 def _require_room() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from evalkit.errors import DataError
-from evalkit.lookalikes import compared, lookalike
 from evalkit.notes import Note
 from evalkit.run import Run
 from evalkit.runfile import RunFile
+from evalkit.similar_ids import compared, lookalike
 from evalkit.types import Qrels
 
 TIES = "ties"  # kind of the note that `with_bounds` completes

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from evalkit import strict_json
 from evalkit.errors import ConfigError, DataError, reason
 from evalkit.folders import expanded
+from evalkit.lookalikes import did_you_mean
 from evalkit.resources import shipped
 
 GENERIC = "Given a query, retrieve relevant documents that answer the query."
@@ -16,6 +17,7 @@ PER_QUERY = "query"
 """What `reranker.instructions` is where every query brings its own."""
 
 _LOOKED_UP = ("dataset", "card")
+_WORDS = ("none", "generic", *_LOOKED_UP)
 
 
 class Instruction(NamedTuple):
@@ -73,7 +75,7 @@ def choose_instruction(setting: str, *, key: str | None, name: str) -> str:
         name: of the setting, for errors, such as `reranker.instructions`.
 
     Raises:
-        ConfigError: the dataset has no entry.
+        ConfigError: the dataset has no entry, or the setting is one of these words mistyped.
         DataError: the file is absent or malformed.
     """
     if setting in {"none", PER_QUERY} or (setting in _LOOKED_UP and key is None):
@@ -81,6 +83,7 @@ def choose_instruction(setting: str, *, key: str | None, name: str) -> str:
     if setting == "generic":
         return GENERIC
     if setting not in _LOOKED_UP and not setting.endswith(".json"):
+        _refuse_mistyped(setting, name)
         return setting
     if key is None:
         raise ConfigError(f"{name}={setting} is looked up by dataset, and there is none here. Give the text itself.")
@@ -93,7 +96,17 @@ def choose_instruction(setting: str, *, key: str | None, name: str) -> str:
     if setting == "card":
         return ""
     raise ConfigError(
-        f"{name}={setting}, but {path or 'instructions.json'} has no entry {key!r}. Set {name}=none, the instruction "
+        f"{name}={setting}, but {path or 'instructions.json'} has no entry {key!r}. {did_you_mean(key, entries)}"
+        f"Set {name}=none, the instruction "
         'itself, a .json file with {"' + key + '": "..."}, or dataset.instruction_key to an entry of '
         "`evalkit list instructions`."
     )
+
+
+def _refuse_mistyped(setting: str, name: str) -> None:
+    """No instruction is a single word that looks like one of `_WORDS`; as a text it would be used without a notice."""
+    if setting.isalpha() and (meant := did_you_mean(setting, _WORDS)):
+        raise ConfigError(
+            f"{name}={setting} is one word, so it is no instruction. {meant}Legal are: {', '.join(_WORDS)}, "
+            "a .json file, or a text of several words."
+        )

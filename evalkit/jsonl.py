@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from evalkit import strict_json
 from evalkit.errors import DataError
 from evalkit.folders import expanded
+from evalkit.lookalikes import instead
 from evalkit.textfile import GZIP_MAGIC, lines, read_lines
 from evalkit.types import Pair
 
@@ -74,7 +75,7 @@ def read_texts(file: str) -> list[Text]:
     for where, fields in _objects(file, "role and text"):
         role, text = (_take_text(where, fields, key) for key in ("role", "text"))
         if role not in ROLES:
-            raise DataError(f"{where}: role is {role!r}. Legal are: {', '.join(ROLES)}.")
+            raise DataError(f"{where}: role is {role!r}. {instead(role, ROLES)}")
         instruction = _take_instruction(where, fields)
         if instruction and role != "query":
             raise DataError(f"{where}: a {role} with an instruction. Instructions belong to queries.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit import rerank, retrieval
 from evalkit.config import SCHEMAS, ComputeConfig
 from evalkit.errors import ConfigError, reason
+from evalkit.lookalikes import instead
 from evalkit.resources import config_names, shipped
 from evalkit.store import open_store
 from evalkit.types import Reranker
@@ -106,7 +107,7 @@ def _config(group: str, name: str, settings: Mapping[str, Any]) -> Any:
     import yaml
 
     if name not in config_names(group):
-        raise ConfigError(f"{group} {name!r} is not a choice. Legal are: {', '.join(config_names(group))}.")
+        raise ConfigError(f"{group} {name!r} is not a choice. {instead(name, config_names(group))}")
     stored = yaml.safe_load((shipped("conf") / group / f"{name}.yaml").read_text(encoding="utf-8"))
     # `/schema/reranker/minicpm@_here_` -> minicpm
     schema = stored.pop("defaults")[0].rsplit("/", 1)[-1].removesuffix("@_here_")
@@ -120,7 +121,7 @@ def _checked(schema: type, group: str, settings: Mapping[str, Any]) -> Any:
     legal = {field.name for field in fields(schema)}
     for key in settings:
         if key not in legal:
-            raise ConfigError(f"{group}.{key} is not a setting. Legal beside it are: {', '.join(sorted(legal))}.")
+            raise ConfigError(f"{group}.{key} is not a setting. {instead(key, sorted(legal), 'Legal beside it are')}")
     plain = {key: str(value) if hasattr(value, "__fspath__") else value for key, value in settings.items()}
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from evalkit.errors import ConfigError
+from evalkit.lookalikes import instead
 from evalkit.resources import config_names, shipped
 from evalkit.suites import Suite, load_suite
 
@@ -79,7 +80,7 @@ def load_published(name: str) -> Published:
     import yaml
 
     if name not in config_names("published"):
-        raise ConfigError(f"{name!r} is no published table. Legal are: {', '.join(config_names('published'))}.")
+        raise ConfigError(f"{name!r} is no published table. {instead(name, config_names('published'))}")
     path = shipped("conf") / "published" / f"{name}.yaml"
     found = yaml.safe_load(path.read_text(encoding="utf-8"))
     try:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from evalkit.errors import ConfigError
+from evalkit.lookalikes import instead
 from evalkit.resources import config_names, shipped
 
 
@@ -64,7 +65,7 @@ def load_suite(name: str) -> Suite:
 
     path = shipped("conf") / "suite" / f"{name}.yaml"
     if name not in config_names("suite"):
-        raise ConfigError(f"suite={name} is not a choice. Legal are: {', '.join(config_names('suite'))}.")
+        raise ConfigError(f"suite={name} is not a choice. {instead(name, config_names('suite'))}")
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     return Suite(name, tuple(part.strip() for part in settings["hydra"]["sweeper"]["params"]["dataset"].split(",")))
 

@@ -18,7 +18,23 @@ _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 def harmless(text: str) -> str:
     """A text of any lines and columns whose other control characters are written as escapes."""
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    return _UNSAFE.sub(lambda found: _escape(found[0]), text)
+
+
+def measurable(text: str) -> str:
+    """A text of lines whose width is the same everywhere: what has none, or turns its neighbours round, as escapes.
+
+    Terminals and rich agree on letters, also wide and combining ones, but not on joiners, soft hyphens, marks of
+    direction, or characters that Unicode has not assigned: in a table these would move the borders.
+    """
+    return "".join(
+        one if one.isprintable() or one in "\n\t" or (one.isspace() and not _UNSAFE.match(one)) else _escape(one)
+        for one in text
+    )
+
+
+def _escape(one: str) -> str:
+    return one.encode("unicode_escape").decode("ascii")
 
 
 def writable(text: str) -> bool:

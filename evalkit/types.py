@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from evalkit.errors import DataError
 from evalkit.run import Run
 
 if TYPE_CHECKING:
@@ -160,6 +161,23 @@ class Pair(NamedTuple):
     query: str
     document: str
     instruction: str | None = None
+
+
+def checked_pair(number: int, pair: Sequence[str | None]) -> Pair:
+    """A pair, also where a plain tuple of texts was given.
+
+    Args:
+        number: of the pair, for the error.
+        pair: query, document, and perhaps an instruction.
+
+    Raises:
+        DataError: it is something else.
+    """
+    # A text is a sequence of texts, too: one of two letters would be a pair.
+    known = isinstance(pair, tuple | list) and 2 <= len(pair) <= len(Pair._fields)  # noqa: PLR2004
+    if not known or not all(isinstance(text, str) for text in pair[:2]):
+        raise DataError(f"pair {number} is {pair!r}, expected the texts of a query and a document.")
+    return Pair(*pair)  # type: ignore[arg-type]
 
 
 class PairScores(NamedTuple):

@@ -63,7 +63,7 @@ def test_the_example_of_the_package_runs_also_after_its_modules_were_imported(tm
 def test_an_unknown_command_lists_the_legal_ones(capsys):
     assert cli.main(["evalute"]) == 2
     legal = ", ".join(cli.COMMANDS)
-    assert f"unknown command 'evalute'. Legal are: {legal}." in capsys.readouterr().err
+    assert f"unknown command 'evalute'. Did you mean evaluate? Legal are: {legal}." in capsys.readouterr().err
     results = {"compare", "gate", "analyse", "reproduce", "report", "export"}
     assert {
         "evaluate",
@@ -78,6 +78,22 @@ def test_an_unknown_command_lists_the_legal_ones(capsys):
         "cache",
         *results,
     } == set(cli.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["reranker=none"], "no command was given. Did you mean `evalkit evaluate reranker=none`?"),
+        (
+            ["--reranker", "none"],
+            "--reranker is not an option. Did you mean reranker=none? Settings have no dashes. A c",
+        ),
+        (["--vresion"], "--vresion is not an option. Did you mean --version? Legal are: --help, --version. A command"),
+    ],
+)
+def test_what_stands_where_a_command_belongs_is_told_where_it_goes(arguments, message, capsys):
+    assert cli.main(arguments) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_version_is_printed(capsys):

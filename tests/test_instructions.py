@@ -98,7 +98,9 @@ def test_dataset_is_no_instruction_where_there_is_none():
     assert chosen("dataset", None) == ""
 
 
-@pytest.mark.parametrize("text", ["Find what refutes it.", "为这个问题检索相关段落。", "Read data.json first.", "None"])
+@pytest.mark.parametrize(
+    "text", ["Find what refutes it.", "为这个问题检索相关段落。", "Read data.json first.", "Nothing"]
+)
 @pytest.mark.parametrize("key", ["scifact", "no such dataset", None])
 def test_any_other_text_is_the_instruction_itself(text, key):
     assert text == chosen(text, key)
@@ -186,3 +188,19 @@ def test_a_hostile_file_of_instructions_is_refused_with_what_is_wrong_and_what_i
 def test_a_reranker_that_takes_them_from_the_queries_has_none_for_all():
     assert choose_instruction("query", key="scifact", name="reranker.instructions") == ""
     assert choose_instruction("query", key=None, name="reranker.instructions") == ""
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("datset", "dataset"), ("Generic", "generic"), ("crad", "card")])
+def test_a_mistyped_word_is_not_taken_for_an_instruction(typed, meant):
+    with pytest.raises(ConfigError, match=f"reranker.instructions={typed} is one word, .* Did you mean {meant}?"):
+        choose_instruction(typed, key="scifact", name="reranker.instructions")
+
+
+@pytest.mark.parametrize("text", ["Find it", "检索", "query:", "code"])
+def test_a_text_that_is_no_such_word_is_the_instruction(text):
+    assert text == choose_instruction(text, key="scifact", name="reranker.instructions")
+
+
+def test_a_mistyped_entry_is_told_with_its_lookalike():
+    with pytest.raises(ConfigError, match=r"has no entry 'scifcat'\. Did you mean scifact\?"):
+        choose_instruction("dataset", key="scifcat", name="reranker.instructions")

@@ -208,3 +208,21 @@ def test_plain_tuples_of_texts_are_pairs_and_anything_else_is_refused(tmp_path):
     for wrong in (("a", None), ("a",), ("a", "b", "c", "d")):
         with pytest.raises(DataError, match="pair 1 is"):
             reranker.score([texts[0], wrong])
+
+
+@pytest.mark.parametrize(
+    ("load_one", "message"),
+    [
+        (lambda: load_reranker("bge_reranker_v2_m4"), "Did you mean bge_reranker_v2_m3?"),
+        (lambda: load_retriever("bge-m3"), "Did you mean bge_m3_dense?"),
+        (
+            lambda: load_reranker("cross_encoder", max_lenght=5),
+            "reranker.max_lenght is not a setting. Did you mean max_le",
+        ),
+        (lambda: load_reranker("none", compute={"dtyp": "float16"}), "Did you mean dtype?"),
+    ],
+)
+def test_a_mistyped_name_or_setting_is_told_with_what_was_meant(load_one, message):
+    with pytest.raises(ConfigError) as caught:
+        load_one()
+    assert message in str(caught.value)

@@ -1,57 +1,38 @@
-"""Ids that were meant to be the same."""
+"""What a mistyped name may have meant."""
 
 import pytest
 
-from evalkit.lookalikes import compared, lookalike
+from evalkit.lookalikes import did_you_mean, instead, lookalikes
+from evalkit.resources import config_names
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"),
+    ("group", "typed", "meant"),
     [
-        ("4983.0", "4983"),
-        ("4983", "4983.0"),
-        ("0042", "42"),
-        ("D7", "d7"),
-        (" q1", "q1"),
-        ("\uff11\uff12", "12"),
-        ('"q1"', "q1"),
-        ("doc_7", "doc-7"),
-        ("doc/7.txt", "doc/7"),
-        ("msmarco_passage_123", "123"),
-        ("q12", "12"),
-        ("123#0", "123"),
-        ("PLAIN-2-x", "PLAIN-2"),
+        ("dataset", "scifcat", ["scifact"]),
+        ("dataset", "SCIFACT", ["scifact"]),
+        ("dataset", "fqia", ["fiqa"]),
+        ("dataset", "trec_covid", ["trec-covid"]),
+        ("dataset", "mteb/scifact", ["scifact"]),
+        ("retriever", "bm52", ["bm25"]),
+        ("retriever", "BAAI/bge-m3", ["bge_m3_dense"]),
+        ("reranker", "BAAI/bge-reranker-v2-m3", ["bge_reranker_v2_m3"]),
+        ("reranker", "late-interacton", ["late_interaction"]),
+        ("suite", "bier", ["beir"]),
+        ("published", "bge-reranker", ["bge-rerankers"]),
+        ("suite", "zzz", []),
+        ("suite", "", []),
     ],
 )
-def test_ids_that_differ_in_writing_alone_are_a_pair(ours, theirs):
-    pair = lookalike(["zzz", ours], ["other", theirs])
-    assert pair is not None
-    assert (ours, theirs) == pair[:2]
+def test_the_nearest_name_is_found_whatever_its_case_hyphens_and_owner(group, typed, meant):
+    assert meant == lookalikes(typed, config_names(group))
 
 
-def test_the_nearest_likeness_is_taken_before_an_earlier_id():
-    pair = lookalike(["7-x-9", "12.0"], ["doc 9", "12"])
-    assert pair is not None
-    assert ("12.0", "12") == pair[:2]
+def test_names_that_are_as_near_are_all_proposed():
+    assert ["neuclir23_zh", "neuclir22_zh"] == lookalikes("neuclir_zh", ["neuclir22_zh", "neuclir23_zh", "neuron"])
+    assert "Did you mean bbc or bbb? " == did_you_mean("bb", ["bbb", "bbc", "d"])
 
 
-def test_ids_with_nothing_in_common_are_no_pair():
-    assert lookalike(["alpha"], ["12345"]) is None
-
-
-def test_a_number_in_common_is_not_enough_where_ids_must_surely_be_meant_to_be_the_same():
-    assert lookalike(["doc 12"], ["q12"], loosely=False) is None
-    assert lookalike(["12.0"], ["12"], loosely=False) is not None
-
-
-def test_the_sentence_names_both_ids_and_what_to_do():
-    told = compared(["1.0"], ["1"], place="the run", other="the judgments")
-    assert (
-        told
-        == "'1.0' stands in the run and '1' in the judgments. pandas reads ids as numbers unless it is given dtype=str."
-    )
-
-
-def test_without_a_pair_the_first_of_both_are_named():
-    told = compared(["alpha"], ["12345"], place="the run", other="the judgments")
-    assert told == "The run has 'alpha', the judgments '12345'. Are both of the same collection?"
+def test_an_error_ends_with_a_question_only_where_there_is_something_to_ask():
+    assert "Did you mean depth? Legal are: depth, measures." == instead("dept", ["depth", "measures"])
+    assert "Legal are: depth, measures." == instead("x", ["depth", "measures"])

@@ -83,5 +83,7 @@ def test_nothing_at_all_has_no_average():
 
 
 def test_an_unknown_suite_lists_the_legal_ones():
-    with pytest.raises(ConfigError, match=r"suite=\.\./suite/beir is not a choice\. Legal are: beir, "):
+    with pytest.raises(
+        ConfigError, match=r"suite=\.\./suite/beir is not a choice\. Did you mean beir\? Legal are: beir, "
+    ):
         load_suite("../suite/beir")

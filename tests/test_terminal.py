@@ -7,13 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
+from rich.markup import escape
+from rich.table import Table
 
 from evalkit.cli import main
 from evalkit.errors import EvalkitError, report
 from evalkit.progress import progress
 from evalkit.report.grid import FORMATS, Column, Grid, write
 from evalkit.report.table import console
-from evalkit.terminal import harmless, say, tell
+from evalkit.terminal import harmless, measurable, say, tell
 
 TITLE = "\x1b]0;owned\x07"  # sets the title of a terminal
 HOSTILE = f"{TITLE}\x9b31m\x7f\u202e"
@@ -51,6 +54,11 @@ def test_what_is_no_command_to_a_terminal_is_left_as_it_is():
     assert harmless("数据\u3000é\ta\n\u200d") == "数据\u3000é\ta\n\u200d"
 
 
+def test_what_has_no_width_of_its_own_is_written_as_an_escape():
+    assert r"\u200d\xad\u202e\x9b\ufeff" == measurable("\u200d\xad\u202e\x9b\ufeff")
+    assert "数据\u3000é\xa0\ta\n" == measurable("数据\u3000é\xa0\ta\n")
+
+
 def test_a_terminal_is_sent_escapes_for_control_characters(monkeypatch):
     terminal = open_terminal(monkeypatch)
     say(f"{HOSTILE}\n")
@@ -70,6 +78,51 @@ def test_whatever_is_printed_by_a_console_is_harmless(monkeypatch):
     assert r"title \x1b]0;owned" in terminal.getvalue()
     assert r"note \x1b]0;owned" in terminal.getvalue()
     assert not set(terminal.getvalue()) & set("\x1b\x07\x9b\x7f\u202e")
+
+
+# C0, C1, delete, zero width, soft hyphen, direction, line breaks, wide, combining, joined, unassigned, half, markup
+TEXTS = [
+    *("a\x1b[31mb", "a\x9b31mb\x85c", "a\x08\x08b\x00", "\x7f", "a\u200bb\ufeff", "a\xadb", "a\u202eb\u2066"),
+    *(
+        "a\u061cb",
+        "a\u2028b\rc\x0bd",
+        "数据\u3000集",
+        "e\u0301a\u0300",
+        "\u0301",
+        "👩\u200d👩\u200d👧 ❤\ufe0f 🇩🇪",
+        "\u0378",
+    ),
+    *("a\U000e0041b", "a\udc80b", "[red]a[/red]", "a\x1b[red]b", ":dog: a\tb", "عربى\u200cمتن", "각\u1112\u1161"),
+    *("a\nb", "\\"),
+]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=ascii)
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "pipe"])
+def test_no_text_moves_the_borders_of_a_table(monkeypatch, text, terminal):
+    monkeypatch.setattr("sys.stdout", Terminal() if terminal else io.StringIO())
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "80")
+    out = console()
+    write([Grid("title", [Column("name"), Column(f"{text} ")], [[text, text], ["plain", "1"]])], "table", out)
+    table = Table(escape(text), "other", title=escape(text))
+    table.add_row(escape(text), "1")
+    table.add_row("plain", escape(text))
+    out.print(table)
+    bordered = [line for line in sys.stdout.getvalue().split("\n") if line.strip()[:1] in "┏┃┡│└" and line.strip()]
+    assert len(bordered) >= 12
+    assert all(line == measurable(line) for line in bordered)  # so that every terminal takes it as wide
+    starts = [place for place, line in enumerate(bordered) if line.startswith("┏")]
+    for first, stop in zip(starts, [*starts[1:], None], strict=True):
+        assert 1 == len({cell_len(line) for line in bordered[first:stop]}), bordered[first:stop]
+    assert not any("🐶" in line for line in bordered)
+
+
+@pytest.mark.parametrize("broken", ["\n", "\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029"], ids=ascii)
+def test_a_row_of_markdown_stays_one_line(broken, capsys):
+    write([Grid("title", [Column(f"a{broken}b")], [[f"c{broken}d"]])], "markdown", console())
+    assert "| a b |" == capsys.readouterr().out.splitlines()[2]
 
 
 @pytest.mark.parametrize("form", FORMATS)

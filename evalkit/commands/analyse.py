@@ -1,11 +1,11 @@
 """`evalkit analyse RESULT ...`: what else one scoring pass says. Reads results; needs no model."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from evalkit.analysis import DEPTHS, analyse, as_json
+from evalkit.commands.options import Parser
 from evalkit.compare import Settings, compare, falls
 from evalkit.errors import ConfigError
 from evalkit.flags import Fall
@@ -68,8 +68,8 @@ def _falls(evaluations: Sequence[Evaluation], measure: str | None) -> dict[tuple
     return found
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="evalkit analyse",
         description="What else one scoring pass says, without a model: the measure at smaller depths, headroom "
         "captured, least, expected and greatest value over the orders of tied documents, judged@10, unjudged documents "

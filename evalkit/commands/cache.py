@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from evalkit.cache import Artefact, artefacts, fault, misplaced, needs, prunable, prune
+from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
 from evalkit.progress import progress
 from evalkit.report.grid import FORMATS, Column, Grid, write
@@ -56,8 +57,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="evalkit cache",
         description="list: sizes, ages, what made each, and which results need it. verify: read every byte and compare "
         "it with the checksums; exit code 1 if something is damaged, which is made anew when next used. prune: remove "

@@ -1,8 +1,8 @@
 """`evalkit compare A B ... --measure nDCG@10`: is one better, or is it chance? Reads results; needs no model."""
 
-import argparse
 import json
 
+from evalkit.commands.options import Parser
 from evalkit.compare import Settings, compare, require_pairs
 from evalkit.config.checks import at_least
 from evalkit.errors import ConfigError, EvalkitError
@@ -58,8 +58,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="evalkit compare",
         description="Paired comparison of systems over the same candidates: means with 95 % bootstrap intervals, "
         "randomisation test and t-test with Holm's correction, wins, ties and losses, the smallest difference that so "

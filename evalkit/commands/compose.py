@@ -5,13 +5,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, is_dataclass
 from functools import cache
 from traceback import walk_tb
 from typing import Any
 
-from evalkit.commands.arguments import normalise
-from evalkit.commands.legal import GROUPS, one_line
+from evalkit.commands.arguments import normalise, unescape
+from evalkit.commands.legal import GROUPS, one_line, top_settings, unknown_setting
 from evalkit.config import ROOTS, SCHEMAS
 from evalkit.errors import ConfigError, EvalkitError, explained, printable, reason
 from evalkit.resources import shipped
@@ -34,10 +34,11 @@ def compose(name: str, overrides: list[str]) -> Any:
     prepare()
     GlobalHydra.instance().clear()
     with (
-        composing(to_config, [field.name for field in fields(ROOTS[name])]),
+        composing(to_config, top_settings(name)),
         hydra.initialize_config_dir(version_base="1.3", config_dir=str(shipped("conf"))),
     ):
-        return to_config(hydra.compose(name, overrides=normalise(overrides)))
+        given = normalise(overrides, settings=top_settings(name))
+        return to_config(hydra.compose(name, overrides=given), given)
 
 
 @contextmanager
@@ -110,13 +111,22 @@ def register_schemas() -> None:
             store.store(group=f"schema/{group}", name=name, node=schema, provider="evalkit")
 
 
-def to_config(settings: Any) -> Any:
-    """Checked dataclasses from what Hydra composed."""
+def to_config(settings: Any, overrides: Sequence[str] = ()) -> Any:
+    """Checked dataclasses from what Hydra composed.
+
+    Args:
+        settings: composed.
+        overrides: those of them that were typed; their texts may have escapes.
+
+    Raises:
+        ConfigError: a setting is unknown, or of a value that no record can hold.
+    """
     from omegaconf import OmegaConf
 
     config = OmegaConf.to_object(settings)
     assert is_dataclass(config)
     assert not isinstance(config, type)
+    unescape(config, overrides)
     _refuse_added_keys("", OmegaConf.to_container(settings), asdict(config))
     return config
 
@@ -125,7 +135,7 @@ def _refuse_added_keys(prefix: str, given: Any, known: dict[str, Any]) -> None:
     """`+key=value` gets past the schema, but nothing would read it."""
     for key, value in given.items():
         if key not in known:
-            raise ConfigError(f"{prefix}{key} is not a setting. Legal beside it are: {', '.join(sorted(known))}.")
+            raise ConfigError(unknown_setting(f"{prefix}{key}", known))
         if isinstance(value, dict) and isinstance(known[key], dict):
             _refuse_added_keys(f"{prefix}{key}.", value, known[key])
         for text in value if isinstance(value, list) else [value]:

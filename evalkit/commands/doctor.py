@@ -4,14 +4,16 @@ import argparse
 
 from evalkit.commands.compose import compose
 from evalkit.commands.files import write_line
+from evalkit.commands.options import Parser
 from evalkit.doctor import examine
 from evalkit.doctor.checks import FAILED, Check
 
 
 def main(arguments: list[str]) -> int:
     """Print a row for every check."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="evalkit doctor",
+        config="score",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="""Check a reranker's checkpoint before a long run: all tensors loaded, tokens as they should be,
 scores that do not depend on the batch, differ, put the relevant document first, and are those its authors published.

@@ -8,6 +8,7 @@ from typing import Any
 from evalkit import retrieval
 from evalkit.commands.compose import compose
 from evalkit.commands.files import shortest, split_arguments, write_line
+from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
 from evalkit.jsonl import Text, read_texts
 from evalkit.progress import progress
@@ -19,8 +20,9 @@ _TEXTS_PER_WINDOW = 16_384  # whose vectors are printed together
 
 def main(arguments: list[str]) -> int:
     """Print a line for every text, in the order given."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="evalkit embed",
+        config="embed",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="""Vectors of texts with a dense retriever.
 
@@ -29,7 +31,8 @@ def main(arguments: list[str]) -> int:
 
 In: JSON lines {"role": "query" or "document", "text", "instruction"?}; further keys, such as ids, are passed on.
 Out: JSON lines with "embedding" (float32), in the same order.
-Settings are those of the retriever (`evalkit list retrievers`) and compute.dtype, compute.device, ...""",
+Settings are those of the retriever (`evalkit list retrievers`) and compute.dtype, compute.device, ...
+In retriever.query_instruction and other texts \\n is a newline, \\t a tab, and two backslashes are one.""",
     )
     parser.add_argument("--ids", action="store_true", help="add input_ids, the tokens that the model reads")
     options, settings, file = split_arguments(parser, arguments)

@@ -85,8 +85,8 @@ def run_one(settings: "DictConfig") -> None:
 
 def _run(settings: "DictConfig", hydra_config: Any) -> Done:
     """One evaluation, shown when it is done."""
-    config = settled(to_config(settings))
     overrides = list(hydra_config.overrides.task)
+    config = settled(to_config(settings, overrides))
     command = " ".join(["evalkit evaluate", *map(shlex.quote, overrides)])
     evaluation = evaluate(config, command=command)
     measures = canonical(config.measures, level=config.dataset.relevance_level)

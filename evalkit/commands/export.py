@@ -1,8 +1,8 @@
 """`evalkit export RESULTS --to trec|mteb|mteb-predictions DIR`: results for other tools. Needs no model."""
 
-import argparse
 from pathlib import Path
 
+from evalkit.commands.options import Parser
 from evalkit.gather import gather
 from evalkit.interchange.export import LAYOUTS, export
 from evalkit.terminal import say
@@ -10,7 +10,7 @@ from evalkit.terminal import say
 
 def main(arguments: list[str]) -> int:
     """Write results in another tool's layout, and print the files."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="evalkit export",
         description="Results, and the first stages that they started from, for other tools. trec: runs and judgments. "
         "mteb: its folder of results, for mteb.ResultCache(DIR).load_results(). mteb-predictions: its predictions, a "

@@ -1,6 +1,5 @@
 """`evalkit fetch suite=beir`: download datasets for use without a network, checked and converted."""
 
-import argparse
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,8 @@ from rich.table import Table
 
 from evalkit.commands.arguments import normalise
 from evalkit.commands.compose import compose
+from evalkit.commands.legal import top_settings
+from evalkit.commands.options import Parser
 from evalkit.config import ExpectedCounts, FetchConfig
 from evalkit.datasets import load
 from evalkit.datasets.inspection import inspect
@@ -41,8 +42,9 @@ def main(arguments: list[str]) -> int:
     Returns:
         0, or 2 if a dataset could not be fetched.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="evalkit fetch",
+        config="fetch",
         description="Download datasets for use without a network: lists what is to be downloaded and how large it is, "
         "goes on where an earlier download was cut, compares every file with its published checksum, converts it, and "
         "compares what it holds with its card. What was fetched is found with HF_HUB_OFFLINE=1.",
@@ -85,7 +87,7 @@ class _Attempts:
 
 def _configs(settings: list[str]) -> list[FetchConfig]:
     """The settings of every dataset that is asked for."""
-    normalise(settings)  # refuses what is of one dataset where several are chosen
+    normalise(settings, settings=top_settings("fetch"))  # refuses what is of one dataset where several are chosen
     chosen = dict(setting.partition("=")[::2] for setting in settings)
     suite, datasets = chosen.pop("suite", None), chosen.pop("dataset", None)
     if (suite is None) == (datasets is None):

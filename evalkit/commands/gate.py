@@ -1,9 +1,9 @@
 """`evalkit gate --baseline FILE RESULTS`: exit 0 fine, 1 a regression, 2 could not be judged."""
 
-import argparse
 from pathlib import Path
 
 from evalkit.baseline import Entry, read_baseline, write_baseline
+from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
 from evalkit.folders import naming, write_output
 from evalkit.gate import TOLERANCE, entries, exit_code, judge
@@ -41,8 +41,8 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="evalkit gate",
         description="Compare results with a baseline, query by query. A regression is a drop of the mean beyond the "
         "tolerance that is more than chance by the test of `evalkit compare`, with Holm's correction for all that is "

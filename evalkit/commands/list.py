@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
 from evalkit.resources import config_names, shipped
 from evalkit.terminal import say
@@ -24,13 +25,13 @@ _ONLY_IN_JSON = {"revision", "title separator", "zip", "judgments", "measures", 
 _ONLY_WHERE_WIDE = {"about", "source", "licence", "relevant"}
 _LICENCE = re.compile(r"^# Licence: (?P<licence>.+?)\.(?: Download: (?P<gigabytes>[\d.]+) GB\.)?$", re.MULTILINE)
 _WIDE = 150  # columns
-_KINDS = (*_GROUPS, "published", "instructions", "measures")
+KINDS = (*_GROUPS, "published", "instructions", "measures")
 
 
 def main(arguments: list[str]) -> int:
     """Print a table, or a list of objects with `--json`."""
-    parser = argparse.ArgumentParser(prog="evalkit list", description="What can be chosen, with a line about each.")
-    parser.add_argument("kind", choices=_KINDS, metavar="|".join(_KINDS))
+    parser = Parser(prog="evalkit list", config="fetch", description="What can be chosen, with a line about each.")
+    parser.add_argument("kind", choices=KINDS, metavar="|".join(KINDS))
     parser.add_argument("--json", action="store_true", help="a list of objects, with all that is known of each")
     parser.add_argument("--inspect", metavar="NAME", help="look through this dataset for what may surprise")
     parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="of the dataset to inspect")

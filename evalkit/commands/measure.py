@@ -1,11 +1,11 @@
 """`evalkit measure QRELS RUN nDCG@10 R@20`: measures of a run file. Needs no model and no configuration."""
 
-import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from evalkit import doubts
+from evalkit.commands.options import Parser
 from evalkit.measures import canonical, measure
 from evalkit.notes import Note
 from evalkit.run import Run
@@ -33,8 +33,8 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="evalkit measure",
         description="Measures of a run against judgments. Ranks as trec_eval does: float32 score, then document id, "
         "both descending. Every judged query counts; one that the run lacks counts 0.",

@@ -1,6 +1,5 @@
 """`evalkit plan`: what an evaluation, a sweep or a suite takes, before it runs; with the settings of `evaluate`."""
 
-import argparse
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from evalkit import datasets
 from evalkit.commands.arguments import normalise
 from evalkit.commands.compose import composing, prepare, to_config
+from evalkit.commands.options import Parser
 from evalkit.config import EvaluateConfig
 from evalkit.datasets.remote import is_here
 from evalkit.errors import EvalkitError, report
@@ -39,8 +39,9 @@ def main(arguments: list[str]) -> int:
     Returns:
         0, or 2 if a dataset could not be planned.
     """
-    options, settings = _parser().parse_known_args(arguments)
-    return show_plan(_composed(settings), measure=not options.assume, form=options.format)
+    parser = _parser()
+    options, settings = parser.parse_known_args(arguments)
+    return show_plan(_composed(settings, parser.names), measure=not options.assume, form=options.format)
 
 
 def show_plan(configs: Sequence[EvaluateConfig], *, measure: bool, form: str) -> int:
@@ -77,9 +78,10 @@ def _by_machine(configs: Sequence[EvaluateConfig]) -> list[list[EvaluateConfig]]
     return list(found.values())
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="evalkit plan",
+        config="evaluate",
         usage="evalkit plan [--format FORMAT] [--assume] [-m] [SETTING=VALUE ...]",
         description="Documents, queries, pairs, tokens, operations, time, energy, disk and memory of evaluations, "
         "before anything runs, and what of them is in the store; several in the order in which they cost least. Takes "
@@ -95,26 +97,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _composed(arguments: Sequence[str]) -> list[EvaluateConfig]:
+def _composed(arguments: Sequence[str], options: Sequence[str] = ()) -> list[EvaluateConfig]:
     """The settings of every evaluation, as `evaluate` would run them.
 
     Raises:
         ConfigError: a setting is unknown, absent, or of the wrong type.
     """
     import hydra
+    from hydra.core.hydra_config import HydraConfig
 
     found: list[EvaluateConfig] = []
     faults: list[EvalkitError] = []
 
     def collect(settings: "DictConfig") -> None:
         try:
-            found.append(settled(to_config(settings)))
+            found.append(settled(to_config(settings, HydraConfig.get().overrides.task)))
         except EvalkitError as error:  # Hydra would make a report of its own of it
             faults.append(error)
 
     prepare()
     # Whoever will run it: it is planned here.
-    given = normalise([text for text in arguments if not _LAUNCHER.match(text)])
+    given = normalise([text for text in arguments if not _LAUNCHER.match(text)], options=options)
     sys.argv = ["evalkit plan", *given]
     with composing(collect):
         hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(collect)()

@@ -7,6 +7,7 @@ from typing import Any
 from evalkit import datasets, rerank
 from evalkit.commands.compose import compose
 from evalkit.commands.files import write_line
+from evalkit.commands.options import Parser
 from evalkit.config import ComputeConfig
 from evalkit.errors import ConfigError
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer
@@ -18,8 +19,9 @@ _SHOWN_AT_EACH_END = 40  # tokens of a long pair
 
 def main(arguments: list[str]) -> int:
     """Print the rendered text and the tokens of sample pairs. Needs the tokenizer, and no weights."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="evalkit prompt",
+        config="prompt",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="""Show what a reranker reads of a dataset's pairs: text and tokens, special ones included, and
 where they are cut. The pairs are relevant ones, from the shortest to the longest. Needs no weights.

@@ -1,9 +1,9 @@
 """`evalkit report RESULTS --html report.html`: a page to look at, figures and tables for papers. Needs no model."""
 
-import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from evalkit.commands.options import Parser
 from evalkit.compare import Settings
 from evalkit.config.checks import at_least
 from evalkit.errors import ConfigError
@@ -71,8 +71,8 @@ def _figures() -> Callable[[Overview, Path], list[Path]]:
     return write_figures
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="evalkit report",
         description="One self-contained page about results: summary, published numbers, critical differences, quality "
         "against speed, depth curves, two systems query by query, and a browser of single queries. Figures and "

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from evalkit.commands.options import Parser
 from evalkit.config import EvaluateConfig
 from evalkit.config.checks import at_least
 from evalkit.errors import ConfigError, EvalkitError, report
 from evalkit.explain import FOLDER, explain
 from evalkit.gather import gather
+from evalkit.lookalikes import instead
 from evalkit.missing import Planned, missing
 from evalkit.progress import progress
 from evalkit.published import Column, Published, Row, load_published
@@ -57,7 +59,7 @@ def _check(options: argparse.Namespace, published: Published) -> None:
     at_least("--tolerance", options.tolerance, 0)
     names = [table.name for table in published.tables]
     if options.table is not None and options.table not in names:
-        raise ConfigError(f"--table {options.table} is none of {options.name}. Legal are: {', '.join(names)}.")
+        raise ConfigError(f"--table {options.table} is none of {options.name}. {instead(options.table, names)}")
     if options.settings and not (options.run or options.plan):
         raise ConfigError(f"{options.settings[0]}: settings are for --run and --plan.")
 
@@ -168,13 +170,14 @@ def _cell(options: argparse.Namespace, published: Published) -> tuple[Row, Colum
         if value is not None
     }
     if options.explain not in cells:
-        raise ConfigError(f"--explain {options.explain} is no cell. Legal are: {', '.join(cells)}.")
+        raise ConfigError(f"--explain {options.explain} is no cell. {instead(options.explain, cells)}")
     return cells[options.explain]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="evalkit reproduce",
+        config="evaluate",
         description="A published table beside the results in a folder: published, ours, delta, ceiling of our "
         "candidates, verdict, and which conditions differ. Without a name, lists the published tables.",
     )

@@ -5,6 +5,7 @@ import argparse
 from evalkit import rerank
 from evalkit.commands.compose import compose
 from evalkit.commands.files import shortest, split_arguments, write_line
+from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
 from evalkit.jsonl import read_pairs
 from evalkit.progress import progress
@@ -18,8 +19,9 @@ _PAIRS_PER_WINDOW = 16_384  # whose scores are printed together
 
 def main(arguments: list[str]) -> int:
     """Print a line for every pair, in the order given."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="evalkit score",
+        config="score",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="""Score pairs of texts with a reranker.
 

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from evalkit.errors import ConfigError
+from evalkit.lookalikes import instead
 
 MISSING: Any = "???"  # OmegaConf's mark of a mandatory value; spelt out so that this module imports nothing heavy
 
@@ -15,7 +16,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]*(/[A-Za-z0-9][A-Za-z0-9._+@-]*)
 def one_of(key: str, value: str, legal: tuple[str, ...]) -> None:
     """Refuse a value that is not a choice."""
     if value not in legal:
-        raise ConfigError(f"{key}={value} is not a choice. Legal are: {', '.join(legal)}.")
+        raise ConfigError(f"{key}={value} is not a choice. {instead(value, legal)}")
 
 
 def at_least(key: str, value: float | None, least: float) -> None:

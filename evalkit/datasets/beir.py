@@ -29,8 +29,8 @@ from evalkit.datasets.records import OF_QUERIES, QUERIES, REPEATED_QUERIES, SAID
 from evalkit.datasets.source import Source
 from evalkit.errors import DataError
 from evalkit.folders import expanded
-from evalkit.lookalikes import lookalike
 from evalkit.notes import counted
+from evalkit.similar_ids import lookalike
 from evalkit.store import Store
 from evalkit.types import Dataset, Qrels
 

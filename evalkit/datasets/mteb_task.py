@@ -14,6 +14,7 @@ from evalkit.datasets.documents import ArrowDocuments, are_chinese
 from evalkit.datasets.hub import Repository, require_commit
 from evalkit.datasets.tables import content_digest, judged_texts, judgments
 from evalkit.errors import ConfigError, DataError, MissingExtra, reason
+from evalkit.lookalikes import instead
 from evalkit.store import Store
 from evalkit.types import Dataset, Documents
 
@@ -100,7 +101,7 @@ def _subset(config: MtebDatasetConfig, task: Any) -> str:
         raise ConfigError(f"{config.task} has several parts. Set dataset.subset to one of: {', '.join(subsets)}.")
     if config.subset not in subsets:
         raise ConfigError(
-            f"dataset.subset={config.subset} is no part of {config.task}. Legal are: {', '.join(subsets)}."
+            f"dataset.subset={config.subset} is no part of {config.task}. {instead(config.subset, subsets)}"
         )
     return config.subset
 
@@ -108,7 +109,7 @@ def _subset(config: MtebDatasetConfig, task: Any) -> str:
 def _split(config: MtebDatasetConfig, task: Any) -> str:
     splits = [str(split) for split in task.metadata.eval_splits]
     if config.split and config.split not in splits:
-        raise ConfigError(f"dataset.split={config.split} is no split of {config.task}. Legal are: {', '.join(splits)}.")
+        raise ConfigError(f"dataset.split={config.split} is no split of {config.task}. {instead(config.split, splits)}")
     return config.split or splits[0]
 
 

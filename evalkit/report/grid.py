@@ -6,6 +6,7 @@ evalkit compare ... --format markdown > table.md
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ Cell = str | int | float | bool | None
 """None is a value that there is not."""
 
 ABSENT = "—"
+_LINE_BREAK = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -120,7 +122,7 @@ def markdown(grids: Sequence[Grid]) -> str:
 
 def _markdown(grid: Grid) -> str:
     def line(cells: Sequence[str]) -> str:
-        return f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in cells)} |"
+        return f"| {' | '.join(_LINE_BREAK.sub(' ', cell.replace('|', chr(92) + '|')) for cell in cells)} |"
 
     rules = ["---:" if grid.numeric(number) else "---" for number in range(len(grid.columns))]
     body = [

@@ -7,12 +7,13 @@ from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook
 from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
 from evalkit.errors import printable
 from evalkit.flags import flags_of_means
 from evalkit.results import Evaluation
 from evalkit.stages import Stages, rate, speed
-from evalkit.terminal import harmless, naming_stdout, stop_telling
+from evalkit.terminal import harmless, measurable, naming_stdout, stop_telling
 
 # Into a file or a pipe rich assumes 80 columns and would cut words; a table is better too wide than cut.
 _WIDTH_WITHOUT_TERMINAL = 200
@@ -25,6 +26,10 @@ class _Console(Console):
         """See `rich.console.Console`."""
         with naming_stdout():
             super().print(*objects, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """See `rich.console.Console`. Escapes are put in before anything is measured: they are wider."""
+        return super().render_str(measurable(text), **options)
 
     def on_broken_pipe(self) -> None:
         """See `rich.console.Console`, which would leave with exit code 1."""
@@ -49,8 +54,8 @@ class _Harmless(RenderHook):
 
 def console() -> Console:
     """Where results go: stdout."""
-    plain = _Console()
-    made = plain if plain.is_terminal else _Console(width=_WIDTH_WITHOUT_TERMINAL)
+    plain = _Console(emoji=False)  # an id such as :dog: is no picture
+    made = plain if plain.is_terminal else _Console(emoji=False, width=_WIDTH_WITHOUT_TERMINAL)
     made.push_render_hook(_Harmless())
     return made
 

@@ -26,7 +26,7 @@ from evalkit.models.loading import load_encoder, refusing, require_encoder, requ
 from evalkit.models.packing import packed_encoder
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.rerank.streaming import gathered
-from evalkit.types import Identity, Pair, PairScores, Scored
+from evalkit.types import Identity, Pair, PairScores, Scored, checked_pair
 
 _PROJECTION = "colbert_linear.pt"  # bge-m3's
 _FORMAT = 3  # of scores; a higher number makes old ones be computed anew
@@ -119,6 +119,7 @@ class LateInteractionReranker:
 
     def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = lambda _: None) -> PairScores:
         """Mean over query tokens of the best cosine with a document token, from -1 to 1."""
+        pairs = [checked_pair(number, pair) for number, pair in enumerate(pairs)]
         return gathered(self.stream(pairs), len(pairs), advance)
 
     def stream(self, pairs: Sequence[Pair], *, known: NDArray[np.bool_] | None = None) -> Iterator[Scored]:

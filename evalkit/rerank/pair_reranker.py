@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, CrossEncoderConfig, PairRerankerConfig, Qwen3RerankerConfig
-from evalkit.errors import DataError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer, without_ends
 from evalkit.inference.usage import Usage
@@ -23,7 +22,7 @@ from evalkit.models.declared import declared, length, require_whole
 from evalkit.models.loading import refusing, require_positions
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.rerank.streaming import gathered
-from evalkit.types import Identity, Pair, PairScores, Scored
+from evalkit.types import Identity, Pair, PairScores, Scored, checked_pair
 
 _FORMAT = 2  # of templates and heads; a higher number makes old scores be computed anew
 _ANY_PAIR = Pair("a", "a")  # the first pass through a model takes longer than the others
@@ -166,7 +165,7 @@ class PairReranker:
     def prepare(self, pairs: Sequence[Pair]) -> "Prepared":
         """Everything that scoring needs but the model; may run while other pairs are scored. Equal pairs become one."""
         start = time.perf_counter()
-        pairs = [_checked(number, pair) for number, pair in enumerate(pairs)]
+        pairs = [checked_pair(number, pair) for number, pair in enumerate(pairs)]
         distinct = {pair: index for index, pair in enumerate(dict.fromkeys(pairs))}
         index_of = np.array([distinct[pair] for pair in pairs], dtype=np.int64)
         tokenized = self.tokenize(list(distinct))
@@ -230,10 +229,3 @@ def filled_in(config: PairRerankerConfig, checkpoint: Checkpoint) -> PairReranke
     if isinstance(filled, Qwen3RerankerConfig) and filled.default_instruction is None:
         return replace(filled, default_instruction=said.default_prompt or None)
     return filled
-
-
-def _checked(number: int, pair: Sequence[str | None]) -> Pair:
-    """A pair, also where plain tuples of texts were given."""
-    if not 2 <= len(pair) <= len(Pair._fields) or not all(isinstance(text, str) for text in pair[:2]):  # noqa: PLR2004
-        raise DataError(f"pair {number} is {pair!r}, expected the texts of a query and a document.")
-    return Pair(*pair)  # type: ignore[arg-type]

@@ -7,11 +7,11 @@ from evalkit import doubts
 from evalkit.config import SavedConfig
 from evalkit.errors import DataError
 from evalkit.folders import expanded, file_digest
-from evalkit.lookalikes import compared
 from evalkit.notes import Note
 from evalkit.retrieval.candidates import cut
 from evalkit.run import Run
 from evalkit.runfile import RunFile, read_run_file
+from evalkit.similar_ids import compared
 from evalkit.types import Dataset, Identity
 
 logger = logging.getLogger(__name__)

@@ -25,6 +25,14 @@ from evalkit.errors import ConfigError
         (["measures=['R(rel=2)@20']"], ["measures=['R(rel=2)@20']"]),
         (["-m", "measures=[MAP(rel=2)],[MAP(rel=3)@5]"], ["-m", "measures=['MAP(rel=2)'],['MAP(rel=3)@5']"]),
         (["reranker.query_instruction=x"], ["reranker.query_instruction=x"]),
+        (["retriever.instructed_query=null"], ["retriever.instructed_query=null"]),
+        (["reranker.prompt=Is it so, or not?"], ["reranker.prompt='Is it so, or not?'"]),
+        ([r"reranker.prompt=a\nb"], [r"reranker.prompt='a\nb'"]),
+        ([r'reranker.prompt="a\nb, c"'], [r'reranker.prompt="a\nb, c"']),
+        ([r"reranker.prompt=a\, b"], [r"reranker.prompt=a\, b"]),
+        (["-m", "reranker.instructions=none,a b"], ["-m", "reranker.instructions=none,'a b'"]),
+        (["~reranker"], ["~reranker"]),
+        (["+own/group=x"], ["+own/group=x"]),
         (["suite=null", "dataset=mini"], ["suite=null", "dataset=mini"]),
         (["dataset.corpus_path=a b.jsonl"], ["dataset.corpus_path='a b.jsonl'"]),
         (["suite=mini", "dataset.path=x/${dataset.name}"], ["suite=mini", "dataset.path='x/${dataset.name}'"]),
@@ -43,6 +51,8 @@ def test_arguments_are_made_readable_and_nothing_else_is_touched(typed, expected
         (["suite=mini", "+dataset=mini"], "suite=mini chooses the datasets"),
         (["-m", "suite=mini,beir_small"], "several suites"),
         (["=5"], "SETTING=VALUE"),
+        (["--reranker", "none"], "Did you mean reranker=none"),
+        (["rerankr.model=x"], "rerankr is not a setting. Did you mean reranker"),
     ],
 )
 def test_arguments_that_contradict_each_other_are_refused(typed, message):
@@ -50,9 +60,15 @@ def test_arguments_that_contradict_each_other_are_refused(typed, message):
         normalise(typed)
 
 
-@pytest.mark.parametrize("path", ["数据 (1)", "a=b,c", "it's [x]", "~tilde", "back\\slash", "{brace}"])
-def test_hydra_reads_the_path_that_was_typed(path):
+ODD = ["数据 (1)", "a=b,c", "it's [x]", "~tilde", "back\\slash", "{brace}", "back\\slash and blank", "\\'\\", " blank "]
+
+
+@pytest.mark.parametrize("text", ODD)
+@pytest.mark.parametrize("key", ["dataset.path", "reranker.prompt"])
+def test_hydra_reads_the_path_or_text_that_was_typed(key, text):
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    (override,) = OverridesParser.create().parse_overrides(normalise([f"dataset.path={path}"]))
-    assert override.value() == path
+    given = normalise([f"{key}={text}"])
+    (override,) = OverridesParser.create().parse_overrides(given)
+    assert text == override.value()
+    assert given == normalise(given)

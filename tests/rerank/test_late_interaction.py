@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModel
 
 from evalkit.config import ComputeConfig, LateInteractionConfig
-from evalkit.errors import ModelError
+from evalkit.errors import DataError, ModelError
 from evalkit.rerank.late_interaction import LateInteractionReranker
 from evalkit.types import Pair
 
@@ -192,3 +192,21 @@ def test_projection_outside_of_the_checkpoint_is_refused(tmp_path):
     for name in ("../linear.pt", str(tmp_path / "linear.pt")):
         with pytest.raises(ModelError, match="is outside of the checkpoint"):
             reranker(folder, projection=name)
+
+
+def test_plain_tuples_are_pairs_too(bert):
+    reranker = LateInteractionReranker(
+        LateInteractionConfig(name="x", model=str(bert), max_length=64), ComputeConfig(device="cpu")
+    )
+    whole = reranker.score(PAIRS[:2])
+    plain = reranker.score([tuple(PAIRS[0]), ("what makes bread rise", "yeast makes bread rise.")])
+    assert whole.scores.tolist() == plain.scores.tolist()
+
+
+@pytest.mark.parametrize("wrong", [("ab", "d"), [("q",)], [("q", None)], ["ab"], [None]])
+def test_what_is_no_pair_is_refused(bert, wrong):
+    reranker = LateInteractionReranker(
+        LateInteractionConfig(name="x", model=str(bert), max_length=64), ComputeConfig(device="cpu")
+    )
+    with pytest.raises(DataError, match=r"pair 0 is .*, expected the texts of a query and a document"):
+        reranker.score(wrong)

@@ -1,0 +1,187 @@
+"""`evalkit -sc install=bash`: commands and settings completed by the Tab key, in bash, zsh and fish.
+
+What is installed is a function of the shell that asks `evalkit -sc query=SHELL` with the line in `COMP_LINE`. Hydra
+tells keys and their values, `conf/` the names. Hydra's own scripts know no commands, and change how bash splits words.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from evalkit.commands.arguments import PATHS
+from evalkit.commands.legal import GROUPS, top_settings
+from evalkit.config import ROOTS, SCHEMAS
+from evalkit.errors import ConfigError
+from evalkit.folders import expanded
+from evalkit.lookalikes import instead
+from evalkit.resources import config_names
+from evalkit.terminal import say
+
+_CONFIGS = {  # verbs that take settings, and the files under `conf/` that these are composed from
+    **{verb: verb for verb in ("evaluate", "score", "embed", "prompt", "fetch")},
+    "plan": "evaluate",
+    "reproduce": "evaluate",
+    "doctor": "score",
+}
+_FILES = "measure analyse analyze compare report gate export cache score embed"
+
+# zsh runs it through bashcompinit. Bash ends words at = and :, so what it has of the word already is left out.
+_BASH = """\
+_evalkit() {
+    local line=${COMP_LINE:0:$COMP_POINT} shell=bash choice
+    [ -n "$ZSH_VERSION" ] && shell=zsh
+    local word=${line##*[[:space:]]}
+    local known=${word%"$2"}
+    COMPREPLY=()
+    while IFS= read -r choice; do
+        [ -n "$choice" ] && COMPREPLY+=("${choice#"$known"}")
+    done <<< "$(COMP_LINE=$line "${1/#\\~/$HOME}" -sc query=$shell 2> /dev/null)"
+    if [ "${#COMPREPLY[@]}" -eq 1 ] && [ $shell = bash ]; then
+        case "$word ${COMPREPLY[*]}" in
+            *=* | *. | */) ;;
+            *) compopt +o nospace 2> /dev/null ;;
+        esac
+    fi
+}
+complete -o nospace -o default -F _evalkit evalkit
+"""
+_ZSH = f"""\
+(( $+functions[compdef] )) || {{ autoload -Uz compinit && compinit -i; }}
+autoload -Uz bashcompinit && bashcompinit
+{_BASH}"""
+_FISH = f"""\
+function __evalkit_choices
+    set -lx COMP_LINE (commandline -cp)
+    eval (commandline -cpo)[1] -sc query=fish 2> /dev/null
+end
+function __evalkit_needs_no_file
+    not string match -q '*=*' -- (commandline -ct)
+    and not __fish_seen_subcommand_from {_FILES}
+end
+complete -c evalkit -e
+complete -c evalkit -f -n __evalkit_needs_no_file
+complete -c evalkit -a '(__evalkit_choices)'
+"""
+_INSTALL = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+_UNINSTALL = {
+    "bash": "complete -r evalkit\nunset -f _evalkit\n",
+    "zsh": "compdef -d evalkit\nunset -f _evalkit\n",
+    "fish": "complete -c evalkit -e\nfunctions -e __evalkit_choices __evalkit_needs_no_file\n",
+}
+_ACTIONS = ("install", "uninstall", "query")
+
+
+def main(arguments: Sequence[str], commands: Iterable[str]) -> int:
+    """Print a script for a shell, or what may stand where the cursor is.
+
+    Args:
+        arguments: `install=SHELL`, `uninstall=SHELL`, or `query=SHELL` with the line up to the cursor in `COMP_LINE`.
+        commands: verbs.
+
+    Raises:
+        ConfigError: the arguments are others.
+    """
+    action, _, shell = " ".join(arguments).partition("=")
+    if action not in _ACTIONS:
+        raise ConfigError(f"-sc {action} is not a choice. {instead(action, [f'{one}=SHELL' for one in _ACTIONS])}")
+    if shell not in _INSTALL:
+        raise ConfigError(f"-sc {action}={shell} is not a choice. {instead(shell, list(_INSTALL))}")
+    if action != "query":
+        say((_INSTALL if action == "install" else _UNINSTALL)[shell])
+        return 0
+    found = choices(os.environ.get("COMP_LINE", ""), commands, files=shell == "zsh")
+    say("".join(f"{choice}\n" for choice in found))
+    return 0
+
+
+def choices(line: str, commands: Iterable[str], *, files: bool = False) -> list[str]:
+    """What may stand in place of the last word of a line, sorted.
+
+    Args:
+        line: up to the cursor, with the program's name.
+        commands: verbs.
+        files: whether files are named too, where a setting is a path; bash and fish do that for themselves.
+    """
+    words = line.split()[1:]
+    word = words.pop() if words and not line[-1:].isspace() else ""
+    if not words:
+        return sorted(command for command in commands if command.startswith(word))
+    verb, *before = words
+    found: Iterable[str] = _nouns(verb) if not before else ()
+    if verb in _CONFIGS:
+        key, equals, value = word.partition("=")
+        if equals and PATHS.fullmatch(key):
+            return [f"{key}={path}" for path in _paths(value)] if files else []
+        typed = [text for text in before if "=" in text and not text.startswith("-")]
+        found = [*found, *_settings(_CONFIGS[verb], typed, word)]
+    return sorted({choice for choice in found if choice.startswith(word)})
+
+
+def _nouns(verb: str) -> Sequence[str]:
+    """What a verb takes first, where that is one of a few names."""
+    match verb:
+        case "list":
+            from evalkit.commands.list import KINDS
+
+            return KINDS
+        case "reproduce":
+            return config_names("published")
+        case "cache":
+            return ("list", "verify", "prune")
+        case _:
+            return ()
+
+
+def _settings(config: str, typed: Sequence[str], word: str) -> list[str]:
+    """Settings that begin with a word, or their values, of which several may be separated by commas."""
+    key, equals, value = word.partition("=")
+    top = top_settings(config)
+    if equals and key in GROUPS and key in top:
+        first = value[: value.rfind(",") + 1]
+        return [f"{key}={first}{name}" for name in config_names(key)]
+    groups = [f"{name}=" for name in top if name in GROUPS and not equals]
+    return [*groups, *_of_hydra(config, typed, word, top)]
+
+
+def _of_hydra(config: str, typed: Sequence[str], word: str, top: Sequence[str]) -> list[str]:
+    """Keys that begin with a word and values of a key, as Hydra completes them."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.plugins.completion_plugin import DefaultCompletionPlugin
+
+    from evalkit.commands.compose import prepare
+    from evalkit.resources import shipped
+
+    prepare()
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(shipped("conf"))):
+        plugin = DefaultCompletionPlugin(GlobalHydra.instance().config_loader())
+        try:
+            found = plugin._query(config_name=config, line=" ".join([*typed, word]) or " ")  # noqa: SLF001
+        except Exception:  # noqa: BLE001 - what was typed so far may be anything, and nobody reads a message here
+            return []
+    wanted = {*top, "hydra"} if word else set(top)
+    return [_as_typed(one) for one in found if _first(one) in wanted and any(mark in one for mark in "=./")]
+
+
+def _as_typed(choice: str) -> str:
+    """A list is written whole, `measures=[A,B]`, where Hydra would go on to the number of an entry."""
+    schemas = [*ROOTS.values(), *(schema for group in SCHEMAS.values() for schema in group.values())]
+    key = choice.removesuffix(".")
+    name = key.rpartition(".")[2]
+    kinds = {str(field.type) for schema in schemas for field in fields(schema) if field.name == name}
+    return f"{key}=" if key != choice and any(kind.startswith("list[") for kind in kinds) else choice
+
+
+def _first(choice: str) -> str:
+    return choice.partition("=")[0].partition(".")[0].partition("/")[0]
+
+
+def _paths(start: str) -> Iterator[str]:
+    """Files and folders whose names begin as typed, folders with a slash."""
+    folder, _, name = start.rpartition("/")
+    place = expanded(folder or ("/" if start.startswith("/") else "."))
+    for path in sorted(Path(place).glob("*")) if place.is_dir() else ():
+        if path.name.startswith(name):
+            yield f"{start.removesuffix(name)}{path.name}{'/' if path.is_dir() else ''}"

@@ -1,0 +1,85 @@
+"""Options, which begin with dashes: how verbs read theirs, and what is said of one that does not exist.
+
+Settings have no dashes. People who come from other tools write them with some.
+"""
+
+import argparse
+import shlex
+from collections.abc import Collection, Sequence
+from typing import Any, NoReturn
+
+from evalkit.commands.legal import homes, top_settings
+from evalkit.errors import ConfigError
+from evalkit.lookalikes import instead, lookalikes, proposal
+
+
+class Parser(argparse.ArgumentParser):
+    """An `ArgumentParser` whose errors are one line, with what was probably meant.
+
+    Args:
+        prog: as typed, such as `evalkit score`.
+        config: the file under `conf/` whose settings the verb takes beside its options; None where it takes none.
+        options: of `ArgumentParser`.
+    """
+
+    def __init__(self, prog: str, *, config: str | None = None, **options: Any) -> None:
+        super().__init__(prog=prog, **options)
+        self._settings = top_settings(config) if config else ()
+
+    @property
+    def names(self) -> list[str]:
+        """Every option, as typed."""
+        return [name for action in self._actions for name in action.option_strings]
+
+    def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:  # type: ignore[override]
+        """See `ArgumentParser`."""
+        options, unknown = self.parse_known_args(args, namespace)
+        self._refuse(unknown, args)
+        return options
+
+    def parse_intermixed_args(self, args: Sequence[str], namespace: Any = None) -> Any:  # type: ignore[override]
+        """See `ArgumentParser`."""
+        options, unknown = self.parse_known_intermixed_args(args, namespace)
+        self._refuse(unknown, args)
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """See `ArgumentParser`, which would print how the verb is used, and leave."""
+        raise ConfigError(f"{message}. See `{self.prog} --help`.")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            name = f"{action.option_strings[-1]} {value}" if action.option_strings else repr(value)
+            raise ConfigError(f"{name} is not a choice. {instead(str(value), list(map(str, action.choices)))}")
+
+    def _refuse(self, unknown: Sequence[str], args: Sequence[str]) -> None:
+        if unknown:
+            if not unknown[0].startswith("-"):
+                self.error(f"there is no place for the argument {unknown[0]!r}")
+            raise ConfigError(unknown_option(unknown[0], args, self.names, self._settings))
+
+
+def unknown_option(option: str, arguments: Sequence[str], names: Collection[str], settings: Collection[str]) -> str:
+    """What to say of an option that does not exist: the setting that was meant, or the options that there are.
+
+    Args:
+        option: as typed, such as `--reranker=none`.
+        arguments: all that was typed; of `--reranker none` the value is the argument behind it.
+        names: options of the verb.
+        settings: of the verb, up to their first dot.
+    """
+    name, equals, value = option.partition("=")
+    long = {one.lstrip("-"): one for one in names if one.startswith("--")}
+    first, dot, rest = name.lstrip("-").replace("-", "_").partition(".")
+    below = [one for one in homes(first) if one.partition(".")[0] in settings]
+    near = [first] if first in settings else below or lookalikes(first, [*long, *settings])
+    if meant := [one for one in near if one not in long]:
+        value = value if equals else _value_behind(option, arguments)
+        found = proposal([shlex.quote(f"{one}{dot}{rest}={value}") for one in meant])
+        return f"{name} is not an option. {found}Settings have no dashes."
+    return f"{name} is not an option. {proposal([long[one] for one in near])}Legal are: {', '.join(long.values())}."
+
+
+def _value_behind(option: str, arguments: Sequence[str]) -> str:
+    behind = arguments[list(arguments).index(option) + 1 :]
+    return behind[0] if behind and not behind[0].startswith("-") and "=" not in behind[0] else "VALUE"
