@@ -17,6 +17,7 @@ from evalkit.models.layout import is_minicpm
 
 _SUPPORTED = {"Transformer", "Pooling", "Dense", "Normalize"}
 _ORDER = re.compile("Transformer Pooling( Dense)*( Normalize)?")
+_VECTOR = "sentence_embedding"  # what a layer behind the pooling reads and writes
 # What sentence-transformers calls the poolings, before version 6 (`pooling_mode_...`) and since.
 _POOLINGS = {
     "cls_token": "cls",
@@ -88,9 +89,9 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig, said: Declared) 
         for role, own in (("query", config.query_instruction), ("document", config.document_instruction))
     )
     instructed = any(prompts) or config.instructions != "none"
-    if pooling not in {"cls", "last"} and instructed and _skips_prompt(checkpoint):
+    if pooling != "last" and instructed and _skips_prompt(checkpoint):
         raise ModelError(
-            f"{checkpoint.path}: 1_Pooling leaves instructions out of the mean, which evalkit does not do."
+            f"{checkpoint.path}: 1_Pooling leaves instructions out of the pooling, which evalkit does not do."
         )
     dense = tuple(checkpoint.path / folder for kind, folder in modules if kind == "Dense")
     return EmbeddingHead(
@@ -131,8 +132,12 @@ def load_dense(folder: Path, device: Any) -> Any:
     stage = Checkpoint(folder, {})
     settings = stage.config
     widths = stage.numbers("in_features", "out_features")
-    if settings.get("use_residual") or settings.get("module_input_name", "sentence_embedding") != "sentence_embedding":
+    if settings.get("use_residual") or settings.get("module_input_name", _VECTOR) != _VECTOR:
         raise ModelError(f"{folder}/config.json: a residual or a layer over tokens, which evalkit does not run yet.")
+    if settings.get("module_output_name", _VECTOR) != _VECTOR:
+        raise ModelError(
+            f"{folder}/config.json: module_output_name={settings['module_output_name']!r}, so it is not read."
+        )
     activations = {"Identity": torch.nn.Identity, "Tanh": torch.nn.Tanh, "ReLU": torch.nn.ReLU, "GELU": torch.nn.GELU}
     name = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh")).rsplit(".", 1)[-1]
     if name not in activations:
