@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from families.tiny import KINDS, PAIRS, built
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
@@ -102,3 +103,44 @@ def test_merging_packed_documents_is_merging_padded_ones(ratio):
     assert (batch.lengths, moved.tolist()) == (tuple(new_mask.sum(dim=1).tolist()), new_documents.tolist())
     assert batch.offsets.tolist() == [0, *np.cumsum(batch.lengths).tolist()]
     assert batch.positions.tolist() == [place for length in batch.lengths for place in range(length)]
+
+
+class Operations(TorchDispatchMode):
+    """Which operations of torch run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def test_merging_adds_in_an_order_of_its_own_on_every_device():
+    """On CUDA `index_add_` and `scatter_add_` add in the order in which threads come, so that bytes differ."""
+    states, documents, mask = torch.randn(1, 9, 5), torch.tensor([[2, 8]]), torch.ones(1, 9, dtype=torch.int64)
+    sequence = [np.zeros(9, dtype=np.int32)]
+    with Operations() as ran:
+        merge_packed(states[0], pack(sequence, sequence), documents, 4)
+        merge_documents(states, mask, documents, 4)
+    assert "segment_reduce" in ran.names
+    assert not {name for name in ran.names if name.startswith(("index_add", "scatter_add", "index_put"))}
+
+
+def test_merging_packed_documents_waits_for_no_device():
+    sequence = [np.zeros(9, dtype=np.int32)]
+    with Operations() as ran:
+        merge_packed(torch.randn(9, 5), pack(sequence, sequence), torch.tensor([[2, 8]]), 4)
+    assert not {"_local_scalar_dense", "nonzero", "repeat_interleave", "item"} & ran.names
+
+
+def test_merged_tokens_are_sums_from_the_left_in_float32_divided_once():
+    torch.manual_seed(1)
+    states, documents = torch.randn(11, 6), torch.tensor([[1, 9]])
+    sequence = [np.zeros(11, dtype=np.int32)]
+    merged, _, _ = merge_packed(states, pack(sequence, sequence), documents, 3)
+    rows = states.numpy()
+    groups = [[0], [1, 2, 3], [4, 5, 6], [7, 8], [9], [10]]
+    expected = [sum((rows[row] for row in group[1:]), rows[group[0]]) / np.float32(len(group)) for group in groups]
+    assert merged.numpy().tobytes() == np.stack(expected).tobytes()
