@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from evalkit.inference.attention import KERNELS, Attend, Rule
-from evalkit.inference.blocks import BertBlock, Block, Context, DecoderBlock, GteBlock
+from evalkit.inference.blocks import BertBlock, Block, Context, DecoderBlock, GteBlock, exact_gelu
 from evalkit.inference.packed import Packed, Select
 
 
@@ -114,22 +114,46 @@ def _gte(model: Any, attend: Attend) -> Backbone:
 
 def _decoder(model: Any, attend: Attend) -> Backbone:
     config = model.config
-    factor = float(getattr(model, "embedding_multiplier", 1.0))
+    factor = embedding_factor(model)
 
     def embed(batch: Packed) -> torch.Tensor:
-        states: torch.Tensor = model.embed_tokens(batch.input_ids)
-        return states if factor == 1.0 else states * factor
+        return embedded(model, batch.input_ids, factor)
 
     causal = bool(getattr(config, "is_causal", True))
     kinds = getattr(config, "layer_types", None) or ["full_attention"] * len(model.layers)
     blocks = []
     for layer, kind in zip(model.layers, kinds, strict=True):
+        _approximate_gelu(model, layer.mlp)
         window = config.sliding_window if kind == "sliding_attention" else None
         cap = getattr(config, "attn_logit_softcapping", None)
         blocks.append(DecoderBlock(layer, attend, Rule(float(layer.self_attn.scaling), causal, window, cap)))
     return Backbone(embed, blocks, norm=model.norm, rotary=model.rotary_emb, device=model.device, causal=causal)
 
 
+def embedding_factor(model: Any) -> float:
+    """What a decoder multiplies its embeddings by.
+
+    Versions of transformers differ in where they do it for Gemma, so it is done here: by the square root of the width,
+    rounded to the dtype of the weights, as in Gemma's own code.
+    """
+    if type(model).__name__ in _GEMMAS:
+        return float(torch.tensor(model.config.hidden_size**0.5, dtype=model.embed_tokens.weight.dtype))
+    return float(getattr(model, "embedding_multiplier", 1.0))
+
+
+def embedded(model: Any, input_ids: torch.Tensor, factor: float) -> torch.Tensor:
+    """States of a decoder's tokens before the first layer; `factor` is its `embedding_factor`."""
+    states = torch.nn.functional.embedding(input_ids, model.embed_tokens.weight)
+    return states if factor == 1.0 else states * factor
+
+
+def _approximate_gelu(model: Any, mlp: Any) -> None:
+    """Where a Gemma's configuration says `gelu`, it means the approximation by tanh; older transformers do not know."""
+    if type(model).__name__ == "GemmaModel" and exact_gelu(mlp.act_fn):
+        mlp.act_fn = torch.nn.GELU(approximate="tanh")
+
+
+_GEMMAS = ("GemmaModel", "Gemma2Model")
 _MAKERS: dict[str, Callable[[Any, Attend], Backbone]] = {
     "BertModel": _encoder,
     "CamembertModel": _encoder,

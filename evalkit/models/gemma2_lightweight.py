@@ -16,7 +16,7 @@ from torch import nn
 from transformers import Gemma2Config, Gemma2Model
 from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
 
-from evalkit.inference.backbone import Backbone
+from evalkit.inference.backbone import Backbone, embedded, embedding_factor
 from evalkit.inference.forward import PairInputs, last_states
 from evalkit.inference.linear import summed
 from evalkit.inference.packed import Packed
@@ -69,7 +69,8 @@ class LightweightGemma2(nn.Module):
 
     def forward(self, inputs: PairInputs) -> torch.Tensor:
         """Shape (pairs, cut-offs), float32 logits."""
-        states, mask, documents = self.model.embed_tokens(inputs.input_ids), inputs.attention_mask, inputs.documents
+        states = embedded(self.model, inputs.input_ids, embedding_factor(self.model))
+        mask, documents = inputs.attention_mask, inputs.documents
         context = self._context(states, mask)
         scores: list[torch.Tensor] = []
         for depth, block in enumerate(self.model.layers):

@@ -112,7 +112,7 @@ def granite_config(
         rms_norm_eps=config["rms_norm_eps"],
         rope_parameters=_rope(config, positions, checkpoint),
         attention_bias=config.get("attention_bias", False),
-        embedding_multiplier=config["scale_emb"],
+        embedding_multiplier=float(config["scale_emb"]),
         residual_multiplier=config["scale_depth"] / math.sqrt(depth),
         attention_multiplier=(config["hidden_size"] // heads) ** -0.5,
         is_causal=causal,

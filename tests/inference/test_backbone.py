@@ -118,3 +118,36 @@ def test_padding_id_inside_a_text_has_no_position_as_in_roberta():
 
 def test_model_of_another_architecture_is_not_taken():
     assert not supported(torch.nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ["Gemma", "Gemma2"])
+def test_gemma_s_embeddings_are_scaled_whether_transformers_does_it_in_the_module_or_in_the_model(name, dtype):
+    """Up to transformers 5.3 `GemmaModel.forward` does, which the engine does not call."""
+    expected = states_of_packed(made(name).to(dtype))
+    older = made(name).to(dtype)
+    plain = torch.nn.Embedding(*older.embed_tokens.weight.shape)
+    plain.weight = older.embed_tokens.weight
+    older.embed_tokens = plain
+    assert torch.equal(expected, states_of_packed(older))
+
+
+def test_gelu_of_gemma_is_the_approximation_by_tanh_whether_transformers_knows_it_or_not():
+    """From transformers 5.4 to 5.17 `hidden_act: gelu` is taken as it stands, which these checkpoints do not mean."""
+    older = made("Gemma")
+    for layer in older.layers:
+        layer.mlp.act_fn = transformers.activations.ACT2FN["gelu"]
+    assert torch.equal(states_of_packed(made("Gemma")), states_of_packed(older))
+
+
+def test_gelu_of_other_decoders_stays_what_it_is():
+    exact = made("Llama")
+    for layer in exact.layers:
+        layer.mlp.act_fn = transformers.activations.ACT2FN["gelu"]
+    expected = np.concatenate([states_of(exact, text) for text in TEXTS])
+    np.testing.assert_allclose(states_of_packed(exact).numpy(), expected, rtol=0, atol=2e-5)
+
+
+def states_of_packed(model) -> torch.Tensor:
+    with torch.inference_mode():
+        return backbone_of(model, "packed")(packed(TEXTS), "all")

@@ -144,3 +144,14 @@ def test_merged_tokens_are_sums_from_the_left_in_float32_divided_once():
     groups = [[0], [1, 2, 3], [4, 5, 6], [7, 8], [9], [10]]
     expected = [sum((rows[row] for row in group[1:]), rows[group[0]]) / np.float32(len(group)) for group in groups]
     assert merged.numpy().tobytes() == np.stack(expected).tobytes()
+
+
+def test_embeddings_of_lightweight_are_scaled_also_where_transformers_does_it_elsewhere(tmp_path):
+    """Up to transformers 5.3 the model scaled them, and not the module that holds them."""
+    folder = KINDS["lightweight"].write(tmp_path / "model", seed=8)
+    expected, older = (built(KINDS["lightweight"], folder, attention="eager") for _ in range(2))
+    model = older.model.model
+    plain = torch.nn.Embedding(*model.embed_tokens.weight.shape)
+    plain.weight = model.embed_tokens.weight
+    model.embed_tokens = plain
+    np.testing.assert_array_equal(expected.score(PAIRS).scores, older.score(PAIRS).scores)
