@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from evalkit.inference.attention import KERNELS, Attend, Rule
-from evalkit.inference.blocks import BertBlock, Block, Context, DecoderBlock, GteBlock, exact_gelu
+from evalkit.inference.blocks import BertBlock, Block, Context, DecoderBlock, GteBlock
 from evalkit.inference.packed import Packed, Select
 
 
@@ -123,11 +123,14 @@ def _decoder(model: Any, attend: Attend) -> Backbone:
     kinds = getattr(config, "layer_types", None) or ["full_attention"] * len(model.layers)
     blocks = []
     for layer, kind in zip(model.layers, kinds, strict=True):
-        _approximate_gelu(model, layer.mlp)
+        if type(model).__name__ == "GemmaModel" and config.hidden_act == "gelu":
+            # The approximation by tanh is meant, which transformers knows since 5.18.
+            layer.mlp.act_fn = torch.nn.GELU(approximate="tanh")
         window = config.sliding_window if kind == "sliding_attention" else None
         cap = getattr(config, "attn_logit_softcapping", None)
         blocks.append(DecoderBlock(layer, attend, Rule(float(layer.self_attn.scaling), causal, window, cap)))
-    return Backbone(embed, blocks, norm=model.norm, rotary=model.rotary_emb, device=model.device, causal=causal)
+    rotary = _in_float32(model.rotary_emb) if getattr(config, "rotary_dtype", "") == "float32" else model.rotary_emb
+    return Backbone(embed, blocks, norm=model.norm, rotary=rotary, device=model.device, causal=causal)
 
 
 def embedding_factor(model: Any) -> float:
@@ -147,10 +150,14 @@ def embedded(model: Any, input_ids: torch.Tensor, factor: float) -> torch.Tensor
     return states if factor == 1.0 else states * factor
 
 
-def _approximate_gelu(model: Any, mlp: Any) -> None:
-    """Where a Gemma's configuration says `gelu`, it means the approximation by tanh; older transformers do not know."""
-    if type(model).__name__ == "GemmaModel" and exact_gelu(mlp.act_fn):
-        mlp.act_fn = torch.nn.GELU(approximate="tanh")
+def _in_float32(rotary: Any) -> Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    """A module of rotary embeddings whose cosines and sines are float32, whatever the dtype of the states."""
+
+    def exact(states: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        found: tuple[torch.Tensor, torch.Tensor] = rotary(states.new_empty(0, dtype=torch.float32), positions)
+        return found
+
+    return exact
 
 
 _GEMMAS = ("GemmaModel", "Gemma2Model")

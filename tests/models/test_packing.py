@@ -1,18 +1,18 @@
 """Packed models against the same models padded, for every family and every batch composition."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 import torch
 from families.tiny import KINDS, PAIRS, built
 from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import BertConfig, BertModel
 
 from evalkit.config import ComputeConfig
-from evalkit.errors import ModelError
+from evalkit.inference.attention import by_runs, by_torch_varlen
+from evalkit.inference.flash import Flash
 from evalkit.inference.packed import pack
 from evalkit.models.gemma2_lightweight import PackedLightweight, merge_documents, merge_packed
-from evalkit.models.packing import PackedReranker, contents, kernel
+from evalkit.models.packing import PackedReranker, contents, packed_encoder
 from evalkit.types import Pair
 
 EXACT = 2e-5
@@ -72,22 +72,25 @@ def test_what_the_checkpoint_holds_is_told_of_the_packed_model_as_of_the_padded_
     assert contents(packed.model) == contents(whole)
 
 
-def test_kernel_of_a_gpu_needs_one():
-    for attention in ("torch_varlen", "flash_attn"):
-        with pytest.raises(ModelError, match=rf"{attention} runs on CUDA only\. Set compute\.attention=packed"):
-            kernel(ComputeConfig(attention=attention), torch.device("cpu"))
+@pytest.mark.parametrize(
+    ("capability", "heads", "expected"),
+    [((9, 0), 4, by_torch_varlen), ((9, 0), 8, by_runs), ((7, 5), 4, by_runs), (None, 4, by_runs)],
+)
+def test_a_packed_model_is_given_the_kernel_that_its_gpu_and_its_heads_allow(monkeypatch, capability, heads, expected):
+    monkeypatch.setattr("evalkit.models.packing.capability", lambda _: capability)
+    monkeypatch.setattr("evalkit.models.kernels.flash", lambda: Flash(None))
+    sizes = {"vocab_size": 9, "hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 8}
+    model = BertModel(BertConfig(**sizes, num_attention_heads=heads)).eval()  # heads of 8, or of 4
+    packed = packed_encoder(model, ComputeConfig(attention="packed", dtype="bfloat16"))
+    assert packed.blocks[0].attention.attend is expected
 
 
-@pytest.mark.parametrize("installed", [True, False])
-def test_on_a_gpu_flash_attn_is_taken_where_it_is_installed_and_torch_s_own_kernel_where_not(monkeypatch, installed):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object() if installed else None)
-    found = kernel(ComputeConfig(attention="packed", dtype="bfloat16"), torch.device("cuda"))
-    assert found == ("flash_attn" if installed else "torch_varlen")
-
-
-def test_float32_on_a_gpu_has_no_kernel_of_its_own_and_half_precision_on_a_cpu_neither():
-    assert kernel(ComputeConfig(attention="packed", dtype="float32"), torch.device("cuda")) == "packed"
-    assert kernel(ComputeConfig(attention="packed", dtype="bfloat16"), torch.device("cpu")) == "packed"
+@pytest.mark.parametrize("name", ["minicpm", "layerwise"])
+def test_minicpm_turns_queries_and_keys_in_float32(tmp_path, name):
+    model = built(KINDS[name], KINDS[name].write(tmp_path / "model", seed=8), dtype="bfloat16").model
+    sequences = [np.arange(3, dtype=np.int32)]
+    rotary = model.backbone.context(torch.zeros(3, 1, dtype=torch.bfloat16), pack(sequences, sequences)).rotary
+    assert {table.dtype for table in rotary} == {torch.float32}
 
 
 @pytest.mark.parametrize("ratio", [1, 2, 3, 8])
