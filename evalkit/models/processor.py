@@ -61,8 +61,8 @@ def _notice_of_float32(compute: ComputeConfig) -> str:
         return ""
     half = "compute=cuda (bfloat16)" if found >= _BFLOAT16 else "compute.dtype=float16"
     return (
-        f"compute.dtype=float32 leaves the tensor cores of this GPU idle. {half} uses them: expect it to be several times "
-        "as fast, and scores to differ a little."
+        f"compute.dtype=float32 leaves the tensor cores of this GPU idle. {half} uses them: expect it to be several "
+        "times as fast, and scores to differ a little."
     )
 
 
