@@ -24,6 +24,19 @@ from contextlib import suppress
 _LONGEST = 4_000  # characters of a message
 _LOOP = "Symlink loop from "  # what pathlib raises is a plain RuntimeError
 _NO_MEMORY = ("cannot allocate memory", "failed to map segment", "can't start new thread", "bad_alloc")
+_CUDA_NO_MEMORY = 2  # cudaErrorMemoryAllocation, and CUDA_ERROR_OUT_OF_MEMORY of the driver
+# How a RuntimeError says that memory of the machine, or of a GPU and its libraries, ran out. These are codes of CUDA's
+# libraries, or fixed words of torch where it passes no code on: c10/core/impl/alloc_cpu.cpp, c10/cuda/CUDAException.h,
+# c10/cuda/driver_api.h, ATen/cuda/Exceptions.h.
+_CODES_OF_NO_MEMORY = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+)
 
 
 class EvalkitError(Exception):
@@ -66,10 +79,19 @@ class WrongVersion(EvalkitError):  # noqa: N818 - names the situation
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, of the machine or of a GPU, and nothing else. Knows torch by name."""
+    """Whether an error says that memory ran out, of the machine or of a GPU, and nothing else.
+
+    By its type, by CUDA's code where torch passes it on, and else by the name of the code in its text. Types of torch
+    are known by name, since torch may be absent.
+    """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    if not isinstance(error, RuntimeError):
+        return False
+    code = getattr(error, "error_code", None)
+    if type(error).__name__ == "AcceleratorError" and code is not None:
+        return bool(code == _CUDA_NO_MEMORY)
+    return any(words in str(error) for words in _CODES_OF_NO_MEMORY)
 
 
 def reason(error: BaseException) -> str:

@@ -56,9 +56,9 @@ class ComputeConfig:
     dtype: str = "float32"
     attention: str = "auto"
     """`auto` is `packed` (no padding), or for a model that the engine does not know `sdpa` or `eager`. On CUDA `packed`
-    is flash-attn where it is installed, else PyTorch's own variable-length kernel; `flash_attn` and `torch_varlen` name
-    one. `sdpa`, `eager` and `flash_attention_2` are the padded models of transformers. The manifest says which was
-    used."""
+    is flash-attn where it can be imported, else PyTorch's own variable-length kernel, and texts of equal length
+    together where the GPU or the model can have neither; `flash_attn` and `torch_varlen` insist on one. `sdpa`, `eager`
+    and `flash_attention_2` are the padded models of transformers. The manifest says which was used."""
     batch_tokens: int | None = None
     """Tokens in one batch. When not set 4,096 on a CPU, and on CUDA what fits into memory, up to 65,536."""
     threads: int | None = None

@@ -1,11 +1,14 @@
 """Attention among the tokens of each sequence, never across: on the CPU run by run, on CUDA by one kernel."""
 
+import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
+from evalkit.inference.flash import flash
 from evalkit.inference.packed import Packed, Select, equal_runs
 
 _FEW = 3  # queries of a sequence
@@ -108,9 +111,13 @@ def by_torch_varlen(
 
     if rule.softcap:
         return by_runs(query, key, value, batch, select, rule)  # the kernel has no cap
+    # torch 2.11 has neither, and takes grouped heads as they are. One split: the sums of a sequence do not depend on
+    # its batch, and torch 2.15 does not turn to cuDNN, which makes a plan for every new shape.
+    newer = {"enable_gqa": query.shape[1] != key.shape[1], "num_splits": 1}
+    kernel: Callable[..., Any] = varlen_attn
     rows, offsets, wide, longest = _spans(batch, select, query.device)
     key, value = _seen(key, value, batch, select)
-    result = varlen_attn(
+    result = kernel(
         query,
         key,
         value,
@@ -120,21 +127,24 @@ def by_torch_varlen(
         longest,
         scale=rule.scale,
         window_size=_window(rule),
-        enable_gqa=query.shape[1] != key.shape[1],
+        **{name: setting for name, setting in newer.items() if name in _parameters(kernel)},
     )
     assert isinstance(result, torch.Tensor)  # a pair only where the normaliser is asked for too
     return result
+
+
+@cache
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)
 
 
 def by_flash_attn(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch: Packed, select: Select, rule: Rule
 ) -> torch.Tensor:
     """The variable-length kernel of flash-attn (CUDA, bfloat16 or float16)."""
-    from flash_attn import flash_attn_varlen_func
-
     rows, offsets, wide, longest = _spans(batch, select, query.device)
     key, value = _seen(key, value, batch, select)
-    result: torch.Tensor = flash_attn_varlen_func(
+    result: torch.Tensor = flash().function(
         query,
         key,
         value,

@@ -114,22 +114,53 @@ def _gte(model: Any, attend: Attend) -> Backbone:
 
 def _decoder(model: Any, attend: Attend) -> Backbone:
     config = model.config
-    factor = float(getattr(model, "embedding_multiplier", 1.0))
+    factor = embedding_factor(model)
 
     def embed(batch: Packed) -> torch.Tensor:
-        states: torch.Tensor = model.embed_tokens(batch.input_ids)
-        return states if factor == 1.0 else states * factor
+        return embedded(model, batch.input_ids, factor)
 
     causal = bool(getattr(config, "is_causal", True))
     kinds = getattr(config, "layer_types", None) or ["full_attention"] * len(model.layers)
     blocks = []
     for layer, kind in zip(model.layers, kinds, strict=True):
+        if type(model).__name__ == "GemmaModel" and config.hidden_act == "gelu":
+            # The approximation by tanh is meant, which transformers knows since 5.18.
+            layer.mlp.act_fn = torch.nn.GELU(approximate="tanh")
         window = config.sliding_window if kind == "sliding_attention" else None
         cap = getattr(config, "attn_logit_softcapping", None)
         blocks.append(DecoderBlock(layer, attend, Rule(float(layer.self_attn.scaling), causal, window, cap)))
-    return Backbone(embed, blocks, norm=model.norm, rotary=model.rotary_emb, device=model.device, causal=causal)
+    rotary = _in_float32(model.rotary_emb) if getattr(config, "rotary_dtype", "") == "float32" else model.rotary_emb
+    return Backbone(embed, blocks, norm=model.norm, rotary=rotary, device=model.device, causal=causal)
 
 
+def embedding_factor(model: Any) -> float:
+    """What a decoder multiplies its embeddings by.
+
+    Versions of transformers differ in where they do it for Gemma, so it is done here: by the square root of the width,
+    rounded to the dtype of the weights, as in Gemma's own code.
+    """
+    if type(model).__name__ in _GEMMAS:
+        return float(torch.tensor(model.config.hidden_size**0.5, dtype=model.embed_tokens.weight.dtype))
+    return float(getattr(model, "embedding_multiplier", 1.0))
+
+
+def embedded(model: Any, input_ids: torch.Tensor, factor: float) -> torch.Tensor:
+    """States of a decoder's tokens before the first layer; `factor` is its `embedding_factor`."""
+    states = torch.nn.functional.embedding(input_ids, model.embed_tokens.weight)
+    return states if factor == 1.0 else states * factor
+
+
+def _in_float32(rotary: Any) -> Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    """A module of rotary embeddings whose cosines and sines are float32, whatever the dtype of the states."""
+
+    def exact(states: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        found: tuple[torch.Tensor, torch.Tensor] = rotary(states.new_empty(0, dtype=torch.float32), positions)
+        return found
+
+    return exact
+
+
+_GEMMAS = ("GemmaModel", "Gemma2Model")
 _MAKERS: dict[str, Callable[[Any, Attend], Backbone]] = {
     "BertModel": _encoder,
     "CamembertModel": _encoder,

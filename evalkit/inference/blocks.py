@@ -63,10 +63,13 @@ class _Attention:
 
 
 def rotated(vectors: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
-    """Vectors of shape (tokens, heads, width) turned by their positions (Su et al. 2021, half-split layout)."""
+    """Vectors of shape (tokens, heads, width) turned by their positions (Su et al. 2021, half-split layout).
+
+    Computed in the dtype of cosine and sine, where that is the wider one, and rounded once.
+    """
     first, second = vectors.chunk(2, dim=-1)
     turned = torch.cat((-second, first), dim=-1)
-    return vectors * cosine.unsqueeze(1) + turned * sine.unsqueeze(1)
+    return (vectors * cosine.unsqueeze(1) + turned * sine.unsqueeze(1)).to(vectors.dtype)
 
 
 def _of(states: torch.Tensor, context: Context, select: Select) -> torch.Tensor:

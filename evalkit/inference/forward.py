@@ -59,7 +59,10 @@ class PackedScorer(Protocol):
         ...
 
     def score(self, batch: Packed, documents: torch.Tensor) -> torch.Tensor:
-        """Shape (pairs, scores), float32; documents of shape (pairs, 2) are where each document starts and stops."""
+        """Shape (pairs, scores), float32; documents of shape (pairs, 2) are where each document starts and stops.
+
+        These stay on the host, where lengths are reckoned: a copy to the device would wait for its work.
+        """
         ...
 
 
@@ -171,7 +174,7 @@ def score_pairs(
 def _packed_pairs(
     tokenized: TokenizedPairs, rows: Rows, shared: Prefixes | None, device: torch.device
 ) -> tuple[Packed, torch.Tensor]:
-    documents = torch.from_numpy(tokenized.documents[rows]).to(device)
+    documents = torch.from_numpy(tokenized.documents[rows])
     if shared is None:
         return _packed(tokenized, rows).to(device), documents
     common = Prefixes(shared.groups[rows], shared.lengths[rows])

@@ -1,6 +1,7 @@
 """Counters of the engine. Knows neither torch nor models."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass
@@ -16,6 +17,8 @@ class Usage:
         out_of_memory: how often the budget was halved.
         tokenizing_seconds: spent on tokenising, in part beside the model's work.
         emulated: the dtype that the processor emulates; empty where it has instructions for the one that is used.
+        kernel: which attention kernel a GPU uses; empty on a CPU and for padded models.
+        notice: what a GPU does slowly, and what to do about it; empty where there is nothing to say.
     """
 
     tokens: int = 0
@@ -26,6 +29,8 @@ class Usage:
     out_of_memory: int = 0
     tokenizing_seconds: float = 0.0
     emulated: str = ""
+    kernel: str = ""
+    notice: str = ""
 
     def read(self, before: "Usage | None" = None) -> dict[str, float]:
         """What a model read since, as stages note it; nothing where it read nothing."""
@@ -34,8 +39,10 @@ class Usage:
         return {"tokens": tokens, "squared_tokens": squares} if tokens else {}
 
     def __add__(self, other: "Usage") -> "Usage":
-        """Both together; of the budgets the greater one, and the dtype that either emulates."""
+        """Both together; of the budgets the greater one, and what either says of its processor."""
         ours, theirs = asdict(self), asdict(other)
-        summed = {name: value + theirs[name] for name, value in ours.items()}
-        greater = max(self.batch_tokens, other.batch_tokens)
-        return Usage(**{**summed, "batch_tokens": greater, "emulated": self.emulated or other.emulated})
+        summed: dict[str, Any] = {
+            name: value or theirs[name] if isinstance(value, str) else value + theirs[name]
+            for name, value in ours.items()
+        }
+        return Usage(**{**summed, "batch_tokens": max(self.batch_tokens, other.batch_tokens)})

@@ -83,7 +83,10 @@ def load_answer_reranker(
     """
     checkpoint.numbers(*_REQUIRED)
     raw = checkpoint.read_json("config.json") or {}
-    config = factory.config_class.from_dict(raw | {"use_cache": False, "attn_implementation": compute.padded_attention})
+    own = {"use_cache": False, "attn_implementation": compute.padded_attention}
+    if raw.get("model_type") == "gemma" and raw.get("hidden_act") == "gelu":
+        own["hidden_act"] = "gelu_pytorch_tanh"  # what it means there, and not every version of transformers knows it
+    config = factory.config_class.from_dict(raw | own)
     shape = (int(config.vocab_size), int(config.hidden_size))
     tied = bool(config.tie_word_embeddings)
     embeddings, head = "model.embed_tokens.weight", "lm_head.weight"

@@ -1,17 +1,19 @@
 """What a model computes with: torch itself, device, dtype, attention. What was asked for, or an error."""
 
-import importlib.util
+import os
+import sys
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any
 
 from evalkit.config import ComputeConfig
 from evalkit.config.compute import FLASH, PACKED
 from evalkit.errors import MissingExtra, ModelError, reason
-from evalkit.inference import emulation
+from evalkit.inference.flash import flash
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.layout import can_pack, has_sdpa
+from evalkit.models.layout import can_pack, has_sdpa, is_minicpm
 from evalkit.versions import require_version
+
+_ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
 
 
 def require_torch() -> Any:
@@ -46,7 +48,29 @@ def device_name(compute: ComputeConfig) -> str:
     available = torch.cuda.is_available()
     if compute.device == "cuda" and not available:
         raise ModelError("compute.device=cuda was asked for, but torch sees no CUDA device. Set compute.device=cpu.")
-    return "cuda" if compute.device != "cpu" and available else "cpu"
+    if compute.device == "cpu" or not available:
+        return "cpu"
+    _let_segments_grow()
+    return "cuda"
+
+
+def _let_segments_grow() -> None:
+    """Have CUDA's memory in segments that can grow, unless the user has chosen: no two batches are of one size.
+
+    torch reads the setting when it first takes memory of a GPU, and Windows has no such segments.
+    """
+    if sys.platform == "linux" and not any(os.environ.get(name) for name in _ALLOCATOR):
+        os.environ[_ALLOCATOR[0]] = "expandable_segments:True"
+
+
+def capability(device: Any) -> tuple[int, int] | None:
+    """Compute capability of a GPU, a device of torch or its name; None for the CPU."""
+    torch = require_torch()
+    device = torch.device(device)
+    if device.type != "cuda":
+        return None
+    major, minor = torch.cuda.get_device_capability(device)
+    return int(major), int(minor)
 
 
 def hardware(compute: ComputeConfig) -> str:
@@ -92,24 +116,24 @@ def resolved(compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = 
 def _require_kernels(compute: ComputeConfig) -> None:
     if compute.device == "cuda":
         device_name(compute)
-    if compute.attention in FLASH and importlib.util.find_spec("flash_attn") is None:
-        raise MissingExtra("flash_attn", extra="flash", purpose=f"compute.attention={compute.attention}")
+    if compute.attention not in FLASH or (found := flash()).function is not None:
+        return
+    if found.fault:
+        raise ModelError(
+            f"compute.attention={compute.attention}: flash_attn is installed and cannot be imported ({found.fault}). "
+            "Install a build of it for this torch, or set compute.attention=auto."
+        )
+    raise MissingExtra("flash_attn", extra="flash", purpose=f"compute.attention={compute.attention}")
 
 
-def emulated(compute: ComputeConfig) -> str:
-    """The dtype of these settings where this processor computes it and emulates it, else nothing."""
-    return "" if compute.dtype == "float32" else emulation.emulated(compute.dtype, device_name(compute))
+def arithmetic(compute: ComputeConfig, checkpoint: Checkpoint) -> dict[str, str]:
+    """What the identity of a model's numbers says of how they are computed; `compute` with the attention resolved.
 
-
-def warn_of_emulation(compute: ComputeConfig) -> None:
-    """Say before anything runs that this machine emulates the dtype; workers on other machines say it themselves."""
-    if (compute.backend == "local" or compute.address is None) and (dtype := emulated(compute)):
-        emulation.warn(dtype)
-
-
-def facts(compute: ComputeConfig) -> dict[str, object]:
-    """What decides the last bits of a number beside the model and the settings."""
-    return {"torch": version("torch"), "hardware": hardware(compute)}
+    Packed MiniCPM in half precision turns queries and keys in float32, which earlier versions of evalkit did not.
+    """
+    found = {"dtype": compute.dtype, "attention": compute.attention}
+    exact = is_minicpm(checkpoint) and compute.dtype != "float32" and compute.attention in PACKED
+    return found | ({"rotary": "float32"} if exact else {})
 
 
 def workers(compute: ComputeConfig) -> int:

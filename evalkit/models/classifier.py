@@ -9,7 +9,7 @@ from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.inference.forward import PairInputs, last_states
 from evalkit.inference.packed import Packed, Select
-from evalkit.models import gte, jina
+from evalkit.models import jina
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.headed import Headed
 from evalkit.models.layout import layout
@@ -128,12 +128,16 @@ def load_classifier(checkpoint: Checkpoint, compute: ComputeConfig, label: int |
 def _load(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
     import transformers
 
-    own: dict[str, tuple[Any, Any]] = {
-        "new": (gte, transformers.GteForSequenceClassification),
-        "jina": (jina, transformers.XLMRobertaForSequenceClassification),
-    }
-    if (found := layout(checkpoint)) in own:
-        module, factory = own[found]
-        config = module.config_of(checkpoint, compute.padded_attention)
-        return assemble(lambda: factory(config), checkpoint, compute, lambda name, _: module.source(name, config))
+    match layout(checkpoint):
+        case "new":
+            from evalkit.models import gte  # older versions of transformers have no such model, and all the others
+
+            return _assembled(gte, transformers.GteForSequenceClassification, checkpoint, compute)
+        case "jina":
+            return _assembled(jina, transformers.XLMRobertaForSequenceClassification, checkpoint, compute)
     return load_native(transformers.AutoModelForSequenceClassification, checkpoint, compute, unused="")
+
+
+def _assembled(module: Any, factory: Any, checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
+    config = module.config_of(checkpoint, compute.padded_attention)
+    return assemble(lambda: factory(config), checkpoint, compute, lambda name, _: module.source(name, config))

@@ -10,12 +10,13 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import Gemma2Config, Gemma2Model
 from transformers.masking_utils import create_causal_mask, create_sliding_window_causal_mask
 
-from evalkit.inference.backbone import Backbone
+from evalkit.inference.backbone import Backbone, embedded, embedding_factor
 from evalkit.inference.forward import PairInputs, last_states
 from evalkit.inference.linear import summed
 from evalkit.inference.packed import Packed
@@ -68,7 +69,8 @@ class LightweightGemma2(nn.Module):
 
     def forward(self, inputs: PairInputs) -> torch.Tensor:
         """Shape (pairs, cut-offs), float32 logits."""
-        states, mask, documents = self.model.embed_tokens(inputs.input_ids), inputs.attention_mask, inputs.documents
+        states = embedded(self.model, inputs.input_ids, embedding_factor(self.model))
+        mask, documents = inputs.attention_mask, inputs.documents
         context = self._context(states, mask)
         scores: list[torch.Tensor] = []
         for depth, block in enumerate(self.model.layers):
@@ -160,28 +162,32 @@ class PackedLightweight:
 def merge_packed(
     states: torch.Tensor, batch: Packed, documents: torch.Tensor, ratio: int
 ) -> tuple[torch.Tensor, Packed, torch.Tensor]:
-    """`merge_documents` of packed pairs: states of shape (tokens, width). Token ids of the new batch are not kept."""
-    device = states.device
-    old = torch.tensor(batch.lengths, device=device)
-    start, stop = documents[:, 0], documents[:, 1]
+    """`merge_documents` of packed pairs: states of shape (tokens, width), documents on the host.
+
+    Token ids of the new batch are not kept. What goes where is reckoned on the host, so that nobody waits for a device.
+    """
+    old = np.array(batch.lengths, dtype=np.int64)
+    start, stop = documents.numpy().astype(np.int64).T
     kept = (stop - start + ratio - 1) // ratio
     new = old - (stop - start) + kept
-    ends = new.cumsum(0)
-
-    def of_token(values: torch.Tensor) -> torch.Tensor:
-        return values.repeat_interleave(old, output_size=len(states))
-
-    place, first, last = batch.positions, of_token(start), of_token(stop)
-    target = torch.where(place < last, first + (place - first) // ratio, first + of_token(kept) + place - last)
-    target = torch.where(place < first, place, target) + of_token(ends - new)
-    lengths = tuple(new.tolist())
-    total = sum(lengths)
-    merged = torch.zeros((total, states.shape[1]), device=device).index_add_(0, target, states.float())
-    counts = torch.zeros(total, device=device).index_add_(0, target, torch.ones(len(states), device=device))
-    offsets = torch.cat([ends.new_zeros(1), ends]).int()
-    positions = torch.arange(total, device=device) - (ends - new).repeat_interleave(new, output_size=total)
-    shorter = Packed(positions, torch.zeros_like(positions), positions, offsets, lengths)
-    return (merged / counts[:, None]).to(states.dtype), shorter, torch.stack([start, start + kept], dim=1)
+    offsets = np.concatenate([[0], np.cumsum(new)])
+    positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1], new)
+    behind = positions - np.repeat(start, new)  # the document's start
+    inside = (behind >= 0) & (behind < np.repeat(kept, new))
+    sizes = np.where(inside, np.minimum(np.repeat(stop - start, new) - behind * ratio, ratio), 1)
+    places = torch.from_numpy(positions)
+    # The sizes of the groups travel in the place of the token ids.
+    sent = Packed(
+        torch.from_numpy(sizes),
+        torch.zeros_like(places),
+        places,
+        torch.from_numpy(offsets.astype(np.int32)),
+        tuple(new.tolist()),
+    ).to(states.device)
+    # Groups are neighbours, and sums of neighbours have one order; `index_add_` on CUDA has another one every time.
+    merged = torch.segment_reduce(states.float(), "mean", lengths=sent.input_ids, axis=0, unsafe=True).to(states.dtype)
+    moved = torch.from_numpy(np.stack([start, start + kept], axis=1))
+    return merged, sent._replace(input_ids=sent.positions), moved
 
 
 def merge_documents(
@@ -201,18 +207,16 @@ def merge_documents(
     start, stop = documents[:, :1], documents[:, 1:]
     kept = (stop - start + ratio - 1) // ratio
     lengths = mask.sum(dim=1, keepdim=True)
-    token = torch.arange(states.shape[1], device=states.device)[None]
-    # Which new token each old one goes to; padding goes behind the last one and is cut off.
-    target = torch.where(token < start, token, torch.where(token < stop, start + (token - start) // ratio, 0))
-    target = torch.where(token >= stop, start + kept + token - stop, target)
     shorter = lengths - (stop - start) + kept
     width = int(shorter.max())
-    target = torch.where(token < lengths, target, width)
-    merged = states.new_zeros((len(states), width + 1, states.shape[2]), dtype=torch.float32)
-    merged.scatter_add_(1, target.unsqueeze(-1).expand_as(states), states.float())
-    counts = torch.zeros((len(states), width + 1), dtype=torch.float32, device=states.device)
-    counts.scatter_add_(1, target, torch.ones_like(target, dtype=torch.float32))
-    means = (merged / counts.clamp(min=1).unsqueeze(-1))[:, :width].to(states.dtype)
+    # How many old tokens each new one is of; padding is a last group, which is cut off.
+    place = torch.arange(width + 1, device=states.device)[None]
+    inside = (place >= start) & (place < start + kept)
+    sizes = torch.where(inside, (stop - start - (place - start) * ratio).clamp(max=ratio), 1)
+    sizes = torch.where(place < shorter, sizes, 0)
+    sizes[:, width:] = states.shape[1] - lengths
+    merged = torch.segment_reduce(states.float(), "sum", lengths=sizes, axis=1, unsafe=True, initial=0)
+    means = (merged / sizes.clamp(min=1).unsqueeze(-1))[:, :width].to(states.dtype)
     new_mask = (torch.arange(width, device=states.device)[None] < shorter).to(mask.dtype)
     return means * new_mask.unsqueeze(-1).to(means.dtype), new_mask, torch.cat([start, start + kept], dim=1)
 

@@ -8,11 +8,14 @@ base t, factor f and head width d it is `(t f)^(-2i/d) / f^(2/d)`: plain scaling
 import re
 from typing import Any
 
-from transformers import GteConfig
-
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.weights import Source, Tensors
+
+try:
+    from transformers import GteConfig
+except ImportError as error:
+    raise ModelError("this version of transformers has no GTE. Run: pip install 'transformers>=5.18'") from error
 
 _REQUIRED = (
     "vocab_size",

@@ -3,7 +3,8 @@
 MiniCPM-2B is a Llama whose embeddings are scaled by `scale_emb` and whose residual branches by
 `scale_depth / sqrt(layers)` (Hu et al. 2024, arXiv:2404.06395). transformers has the same formula as Granite, with the
 same tensor names, so that GraniteModel computes it. MiniCPM's third factor, hidden size over `dim_model_base`, is
-applied before a vocabulary head only; none of these models has one.
+applied before a vocabulary head only; none of these models has one. Nor does Granite turn queries and keys by their
+positions in float32, as MiniCPM does: in half precision the engine does (`rotary_dtype`), padded models do not.
 """
 
 import math
@@ -112,10 +113,11 @@ def granite_config(
         rms_norm_eps=config["rms_norm_eps"],
         rope_parameters=_rope(config, positions, checkpoint),
         attention_bias=config.get("attention_bias", False),
-        embedding_multiplier=config["scale_emb"],
+        embedding_multiplier=float(config["scale_emb"]),
         residual_multiplier=config["scale_depth"] / math.sqrt(depth),
         attention_multiplier=(config["hidden_size"] // heads) ** -0.5,
         is_causal=causal,
+        rotary_dtype="float32",  # MiniCPM's code turns queries and keys in float32, whatever the dtype of the weights
         pad_token_id=config.get("pad_token_id"),
         bos_token_id=config.get("bos_token_id", 1),
         eos_token_id=config.get("eos_token_id", 2),

@@ -1,16 +1,16 @@
 """Loaded models without padding, where the engine can take them; as they are where not."""
 
-import importlib.util
 from typing import Any, NamedTuple
 
 import torch
 
 from evalkit.config import ComputeConfig
-from evalkit.errors import ModelError
 from evalkit.inference.attention import KERNELS
 from evalkit.inference.backbone import Backbone, backbone_of
 from evalkit.inference.packed import Packed
+from evalkit.models.arithmetic import capability
 from evalkit.models.headed import Headed
+from evalkit.models.kernels import heads, kernel
 
 
 class Contents(NamedTuple):
@@ -74,17 +74,8 @@ def packed_reranker(module: Any, compute: ComputeConfig) -> Any:
 
 def packed_encoder(model: Any, compute: ComputeConfig) -> Any:
     """A loaded bare model as `compute.attention` says: packed, or as it is."""
-    return backbone_of(model, kernel(compute, model.device)) if compute.attention in KERNELS else model
-
-
-def kernel(compute: ComputeConfig, device: torch.device) -> str:
-    """Which kernel computes `compute.attention` there; float32 has none of its own on CUDA.
-
-    Raises:
-        ModelError: it was asked for on a CPU.
-    """
-    if compute.attention != "packed" and device.type == "cpu":
-        raise ModelError(f"compute.attention={compute.attention} runs on CUDA only. Set compute.attention=packed.")
-    if compute.attention != "packed" or device.type == "cpu" or compute.dtype == "float32":
-        return compute.attention
-    return "flash_attn" if importlib.util.find_spec("flash_attn") else "torch_varlen"
+    if compute.attention not in KERNELS:
+        return model
+    config = model.config.to_dict()
+    shape = heads(config, softcap=bool(config.get("attn_logit_softcapping")))
+    return backbone_of(model, kernel(compute, capability(model.device), shape).name)

@@ -19,11 +19,12 @@ from evalkit.config import ComputeConfig, LateInteractionConfig
 from evalkit.config.compute import PACKED
 from evalkit.errors import ModelError, reason
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import emulated, facts, resolved, warn_of_emulation, workers
+from evalkit.models.arithmetic import arithmetic, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, reading, require_text
 from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
 from evalkit.models.packing import packed_encoder
+from evalkit.models.processor import facts, noting, warn_of_emulation
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.rerank.streaming import gathered
 from evalkit.types import Identity, Pair, PairScores, Scored, checked_pair
@@ -67,8 +68,7 @@ class LateInteractionReranker:
             "lowercase": self.said.lowercase,
             "skip_first_token": self.config.skip_first_token,
             "projection": self.config.projection,
-            "dtype": self.compute.dtype,
-            "attention": self.compute.attention,
+            **arithmetic(self.compute, self.checkpoint),
         }
 
     @cached_property
@@ -112,11 +112,11 @@ class LateInteractionReranker:
         """See `LoadingReranker`."""
         before = replace(self.usage)
         list(self.stream([_ANY_PAIR]))
-        self.usage = replace(before, emulated=emulated(self.compute))
+        self.usage = noting(before, self.compute, self.checkpoint)
 
     def facts(self) -> Mapping[str, object]:
         """See `StreamingReranker`."""
-        return facts(self.compute)
+        return facts(self.compute, self.checkpoint)
 
     def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = lambda _: None) -> PairScores:
         """Mean over query tokens of the best cosine with a document token, from -1 to 1."""

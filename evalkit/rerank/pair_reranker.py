@@ -16,10 +16,11 @@ from evalkit.config import ComputeConfig, CrossEncoderConfig, PairRerankerConfig
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer, without_ends
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import emulated, facts, require_torch, resolved, warn_of_emulation, workers
+from evalkit.models.arithmetic import arithmetic, require_torch, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, length, require_whole
 from evalkit.models.loading import refusing, require_positions
+from evalkit.models.processor import facts, noting, warn_of_emulation
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.rerank.streaming import gathered
 from evalkit.types import Identity, Pair, PairScores, Scored, checked_pair
@@ -125,8 +126,7 @@ class PairReranker:
             "checkpoint": self.checkpoint.identity,
             "max_length": self.config.tokens,
             "instruction": self.instruction,
-            "dtype": self.compute.dtype,
-            "attention": self.compute.attention,
+            **arithmetic(self.compute, self.checkpoint),
         }
 
     @cached_property
@@ -147,7 +147,7 @@ class PairReranker:
         """See `LoadingReranker`."""
         before = replace(self.usage)
         list(self.stream([_ANY_PAIR]))
-        self.usage = replace(before, emulated=emulated(self.compute))
+        self.usage = noting(before, self.compute, self.checkpoint, softcap=self.family.softcap)
 
     def unload(self) -> None:
         """Give the memory of the weights back; they are loaded again when next asked for."""
@@ -174,7 +174,7 @@ class PairReranker:
 
     def facts(self) -> Mapping[str, object]:
         """See `StreamingReranker`."""
-        return facts(self.compute)
+        return facts(self.compute, self.checkpoint, softcap=self.family.softcap)
 
     def score(
         self, pairs: "Sequence[Pair] | Prepared", *, advance: Callable[[int], None] = lambda _: None

@@ -15,11 +15,12 @@ from evalkit.errors import ModelError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import emulated, facts, resolved, warn_of_emulation, workers
+from evalkit.models.arithmetic import arithmetic, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, reading, require_text
 from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
 from evalkit.models.packing import packed_encoder
+from evalkit.models.processor import facts, noting, warn_of_emulation
 from evalkit.models.sentence_transformer import embedding_head, load_dense
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.types import Identity
@@ -73,13 +74,12 @@ class DenseEncoder:
             "document_instruction": self.reading.document_instruction,
             "max_length": self.reading.max_length,
             "embedding_dtype": self.config.embedding_dtype,
-            "dtype": self.compute.dtype,
-            "attention": self.compute.attention,
+            **arithmetic(self.compute, self.checkpoint),
         }
 
     def facts(self) -> Mapping[str, object]:
         """See `Worker`."""
-        return {**facts(self.compute), "encoder": digest(self.identity)}
+        return {**facts(self.compute, self.checkpoint), "encoder": digest(self.identity)}
 
     @cached_property
     def _model(self) -> Any:
@@ -122,7 +122,7 @@ class DenseEncoder:
         """See `Worker`: also a first pass through the model, which takes longer than the others."""
         before = replace(self.usage)
         self.encode(["a"])
-        self.usage = replace(before, emulated=emulated(self.compute))
+        self.usage = noting(before, self.compute, self.checkpoint)
 
     def tokenize(self, texts: Sequence[str], *, instruction: str = "") -> Tokenized:
         """Token ids of texts, as `encode` has them read."""

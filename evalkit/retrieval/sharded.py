@@ -18,7 +18,8 @@ from evalkit.artefact import SEARCHES
 from evalkit.config import ComputeConfig
 from evalkit.inference.usage import Usage
 from evalkit.journal import Journal
-from evalkit.models.arithmetic import device_name, facts
+from evalkit.models.arithmetic import device_name
+from evalkit.models.processor import facts
 from evalkit.retrieval.keys import NO_KEY, best, ranked, table
 from evalkit.retrieval.search import Search
 from evalkit.stages import Meter

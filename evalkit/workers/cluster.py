@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import ConfigError, EvalkitError, reason
-from evalkit.inference import emulation
+from evalkit.inference.notices import say
 from evalkit.inference.usage import Usage
 from evalkit.memory import GIB, give_back, peak
 from evalkit.stages import FINDING, LOADING
@@ -226,8 +226,7 @@ class RayPool:
             if isinstance(part, _Loaded):
                 course.loading.close()
                 member.is_loaded = True
-                if part.usage.emulated:
-                    emulation.warn(part.usage.emulated)
+                say(part.usage.emulated, part.usage.notice)
             elif isinstance(part, _Spent):
                 member.spent = part
             else:

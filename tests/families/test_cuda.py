@@ -1,7 +1,5 @@
 """Half precision on a GPU, with every attention there, against float32 on the CPU: `pytest -m gpu`."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 import torch
@@ -10,6 +8,7 @@ from families.test_precision import DTYPES, GOLDEN_BOUNDS
 
 from evalkit import rerank
 from evalkit.config import ComputeConfig
+from evalkit.inference.flash import flash
 from evalkit.models.packing import contents
 
 pytestmark = [
@@ -29,8 +28,8 @@ def build(folder, setting, max_length, dtype, attention):
 
 
 def skip_what_cannot_be(family, dtype, attention):
-    if attention.startswith("flash_att") and importlib.util.find_spec("flash_attn") is None:
-        pytest.skip("flash-attn is absent")
+    if attention.startswith("flash_att") and flash().function is None:
+        pytest.skip("flash-attn is absent, or cannot be imported")
     if attention in {"torch_varlen", "flash_attn", "flash_attention_2"} and dtype == "float32":
         pytest.skip("the kernel has no float32")
     if family == LIGHTWEIGHT and attention == "sdpa":

@@ -1,10 +1,16 @@
 """Attention over packed tokens against dense attention of one sequence at a time, in NumPy and float64."""
 
+import functools
+import importlib
+from inspect import Parameter, Signature, signature
+
 import numpy as np
 import pytest
 import torch
 
+from evalkit.inference import attention
 from evalkit.inference.attention import KERNELS, Rule, by_runs
+from evalkit.inference.flash import Flash
 from evalkit.inference.packed import Keys, pack
 
 LENGTHS = (5, 3, 3, 1, 7)
@@ -105,3 +111,75 @@ def test_neighbours_change_nothing_beyond_rounding():
 
 def test_kernels_are_named_as_compute_attention_names_them():
     assert set(KERNELS) == {"packed", "torch_varlen", "flash_attn"}
+
+
+VERSIONS = {
+    "2.11": {"return_aux", "scale", "window_size"},
+    "2.12 to 2.15": {"return_aux", "scale", "window_size", "enable_gqa", "seqused_k", "block_table", "num_splits"},
+}
+
+
+@pytest.fixture(params=VERSIONS)
+def varlen(request, monkeypatch):
+    """`varlen_attn` of a version of torch, computed by `by_runs`: what it is given, and what it takes."""
+    torch_varlen = importlib.import_module("torch.nn.attention.varlen")
+    given: dict[str, object] = {}
+
+    def called(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, **settings):
+        given.update(settings)
+        grouped = query.shape[1] != key.shape[1]
+        assert settings.get("enable_gqa", grouped) is grouped
+        assert (int(cu_seq_q.diff().max()), int(cu_seq_k.diff().max())) == (max_q, max_k)
+        left, right = settings["window_size"]
+        rule = Rule(settings["scale"], causal=right == 0, window=None if left < 0 else left + 1)
+        return by_runs(query, key, value, batch_of(cu_seq_k.diff().tolist()), "all" if max_q > 1 else "last", rule)
+
+    positional = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in POSITIONAL]
+    own = [Parameter(name, Parameter.KEYWORD_ONLY, default=None) for name in sorted(VERSIONS[request.param])]
+    called.__signature__ = Signature(positional + own)
+    monkeypatch.setattr(torch_varlen, "varlen_attn", strict(called))
+    return given, VERSIONS[request.param]
+
+
+POSITIONAL = ("query", "key", "value", "cu_seq_q", "cu_seq_k", "max_q", "max_k")
+
+
+def strict(function):
+    """Called only as its signature says."""
+
+    @functools.wraps(function)
+    def call(*args, **settings):
+        function.__signature__.bind(*args, **settings)
+        return function(*args, **settings)
+
+    return call
+
+
+@pytest.mark.parametrize("name", ["bidirectional", "causal", "window"])
+@pytest.mark.parametrize("select", ["all", "last"])
+def test_torch_s_kernel_is_given_what_its_version_takes(varlen, name, select):
+    given, taken = varlen
+    batch, (query, key, value) = batch_of(LENGTHS), inputs(sum(LENGTHS))
+    query = query if select == "all" else query[batch.rows("last")]
+    found = KERNELS["torch_varlen"](query, key, value, batch, select, RULES[name])
+    assert torch.equal(found, by_runs(query, key, value, batch, select, RULES[name]))
+    assert set(given) == taken & {"scale", "window_size", "enable_gqa", "num_splits"}
+    assert given.get("num_splits", 1) == 1
+
+
+def test_what_torch_s_kernel_is_given_the_installed_version_takes():
+    varlen_attn = importlib.import_module("torch.nn.attention.varlen").varlen_attn
+    assert {"scale", "window_size"} <= set(signature(varlen_attn).parameters)
+
+
+def test_flash_attn_is_given_what_it_takes(monkeypatch):
+    given: dict[str, object] = {}
+
+    def kernel(query, *_, **settings):
+        given.update(settings)
+        return query
+
+    monkeypatch.setattr(attention, "flash", lambda: Flash(kernel))
+    batch, (query, key, value) = batch_of(LENGTHS), inputs(sum(LENGTHS))
+    KERNELS["flash_attn"](query, key, value, batch, "all", RULES["softcap and window"])
+    assert given == {"softmax_scale": 2.0, "causal": True, "window_size": (1, 0), "softcap": 1.5}

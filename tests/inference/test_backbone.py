@@ -6,6 +6,7 @@ import torch
 import transformers
 
 from evalkit.inference.backbone import backbone_of, supported
+from evalkit.inference.blocks import rotated
 from evalkit.inference.packed import pack
 
 SIZES = {
@@ -118,3 +119,64 @@ def test_padding_id_inside_a_text_has_no_position_as_in_roberta():
 
 def test_model_of_another_architecture_is_not_taken():
     assert not supported(torch.nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", ["Gemma", "Gemma2"])
+def test_gemma_s_embeddings_are_scaled_whether_transformers_does_it_in_the_module_or_in_the_model(name, dtype):
+    """Up to transformers 5.3 `GemmaModel.forward` does, which the engine does not call."""
+    expected = states_of_packed(made(name).to(dtype))
+    older = made(name).to(dtype)
+    plain = torch.nn.Embedding(*older.embed_tokens.weight.shape)
+    plain.weight = older.embed_tokens.weight
+    older.embed_tokens = plain
+    assert torch.equal(expected, states_of_packed(older))
+
+
+def test_gelu_of_gemma_is_the_approximation_by_tanh_whether_transformers_knows_it_or_not():
+    """From transformers 5.4 to 5.17 `hidden_act: gelu` is taken as it stands, which these checkpoints do not mean."""
+    older = made("Gemma")
+    older.config.hidden_act = "gelu"
+    for layer in older.layers:
+        layer.mlp.act_fn = transformers.activations.ACT2FN["gelu"]
+    assert torch.equal(states_of_packed(made("Gemma")), states_of_packed(older))
+
+
+def test_gelu_of_other_decoders_stays_what_it_is():
+    exact = made("Llama")
+    for layer in exact.layers:
+        layer.mlp.act_fn = transformers.activations.ACT2FN["gelu"]
+    expected = np.concatenate([states_of(exact, text) for text in TEXTS])
+    np.testing.assert_allclose(states_of_packed(exact).numpy(), expected, rtol=0, atol=2e-5)
+
+
+def states_of_packed(model) -> torch.Tensor:
+    with torch.inference_mode():
+        return backbone_of(model, "packed")(packed(TEXTS), "all")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_queries_and_keys_are_turned_in_float32_where_the_model_s_own_code_does(dtype):
+    """MiniCPM's code: to float32, with cosines and sines that were never anything else, and back."""
+    exact = made("Granite").to(dtype)
+    exact.rotary_emb, exact.config.rotary_dtype = made("Granite").rotary_emb, "float32"  # as it is loaded
+    batch, states = packed(TEXTS), torch.zeros(sum(map(len, TEXTS)), SIZES["hidden_size"], dtype=dtype)
+    rounded, found = (
+        backbone_of(model, "packed").context(states, batch).rotary for model in (made("Granite").to(dtype), exact)
+    )
+    assert {table.dtype for table in rounded} == {dtype}
+    angles = batch.positions[:, None] * 10_000.0 ** -(torch.arange(0, 6, 2) / 6)
+    for table, function in zip(found, (torch.cos, torch.sin), strict=True):
+        torch.testing.assert_close(table, function(torch.cat((angles, angles), dim=1)), rtol=0, atol=1e-5)
+    vectors = torch.randn(len(states), 4, 6).to(dtype)
+    first, second = vectors.float().chunk(2, dim=2)
+    cosine, sine = (table[:, None] for table in found)
+    expected = (vectors.float() * cosine + torch.cat((-second, first), dim=2) * sine).to(dtype)
+    assert torch.equal(rotated(vectors, *found), expected)
+    assert not torch.equal(rotated(vectors, *rounded), expected)
+
+
+def test_half_precision_stays_half_precision_behind_positions_in_float32():
+    model = made("Granite").to(torch.bfloat16)
+    model.config.rotary_dtype = "float32"
+    assert states_of_packed(model).dtype == torch.bfloat16

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from evalkit.errors import ModelError
+from evalkit.errors import ModelError, explained
 from evalkit.inference.engine import Work, is_out_of_memory, run
 from evalkit.inference.prefix import Prefixes
 
@@ -43,10 +43,40 @@ def failing_above(limit: int, error: Exception, lengths=LENGTHS, calls: list[int
 
 
 EXPECTED = {row: row * 10 for row in range(len(LENGTHS))}
+
+
+def accelerator_error(text: str, code: int | None = None) -> RuntimeError:
+    """What torch raises where CUDA gives a code."""
+    error = torch.AcceleratorError(text)
+    if code is not None:
+        error.error_code = code
+    return error
+
+
+def said(error: Exception) -> str:
+    return f"{type(error).__name__} {str(error)[:40]}"
+
+
 OUT_OF_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     MemoryError(),
     RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+    accelerator_error("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported", 2),
+    accelerator_error("CUDA error: out of memory"),
+    accelerator_error("words that another version of torch may choose", 2),
+    RuntimeError("CUDA driver error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+]
+OTHERS = [
+    RuntimeError("memory format"),
+    OSError(12, "no memory"),
+    ValueError("CUDA error: out of memory"),
+    accelerator_error("CUDA error: an illegal memory access was encountered", 700),
+    accelerator_error("CUDA error: device-side assert triggered after CUDA error: out of memory", 710),
+    RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasGemmEx`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
 ]
 
 
@@ -93,7 +123,7 @@ def test_one_worker_keeps_all_threads():
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["cuda", "python", "cpu"])
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=said)
 def test_out_of_memory_halves_the_budget_and_nothing_is_lost(error, workers):
     todo = work(model=failing_above(14, error), budget=50, workers=workers)
     assert results(todo) == EXPECTED
@@ -155,7 +185,15 @@ def test_no_gradient_is_recorded_in_any_thread():
 
 def test_memory_errors_are_told_from_others():
     assert all(is_out_of_memory(error) for error in OUT_OF_MEMORY)
-    assert not any(is_out_of_memory(error) for error in (RuntimeError("memory format"), OSError(12, "no memory")))
+    assert not any(is_out_of_memory(error) for error in OTHERS)
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=said)
+def test_memory_that_is_out_is_one_line_that_says_what_to_do(error):
+    told = str(explained(error))
+    assert told.startswith("out of memory. What was finished is kept")
+    assert "\n" not in told
+    assert all(explained(other) is None for other in OTHERS if isinstance(other, RuntimeError))
 
 
 def test_what_it_took_is_counted_with_and_without_padding():

@@ -1,6 +1,6 @@
 """Device and attention: what was asked for, or an error; never something else in silence."""
 
-import importlib.util
+import os
 import sys
 
 import pytest
@@ -9,7 +9,8 @@ from stubs import configured
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import MissingExtra, ModelError
-from evalkit.models.arithmetic import device_name, require_torch, resolved
+from evalkit.inference.flash import Flash
+from evalkit.models.arithmetic import arithmetic, capability, device_name, require_torch, resolved
 from evalkit.models.checkpoint import Checkpoint, resolve
 
 
@@ -58,11 +59,76 @@ def test_model_without_sdpa_is_run_eagerly_and_sdpa_is_refused(encoder, tmp_path
         resolved(ComputeConfig(device="cpu", attention="sdpa"), checkpoint)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("flash_attn") is not None, reason="flash_attn is installed")
 @pytest.mark.parametrize("softcap", [False, True])
-def test_flash_attention_that_is_not_installed_is_refused_with_the_command(checkpoint, softcap):
+def test_flash_attention_that_is_not_installed_is_refused_with_the_command(checkpoint, softcap, monkeypatch):
+    monkeypatch.setattr("evalkit.models.arithmetic.flash", lambda: Flash(None))
     with pytest.raises(MissingExtra, match=r"pip install 'evalkit\[flash\]'"):
         resolved(ComputeConfig(device="cpu", attention="flash_attention_2"), checkpoint, softcap=softcap)
+
+
+@pytest.mark.parametrize("attention", ["flash_attention_2", "flash_attn"])
+def test_flash_attention_that_is_installed_and_does_not_start_is_refused_with_what_is_wrong(
+    checkpoint, monkeypatch, attention
+):
+    monkeypatch.setattr("evalkit.models.arithmetic.flash", lambda: Flash(None, "undefined symbol: _ZN3c10"))
+    with pytest.raises(
+        ModelError, match=r"cannot be imported \(undefined symbol.*Install a build of it for this torch"
+    ):
+        resolved(ComputeConfig(device="cpu", dtype="bfloat16", attention=attention), checkpoint)
+
+
+SEGMENTS = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
+
+
+@pytest.fixture
+def allocator(monkeypatch):
+    """No setting of the user's."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in SEGMENTS:
+        monkeypatch.setenv(name, "")
+    return monkeypatch
+
+
+def test_segments_of_gpu_memory_may_grow_before_torch_takes_any(allocator):
+    allocator.setattr(torch.cuda, "is_available", lambda: True)
+    assert device_name(ComputeConfig()) == "cuda"
+    assert os.environ["PYTORCH_ALLOC_CONF"] == "expandable_segments:True"
+
+
+@pytest.mark.parametrize("name", SEGMENTS)
+def test_what_the_user_says_of_gpu_memory_stays(allocator, name):
+    allocator.setattr(torch.cuda, "is_available", lambda: True)
+    allocator.setenv(name, "max_split_size_mb:64")
+    device_name(ComputeConfig(device="cuda"))
+    assert [os.environ[one] for one in SEGMENTS if os.environ[one]] == ["max_split_size_mb:64"]
+
+
+def test_on_a_cpu_and_on_windows_nothing_is_said_of_gpu_memory(allocator):
+    allocator.setattr(torch.cuda, "is_available", lambda: True)
+    device_name(ComputeConfig(device="cpu"))
+    allocator.setattr(sys, "platform", "win32")
+    device_name(ComputeConfig())
+    assert not any(os.environ[name] for name in SEGMENTS)
+
+
+def test_capability_is_that_of_the_gpu_and_a_cpu_has_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
+    assert (capability("cuda"), capability(torch.device("cpu"))) == ((9, 0), None)
+
+
+def test_minicpm_in_half_precision_says_that_positions_are_float32_and_nothing_else_moved(
+    checkpoint, encoder, tmp_path
+):
+    minicpm = resolve(str(configured(encoder, tmp_path / "c", scale_emb=12, scale_depth=1.4)))
+    for found, dtype, attention, more in (
+        (minicpm, "bfloat16", "packed", {"rotary": "float32"}),
+        (minicpm, "float16", "torch_varlen", {"rotary": "float32"}),
+        (minicpm, "float32", "packed", {}),
+        (minicpm, "bfloat16", "sdpa", {}),
+        (checkpoint, "bfloat16", "packed", {}),
+    ):
+        compute = ComputeConfig(dtype=dtype, attention=attention)
+        assert {"dtype": dtype, "attention": attention, **more} == arithmetic(compute, found)
 
 
 @pytest.mark.parametrize("package", ["torch", "transformers"])

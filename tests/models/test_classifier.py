@@ -1,14 +1,18 @@
 """Sequence classifiers: complete checkpoints with a trained head only, and the logit asked for."""
 
+import sys
+from types import ModuleType
+
 import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 from stubs import changed, configured, tiny_bert
 from tiny_checkpoints import write_gte_reranker, write_jina_reranker, write_xlm_roberta_reranker
 from transformers import BertForSequenceClassification, GemmaConfig, GemmaForSequenceClassification
 
-from evalkit import rerank
+from evalkit import models, rerank
 from evalkit.config import ComputeConfig, CrossEncoderConfig
 from evalkit.errors import ModelError
 from evalkit.inference.forward import PairInputs
@@ -164,3 +168,22 @@ def test_a_name_refuses_the_checkpoint_of_another_model(tmp_path, write, layout,
     with pytest.raises(ModelError, match=f"of type {right}, and named one of type {layout}"):
         rerank.build(CrossEncoderConfig(name="named", model=folder, layout=layout, max_length=32), ComputeConfig())
     assert rerank.build(CrossEncoderConfig(name="named", model=folder, layout=right, max_length=32), ComputeConfig())
+
+
+class OlderTransformers(ModuleType):
+    """transformers before 5.18, which has no GTE."""
+
+    def __getattr__(self, name):
+        if name.startswith("Gte"):
+            raise AttributeError(name)
+        return getattr(transformers, name)
+
+
+def test_transformers_without_gte_still_serves_every_other_classifier(classifier, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", OlderTransformers("transformers"))
+    monkeypatch.delitem(sys.modules, "evalkit.models.gte", raising=False)
+    monkeypatch.delattr(models, "gte", raising=False)
+    assert load(classifier).bare is not None
+    assert load(write_jina_reranker(tmp_path / "jina")).bare is not None
+    with pytest.raises(ModelError, match=r"no GTE\. Run: pip install 'transformers>=5\.18'"):
+        load(write_gte_reranker(tmp_path / "gte"))

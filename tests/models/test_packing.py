@@ -1,17 +1,18 @@
 """Packed models against the same models padded, for every family and every batch composition."""
 
-import importlib.util
-
 import numpy as np
 import pytest
 import torch
 from families.tiny import KINDS, PAIRS, built
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import BertConfig, BertModel
 
 from evalkit.config import ComputeConfig
-from evalkit.errors import ModelError
+from evalkit.inference.attention import by_runs, by_torch_varlen
+from evalkit.inference.flash import Flash
 from evalkit.inference.packed import pack
 from evalkit.models.gemma2_lightweight import PackedLightweight, merge_documents, merge_packed
-from evalkit.models.packing import PackedReranker, contents, kernel
+from evalkit.models.packing import PackedReranker, contents, packed_encoder
 from evalkit.types import Pair
 
 EXACT = 2e-5
@@ -71,22 +72,25 @@ def test_what_the_checkpoint_holds_is_told_of_the_packed_model_as_of_the_padded_
     assert contents(packed.model) == contents(whole)
 
 
-def test_kernel_of_a_gpu_needs_one():
-    for attention in ("torch_varlen", "flash_attn"):
-        with pytest.raises(ModelError, match=rf"{attention} runs on CUDA only\. Set compute\.attention=packed"):
-            kernel(ComputeConfig(attention=attention), torch.device("cpu"))
+@pytest.mark.parametrize(
+    ("capability", "heads", "expected"),
+    [((9, 0), 4, by_torch_varlen), ((9, 0), 8, by_runs), ((7, 5), 4, by_runs), (None, 4, by_runs)],
+)
+def test_a_packed_model_is_given_the_kernel_that_its_gpu_and_its_heads_allow(monkeypatch, capability, heads, expected):
+    monkeypatch.setattr("evalkit.models.packing.capability", lambda _: capability)
+    monkeypatch.setattr("evalkit.models.kernels.flash", lambda: Flash(None))
+    sizes = {"vocab_size": 9, "hidden_size": 32, "num_hidden_layers": 1, "intermediate_size": 8}
+    model = BertModel(BertConfig(**sizes, num_attention_heads=heads)).eval()  # heads of 8, or of 4
+    packed = packed_encoder(model, ComputeConfig(attention="packed", dtype="bfloat16"))
+    assert packed.blocks[0].attention.attend is expected
 
 
-@pytest.mark.parametrize("installed", [True, False])
-def test_on_a_gpu_flash_attn_is_taken_where_it_is_installed_and_torch_s_own_kernel_where_not(monkeypatch, installed):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object() if installed else None)
-    found = kernel(ComputeConfig(attention="packed", dtype="bfloat16"), torch.device("cuda"))
-    assert found == ("flash_attn" if installed else "torch_varlen")
-
-
-def test_float32_on_a_gpu_has_no_kernel_of_its_own_and_half_precision_on_a_cpu_neither():
-    assert kernel(ComputeConfig(attention="packed", dtype="float32"), torch.device("cuda")) == "packed"
-    assert kernel(ComputeConfig(attention="packed", dtype="bfloat16"), torch.device("cpu")) == "packed"
+@pytest.mark.parametrize("name", ["minicpm", "layerwise"])
+def test_minicpm_turns_queries_and_keys_in_float32(tmp_path, name):
+    model = built(KINDS[name], KINDS[name].write(tmp_path / "model", seed=8), dtype="bfloat16").model
+    sequences = [np.arange(3, dtype=np.int32)]
+    rotary = model.backbone.context(torch.zeros(3, 1, dtype=torch.bfloat16), pack(sequences, sequences)).rotary
+    assert {table.dtype for table in rotary} == {torch.float32}
 
 
 @pytest.mark.parametrize("ratio", [1, 2, 3, 8])
@@ -102,3 +106,55 @@ def test_merging_packed_documents_is_merging_padded_ones(ratio):
     assert (batch.lengths, moved.tolist()) == (tuple(new_mask.sum(dim=1).tolist()), new_documents.tolist())
     assert batch.offsets.tolist() == [0, *np.cumsum(batch.lengths).tolist()]
     assert batch.positions.tolist() == [place for length in batch.lengths for place in range(length)]
+
+
+class Operations(TorchDispatchMode):
+    """Which operations of torch run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def test_merging_adds_in_an_order_of_its_own_on_every_device():
+    """On CUDA `index_add_` and `scatter_add_` add in the order in which threads come, so that bytes differ."""
+    states, documents, mask = torch.randn(1, 9, 5), torch.tensor([[2, 8]]), torch.ones(1, 9, dtype=torch.int64)
+    sequence = [np.zeros(9, dtype=np.int32)]
+    with Operations() as ran:
+        merge_packed(states[0], pack(sequence, sequence), documents, 4)
+        merge_documents(states, mask, documents, 4)
+    assert "segment_reduce" in ran.names
+    assert not {name for name in ran.names if name.startswith(("index_add", "scatter_add", "index_put"))}
+
+
+def test_merging_packed_documents_waits_for_no_device():
+    sequence = [np.zeros(9, dtype=np.int32)]
+    with Operations() as ran:
+        merge_packed(torch.randn(9, 5), pack(sequence, sequence), torch.tensor([[2, 8]]), 4)
+    assert not {"_local_scalar_dense", "nonzero", "repeat_interleave", "item"} & ran.names
+
+
+def test_merged_tokens_are_sums_from_the_left_in_float32_divided_once():
+    torch.manual_seed(1)
+    states, documents = torch.randn(11, 6), torch.tensor([[1, 9]])
+    sequence = [np.zeros(11, dtype=np.int32)]
+    merged, _, _ = merge_packed(states, pack(sequence, sequence), documents, 3)
+    rows = states.numpy()
+    groups = [[0], [1, 2, 3], [4, 5, 6], [7, 8], [9], [10]]
+    expected = [sum((rows[row] for row in group[1:]), rows[group[0]]) / np.float32(len(group)) for group in groups]
+    assert merged.numpy().tobytes() == np.stack(expected).tobytes()
+
+
+def test_embeddings_of_lightweight_are_scaled_also_where_transformers_does_it_elsewhere(tmp_path):
+    """Up to transformers 5.3 the model scaled them, and not the module that holds them."""
+    folder = KINDS["lightweight"].write(tmp_path / "model", seed=8)
+    expected, older = (built(KINDS["lightweight"], folder, attention="eager") for _ in range(2))
+    model = older.model.model
+    plain = torch.nn.Embedding(*model.embed_tokens.weight.shape)
+    plain.weight = model.embed_tokens.weight
+    model.embed_tokens = plain
+    np.testing.assert_array_equal(expected.score(PAIRS).scores, older.score(PAIRS).scores)

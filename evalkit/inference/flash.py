@@ -1,0 +1,47 @@
+"""The kernel of flash-attn, if there is one that works here. Decided once, by importing it. Knows no model."""
+
+import importlib.util
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NamedTuple
+
+from evalkit.errors import reason
+
+
+class Flash(NamedTuple):
+    """What importing flash-attn gave.
+
+    Attributes:
+        function: `flash_attn_varlen_func`; None without.
+        fault: why an installed flash-attn cannot be imported, as when it was built for another torch; empty where it
+            is absent, or where only another package of its name is there (flash-attn-4 has a namespace `flash_attn`).
+    """
+
+    function: Any
+    fault: str = ""
+
+
+@cache
+def flash() -> Flash:
+    """The kernel of flash-attn."""
+    try:
+        from flash_attn import flash_attn_varlen_func
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:  # a build for another torch raises any
+        return Flash(None, reason(error) if _is_installed() else "")
+    return Flash(flash_attn_varlen_func)
+
+
+def _is_installed() -> bool:
+    try:
+        spec = importlib.util.find_spec("flash_attn")
+    except ValueError:
+        return False
+    return spec is not None and spec.origin is not None
+
+
+def flash_version() -> str:
+    """The version of flash-attn; empty where no installed package says it."""
+    try:
+        return version("flash-attn")
+    except PackageNotFoundError:
+        return ""

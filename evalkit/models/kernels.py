@@ -1,0 +1,93 @@
+"""Which attention kernel computes a packed model, by what is installed, the GPU and the model. Loads no weights."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from evalkit.config import ComputeConfig
+from evalkit.errors import ModelError
+from evalkit.inference.flash import flash
+
+# What FlashAttention 2 asks for, in flash-attn and in torch (`mha_varlen_fwd` in flash_api.cpp).
+_CAPABILITY = (8, 0)
+_WIDTHS = 8  # the width of a head is a multiple
+_WIDEST = 256
+
+
+class Kernel(NamedTuple):
+    """A choice.
+
+    Attributes:
+        name: a key of `inference.attention.KERNELS`.
+        notice: what people are told where a GPU could do better; empty where it could not.
+    """
+
+    name: str
+    notice: str = ""
+
+
+class Heads(NamedTuple):
+    """What a kernel must be able to compute.
+
+    Attributes:
+        width: numbers in a head; None where the configuration does not say.
+        softcap: whether scores are capped.
+    """
+
+    width: int | None
+    softcap: bool
+
+
+def heads(config: Mapping[str, Any], *, softcap: bool) -> Heads:
+    """Of a model with this `config.json`."""
+    hidden, count = config.get("hidden_size"), config.get("num_attention_heads")
+    width = config.get("head_dim")
+    if not isinstance(width, int) and isinstance(hidden, int) and isinstance(count, int) and count > 0:
+        width = hidden // count
+    return Heads(width if isinstance(width, int) else None, softcap)
+
+
+def kernel(compute: ComputeConfig, capability: tuple[int, int] | None, model: Heads) -> Kernel:
+    """The kernel for `compute.attention`, one of `PACKED`; float32 has none of its own on CUDA.
+
+    Args:
+        compute: with the attention resolved.
+        capability: compute capability of the GPU; None on a CPU.
+        model: its heads.
+
+    Raises:
+        ModelError: a kernel was asked for by name, and this machine, its GPU or the model cannot have it.
+    """
+    asked = compute.attention
+    if capability is None and asked != "packed":
+        raise ModelError(f"compute.attention={asked} runs on CUDA only. Set compute.attention=packed.")
+    if capability is None or compute.dtype == "float32":
+        return Kernel("packed")
+    missing = _missing(capability, model.width)
+    if missing and asked != "packed":
+        raise ModelError(f"compute.attention={asked} {missing}. Set compute.attention=packed.")
+    if missing:
+        return Kernel("packed", f"attention runs by lengths, which is slow: variable-length attention {missing}.")
+    if asked == "flash_attn" or (asked == "packed" and flash().function is not None):
+        return Kernel("flash_attn")
+    if model.softcap:
+        return Kernel(
+            "packed",
+            "attention runs by lengths, which is slow: torch's own kernel cannot cap scores, as this model does. "
+            f"{_flash_fault()}Run: pip install --no-build-isolation 'evalkit[flash]'",
+        )
+    return Kernel("torch_varlen", f"{fault}torch's own kernel is used." if (fault := _flash_fault()) else "")
+
+
+def _missing(capability: tuple[int, int], width: int | None) -> str:
+    """What FlashAttention lacks, as the end of a sentence; empty where it lacks nothing."""
+    if capability < _CAPABILITY:
+        own, least = (".".join(map(str, numbers)) for numbers in (capability, _CAPABILITY))
+        return f"needs a GPU of compute capability {least} or higher, and this one has {own}"
+    if width is not None and (width % _WIDTHS or width > _WIDEST):
+        return f"needs heads whose width is a multiple of {_WIDTHS} up to {_WIDEST}, and this model has {width}"
+    return ""
+
+
+def _flash_fault() -> str:
+    fault = flash().fault
+    return f"flash_attn is installed and cannot be imported ({fault}): " if fault else ""
