@@ -64,5 +64,9 @@ def tokenize(
         of_document = min(dropped, len(ids) - common(ids, ids_of[without]))
         row = join(prefix, kept[:start], prefix[:0], kept[start:], suffix, (dropped - of_document, of_document))
         rows.append(row)
-    starts = [common(ids_of[whole], ids_of[without]) for whole, without in zip(bodies, bare, strict=True)]
-    return collect(rows)._replace(starts=len(prefix) + np.array(starts, dtype=np.int64))
+    # Of each query once: up to its document, a pair has the tokens of the same pair with an empty one.
+    start_of = {
+        text: common(ids_of[text], ids_of[start]) for text, start in dict(zip(empty, bare, strict=True)).items()
+    }
+    starts = np.array([start_of[text] for text in empty], dtype=np.int64)
+    return collect(rows)._replace(starts=len(prefix) + starts)
