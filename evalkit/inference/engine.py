@@ -65,8 +65,8 @@ class Work:
 
     def _batches(self, rows: Rows) -> deque[Rows]:
         if self.shared is not None:
-            shared = Prefixes(self.shared.groups[rows], self.shared.lengths[rows])
-            return deque(rows[batch] for batch in batches_by_prefix(self.lengths[rows], shared, self.tokens))
+            planned = batches_by_prefix(self.lengths[rows], self.shared.of(rows), self.tokens)
+            return deque(rows[batch] for batch in planned)
         return deque(rows[batch] for batch in batches(self.lengths[rows], self.tokens, padded=self.padded))
 
     @property
@@ -96,8 +96,7 @@ class Work:
         """Tokens of a batch that stand for those of several texts."""
         if self.shared is None:
             return 0
-        lengths, groups = self.shared.lengths[rows], self.shared.groups[rows]
-        return int(lengths.sum() - lengths[np.unique(groups, return_index=True)[1]].sum())
+        return int(self.shared.lengths[rows].sum()) - self.shared.of(rows).tokens
 
     def _probed(self) -> int:
         """Run the longest texts once and see what a token takes."""

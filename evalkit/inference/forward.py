@@ -59,9 +59,10 @@ class PackedScorer(Protocol):
         ...
 
     def score(self, batch: Packed, documents: torch.Tensor) -> torch.Tensor:
-        """Shape (pairs, scores), float32; documents of shape (pairs, 2) are where each document starts and stops.
+        """Shape (pairs, scores), float32.
 
-        These stay on the host, where lengths are reckoned: a copy to the device would wait for its work.
+        Documents of shape (pairs, 2) are where each document starts and stops. They are on the host: most models do
+        not read them, and copying them would make the host wait for the device.
         """
         ...
 
@@ -177,8 +178,7 @@ def _packed_pairs(
     documents = torch.from_numpy(tokenized.documents[rows])
     if shared is None:
         return _packed(tokenized, rows).to(device), documents
-    common = Prefixes(shared.groups[rows], shared.lengths[rows])
-    return pack_shared([tokenized.ids[row] for row in rows], common).to(device), documents
+    return pack_shared([tokenized.ids[row] for row in rows], shared.of(rows)).to(device), documents
 
 
 def _unpacked_pairs(tokenized: TokenizedPairs, rows: Rows, pad_id: int, device: torch.device) -> PairInputs:

@@ -58,13 +58,16 @@ class Packed(NamedTuple):
         """On another device; from pinned memory, so that the host does not wait."""
         if device.type == "cpu":
             return self
-        return Packed(*(_moved(part, device) for part in self))
+        return Packed(*(moved(part, device) for part in self))
 
 
-def _moved(part: Any, device: torch.device) -> Any:
-    if isinstance(part, torch.Tensor):
+def moved(part: Any, device: torch.device) -> Any:
+    """A tensor of the host, or every tensor of some keys, on another device; from pinned memory, as `Packed.to`."""
+    if isinstance(part, Keys):
+        return Keys(*(moved(own, device) for own in part))
+    if isinstance(part, torch.Tensor) and device.type != "cpu":
         return part.pin_memory().to(device, non_blocking=True)
-    return Keys(*(_moved(own, device) for own in part)) if isinstance(part, Keys) else part
+    return part
 
 
 def equal_runs(queries: Sequence[int], keys: Sequence[int]) -> Iterator[tuple[int, int, int]]:

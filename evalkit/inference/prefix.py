@@ -1,7 +1,10 @@
-"""The query once for all its candidates, in models whose tokens see only what is before them.
+"""What pairs have in common at their start, once for all of them, in models whose tokens see only what is before them.
 
-Template, instruction and query come before the document, so their states are the same for every candidate of a query.
-A batch holds them once, as a sequence of its own, and each candidate's tokens attend to them and to their own.
+Two levels: template and instruction come before the query and are those of most pairs; with the query behind them they
+are those of all its candidates. A batch holds each once, as a sequence of its own, and the tokens behind it attend to
+it and to their own. A document differs from pair to pair, and what follows it sees it, so nothing else can be shared.
+
+How a pair is taken apart depends on the pair alone, never on its company: its score has the same bits in any batch.
 """
 
 from collections import defaultdict
@@ -15,6 +18,12 @@ from numpy.typing import NDArray
 from evalkit.inference.packed import Keys, Packed, pack
 from evalkit.inference.tokens import Ids, TokenizedPairs
 
+# PyTorch's attention on a CPU takes 32 queries at a time, where there are fewer than 192 (`q_split_size` in
+# FlashAttentionKernel.cpp). A start cut into whole blocks of them has the bits that it has within a longer one.
+_BLOCK = 32
+_LONGEST = 191
+_FEWEST = 4  # queries behind a start; `attention.by_runs` computes fewer in another dtype
+
 
 class Prefixes(NamedTuple):
     """What pairs have in common at their start.
@@ -22,20 +31,44 @@ class Prefixes(NamedTuple):
     Attributes:
         groups: shape (pairs,); pairs with the same number begin alike.
         lengths: shape (pairs,), tokens in which they do.
+        above: shorter starts that several groups share, of the same pairs; 0 tokens where a pair has none.
     """
 
     groups: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    above: "Prefixes | None" = None
+
+    def of(self, rows: NDArray[np.int64]) -> "Prefixes":
+        """Those of some pairs."""
+        above = None if self.above is None else self.above.of(rows)
+        return Prefixes(self.groups[rows], self.lengths[rows], above)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all starts together, every one counted once."""
+        firsts = self.of(np.unique(self.groups, return_index=True)[1])
+        if firsts.above is None:
+            return int(firsts.lengths.sum())
+        return int((firsts.lengths - firsts.above.lengths).sum()) + firsts.above.tokens
 
 
 def prefixes(tokenized: TokenizedPairs) -> Prefixes:
-    """The tokens before each document."""
+    """The tokens before each document, and above them, in whole blocks, those before each query."""
     # The last token is the pair's own: its state is the one that is scored.
     lengths = np.minimum(tokenized.documents[:, 0], tokenized.lengths - 1)
+    groups = _alike(tokenized.ids, lengths)
+    if tokenized.starts is None:
+        return Prefixes(groups, lengths)
+    starts = np.minimum(tokenized.starts, np.maximum(lengths - _FEWEST, 0)) // _BLOCK * _BLOCK
+    starts[lengths > _LONGEST] = 0
+    return Prefixes(groups, lengths, Prefixes(_alike(tokenized.ids, starts), starts))
+
+
+def _alike(ids: Sequence[Ids], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Shape (pairs,), the same number for pairs that have their first tokens in common, and as many of them."""
     known: dict[bytes, int] = {}
-    starts = (ids[:length].tobytes() for ids, length in zip(tokenized.ids, lengths, strict=True))
-    groups = np.array([known.setdefault(start, len(known)) for start in starts], dtype=np.int64)
-    return Prefixes(groups, lengths)
+    starts = (row[:length].tobytes() for row, length in zip(ids, lengths, strict=True))
+    return np.array([known.setdefault(start, len(known)) for start in starts], dtype=np.int64)
 
 
 def batches_by_prefix(lengths: NDArray[np.int64], shared: Prefixes, budget: int) -> Iterator[NDArray[np.int64]]:
@@ -44,18 +77,59 @@ def batches_by_prefix(lengths: NDArray[np.int64], shared: Prefixes, budget: int)
     np.maximum.at(longest, shared.groups, lengths)
     order = np.lexsort((-lengths, shared.groups, -longest[shared.groups]))
     batch: list[int] = []
-    tokens, begun = 0, -1
+    tokens, held = 0, set[tuple[int, int]]()
     for row in order.tolist():
-        group, own = int(shared.groups[row]), int(lengths[row] - shared.lengths[row])
-        cost = own if group == begun else own + int(shared.lengths[row])
+        parts = _parts(row, shared)
+        cost = int(lengths[row]) - sum(count for part, count in parts.items() if part in held)
         if batch and tokens + cost > budget:
             yield np.array(batch)
-            batch, tokens = [], 0
-            cost = own + int(shared.lengths[row])
+            batch, tokens, held = [], 0, set()
+            cost = int(lengths[row])
         batch.append(row)
-        tokens, begun = tokens + cost, group
+        tokens += cost
+        held.update(parts)
     if batch:
         yield np.array(batch)
+
+
+def _parts(row: int, shared: Prefixes) -> dict[tuple[int, int], int]:
+    """The starts of a pair as (level, group), and the tokens that each adds to the one above it."""
+    if shared.above is None:
+        return {(0, int(shared.groups[row])): int(shared.lengths[row])}
+    above = int(shared.above.lengths[row])
+    own = (0, int(shared.groups[row])), (1, int(shared.above.groups[row]))
+    return {own[0]: int(shared.lengths[row]) - above, own[1]: above}
+
+
+class _Layout:
+    """Sequences of a batch, each behind another one or behind none.
+
+    Attributes:
+        sequences: ids of each, without what it is behind.
+        behind: which sequence each follows; None where it is a beginning.
+        before: tokens before each.
+    """
+
+    def __init__(self) -> None:
+        self.sequences: list[Ids] = []
+        self.behind: list[int | None] = []
+        self.before: list[int] = []
+
+    def add(self, ids: Ids, behind: int | None) -> int:
+        """The number of a new sequence, whose ids are those of all before it and its own."""
+        before = 0 if behind is None else self.before[behind] + len(self.sequences[behind])
+        self.sequences.append(ids[before:])
+        self.behind.append(behind)
+        self.before.append(before)
+        return len(self.sequences) - 1
+
+    def rows(self, offsets: NDArray[np.int32]) -> list[NDArray[np.int64]]:
+        """Tokens of the batch that each sequence sees: those before it, then its own."""
+        found: list[NDArray[np.int64]] = []
+        for number, behind in enumerate(self.behind):
+            own = np.arange(offsets[number], offsets[number + 1], dtype=np.int64)
+            found.append(own if behind is None else np.concatenate([found[behind], own]))
+        return found
 
 
 def pack_shared(ids: Sequence[Ids], shared: Prefixes) -> Packed:
@@ -66,42 +140,33 @@ def pack_shared(ids: Sequence[Ids], shared: Prefixes) -> Packed:
     members: dict[int, list[int]] = defaultdict(list)
     for pair, group in enumerate(shared.groups.tolist()):
         members[group].append(pair)
-    sequences: list[Ids] = []
-    before: list[int] = []  # tokens before each sequence's own, in the prefix
-    start_of: list[int] = []  # which sequence that prefix is; its own number where there is none
+    layout = _Layout()
+    starts: dict[int, int] = {}  # which sequence the start of each group above is
     scored = np.empty(len(ids), dtype=np.int64)
     for pairs in members.values():
-        length = int(shared.lengths[pairs[0]])
-        common = length > 0
-        first = len(sequences)
-        if common:
-            sequences.append(ids[pairs[0]][:length])
-            before.append(0)
-            start_of.append(first)
+        first, length = pairs[0], int(shared.lengths[pairs[0]])
+        behind = None
+        if shared.above is not None and (start := int(shared.above.lengths[first])):
+            behind = starts.get(int(shared.above.groups[first]))
+            if behind is None:
+                behind = starts[int(shared.above.groups[first])] = layout.add(ids[first][:start], None)
+        if length:
+            behind = layout.add(ids[first][:length], behind)
         for pair in pairs:
-            scored[pair] = len(sequences)
-            start_of.append(first if common else len(sequences))
-            before.append(length if common else 0)
-            sequences.append(ids[pair][length:] if common else ids[pair])
-    plain = pack(sequences, [np.zeros_like(sequence) for sequence in sequences])
-    shift = np.repeat(np.array(before), plain.lengths)
-    everything = np.arange(len(sequences))
-    offsets = plain.offsets.numpy()
+            scored[pair] = layout.add(ids[pair], behind)
+    plain = pack(layout.sequences, [np.zeros_like(sequence) for sequence in layout.sequences])
+    shift = np.repeat(np.array(layout.before), plain.lengths)
+    rows = layout.rows(plain.offsets.numpy())
     return plain._replace(
         positions=plain.positions + torch.from_numpy(shift),
-        keys=_keys(offsets, start_of, before, everything),
+        keys=_keys(rows),
         scored=torch.from_numpy(scored),
-        scored_keys=_keys(offsets, start_of, before, scored),
+        scored_keys=_keys([rows[sequence] for sequence in scored.tolist()]),
     )
 
 
-def _keys(offsets: NDArray[np.int32], start_of: list[int], before: list[int], which: NDArray[np.int64]) -> Keys:
-    """Rows of the keys that each of some sequences sees: those of its prefix, then its own."""
-    rows = []
-    for sequence in which.tolist():
-        start = offsets[start_of[sequence]]
-        rows.append(np.arange(start, start + before[sequence]))
-        rows.append(np.arange(offsets[sequence], offsets[sequence + 1]))
-    lengths = [before[sequence] + int(offsets[sequence + 1] - offsets[sequence]) for sequence in which.tolist()]
+def _keys(rows: Sequence[NDArray[np.int64]]) -> Keys:
+    """The tokens that each of some sequences sees, one sequence behind the other."""
+    lengths = [len(own) for own in rows]
     ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return Keys(torch.from_numpy(np.concatenate(rows).astype(np.int64)), torch.from_numpy(ends), tuple(lengths))
+    return Keys(torch.from_numpy(np.concatenate(rows)), torch.from_numpy(ends), tuple(lengths))

@@ -173,12 +173,15 @@ class TokenizedPairs(NamedTuple):
         segments: segment (token type) ids, one array a pair.
         documents: shape (pairs, 2), where each document starts and stops.
         dropped: shape (pairs, 2), tokens of query and document that were cut off.
+        starts: shape (pairs,), tokens before each query, which are of the template and its instruction alone; None
+            where the template has too few to be worth knowing.
     """
 
     ids: list[Ids]
     segments: list[Ids]
     documents: NDArray[np.int64]
     dropped: NDArray[np.int64]
+    starts: NDArray[np.int64] | None = None
 
     @property
     def lengths(self) -> NDArray[np.int64]:

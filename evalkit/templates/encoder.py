@@ -7,6 +7,7 @@ What the tokenizer puts before, between and behind two texts is read off a sampl
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalkit.errors import ModelError
 from evalkit.inference.tokens import (
@@ -18,7 +19,7 @@ from evalkit.inference.tokens import (
     require_tokens,
     shortened,
 )
-from evalkit.templates.pairs import PairIds, collect, longest_first
+from evalkit.templates.pairs import PairIds, collect, common, longest_first
 from evalkit.types import Pair
 
 
@@ -56,7 +57,13 @@ def tokenize(
         kept_ids = shortened(query, kept[0], left=left), shortened(document, kept[1], left=left)
         rows.append(_join(frame, *kept_ids, dropped))
     require_tokens([row.ids for row in rows])
-    return collect(rows)
+    return collect(rows)._replace(starts=_starts(tokenizer, rows, instruction, frame) if instruction else None)
+
+
+def _starts(tokenizer: Tokenizer, rows: Sequence[PairIds], instruction: str, frame: Frame) -> NDArray[np.int64]:
+    """Tokens of the instruction before each query, and of what is before it."""
+    alone = np.concatenate([frame.before, *tokenizer.token_ids([instruction])])
+    return np.array([common(row.ids, alone) for row in rows], dtype=np.int64)
 
 
 def _join(frame: Frame, query: Ids, document: Ids, dropped: tuple[int, int]) -> PairIds:

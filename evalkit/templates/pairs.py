@@ -42,6 +42,13 @@ def join(before: Ids, query: Ids, between: Ids, document: Ids, behind: Ids, drop
     return PairIds(ids, np.zeros_like(ids), (start, start + len(document)), dropped)
 
 
+def common(first: Ids, second: Ids) -> int:
+    """How many tokens two texts have in common at the start."""
+    shorter = min(len(first), len(second))
+    differ = np.flatnonzero(first[:shorter] != second[:shorter])
+    return int(differ[0]) if len(differ) else shorter
+
+
 def require_right(tokenizer: Tokenizer) -> None:
     """Refuse a tokenizer that cuts the beginning of a text, for a template that is published as cutting the end.
 

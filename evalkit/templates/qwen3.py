@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from evalkit.errors import ModelError
-from evalkit.inference.tokens import Ids, TokenizedPairs, Tokenizer, distinct_token_ids
-from evalkit.templates.pairs import collect, join, require_right
+from evalkit.inference.tokens import TokenizedPairs, Tokenizer, distinct_token_ids
+from evalkit.templates.pairs import collect, common, join, require_right
 from evalkit.types import Pair
 
 CARD_INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
@@ -52,22 +52,21 @@ def tokenize(
         )
     bodies = [body(pair, default_instruction) for pair in pairs]
     empty = [body(pair._replace(document=""), default_instruction) for pair in pairs]
-    ids_of = distinct_token_ids(tokenizer, [*bodies, *empty])
+    bare = [body(pair._replace(query="", document=""), default_instruction) for pair in pairs]
+    ids_of = distinct_token_ids(tokenizer, [*bodies, *empty, *bare])
     rows = []
     for whole, without in zip(bodies, empty, strict=True):
         ids = ids_of[whole]
-        start = min(_common(ids, ids_of[without]), budget)
+        start = min(common(ids, ids_of[without]), budget)
         dropped = max(len(ids) - budget, 0)
         kept = ids[: len(ids) - dropped]
         # A cut that reaches the query has taken the whole document.
-        of_document = min(dropped, len(ids) - _common(ids, ids_of[without]))
+        of_document = min(dropped, len(ids) - common(ids, ids_of[without]))
         row = join(prefix, kept[:start], prefix[:0], kept[start:], suffix, (dropped - of_document, of_document))
         rows.append(row)
-    return collect(rows)
-
-
-def _common(first: Ids, second: Ids) -> int:
-    """How many tokens two texts have in common at the start."""
-    shorter = min(len(first), len(second))
-    differ = np.flatnonzero(first[:shorter] != second[:shorter])
-    return int(differ[0]) if len(differ) else shorter
+    # Of each query once: up to its document, a pair has the tokens of the same pair with an empty one.
+    start_of = {
+        text: common(ids_of[text], ids_of[start]) for text, start in dict(zip(empty, bare, strict=True)).items()
+    }
+    starts = np.array([start_of[text] for text in empty], dtype=np.int64)
+    return collect(rows)._replace(starts=len(prefix) + starts)

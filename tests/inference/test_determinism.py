@@ -12,6 +12,7 @@ from evalkit.inference.backbone import backbone_of
 from evalkit.inference.forward import forward, score_pairs
 from evalkit.inference.linear import summed
 from evalkit.inference.tokens import Tokenized, TokenizedPairs
+from evalkit.inference.usage import Usage
 
 QUERIES, PAIRS = 4, 24
 BATCHES = [(1, 1), (1, 2), (300, 2), (1000, 1), (20_000, 2)]  # tokens, threads
@@ -72,11 +73,8 @@ def pairs():
 
 def scores(scorer, ids, **settings):
     documents = np.array([[30, len(row)] for row in ids])
-    tokenized = TokenizedPairs(ids, [np.zeros_like(row) for row in ids], documents, np.zeros_like(documents))
-    found = np.empty((len(ids), 1), np.float32)
-    for rows, values in score_pairs(scorer, tokenized, pad_id=0, **settings):
-        found[rows] = values
-    return found
+    segments = [np.zeros_like(row) for row in ids]
+    return of_tokenized(scorer, TokenizedPairs(ids, segments, documents, np.zeros_like(documents)), **settings)
 
 
 @pytest.fixture
@@ -99,6 +97,55 @@ def test_a_pair_s_score_has_the_same_bits_in_every_batch_and_company(make, dtype
         np.testing.assert_array_equal(scores(scorer, ids, batch_tokens=tokens, workers=count), expected)
     some = np.random.default_rng(1).permutation(PAIRS)[:9]
     np.testing.assert_array_equal(scores(scorer, [ids[row] for row in some], batch_tokens=4096), expected[some])
+
+
+STARTS = [(90, 100), (64, 68), (40, 191), (100, 120), (90, 250), (20, 40)]  # tokens before the query, and of both
+
+
+def started():
+    """Pairs of queries of several lengths behind the same template, and how much of a pair is template."""
+    rng = np.random.default_rng(8)
+    template = rng.integers(0, 500, 100).astype(np.int32)
+    ids, documents, starts = [], [], []
+    for start, length in STARTS:
+        query = np.concatenate([template[:start], rng.integers(0, 500, length - start).astype(np.int32)])
+        for own in rng.integers(2, 120, 2).tolist():
+            ids.append(np.concatenate([query, rng.integers(0, 500, own).astype(np.int32)]))
+            documents.append((length, length + own))
+            starts.append(start)
+    documents = np.array(documents)
+    return TokenizedPairs(ids, [np.zeros_like(row) for row in ids], documents, 0 * documents, np.array(starts))
+
+
+def chosen(pairs, rows):
+    ids, segments = ([part[row] for row in rows] for part in pairs[:2])
+    return TokenizedPairs(ids, segments, *(part[rows] for part in pairs[2:]))
+
+
+def of_tokenized(scorer, tokenized, **settings):
+    found = np.empty((len(tokenized.ids), 1), np.float32)
+    for rows, values in score_pairs(scorer, tokenized, pad_id=0, **settings):
+        found[rows] = values
+    return found
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_shared_template_changes_no_bit_alone_in_any_batch_or_with_some_scores_known(dtype, threads):
+    torch.manual_seed(0)
+    scorer, pairs = Scorer(backbone_of(qwen3().eval().to(dtype), "packed")), started()
+    count, usage = len(pairs.ids), Usage()
+    expected = of_tokenized(scorer, pairs._replace(starts=None), batch_tokens=4096)
+    assert len(np.unique(expected)) > count / 2
+    for tokens, cores in BATCHES[1::2]:
+        threads(cores)
+        found = of_tokenized(scorer, pairs, batch_tokens=tokens, workers=cores, usage=usage)
+        np.testing.assert_array_equal(found, expected)
+    assert usage.computed_tokens < usage.tokens
+    some = np.random.default_rng(2).permutation(count)[:7]
+    np.testing.assert_array_equal(of_tokenized(scorer, chosen(pairs, some), batch_tokens=4096), expected[some])
+    known = np.random.default_rng(3).random(count) < 0.5
+    for rows, values in score_pairs(scorer, pairs, pad_id=0, batch_tokens=1000, known=known):
+        np.testing.assert_array_equal(values, expected[rows])
 
 
 def test_a_text_s_states_have_the_same_bits_in_every_batch(threads):

@@ -10,6 +10,7 @@ from transformers import BertConfig, BertModel
 from evalkit.config import ComputeConfig
 from evalkit.inference.attention import by_runs, by_torch_varlen
 from evalkit.inference.flash import Flash
+from evalkit.inference.forward import score_pairs
 from evalkit.inference.packed import pack
 from evalkit.models.gemma2_lightweight import PackedLightweight, merge_documents, merge_packed
 from evalkit.models.packing import PackedReranker, contents, packed_encoder
@@ -65,6 +66,21 @@ def test_causal_models_share_the_query_and_no_other_does(name, packed):
     packed.score(ALL)
     saved = packed.usage.tokens - packed.usage.computed_tokens
     assert (saved > 0) is (name in {"layerwise", "gemma", "qwen3"})
+
+
+@pytest.mark.parametrize(("name", "template"), [("qwen3", 96), ("gemma", 0), ("layerwise", 0)], indirect=["name"])
+def test_template_and_query_are_computed_once_for_all_candidates(name, template, folder):
+    """Gemma's and layerwise's pairs begin with three tokens: too few to be shared by all queries."""
+    documents = ("The moon pulls the sea twice a day.", "Yeast eats the sugar.", "Bees make honey from nectar.")
+    queries = (QUERY, "How do bees make honey?", "What makes bread rise?")
+    model = built(KINDS[name], folder, max_length=400)
+    tokenized = model.tokenize([Pair(query, document) for query in queries for document in documents])
+    before = tokenized.documents[:, 0]
+    usage = model.usage
+    list(score_pairs(model.model, tokenized, batch_tokens=4096, pad_id=0, usage=usage))
+    own = (tokenized.lengths - before).sum()
+    assert usage.computed_tokens == own + (before[::3] - template).sum() + template
+    assert usage.tokens == own + before.sum()
 
 
 def test_what_the_checkpoint_holds_is_told_of_the_packed_model_as_of_the_padded_one(name, folder, packed):

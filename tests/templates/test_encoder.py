@@ -182,3 +182,11 @@ def test_an_instruction_is_put_before_every_query_and_no_document(tokenizer):
 def test_no_pair_gives_no_ids(tokenizer):
     actual = tokenize(tokenizer, [], max_length=8, truncation="longest_first")
     assert ([], (0, 2)) == (actual.ids, actual.documents.shape)
+
+
+def test_start_is_the_instruction_before_every_query(tokenizer, code):
+    pairs = [Pair("tides", "the sea"), Pair("bees", "honey")]
+    found = tokenize(tokenizer, pairs, max_length=16, truncation="longest_first", instruction="the moon ")
+    assert [3, 3] == found.starts.tolist()
+    assert [code["[CLS]"], code["the"], code["moon"]] == found.ids[0][:3].tolist()
+    assert tokenize(tokenizer, pairs, max_length=16, truncation="longest_first").starts is None

@@ -135,3 +135,13 @@ def test_ids_are_the_library_s_and_what_was_dropped_adds_up(tokenizer, query, do
     assert pairs.dropped.min() >= 0
     start, stop = pairs.documents[0]
     assert sizes[0] <= start <= stop == pairs.lengths[0] - sizes[1]
+
+
+def test_start_is_what_pairs_of_all_queries_have_in_common_and_depends_on_no_other_pair(tokenizer, encode):
+    pairs = [Pair("Why?", "The moon."), Pair("Bees and honey", "The sea."), Pair("Why?", "Bees.", "Find bees")]
+    together = tokenize(tokenizer, pairs, max_length=8192, default_instruction=DEFAULT)
+    template = [*encode(PREFIX), *encode(f"<Instruct>: {DEFAULT}\n<Query>: ")]
+    assert [len(template)] * 2 == together.starts[:2].tolist()
+    assert [template] * 2 == [ids[: len(template)].tolist() for ids in together.ids[:2]]
+    assert [int(one(tokenizer, pair).starts[0]) for pair in pairs] == together.starts.tolist()
+    assert len(encode(PREFIX)) < together.starts[2] < len(template)
