@@ -19,7 +19,7 @@ from transformers.masking_utils import create_causal_mask, create_sliding_window
 from evalkit.inference.backbone import Backbone, embedded, embedding_factor
 from evalkit.inference.forward import PairInputs, last_states
 from evalkit.inference.linear import summed
-from evalkit.inference.packed import Packed, moved
+from evalkit.inference.packed import Packed
 from evalkit.models.checkpoint import Checkpoint
 
 _REQUIRED = (
@@ -141,7 +141,6 @@ class PackedLightweight:
     def score(self, batch: Packed, documents: torch.Tensor) -> torch.Tensor:
         """See `PackedScorer`."""
         module, blocks = self.module, self.backbone.blocks
-        documents = moved(documents, self.device)
         states = self.backbone.embed(batch)
         context = self.backbone.context(states, batch)
         scores: list[torch.Tensor] = []
