@@ -4,19 +4,32 @@
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin
-INSTALL := $(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+QUIET  := --quiet --disable-pip-version-check
+INSTALL := $(RUN)/python -m pip install $(QUIET) --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check gate format wheel clean
+.PHONY: help demo test test-lowest check gate format wheel clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
 
 demo: $(VENV)/.mini ## evaluate the bundled collection with real weights, offline, and print the table
 	$(RUN)/evalkit evaluate
 
 test: $(VENV)/.dev ## run the test suite
 	$(RUN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+# Golden files and measures, and for every extra the tests that run its packages. Old packages warn of what new ones
+# have deprecated; that is not what is tested, so warnings are no errors here.
+LOWEST := .venv-lowest
+LOWEST_TESTS := tests/test_versions.py tests/families tests/test_measures.py tests/test_run.py tests/test_trec.py \
+	tests/test_run_json.py tests/test_significance.py tests/test_compare.py tests/test_answers.py tests/test_progress.py \
+	tests/test_store.py tests/retrieval/test_bm25.py tests/retrieval/test_analysis.py tests/inference/test_backbone.py \
+	tests/inference/test_sentencepiece.py tests/models/test_sentence_transformer.py tests/models/test_weights.py \
+	tests/datasets/test_hub.py tests/datasets/test_beir.py tests/commands/test_measure.py tests/commands/test_compose.py \
+	tests/interchange/test_export.py tests/report/test_figures.py tests/commands/test_slurm.py tests/workers/test_cluster.py
+test-lowest: $(LOWEST)/.dev ## the same numbers with the lowest versions that pyproject.toml allows
+	$(LOWEST)/bin/python -m pytest -n auto --dist loadfile -W default $(LOWEST_TESTS)
 
 check: $(VENV)/.dev ## format, lint, types, layers
 	$(RUN)/ruff format --check .
@@ -37,10 +50,18 @@ format: $(VENV)/.dev ## format the code and fix what can be fixed
 	$(RUN)/ruff check --fix .
 
 wheel: $(VENV)/.dev ## build dist/*.whl
-	$(RUN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(RUN)/python -m pip wheel $(QUIET) --no-deps --wheel-dir dist .
 
 clean: ## remove the environment and what tools left
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# Built with the lowest hatchling, too: the second line installs evalkit again, without an environment of pip's own.
+$(LOWEST)/.dev: pyproject.toml constraints-lowest.txt | $(RUN)/python
+	@echo 'Installing evalkit with the lowest versions that it allows into $(LOWEST) (once, a few minutes) ...'
+	$(RUN)/python -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install $(QUIET) --constraint constraints-lowest.txt hatchling editables --editable '.[dev]'
+	$(LOWEST)/bin/python -m pip install $(QUIET) --no-build-isolation --no-deps --editable .
+	@touch $@
 
 $(RUN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

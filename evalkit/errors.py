@@ -7,7 +7,8 @@ EvalkitError                something that the user can put right; the command l
 ├── ModelError              a checkpoint cannot be used as asked
 │   └── AbsentModel         there is no such checkpoint, or it cannot be downloaded
 ├── ResultError             an artefact on disk is incomplete or damaged
-└── MissingExtra            an optional package is needed; the message holds the install command
+├── MissingExtra            an optional package is needed; the message holds the install command
+└── WrongVersion            an installed package is too old to give the numbers that evalkit reports
 
 A message says what was found, what is legal, and what to do next:
 
@@ -71,6 +72,10 @@ class MissingExtra(EvalkitError):  # noqa: N818 - names the situation; "MissingE
 
     def __init__(self, package: str, *, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the package {package!r}. Run: pip install 'evalkit[{extra}]'")
+
+
+class WrongVersion(EvalkitError):  # noqa: N818 - names the situation
+    """An installed package gives other numbers than the versions that evalkit is tested with."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evalkit import datasets, results
 from evalkit.answers import AnswerJudge
-from evalkit.config.dataset import dataset_config
+from evalkit.config.from_manifest import dataset_config
 from evalkit.errors import ConfigError, ResultError, reason
 from evalkit.manifest import MANIFEST
 from evalkit.measures import measure, parse_measure

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from evalkit.errors import ConfigError, DataError
 from evalkit.run import Run
 from evalkit.types import PerQuery, Qrels
+from evalkit.versions import require_version
 
 _TREC_NAMES = {
     "nDCG": "ndcg_cut",
@@ -159,6 +160,7 @@ def measure(qrels: Qrels, run: Run, measures: Sequence[str], *, answers: Qrels |
     Raises:
         ConfigError: an unknown measure.
         DataError: there is no judged query, or a measure that there are no judgments or answers for.
+        WrongVersion: pytrec_eval-terrier is too old to give the right values.
     """
     parsed = [parse_measure(name) for name in measures]
     if not qrels and not answers:
@@ -199,6 +201,7 @@ def _evaluate(
     """Fill in the values of measures that are judged alike and have one relevance level."""
     import pytrec_eval
 
+    require_version("pytrec_eval-terrier")
     evaluator = pytrec_eval.RelevanceEvaluator(
         # No measure here tells -1 from 0, and pytrec_eval may not return from a query with negative judgments alone.
         {query_id: {doc_id: max(grade, 0) for doc_id, grade in grades.items()} for query_id, grades in judged.items()},

@@ -29,7 +29,7 @@ from evalkit.config import (
     SavedConfig,
     TextLengths,
 )
-from evalkit.config.dataset import dataset_config
+from evalkit.config.from_manifest import dataset_config
 from evalkit.config.reranker import RERANKERS
 from evalkit.errors import ConfigError
 from evalkit.resources import config_names, shipped

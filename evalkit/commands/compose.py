@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from functools import cache
 from traceback import walk_tb
@@ -83,6 +83,14 @@ class _Printable(logging.Formatter):
         return printable(super().format(record))
 
 
+class _Stderr(logging.Handler):
+    """Writes to whatever stderr is when a message comes: a notebook and a test put others in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError, ValueError):  # nobody reads it
+            sys.stderr.write(f"{self.format(record)}\n")
+
+
 def prepare() -> None:
     """Make the dataclasses known to Hydra, and warnings of evalkit one line each on stderr."""
     # Full errors: Hydra raises instead of printing its own report and leaving with exit code 1.
@@ -91,7 +99,7 @@ def prepare() -> None:
     # Offline it tells of its cache a dozen times a dataset; that the commit is the right one is checked here.
     os.environ.setdefault("DATASETS_VERBOSITY", "error")
     register_schemas()
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(_Printable("evalkit: %(levelname)s: %(message)s"))
     logger = logging.getLogger("evalkit")
     logger.handlers[:] = [handler]

@@ -120,7 +120,7 @@ def _packed(tokenized: Tokenized | TokenizedPairs, rows: Rows) -> Packed:
 
 def _unpacked(model: Any, tokenized: Tokenized, rows: Rows, select: Select) -> torch.Tensor:
     """States of a model that reads padded batches, without those of the padding."""
-    ids, mask = _padded([tokenized.ids[row] for row in rows], int(model.config.pad_token_id or 0))
+    ids, mask = _padded([tokenized.ids[row] for row in rows], max(int(model.config.pad_token_id or 0), 0))
     inputs = {"input_ids": ids, "attention_mask": mask}
     if getattr(model.config, "type_vocab_size", 0) > 1:
         inputs["token_type_ids"], _ = _padded([tokenized.segments[row] for row in rows], 0)

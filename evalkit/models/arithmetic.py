@@ -7,10 +7,11 @@ from typing import Any
 
 from evalkit.config import ComputeConfig
 from evalkit.config.compute import FLASH, PACKED
-from evalkit.errors import MissingExtra, ModelError
+from evalkit.errors import MissingExtra, ModelError, reason
 from evalkit.inference.flash import flash
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import can_pack, has_sdpa, is_minicpm
+from evalkit.versions import require_version
 
 _ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
 
@@ -20,12 +21,17 @@ def require_torch() -> Any:
 
     Raises:
         MissingExtra: torch or transformers is not installed.
+        ModelError: they are installed, and one of them does not start.
+        WrongVersion: transformers is too old to give the same numbers.
     """
     try:
         import torch
         import transformers
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "torch", extra="models", purpose="a neural model") from error
+    except ImportError as error:  # transformers beside a tokenizers that it cannot use, for one
+        raise ModelError(f"torch or transformers cannot be imported: {reason(error)}.") from error
+    require_version("transformers")
     # Loading bars and advice of the library would land between ours.
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

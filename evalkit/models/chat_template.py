@@ -32,10 +32,19 @@ def chat_template(checkpoint: Checkpoint) -> str | None:
     return stored
 
 
-def writes_pairs(checkpoint: Checkpoint) -> bool:
-    """Whether there is a template for a query and a document, and not only for a conversation."""
-    template = chat_template(checkpoint) or ""
-    return "query" in template and "document" in template
+def writes_pairs(checkpoint: Checkpoint) -> bool | None:
+    """Whether there is a template that writes both a query and a document; None where there is none at all.
+
+    One that leaves messages of these roles out, or fails on them, is for conversations.
+    """
+    if chat_template(checkpoint) is None:
+        return None
+    roles = {"query": "\ue001", "document": "\ue002"}
+    try:
+        found = rendered(checkpoint, [{"role": role, "content": text} for role, text in roles.items()])
+    except ModelError:
+        return False
+    return all(text in found for text in roles.values())
 
 
 def rendered(checkpoint: Checkpoint, messages: Sequence[Mapping[str, str]]) -> str:
@@ -48,7 +57,13 @@ def rendered(checkpoint: Checkpoint, messages: Sequence[Mapping[str, str]]) -> s
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment.globals["raise_exception"] = _fail
     try:
         return environment.from_string(chat_template(checkpoint) or "").render(messages=[dict(one) for one in messages])
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         raise ModelError(f"{checkpoint.path}: its chat template fails ({reason(error)}).") from error
+
+
+def _fail(message: str) -> None:
+    """What templates call to refuse messages."""
+    raise ValueError(message)

@@ -39,7 +39,7 @@ _TYPES: dict[str, type] = {
 }
 # What other architectures call the settings that evalkit reads. The first that is there counts.
 _ALSO_CALLED = {
-    "hidden_size": ("dim", "d_model", "n_embd", "emb_dim"),
+    "hidden_size": ("dim", "d_model", "n_embd", "n_embed", "emb_dim"),
     "intermediate_size": ("hidden_dim", "d_ff", "d_inner", "n_inner"),
     "num_attention_heads": ("n_heads", "n_head", "num_heads"),
     "num_hidden_layers": ("n_layers", "n_layer", "num_layers"),
@@ -243,7 +243,7 @@ def _package_folder(model: str) -> Path:
 def _from_folder(path: Path, model: str, also: Sequence[str]) -> Checkpoint:
     checkpoint = Checkpoint(path, also=tuple(also))
     if not checkpoint.files:
-        raise ModelError(f"{model}: the folder {path} holds no checkpoint files.")
+        raise ModelError(f"{model}: the folder {path} holds no checkpoint files; {instead_of_config(path)}")
     return checkpoint
 
 

@@ -56,7 +56,9 @@ class Classifier(Headed):
         self.scores_last = hasattr(model, "score")
         self.unscored: int | None = model.config.pad_token_id if self.scores_last else None
         self.alone = minds_padding(model.base_model)
-        self.segmented = getattr(model.config, "type_vocab_size", 0) > 1
+        # Some models have segments and no number of them in their configuration: XLM, XLNet.
+        kinds = getattr(model.config, "type_vocab_size", None)
+        self.segmented = kinds is None or kinds > 1
 
     @property
     def select(self) -> Select:
@@ -93,7 +95,8 @@ class Classifier(Headed):
                 input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, use_cache=False
             ).last_hidden_state
             return self._chosen(self.model.score(last_states(states, inputs.attention_mask)))
-        segments = {"token_type_ids": inputs.token_type_ids} if self.segmented else {}
+        segmented = self.segmented and bool(inputs.token_type_ids.any())
+        segments = {"token_type_ids": inputs.token_type_ids} if segmented else {}
         output = self.model(input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, **segments)
         return self._chosen(output.logits)
 

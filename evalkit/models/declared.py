@@ -5,6 +5,7 @@ What is said there is obeyed unless a setting says otherwise; what is not known 
 default in its place would be another model.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -12,7 +13,9 @@ from typing import Any, NamedTuple
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import is_gte, is_jina, is_minicpm, usable_positions
-from evalkit.models.refusals import MERGE, an_adapter
+from evalkit.models.refusals import MERGE, an_adapter, elsewhere
+
+logger = logging.getLogger(__name__)
 
 SENTENCE_TRANSFORMERS = "config_sentence_transformers.json"
 TOKENIZER = "tokenizer_config.json"
@@ -39,6 +42,8 @@ _LATE_INTERACTION = {
     *("query_prefix", "document_prefix", "query_length", "document_length", "query_expansion"),
     *("attend_to_expansion_tokens", "skiplist_words", "do_query_expansion"),
 }
+# What the names of prompts have in them that are made for queries and documents, where they are not just these.
+_MADE_FOR = {"query": ("query",), "document": ("passage", "corpus", "document")}
 # What a tokenizer writes as its length when it has none.
 _NO_LIMIT = 1_000_000
 _PLAIN_OUTPUTS = {"last_hidden_state", "logits"}
@@ -57,7 +62,7 @@ class Declared:
         truncate_dim: how many numbers of a vector are used; all when None.
         similarity: `cosine` or `dot`, by which vectors are compared.
         task: what sentence-transformers 6 loads the transformer for; None where it does not say.
-        chat: whether a pair is written by the checkpoint's chat template.
+        chat: whether texts are written by the checkpoint's chat template; None where it does not say.
     """
 
     prompts: Mapping[str, str]
@@ -67,7 +72,7 @@ class Declared:
     truncate_dim: int | None
     similarity: str
     task: str | None
-    chat: bool
+    chat: bool | None
 
 
 class Reading(NamedTuple):
@@ -84,8 +89,13 @@ class Reading(NamedTuple):
     max_length: int
 
 
-def declared(checkpoint: Checkpoint) -> Declared:
+def declared(checkpoint: Checkpoint, *, pairs: bool = False) -> Declared:
     """What a checkpoint's own files say.
+
+    Args:
+        checkpoint: on disk.
+        pairs: whether it is read as a cross-encoder, for which sentence-transformers reads its own files only beside a
+            `modules.json`.
 
     Raises:
         ModelError: a file says something that evalkit does not know, or cannot do.
@@ -93,6 +103,15 @@ def declared(checkpoint: Checkpoint) -> Declared:
     model = _checked(checkpoint, SENTENCE_TRANSFORMERS, _KNOWN_OF_MODEL)
     name = next((name for name in _TRANSFORMER if (checkpoint.path / name).is_file()), _TRANSFORMER[0])
     transformer = _checked(checkpoint, name, _KNOWN_OF_TRANSFORMER)
+    if pairs and not checkpoint.modules():
+        if transformer or set(model) - {"__version__", "model_type", "activation_fn"}:
+            logger.warning(
+                "%s: %s and %s are not used, as in sentence-transformers: a cross-encoder without modules.json.",
+                checkpoint.path,
+                SENTENCE_TRANSFORMERS,
+                name,
+            )
+        model, transformer = {}, {}
     prompts = _prompts(checkpoint, model)
     default = model.get("default_prompt_name")
     if default is not None and default not in prompts:
@@ -156,19 +175,32 @@ def require_text(checkpoint: Checkpoint, said: Declared) -> None:
         raise ModelError(f"{checkpoint.path}: transformer_task is {said.task}, so it is not an encoder of texts.")
 
 
-def unused_document_prompt(said: Declared, settings: Any) -> str | None:
-    """The name of a stored prompt that looks made for documents and that no document gets, if there is one."""
-    if settings.document_instruction is not None or said.prompts.get("document"):
-        return None
-    return next((name for name in ("passage", "corpus") if said.prompts.get(name)), None)
+def unused_prompts(said: Declared, settings: Any) -> dict[str, str]:
+    """`query` or `document` -> the name of a stored prompt that looks made for it and that no text gets."""
+    found: dict[str, str] = {}
+    for role, words in _MADE_FOR.items():
+        made_for = (name for name, text in said.prompts.items() if text and any(word in name for word in words))
+        free = getattr(settings, f"{role}_instruction") is None and not said.prompts.get(role)
+        if free and (name := next(made_for, None)):
+            found[role] = name
+    return found
+
+
+def is_late(checkpoint: Checkpoint) -> bool:
+    """Whether the checkpoint has settings of late interaction (ColBERT), by PyLate or sentence-transformers 6."""
+    files = (SENTENCE_TRANSFORMERS, *_TRANSFORMER)
+    return any(_LATE_INTERACTION & set(checkpoint.read_json(name) or {}) for name in files)
 
 
 def require_whole(checkpoint: Checkpoint) -> None:
-    """Refuse a checkpoint of which its weights alone are not the model.
+    """Refuse a checkpoint of which the weights beside `config.json` are not the model.
 
     Raises:
-        ModelError: an adapter lies beside the weights, or they are quantised.
+        ModelError: an adapter lies beside them, they are quantised, or `modules.json` has the model in another folder.
     """
+    inner = next((folder for kind, folder in checkpoint.modules() if kind == "Transformer" and folder), None)
+    if inner is not None:
+        raise ModelError(f"{checkpoint.path}/modules.json: {elsewhere(inner)}")
     if (checkpoint.path / "adapter_config.json").is_file():
         raise ModelError(
             f"{checkpoint.path}/adapter_config.json: an adapter ({an_adapter(checkpoint.path)}) lies beside the "
@@ -238,7 +270,8 @@ def _similarity(checkpoint: Checkpoint, model: Mapping[str, Any]) -> str:
     found = str(model.get("similarity_fn_name", "cosine"))
     if found not in {"cosine", "dot"}:
         raise ModelError(
-            f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}: similarity_fn_name={found!r}. evalkit knows cosine and dot."
+            f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}: similarity_fn_name={found!r}. evalkit knows cosine and "
+            "dot. To search by the cosine, remove it in a copy of the folder."
         )
     return found
 
@@ -260,14 +293,14 @@ def _whole(checkpoint: Checkpoint, name: str, stored: Mapping[str, Any], key: st
     return value
 
 
-def _uses_chat(checkpoint: Checkpoint, name: str, modalities: Any) -> bool:
-    """Whether texts go through a chat template.
+def _uses_chat(checkpoint: Checkpoint, name: str, modalities: Any) -> bool | None:
+    """Whether texts go through a chat template; None where nothing says so.
 
     Raises:
         ModelError: texts go through another method of the model than its forward pass.
     """
     if modalities is None:
-        return False
+        return None
     text = modalities.get("text", {}) if isinstance(modalities, dict) else {}
     if text.get("method", "forward") != "forward" or text.get("method_output_name") not in {None, *_PLAIN_OUTPUTS}:
         raise ModelError(

@@ -14,7 +14,7 @@ from evalkit.config import ComputeConfig
 from evalkit.errors import EvalkitError, ModelError, reason
 from evalkit.models.arithmetic import device_name, require_torch
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.declared import require_no_code, require_whole
+from evalkit.models.declared import is_late, require_no_code, require_whole
 from evalkit.models.layout import is_gte, is_minicpm, usable_positions
 from evalkit.models.refusals import instead_of_classifier, module_kind
 from evalkit.models.weights import (
@@ -30,6 +30,12 @@ from evalkit.models.weights import (
 
 # Tensors that a checkpoint may hold and an encoder does not use: pooler and pretraining heads.
 _UNUSED_BY_ENCODERS = r"(.*\.)?(pooler|cls|lm_head)\..*"
+# Heads that only a checkpoint holds which names such a class in `architectures`.
+_WITH_HEAD = ("ForMaskedLM", "ForPreTraining", "LMHeadModel", "ForTokenClassification", "ForQuestionAnswering")
+_HEADS = (
+    r"|(vocab_transform|vocab_layer_norm|vocab_projector|predictions|discriminator_predictions|generator_predictions"
+    r"|generator_lm_head|lm_loss|head|decoder|classifier|qa_outputs|lm_predictions)(\..*)?"
+)
 
 
 @contextmanager
@@ -81,7 +87,8 @@ def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
                 unused=gte.UNUSED_BY_ENCODERS,
             )
         options = {"add_pooling_layer": False} if _has_optional_pooler(checkpoint) else {}
-        return load_native(transformers.AutoModel, checkpoint, compute, unused=_UNUSED_BY_ENCODERS, **options)
+        heads = _HEADS if any(name.endswith(_WITH_HEAD) for name in _architectures(checkpoint)) else ""
+        return load_native(transformers.AutoModel, checkpoint, compute, unused=_UNUSED_BY_ENCODERS + heads, **options)
 
 
 def _minicpm_source(name: str, tensors: Tensors) -> Source:
@@ -142,6 +149,11 @@ def require_encoder(checkpoint: Checkpoint) -> None:
     if found := module_kind([kind for kind, _ in checkpoint.modules()]):
         raise ModelError(f"{checkpoint.path}: is {found}, not a bi-encoder. evalkit does not run these yet.")
     architectures = _architectures(checkpoint)
+    if any(name.endswith(("EncoderModel", "ForConditionalGeneration")) for name in architectures):
+        raise ModelError(
+            f"{checkpoint.path}: is an encoder-decoder or the encoder of one ({', '.join(architectures)}), which "
+            "evalkit does not run yet. `evalkit list retrievers` shows what it does run."
+        )
     if _is_classifier(architectures):
         raise ModelError(
             f"{checkpoint.path}: config.json names {', '.join(architectures)}, a cross-encoder. "
@@ -157,8 +169,9 @@ def require_classifier(checkpoint: Checkpoint) -> None:
     """
     require_no_code(checkpoint)
     architectures, kinds = _architectures(checkpoint), [kind for kind, _ in checkpoint.modules()]
-    if set(kinds) - {"Transformer"} or (architectures and not _is_classifier(architectures)):
-        raise ModelError(f"{checkpoint.path}: {instead_of_classifier(architectures, kinds)}")
+    late = is_late(checkpoint)
+    if late or set(kinds) - {"Transformer"} or (architectures and not _is_classifier(architectures)):
+        raise ModelError(f"{checkpoint.path}: {instead_of_classifier(architectures, kinds, late=late)}")
 
 
 def _architectures(checkpoint: Checkpoint) -> list[str]:

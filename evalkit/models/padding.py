@@ -18,7 +18,7 @@ def minds_padding(model: Any) -> bool:
     """
     if model.config.model_type in _KNOWN:
         return True
-    pad = int(model.config.pad_token_id or 0)
+    pad = max(int(model.config.pad_token_id or 0), 0)
     ids = torch.full((1, _PADDED), pad, device=model.device)
     usable = [token for token in range(min(model.config.vocab_size, 2 * _TOKENS)) if token != pad]
     ids[0, :_TOKENS] = torch.tensor(usable[-_TOKENS:], device=model.device)

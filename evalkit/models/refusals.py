@@ -28,20 +28,32 @@ def instead_of_config(path: Path) -> str:
     if (path / "adapter_config.json").is_file():
         return f"it holds an adapter: {an_adapter(path)}. {MERGE}"
     if (path / _OLD_TRANSFORMER / "config.json").is_file():
-        return (
-            f"it is in the layout of sentence-transformers 1, with the model in {_OLD_TRANSFORMER}. Load it with "
-            "sentence-transformers and save it again: SentenceTransformer(OLD).save(NEW)."
-        )
+        return elsewhere(_OLD_TRANSFORMER)
     kinds = _module_kinds(path)
     for kind in kinds:
         if kind in _KINDS:
             return f"modules.json says {kind}: it is {_KINDS[kind]}, which evalkit does not run yet."
     if kinds:
         return f"its modules.json names {', '.join(kinds)}, and config.json of the transformer is absent."
-    for suffix, format_ in ((".gguf", "GGUF"), (".onnx", "ONNX")):
-        if any(path.rglob(f"*{suffix}")):
-            return f"it holds {format_} files, which evalkit does not read. Take the checkpoint in safetensors."
-    return "it is not a checkpoint. A checkpoint is a folder with config.json, weights and a tokenizer."
+    return other_format(path) or (
+        "it is not a checkpoint. A checkpoint is a folder with config.json, weights and a tokenizer."
+    )
+
+
+def other_format(path: Path) -> str:
+    """A sentence about weights for other runtimes; empty where a folder holds none."""
+    found = [name for suffix, name in ((".gguf", "GGUF"), (".onnx", "ONNX")) if any(path.rglob(f"*{suffix}"))]
+    if not found:
+        return ""
+    return f"it holds {' and '.join(found)} files, which evalkit does not read. Take the checkpoint in safetensors."
+
+
+def elsewhere(folder: str) -> str:
+    """A sentence about a checkpoint whose transformer is in a folder of its own."""
+    return (
+        f"it is in the layout of early sentence-transformers, with the model in {folder}. Load it with "
+        "sentence-transformers and save it again: SentenceTransformer(OLD).save(NEW)."
+    )
 
 
 MERGE = (
@@ -61,8 +73,16 @@ def module_kind(kinds: Sequence[str]) -> str | None:
     return next((f"{_KINDS[kind]} (modules.json: {', '.join(kinds)})" for kind in kinds if kind in _KINDS), None)
 
 
-def instead_of_classifier(architectures: Sequence[str], kinds: Sequence[str]) -> str:
-    """Why a checkpoint is no sequence classifier of transformers, as two sentences: what it is, and what to do."""
+def instead_of_classifier(architectures: Sequence[str], kinds: Sequence[str], *, late: bool = False) -> str:
+    """Why a checkpoint is no sequence classifier of transformers, as two sentences: what it is, and what to do.
+
+    Args:
+        architectures: as `config.json` names them.
+        kinds: of the modules in `modules.json`.
+        late: whether other files have settings of late interaction.
+    """
+    if late:
+        return f"is a late-interaction model (ColBERT). evalkit does not run these yet; {_NEAREST}"
     named = ", ".join(architectures) or "no architecture"
     if found := module_kind(kinds):
         return f"is {found}. evalkit does not run these yet; {_NEAREST}"

@@ -17,6 +17,7 @@ from evalkit.models.layout import is_minicpm
 
 _SUPPORTED = {"Transformer", "Pooling", "Dense", "Normalize"}
 _ORDER = re.compile("Transformer Pooling( Dense)*( Normalize)?")
+_VECTOR = "sentence_embedding"  # what a layer behind the pooling reads and writes
 # What sentence-transformers calls the poolings, before version 6 (`pooling_mode_...`) and since.
 _POOLINGS = {
     "cls_token": "cls",
@@ -62,19 +63,9 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig, said: Declared) 
     Raises:
         ModelError: they contradict each other, the checkpoint has a module that is not supported, or neither says.
     """
-    modules = checkpoint.modules()
-    kinds = [kind for kind, _ in modules]
-    unsupported = sorted(set(kinds) - _SUPPORTED)
-    if unsupported:
-        raise ModelError(
-            f"{checkpoint.path}: modules.json has {', '.join(unsupported)}, which evalkit does not run yet."
-        )
-    if modules and not _ORDER.fullmatch(" ".join(kinds)):
-        raise ModelError(
-            f"{checkpoint.path}: modules.json has {', '.join(kinds)}, in an order that evalkit does not run. Supported "
-            "is Transformer, Pooling, any number of Dense, Normalize."
-        )
+    kinds = _supported(checkpoint)
     pooling = _agreed_pooling(checkpoint, config)
+    _require_prompts_pooled(checkpoint, config, said, pooling)
     if "Normalize" in kinds and config.normalize is False:
         raise ModelError(f"{checkpoint.path}: retriever.normalize=false, but modules.json has a Normalize module.")
     if said.similarity == "dot" and "Normalize" not in kinds and config.normalize:
@@ -83,23 +74,42 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig, said: Declared) 
         )
     normalize = "Normalize" in kinds or bool(config.normalize)
     by_cosine = said.similarity == "cosine" and config.normalize is not False
+    truncate_dim = said.truncate_dim if config.truncate_dim is None else config.truncate_dim
+    return EmbeddingHead(
+        pooling,
+        normalize=normalize,
+        ranked_normalized=by_cosine or (normalize and truncate_dim is None),
+        dense=tuple(checkpoint.path / folder for kind, folder in checkpoint.modules() if kind == "Dense"),
+        truncate_dim=truncate_dim,
+    )
+
+
+def _supported(checkpoint: Checkpoint) -> list[str]:
+    """The kinds of modules that a checkpoint lists, once they are sure to be a chain that is computed here."""
+    kinds = [kind for kind, _ in checkpoint.modules()]
+    if unsupported := sorted(set(kinds) - _SUPPORTED):
+        raise ModelError(
+            f"{checkpoint.path}: modules.json has {', '.join(unsupported)}, which evalkit does not run yet."
+        )
+    if kinds and not _ORDER.fullmatch(" ".join(kinds)):
+        raise ModelError(
+            f"{checkpoint.path}: modules.json has {', '.join(kinds)}, in an order that evalkit does not run. Supported "
+            "is Transformer, Pooling, any number of Dense, Normalize."
+        )
+    return kinds
+
+
+def _require_prompts_pooled(checkpoint: Checkpoint, config: DenseConfig, said: Declared, pooling: str) -> None:
+    """Refuse texts behind a prompt where the checkpoint leaves the prompt's tokens out of the pooling."""
     prompts = (
         said.prompts.get(role) if own is None else own
         for role, own in (("query", config.query_instruction), ("document", config.document_instruction))
     )
     instructed = any(prompts) or config.instructions != "none"
-    if pooling not in {"cls", "last"} and instructed and _skips_prompt(checkpoint):
+    if pooling != "last" and instructed and _skips_prompt(checkpoint):
         raise ModelError(
-            f"{checkpoint.path}: 1_Pooling leaves instructions out of the mean, which evalkit does not do."
+            f"{checkpoint.path}: 1_Pooling leaves instructions out of the pooling, which evalkit does not do."
         )
-    dense = tuple(checkpoint.path / folder for kind, folder in modules if kind == "Dense")
-    return EmbeddingHead(
-        pooling,
-        normalize=normalize,
-        ranked_normalized=by_cosine or (normalize and said.truncate_dim is None and config.truncate_dim is None),
-        dense=dense,
-        truncate_dim=said.truncate_dim if config.truncate_dim is None else config.truncate_dim,
-    )
 
 
 def _agreed_pooling(checkpoint: Checkpoint, config: DenseConfig) -> str:
@@ -131,8 +141,12 @@ def load_dense(folder: Path, device: Any) -> Any:
     stage = Checkpoint(folder, {})
     settings = stage.config
     widths = stage.numbers("in_features", "out_features")
-    if settings.get("use_residual") or settings.get("module_input_name", "sentence_embedding") != "sentence_embedding":
+    if settings.get("use_residual") or settings.get("module_input_name", _VECTOR) != _VECTOR:
         raise ModelError(f"{folder}/config.json: a residual or a layer over tokens, which evalkit does not run yet.")
+    if settings.get("module_output_name", _VECTOR) != _VECTOR:
+        raise ModelError(
+            f"{folder}/config.json: module_output_name={settings['module_output_name']!r}, so it is not read."
+        )
     activations = {"Identity": torch.nn.Identity, "Tanh": torch.nn.Tanh, "ReLU": torch.nn.ReLU, "GELU": torch.nn.GELU}
     name = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh")).rsplit(".", 1)[-1]
     if name not in activations:

@@ -32,8 +32,9 @@ def configured(checkpoint: Checkpoint, tokenizer: Any) -> FastTokenizer:
     """
     stored = checkpoint.read_json(TOKENIZER) or {}
     name = str(stored.get("tokenizer_class") or "").removesuffix("Fast")
-    _apply_case(checkpoint, tokenizer, stored, generic=name in _GENERIC)
-    if declared(checkpoint).lowercase:
+    lowercase = declared(checkpoint).lowercase
+    _apply_case(checkpoint, tokenizer, stored, generic=name in _GENERIC, lowercase=lowercase)
+    if lowercase:
         _lowercase_all(tokenizer)
     if stored.get("split_special_tokens"):
         tokenizer.encode_special_tokens = True
@@ -51,7 +52,9 @@ def _normaliser(tokenizer: Any) -> dict[str, Any]:
     return dict(json.loads(tokenizer.normalizer.__getstate__())) if tokenizer.normalizer is not None else {}
 
 
-def _apply_case(checkpoint: Checkpoint, tokenizer: Any, stored: Mapping[str, Any], *, generic: bool) -> None:
+def _apply_case(
+    checkpoint: Checkpoint, tokenizer: Any, stored: Mapping[str, Any], *, generic: bool, lowercase: bool
+) -> None:
     """Classes of BERT set their normaliser as `tokenizer_config.json` says; others have none to set."""
     from tokenizers import normalizers
 
@@ -64,7 +67,8 @@ def _apply_case(checkpoint: Checkpoint, tokenizer: Any, stored: Mapping[str, Any
         return
     lowers = tokenizer.normalizer is not None and tokenizer.normalizer.normalize_str("A") == "a"
     asked = stored.get("do_lower_case")
-    if asked is not None and bool(asked) != lowers:
+    # sentence-transformers 6 saves the lower case that it was asked for in tokenizer.json.
+    if asked is not None and bool(asked) != lowers and not (lowers and lowercase):
         does = "lower-cases texts" if lowers else "does not lower-case texts"
         raise ModelError(
             f"{checkpoint.path}/{TOKENIZER}: do_lower_case={json.dumps(asked)}, but tokenizer.json {does}. {_AGREE}"
@@ -87,7 +91,9 @@ def _reads_segments(name: str, stored: Mapping[str, Any]) -> bool:
     listed = stored.get("model_input_names")
     if listed is None and name not in _GENERIC:
         listed = getattr(getattr(transformers, name, None), "model_input_names", None)
-    return listed is None or "token_type_ids" in listed
+    if listed is None:  # transformers 4 has segments where nothing is said, and its generic class has this name
+        return name != "TokenizersBackend"
+    return "token_type_ids" in listed
 
 
 def _text(token: Any) -> str | None:
@@ -114,10 +120,15 @@ def _require_ends(checkpoint: Checkpoint, tokenizer: Any, made: FastTokenizer, s
             )
 
 
+def _listed(tokens: Any) -> list[Any]:
+    """Special tokens, which some checkpoints list and others name."""
+    return list(tokens.values() if isinstance(tokens, dict) else tokens or [])
+
+
 def _require_vocabulary_of(checkpoint: Checkpoint, tokenizer: Any, stored: Mapping[str, Any]) -> None:
     """Refuse special tokens that `tokenizer.json` lacks or numbers otherwise: a class would add them to it."""
     listed = stored.get("added_tokens_decoder") or {}
-    extra = [*(stored.get("additional_special_tokens") or []), *(stored.get("extra_special_tokens") or [])]
+    extra = [*(stored.get("additional_special_tokens") or []), *_listed(stored.get("extra_special_tokens"))]
     try:
         wanted = {str(_text(token)): int(index) for index, token in listed.items()}
     except (AttributeError, TypeError, ValueError) as error:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from evalkit.errors import EvalkitError, ModelError, reason
 from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.refusals import other_format
 
 # Stored by older versions of transformers, and computed anew by every model.
 BUFFERS = r"(.*\.)?(rotary_emb\.inv_freq|position_ids)"
@@ -119,7 +120,10 @@ def _weight_files(checkpoint: Checkpoint) -> list[Path]:
                     "beside it."
                 )
             return [checkpoint.path / shard for shard in shards]
-    raise ModelError(f"{checkpoint.path}: has no model.safetensors and no pytorch_model.bin, whole or in shards.")
+    raise ModelError(
+        f"{checkpoint.path}: has no model.safetensors and no pytorch_model.bin, whole or in shards; "
+        f"{other_format(checkpoint.path) or 'download the checkpoint again.'}"
+    )
 
 
 @contextmanager

@@ -80,7 +80,8 @@ class LateInteractionReranker:
         """Whether each text is run by itself, as its states would depend on the padding of its batch."""
         from evalkit.models.padding import minds_padding
 
-        return self.compute.attention not in PACKED and minds_padding(self._model)
+        with refusing(self.checkpoint):
+            return self.compute.attention not in PACKED and minds_padding(self._model)
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -100,7 +101,7 @@ class LateInteractionReranker:
                 weight, bias = state["weight"].float(), state["bias"].float()
             except (OSError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, UnpicklingError) as error:
                 raise ModelError(f"{file}: no linear layer with weight and bias ({reason(error)}).") from error
-        width = int(self.checkpoint.config["hidden_size"])
+        width = int(self.checkpoint.numbers("hidden_size")["hidden_size"])
         if weight.ndim != 2 or weight.shape[1] != width or bias.shape != weight.shape[:1]:  # noqa: PLR2004
             raise ModelError(
                 f"{file}: a layer of shape {tuple(weight.shape)} does not fit token vectors of width {width}."

@@ -205,7 +205,7 @@ class PairReranker:
             self.model,
             read,
             batch_tokens=1 if self.model.alone else self.compute.batch_tokens,
-            pad_id=self.checkpoint.config.get("pad_token_id", 0),
+            pad_id=max(self.checkpoint.config.get("pad_token_id", 0), 0),
             workers=workers(self.compute),
             known=of_distinct,
             usage=self.usage,
@@ -222,7 +222,7 @@ def filled_in(config: PairRerankerConfig, checkpoint: Checkpoint) -> PairReranke
     Raises:
         ModelError: these say something that evalkit does not know, or neither says how long a pair may be.
     """
-    said = declared(checkpoint)
+    said = declared(checkpoint, pairs=True)
     filled = replace(config, max_length=length(checkpoint, said, config.max_length, group="reranker"))
     if isinstance(filled, CrossEncoderConfig) and filled.query_instruction is None:
         return replace(filled, query_instruction=said.default_prompt)

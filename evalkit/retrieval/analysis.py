@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable
 
 from evalkit.errors import ConfigError
+from evalkit.versions import require_version
 
 Analyser = Callable[[str], list[str]]
 _WORD = re.compile(r"(?u)\b\w\w+\b")
@@ -19,6 +20,7 @@ def analyser(language: str) -> Analyser:
 
     Raises:
         ConfigError: no analyser for this language.
+        WrongVersion: the package that finds its words is too old to find the same ones.
     """
     match language:
         case "en":
@@ -33,6 +35,7 @@ def _english() -> Analyser:
     import Stemmer
     from bm25s.stopwords import STOPWORDS_EN
 
+    require_version("PyStemmer")
     stopwords = frozenset(STOPWORDS_EN)
     stemmer = Stemmer.Stemmer("english")
 
@@ -45,6 +48,8 @@ def _english() -> Analyser:
 
 def _chinese() -> Analyser:
     import rjieba
+
+    require_version("rjieba")
 
     def analyse(text: str) -> list[str]:
         words = rjieba.cut_for_search(unicodedata.normalize("NFKC", text).lower())

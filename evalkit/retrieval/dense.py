@@ -18,7 +18,7 @@ from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.errors import ConfigError, ResultError
 from evalkit.inference.room import room
 from evalkit.inference.usage import Usage
-from evalkit.models.declared import unused_document_prompt
+from evalkit.models.declared import unused_prompts
 from evalkit.progress import progress
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
 from evalkit.retrieval.encoder import DenseEncoder
@@ -66,12 +66,14 @@ class DenseRetriever:
         self.encoder = DenseEncoder(config, compute, weights=weights)
         own = self.encoder.reading.query_instruction
         self.query_instruction = own if query_instruction is None else query_instruction
-        if name := unused_document_prompt(self.encoder.said, config):
+        for role, name in unused_prompts(self.encoder.said, config).items():
             logger.warning(
-                "%s stores a prompt named %r. Like sentence-transformers, evalkit gives it to no document. To use it: "
-                "retriever.document_instruction=%r",
+                "%s stores a prompt named %r. Like sentence-transformers, evalkit gives it to no %s. To use it: "
+                "retriever.%s_instruction=%r",
                 config.name,
                 name,
+                role,
+                role,
                 self.encoder.said.prompts[name],
             )
         self.checkpoint, self.compute = self.encoder.checkpoint, self.encoder.compute

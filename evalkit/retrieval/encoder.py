@@ -90,7 +90,8 @@ class DenseEncoder:
         """Whether each text is run by itself, as its states would depend on the padding of its batch."""
         from evalkit.models.padding import minds_padding
 
-        return self.compute.attention not in PACKED and minds_padding(self._model)
+        with refusing(self.checkpoint):
+            return self.compute.attention not in PACKED and minds_padding(self._model)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -109,7 +110,7 @@ class DenseEncoder:
         Raises:
             ModelError: the layers behind the pooling do not fit.
         """
-        width = int(self.checkpoint.config["hidden_size"])
+        width = int(self.checkpoint.numbers("hidden_size")["hidden_size"])
         for folder in self.head.dense:
             found = Checkpoint(folder, {}).numbers("in_features", "out_features")
             if found["in_features"] != width:

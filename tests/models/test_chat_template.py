@@ -27,10 +27,13 @@ def test_a_file_of_its_own_comes_first_and_named_ones_give_their_default(tmp_pat
     assert chat_template(Checkpoint(tmp_path)) == "four"
 
 
-def test_a_template_for_a_conversation_writes_no_pairs(tmp_path):
-    assert writes_pairs(stored(tmp_path, PAIR))
-    assert not writes_pairs(stored(tmp_path, "{% for m in messages %}{{ m.content }}{% endfor %}"))
-    assert not writes_pairs(stored(tmp_path, None))
+def test_whether_a_template_writes_pairs_is_seen_by_what_it_writes(tmp_path):
+    assert writes_pairs(stored(tmp_path, PAIR)) is True
+    assert writes_pairs(stored(tmp_path, "{% for m in messages %}{{ m.content }}{% endfor %}")) is True
+    users = "{# query, document #}{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}"
+    assert writes_pairs(stored(tmp_path, users)) is False
+    assert writes_pairs(stored(tmp_path, "{{ raise_exception('query and document are no roles') }}")) is False
+    assert writes_pairs(stored(tmp_path, None)) is None
 
 
 def test_blocks_are_trimmed_and_one_newline_at_the_end_goes_as_in_transformers(tmp_path):

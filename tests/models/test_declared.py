@@ -15,7 +15,7 @@ from evalkit.models.declared import (
     require_no_code,
     require_text,
     require_whole,
-    unused_document_prompt,
+    unused_prompts,
 )
 from evalkit.models.layout import usable_positions
 
@@ -43,7 +43,7 @@ def read(checkpoint: Checkpoint, **own) -> Reading:
 
 def test_a_checkpoint_that_says_nothing_leaves_texts_as_they_are_up_to_its_positions(checkpoint):
     said = declared(checkpoint)
-    assert (said.prompts, said.default_prompt, said.truncate_dim, said.chat) == ({}, "", None, False)
+    assert (said.prompts, said.default_prompt, said.truncate_dim, said.chat) == ({}, "", None, None)
     assert (said.similarity, said.lowercase, said.max_length) == ("cosine", False, 64)
     assert Reading("", "", 64) == read(checkpoint)
 
@@ -54,14 +54,33 @@ def test_stored_prompts_are_put_before_texts_unless_a_setting_says_otherwise(che
     assert Reading("", "my: ", 64) == read(stored, query_instruction="", document_instruction="my: ")
 
 
-@pytest.mark.parametrize("name", ["passage", "corpus"])
+@pytest.mark.parametrize("name", ["passage", "corpus", "search_document"])
 def test_a_document_prompt_by_another_name_is_not_used_and_is_named(checkpoint, name):
     stored = write(checkpoint, MODEL, prompts={"query": "query: ", name: "passage: "})
     assert Reading("query: ", "", 64) == read(stored)
-    assert name == unused_document_prompt(declared(stored), settings())
-    assert unused_document_prompt(declared(stored), settings(document_instruction="")) is None
-    both = write(checkpoint, MODEL, prompts={"document": "say: ", name: "passage: "})
-    assert unused_document_prompt(declared(both), settings()) is None
+    assert {"document": name} == unused_prompts(declared(stored), settings())
+    assert unused_prompts(declared(stored), settings(document_instruction="")) == {}
+    both = write(checkpoint, MODEL, prompts={"query": "", "document": "say: ", name: "passage: ", "search_query": "x"})
+    assert {"query": "search_query"} == unused_prompts(declared(both), settings())
+
+
+def test_a_cross_encoder_without_modules_reads_no_file_of_sentence_transformers_and_says_so(checkpoint, caplog):
+    write(checkpoint, MODEL, prompts={"web": "query: "}, default_prompt_name="web")
+    write(checkpoint, TRANSFORMER, max_seq_length=20)
+    said = declared(checkpoint, pairs=True)
+    assert ("", 64) == (said.default_prompt, said.max_length)
+    assert "are not used, as in sentence-transformers" in caplog.text
+    modules = [{"type": "sentence_transformers.models.Transformer", "path": ""}]
+    (checkpoint.path / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    said = declared(checkpoint, pairs=True)
+    assert ("query: ", 20) == (said.default_prompt, said.max_length)
+
+
+def test_a_transformer_in_a_folder_of_its_own_is_refused(checkpoint):
+    modules = [{"type": "sentence_transformers.models.Transformer", "path": "0_Transformer"}]
+    (checkpoint.path / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"modules\.json: .*with the model in 0_Transformer.*save it again"):
+        require_whole(checkpoint)
 
 
 def test_the_default_prompt_is_the_one_that_is_named(checkpoint):

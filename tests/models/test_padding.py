@@ -38,6 +38,11 @@ def test_models_that_mind_padding_are_told_from_those_that_do_not(kind):
     assert (kind in MINDS) is minds_padding(model_of(kind))
 
 
+@pytest.mark.parametrize("pad", [-1, None, 0, 59])
+def test_any_padding_token_will_do_for_the_trial(pad):
+    assert not minds_padding(model_of("electra", pad_token_id=pad))
+
+
 def test_a_kind_that_nobody_named_is_found_by_trying(monkeypatch):
     monkeypatch.setattr("evalkit.models.padding._KNOWN", set())
     assert minds_padding(model_of("fnet"))

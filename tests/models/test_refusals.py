@@ -23,7 +23,7 @@ def write(folder: Path, name: str, content) -> Path:
         ("modules.json", [{"type": f"{ST}StaticEmbedding"}], "a static embedding model"),
         ("modules.json", [{"type": f"{ST}Router"}], "a Router"),
         ("modules.json", [{"type": f"{ST}Asym"}], "a Router"),
-        ("0_Transformer/config.json", {}, "sentence-transformers 1"),
+        ("0_Transformer/config.json", {}, "early sentence-transformers"),
         ("model.gguf", {}, "GGUF"),
         ("onnx/model.onnx", {}, "ONNX"),
         ("weights.json", {}, "it is not a checkpoint"),

@@ -241,15 +241,20 @@ SKIPS = {**MEAN, "include_prompt": False}
 )
 def test_a_mean_without_the_instruction_is_refused_only_where_there_is_one(checkpoint, settings):
     made = checkpoint(["Transformer", "Pooling"], SKIPS)
-    with pytest.raises(ModelError, match="leaves instructions out of the mean"):
+    with pytest.raises(ModelError, match="leaves instructions out of the pooling"):
         head_of(made, config(**settings))
     assert head_of(made, config()).pooling == "mean"
 
 
-@pytest.mark.parametrize("mode", ["cls", "lasttoken"])
-def test_the_state_of_one_token_is_the_same_with_the_instruction_left_out(checkpoint, mode):
-    made = checkpoint(["Transformer", "Pooling"], {"pooling_mode": mode, "include_prompt": False})
-    assert head_of(made, config(query_instruction="query: ")).pooling == mode.removesuffix("token")
+def test_the_state_of_the_last_token_is_the_same_with_the_instruction_left_out(checkpoint):
+    made = checkpoint(["Transformer", "Pooling"], {"pooling_mode": "lasttoken", "include_prompt": False})
+    assert head_of(made, config(query_instruction="query: ")).pooling == "last"
+
+
+def test_the_first_token_behind_the_instruction_is_another_than_the_first(checkpoint):
+    made = checkpoint(["Transformer", "Pooling"], {"pooling_mode": "cls", "include_prompt": False})
+    with pytest.raises(ModelError, match="leaves instructions out of the pooling"):
+        head_of(made, config(query_instruction="query: "))
 
 
 # Linear layers behind the pooling

@@ -93,6 +93,7 @@ def test_the_side_of_the_cut_is_read_from_either_file(tmp_path, where):
         ({"tokenizer_class": "DistilBertTokenizer"}, False),
         ({"tokenizer_class": "RobertaTokenizerFast"}, False),
         ({"tokenizer_class": "PreTrainedTokenizerFast"}, True),
+        ({"tokenizer_class": "TokenizersBackend"}, False),
     ],
     ids=str,
 )
@@ -104,6 +105,11 @@ def test_segments_are_read_where_the_input_names_or_the_class_say_so(tmp_path, s
 def test_special_token_strings_are_words_where_the_tokenizer_splits_them(tmp_path):
     whole, split = (ids_of(folder_of(tmp_path, "bert", split_special_tokens=on))[3] for on in (False, True))
     assert len(whole) < len(split)
+
+
+def test_special_tokens_may_be_named_or_listed(tmp_path):
+    for tokens in (["[SEP]"], {"end_token": "[SEP]"}, {}, []):
+        assert ids_of(folder_of(tmp_path, "bert", extra_special_tokens=tokens))
 
 
 def test_special_tokens_that_tokenizer_json_lacks_are_refused(tmp_path):

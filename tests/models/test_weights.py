@@ -545,7 +545,9 @@ def test_classifier_made_of_qwen3_is_refused_at_once_and_named(tmp_path):
 def test_classifier_with_a_chat_template_for_pairs_is_refused_as_a_cross_encoder(tmp_path):
     """Without the template's prompt its scores would mean nothing."""
     folder = written("qwen3", tmp_path / "model")
-    (folder / "chat_template.jinja").write_text("{{ messages[0].query }}{{ messages[1].document }}", encoding="utf-8")
+    (folder / "chat_template.jinja").write_text(
+        "{% for one in messages %}{{ one.content }}{% endfor %}", encoding="utf-8"
+    )
     tensors = stored(folder)
     rewritten(folder, tensors | {"score.weight": torch.zeros(1, tensors["model.norm.weight"].shape[0])})
     labels = {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}

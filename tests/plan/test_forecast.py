@@ -13,6 +13,7 @@ from evalkit.plan.kept import Kept
 from evalkit.plan.machine import Machine
 from evalkit.plan.reading import Reader
 from evalkit.plan.sample import sample_from_card, sample_of
+from evalkit.types import Pair
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_what_is_in_the_store_is_not_left_to_do(made):
 
 
 def test_candidates_that_are_known_are_counted_as_they_are(made):
-    pairs = [("why", "the moon pulls the sea and makes tides")] * 3
+    pairs = [Pair("why", "the moon pulls the sea and makes tides")] * 3
     found = made(Kept(vectors=1.0, candidates=7, pairs=pairs))
     assert found.pairs == 7
     assert stage(found, "rerank", first=False).tokens == 7 * 12

@@ -10,6 +10,12 @@ def test_english_terms_are_lower_case_stems_without_stopwords_or_single_letters(
     assert analyser("en")("The tides PULLED a boat, and x is at the boats."[:29]) == ["tide", "pull", "boat"]
 
 
+def test_english_stems_are_those_of_the_snowball_release_that_numbers_are_reported_with():
+    """Others reduce them to ad, emerg and biologist (2.2), or interv and intern (3.0)."""
+    words = "added emergency biologists intervals international"
+    assert analyser("en")(words) == ["add", "emergenc", "biolog", "interval", "internat"]
+
+
 def test_english_terms_keep_repeats_and_their_order():
     assert analyser("en")("Moon! sea; (moon)") == ["moon", "sea", "moon"]
 
@@ -35,6 +41,11 @@ def test_chinese_sentence_without_spaces_is_split_into_words():
 
 def test_chinese_search_segmentation_also_gives_the_words_inside_a_long_word():
     assert {"中国", "科学", "科学院", "中国科学院"} <= set(analyser("zh")("中国科学院"))
+
+
+def test_latin_words_in_chinese_are_kept_whole():
+    """Before rjieba 0.2.2 its parts were t, stops."""
+    assert "t-stops" in analyser("zh")("为什么曝光级数(T-stops)有时替代焦距比数作为曝光效果?")
 
 
 def test_chinese_punctuation_is_no_term():

@@ -1,5 +1,6 @@
 """Sequence classifiers: bge-reranker-base, -large and -v2-m3, jina-reranker-v2, gte-multilingual, ms-marco-MiniLM."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from evalkit.models.layout import layout
 from evalkit.models.loading import require_classifier
 from evalkit.templates import encoder
 from evalkit.types import Identity, Pair
+
+logger = logging.getLogger(__name__)
 
 _RULES = 2  # of which files of a checkpoint are obeyed; a higher number makes old scores be computed anew
 
@@ -70,11 +73,16 @@ class CrossEncoderFamily:
 
 def _require_pair(checkpoint: Checkpoint) -> None:
     """Refuse a checkpoint that is given a prompt written by a chat template, and not the pair."""
-    said = declared(checkpoint)
+    said = declared(checkpoint, pairs=True)
     if said.task not in {None, "sequence-classification"}:
         raise ModelError(f"{checkpoint.path}: transformer_task is {said.task}, so it is not a sequence classifier.")
-    if said.chat or writes_pairs(checkpoint):
+    if said.chat is False:  # it says that it reads bare pairs
+        return
+    template = writes_pairs(checkpoint)
+    if said.chat or template:
         raise ModelError(
             f"{checkpoint.path}: its chat template writes query and document into a prompt, which evalkit does not do "
             "for classifiers yet. If the model reads the bare pair, remove chat_template in a copy of the folder."
         )
+    if template is False:
+        logger.warning("%s: its chat template is for conversations. The model is given the bare pair.", checkpoint.path)
