@@ -15,6 +15,7 @@ class Usage:
         batch_tokens: the last budget in force.
         out_of_memory: how often the budget was halved.
         tokenizing_seconds: spent on tokenising, in part beside the model's work.
+        fused: how the steps between multiplications were computed, `compute.fused`; empty where as by default on a CPU.
         emulated: the dtype that the processor emulates; empty where it has instructions for the one that is used.
     """
 
@@ -26,6 +27,7 @@ class Usage:
     out_of_memory: int = 0
     tokenizing_seconds: float = 0.0
     emulated: str = ""
+    fused: str = ""
 
     def read(self, before: "Usage | None" = None) -> dict[str, float]:
         """What a model read since, as stages note it; nothing where it read nothing."""
@@ -34,8 +36,8 @@ class Usage:
         return {"tokens": tokens, "squared_tokens": squares} if tokens else {}
 
     def __add__(self, other: "Usage") -> "Usage":
-        """Both together; of the budgets the greater one, and the dtype that either emulates."""
+        """Both together; of the budgets the greater one, and the texts of either."""
         ours, theirs = asdict(self), asdict(other)
         summed = {name: value + theirs[name] for name, value in ours.items()}
-        greater = max(self.batch_tokens, other.batch_tokens)
-        return Usage(**{**summed, "batch_tokens": greater, "emulated": self.emulated or other.emulated})
+        either = {name: ours[name] or theirs[name] for name in ("emulated", "fused")}
+        return Usage(**{**summed, "batch_tokens": max(self.batch_tokens, other.batch_tokens), **either})

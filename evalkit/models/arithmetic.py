@@ -2,6 +2,7 @@
 
 import importlib.util
 from dataclasses import replace
+from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
@@ -69,6 +70,10 @@ def resolved(compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = 
             f"{checkpoint.path}: compute.attention={compute.attention} does not know this model. Set "
             "compute.attention=auto."
         )
+    if compute.fused in ("torch", "triton") and not can_pack(checkpoint):
+        raise ModelError(
+            f"{checkpoint.path}: compute.fused={compute.fused} does not know this model. Set compute.fused=auto."
+        )
     if compute.attention == "sdpa" and softcap:
         raise ModelError(
             "compute.attention=sdpa cannot cap attention scores, as this model does. Set compute.attention=eager or "
@@ -86,6 +91,13 @@ def resolved(compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = 
 def _require_kernels(compute: ComputeConfig) -> None:
     if compute.device == "cuda":
         device_name(compute)
+    if compute.fused in ("torch", "triton") and compute.attention not in ("auto", *PACKED):
+        raise ModelError(
+            f"compute.attention={compute.attention} is a padded model of transformers, which compute.fused="
+            f"{compute.fused} does not reach. Set compute.attention=auto or compute.fused=auto."
+        )
+    if compute.fused == "triton":
+        _way(compute)
     if compute.attention in FLASH and importlib.util.find_spec("flash_attn") is None:
         raise MissingExtra("flash_attn", extra="flash", purpose=f"compute.attention={compute.attention}")
 
@@ -103,7 +115,25 @@ def warn_of_emulation(compute: ComputeConfig) -> None:
 
 def facts(compute: ComputeConfig) -> dict[str, object]:
     """What decides the last bits of a number beside the model and the settings."""
-    return {"torch": version("torch"), "hardware": hardware(compute)}
+    way = fused(compute)
+    own = {"fused": way} if way else {}
+    own |= {"triton": str(import_module("triton").__version__)} if way == "triton" else {}
+    return {"torch": version("torch"), "hardware": hardware(compute), **own}
+
+
+def fused(compute: ComputeConfig) -> str:
+    """How resolved settings compute the steps between multiplications here; empty where padded, or `off` on a CPU."""
+    if compute.attention not in PACKED:
+        return ""
+    way = _way(compute)
+    return "" if way == "off" and device_name(compute) == "cpu" else way
+
+
+def _way(compute: ComputeConfig) -> str:
+    torch = require_torch()
+    from evalkit.inference.fused import choose
+
+    return choose(compute.fused, torch.device(device_name(compute)), getattr(torch, compute.dtype))
 
 
 def workers(compute: ComputeConfig) -> int:

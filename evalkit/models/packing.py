@@ -74,7 +74,9 @@ def packed_reranker(module: Any, compute: ComputeConfig) -> Any:
 
 def packed_encoder(model: Any, compute: ComputeConfig) -> Any:
     """A loaded bare model as `compute.attention` says: packed, or as it is."""
-    return backbone_of(model, kernel(compute, model.device)) if compute.attention in KERNELS else model
+    if compute.attention not in KERNELS:
+        return model
+    return backbone_of(model, kernel(compute, model.device), compute.fused)
 
 
 def kernel(compute: ComputeConfig, device: torch.device) -> str:

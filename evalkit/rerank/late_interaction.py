@@ -19,7 +19,7 @@ from evalkit.config import ComputeConfig, LateInteractionConfig
 from evalkit.config.compute import PACKED
 from evalkit.errors import ModelError, reason
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import emulated, facts, resolved, warn_of_emulation, workers
+from evalkit.models.arithmetic import emulated, facts, fused, resolved, warn_of_emulation, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, reading, require_text
 from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
@@ -67,8 +67,7 @@ class LateInteractionReranker:
             "lowercase": self.said.lowercase,
             "skip_first_token": self.config.skip_first_token,
             "projection": self.config.projection,
-            "dtype": self.compute.dtype,
-            "attention": self.compute.attention,
+            **self.compute.arithmetic,
         }
 
     @cached_property
@@ -111,7 +110,7 @@ class LateInteractionReranker:
         """See `LoadingReranker`."""
         before = replace(self.usage)
         list(self.stream([_ANY_PAIR]))
-        self.usage = replace(before, emulated=emulated(self.compute))
+        self.usage = replace(before, emulated=emulated(self.compute), fused=fused(self.compute))
 
     def facts(self) -> Mapping[str, object]:
         """See `StreamingReranker`."""

@@ -17,7 +17,7 @@ from evalkit.errors import DataError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer, without_ends
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import emulated, facts, require_torch, resolved, warn_of_emulation, workers
+from evalkit.models.arithmetic import emulated, facts, fused, require_torch, resolved, warn_of_emulation, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, length, require_whole
 from evalkit.models.loading import refusing, require_positions
@@ -126,8 +126,7 @@ class PairReranker:
             "checkpoint": self.checkpoint.identity,
             "max_length": self.config.tokens,
             "instruction": self.instruction,
-            "dtype": self.compute.dtype,
-            "attention": self.compute.attention,
+            **self.compute.arithmetic,
         }
 
     @cached_property
@@ -148,7 +147,7 @@ class PairReranker:
         """See `LoadingReranker`."""
         before = replace(self.usage)
         list(self.stream([_ANY_PAIR]))
-        self.usage = replace(before, emulated=emulated(self.compute))
+        self.usage = replace(before, emulated=emulated(self.compute), fused=fused(self.compute))
 
     def unload(self) -> None:
         """Give the memory of the weights back; they are loaded again when next asked for."""

@@ -15,7 +15,7 @@ from evalkit.errors import ModelError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import emulated, facts, resolved, warn_of_emulation, workers
+from evalkit.models.arithmetic import emulated, facts, fused, resolved, warn_of_emulation, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, reading, require_text
 from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
@@ -73,8 +73,7 @@ class DenseEncoder:
             "document_instruction": self.reading.document_instruction,
             "max_length": self.reading.max_length,
             "embedding_dtype": self.config.embedding_dtype,
-            "dtype": self.compute.dtype,
-            "attention": self.compute.attention,
+            **self.compute.arithmetic,
         }
 
     def facts(self) -> Mapping[str, object]:
@@ -121,7 +120,7 @@ class DenseEncoder:
         """See `Worker`: also a first pass through the model, which takes longer than the others."""
         before = replace(self.usage)
         self.encode(["a"])
-        self.usage = replace(before, emulated=emulated(self.compute))
+        self.usage = replace(before, emulated=emulated(self.compute), fused=fused(self.compute))
 
     def tokenize(self, texts: Sequence[str], *, instruction: str = "") -> Tokenized:
         """Token ids of texts, as `encode` has them read."""
