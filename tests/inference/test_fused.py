@@ -119,6 +119,20 @@ def test_one_liners_of_whole_models_agree_with_transformers(name):
     np.testing.assert_allclose(last, [states[-1] for states in expected], rtol=0, atol=2e-5)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device; run `pytest -m gpu` where there is one")
+@pytest.mark.parametrize("way", ["off", "torch", "triton"])
+def test_whole_models_on_a_gpu_agree_with_float32_on_the_cpu(way):
+    for name in (*DECODERS, "Gte"):
+        expected = np.concatenate([states_of(made(name), text) for text in TEXTS])
+        for dtype, bound in {torch.float32: 1e-4, torch.bfloat16: 0.5, torch.float16: 0.05}.items():
+            backbone = backbone_of(made(name).to("cuda", dtype), "packed", way)
+            with torch.inference_mode():
+                found = [backbone(packed(TEXTS).to(backbone.device), "all").float().cpu().numpy() for _ in range(2)]
+            assert np.array_equal(*found), (name, dtype)
+            assert np.abs(found[0] - expected).max() < bound, (name, dtype)
+
+
 def test_cpu_keeps_the_formulas_of_transformers():
     assert choose("auto", CPU, torch.float32) == "off"
     assert backbone_of(made("Qwen3"), "packed").way == "off"

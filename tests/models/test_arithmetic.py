@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from stubs import configured
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import MissingExtra, ModelError
-from evalkit.models.arithmetic import device_name, require_torch, resolved
+from evalkit.models.arithmetic import device_name, facts, fused, require_torch, resolved
 from evalkit.models.checkpoint import Checkpoint, resolve
 
 
@@ -95,3 +96,37 @@ def test_kernels_of_a_gpu_have_no_float32(checkpoint):
         resolved(
             ComputeConfig(device="cuda" if torch.cuda.is_available() else "auto", attention="torch_varlen"), checkpoint
         )
+
+
+@pytest.mark.parametrize("way", ["torch", "triton"])
+def test_fused_steps_of_a_padded_model_are_refused(checkpoint, encoder, tmp_path, way):
+    with pytest.raises(ModelError, match=rf"compute\.fused={way} does not reach\. Set compute\.attention=auto"):
+        resolved(ComputeConfig(device="cpu", attention="eager", fused=way), checkpoint)
+    unknown = resolve(str(configured(encoder, tmp_path / "c", model_type="electra")))
+    with pytest.raises(ModelError, match=r"compute\.fused=torch does not know this model\. Set compute\.fused=auto"):
+        resolved(ComputeConfig(device="cpu", fused="torch"), unknown)
+
+
+def test_triton_on_a_cpu_is_refused_before_a_model_is_loaded(checkpoint):
+    with pytest.raises(ModelError, match=r"compute\.fused=triton runs on CUDA only"):
+        resolved(ComputeConfig(device="cpu", fused="triton"), checkpoint)
+
+
+def test_facts_of_a_cpu_are_what_they_were_unless_fused_steps_are_set(checkpoint):
+    plain, off, torch_s = (
+        resolved(ComputeConfig(device="cpu", fused=asked), checkpoint) for asked in ("auto", "off", "torch")
+    )
+    assert [set(facts(compute)) for compute in (plain, off)] == [{"torch", "hardware"}] * 2
+    assert facts(torch_s)["fused"] == "torch"
+    assert fused(resolved(ComputeConfig(device="cpu", attention="eager"), checkpoint)) == ""
+
+
+def test_facts_of_a_gpu_say_which_steps_were_fused_and_by_which_triton(monkeypatch):
+    monkeypatch.setattr("evalkit.models.arithmetic.device_name", lambda _: "cuda")
+    monkeypatch.setattr("evalkit.models.arithmetic.hardware", lambda _: "a GPU")
+    monkeypatch.setitem(sys.modules, "triton", SimpleNamespace(__version__="3.9.0"))
+    compute = ComputeConfig(attention="packed", dtype="bfloat16")
+    for fault, expected in (("", {"fused": "triton", "triton": "3.9.0"}), ("no compiler", {"fused": "torch"})):
+        monkeypatch.setattr("evalkit.inference.fused.fault_of_triton", lambda *_, fault=fault: fault)
+        found = facts(compute)
+        assert expected == {name: found[name] for name in ("fused", "triton") if name in found}
