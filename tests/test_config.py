@@ -143,6 +143,7 @@ def test_every_hub_model_and_dataset_is_pinned_to_a_commit():
             {"attention": "flash"},
             "auto, packed, flash_attn, torch_varlen, sdpa, eager, flash_attention_2",
         ),
+        (ComputeConfig, {"fused": "liger"}, "auto, triton, torch, off"),
         (ComputeConfig, {"threads": 0}, "compute.threads"),
         (ComputeConfig, {"batch_tokens": 0}, "compute.batch_tokens"),
         (FolderDatasetConfig, {"path": "x", "name": "a/../b"}, "dataset.name"),
@@ -182,6 +183,11 @@ def test_two_configurations_do_not_share_a_list():
 
 def test_every_schema_of_a_reranker_that_reads_pairs_is_checked_here():
     assert {schema for schema in RERANKERS.values() if issubclass(schema, PairRerankerConfig)} == set(PAIR_RERANKERS)
+
+
+def test_fused_steps_are_in_an_identity_only_where_they_are_set():
+    assert ComputeConfig().arithmetic == {"dtype": "float32", "attention": "auto"}
+    assert ComputeConfig(fused="torch").arithmetic == {"dtype": "float32", "attention": "auto", "fused": "torch"}
 
 
 def test_attention_is_left_to_the_model_unless_it_is_set():

@@ -10,6 +10,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 PACKED = ("packed", "flash_attn", "torch_varlen")  # without padding
 FLASH = ("flash_attn", "flash_attention_2")
 BACKENDS = ("local", "ray")
+FUSED = ("auto", "triton", "torch", "off")
 ATTENTIONS = ("auto", *PACKED, "sdpa", "eager", "flash_attention_2")
 
 
@@ -59,6 +60,10 @@ class ComputeConfig:
     is flash-attn where it can be imported, else PyTorch's own variable-length kernel, and texts of equal length
     together where the GPU or the model can have neither; `flash_attn` and `torch_varlen` insist on one. `sdpa`, `eager`
     and `flash_attention_2` are the padded models of transformers. The manifest says which was used."""
+    fused: str = "auto"
+    """Steps between the multiplications of a model without padding: norms, rotary positions, gates and residuals.
+    `off` is the formulas of transformers, `torch` single operations of torch, `triton` kernels of evalkit's own (CUDA
+    only). `auto` is `off` on a CPU; on CUDA `triton` where it works, else `torch`. The manifest says which was used."""
     batch_tokens: int | None = None
     """Tokens in one batch. When not set 4,096 on a CPU, and on CUDA what fits into memory, up to 65,536."""
     threads: int | None = None
@@ -82,6 +87,12 @@ class ComputeConfig:
         return replace(self, backend="local", address=None, workers=None)
 
     @property
+    def arithmetic(self) -> dict[str, str]:
+        """What identities say of the arithmetic; `fused` only where it is set, as what `auto` takes is in `facts`."""
+        own = {} if self.fused == "auto" else {"fused": self.fused}
+        return {"dtype": self.dtype, "attention": self.attention, **own}
+
+    @property
     def padded_attention(self) -> str:
         """What transformers calls the attention of a model that is built there; the engine's own has no name there."""
         return "sdpa" if self.attention in PACKED else self.attention
@@ -91,6 +102,7 @@ class ComputeConfig:
         one_of("compute.device", self.device, DEVICES)
         one_of("compute.dtype", self.dtype, DTYPES)
         one_of("compute.attention", self.attention, ATTENTIONS)
+        one_of("compute.fused", self.fused, FUSED)
         one_of("compute.backend", self.backend, BACKENDS)
         for name in ("batch_tokens", "threads", "workers", "cpus_per_worker"):
             if (value := getattr(self, name)) is not None:

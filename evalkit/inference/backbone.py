@@ -7,6 +7,7 @@ import torch
 
 from evalkit.inference.attention import KERNELS, Attend, Rule
 from evalkit.inference.blocks import BertBlock, Block, Context, DecoderBlock, GteBlock
+from evalkit.inference.fused import Norm, choose, tables
 from evalkit.inference.packed import Packed, Select
 
 
@@ -20,6 +21,7 @@ class Backbone:
         rotary: (states, positions) -> cosine and sine of each token; None for absolute positions.
         device: of the weights.
         causal: whether tokens see only what is before them.
+        way: of the steps between multiplications, see `fused.choose`.
     """
 
     def __init__(
@@ -31,16 +33,16 @@ class Backbone:
         rotary: Any,
         device: torch.device,
         causal: bool,
+        way: str = "off",
     ) -> None:
         self.embed, self.blocks, self.norm = embed, blocks, norm
-        self.rotary, self.device, self.causal = rotary, device, causal
+        self.rotary, self.device, self.causal, self.way = rotary, device, causal, way
 
     def context(self, states: torch.Tensor, batch: Packed) -> Context:
         """What the layers share; made anew when tokens are merged."""
         if self.rotary is None:
             return Context(batch)
-        cosine, sine = self.rotary(states[None], batch.positions[None])
-        return Context(batch, (cosine[0], sine[0]))
+        return Context(batch, tables(self.rotary, states, batch.positions, self.way))
 
     def __call__(self, batch: Packed, select: Select) -> torch.Tensor:
         """Normed states after the last layer: of all tokens, or of the first or last of each sequence."""
@@ -67,17 +69,22 @@ def supported(model: Any) -> bool:
     return type(model).__name__ in _MAKERS
 
 
-def backbone_of(model: Any, attention: str) -> Backbone:
+def backbone_of(model: Any, attention: str, fused: str = "auto") -> Backbone:
     """The blocks of a bare model of transformers, which loses its weights to them.
 
     Args:
         model: without head, in evaluation mode on its device.
         attention: a key of `KERNELS`.
+        fused: as `compute.fused`.
+
+    Raises:
+        EvalkitError: `fused` cannot be had there; see `fused.choose`.
     """
-    return _MAKERS[type(model).__name__](model, KERNELS[attention])
+    return _MAKERS[type(model).__name__](model, KERNELS[attention], choose(fused, model.device, model.dtype))
 
 
-def _encoder(model: Any, attend: Attend) -> Backbone:
+def _encoder(model: Any, attend: Attend, way: str) -> Backbone:
+    del way  # a LayerNorm is one operation already, and there is no gate
     embeddings = model.embeddings
     padding = getattr(embeddings, "padding_idx", None)
 
@@ -102,17 +109,17 @@ def _behind_padding(batch: Packed, padding: int) -> torch.Tensor:
     return (upto - before.repeat_interleave(lengths, output_size=len(counted))) * counted + padding
 
 
-def _gte(model: Any, attend: Attend) -> Backbone:
+def _gte(model: Any, attend: Attend, way: str) -> Backbone:
     def embed(batch: Packed) -> torch.Tensor:
         segments = batch.segments[None] if model.config.type_vocab_size > 1 else None
         states: torch.Tensor = model.embeddings(input_ids=batch.input_ids[None], token_type_ids=segments)
         return states[0]
 
-    blocks = [GteBlock(layer, attend) for layer in model.layers]
-    return Backbone(embed, blocks, norm=None, rotary=model.rotary_emb, device=model.device, causal=False)
+    blocks = [GteBlock(layer, attend, way) for layer in model.layers]
+    return Backbone(embed, blocks, norm=None, rotary=model.rotary_emb, device=model.device, causal=False, way=way)
 
 
-def _decoder(model: Any, attend: Attend) -> Backbone:
+def _decoder(model: Any, attend: Attend, way: str) -> Backbone:
     config = model.config
     factor = embedding_factor(model)
 
@@ -128,9 +135,10 @@ def _decoder(model: Any, attend: Attend) -> Backbone:
             layer.mlp.act_fn = torch.nn.GELU(approximate="tanh")
         window = config.sliding_window if kind == "sliding_attention" else None
         cap = getattr(config, "attn_logit_softcapping", None)
-        blocks.append(DecoderBlock(layer, attend, Rule(float(layer.self_attn.scaling), causal, window, cap)))
+        blocks.append(DecoderBlock(layer, attend, Rule(float(layer.self_attn.scaling), causal, window, cap), way))
     rotary = _in_float32(model.rotary_emb) if getattr(config, "rotary_dtype", "") == "float32" else model.rotary_emb
-    return Backbone(embed, blocks, norm=model.norm, rotary=rotary, device=model.device, causal=causal)
+    norm = Norm(model.norm, way)
+    return Backbone(embed, blocks, norm=norm, rotary=rotary, device=model.device, causal=causal, way=way)
 
 
 def embedding_factor(model: Any) -> float:
@@ -161,7 +169,7 @@ def _in_float32(rotary: Any) -> Callable[[torch.Tensor, torch.Tensor], tuple[tor
 
 
 _GEMMAS = ("GemmaModel", "Gemma2Model")
-_MAKERS: dict[str, Callable[[Any, Attend], Backbone]] = {
+_MAKERS: dict[str, Callable[[Any, Attend, str], Backbone]] = {
     "BertModel": _encoder,
     "CamembertModel": _encoder,
     "RobertaModel": _encoder,

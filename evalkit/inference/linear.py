@@ -37,6 +37,12 @@ class FusedLinear:
         result = nn.functional.linear(states, self.weight, self.bias)
         return nn.functional.gelu(result) if self.gelu else result
 
+    def onto(self, residual: torch.Tensor, states: torch.Tensor, factor: float) -> torch.Tensor:
+        """The residual, to which factor * the outputs are added in place; by the multiplication itself where it can."""
+        if self.laid_out or self.gelu or self.bias is not None:
+            return residual.add_(self(states), alpha=factor)
+        return torch.addmm(residual, states, self.weight.t(), alpha=factor, out=residual)
+
 
 def summed(states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
     """A linear layer summed in float64 and rounded to float32, so that the order of summing does not show.

@@ -16,6 +16,7 @@ class Usage:
         batch_tokens: the last budget in force.
         out_of_memory: how often the budget was halved.
         tokenizing_seconds: spent on tokenising, in part beside the model's work.
+        fused: how the steps between multiplications were computed, `compute.fused`; empty where as by default on a CPU.
         emulated: the dtype that the processor emulates; empty where it has instructions for the one that is used.
         kernel: which attention kernel a GPU uses; empty on a CPU and for padded models.
         notice: what a GPU does slowly, and what to do about it; empty where there is nothing to say.
@@ -31,6 +32,7 @@ class Usage:
     emulated: str = ""
     kernel: str = ""
     notice: str = ""
+    fused: str = ""
 
     def read(self, before: "Usage | None" = None) -> dict[str, float]:
         """What a model read since, as stages note it; nothing where it read nothing."""

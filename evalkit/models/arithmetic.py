@@ -99,6 +99,10 @@ def resolved(compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = 
             f"{checkpoint.path}: compute.attention={compute.attention} does not know this model. Set "
             "compute.attention=auto."
         )
+    if compute.fused in ("torch", "triton") and not can_pack(checkpoint):
+        raise ModelError(
+            f"{checkpoint.path}: compute.fused={compute.fused} does not know this model. Set compute.fused=auto."
+        )
     if compute.attention == "sdpa" and softcap:
         raise ModelError(
             "compute.attention=sdpa cannot cap attention scores, as this model does. Set compute.attention=eager or "
@@ -116,6 +120,13 @@ def resolved(compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = 
 def _require_kernels(compute: ComputeConfig) -> None:
     if compute.device == "cuda":
         device_name(compute)
+    if compute.fused in ("torch", "triton") and compute.attention not in ("auto", *PACKED):
+        raise ModelError(
+            f"compute.attention={compute.attention} is a padded model of transformers, which compute.fused="
+            f"{compute.fused} does not reach. Set compute.attention=auto or compute.fused=auto."
+        )
+    if compute.fused == "triton":
+        _way(compute)
     if compute.attention not in FLASH or (found := flash()).function is not None:
         return
     if found.fault:
@@ -131,9 +142,23 @@ def arithmetic(compute: ComputeConfig, checkpoint: Checkpoint) -> dict[str, str]
 
     Packed MiniCPM in half precision turns queries and keys in float32, which earlier versions of evalkit did not.
     """
-    found = {"dtype": compute.dtype, "attention": compute.attention}
     exact = is_minicpm(checkpoint) and compute.dtype != "float32" and compute.attention in PACKED
-    return found | ({"rotary": "float32"} if exact else {})
+    return compute.arithmetic | ({"rotary": "float32"} if exact else {})
+
+
+def fused(compute: ComputeConfig) -> str:
+    """How resolved settings compute the steps between multiplications here; empty where padded, or `off` on a CPU."""
+    if compute.attention not in PACKED:
+        return ""
+    way = _way(compute)
+    return "" if way == "off" and device_name(compute) == "cpu" else way
+
+
+def _way(compute: ComputeConfig) -> str:
+    torch = require_torch()
+    from evalkit.inference.fused import choose
+
+    return choose(compute.fused, torch.device(device_name(compute)), getattr(torch, compute.dtype))
 
 
 def workers(compute: ComputeConfig) -> int:

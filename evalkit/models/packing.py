@@ -78,4 +78,4 @@ def packed_encoder(model: Any, compute: ComputeConfig) -> Any:
         return model
     config = model.config.to_dict()
     shape = heads(config, softcap=bool(config.get("attn_logit_softcapping")))
-    return backbone_of(model, kernel(compute, capability(model.device), shape).name)
+    return backbone_of(model, kernel(compute, capability(model.device), shape).name, compute.fused)

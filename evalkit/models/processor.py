@@ -1,6 +1,7 @@
 """What is to be known of the processor that computes a model: for people, for manifests, and for what is kept."""
 
 from dataclasses import replace
+from importlib import import_module
 from importlib.metadata import version
 from itertools import takewhile
 
@@ -10,7 +11,7 @@ from evalkit.inference import emulation
 from evalkit.inference.flash import flash_version
 from evalkit.inference.notices import say
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import capability, device_name, hardware
+from evalkit.models.arithmetic import capability, device_name, fused, hardware
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.kernels import Kernel, heads, kernel
 
@@ -32,7 +33,7 @@ def warn_of_emulation(compute: ComputeConfig) -> None:
 
 
 def noting(usage: Usage, compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = False) -> Usage:
-    """The usage with what this processor does, which is also said: emulated dtype, kernel, what a GPU does slowly.
+    """The usage with what this processor does, of which emulation and what a GPU does slowly are also said.
 
     Args:
         usage: so far.
@@ -42,7 +43,8 @@ def noting(usage: Usage, compute: ComputeConfig, checkpoint: Checkpoint, *, soft
     """
     chosen = _kernel(compute, checkpoint, softcap)
     notice = _notice_of_float32(compute) or (chosen.notice if chosen else "")
-    noted = replace(usage, emulated=emulated(compute), kernel=chosen.name if chosen else "", notice=notice)
+    kernel_used = chosen.name if chosen else ""
+    noted = replace(usage, emulated=emulated(compute), kernel=kernel_used, notice=notice, fused=fused(compute))
     say(noted.emulated, noted.notice)
     return noted
 
@@ -85,6 +87,10 @@ def facts(compute: ComputeConfig, checkpoint: Checkpoint | None = None, *, softc
         found["kernel"] = chosen.name if chosen else compute.attention
         if found["kernel"] in FLASH:
             found["flash_attn"] = flash_version()
+    if way := fused(compute):
+        found["fused"] = way
+    if way == "triton":
+        found["triton"] = str(import_module("triton").__version__)
     return found
 
 

@@ -70,6 +70,21 @@ def test_tiny_scores_in_half_precision_are_within_the_stated_bound(tmp_path, fam
     assert_near(exact, actual, TINY_BOUNDS[family][DTYPES.index(dtype)])
 
 
+@pytest.mark.parametrize("family", KINDS)
+def test_fused_steps_stay_within_the_bounds_of_each_dtype_and_say_that_they_were_taken(tmp_path, family):
+    kind = KINDS[family]
+    folder = kind.write(tmp_path / "model", seed=8)
+    plain = built(kind, folder)
+    exact = plain.score(PAIRS).scores
+    for dtype, bound in zip(("float32", *DTYPES), (2e-5, *TINY_BOUNDS[family]), strict=True):
+        model = built(kind, folder, dtype=dtype, fused="torch")
+        model.load()
+        assert (model.identity["fused"], model.facts()["fused"], model.usage.fused) == ("torch",) * 3
+        np.testing.assert_allclose(model.score(PAIRS).scores, exact, rtol=0, atol=bound)
+    plain.load()
+    assert ("fused" in plain.identity, "fused" in plain.facts(), plain.usage.fused) == (False, False, "")
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("family", KINDS)
 def test_last_logit_is_float32_so_that_candidates_do_not_share_a_score(tmp_path, family, dtype):

@@ -131,12 +131,13 @@ def built(
     dtype: str = "float32",
     batch_tokens: int = 2048,
     attention: str = "auto",
+    fused: str = "auto",
     **settings: Any,
 ) -> PairReranker:
     own = {"max_length": kind.max_length, **kind.settings, **settings}
     return rerank.build(
         kind.config(name="tiny", model=str(folder), **own),
-        ComputeConfig(device="cpu", dtype=dtype, batch_tokens=batch_tokens, attention=attention),
+        ComputeConfig(device="cpu", dtype=dtype, batch_tokens=batch_tokens, attention=attention, fused=fused),
     )
 
 

@@ -4,59 +4,10 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from tiny_backbones import ENCODERS, MODELS, SIZES, TEXTS, made, packed, states_of
 
 from evalkit.inference.backbone import backbone_of, supported
-from evalkit.inference.blocks import rotated
-from evalkit.inference.packed import pack
-
-SIZES = {
-    "vocab_size": 60,
-    "hidden_size": 24,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "intermediate_size": 40,
-    "max_position_embeddings": 64,
-    "initializer_range": 0.4,
-}
-GROUPED = {**SIZES, "num_key_value_heads": 2, "head_dim": 6, "pad_token_id": 0}
-GRANITE = {"embedding_multiplier": 3.0, "residual_multiplier": 0.6, "attention_multiplier": 0.3}
-GEMMA2 = {"sliding_window": 4, "attn_logit_softcapping": 1.5, "query_pre_attn_scalar": 6}
-
-MODELS = {
-    "Bert": {**SIZES, "type_vocab_size": 2},
-    "Camembert": {**SIZES, "pad_token_id": 1, "type_vocab_size": 1},
-    "Roberta": {**SIZES, "pad_token_id": 1, "type_vocab_size": 1},
-    "XLMRoberta": {**SIZES, "pad_token_id": 1, "type_vocab_size": 1},
-    "Gte": {**SIZES, "type_vocab_size": 1},
-    "Gemma": GROUPED,
-    "Gemma2": {**GROUPED, **GEMMA2},
-    "Granite": {**{key: value for key, value in GROUPED.items() if key != "head_dim"}, **GRANITE},
-    "Llama": GROUPED,
-    "Mistral": {**GROUPED, "sliding_window": None},
-    "Qwen2": {key: value for key, value in GROUPED.items() if key != "head_dim"},
-    "Qwen3": GROUPED,
-}
-ENCODERS = ("Bert", "Camembert", "Roberta", "XLMRoberta", "Gte")
-POOLED = ENCODERS[:-1]
-
-TEXTS = [[3, 17, 42, 9, 5, 30, 8, 11], [3, 9, 9, 5], [3, 21, 6, 5], [3, 5], [7]]
-
-
-def made(name: str):
-    torch.manual_seed(0)
-    config = getattr(transformers, f"{name}Config")(**MODELS[name], attn_implementation="eager")
-    extra = {"add_pooling_layer": False} if name in POOLED else {}
-    return getattr(transformers, f"{name}Model")(config, **extra).eval()
-
-
-def states_of(model, text: list[int]) -> np.ndarray:
-    with torch.no_grad():
-        return model(input_ids=torch.tensor([text])).last_hidden_state[0].numpy()
-
-
-def packed(texts: list[list[int]]):
-    sequences = [np.array(text, dtype=np.int32) for text in texts]
-    return pack(sequences, [np.zeros_like(sequence) for sequence in sequences])
+from evalkit.inference.fused import rotated
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -150,9 +101,9 @@ def test_gelu_of_other_decoders_stays_what_it_is():
     np.testing.assert_allclose(states_of_packed(exact).numpy(), expected, rtol=0, atol=2e-5)
 
 
-def states_of_packed(model) -> torch.Tensor:
+def states_of_packed(model, way="auto") -> torch.Tensor:
     with torch.inference_mode():
-        return backbone_of(model, "packed")(packed(TEXTS), "all")
+        return backbone_of(model, "packed", way)(packed(TEXTS), "all")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -164,7 +115,8 @@ def test_queries_and_keys_are_turned_in_float32_where_the_model_s_own_code_does(
     rounded, found = (
         backbone_of(model, "packed").context(states, batch).rotary for model in (made("Granite").to(dtype), exact)
     )
-    assert {table.dtype for table in rounded} == {dtype}
+    assert (rounded.dtype, found.dtype) == (dtype, torch.float32)
+    rounded, found = rounded.chunk(2, dim=1), found.chunk(2, dim=1)
     angles = batch.positions[:, None] * 10_000.0 ** -(torch.arange(0, 6, 2) / 6)
     for table, function in zip(found, (torch.cos, torch.sin), strict=True):
         torch.testing.assert_close(table, function(torch.cat((angles, angles), dim=1)), rtol=0, atol=1e-5)
@@ -176,7 +128,8 @@ def test_queries_and_keys_are_turned_in_float32_where_the_model_s_own_code_does(
     assert not torch.equal(rotated(vectors, *rounded), expected)
 
 
-def test_half_precision_stays_half_precision_behind_positions_in_float32():
+@pytest.mark.parametrize("way", ["off", "torch"])
+def test_half_precision_stays_half_precision_behind_positions_in_float32(way):
     model = made("Granite").to(torch.bfloat16)
     model.config.rotary_dtype = "float32"
-    assert states_of_packed(model).dtype == torch.bfloat16
+    assert states_of_packed(model, way).dtype == torch.bfloat16

@@ -10,7 +10,7 @@ from stubs import configured
 from evalkit.config import ComputeConfig
 from evalkit.errors import MissingExtra, ModelError
 from evalkit.inference.flash import Flash
-from evalkit.models.arithmetic import arithmetic, capability, device_name, require_torch, resolved
+from evalkit.models.arithmetic import arithmetic, capability, device_name, fused, require_torch, resolved
 from evalkit.models.checkpoint import Checkpoint, resolve
 
 
@@ -161,3 +161,32 @@ def test_kernels_of_a_gpu_have_no_float32(checkpoint):
         resolved(
             ComputeConfig(device="cuda" if torch.cuda.is_available() else "auto", attention="torch_varlen"), checkpoint
         )
+
+
+@pytest.mark.parametrize("way", ["torch", "triton"])
+def test_fused_steps_of_a_padded_model_are_refused(checkpoint, encoder, tmp_path, way):
+    with pytest.raises(ModelError, match=rf"compute\.fused={way} does not reach\. Set compute\.attention=auto"):
+        resolved(ComputeConfig(device="cpu", attention="eager", fused=way), checkpoint)
+    unknown = resolve(str(configured(encoder, tmp_path / "c", model_type="electra")))
+    with pytest.raises(ModelError, match=r"compute\.fused=torch does not know this model\. Set compute\.fused=auto"):
+        resolved(ComputeConfig(device="cpu", fused="torch"), unknown)
+
+
+def test_triton_on_a_cpu_is_refused_before_a_model_is_loaded(checkpoint):
+    with pytest.raises(ModelError, match=r"compute\.fused=triton runs on CUDA only"):
+        resolved(ComputeConfig(device="cpu", fused="triton"), checkpoint)
+
+
+def test_padded_models_and_a_cpu_by_default_fuse_no_steps(checkpoint):
+    found = {
+        (asked, attention): fused(resolved(ComputeConfig(device="cpu", fused=asked, attention=attention), checkpoint))
+        for asked, attention in (("auto", "auto"), ("off", "auto"), ("torch", "auto"), ("auto", "eager"))
+    }
+    assert {key for key, way in found.items() if way} == {("torch", "auto")}
+    assert found["torch", "auto"] == "torch"
+
+
+def test_identities_say_which_steps_are_fused_only_where_it_is_set(checkpoint):
+    plain = {"dtype": "float32", "attention": "packed"}
+    assert arithmetic(ComputeConfig(attention="packed"), checkpoint) == plain
+    assert arithmetic(ComputeConfig(attention="packed", fused="off"), checkpoint) == {**plain, "fused": "off"}

@@ -1,5 +1,8 @@
 """What is known and said of a processor: a real CPU, and GPUs that are only told of."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 import transformers
@@ -21,13 +24,15 @@ def checkpoint(encoder, tmp_path) -> Checkpoint:
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """Tell of a GPU: an H200 at first."""
+    """Tell of a GPU: an H200 at first, where Triton works."""
 
-    def tell(capability=(9, 0), flash=None):
+    def tell(capability=(9, 0), flash=None, fault=""):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "NVIDIA H200")
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
         monkeypatch.setattr("evalkit.models.kernels.flash", lambda: Flash(flash))
+        monkeypatch.setattr("evalkit.inference.fused.fault_of_triton", lambda *_: fault)
+        monkeypatch.setitem(sys.modules, "triton", SimpleNamespace(__version__="3.9.0"))
         monkeypatch.setenv("PYTORCH_ALLOC_CONF", "backend:native")
         notices._say.cache_clear()
 
@@ -54,6 +59,7 @@ def packed(dtype="bfloat16", attention="packed") -> ComputeConfig:
 
 
 CPU = ComputeConfig(device="cpu", attention="packed")
+FUSED = ("off", "torch")
 
 
 @pytest.mark.parametrize("release", ["5.18.0", "5.20.1", "5.23.0", "5.23.4"])
@@ -74,18 +80,27 @@ def test_the_installed_transformers_shares_what_is_kept(checkpoint):
     assert set(facts(CPU, checkpoint)) == {"torch", "hardware"}, transformers.__version__
 
 
+def test_on_a_cpu_fused_steps_are_a_fact_only_where_they_are_computed(checkpoint):
+    off, by_torch = (facts(ComputeConfig(device="cpu", attention="packed", fused=way), checkpoint) for way in FUSED)
+    assert off == facts(CPU, checkpoint)
+    assert by_torch == {**off, "fused": "torch"}
+
+
 @pytest.mark.usefixtures("versions")
 def test_on_a_gpu_what_is_kept_depends_on_the_kernel_and_every_version_that_decides_bits(checkpoint, gpu):
     shared = {"torch": "2.13.0", "hardware": "NVIDIA H200", "transformers": "5.20.1"}
-    assert facts(packed(), checkpoint) == {**shared, "kernel": "torch_varlen"}
-    assert facts(packed("float32"), checkpoint) == {**shared, "kernel": "packed"}
+    own = {**shared, "fused": "triton", "triton": "3.9.0"}
+    assert facts(packed(), checkpoint) == {**own, "kernel": "torch_varlen"}
+    assert facts(packed("float32"), checkpoint) == {**own, "kernel": "packed"}
     assert facts(packed(attention="sdpa"), checkpoint) == {**shared, "kernel": "sdpa"}
     padded = facts(packed(attention="flash_attention_2"), checkpoint)
     assert padded == {**shared, "kernel": "flash_attention_2", "flash_attn": "2.8.1"}
     gpu(flash=print)
-    assert facts(packed(), checkpoint) == {**shared, "kernel": "flash_attn", "flash_attn": "2.8.1"}
+    assert facts(packed(), checkpoint) == {**own, "kernel": "flash_attn", "flash_attn": "2.8.1"}
     gpu(capability=(7, 5), flash=print)
-    assert facts(packed(), checkpoint) == {**shared, "kernel": "packed"}
+    assert facts(packed(), checkpoint) == {**own, "kernel": "packed"}
+    gpu(fault="no compiler")
+    assert facts(packed(), checkpoint) == {**shared, "kernel": "torch_varlen", "fused": "torch"}
 
 
 @pytest.mark.usefixtures("gpu", "versions")
@@ -127,7 +142,7 @@ def test_a_kernel_that_the_gpu_cannot_have_is_said_once_and_recorded(checkpoint,
 
 @pytest.mark.usefixtures("gpu")
 def test_where_a_gpu_does_what_it_can_nothing_is_said_and_the_kernel_recorded(checkpoint, caplog):
-    assert noting(Usage(), packed(), checkpoint) == Usage(kernel="torch_varlen")
+    assert noting(Usage(), packed(), checkpoint) == Usage(kernel="torch_varlen", fused="triton")
     assert said(caplog) == []
 
 
@@ -137,6 +152,8 @@ def test_on_a_cpu_there_is_no_kernel_and_nothing_to_say(checkpoint, caplog):
 
 
 def test_what_workers_say_of_their_processors_is_kept_when_usages_are_added():
-    one, other = Usage(tokens=1, kernel="torch_varlen"), Usage(tokens=2, notice="slow", emulated="bfloat16")
-    assert one + other == Usage(tokens=3, kernel="torch_varlen", notice="slow", emulated="bfloat16")
-    assert Usage() + one + one == Usage(tokens=2, kernel="torch_varlen")
+    one = Usage(tokens=1, kernel="torch_varlen", fused="triton")
+    other = Usage(tokens=2, notice="slow", emulated="bfloat16")
+    together = Usage(tokens=3, kernel="torch_varlen", fused="triton", notice="slow", emulated="bfloat16")
+    assert one + other == other + one == together
+    assert Usage() + one + one == Usage(tokens=2, kernel="torch_varlen", fused="triton")

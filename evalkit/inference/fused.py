@@ -1,0 +1,327 @@
+"""The steps of a layer between its multiplications: norms, rotary positions, gates, residuals. They wait for memory.
+
+Each step has up to three ways, and `choose` says which a model takes:
+
+* `off`: the formulas of transformers, one operation behind the other. What a CPU does.
+* `torch`: one operation of torch where there is one; a residual is added by the multiplication before it.
+* `triton`: as `torch`, and kernels of our own (`triton_kernels`) where they move fewer bytes: positions with the norms
+  of queries and keys, gates, norms that are added to a residual (Gemma 2); and norms with an offset (Gemma), which
+  keep the digits of their weight there.
+
+The last bits differ from way to way. Knows neither attention nor whole layers.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import cache, partial
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn.functional import gelu, rms_norm, silu
+
+from evalkit.errors import MissingExtra, ModelError
+from evalkit.inference.linear import FusedLinear
+
+logger = logging.getLogger(__name__)
+
+# Operations of torch's own kind, so that tensors without data can go through them.
+_LIBRARY = torch.library.Library("evalkit", "DEF")
+_LIBRARY.define("rms_norm(Tensor states, Tensor weight, float eps) -> Tensor")
+_LIBRARY.define("add_rms_norm(Tensor(a!) residual, Tensor states, Tensor weight, float eps, float factor) -> ()")
+_LIBRARY.define("turn(Tensor(a!) projected, Tensor tables, Tensor? weights, int queries, int heads, float eps) -> ()")
+_LIBRARY.define("gate(Tensor both, str kind) -> Tensor")
+
+
+def _launch(name: str, *arguments: Any) -> Any:
+    from evalkit.inference import triton_kernels
+
+    return getattr(triton_kernels, name)(*arguments)
+
+
+for _name in ("rms_norm", "add_rms_norm", "turn", "gate"):
+    _LIBRARY.impl(_name, partial(_launch, _name), "CUDA")
+_LIBRARY.impl("rms_norm", lambda states, *_: torch.empty_like(states), "Meta")
+_LIBRARY.impl("add_rms_norm", lambda *_: None, "Meta")
+_LIBRARY.impl("turn", lambda *_: None, "Meta")
+_LIBRARY.impl("gate", lambda both, _: both.new_empty(len(both), both.shape[1] // 2), "Meta")
+
+
+def choose(asked: str, device: torch.device, dtype: torch.dtype) -> str:
+    """Which way a model takes, `off`, `torch` or `triton`, for what `compute.fused` asks.
+
+    Args:
+        asked: one of these, or `auto`: on CUDA `triton` where it works, else `torch`; elsewhere `off`.
+        device: of the model.
+        dtype: of the model.
+
+    Raises:
+        MissingExtra: Triton was asked for and is absent.
+        ModelError: Triton was asked for and cannot run there.
+    """
+    if asked == "auto":
+        if device.type != "cuda":
+            return "off"
+        fault = fault_of_triton(device, dtype)
+        if fault:
+            _note(fault)
+        return "torch" if fault else "triton"
+    if asked == "triton":
+        if device.type != "cuda":
+            raise ModelError("compute.fused=triton runs on CUDA only. Set compute.fused=auto.")
+        if find_spec("triton") is None:
+            raise MissingExtra("triton", extra="triton", purpose="compute.fused=triton")
+        if fault := fault_of_triton(device, dtype):
+            raise ModelError(f"compute.fused=triton cannot run here: {fault}. Set compute.fused=torch.")
+    return asked
+
+
+@cache
+def fault_of_triton(device: torch.device, dtype: torch.dtype) -> str:
+    """Why our Triton kernels cannot run there, found out by running the smallest; empty where they can."""
+    if find_spec("triton") is None:
+        return "triton is not installed"
+    if not torch.cuda.is_available():
+        return "torch sees no CUDA device"
+    both = torch.linspace(-3, 3, 64, device=device).to(dtype).view(2, 32)
+    first, second = both.double().chunk(2, dim=1)
+    try:
+        found = torch.ops.evalkit.gate(both, "silu")
+        torch.testing.assert_close(found, (silu(first) * second).to(dtype))
+    except Exception as error:  # noqa: BLE001 - no C compiler, no ptxas, an old GPU: each raises a class of its own
+        return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return ""
+
+
+@cache
+def _note(fault: str) -> None:
+    logger.warning("compute.fused=auto takes torch's own operations and no Triton kernels: %s.", fault)
+
+
+class Norm:
+    """A norm of transformers over the last axis.
+
+    Args:
+        module: an RMSNorm, with or without an offset of 1 on its weight, or any other norm, which is taken as it is.
+        way: see `choose`.
+    """
+
+    def __init__(self, module: Any, way: str) -> None:
+        offset = _OFFSETS.get(type(module).__name__)
+        self.module = module
+        self.way = "off" if offset is None else way
+        if self.way == "off":
+            return
+        self.eps, self.shape = _eps(module), tuple(module.weight.shape)
+        weight = module.weight.detach()
+        self.weight = weight.float() + offset if offset else weight
+        if offset and way == "triton":
+            return  # the kernel takes a float32 weight beside states in half precision; torch's operation does not
+        self.way, self.weight = "torch", self.weight.to(weight.dtype)
+
+    def __call__(self, states: torch.Tensor) -> torch.Tensor:
+        """Shape of the states."""
+        if self.way == "off":
+            result: torch.Tensor = self.module(states)
+            return result
+        if self.way == "triton":
+            normed: torch.Tensor = torch.ops.evalkit.rms_norm(states, self.weight, self.eps)
+            return normed
+        return rms_norm(states, self.shape, self.weight, self.eps)
+
+    def onto(self, residual: torch.Tensor, states: torch.Tensor, factor: float) -> torch.Tensor:
+        """Residual + factor * the normed states; may overwrite the residual."""
+        if self.way == "off":
+            return residual + _scaled(self(states), factor)
+        if self.way == "triton":
+            torch.ops.evalkit.add_rms_norm(residual, states, self.weight, self.eps, factor)
+            return residual
+        return residual.add_(self(states), alpha=factor)
+
+
+# What is added to the weight of an RMSNorm of transformers.
+_OFFSETS = {
+    "GemmaRMSNorm": 1.0,
+    "Gemma2RMSNorm": 1.0,
+    "GraniteRMSNorm": 0.0,
+    "LlamaRMSNorm": 0.0,
+    "MistralRMSNorm": 0.0,
+    "Qwen2RMSNorm": 0.0,
+    "Qwen3RMSNorm": 0.0,
+}
+
+
+def _eps(module: Any) -> float:
+    return float(module.eps if hasattr(module, "eps") else module.variance_epsilon)
+
+
+class Heads(NamedTuple):
+    """How projections to queries, keys and values stand side by side.
+
+    Attributes:
+        query: heads of queries, a multiple of those of keys.
+        key: heads of keys, and of values.
+        width: of a head.
+    """
+
+    query: int
+    key: int
+    width: int
+
+
+def tables(rotary: Any, states: torch.Tensor, positions: torch.Tensor, way: str) -> torch.Tensor:
+    """Shape (tokens, 2 * width of a head): the cosines of each token's position, then its sines.
+
+    Args:
+        rotary: of transformers, or like one whose tables are float32 whatever the dtype of the states.
+        states: shape (tokens, width), whose dtype the tables have else; the Triton kernel reads float32.
+        positions: shape (tokens,).
+        way: see `choose`.
+    """
+    like = states if way != "triton" else states.new_empty(0, dtype=torch.float32)
+    cosine, sine = rotary(like[None], positions[None])
+    return torch.cat((cosine[0], sine[0]), dim=1)
+
+
+class Turn:
+    """Queries and keys, normed where the model does that, and turned by their positions.
+
+    Args:
+        heads: of the projections.
+        norms: of queries and of keys; None where there are none.
+        way: see `choose`.
+    """
+
+    def __init__(self, heads: Heads, norms: tuple[Any, Any] | None, way: str) -> None:
+        self.heads, self.norms, self.way = heads, norms, way
+        self.weights: torch.Tensor | None = None
+        self.eps = 0.0
+        if norms is None or way == "off":
+            return
+        assert all(_OFFSETS[type(norm).__name__] == 0 for norm in norms)
+        assert _eps(norms[0]) == _eps(norms[1])
+        self.eps = _eps(norms[0])
+        query, key = (norm.weight.detach() for norm in norms)
+        if way == "triton":
+            self.weights = torch.stack((query, key)).float()
+            return
+        # The sine of a number multiplies its counterpart in the other half, which has that one's weight.
+        both = [torch.cat((weight, weight.roll(heads.width // 2))) for weight in (query, key)]
+        self.weights = torch.stack([both[0]] * (heads.query // heads.key) + [both[1]])
+
+    def __call__(
+        self, projected: torch.Tensor, tables: torch.Tensor, rows: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Queries of shape (tokens or rows, heads, width) and keys of shape (tokens, key heads, width).
+
+        Args:
+            projected: shape (tokens, widths of all heads together); may be overwritten, but for the values.
+            tables: of `tables`.
+            rows: of which tokens queries are wanted; of all when None.
+        """
+        heads = self.heads
+        if self.way == "off":
+            return self._plain(projected, tables, rows)
+        if self.way == "triton":
+            count = heads.query + heads.key
+            torch.ops.evalkit.turn(projected, tables, self.weights, heads.query, count, self.eps)
+            turned = projected[:, : count * heads.width].unflatten(1, (count, heads.width))
+        else:
+            turned = self._together(projected, tables)
+        query, key = turned[:, : heads.query], turned[:, heads.query :]
+        return (query if rows is None else query[rows]), key
+
+    def _plain(
+        self, projected: torch.Tensor, tables: torch.Tensor, rows: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        heads = self.heads
+        ends = heads.query * heads.width, (heads.query + heads.key) * heads.width
+        query = projected[:, : ends[0]].unflatten(1, (-1, heads.width))
+        key = projected[:, ends[0] : ends[1]].unflatten(1, (-1, heads.width))
+        chosen = tables
+        if rows is not None:
+            query, chosen = query[rows], tables[rows]
+        if self.norms is not None:
+            query, key = self.norms[0](query), self.norms[1](key)
+        return rotated(query, *chosen.chunk(2, dim=1)), rotated(key, *tables.chunk(2, dim=1))
+
+    def _together(self, projected: torch.Tensor, tables: torch.Tensor) -> torch.Tensor:
+        """Queries and keys at once, as groups of as many heads as there are keys; weights go into the tables.
+
+        Computed in the dtype of the tables, where that is the wider one, and rounded once.
+        """
+        heads, half = self.heads, self.heads.width // 2
+        both = projected[:, : (heads.query + heads.key) * heads.width].unflatten(1, (-1, heads.key, heads.width))
+        tables = tables[:, None, None]
+        if self.weights is not None:
+            both = rms_norm(both, (heads.width,), None, self.eps)
+            tables = tables * self.weights[:, None]
+        cosine, sine = tables.chunk(2, dim=-1)
+        turned = both * cosine
+        turned[..., :half].addcmul_(both[..., half:], sine[..., :half], value=-1)
+        turned[..., half:].addcmul_(both[..., :half], sine[..., half:])
+        result: torch.Tensor = turned.to(projected.dtype).flatten(1, 2)
+        return result
+
+
+def rotated(vectors: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
+    """Vectors of shape (tokens, heads, width) turned by their positions (Su et al. 2021, half-split layout).
+
+    Computed in the dtype of cosine and sine, where that is the wider one, and rounded once.
+    """
+    first, second = vectors.chunk(2, dim=-1)
+    turned = torch.cat((-second, first), dim=-1)
+    return (vectors * cosine.unsqueeze(1) + turned * sine.unsqueeze(1)).to(vectors.dtype)
+
+
+class Gate:
+    """Activation(gate) * up.
+
+    Args:
+        activation: of transformers.
+        way: see `choose`.
+    """
+
+    def __init__(self, activation: Any, way: str) -> None:
+        self.activation = activation
+        self.kind = activation_kind(activation)
+        self.way = "torch" if way == "triton" and self.kind is None else way
+
+    def __call__(self, both: torch.Tensor) -> torch.Tensor:
+        """Shape (tokens, inner), from gate and up side by side, shape (tokens, 2 * inner)."""
+        if self.way == "triton":
+            result: torch.Tensor = torch.ops.evalkit.gate(both, self.kind)
+            return result
+        gate, up = both.chunk(2, dim=1)
+        if self.way == "off":
+            return torch.mul(self.activation(gate), up)
+        active: torch.Tensor = _ACTIVATIONS[self.kind](gate) if self.kind else self.activation(gate)
+        return active.mul_(up)
+
+
+_ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "silu": silu,
+    "gelu": gelu,
+    "gelu_tanh": partial(gelu, approximate="tanh"),
+}
+
+
+def activation_kind(activation: Any) -> str | None:
+    """`silu`, `gelu` (with the error function), `gelu_tanh`, or None for any other activation of transformers."""
+    name = type(activation).__name__
+    if name in {"SiLU", "SiLUActivation"}:
+        return "silu"
+    if name in {"GELUTanh", "PytorchGELUTanh", "NewGELUActivation"} or getattr(activation, "approximate", "") == "tanh":
+        return "gelu_tanh"
+    return "gelu" if name in {"GELUActivation", "GELU"} else None
+
+
+def added(states: torch.Tensor, linear: FusedLinear, inner: torch.Tensor, factor: float, way: str) -> torch.Tensor:
+    """States + factor * linear(inner); may overwrite the states."""
+    if way == "off":
+        return states + _scaled(linear(inner), factor)
+    return linear.onto(states, inner, factor)
+
+
+def _scaled(states: torch.Tensor, factor: float) -> torch.Tensor:
+    return states if factor == 1.0 else states * factor
