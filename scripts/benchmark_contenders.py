@@ -1,8 +1,8 @@
 """Every way to score pairs that the reranking benchmark knows, each over the same checkpoint folder."""
 
 import importlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,14 @@ from benchmarking import OURS, Contender, EngineMeter, Field, ForwardMeter
 from numpy.typing import NDArray
 
 from evalkit import rerank
-from evalkit.config import ComputeConfig, CrossEncoderConfig, FlagLLMConfig, MiniCPMRerankerConfig, PairRerankerConfig
+from evalkit.config import (
+    ComputeConfig,
+    CrossEncoderConfig,
+    FlagLLMConfig,
+    MiniCPMRerankerConfig,
+    PairRerankerConfig,
+    Qwen3RerankerConfig,
+)
 from evalkit.errors import ConfigError
 from evalkit.rerank.pair_reranker import PairReranker
 from evalkit.types import Pair
@@ -22,6 +29,7 @@ FAMILIES: dict[str, type[PairRerankerConfig]] = {
     "cross_encoder": CrossEncoderConfig,
     "minicpm": MiniCPMRerankerConfig,
     "gemma": FlagLLMConfig,
+    "qwen3": Qwen3RerankerConfig,
 }
 PEERS = ("sentence-transformers", "FlagEmbedding", "mteb", "card")
 _BATCHES = {"cpu": (32, 8, 16, 64), "cuda": (32, 64, 128, 256)}  # the first is the default
@@ -41,6 +49,7 @@ class Setup:
         device: `cpu` or `cuda`.
         threads: of a CPU.
         batch_tokens: evalkit's; its own choice when None.
+        compute: more of evalkit's settings.
     """
 
     model: Path
@@ -49,6 +58,7 @@ class Setup:
     device: str
     threads: int
     batch_tokens: int | None = None
+    compute: Mapping[str, Any] = field(default_factory=dict)
 
     def reranker(self, dtype: str, *, attention: str = "auto", batch_tokens: int | None = None) -> PairReranker:
         """The reranker of evalkit."""
@@ -59,18 +69,19 @@ class Setup:
             attention=attention,
             batch_tokens=batch_tokens or self.batch_tokens,
             threads=self.threads,
+            **self.compute,
         )
         return rerank.require_pairs(rerank.build(config, compute))
 
 
-def gather(setup: Setup, dtypes: Sequence[str], peers: Sequence[str]) -> Field:
-    """Every contender that can be loaded, evalkit's first.
+def gather(setup: Setup, dtypes: Sequence[str], peers: Sequence[str], *, ours: bool = True) -> Field:
+    """Every contender that can be loaded, evalkit's first, unless it is measured elsewhere.
 
     Raises:
         EvalkitError: evalkit cannot load the model.
     """
     found = Field()
-    for dtype in dtypes:
+    for dtype in dtypes if ours else ():
         found.contenders.append(_evalkit(setup, dtype))
     for dtype in dtypes:
         for peer in peers:

@@ -10,7 +10,7 @@ over the peer's in the same round and dtype. Operations are counted for the whol
 agree: where a float32 peer is further than 1e-3 standard deviations from evalkit, the exit code is 1. Peers that are
 absent or cannot run the model are listed.
 
-A full-size MiniCPM-Reranker with random weights is written by scripts/full_size_reranker.py --folder DIR.
+Models of full size with random weights are written by scripts/full_size.py --model minicpm_2_4b --folder DIR.
 
 TREC Deep Learning 2019 in BEIR layout, with the passages of a BM25 run of depth 100:
 

@@ -20,8 +20,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+PROGRAM = [sys.executable, "-m", "evalkit", "evaluate"]
 PHASES = ("encode", "score", "write", "any")
 VOLATILE = (
     "seconds",
@@ -43,7 +46,7 @@ class Trial:
     def __init__(self, folder: Path, overrides: list[str]) -> None:
         self.results, self.cache = folder / "results", folder / "cache"
         settings = [f"results_dir={self.results}", f"cache_dir={self.cache}", "compute.batch_tokens=512", *overrides]
-        self.command = [sys.executable, "-m", "evalkit", "evaluate", *settings]
+        self.command = [*PROGRAM, *settings]
 
     def start(self) -> subprocess.Popen[str]:
         """The command, running."""
@@ -104,6 +107,52 @@ def kill_in(trial: Trial, phase: str, how: signal.Signals, longest: float, rng: 
     return at
 
 
+class Outcome(NamedTuple):
+    """What came of the trials.
+
+    Attributes:
+        trials: how many.
+        same: how many ended in the bytes of an undisturbed run.
+        moments: kills by phase.
+    """
+
+    trials: int
+    same: int
+    moments: Counter[str]
+
+
+def run(overrides: list[str], *, kills: int, how: str, seed: int, phases: Sequence[str] = PHASES) -> Outcome:
+    """The trials one after the other; a line on stdout for each.
+
+    Args:
+        overrides: of `evalkit evaluate`.
+        kills: trials.
+        how: KILL, TERM or INT.
+        seed: of the moments.
+        phases: in which the first kill of each trial is, by turns.
+    """
+    rng = random.Random(seed)  # noqa: S311 - moments, not secrets
+    same, moments, signal_sent = 0, Counter[str](), signal.Signals[f"SIG{how}"]
+    with tempfile.TemporaryDirectory() as folder:
+        undisturbed = Trial(Path(folder) / "undisturbed", overrides)
+        longest = undisturbed.finish()
+        expected = undisturbed.digests()
+        print(f"undisturbed: {longest:.1f} s, {len(expected)} files compared")
+        for number in range(kills):
+            trial = Trial(Path(folder) / f"trial-{number}", overrides)
+            killed = [kill_in(trial, phases[number % len(phases)], signal_sent, longest, rng)]
+            while rng.random() < 1 / 3:
+                killed.append(kill_in(trial, "any", signal_sent, longest, rng))
+            trial.finish()
+            moments.update(killed)
+            found = trial.digests()
+            wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+            same += not wrong
+            print(f"{number + 1:3}  killed in {', '.join(killed):30}  {wrong or 'same bytes'}", flush=True)
+            shutil.rmtree(trial.results.parent)
+    return Outcome(kills, same, moments)
+
+
 def main() -> int:
     """Run the trials and say what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -112,28 +161,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("overrides", nargs="*", help="of `evalkit evaluate`, behind --")
     arguments = parser.parse_args()
-    how = signal.Signals[f"SIG{arguments.signal}"]
-    rng = random.Random(arguments.seed)  # noqa: S311 - moments, not secrets
-    same, moments = 0, Counter[str]()
-    with tempfile.TemporaryDirectory() as folder:
-        undisturbed = Trial(Path(folder) / "undisturbed", arguments.overrides)
-        longest = undisturbed.finish()
-        expected = undisturbed.digests()
-        print(f"undisturbed: {longest:.1f} s, {len(expected)} files compared")
-        for number in range(arguments.kills):
-            trial = Trial(Path(folder) / f"trial-{number}", arguments.overrides)
-            killed = [kill_in(trial, PHASES[number % len(PHASES)], how, longest, rng)]
-            while rng.random() < 1 / 3:
-                killed.append(kill_in(trial, "any", how, longest, rng))
-            trial.finish()
-            moments.update(killed)
-            found = trial.digests()
-            wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
-            same += not wrong
-            print(f"{number + 1:3}  killed in {', '.join(killed):30}  {wrong or 'same bytes'}", flush=True)
-            shutil.rmtree(trial.results.parent)
-    print(f"{same} of {arguments.kills} the same bytes; kills by phase: {dict(moments)}")
-    return 0 if same == arguments.kills else 1
+    outcome = run(arguments.overrides, kills=arguments.kills, how=arguments.signal, seed=arguments.seed)
+    print(f"{outcome.same} of {outcome.trials} the same bytes; kills by phase: {dict(outcome.moments)}")
+    return 0 if outcome.same == outcome.trials else 1
 
 
 if __name__ == "__main__":

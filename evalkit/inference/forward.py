@@ -14,8 +14,6 @@ from evalkit.inference.prefix import Prefixes, pack_shared, prefixes
 from evalkit.inference.tokens import Ids, Tokenized, TokenizedPairs
 from evalkit.inference.usage import Usage
 
-Finish = Callable[[torch.Tensor, NDArray[np.int64]], torch.Tensor]
-
 
 class States(NamedTuple):
     """What a model gave for some of the texts.
@@ -30,6 +28,9 @@ class States(NamedTuple):
     rows: Rows
     states: torch.Tensor
     lengths: NDArray[np.int64]
+
+
+Finish = Callable[[States], torch.Tensor]
 
 
 class PairInputs(NamedTuple):
@@ -76,7 +77,7 @@ def forward(
     workers: int = 1,
     known: NDArray[np.bool_] | None = None,
     usage: Usage | None = None,
-    finish: Finish = lambda states, _: states,
+    finish: Finish = lambda batch: batch.states,
 ) -> Iterator[States]:
     """The states of every text after the last layer, or what is made of them, batch by batch.
 
@@ -88,22 +89,24 @@ def forward(
         workers: CPU batches side by side, of a `Backbone`.
         known: shape (texts,), which are left out; the batches are the same otherwise.
         usage: what the batches took is added to it.
-        finish: (states of a batch, tokens of each of its texts) -> what is made of them, such as a pooling: where the
-            model is and by the thread that it runs on, so that less is fetched and cores do not wait for each other.
+        finish: states of a batch -> what is made of them, such as a pooling: where the model is and by the thread that
+            it runs on, so that less is fetched and cores do not wait for each other.
     """
     lengths = tokenized.lengths
     packed = isinstance(model, Backbone)
 
-    def run_packed(batch: Packed) -> torch.Tensor:
-        return finish(model(batch, select), np.array(batch.lengths, dtype=np.int64))
+    def assemble(rows: Rows) -> tuple[Rows, Packed | None]:
+        return rows, _packed(tokenized, rows).to(model.device) if packed else None
 
-    def run_padded(rows: Rows) -> torch.Tensor:
-        return finish(_unpacked(model, tokenized, rows, select), lengths[rows])
+    def run_batch(inputs: tuple[Rows, Packed | None]) -> torch.Tensor:
+        rows, batch = inputs
+        states = model(batch, select) if packed else _unpacked(model, tokenized, rows, select)
+        return finish(States(rows, states, lengths[rows]))
 
     work = Work(
         lengths,
-        lambda rows: _packed(tokenized, rows).to(model.device) if packed else rows,
-        run_packed if packed else run_padded,
+        assemble,
+        run_batch,
         model.device,
         padded=not packed,
         workers=workers if packed else 1,

@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 
 from evalkit.inference.packed import Select
+from evalkit.inference.sending import sent
 
 
 def select_for(pooling: str) -> Select:
@@ -13,23 +14,28 @@ def select_for(pooling: str) -> Select:
 
 
 def pool(states: torch.Tensor, lengths: NDArray[np.int64], pooling: str) -> torch.Tensor:
-    """One float32 vector a text, of shape (texts, width).
+    """One float32 vector a text, of shape (texts, width), where the states are. The host does not wait for the device.
 
     Args:
         states: as `select_for` says: shape (tokens, width), texts one behind the other, or (texts, width).
-        lengths: shape (texts,), tokens of each text.
+        lengths: shape (texts,), tokens of each text; their sum is the number of states.
         pooling: `cls` (first token), `last`, `mean`, `max`, `mean_sqrt_length` (sum over the root of the number of
             tokens), or `weighted_mean`, where the i-th token counts i times (Muennighoff 2022, arXiv:2202.08904).
     """
     if select_for(pooling) != "all":
         return states.float()
-    counts = torch.from_numpy(lengths).to(states.device)
+    counts = sent(lengths, states.device)
     if pooling == "max":
-        return torch.segment_reduce(states.float(), "max", lengths=counts)
-    weights = torch.ones(len(states), device=states.device)
+        return _reduced(states.float(), "max", counts)
     if pooling == "weighted_mean":
-        starts = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
-        weights = torch.arange(1, len(states) + 1, device=states.device, dtype=torch.float32) - starts
-    summed = torch.segment_reduce(states.float() * weights[:, None], "sum", lengths=counts)
-    total = torch.segment_reduce(weights, "sum", lengths=counts).unsqueeze(1)
-    return summed / (total.sqrt() if pooling == "mean_sqrt_length" else total)
+        places = np.arange(1, len(states) + 1) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        weights = sent(places.astype(np.float32), states.device)
+        summed = _reduced(states.float() * weights[:, None], "sum", counts)
+        return summed / _reduced(weights, "sum", counts).unsqueeze(1)
+    total = counts.float().unsqueeze(1)
+    return _reduced(states.float(), "sum", counts) / (total.sqrt() if pooling == "mean_sqrt_length" else total)
+
+
+def _reduced(values: torch.Tensor, how: str, counts: torch.Tensor) -> torch.Tensor:
+    # Torch's check that the counts add up would fetch them from the device. Ours come from the batch itself.
+    return torch.segment_reduce(values, how, lengths=counts, unsafe=True)

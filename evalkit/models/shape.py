@@ -60,7 +60,9 @@ def shape_of(checkpoint: Checkpoint, *, layers: int | None = None) -> Shape:
     decoder = is_minicpm(checkpoint) or checkpoint.config.get("model_type") in _DECODERS
     facts = {**checkpoint.config, **checkpoint.numbers(*_KEYS)}
     facts.setdefault("is_causal", decoder)
-    return _shape(facts, gated=decoder or is_gte(checkpoint), layers=layers)
+    return _shape(
+        facts, gated=decoder or is_gte(checkpoint) or checkpoint.config.get("model_type") == "modernbert", layers=layers
+    )
 
 
 def known_shape(model: str, *, layers: int | None = None) -> Shape:

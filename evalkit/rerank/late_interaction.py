@@ -5,12 +5,11 @@ Score of a pair: for every query token the largest cosine with a token of the do
 document is encoded once and scored against all its queries, so its token vectors are never kept.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pickle import UnpicklingError  # noqa: TID251 - only the error, with which torch refuses what is no tensor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,11 @@ from evalkit.models.processor import facts, noting, warn_of_emulation
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.rerank.streaming import gathered
 from evalkit.types import Identity, Pair, PairScores, Scored, checked_pair
+
+if TYPE_CHECKING:
+    from evalkit.inference.forward import Finish, States
+    from evalkit.inference.max_sim import TokenVectors
+    from evalkit.inference.tokens import Tokenized
 
 _PROJECTION = "colbert_linear.pt"  # bge-m3's
 _FORMAT = 3  # of scores; a higher number makes old ones be computed anew
@@ -125,61 +129,101 @@ class LateInteractionReranker:
 
     def stream(self, pairs: Sequence[Pair], *, known: NDArray[np.bool_] | None = None) -> Iterator[Scored]:
         """See `StreamingReranker`; all pairs of a document come together."""
+        from evalkit.inference.max_sim import TokenVectors, max_sim, spans
+
         known = np.zeros(len(pairs), dtype=bool) if known is None else known
-        queries = {text: index for index, text in enumerate(dict.fromkeys(pair.query for pair in pairs))}
-        documents = {text: index for index, text in enumerate(dict.fromkeys(pair.document for pair in pairs))}
-        pairs_of: dict[int, list[int]] = defaultdict(list)
-        for row in np.flatnonzero(~known).tolist():
-            pairs_of[documents[pairs[row].document]].append(row)
-        query_of = [queries[pair.query] for pair in pairs]
+        queries, query_of = _distinct([pair.query for pair in pairs])
+        documents, document_of = _distinct([pair.document for pair in pairs])
+        rows = np.flatnonzero(~known)
+        rows = rows[np.argsort(document_of[rows], kind="stable")]
+        starts = np.searchsorted(document_of[rows], np.arange(len(documents) + 1))
+        counts = np.diff(starts)
+        asked, cut_queries = self._queries(queries)
+        tokenized = self._tokenized(documents, self.reading.document_instruction)
 
-        query_vectors: dict[int, Any] = {}
-        cut_queries = np.zeros(len(queries), dtype=bool)
-        for batch in self._token_vectors(list(queries), self.reading.query_instruction):
-            for index, vectors, cut in batch:
-                query_vectors[index], cut_queries[index] = vectors, cut
-        done = np.array([index not in pairs_of for index in range(len(documents))], dtype=bool)
-        for batch in self._token_vectors(list(documents), self.reading.document_instruction, known=done):
-            rows: list[int] = []
-            scores, cuts = [], []
-            for index, vectors, cut in batch:
-                own = pairs_of[index]
-                rows += own
-                scores.append(_max_sim([query_vectors[query_of[row]] for row in own], vectors))
-                cuts += [cut or bool(cut_queries[query_of[row]]) for row in own]
-            yield Scored(np.array(rows), np.concatenate(scores), np.array(cuts, dtype=bool))
+        def own(batch: "States") -> NDArray[np.int64]:
+            return rows[spans(starts[batch.rows], counts[batch.rows])]
 
-    def _token_vectors(
-        self, texts: Sequence[str], instruction: str, known: NDArray[np.bool_] | None = None
-    ) -> Iterator[list[tuple[int, Any, bool]]]:
-        """(which text, unit vectors of shape (tokens, width) in float32, whether it was cut), batch by batch."""
+        def scores(batch: "States") -> Any:
+            vectors = TokenVectors(self._unit(batch), *self._places(batch.lengths))
+            place = np.repeat(np.arange(len(batch.rows)), counts[batch.rows])
+            return max_sim(asked, vectors, query_of[own(batch)], place)
+
+        for batch in self._forward(tokenized, scores, known=counts == 0):
+            done = own(batch)
+            cut = tokenized.truncated[document_of[done]] | cut_queries[query_of[done]]
+            yield Scored(done, batch.states.numpy(), cut)
+
+    def _queries(self, texts: Sequence[str]) -> "tuple[TokenVectors, NDArray[np.bool_]]":
+        """Their token vectors on the model's device, and which of them were cut."""
         import torch
 
-        from evalkit.inference.forward import forward
-        from evalkit.inference.linear import summed
+        from evalkit.inference.max_sim import TokenVectors
+
+        tokenized = self._tokenized(texts, self.reading.query_instruction)
+        parts, order = [], []
+        for batch in self._forward(tokenized, self._unit):
+            parts.append(batch.states)
+            order.append(batch.rows)
+        vectors = torch.cat(parts) if parts else torch.empty(0, 0)
+        rows = np.concatenate(order) if order else np.empty(0, dtype=np.int64)
+        starts, lengths = np.empty_like(rows), np.empty_like(rows)
+        starts[rows], lengths[rows] = self._places(tokenized.lengths[rows])
+        return TokenVectors(vectors.to(self._model.device), starts, lengths), tokenized.truncated
+
+    def _places(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the tokens that are compared begin, and how many they are, of texts that follow each other."""
+        first = 1 if self.config.skip_first_token else 0
+        return np.cumsum(lengths) - lengths + first, lengths - first
+
+    def _tokenized(self, texts: Sequence[str], instruction: str) -> "Tokenized":
+        """Token ids of texts.
+
+        Raises:
+            ModelError: an id is not in the checkpoint's vocabulary, or no token of a text is left to compare.
+        """
         from evalkit.inference.tokens import prepare, tokenize
 
         prepared = prepare(texts, instruction=instruction, lowercase=self.said.lowercase)
         tokenized = tokenize(self._tokenizer, prepared, max_length=self.reading.max_length)
-        first = 1 if self.config.skip_first_token else 0
         require_vocabulary(self.checkpoint, tokenized.ids)
-        for batch in forward(
+        if self.config.skip_first_token and (short := np.flatnonzero(tokenized.lengths < 2)).size:  # noqa: PLR2004
+            raise ModelError(
+                f"{self.checkpoint.path}: text {int(short[0])} is a single token, which reranker.skip_first_token=true "
+                "leaves out. Set reranker.skip_first_token=false."
+            )
+        return tokenized
+
+    def _forward(
+        self, tokenized: "Tokenized", finish: "Finish", known: NDArray[np.bool_] | None = None
+    ) -> "Iterator[States]":
+        from evalkit.inference.forward import forward
+
+        _ = self._projection  # loaded, or refused, before the threads of the batches ask for it
+        return forward(
             self._model,
             tokenized,
             batch_tokens=1 if self._alone else self.compute.batch_tokens,
             workers=workers(self.compute),
             known=known,
             usage=self.usage,
-        ):
-            states = batch.states.float()
-            if self._projection is not None:
-                states = summed(states, *self._projection)
-            states = torch.nn.functional.normalize(states, dim=-1)
-            texts = states.split(batch.lengths.tolist())
-            yield [
-                (index, vectors[first:], bool(tokenized.truncated[index]))
-                for index, vectors in zip(batch.rows.tolist(), texts, strict=True)
-            ]
+            finish=finish,
+        )
+
+    def _unit(self, batch: "States") -> Any:
+        """Vectors of length 1 of all tokens, of shape (tokens, width) and float32, where the states are."""
+        import torch
+
+        from evalkit.inference.linear import summed
+
+        projected = batch.states.float() if self._projection is None else summed(batch.states, *self._projection)
+        return torch.nn.functional.normalize(projected, dim=-1)
+
+
+def _distinct(texts: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """The texts without repetitions, and which of these each one is."""
+    places = {text: index for index, text in enumerate(dict.fromkeys(texts))}
+    return list(places), np.array([places[text] for text in texts], dtype=np.int64)
 
 
 def _require_bare(checkpoint: Checkpoint, config: LateInteractionConfig) -> None:
@@ -199,12 +243,3 @@ def _require_bare(checkpoint: Checkpoint, config: LateInteractionConfig) -> None
             f"{checkpoint.path}: holds {_PROJECTION}, the layer that its token vectors are trained to go through. Set "
             f"reranker.projection={_PROJECTION} reranker.skip_first_token=true."
         )
-
-
-def _max_sim(queries: list[Any], document: Any) -> NDArray[np.float32]:
-    """Scores of one document against several queries, each of shape (tokens, width); see `summed` for the float64."""
-    import torch
-
-    best = (torch.cat(queries).double() @ document.double().T).amax(dim=1)
-    lengths = [len(query) for query in queries]
-    return np.array([part.mean().item() for part in best.split(lengths)], dtype=np.float32)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from evalkit.models.processor import facts, noting, warn_of_emulation
 from evalkit.models.sentence_transformer import embedding_head, load_dense
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.types import Identity
+
+if TYPE_CHECKING:
+    from evalkit.inference.forward import States
 
 _FORMAT = 3  # of vectors; a higher number makes old ones be computed anew
 
@@ -172,21 +175,21 @@ class DenseEncoder:
         ):
             yield batch.rows, finite(batch.states.cpu().numpy())
 
-    def _pooled(self, states: Any, lengths: NDArray[np.int64]) -> Any:
-        """One vector a text, of shape (texts, width) and float32, from states as `pool` takes them."""
+    def _pooled(self, batch: "States") -> Any:
+        """One vector a text, of shape (texts, width) and float32."""
         import torch
 
         from evalkit.inference.pooling import pool
 
-        pooled = pool(states, lengths, self.head.pooling)
+        pooled = pool(batch.states, batch.lengths, self.head.pooling)
         for layer in self._dense:
             pooled = layer(pooled.double()).float()
         vectors = torch.nn.functional.normalize(pooled, dim=-1) if self.head.normalize else pooled
         return vectors[:, : self.head.truncate_dim]
 
-    def _ranked(self, states: Any, lengths: NDArray[np.int64]) -> Any:
+    def _ranked(self, batch: "States") -> Any:
         import torch
 
-        vectors = self._pooled(states, lengths)
+        vectors = self._pooled(batch)
         whole = self.head.normalize and self.head.truncate_dim is None
         return torch.nn.functional.normalize(vectors, dim=-1) if self.head.ranked_normalized and not whole else vectors

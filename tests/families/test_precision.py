@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from families.golden import FAMILIES_AND_SETTINGS, cases_of, limited, model_of
-from families.tiny import KINDS, PAIRS, built
+from families.tiny import KINDS, PAIRS, TINY_BOUNDS, built
 
 # Family: (bfloat16, float16), in logits.
 GOLDEN_BOUNDS = {
@@ -21,18 +21,6 @@ GOLDEN_BOUNDS = {
     "bge_reranker_v2_m3": (0.21, 0.021),  # 0.084 and 0.0083
     "jina_reranker_v2": (0.09, 0.011),  # 0.036 and 0.0042
     "gte_multilingual_reranker": (0.28, 0.048),  # 0.115 and 0.0193
-}
-TINY_BOUNDS = {
-    "minicpm": (0.14, 0.015),  # largest of five seeds 0.055 and 0.0057
-    "minicpm_light": (0.20, 0.037),  # 0.081 and 0.0149
-    "layerwise": (0.15, 0.029),  # 0.058 and 0.0114
-    "gemma": (0.18, 0.023),  # 0.073 and 0.0093
-    "lightweight": (0.12, 0.018),  # 0.049 and 0.0072
-    "qwen3": (0.20, 0.035),  # 0.079 and 0.0139
-    "bert": (0.10, 0.024),  # 0.040 and 0.0094
-    "xlm_roberta": (0.16, 0.023),  # 0.063 and 0.0090
-    "jina": (0.06, 0.007),  # 0.024 and 0.0028
-    "gte": (0.25, 0.031),  # 0.102 and 0.0123
 }
 DTYPES = ("bfloat16", "float16")
 

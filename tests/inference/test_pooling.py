@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from waiting import forbid_waiting
 
 from evalkit.config.retriever import POOLINGS
 from evalkit.inference.pooling import pool, select_for
@@ -96,3 +97,29 @@ def test_vector_is_that_of_sentence_transformers(states, mask, pooling):
     features = {"token_embeddings": states.clone(), "attention_mask": mask.long()}
     expected = module(features)["sentence_embedding"]
     torch.testing.assert_close(pooled(states, mask, pooling), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", FORMULAS)
+def test_nothing_is_fetched_from_the_device_and_nothing_of_the_host_is_mixed_in(monkeypatch, states, mask, pooling):
+    """Tensors on torch's meta device have shapes and no numbers: reading one is an error, as is mixing devices."""
+    chosen = states[mask] if select_for(pooling) == "all" else states[:, 0]
+    with forbid_waiting(monkeypatch):
+        actual = pool(torch.empty_like(chosen, device="meta"), np.array(LENGTHS), pooling)
+    assert ("meta", (len(LENGTHS), 5), torch.float32) == (actual.device.type, tuple(actual.shape), actual.dtype)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "mean_sqrt_length", "weighted_mean"])
+def test_vector_has_the_bits_of_weighted_sums_over_the_tokens(pooling):
+    """By multiplying every state by its weight, 1 where all count alike; 9,000 tokens, whose weights need rounding."""
+    lengths = np.array([9000, 1, 3, 700])
+    states = torch.randn(int(lengths.sum()), 3, generator=torch.Generator().manual_seed(1))
+    counts = torch.from_numpy(lengths)
+    starts = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+    weights = torch.arange(1, len(states) + 1, dtype=torch.float32) - starts
+    weights = weights if pooling == "weighted_mean" else torch.ones(len(states))
+    total = torch.segment_reduce(weights, "sum", lengths=counts).unsqueeze(1)
+    total = total.sqrt() if pooling == "mean_sqrt_length" else total
+    expected = torch.segment_reduce(states * weights[:, None], "sum", lengths=counts) / total
+    if pooling == "max":
+        expected = torch.segment_reduce(states, "max", lengths=counts)
+    assert expected.numpy().tobytes() == pool(states, lengths, pooling).numpy().tobytes()

@@ -1,5 +1,6 @@
 """MaxSim against float64 NumPy over hidden states of single texts from transformers."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,11 @@ import torch
 from stubs import tiny_bert
 from tokenizers import Tokenizer
 from transformers import AutoModel
+from waiting import forbid_waiting
 
 from evalkit.config import ComputeConfig, LateInteractionConfig
 from evalkit.errors import DataError, ModelError
+from evalkit.inference.forward import States
 from evalkit.rerank.late_interaction import LateInteractionReranker
 from evalkit.types import Pair
 
@@ -210,3 +213,47 @@ def test_what_is_no_pair_is_refused(bert, wrong):
     )
     with pytest.raises(DataError, match=r"pair 0 is .*, expected the texts of a query and a document"):
         reranker.score(wrong)
+
+
+def test_a_document_is_projected_and_compared_where_its_states_are(bert, monkeypatch):
+    """Tensors on torch's meta device have no numbers: reading one, or mixing in one of the host, is an error."""
+    model = reranker(bert, projection="linear.pt")
+    assert [(12, 32), (12,)] == [tuple(part.shape) for part in model._projection]
+    model.__dict__["_projection"] = tuple(part.to("meta") for part in model._projection)
+    lengths = np.array([3, 4])
+    states = torch.empty(7, 32, device="meta", dtype=torch.bfloat16)
+    with forbid_waiting(monkeypatch):
+        vectors = model._unit(States(np.arange(2), states, lengths))
+    assert ("meta", (7, 12), torch.float32) == (vectors.device.type, tuple(vectors.shape), vectors.dtype)
+
+
+def test_threads_of_the_batches_read_no_tensor(bert, monkeypatch):
+    """What they give is read by the caller alone, once a batch."""
+    model, reads = reranker(bert, batch_tokens=24, projection="linear.pt"), []
+    expected, caller = scored(model, PAIRS), threading.current_thread()
+
+    def guarded(name):
+        whole = getattr(torch.Tensor, name)
+
+        def read(tensor, *args, **named):
+            assert threading.current_thread() is caller, f"{name} in a batch"
+            reads.append(name)
+            return whole(tensor, *args, **named)
+
+        return read
+
+    for name in ("item", "tolist", "cpu", "numpy"):
+        monkeypatch.setattr(torch.Tensor, name, guarded(name))
+    assert expected.tobytes() == scored(model, PAIRS).tobytes()
+    assert 1 < len(reads) <= model.usage.batches
+
+
+def test_a_text_of_which_no_token_is_left_is_refused(tmp_path):
+    folder = tiny_bert(tmp_path / "bare")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    bare = Tokenizer(tokenizer.model)
+    bare.normalizer, bare.pre_tokenizer = tokenizer.normalizer, tokenizer.pre_tokenizer
+    bare.save(str(folder / "tokenizer.json"))
+    assert len(scored(reranker(folder), [Pair("the moon", "sea")])) == 1
+    with pytest.raises(ModelError, match=r"text 0 is a single token.*skip_first_token=false"):
+        scored(reranker(folder, skip_first_token=True), [Pair("the moon", "sea")])
