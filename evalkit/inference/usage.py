@@ -1,6 +1,9 @@
 """Counters of the engine. Knows neither torch nor models."""
 
+import threading
 from dataclasses import asdict, dataclass
+
+_ADDING = threading.Lock()  # windows may be worked on side by side
 
 
 @dataclass
@@ -26,6 +29,12 @@ class Usage:
     out_of_memory: int = 0
     tokenizing_seconds: float = 0.0
     emulated: str = ""
+
+    def add(self, **more: float) -> None:
+        """Add to some of the numbers, whichever thread asks."""
+        with _ADDING:
+            for name, value in more.items():
+                setattr(self, name, getattr(self, name) + value)
 
     def read(self, before: "Usage | None" = None) -> dict[str, float]:
         """What a model read since, as stages note it; nothing where it read nothing."""

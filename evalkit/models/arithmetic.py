@@ -9,6 +9,7 @@ from evalkit.config import ComputeConfig
 from evalkit.config.compute import FLASH, PACKED
 from evalkit.errors import MissingExtra, ModelError
 from evalkit.inference import emulation
+from evalkit.inference.budget import Budget
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import can_pack, has_sdpa
 
@@ -104,6 +105,11 @@ def warn_of_emulation(compute: ComputeConfig) -> None:
 def facts(compute: ComputeConfig) -> dict[str, object]:
     """What decides the last bits of a number beside the model and the settings."""
     return {"torch": version("torch"), "hardware": hardware(compute)}
+
+
+def budget_of(compute: ComputeConfig) -> Budget:
+    """Tokens of a batch of one model, for as long as it is loaded."""
+    return Budget(compute.batch_tokens, sharers=compute.processes_per_device)
 
 
 def workers(compute: ComputeConfig) -> int:

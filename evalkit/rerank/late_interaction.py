@@ -19,7 +19,7 @@ from evalkit.config import ComputeConfig, LateInteractionConfig
 from evalkit.config.compute import PACKED
 from evalkit.errors import ModelError, reason
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import emulated, facts, resolved, warn_of_emulation, workers
+from evalkit.models.arithmetic import budget_of, emulated, facts, resolved, warn_of_emulation, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, reading, require_text
 from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
@@ -39,7 +39,7 @@ class LateInteractionReranker:
     def __init__(self, config: LateInteractionConfig, compute: ComputeConfig, *, weights: bool = True) -> None:
         self.config = config
         self._asked = compute
-        self.usage = Usage()
+        self.usage, self.budget = Usage(), budget_of(compute)
         also = [config.projection or _PROJECTION]
         self.checkpoint = resolve(config.model, config.revision, also=also, weights=weights)
         self.compute = resolved(compute, self.checkpoint)
@@ -164,7 +164,7 @@ class LateInteractionReranker:
         for batch in forward(
             self._model,
             tokenized,
-            batch_tokens=1 if self._alone else self.compute.batch_tokens,
+            batch_tokens=1 if self._alone else self.budget,
             workers=workers(self.compute),
             known=known,
             usage=self.usage,
