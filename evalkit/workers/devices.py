@@ -46,6 +46,7 @@ class _Member:
     """A process as this one sees it.
 
     Attributes:
+        rests: how often it was told to rest and has not said so yet: what it says until then is of pools before.
         running: shards that it has.
         facts: what its worker says of itself; None until it is made.
     """
@@ -53,6 +54,7 @@ class _Member:
     environment: Environment
     process: "subprocess.Popen[bytes]"
     connection: Any
+    rests: int = 0
     running: set[int] = field(default_factory=set)
     facts: Mapping[str, object] | None = None
     is_loading: bool = False
@@ -143,13 +145,10 @@ class DevicePool:
         }
 
     def close(self) -> None:
-        """Let the processes rest, for the next pool; those that are still starting end."""
+        """Let the processes rest, for the next pool."""
         for member in self._members:
-            if member.facts is None:
-                member.kill()
-            else:
-                member.order(Rest())
-                _resting.append(_Member(member.environment, member.process, member.connection))
+            member.order(Rest())
+            _resting.append(_Member(member.environment, member.process, member.connection, member.rests + 1))
 
     def kill(self) -> None:
         """End the processes, whatever they are at."""
@@ -212,6 +211,9 @@ class DevicePool:
                 self._take(member, news, course)
 
     def _take(self, member: _Member, news: Any, course: _Course | None) -> None:
+        if member.rests:
+            member.rests -= isinstance(news, Rest)
+            return
         match news:
             case Started(facts):
                 self._welcome(member, facts)

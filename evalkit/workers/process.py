@@ -61,7 +61,7 @@ class Do(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """Give back what the worker held."""
+    """Give back what the worker held; said again when that is done, behind whatever was still to be said of it."""
 
 
 class Started(NamedTuple):
@@ -107,6 +107,7 @@ class _Station:
                 self._line.put(shard, payload, budget)
             case Rest():
                 self._rest()
+                self._send(Rest())
             case BaseException():
                 raise order
 

@@ -134,6 +134,19 @@ def test_processes_rest_and_are_those_of_the_next_pool(sums, tmp_path):
     assert seen[0] == seen[1]
 
 
+def test_a_process_that_went_through_pools_while_it_started_tells_the_next_nothing_of_them(sums, tmp_path):
+    devices._end_resting()
+    made = sums([4] * 6)
+    for worker in (Adder(tmp_path, takes_to_load=9), Adder(tmp_path, unlike=True)):
+        with Pool(worker):
+            pass  # closed before any process has started
+    with Pool(Adder(tmp_path)) as pool:
+        pool.run(made.shards)
+        assert pool.facts() == {"kind": "cpu"}
+        assert (pool.spent().tokens, pool.describe()["lost"]) == (24, 0)
+    assert made.are_right
+
+
 def test_each_process_sees_its_device_and_has_its_share_of_the_cores(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 16)
     places = environments(["3", "5", "3", "5"])
