@@ -71,20 +71,30 @@ class ComputeConfig:
     memory_gib: float | None = None
     """Resident memory that a process keeps to, weights of models apart: so few texts are in memory at a time. 2 on a
     CPU when not set; on CUDA there is no limit."""
+    devices: str = "1"
+    """How many CUDA devices of this machine share the work, or `all`: each has processes of its own. Clusters are for
+    `backend=ray`."""
+    processes_per_device: int = 1
+    """Processes that share a CUDA device: one cannot feed it with pairs for a model of 30 million parameters."""
     backend: str = "local"
     """Who does the work: this process, or workers of a `ray` cluster."""
     address: str | None = None
     """Of a Ray cluster that is running, `auto` or HOST:PORT; when not set, one is started on this machine."""
     workers: int | None = None
     """Workers of Ray: as many as the cluster has GPUs, or on a CPU cores for, when not set."""
-    cpus_per_worker: int = 1
-    """Cores of each worker of Ray."""
+    cpus_per_worker: int | None = None
+    """Cores of each worker of Ray. When not set, one; and a worker on a GPU tokenises with its share of all cores."""
     machine: MachineConfig = field(default_factory=MachineConfig)
     """What `evalkit plan` reckons with."""
 
     def on_worker(self) -> "ComputeConfig":
-        """The same for a process that does the work itself."""
-        return replace(self, backend="local", address=None, workers=None)
+        """The same for a process that does the work itself, on the first device that it sees."""
+        return replace(self, backend="local", address=None, workers=None, devices="1")
+
+    @property
+    def device_count(self) -> int | None:
+        """How many devices are asked for; None for all."""
+        return None if self.devices == "all" else int(self.devices)
 
     @property
     def arithmetic(self) -> dict[str, str]:
@@ -104,7 +114,8 @@ class ComputeConfig:
         one_of("compute.attention", self.attention, ATTENTIONS)
         one_of("compute.fused", self.fused, FUSED)
         one_of("compute.backend", self.backend, BACKENDS)
-        for name in ("batch_tokens", "threads", "workers", "cpus_per_worker"):
+        self._check_devices()
+        for name in ("batch_tokens", "threads", "workers", "cpus_per_worker", "processes_per_device"):
             if (value := getattr(self, name)) is not None:
                 at_least(f"compute.{name}", value, 1)
         if self.memory_gib is not None:
@@ -114,3 +125,15 @@ class ComputeConfig:
             raise ConfigError(
                 f"compute.{given}={getattr(self, given)} is for workers of Ray. Set compute=ray, or leave it out."
             )
+
+    def _check_devices(self) -> None:
+        self.devices = str(self.devices)
+        if self.devices != "all" and not (self.devices.isascii() and self.devices.isdigit() and int(self.devices)):
+            raise ConfigError(f"compute.devices={self.devices} is not legal. Legal are all, and numbers from 1.")
+        several = {"devices": self.devices != "1", "processes_per_device": self.processes_per_device > 1}
+        for name in (name for name, asked in several.items() if asked):
+            given = f"compute.{name}={getattr(self, name)}"
+            if self.device == "cpu":
+                raise ConfigError(f"{given} is for CUDA. Set compute.device=cuda, or leave it out.")
+            if self.backend == "ray":
+                raise ConfigError(f"{given} is for this machine alone. With compute=ray, set compute.workers instead.")

@@ -7,19 +7,24 @@ to a single text; no other error is taken for it.
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from evalkit.errors import ModelError, is_out_of_memory
+from evalkit.inference.budget import Budget
 from evalkit.inference.plan import affordable_tokens, batches
 from evalkit.inference.prefix import Prefixes, batches_by_prefix
+from evalkit.inference.turns import my_turn
 from evalkit.inference.usage import Usage
 
 Rows = NDArray[np.int64]
+_Result = TypeVar("_Result")
 
 _CPU_TOKENS = 4096  # a CPU is slower once a batch leaves its cache
 _CUDA_TOKENS = 65_536  # a GPU is busy with fewer
@@ -38,7 +43,7 @@ class Work:
         device: of the model.
         padded: whether assembling pads.
         workers: CPU batches side by side, each on one core; 1 leaves all cores to a single one.
-        budget: tokens of a batch; found out when None.
+        budget: tokens of a batch; found out when None. A `Budget` remembers it for the next work of the same model.
         known: shape (texts,), which are not run, though batches are made as if they were; none when None.
         shared: starts that texts have in common and that are computed once a batch.
         usage: what is added to.
@@ -50,13 +55,19 @@ class Work:
     device: torch.device
     padded: bool = False
     workers: int = 1
-    budget: int | None = None
+    budget: int | Budget | None = None
     known: NDArray[np.bool_] | None = None
     shared: Prefixes | None = None
     usage: Usage = field(default_factory=Usage)
 
+    def __post_init__(self) -> None:
+        """A number becomes a budget of this work alone."""
+        self._budget = self.budget if isinstance(self.budget, Budget) else Budget(self.budget)
+        self._planned = 0  # tokens of a batch, as last planned
+
     def plan(self, rows: Rows) -> deque[Rows]:
         """The batches of some rows, without what is known."""
+        self._planned = self.tokens
         planned = self._batches(rows)
         if self.known is None:
             return planned
@@ -72,9 +83,13 @@ class Work:
     @property
     def tokens(self) -> int:
         """The budget in force."""
-        if self.budget is None:
-            self.budget = _CPU_TOKENS if self.device.type == "cpu" else self._probed()
-        return self.budget
+        if self._budget.tokens is not None:
+            return self._budget.tokens
+        if self.device.type == "cpu":
+            return _CPU_TOKENS
+        # So few are one batch whatever fits; and they would say little of what a token takes.
+        few = int(self.lengths.sum()) <= _PROBE_TOKENS
+        return _PROBE_TOKENS if few else self._budget.settle(self._probed)
 
     def run(self, rows: Rows) -> torch.Tensor:
         """One batch, with the results on the model's device."""
@@ -84,12 +99,13 @@ class Work:
     def count(self, rows: Rows) -> None:
         """Add a batch that is done to the usage."""
         lengths, usage = self.lengths[rows], self.usage
-        usage.tokens += int(lengths.sum())
-        usage.squared_tokens += int(np.square(lengths).sum())
-        usage.computed_tokens += (
-            len(rows) * int(lengths.max()) if self.padded else int(lengths.sum() - self._spared(rows))
+        computed = len(rows) * int(lengths.max()) if self.padded else int(lengths.sum() - self._spared(rows))
+        usage.add(
+            tokens=int(lengths.sum()),
+            squared_tokens=int(np.square(lengths).sum()),
+            computed_tokens=computed,
+            batches=1,
         )
-        usage.batches += 1
         usage.batch_tokens = self.tokens
 
     def _spared(self, rows: Rows) -> int:
@@ -104,21 +120,28 @@ class Work:
         torch.cuda.synchronize(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
         before = torch.cuda.memory_allocated(self.device)
-        try:
-            self.run(first)
-            torch.cuda.synchronize(self.device)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
+        if not self._fits(first):
             return _PROBE_TOKENS // 2  # and halved on, batch by batch
         peak = torch.cuda.max_memory_allocated(self.device) - before
         count = len(first) * int(self.lengths[first].max()) if self.padded else int(self.lengths[first].sum())
         free = torch.cuda.mem_get_info(self.device)[0]
         free += torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
-        return affordable_tokens(free, peak / count, at_most=_CUDA_TOKENS)
+        return affordable_tokens(free // self._budget.sharers, peak / count, at_most=_CUDA_TOKENS)
+
+    def _fits(self, rows: Rows) -> bool:
+        """Run some texts for nothing but to see whether there is memory for them."""
+
+        def act() -> bool:
+            self.run(rows)
+            torch.cuda.synchronize(self.device)
+            return True
+
+        return _unless_out_of_memory(act) is not None
 
     def halve(self, left: list[Rows]) -> deque[Rows]:
-        """The plan of what is left, with half the budget.
+        """The plan of what is left, with half the budget; or with what other work of the model has made of it since.
+
+        Call it when the error is gone: its traceback holds the tensors.
 
         Raises:
             ModelError: a single text does not fit.
@@ -128,8 +151,9 @@ class Work:
                 f"out of memory on one text of {int(self.lengths[left[0][0]])} tokens. Lower max_length, use "
                 "compute.dtype=bfloat16, or free memory."
             )
-        self.budget = max(min(self.tokens, int(self.lengths[left[0]].sum())) // 2, 1)
-        self.usage.out_of_memory += 1
+        if self.tokens >= self._planned:
+            self._budget.lower(max(min(self.tokens, int(self.lengths[left[0]].sum())) // 2, 1))
+        self.usage.add(out_of_memory=1)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         return self.plan(np.concatenate(left))
@@ -160,12 +184,12 @@ def _on_cores(work: Work, plan: deque[Rows]) -> Iterator[tuple[Rows, torch.Tenso
             while plan and len(pending) < workers + (0 if alone else workers):
                 pending.append((plan[0], pool.submit(work.run, plan.popleft())))
             rows, future = pending.popleft()
-            try:
-                yield rows, future.result()
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
+            result = _unless_out_of_memory(future.result)
+            if result is None:
+                del future  # it holds the error, and with it the tensors
                 plan = work.halve([rows, *_drained(pending), *plan])
+            else:
+                yield rows, result
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # who is interrupted need not wait for batches that nobody reads
         # The workers' setting is in part that of the process.
@@ -187,28 +211,79 @@ def _drained(pending: "deque[tuple[Rows, Future[torch.Tensor]]]") -> list[Rows]:
 
 
 def _on_device(work: Work, plan: deque[Rows]) -> Iterator[tuple[Rows, torch.Tensor]]:
-    """Batches are assembled and copied by a thread ahead of the device, and results are fetched behind it."""
+    """Batches are assembled and copied by a thread ahead of the device, and results are fetched behind it.
+
+    Other work of the same model may begin once the device has all of this one, though results are still to be fetched.
+    """
     ready: deque[tuple[Rows, Future[Any]]] = deque()
-    done: deque[tuple[Rows, torch.Tensor, torch.cuda.Event]] = deque()
-    with ThreadPoolExecutor(1) as pool:
+    done: deque[tuple[Rows, _Sent]] = deque()
+    with ThreadPoolExecutor(1) as pool, ExitStack() as turn:
+        _assemble(work, plan, ready, pool)
+        turn.enter_context(my_turn())
         while plan or ready:
-            while plan and len(ready) < _IN_FLIGHT:
-                ready.append((plan[0], pool.submit(work.assemble, plan.popleft())))
+            _assemble(work, plan, ready, pool)
             rows, future = ready.popleft()
-            try:
-                with torch.inference_mode():
-                    result = work.model(future.result())
-                    host = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
-                    host.copy_(result, non_blocking=True)
-                event = torch.cuda.Event()
-                event.record()
-                done.append((rows, host, event))
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                plan = work.halve([rows, *(batch for batch, _ in ready), *plan])
-                ready.clear()
-            while len(done) > _IN_FLIGHT or (done and not plan and not ready):
-                rows, host, event = done.popleft()
-                event.synchronize()
-                yield rows, host
+            sent = _unless_out_of_memory(partial(_send, work, future))
+            del future  # it holds the inputs, or an error and with it tensors
+            if sent is None:
+                plan = work.halve([rows, *_given_up(ready, pool), *plan])
+            else:
+                done.append((rows, sent))
+            while len(done) > _IN_FLIGHT:
+                yield _fetched(*done.popleft())
+        turn.close()
+        while done:
+            yield _fetched(*done.popleft())
+
+
+def _assemble(
+    work: Work, plan: deque[Rows], ready: "deque[tuple[Rows, Future[Any]]]", pool: ThreadPoolExecutor
+) -> None:
+    """Have batches assembled, as many as may be ahead of the device."""
+    while plan and len(ready) < _IN_FLIGHT:
+        ready.append((plan[0], pool.submit(work.assemble, plan.popleft())))
+
+
+def _given_up(ready: "deque[tuple[Rows, Future[Any]]]", pool: ThreadPoolExecutor) -> list[Rows]:
+    """Rows of batches that are assembled anew. Once it returns, nothing of these is held, by the thread either."""
+    rows = [batch for batch, _ in ready]
+    for _, future in ready:
+        future.cancel()
+    ready.clear()
+    pool.submit(bool).result()
+    return rows
+
+
+class _Sent(NamedTuple):
+    """A result on its way to the host, which is there when the event has come."""
+
+    host: torch.Tensor
+    event: torch.cuda.Event
+
+
+def _send(work: Work, future: Future[Any]) -> _Sent:
+    """Give the device a batch that was assembled, and have its result brought."""
+    with torch.inference_mode():
+        result = work.model(future.result())
+        host = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
+        host.copy_(result, non_blocking=True)
+    event = torch.cuda.Event()
+    event.record()
+    return _Sent(host, event)
+
+
+def _fetched(rows: Rows, sent: _Sent) -> tuple[Rows, torch.Tensor]:
+    sent.event.synchronize()
+    return rows, sent.host
+
+
+def _unless_out_of_memory(act: Callable[[], _Result]) -> _Result | None:
+    """What comes of it; None where memory ran out. Then the error is gone, and what its traceback held is free."""
+    try:
+        return act()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        # A future that still holds the error would hold the tensors with it, and be held by them.
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+    return None

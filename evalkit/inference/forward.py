@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from evalkit.inference.backbone import Backbone
+from evalkit.inference.budget import Budget
 from evalkit.inference.engine import Rows, Work, run
 from evalkit.inference.packed import Packed, Select, pack
 from evalkit.inference.prefix import Prefixes, pack_shared, prefixes
@@ -72,7 +73,7 @@ def forward(
     model: Any,
     tokenized: Tokenized,
     *,
-    batch_tokens: int | None,
+    batch_tokens: int | Budget | None,
     select: Select = "all",
     workers: int = 1,
     known: NDArray[np.bool_] | None = None,
@@ -84,7 +85,7 @@ def forward(
     Args:
         model: a `Backbone`, or a transformers model in evaluation mode.
         tokenized: the texts.
-        batch_tokens: in a batch; found out when None.
+        batch_tokens: in a batch; found out when None, and remembered by a `Budget`.
         select: of which tokens.
         workers: CPU batches side by side, of a `Backbone`.
         known: shape (texts,), which are left out; the batches are the same otherwise.
@@ -138,7 +139,7 @@ def score_pairs(
     model: Any,
     tokenized: TokenizedPairs,
     *,
-    batch_tokens: int | None,
+    batch_tokens: int | Budget | None,
     pad_id: int,
     workers: int = 1,
     known: NDArray[np.bool_] | None = None,
@@ -149,7 +150,7 @@ def score_pairs(
     Args:
         model: a `PackedScorer`, or a module that reads `PairInputs` and gives float32 scores; in evaluation mode.
         tokenized: the pairs.
-        batch_tokens: in a batch; found out when None.
+        batch_tokens: in a batch; found out when None, and remembered by a `Budget`.
         pad_id: token of the padding.
         workers: CPU batches side by side, of a `PackedScorer`.
         known: shape (pairs,), which are left out; the batches are the same otherwise.
@@ -187,8 +188,18 @@ def _packed_pairs(
 def _unpacked_pairs(tokenized: TokenizedPairs, rows: Rows, pad_id: int, device: torch.device) -> PairInputs:
     ids, mask = _padded([tokenized.ids[row] for row in rows], pad_id)
     segments, _ = _padded([tokenized.segments[row] for row in rows], 0)
-    documents = torch.from_numpy(tokenized.documents[rows])
-    return PairInputs(ids.to(device), mask.to(device), segments.to(device), documents.to(device))
+    return PairInputs(
+        _there(ids.numpy(), device),
+        _there(mask.numpy(), device),
+        _there(segments.numpy(), device),
+        _there(tokenized.documents[rows], device),
+    )
+
+
+def _there(array: NDArray[np.integer], device: torch.device) -> torch.Tensor:
+    """An array on a device; from pinned memory, so that neither the host nor the device waits for the copy."""
+    tensor = torch.from_numpy(array)
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def last_states(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -32,6 +32,7 @@ class SentencePieceTokenizer:
     """
 
     cuts_left = False
+    splits_after_colon = False  # a piece may reach over any place
 
     def __init__(self, file: Path, added: Mapping[str, int] | None = None) -> None:
         try:

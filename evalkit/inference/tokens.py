@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from evalkit.errors import ModelError
 from evalkit.inference.plan import windows
+from evalkit.inference.splitting import splits_after_colon
 
 Ids = NDArray[np.int32]
 
@@ -47,6 +49,11 @@ class Tokenizer(Protocol):
 
     cuts_left: bool
 
+    @property
+    def splits_after_colon(self) -> bool:
+        """Whether the tokens of `x:` and of ` y`, joined, are those of `x: y`, for any texts x and y."""
+        ...
+
     def token_ids(self, texts: Sequence[str]) -> list[Ids]:
         """Ids of each text, uncut and without added special tokens; special-token strings in a text count as such."""
         ...
@@ -78,6 +85,11 @@ class FastTokenizer:
         # A tokenizer.json may carry the padding and truncation of whoever saved it (all-MiniLM-L6-v2: 128 tokens).
         tokenizer.no_padding()
         tokenizer.no_truncation()
+
+    @cached_property
+    def splits_after_colon(self) -> bool:
+        """See `Tokenizer`."""
+        return splits_after_colon(self._tokenizer)
 
     def token_ids(self, texts: Sequence[str]) -> list[Ids]:
         """See `Tokenizer`."""
@@ -131,12 +143,18 @@ class CachedTokenizer:
         self.frame, self.tokens, self.text = tokenizer.frame, tokenizer.tokens, tokenizer.text
         self.cuts_left = tokenizer.cuts_left
 
+    @property
+    def splits_after_colon(self) -> bool:
+        """See `Tokenizer`."""
+        return self._tokenizer.splits_after_colon
+
     def token_ids(self, texts: Sequence[str]) -> list[Ids]:
         """See `Tokenizer`."""
         keys = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
-        absent = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._ids}
+        known = self._ids  # another thread may begin anew meanwhile
+        absent = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         found = dict(zip(absent, self._tokenizer.token_ids(list(absent.values())), strict=True))
-        result = [found[key] if key in found else self._ids[key] for key in keys]
+        result = [found[key] if key in found else known[key] for key in keys]
         count = sum(map(len, found.values()))
         if self._held + count > self._limit:
             self._ids, self._held = {}, 0

@@ -1,7 +1,10 @@
 """Counters of the engine. Knows neither torch nor models."""
 
+import threading
 from dataclasses import asdict, dataclass
 from typing import Any
+
+_ADDING = threading.Lock()  # windows may be worked on side by side
 
 
 @dataclass
@@ -33,6 +36,12 @@ class Usage:
     kernel: str = ""
     notice: str = ""
     fused: str = ""
+
+    def add(self, **more: float) -> None:
+        """Add to some of the numbers, whichever thread asks."""
+        with _ADDING:
+            for name, value in more.items():
+                setattr(self, name, getattr(self, name) + value)
 
     def read(self, before: "Usage | None" = None) -> dict[str, float]:
         """What a model read since, as stages note it; nothing where it read nothing."""

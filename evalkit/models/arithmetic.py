@@ -8,6 +8,7 @@ from typing import Any
 from evalkit.config import ComputeConfig
 from evalkit.config.compute import FLASH, PACKED
 from evalkit.errors import MissingExtra, ModelError, reason
+from evalkit.inference.budget import Budget
 from evalkit.inference.flash import flash
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import can_pack, has_sdpa, is_minicpm
@@ -159,6 +160,11 @@ def _way(compute: ComputeConfig) -> str:
     from evalkit.inference.fused import choose
 
     return choose(compute.fused, torch.device(device_name(compute)), getattr(torch, compute.dtype))
+
+
+def budget_of(compute: ComputeConfig) -> Budget:
+    """Tokens of a batch of one model, for as long as it is loaded."""
+    return Budget(compute.batch_tokens, sharers=compute.processes_per_device)
 
 
 def workers(compute: ComputeConfig) -> int:

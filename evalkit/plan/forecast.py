@@ -12,6 +12,7 @@ from evalkit.config import (
     LateInteractionConfig,
     PairRerankerConfig,
 )
+from evalkit.inference.room import room
 from evalkit.memory import GIB
 from evalkit.plan.kept import Kept
 from evalkit.plan.machine import Machine, Seconds
@@ -224,8 +225,9 @@ class _Forecaster:
 
     def _distinct(self) -> float:
         """Documents that late interaction encodes: each once a window, which holds that many pairs."""
-        windows = max(self._pairs / PAIRS_PER_WINDOW, 1.0)
-        in_one = min(self._pairs, PAIRS_PER_WINDOW)
+        most = room(self._config.compute).count(int(self._pairs), least=PAIRS_PER_WINDOW)
+        windows = max(self._pairs / most, 1.0)
+        in_one = min(self._pairs, most)
         documents = float(self._sample.documents)
         return float(windows * documents * -np.expm1(in_one * np.log1p(-1 / documents))) if documents > 1 else windows
 

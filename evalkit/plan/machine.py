@@ -177,6 +177,8 @@ class Machine:
             "cores": self._cores,
             "backend": compute.backend,
             "workers": compute.workers,
+            **({"devices": compute.devices} if compute.devices != "1" else {}),
+            **({"processes": compute.processes_per_device} if compute.processes_per_device > 1 else {}),
         }
 
 

@@ -69,8 +69,9 @@ def _alone(compute: ComputeConfig) -> ComputeConfig | None:
     if compute.address or device_name(compute) != "cpu":
         return None
     cores = os.cpu_count() or 1
-    wanted = compute.workers or cores // compute.cpus_per_worker
-    return replace(compute.on_worker(), threads=max(min(wanted * compute.cpus_per_worker, cores), 1))
+    each = compute.cpus_per_worker or 1
+    wanted = compute.workers or cores // each
+    return replace(compute.on_worker(), threads=max(min(wanted * each, cores), 1))
 
 
 class _Some:

@@ -31,6 +31,7 @@ class AssumedTokenizer:
     """Knows no vocabulary: a text has as many tokens as its letters usually make."""
 
     cuts_left = False
+    splits_after_colon = False  # it counts whole texts
 
     def token_ids(self, texts: Sequence[str]) -> list[Ids]:
         """See `Tokenizer`; the ids are not those of any text, and differ from one place to the next."""

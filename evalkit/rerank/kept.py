@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.artefact import SCORES as KIND
+from evalkit.inference.budget import KeptBudget, budget_name
 from evalkit.journal import Journal
 from evalkit.store import Store
 from evalkit.types import Identity, Pair, Scored
@@ -45,10 +46,14 @@ class KeptScores:
     Args:
         path: of the journal with them. Its first record is the name of the artefact that it is in, so that scores of
             another one that came into its place are none.
+
+    Attributes:
+        budget: tokens of a batch that these scores were made with.
     """
 
     def __init__(self, path: Path) -> None:
         self._journal = Journal(path, head=path.parent.name.encode(), fits=_are_scores)
+        self.budget = KeptBudget(path.with_name(budget_name(path.name)))
         # Looked up by bisection: a large part that is sorted once in a while, and a small one of what came since.
         self._large, self._small = np.empty(0, dtype=_RECORD), np.empty(0, dtype=_RECORD)
         self._new: list[NDArray[np.void]] = []

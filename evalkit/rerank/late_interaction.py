@@ -18,7 +18,7 @@ from evalkit.config import ComputeConfig, LateInteractionConfig
 from evalkit.config.compute import PACKED
 from evalkit.errors import ModelError, reason
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import arithmetic, resolved, workers
+from evalkit.models.arithmetic import arithmetic, budget_of, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, reading, require_text
 from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
@@ -44,7 +44,7 @@ class LateInteractionReranker:
     def __init__(self, config: LateInteractionConfig, compute: ComputeConfig, *, weights: bool = True) -> None:
         self.config = config
         self._asked = compute
-        self.usage = Usage()
+        self.usage, self.budget = Usage(), budget_of(compute)
         also = [config.projection or _PROJECTION]
         self.checkpoint = resolve(config.model, config.revision, also=also, weights=weights)
         self.compute = resolved(compute, self.checkpoint)
@@ -203,7 +203,7 @@ class LateInteractionReranker:
         return forward(
             self._model,
             tokenized,
-            batch_tokens=1 if self._alone else self.compute.batch_tokens,
+            batch_tokens=1 if self._alone else self.budget,
             workers=workers(self.compute),
             known=known,
             usage=self.usage,

@@ -16,7 +16,7 @@ from evalkit.config import ComputeConfig, CrossEncoderConfig, PairRerankerConfig
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer, without_ends
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import arithmetic, require_torch, resolved, workers
+from evalkit.models.arithmetic import arithmetic, budget_of, require_torch, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, length, require_whole
 from evalkit.models.loading import refusing, require_positions
@@ -102,7 +102,7 @@ class PairReranker:
     ) -> None:
         self._asked, self._family_of = compute, family_of
         self.instruction = instruction
-        self.usage = Usage()
+        self.usage, self.budget = Usage(), budget_of(compute)
         self.checkpoint = resolve(str(config.model), config.revision, weights=weights)
         require_whole(self.checkpoint)
         family_of(config).check(self.checkpoint)
@@ -169,7 +169,7 @@ class PairReranker:
         distinct = {pair: index for index, pair in enumerate(dict.fromkeys(pairs))}
         index_of = np.array([distinct[pair] for pair in pairs], dtype=np.int64)
         tokenized = self.tokenize(list(distinct))
-        self.usage.tokenizing_seconds += time.perf_counter() - start
+        self.usage.add(tokenizing_seconds=time.perf_counter() - start)
         return Prepared(tokenized, index_of)
 
     def facts(self) -> Mapping[str, object]:
@@ -204,7 +204,7 @@ class PairReranker:
         for distinct, scores in score_pairs(
             self.model,
             read,
-            batch_tokens=1 if self.model.alone else self.compute.batch_tokens,
+            batch_tokens=1 if self.model.alone else self.budget,
             pad_id=max(self.checkpoint.config.get("pad_token_id", 0), 0),
             workers=workers(self.compute),
             known=of_distinct,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import DataError
+from evalkit.inference.budget import KeptBudget
 from evalkit.inference.finite import finite
 from evalkit.inference.plan import windows
 from evalkit.inference.room import Room, room
@@ -29,7 +30,7 @@ from evalkit.store import Store
 from evalkit.types import Dataset, Pair, Reranker, Scored, StreamingReranker
 from evalkit.workers import Shards, open_pool
 
-# Pairs whose texts are in memory, and which a reranker may sort by length, at a time.
+# Pairs whose texts are in memory, and which a reranker may sort by length, at a time; on CUDA at the least.
 PAIRS_PER_WINDOW = 8192
 
 
@@ -92,7 +93,8 @@ def score_candidates(
             with meter.not_working(FINDING):
                 scoring.kept = KeptScores.of(reranker.identity, facts, store, name=name, collection=dataset.name)
                 scoring.kept.read()
-        pool.run(Shards(len(scoring.windows), scoring.payload, scoring.keep, scoring.done, meter))
+        budget = KeptBudget() if scoring.kept is None else scoring.kept.budget
+        pool.run(Shards(len(scoring.windows), scoring.payload, scoring.keep, scoring.done, meter, budget))
         reranked = scoring.result()
     usage = pool.spent()
     stages.take("rerank", meter, model="reranker", **usage.read())
@@ -112,7 +114,7 @@ class _Scoring:
         self._rows = dataset.rows(candidates.doc_ids)[candidates.codes]
         _require_texts(candidates, dataset, self._rows)
         sizes = dataset.documents.sizes()[self._rows]
-        self.windows = windows(sizes, count=PAIRS_PER_WINDOW, size=room.text)
+        self.windows = windows(sizes, count=room.count(len(sizes), least=PAIRS_PER_WINDOW), size=room.text)
         self.kept: KeptScores | None = None
         self._queries = candidates.row_queries
         self._keys: dict[int, NDArray[np.void]] = {}

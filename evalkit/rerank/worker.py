@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.artefact import digest
+from evalkit.inference.budget import Budget
 from evalkit.inference.usage import Usage
 from evalkit.types import LoadingReranker, Pair, PreparingReranker, Reranker, StreamingReranker
 
@@ -46,6 +47,17 @@ class ScoringWorker:
 
     def __init__(self, reranker: Reranker) -> None:
         self._reranker = reranker
+
+    @property
+    def overlaps(self) -> bool:
+        """See `Worker`."""
+        return isinstance(self._reranker, StreamingReranker)
+
+    @property
+    def budget(self) -> Budget | None:
+        """See `Worker`."""
+        found = getattr(self._reranker, "budget", None)
+        return found if isinstance(found, Budget) else None
 
     def facts(self) -> Mapping[str, object]:
         """See `Worker`."""

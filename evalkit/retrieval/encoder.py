@@ -15,7 +15,7 @@ from evalkit.errors import ModelError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import arithmetic, resolved, workers
+from evalkit.models.arithmetic import arithmetic, budget_of, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, reading, require_text
 from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
@@ -48,7 +48,7 @@ class DenseEncoder:
         self._asked = compute
         self.checkpoint = resolve(str(config.model), config.revision, weights=weights)
         self.compute = resolved(compute, self.checkpoint)
-        self.usage = Usage()
+        self.usage, self.budget = Usage(), budget_of(compute)
         require_encoder(self.checkpoint)
         self.said = declared(self.checkpoint)
         self.head = embedding_head(self.checkpoint, config, self.said)
@@ -166,7 +166,7 @@ class DenseEncoder:
         for batch in forward(
             self._model,
             tokenized,
-            batch_tokens=1 if self._alone else self.compute.batch_tokens,
+            batch_tokens=1 if self._alone else self.budget,
             select=select_for(self.head.pooling),
             workers=workers(self.compute),
             known=known,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.inference.budget import Budget
 from evalkit.inference.plan import windows
 from evalkit.inference.room import Room
 from evalkit.inference.tokens import Tokenized
@@ -17,7 +18,7 @@ from evalkit.stages import LOADING, Meter
 from evalkit.types import Documents
 from evalkit.workers import Pool, Shards
 
-_TEXTS_PER_WINDOW = 16_384  # read, tokenised and sorted by length together
+_TEXTS_PER_WINDOW = 16_384  # read, tokenised and sorted by length together; on CUDA at the least
 
 Part = tuple[NDArray[np.int64], NDArray[np.float32]]
 
@@ -38,6 +39,8 @@ class Texts(NamedTuple):
 
 class EncodingWorker:
     """A `Worker` that gives (which texts of the shard, their vectors), batch by batch."""
+
+    overlaps = True
 
     def __init__(self, encoder: DenseEncoder) -> None:
         self._encoder = encoder
@@ -61,6 +64,11 @@ class EncodingWorker:
     def spent(self) -> Usage:
         """See `Worker`."""
         return self._encoder.usage
+
+    @property
+    def budget(self) -> Budget:
+        """See `Worker`."""
+        return self._encoder.budget
 
 
 def encode_corpus(
@@ -86,7 +94,8 @@ def encode_corpus(
         room: how much text may be in memory.
         meter: counts the documents.
     """
-    shards = windows(documents.sizes(), count=_TEXTS_PER_WINDOW, size=room.text)
+    count = room.count(len(documents), least=_TEXTS_PER_WINDOW)
+    shards = windows(documents.sizes(), count=count, size=room.text)
     with meter.not_working(LOADING):
         facts = pool.facts()
     with open_vectors(folder, (len(documents), width), dtype, facts) as vectors:
@@ -102,7 +111,7 @@ def encode_corpus(
             vectors.keep(shards[shard].start + rows, found)
             meter(len(rows))
 
-        pool.run(Shards(len(shards), payload, keep, done=lambda _: _tidy(vectors, room), meter=meter))
+        pool.run(Shards(len(shards), payload, keep, lambda _: _tidy(vectors, room), meter, vectors.budget))
 
 
 def _tidy(vectors: GrowingVectors, room: Room) -> None:

@@ -72,6 +72,9 @@ class SearchWorker:
         compute: where.
     """
 
+    overlaps = False  # a shard is searched in the place of the one before
+    budget = None
+
     def __init__(self, queries: NDArray[np.float32], k: int, compute: ComputeConfig) -> None:
         self._made_of = (queries, k, compute.on_worker())
 

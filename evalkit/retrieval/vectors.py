@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.folders import is_file
+from evalkit.inference.budget import KeptBudget, budget_name
 from evalkit.journal import Journal, lock_name
 from evalkit.memory import let_go
 
@@ -27,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 VECTORS = "vectors.npy"
 DONE = "done.log"
-FILES = (VECTORS, DONE, lock_name(DONE))
+FILES = (VECTORS, DONE, lock_name(DONE), budget_name(DONE))
 """What there is while vectors are made; only the first stays."""
 DIGEST_BYTES = 16  # bytes
 _RECORDS_PER_BREATH = 1000
@@ -42,10 +43,12 @@ class GrowingVectors:
 
     Attributes:
         known: shape (documents,), which are done.
+        budget: tokens of a batch that they are made with, where a probe found it.
     """
 
     def __init__(self, vectors: NDArray[Any], journal: Journal) -> None:
         self._vectors, self._journal = vectors, journal
+        self.budget = KeptBudget(journal.path.with_name(budget_name(journal.path.name)))
         self.known = np.zeros(len(vectors), dtype=bool)
         lost = np.zeros(len(vectors), dtype=bool)
         for number, record in enumerate(journal.replay()):

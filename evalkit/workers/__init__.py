@@ -1,4 +1,4 @@
-"""Work in shards, done in this process or by workers of Ray: the same shards, so the same bytes.
+"""Work in shards, done in this process, by one a device, or by workers of Ray: the same shards, so the same bytes.
 
     shard -> payload, what is left to do of it -> a worker prepares and works -> parts of the answer -> kept at once
 
@@ -6,20 +6,36 @@ A worker holds a model. It is made once in each process, from what a pickle of i
 Knows nothing of what the work is.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from evalkit.config import ComputeConfig
+from evalkit.inference import accelerators
+from evalkit.inference.budget import Budget, KeptBudget
 from evalkit.inference.usage import Usage
 from evalkit.stages import Meter
+
+if TYPE_CHECKING:
+    from evalkit.workers.cluster import RayPool
+    from evalkit.workers.devices import DevicePool
 
 _PEAK = "peak_memory_gib"
 
 
 class Worker(Protocol):
     """**Protocol:** does shards of one kind of work. A pickle of it makes the same in another process."""
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether two threads may work on a shard each, and take turns on a device; see `turns`."""
+        ...
+
+    @property
+    def budget(self) -> Budget | None:
+        """Tokens of a batch, where it finds out what fits into memory."""
+        ...
 
     def facts(self) -> Mapping[str, object]:
         """What must be the same for all that work together: kind of processor, version of torch, checkpoint."""
@@ -53,6 +69,7 @@ class Shards:
         keep: (shard, part) -> takes a part of the answer.
         done: called with a shard when it is.
         meter: told how long nobody worked, because a model was loaded or nothing was left of a shard.
+        budget: the budget that the first worker finds, for all of them and for the run that goes on with the work.
     """
 
     count: int
@@ -60,6 +77,7 @@ class Shards:
     keep: Callable[[int, Any], None]
     done: Callable[[int], None] = lambda _: None
     meter: Meter = field(default_factory=Meter)
+    budget: KeptBudget = field(default_factory=KeptBudget)
 
 
 class Pool(Protocol):
@@ -97,20 +115,29 @@ def open_pool(worker: Worker, compute: ComputeConfig | None) -> Iterator[Pool]:
     Raises:
         EvalkitError: workers cannot be had, or are not all alike.
     """
-    if compute is None or compute.backend == "local":
+    places = accelerators.shared_devices(compute) if compute and compute.backend == "local" else []
+    if compute is None or (compute.backend == "local" and not places):
         from evalkit.workers.local import LocalPool
 
-        yield LocalPool(worker)
+        yield LocalPool(worker, overlaps=compute is not None and accelerators.on_cuda(compute))
         return
-    from evalkit.workers.cluster import RayPool
-
-    pool = RayPool(worker, compute)
+    pool = _elsewhere(worker, compute, places)
     try:
         yield pool
     except BaseException:
         pool.kill()
         raise
     pool.close()
+
+
+def _elsewhere(worker: Worker, compute: ComputeConfig, places: Sequence[str]) -> "DevicePool | RayPool":
+    if places:
+        from evalkit.workers.devices import DevicePool, environments
+
+        return DevicePool(worker, environments(places), overlaps=accelerators.on_cuda(compute))
+    from evalkit.workers.cluster import RayPool
+
+    return RayPool(worker, compute)
 
 
 def together(*described: Mapping[str, object]) -> dict[str, object]:

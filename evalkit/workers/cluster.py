@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from evalkit.config import ComputeConfig
 from evalkit.errors import ConfigError, EvalkitError, reason
 from evalkit.inference.notices import say
+from evalkit.inference.turns import taking_turns
 from evalkit.inference.usage import Usage
 from evalkit.memory import GIB, give_back, peak
 from evalkit.stages import FINDING, LOADING
@@ -42,6 +43,12 @@ class _Loaded(NamedTuple):
     usage: Usage
 
 
+class _Found(NamedTuple):
+    """Said before a part: the budget that the worker found."""
+
+    tokens: int
+
+
 class _Spent(NamedTuple):
     """The last that a worker says of a shard: what all its shards took, and the most memory."""
 
@@ -53,7 +60,7 @@ class _Actor:
     """A process that is one worker after another: packages are imported once."""
 
     def __init__(self) -> None:
-        self._turn = threading.Lock()
+        self._turn, self._on_device = threading.Lock(), threading.Lock()
         self._worker: Any = None
         self._is_loaded = False
 
@@ -72,16 +79,29 @@ class _Actor:
         if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def work(self, payload: Any) -> Iterator[Any]:
-        """Whether the worker was loaded for it, parts of a shard's answer, then what the worker spent."""
+    def work(self, payload: Any, budget: int | None, *, overlaps: bool) -> Iterator[Any]:
+        """Whether the worker was loaded for it, parts of a shard's answer, then what the worker spent.
+
+        Args:
+            payload: of the shard.
+            budget: that was found for its work.
+            overlaps: whether two shards may take turns on a device, if the worker lets them; see `Line`.
+        """
         with self._turn:
             if not self._is_loaded:
                 self._worker.load()
                 self._is_loaded = True
                 yield _Loaded(self._worker.spent())
+        own = self._worker.budget
+        if own is not None:
+            own.take(budget)
         prepared = self._worker.prepare(payload)
-        with self._turn:
-            yield from self._worker.work(prepared)
+        with taking_turns(self._on_device) if overlaps and self._worker.overlaps else self._turn:
+            for part in self._worker.work(prepared):
+                if own is not None and own.found is not None and budget is None:
+                    budget = own.found
+                    yield _Found(budget)
+                yield part
         yield _Spent(self._worker.spent(), peak())
 
 
@@ -104,6 +124,7 @@ class _Course:
         waiting: shards that nobody works on.
         running: parts of a shard as they come -> who makes them, and of which shard.
         deaths: how often the worker of a shard was lost.
+        has_begun: whether a part came back. Until then one worker on a GPU is alone, and finds a budget for all.
         loading: closed when the first worker is ready to work; from then on there is work.
     """
 
@@ -111,6 +132,7 @@ class _Course:
     waiting: deque[int]
     running: dict[Any, tuple[_Member, int]] = field(default_factory=dict)
     deaths: Counter[int] = field(default_factory=Counter)
+    has_begun: bool = False
     loading: ExitStack = field(default_factory=ExitStack)
 
 
@@ -130,6 +152,7 @@ class RayPool:
         self._ray = connect(compute)
         self._recipe = self._ray.put(self._ray.cloudpickle.dumps(worker))
         self._resources, self._wanted = resources(self._ray, compute)
+        self._on_gpus = bool(self._resources["num_gpus"])
         self._kind = f"{self._ray.get_runtime_context().gcs_address} {self._resources}"
         self._facts: Mapping[str, object] | None = None
         self._starting: dict[Any, _Member] = {}
@@ -188,6 +211,8 @@ class RayPool:
     def _hand_out(self, course: _Course) -> bool:
         """Give shards to the workers that have the fewest, as many as they take; False when all is done."""
         while course.waiting and self._members:
+            if self._on_gpus and course.running and not course.has_begun:
+                break
             member = min(self._members, key=lambda one: one.running)
             # Whoever is still starting finds a shard, too, though the first that are ready could take them all.
             spare = len(course.waiting) > len(self._starting)
@@ -199,7 +224,9 @@ class RayPool:
             if payload is None and not course.running:
                 course.shards.meter.set_apart(FINDING, course.shards.meter.elapsed - start)
             if payload is not None:
-                parts = member.actor.work.options(num_returns="streaming").remote(payload)
+                parts = member.actor.work.options(num_returns="streaming").remote(
+                    payload, course.shards.budget.tokens, overlaps=self._on_gpus
+                )
                 course.running[parts] = (member, shard)
                 member.running += 1
             elif course.deaths[shard]:  # its worker was lost when the last part was on its way
@@ -214,6 +241,7 @@ class RayPool:
         except StopIteration:
             del course.running[parts]
             member.running -= 1
+            course.has_begun = True
             course.shards.done(shard)
         except self._ray.exceptions.RayTaskError as error:
             raise _cause(error) from None
@@ -229,7 +257,10 @@ class RayPool:
                 say(part.usage.emulated, part.usage.notice)
             elif isinstance(part, _Spent):
                 member.spent = part
+            elif isinstance(part, _Found):
+                course.shards.budget.keep(part.tokens)
             else:
+                course.has_begun = True
                 course.shards.keep(shard, part)
 
     def _start(self) -> None:

@@ -44,12 +44,13 @@ def resources(ray: Any, compute: ComputeConfig) -> tuple[dict[str, Any], int]:
     gpus = int(there.get("GPU", 0)) if compute.device != "cpu" else 0
     if compute.device == "cuda" and not gpus:
         raise ConfigError("compute.device=cuda was asked for, and the Ray cluster has no GPU. Set compute.device=cpu.")
-    cores = compute.cpus_per_worker
-    fitting = gpus or int(there.get("CPU", 0)) // cores
+    available = int(there.get("CPU", 0))
+    cores = compute.cpus_per_worker or 1
+    fitting = gpus or available // cores
     if not fitting:
-        raise ConfigError(
-            f"compute.cpus_per_worker={cores}, and the Ray cluster has {there.get('CPU', 0):.0f} cores. Set fewer."
-        )
-    threads = {"OMP_NUM_THREADS": str(cores), "RAYON_NUM_THREADS": str(cores), "TOKENIZERS_PARALLELISM": "true"}
+        raise ConfigError(f"compute.cpus_per_worker={cores}, and the Ray cluster has {available} cores. Set fewer.")
+    # A GPU reads pairs faster than one core tokenises them. No core is set aside for that: placing goes by GPUs.
+    count = compute.cpus_per_worker or (max(available // gpus, 1) if gpus else 1)
+    threads = {"OMP_NUM_THREADS": str(count), "RAYON_NUM_THREADS": str(count), "TOKENIZERS_PARALLELISM": "true"}
     of_one = {"num_cpus": cores, "num_gpus": 1 if gpus else 0, "runtime_env": {"env_vars": threads}}
     return of_one, compute.workers or fitting

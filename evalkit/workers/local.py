@@ -1,20 +1,29 @@
 """One worker, in this process. The next shard is prepared by a thread while one is worked on."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from queue import SimpleQueue
 from typing import Any
 
 from evalkit.inference.usage import Usage
 from evalkit.stages import FINDING, LOADING
 from evalkit.workers import Shards, Worker
+from evalkit.workers.line import ROOM, Ended, Line, Part
 
 
 class LocalPool:
-    """This process as a `Pool`."""
+    """This process as a `Pool`.
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    Args:
+        worker: does the shards.
+        overlaps: whether a shard begins while results of the one before are fetched, as a device with a queue of work
+            allows.
+    """
+
+    def __init__(self, worker: Worker, *, overlaps: bool = False) -> None:
+        self._worker, self._overlaps = worker, overlaps
         self.facts = worker.facts
 
     def run(self, shards: Shards) -> None:
@@ -24,10 +33,30 @@ class LocalPool:
             return
         with shards.meter.not_working(LOADING):
             self._worker.load()
+        if self._overlaps:
+            self._run_in_line(shards, first, payload)
+            return
         for shard, prepared in self._prepared(shards, first, payload):
             for part in self._worker.work(prepared):
                 shards.keep(shard, part)
             shards.done(shard)
+
+    def _run_in_line(self, shards: Shards, first: int, payload: Any) -> None:
+        news: SimpleQueue[Part | Ended] = SimpleQueue()
+        waiting, running = deque(range(first, shards.count)), 0
+        line = Line(self._worker, news.put)
+        try:
+            while waiting or running:
+                if waiting and running < ROOM:
+                    shard = waiting.popleft()
+                    payload = payload if shard == first else _payload(shards, shard, idle=not running)
+                    if payload is not None:
+                        line.put(shard, payload, shards.budget.tokens)
+                        running += 1
+                else:
+                    running -= _take(news.get(), shards)
+        finally:
+            line.close()
 
     def spent(self) -> Usage:
         """See `Pool`."""
@@ -63,9 +92,28 @@ class LocalPool:
 def _first(shards: Shards) -> tuple[int, Any]:
     """The first shard of which something is left, and its payload; None where nothing is left of any."""
     for shard in range(shards.count):
-        start = shards.meter.elapsed
-        payload = shards.payload(shard)
+        payload = _payload(shards, shard, idle=True)
         if payload is not None:
             return shard, payload
-        shards.meter.set_apart(FINDING, shards.meter.elapsed - start)
     return shards.count, None
+
+
+def _payload(shards: Shards, shard: int, *, idle: bool) -> Any:
+    """What is left of a shard; the time to find that nothing is, is set apart where nobody works meanwhile."""
+    start = shards.meter.elapsed
+    payload = shards.payload(shard)
+    if payload is None and idle:
+        shards.meter.set_apart(FINDING, shards.meter.elapsed - start)
+    return payload
+
+
+def _take(news: Part | Ended, shards: Shards) -> bool:
+    """Keep a part of a shard; whether it has ended."""
+    if isinstance(news, Part):
+        shards.budget.keep(news.budget)
+        shards.keep(news.shard, news.value)
+        return False
+    if news.error is not None:
+        raise news.error
+    shards.done(news.shard)
+    return True

@@ -1,15 +1,20 @@
 """Batches run in the order of the plan, on cores side by side, and what happens when memory runs out."""
 
+import gc
 import threading
 import time
+import weakref
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
 from evalkit.errors import ModelError, explained
+from evalkit.inference.budget import Budget
 from evalkit.inference.engine import Work, is_out_of_memory, run
 from evalkit.inference.prefix import Prefixes
+from evalkit.inference.turns import taking_turns
 
 CPU = torch.device("cpu")
 LENGTHS = [3, 9, 4, 4, 12, 2, 2, 2]
@@ -127,9 +132,9 @@ def test_one_worker_keeps_all_threads():
 def test_out_of_memory_halves_the_budget_and_nothing_is_lost(error, workers):
     todo = work(model=failing_above(14, error), budget=50, workers=workers)
     assert results(todo) == EXPECTED
-    assert (todo.usage.batch_tokens, todo.usage.tokens) == (todo.budget, sum(LENGTHS))
+    assert (todo.usage.batch_tokens, todo.usage.tokens) == (todo.tokens, sum(LENGTHS))
     assert 0 < todo.usage.out_of_memory < 8
-    assert todo.budget <= 25
+    assert todo.tokens <= 25
 
 
 def test_budget_far_above_all_texts_is_halved_from_what_was_tried():
@@ -266,3 +271,132 @@ def test_other_error_of_a_probe_is_raised(monkeypatch):
     todo = on_a_card(monkeypatch, Card(free=10**6, peak=1), model=failing_above(0, ValueError("broken"), [500] * 20))
     with pytest.raises(ValueError, match="broken"):
         _ = todo.tokens
+
+
+def test_probe_is_made_once_for_all_work_of_a_model_and_not_for_what_is_one_batch_anyway(monkeypatch):
+    budget, probes = Budget(), []
+    card = Card(free=99_500, peak=40_000)
+    card.reset_peak_memory_stats = lambda *_: probes.append(1)
+    few = on_a_card(monkeypatch, card, budget=budget)
+    few.lengths = few.lengths[:8]
+    assert (few.tokens, budget.tokens, probes) == (4096, None, [])
+    for _ in range(3):
+        assert on_a_card(monkeypatch, card, budget=budget).tokens == 8_000
+    assert (budget.found, len(probes)) == (8_000, 1)
+
+
+def test_processes_on_one_gpu_share_its_memory(monkeypatch):
+    todo = on_a_card(monkeypatch, Card(free=99_500, peak=40_000), budget=Budget(sharers=4))
+    assert todo.tokens == 2_000
+
+
+def test_halved_budget_stays_for_the_next_work_of_the_model_and_is_not_halved_again_for_what_was_planned_before():
+    budget = Budget(50)
+    first, second = work(model=failing_above(26, MemoryError()), budget=budget), work(budget=budget)
+    second.plan(np.arange(8))
+    assert results(first) == EXPECTED
+    assert budget.tokens == 19  # all 38 tokens did not fit
+    second.halve([np.arange(8)])
+    assert (budget.tokens, work(budget=budget).tokens) == (19, 19)
+
+
+class Event:
+    """Stands in for `torch.cuda.Event`: notes when a result is waited for."""
+
+    log: ClassVar[list[str]] = []
+
+    def record(self):
+        self.log.append("given")
+
+    def synchronize(self):
+        self.log.append("fetched")
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """The loop for devices, on tensors of the host."""
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda *args, **kwargs: empty(*args, **{**kwargs, "pin_memory": False}))
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    monkeypatch.setattr(Event, "log", [])
+
+    def made(*args, **settings) -> Work:
+        todo = work(*args, **settings)
+        todo.device = torch.device("cuda")
+        return todo
+
+    return made
+
+
+@pytest.mark.parametrize("budget", [1, 12, 1000])
+def test_on_a_device_every_text_gets_its_own_result(device, budget):
+    assert results(device(budget=budget)) == EXPECTED
+
+
+def test_device_has_three_batches_before_a_result_is_waited_for(device):
+    assert results(device(budget=1)) == EXPECTED
+    assert ["given"] * 4 + ["fetched", "given"] * 4 + ["fetched"] * 4 == Event.log
+
+
+@pytest.mark.parametrize("where", ["model", "assemble"])
+def test_nothing_of_a_batch_without_memory_is_held_when_the_device_is_to_give_memory_back(device, monkeypatch, where):
+    """The error's traceback holds the tensors of the batch; they must be gone when the cache is emptied."""
+    held, alive = [], []
+
+    def fails(rows):
+        tensors = torch.ones(int(np.array(LENGTHS)[rows].sum()))
+        held.append(weakref.ref(tensors))
+        if len(tensors) > 14:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return torch.from_numpy(rows * 10)
+
+    def empty_cache():
+        gc.disable()  # what a cycle holds is held
+        alive.append(sum(ref() is not None for ref in held))
+        gc.enable()
+
+    monkeypatch.setattr(torch.cuda, "empty_cache", empty_cache)
+    todo = device(budget=50, **({"model": fails} if where == "model" else {}))
+    if where == "assemble":
+        todo.assemble = lambda rows: (fails(rows), rows)[1]
+    assert results(todo) == EXPECTED
+    assert alive
+    assert set(alive) == {0}
+    assert todo.usage.out_of_memory == len(alive)
+
+
+def test_another_error_of_a_device_is_raised(device):
+    with pytest.raises(ValueError, match="broken"):
+        results(device(model=failing_above(0, ValueError("broken")), budget=1))
+
+
+def test_work_that_shares_a_device_is_given_in_turn(device):
+    """Two windows in two threads: their batches are never mixed, though both are planned at the same time."""
+    lock, order, found = threading.Lock(), [], {}
+    planned = threading.Event()
+
+    def model(name):
+        def run_one(rows):
+            if name == "a":
+                assert planned.wait(10)
+            order.append(name)
+            return torch.from_numpy(rows * 10)
+
+        return run_one
+
+    def drive(name):
+        todo = device(budget=1, model=model(name))
+        if name == "b":
+            planned.set()
+        with taking_turns(lock):
+            found[name] = results(todo)
+
+    threads = [threading.Thread(target=drive, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join()
+    assert found == {"a": EXPECTED, "b": EXPECTED}
+    assert order in (["a"] * 8 + ["b"] * 8, ["b"] * 8 + ["a"] * 8)

@@ -21,7 +21,15 @@ def test_the_fuller_the_memory_the_less_text(monkeypatch, resident, text):
 
 def test_without_a_limit_it_is_always_the_same(monkeypatch):
     monkeypatch.setattr(module, "resident", lambda: 100 * GIB)
-    assert Room(None).text == 32 * MIB
+    assert Room(None).text == 64 * MIB
+
+
+@pytest.mark.parametrize(
+    ("texts", "count"), [(100, 8192), (8192 * 32, 8192), (500_000, 15_625), (2_097_152, 65_536), (10**9, 65_536)]
+)
+def test_on_cuda_windows_grow_with_the_texts_up_to_eight_times(texts, count):
+    assert Room(None).count(texts, least=8192) == count
+    assert Room(2 * GIB).count(texts, least=8192) == 8192
 
 
 @pytest.mark.parametrize(("setting", "limit"), [(None, 2.0), (1.0, 1.0), (16.0, 16.0)])

@@ -193,7 +193,7 @@ class Counting:
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
         self.frame = self.tokens = self.text = None
-        self.cuts_left = False
+        self.cuts_left = self.splits_after_colon = False
 
     def token_ids(self, texts):
         self.asked.append(list(texts))

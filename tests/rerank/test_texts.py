@@ -6,16 +6,21 @@ import numpy as np
 import pytest
 from stubs import DOCUMENTS, QUERIES, StubReranker
 
-from evalkit.config import FolderDatasetConfig
+from evalkit.config import ComputeConfig, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.errors import DataError, ModelError
+from evalkit.inference import room
+from evalkit.inference.budget import Budget
 from evalkit.rerank import apply, texts
 from evalkit.rerank.passthrough import KeepOrder
 from evalkit.rerank.texts import score_candidates
 from evalkit.run import Run
-from evalkit.types import Pair, PairScores
+from evalkit.types import Pair, PairScores, Scored
 
 CANDIDATES = {"q1": {"d1": 1.0, "d2": 5.0, "d3": 4.0, "d4": 3.0, "d5": 2.0}, "q2": {"d3": 1.0, "d1": 2.0, "d2": 3.0}}
+
+
+ON_CUDA = ComputeConfig(device="cuda")  # for who hands out work; the rerankers here are stubs
 
 
 class Recorder:
@@ -154,3 +159,45 @@ def test_error_while_preparing_is_the_one_that_is_raised(dataset):
 
     with pytest.raises(ModelError, match="no such token"):
         score_candidates(Broken(), Run.from_dict(CANDIDATES), dataset)
+
+
+class Probing(Recorder):
+    """Streams, and finds a budget that it scores with; another one in each run."""
+
+    found = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.budget = Budget()
+
+    def facts(self):
+        return {"hardware": "pretended"}
+
+    def stream(self, pairs, *, known):
+        Probing.found += 1
+        rows = np.flatnonzero(~known)
+        tokens = self.budget.settle(lambda: Probing.found)
+        for row in rows:
+            yield Scored(np.array([row]), np.full(1, tokens, np.float32), np.zeros(1, dtype=bool))
+            if len(pairs[row].document) == 0:
+                raise KeyboardInterrupt
+
+
+def test_a_run_that_goes_on_scores_with_the_budget_of_the_one_that_was_stopped(dataset, store, monkeypatch):
+    monkeypatch.setattr(texts, "PAIRS_PER_WINDOW", 3)
+    candidates = Run.from_dict(CANDIDATES)
+    monkeypatch.setattr(Probing, "found", 4999)
+    with pytest.raises(KeyboardInterrupt):
+        score_candidates(Probing(), candidates, dataset, store, ON_CUDA)
+    done = score_candidates(Probing(), candidates, dataset, store, ON_CUDA)
+    assert 0 < done.kept < 8
+    assert {score for _, _, scores in done.run for score in scores.tolist()} == {5000.0}
+
+
+def test_on_cuda_a_window_has_up_to_eight_times_the_pairs(dataset, monkeypatch):
+    monkeypatch.setattr(texts, "PAIRS_PER_WINDOW", 1)
+    candidates = Run.from_dict({"q1": CANDIDATES["q1"]})
+    monkeypatch.setattr(room, "_CUDA_WINDOWS", 2)
+    recorder = Recorder()
+    score_candidates(recorder, candidates, dataset, compute=ON_CUDA)
+    assert [len(call) for call in recorder.calls] == [2, 2, 1]

@@ -59,3 +59,9 @@ def test_workers_of_two_rerankers_are_told_apart(streaming):
     assert ScoringWorker(streaming).facts()[ScoringWorker.IDENTITY] != ScoringWorker(StubReranker()).facts()["reranker"]
     again = copy.deepcopy(ScoringWorker(streaming))
     assert again.facts() == ScoringWorker(streaming).facts()
+
+
+def test_a_reranker_that_streams_may_have_two_windows_under_way_and_tells_its_budget(streaming):
+    assert ScoringWorker(streaming).overlaps
+    assert ScoringWorker(streaming).budget.tokens == 30
+    assert (ScoringWorker(StubReranker()).overlaps, ScoringWorker(StubReranker()).budget) == (False, None)

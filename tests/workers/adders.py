@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.errors import ModelError
+from evalkit.inference.budget import Budget
 from evalkit.inference.usage import Usage
 
 
 class Adder:
     """Adds one to numbers, two at a time; notes each shard that it begins in a folder, and may be made to fail."""
+
+    overlaps, budget = True, None
 
     def __init__(self, folder, *, dies_at=(), fails_at=None, unlike=False, pause=0.0, takes_to_load=0.0):
         self.folder, self.dies_at, self.fails_at, self.unlike, self.pause = (
@@ -61,3 +64,18 @@ class Threads(Adder):
 
     def facts(self):
         return {"kind": f"{os.environ['OMP_NUM_THREADS']} {os.environ['RAYON_NUM_THREADS']}"}
+
+
+class Probing(Adder):
+    """Finds a budget at its first shard, another in each process; what it adds is the budget that it works with."""
+
+    def __init__(self, folder, **settings):
+        super().__init__(folder, **settings)
+        self.budget = Budget()
+
+    def __reduce__(self):
+        return Probing, (self.folder,)
+
+    def work(self, prepared):
+        _, numbers, known = prepared
+        yield np.flatnonzero(~known), numbers[~known] + self.budget.settle(os.getpid)

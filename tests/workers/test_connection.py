@@ -20,6 +20,13 @@ def test_a_worker_takes_one_gpu_where_there_are_gpus():
     assert of_one["runtime_env"]["env_vars"]["OMP_NUM_THREADS"] == "4"
 
 
+def test_a_worker_on_a_gpu_tokenises_with_its_share_of_the_cores_and_is_placed_by_its_gpu():
+    of_one, _ = resources(Cluster(CPU=64.0, GPU=8.0), ComputeConfig(backend="ray"))
+    assert (of_one["num_cpus"], of_one["runtime_env"]["env_vars"]["RAYON_NUM_THREADS"]) == (1, "8")
+    of_one, _ = resources(Cluster(CPU=2.0, GPU=8.0), ComputeConfig(backend="ray"))
+    assert of_one["runtime_env"]["env_vars"]["RAYON_NUM_THREADS"] == "1"
+
+
 def test_on_processors_there_are_as_many_workers_as_have_their_cores():
     of_one, count = resources(Cluster(CPU=10.0, GPU=2.0), ComputeConfig(device="cpu", cpus_per_worker=4))
     assert (of_one["num_gpus"], count) == (0, 2)

@@ -6,27 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from stubs import DOCUMENTS, tiny_bert, write_collection
-from tiny_checkpoints import write_minicpm_reranker
+from small import contents, elsewhere, rerankers
 
-from evalkit.config import (
-    ComputeConfig,
-    CrossEncoderConfig,
-    DenseConfig,
-    EvaluateConfig,
-    FolderDatasetConfig,
-    LateInteractionConfig,
-    MiniCPMRerankerConfig,
-)
+from evalkit.config import ComputeConfig
 from evalkit.pipeline import evaluate
-from evalkit.rerank import texts
-from evalkit.retrieval import encoding, sharded
 from evalkit.workers.cluster import RayPool
 
 pytest.importorskip("ray")
-
-WORDS = [word for title, text in DOCUMENTS.values() for word in text.lower().replace(".", "").split()]
-BYTES = ("run.trec.gz", "per_query.parquet", "truncated.parquet", "vectors.npy")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,46 +24,8 @@ def _ray():
     ray.shutdown()
 
 
-@pytest.fixture(autouse=True)
-def _small_shards(monkeypatch):
-    monkeypatch.setattr(encoding, "_TEXTS_PER_WINDOW", 13)
-    monkeypatch.setattr(sharded, "_DOCUMENTS_PER_SHARD", 17)
-    monkeypatch.setattr(texts, "PAIRS_PER_WINDOW", 23)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    return {
-        "encoder": tiny_bert(folder / "encoder"),
-        "cross_encoder": tiny_bert(folder / "cross", classifier=True, seed=3),
-        "minicpm": write_minicpm_reranker(folder / "minicpm"),
-    }
-
-
-@pytest.fixture
-def config(tmp_path, models):
-    documents = {f"d{row}": ("", " ".join(WORDS[row % 7 : row % 7 + 2 + row % 9])) for row in range(90)}
-    queries = {f"q{row}": " ".join(WORDS[row : row + 3]) for row in range(8)}
-    folder = write_collection(tmp_path / "c", documents, queries, {query: {"d3": 1, "d60": 2} for query in queries})
-    return EvaluateConfig(
-        dataset=FolderDatasetConfig(path=str(folder)),
-        retriever=DenseConfig(name="dense", model=str(models["encoder"]), pooling="mean", max_length=16),
-        reranker=CrossEncoderConfig(name="cross_encoder", model=str(models["cross_encoder"]), max_length=24),
-        compute=ComputeConfig(device="cpu"),
-        depth=20,
-        results_dir=str(tmp_path / "local" / "results"),
-        cache_dir=str(tmp_path / "local" / "cache"),
-    )
-
-
 def by_ray(config, tmp_path, **settings):
-    places = {"results_dir": str(tmp_path / "ray" / "results"), "cache_dir": str(tmp_path / "ray" / "cache")}
-    return replace(config, compute=ComputeConfig(device="cpu", backend="ray", **settings), **places)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.name in BYTES}
+    return elsewhere(config, tmp_path, backend="ray", **settings)
 
 
 def workers():
@@ -92,14 +40,6 @@ def workers():
     return found
 
 
-def rerankers(models):
-    return {
-        "cross_encoder": CrossEncoderConfig(name="x", model=str(models["cross_encoder"]), max_length=24),
-        "late_interaction": LateInteractionConfig(name="x", model=str(models["encoder"]), max_length=16),
-        "minicpm": MiniCPMRerankerConfig(name="x", model=str(models["minicpm"]), max_length=64, instructions="Find."),
-    }
-
-
 @pytest.mark.parametrize(("kind", "count"), [("cross_encoder", 1), ("late_interaction", 2), ("minicpm", 2)])
 def test_any_number_of_workers_gives_the_bytes_of_none(config, models, tmp_path, kind, count):
     config = replace(config, reranker=rerankers(models)[kind])
@@ -107,7 +47,7 @@ def test_any_number_of_workers_gives_the_bytes_of_none(config, models, tmp_path,
     done = evaluate(by_ray(config, tmp_path, workers=count))
     expected = contents(tmp_path / "local")
     assert len(expected) == 6
-    assert contents(tmp_path / "ray") == expected
+    assert contents(tmp_path / "other") == expected
     assert done.result.manifest["workers"]["count"] == count
     first, rest = done.candidates.manifest["stages"], done.result.manifest["stages"]
     assert first["encode documents"]["tokens"] > 90
@@ -131,7 +71,7 @@ def test_workers_that_are_killed_on_the_way_change_no_byte(config, tmp_path, mon
 
     monkeypatch.setattr(RayPool, "_hand_out", hand_out)
     done = evaluate(by_ray(config, tmp_path, workers=2))
-    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+    assert contents(tmp_path / "other") == contents(tmp_path / "local")
     lost = [stage.manifest["workers"]["lost"] for stage in (done.candidates, done.result)]
     assert len(killed) == 3  # while encoding, searching and scoring
     assert sum(lost) >= 2
