@@ -33,8 +33,8 @@ _DEATHS = 3  # of workers at one shard, before it is given up
 _PATIENCE = 300.0  # seconds without any worker
 
 
-# Kind of worker -> processes that wait for the next pool of this process.
-_resting: dict[str, list[Any]] = {}
+# Kind of worker -> processes that wait for the next pool of this process, each with the end of its last work.
+_resting: dict[str, list[tuple[Any, Any]]] = {}
 
 
 class _Loaded(NamedTuple):
@@ -64,8 +64,9 @@ class _Actor:
         self._worker: Any = None
         self._is_loaded = False
 
-    def start(self, recipe: bytes) -> dict[str, object]:
-        """Make a worker; what it says of itself."""
+    def start(self, recipe: bytes, rested: None = None) -> dict[str, object]:
+        """Make a worker; what it says of itself. Ray begins when there is `rested`, as calls may pass each other."""
+        del rested
         from ray import cloudpickle
 
         self._worker, self._is_loaded = cloudpickle.loads(recipe), False
@@ -185,8 +186,7 @@ class RayPool:
     def close(self) -> None:
         """Let the workers rest, for the next pool."""
         for member in self._members:
-            member.actor.rest.remote()
-            _resting.setdefault(self._kind, []).append(member.actor)
+            _resting.setdefault(self._kind, []).append((member.actor, member.actor.rest.remote()))
         for member in self._starting.values():
             self._ray.kill(member.actor)
 
@@ -264,12 +264,12 @@ class RayPool:
                 course.shards.keep(shard, part)
 
     def _start(self) -> None:
-        resting = _resting.get(self._kind)
+        resting, rested = _resting.get(self._kind), None
         if resting:
-            actor = resting.pop()
+            actor, rested = resting.pop()
         else:
             actor = self._ray.remote(_Actor).options(max_concurrency=_SHARDS_A_WORKER, **self._resources).remote()
-        self._starting[actor.start.remote(self._recipe)] = _Member(actor)
+        self._starting[actor.start.remote(self._recipe, rested)] = _Member(actor)
 
     def _wait(self, running: Any) -> list[Any]:
         """What there is news of: shards at work, or workers that start."""
