@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 _FETCHES = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "_unique2", "unique_consecutive"}
 
@@ -15,6 +16,8 @@ class _Refuse(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
         name, kwargs = func._schema.name.removeprefix("aten::"), kwargs or {}
+        tensors = [each for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor) and each.dim()]
+        assert name == "_to_copy" or len({each.device for each in tensors}) < 2, f"{name} takes tensors of two devices"
         assert name not in _FETCHES, f"{name} waits for the device"
         assert name != "segment_reduce" or kwargs.get("unsafe"), "segment_reduce fetches its lengths to check them"
         if name == "repeat_interleave":
