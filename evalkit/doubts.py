@@ -12,10 +12,11 @@ from evalkit.errors import DataError
 from evalkit.notes import Note
 from evalkit.run import Run
 from evalkit.runfile import RunFile
-from evalkit.similar_ids import compared, lookalike
+from evalkit.similar_ids import compared, lookalike, unpadded
 from evalkit.types import Qrels
 
 TIES = "ties"  # kind of the note that `with_bounds` completes
+_QUERIES_LOOKED_AT = 200
 TOP = 10  # documents of which ties are looked for
 
 
@@ -81,6 +82,33 @@ def missing_queries(missing: Sequence[str], run: Run, of: int) -> Note | None:
         text += f"; the run has {pair.theirs!r} where the judgments have {pair.ours!r}"
         facts["lookalike"] = [pair.ours, pair.theirs]
     return Note("queries_missing", text, facts)
+
+
+def other_spelling(run: Run, qrels: Qrels) -> Note | None:
+    """Relevant documents that the run lacks, and has under an id of other zeros: `42` or `42.0` for `00042`.
+
+    Looks at the first queries only that lack a relevant document, as one example is enough.
+    """
+    found: list[tuple[str, str]] = []
+    looked = 0
+    for query_id, doc_ids, _ in run:
+        judged = qrels.get(query_id, {})
+        absent = {doc_id for doc_id, grade in judged.items() if grade > 0} - set(doc_ids)
+        if not absent or looked == _QUERIES_LOOKED_AT:
+            continue
+        looked += 1
+        relevant = {unpadded(doc_id): doc_id for doc_id in absent}
+        others = ((relevant.get(unpadded(doc_id)), doc_id) for doc_id in doc_ids if doc_id not in judged)
+        found += [(meant, doc_id) for meant, doc_id in others if meant is not None][:1]
+    if not found:
+        return None
+    meant, doc_id = found[0]
+    text = (
+        f"{len(found)} of {looked} queries that lack a relevant document have one whose id differs in zeros alone: "
+        f"the run has {doc_id!r} where the judgments have {meant!r}. pandas reads ids as numbers unless it is given "
+        "dtype=str"
+    )
+    return Note("other_spelling", text, {"queries": len(found), "of": looked, "example": [doc_id, meant]})
 
 
 def disagreement(file: RunFile, queries: Collection[str], *, remedy: str) -> Note | None:

@@ -35,6 +35,11 @@ def _as_number(text: str) -> str:
     return found[1] if found else folded
 
 
+def unpadded(text: str) -> str:
+    """An id without zeros in front of its numbers and without `.0` at its end."""
+    return re.sub(r"(?<![0-9.])0+(?=[0-9])", "", re.sub(r"(?<=[0-9])\.0+$", "", text))
+
+
 def _bare(text: str) -> str:
     """Letters and digits alone: without separators, folders' slashes and file extensions."""
     return re.sub(r"\.(txt|json|xml|html?|pdf)$", "", re.sub(r"[\W_]+", ".", _as_number(text)).strip("."))

@@ -84,3 +84,12 @@ def test_own_ids_are_counted_unless_they_are_judged_relevant():
     assert note is not None
     assert {"queries": 1, "of": 3, "example": "a"} == note.facts
     assert doubts.own_ids(Run.from_dict({"c": {"a": 1.0}}), {}, remedy="") is None
+
+
+def test_a_relevant_document_under_an_id_of_other_zeros_is_noted():
+    qrels = {"q": {"00042": 1, "00007": 1}, "r": {"9": 1}}
+    run = Run.from_dict({"q": {"42": 2.0, "00007": 1.0}, "r": {"8": 1.0}})
+    note = doubts.other_spelling(run, qrels)
+    assert (1, 2, ["42", "00042"]) == (note.facts["queries"], note.facts["of"], note.facts["example"])
+    whole = Run.from_dict({"q": {"00042": 2.0, "42": 1.5, "00007": 1.0}, "r": {"8": 1.0}})
+    assert doubts.other_spelling(whole, qrels) is None

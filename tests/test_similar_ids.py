@@ -2,7 +2,7 @@
 
 import pytest
 
-from evalkit.similar_ids import compared, lookalike
+from evalkit.similar_ids import compared, lookalike, unpadded
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,11 @@ def test_the_sentence_names_both_ids_and_what_to_do():
 def test_without_a_pair_the_first_of_both_are_named():
     told = compared(["alpha"], ["12345"], place="the run", other="the judgments")
     assert told == "The run has 'alpha', the judgments '12345'. Are both of the same collection?"
+
+
+@pytest.mark.parametrize(
+    ("ids", "same"),
+    [(("42", "00042", "42.0"), True), (("en-d7", "en-d007"), True), (("d10", "d1"), False), (("1.05", "1.5"), False)],
+)
+def test_ids_that_differ_in_zeros_alone_are_the_same_without_them(ids, same):
+    assert same is (len({unpadded(one) for one in ids}) == 1)

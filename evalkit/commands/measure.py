@@ -18,7 +18,7 @@ from evalkit.types import PerQuery, Qrels
 
 def main(arguments: list[str]) -> int:
     """Print the measures; mean over all judged queries, those that the run lacks counting 0."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)
     names = canonical(options.measures)  # a typing mistake shows before files are read
     qrels, file = read_qrels(options.qrels), read_run_file(options.run, order=options.order)
     doubts.require_judged(qrels, file.run, name=options.run, judged_in=options.qrels)
@@ -66,6 +66,7 @@ def _notes(qrels: Qrels, file: RunFile, run: Run, per_query: PerQuery) -> list[N
     found = [
         *file.notes,
         doubts.missing_queries(per_query.missing, file.run, len(per_query.query_ids)),
+        doubts.other_spelling(run, qrels),
         doubts.disagreement(file, qrels, remedy=by_rank),
         tied and doubts.with_bounds(tied, tie_bounds(qrels, run, per_query)),
         doubts.own_ids(run, qrels, remedy="--drop-identical-ids"),

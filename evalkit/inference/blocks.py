@@ -8,8 +8,9 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from evalkit.inference.activations import Gate, activation_kind
 from evalkit.inference.attention import Attend, Rule
-from evalkit.inference.fused import Gate, Heads, Norm, Turn, activation_kind, added
+from evalkit.inference.fused import Heads, Norm, Turn, added
 from evalkit.inference.linear import FusedLinear
 from evalkit.inference.packed import Packed, Select
 

@@ -12,13 +12,12 @@ The last bits differ from way to way. Knows neither attention nor whole layers.
 """
 
 import logging
-from collections.abc import Callable
 from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn.functional import gelu, rms_norm, silu
+from torch.nn.functional import rms_norm, silu
 
 from evalkit.errors import MissingExtra, ModelError
 from evalkit.inference.linear import FusedLinear
@@ -272,48 +271,6 @@ def rotated(vectors: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> 
     first, second = vectors.chunk(2, dim=-1)
     turned = torch.cat((-second, first), dim=-1)
     return (vectors * cosine.unsqueeze(1) + turned * sine.unsqueeze(1)).to(vectors.dtype)
-
-
-class Gate:
-    """Activation(gate) * up.
-
-    Args:
-        activation: of transformers.
-        way: see `choose`.
-    """
-
-    def __init__(self, activation: Any, way: str) -> None:
-        self.activation = activation
-        self.kind = activation_kind(activation)
-        self.way = "torch" if way == "triton" and self.kind is None else way
-
-    def __call__(self, both: torch.Tensor) -> torch.Tensor:
-        """Shape (tokens, inner), from gate and up side by side, shape (tokens, 2 * inner)."""
-        if self.way == "triton":
-            result: torch.Tensor = torch.ops.evalkit.gate(both, self.kind)
-            return result
-        gate, up = both.chunk(2, dim=1)
-        if self.way == "off":
-            return torch.mul(self.activation(gate), up)
-        active: torch.Tensor = _ACTIVATIONS[self.kind](gate) if self.kind else self.activation(gate)
-        return active.mul_(up)
-
-
-_ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "silu": silu,
-    "gelu": gelu,
-    "gelu_tanh": partial(gelu, approximate="tanh"),
-}
-
-
-def activation_kind(activation: Any) -> str | None:
-    """`silu`, `gelu` (with the error function), `gelu_tanh`, or None for any other activation of transformers."""
-    name = type(activation).__name__
-    if name in {"SiLU", "SiLUActivation"}:
-        return "silu"
-    if name in {"GELUTanh", "PytorchGELUTanh", "NewGELUActivation"} or getattr(activation, "approximate", "") == "tanh":
-        return "gelu_tanh"
-    return "gelu" if name in {"GELUActivation", "GELU"} else None
 
 
 def added(states: torch.Tensor, linear: FusedLinear, inner: torch.Tensor, factor: float, way: str) -> torch.Tensor:

@@ -65,6 +65,7 @@ class SavedRetriever:
         self._require_documents(candidates, dataset)
         found = (
             *file.notes,
+            doubts.other_spelling(run, dataset.qrels),
             doubts.disagreement(file, dataset.queries, remedy=_BY_RANK),
             doubts.ties(file, candidates, remedy=_BY_RANK),
             None if self.own_ids_decided else doubts.own_ids(candidates, dataset.qrels, remedy=_WITHOUT_OWN),

@@ -16,8 +16,9 @@ from transformers.models.granite.modeling_granite import GraniteRMSNorm
 
 from evalkit.errors import MissingExtra, ModelError
 from evalkit.inference import fused
+from evalkit.inference.activations import Gate, activation_kind
 from evalkit.inference.backbone import backbone_of
-from evalkit.inference.fused import Gate, Heads, Norm, Turn, activation_kind, choose, rotated
+from evalkit.inference.fused import Heads, Norm, Turn, choose, rotated
 
 DTYPES = {torch.float32: 1e-6, torch.bfloat16: 2**-7, torch.float16: 2**-10}
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

@@ -119,4 +119,4 @@ def test_queries_and_documents_of_a_crossing_are_tokenised_once_each():
     pairs = [Pair(f"Why {query}?", f"The moon {document}.") for query in range(4) for document in range(5)]
     for window in (pairs[:10], pairs[10:]):
         tokenize(cached, window, max_length=8192, default_instruction="Find.")
-    assert len(asked) == len(set(asked)) == 2 + 4 + 5 + 1  # prompt, queries, documents, a blank
+    assert len(asked) == len(set(asked)) == 2 + 4 + 1 + 5 + 1  # prompt, queries, none, documents, a blank
