@@ -90,14 +90,10 @@ def forward(
         workers: CPU batches side by side, of a `Backbone`.
         known: shape (texts,), which are left out; the batches are the same otherwise.
         usage: what the batches took is added to it.
-        finish: states of a batch -> what is made of them, such as a pooling: where the model is and by the thread that
-            it runs on, so that less is fetched and cores do not wait for each other.
+        finish: states of a batch -> what is made of them where the model is, so that less is fetched: a pooling.
     """
     lengths = tokenized.lengths
     packed = isinstance(model, Backbone)
-
-    def assemble(rows: Rows) -> tuple[Rows, Packed | None]:
-        return rows, _packed(tokenized, rows).to(model.device) if packed else None
 
     def run_batch(inputs: tuple[Rows, Packed | None]) -> torch.Tensor:
         rows, batch = inputs
@@ -106,7 +102,7 @@ def forward(
 
     work = Work(
         lengths,
-        assemble,
+        lambda rows: (rows, _packed(tokenized, rows).to(model.device) if packed else None),
         run_batch,
         model.device,
         padded=not packed,
