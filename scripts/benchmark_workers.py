@@ -70,7 +70,7 @@ def _kill_a_worker(command: int) -> list[int]:
     for process in sorted(descendants(command)):
         try:
             name = Path(f"/proc/{process}/cmdline").read_text(encoding="utf-8", errors="replace")
-            if name.startswith("ray::_Actor"):
+            if name.startswith("ray::Actor"):
                 os.kill(process, signal.SIGKILL)
                 return [process]
         except OSError:

@@ -6,24 +6,21 @@ is left of its shards is handed out again. Nothing but the installed packages an
 workers are.
 """
 
-import gc
 import logging
-import sys
-import threading
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import ConfigError, EvalkitError, reason
 from evalkit.inference.notices import say
-from evalkit.inference.turns import taking_turns
 from evalkit.inference.usage import Usage
-from evalkit.memory import GIB, give_back, peak
+from evalkit.memory import GIB
 from evalkit.stages import FINDING, LOADING
 from evalkit.workers import Shards, Worker
+from evalkit.workers.actor import Actor, Found, Loaded, Spent
 from evalkit.workers.connection import connect, resources
 
 logger = logging.getLogger(__name__)
@@ -37,75 +34,6 @@ _PATIENCE = 300.0  # seconds without any worker
 _resting: dict[str, list[tuple[Any, Any]]] = {}
 
 
-class _Loaded(NamedTuple):
-    """The first that a worker says: it is ready to work."""
-
-    usage: Usage
-
-
-class _Found(NamedTuple):
-    """Said before a part: the budget that the worker found."""
-
-    tokens: int
-
-
-class _Spent(NamedTuple):
-    """The last that a worker says of a shard: what all its shards took, and the most memory."""
-
-    usage: Usage
-    peak: int
-
-
-class _Actor:
-    """A process that is one worker after another: packages are imported once."""
-
-    def __init__(self) -> None:
-        self._turn, self._on_device = threading.Lock(), threading.Lock()
-        self._worker: Any = None
-        self._is_loaded = False
-
-    def start(self, recipe: bytes, rested: None = None) -> dict[str, object]:
-        """Make a worker; what it says of itself. Ray begins when there is `rested`, as calls may pass each other."""
-        del rested
-        from ray import cloudpickle
-
-        self._worker, self._is_loaded = cloudpickle.loads(recipe), False
-        return dict(self._worker.facts())
-
-    def rest(self) -> None:
-        """Give back what the worker held."""
-        self._worker = None
-        gc.collect()
-        give_back()
-        if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
-    def work(self, payload: Any, budget: int | None, *, overlaps: bool) -> Iterator[Any]:
-        """Whether the worker was loaded for it, parts of a shard's answer, then what the worker spent.
-
-        Args:
-            payload: of the shard.
-            budget: that was found for its work.
-            overlaps: whether two shards may take turns on a device, if the worker lets them; see `Line`.
-        """
-        with self._turn:
-            if not self._is_loaded:
-                self._worker.load()
-                self._is_loaded = True
-                yield _Loaded(self._worker.spent())
-        own = self._worker.budget
-        if own is not None:
-            own.take(budget)
-        prepared = self._worker.prepare(payload)
-        with taking_turns(self._on_device) if overlaps and self._worker.overlaps else self._turn:
-            for part in self._worker.work(prepared):
-                if own is not None and own.found is not None and budget is None:
-                    budget = own.found
-                    yield _Found(budget)
-                yield part
-        yield _Spent(self._worker.spent(), peak())
-
-
 @dataclass(eq=False)
 class _Member:
     """An actor as this process sees it."""
@@ -113,7 +41,7 @@ class _Member:
     actor: Any
     running: int = 0
     is_loaded: bool = False
-    spent: _Spent = field(default_factory=lambda: _Spent(Usage(), 0))
+    spent: Spent = field(default_factory=lambda: Spent(Usage(), 0))
 
 
 @dataclass
@@ -251,13 +179,13 @@ class RayPool:
             self._replace(member, error, hopeless=course.deaths[shard] >= _DEATHS)
             course.waiting.appendleft(shard)
         else:
-            if isinstance(part, _Loaded):
+            if isinstance(part, Loaded):
                 course.loading.close()
                 member.is_loaded = True
                 say(part.usage.emulated, part.usage.notice)
-            elif isinstance(part, _Spent):
+            elif isinstance(part, Spent):
                 member.spent = part
-            elif isinstance(part, _Found):
+            elif isinstance(part, Found):
                 course.shards.budget.keep(part.tokens)
             else:
                 course.has_begun = True
@@ -268,7 +196,7 @@ class RayPool:
         if resting:
             actor, rested = resting.pop()
         else:
-            actor = self._ray.remote(_Actor).options(max_concurrency=_SHARDS_A_WORKER, **self._resources).remote()
+            actor = self._ray.remote(Actor).options(max_concurrency=_SHARDS_A_WORKER, **self._resources).remote()
         self._starting[actor.start.remote(self._recipe, rested)] = _Member(actor)
 
     def _wait(self, running: Any) -> list[Any]:

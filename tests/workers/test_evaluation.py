@@ -33,7 +33,7 @@ def workers():
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if path.read_bytes().startswith(b"ray::_Actor"):
+            if path.read_bytes().startswith(b"ray::Actor"):
                 found.append(int(path.parent.name))
         except OSError:
             continue
