@@ -84,6 +84,13 @@ def missing_queries(missing: Sequence[str], run: Run, of: int) -> Note | None:
     return Note("queries_missing", text, facts)
 
 
+def nothing_relevant(qrels: Qrels) -> Note | None:
+    """Judgments of which none is above 0."""
+    if any(grade > 0 for grades in qrels.values() for grade in grades.values()):
+        return None
+    return Note("nothing_relevant", "no judged document has a grade above 0, so every measure is 0", {"of": len(qrels)})
+
+
 def other_spelling(run: Run, qrels: Qrels) -> Note | None:
     """Relevant documents that the run lacks, and has under an id of other zeros: `42` or `42.0` for `00042`.
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.errors import ConfigError, DataError
+from evalkit.lookalikes import lookalikes, proposal
 from evalkit.run import Run
 from evalkit.types import PerQuery, Qrels
 from evalkit.versions import require_version
@@ -44,23 +45,16 @@ FAMILIES = {
 }
 _UNCUT_TREC_NAMES = {"nDCG": "ndcg", "MAP": "map", "RR": "recip_rank"}
 _ALIASES = {"MRR": "RR", "Recall": "R", "Precision": "P", "AP": "MAP", "Hit": "Success", "Hits": "Success"}
-_HINTS = {
-    "mrr": "RR@k",
-    "rr": "RR@k",
-    "r": "R@k",
-    "recall": "R@k",
-    "p": "P@k",
-    "precision": "P@k",
-    "ap": "MAP@k",
-    "ndcg": "nDCG@k",
-    "map": "MAP@k",
-    "hit": "Success@k",
-    "hits": "Success@k",
-    "hitrate": "Success@k",
-    "success": "Success@k",
-    "answerrecall": "AnswerRecall@k",
-    "answersuccess": "AnswerRecall@k",
+# How others write the families, in lower case: papers, trec_eval, ranx.
+_SPELLINGS = {
+    **{name.lower(): name for name in _TREC_NAMES},
+    **{name.lower(): family for name, family in _ALIASES.items()},
+    "recip_rank": "RR",
+    "hit_rate": "Success",
+    "hitrate": "Success",
+    "answersuccess": "AnswerRecall",
 }
+_SPELT = re.compile(r"(?P<family>[a-z_]*?[a-z])(?:_cut)?[@_.-]?(?P<cutoff>[1-9][0-9]{0,6})?")
 _GRADED = ("nDCG", "AnswerRecall")  # these have no level from which a document is relevant
 _NAME = re.compile(
     r"(?P<family>[A-Za-z]+)(?:\( *rel *= *(?P<level>[1-9][0-9]{0,8}) *\))?(?:@(?P<cutoff>[1-9][0-9]{0,6}))?"
@@ -128,12 +122,23 @@ def parse_measure(name: str, *, level: int = 1) -> Measure:
 
 
 def _unknown(name: str) -> str:
-    hint = _HINTS.get(re.split(r"[@_(]", name)[0].lower())
-    suggestion = f" Did you mean {hint}?" if hint and hint not in name else ""
     return (
-        f"unknown measure {name!r}.{suggestion} Legal are {', '.join(FAMILIES)}, with k from 1, and binary ones with a "
-        "relevance level, such as R(rel=2)@k."
+        f"unknown measure {name!r}. {_proposal(name)}Legal are {', '.join(FAMILIES)}, with k from 1, and binary ones "
+        "with a relevance level, such as R(rel=2)@k."
     )
+
+
+def _proposal(name: str) -> str:
+    """What a name in another spelling means here, as a question; nothing where it is like none."""
+    found = _SPELT.fullmatch(name.lower())
+    if found is None:
+        return ""
+    near = lookalikes(found["family"], _SPELLINGS)
+    family = _SPELLINGS.get(found["family"]) or (_SPELLINGS[near[0]] if near else None)
+    if family is None:
+        return ""
+    end = f"@{found['cutoff']}" if found["cutoff"] else "" if family in _UNCUT_TREC_NAMES else "@k"
+    return proposal([f"{family}{end}"])
 
 
 def canonical(names: Sequence[str], *, level: int = 1) -> list[str]:

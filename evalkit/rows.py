@@ -117,7 +117,8 @@ def qrels_layout(line: str, where: str) -> Layout:
         if len(found := split(line)) in QRELS_LAYOUTS:
             return _plain_qrels(found, split)
     legal = " or ".join(QRELS_LAYOUTS.values())
-    raise DataError(f"{where}: {count(plain)}, expected 3 or 4 ({legal}).")
+    hint = " These look like a run: the order is QRELS RUN." if plain[1:2] in (["Q0"], ["q0"]) else ""
+    raise DataError(f"{where}: {count(plain)}, expected 3 or 4 ({legal}).{hint}")
 
 
 def _plain_qrels(row: list[str], split: Callable[[str], list[str]]) -> Layout:

@@ -71,6 +71,11 @@ def test_list_tells_size_age_maker_state_and_who_needs_it(made, capsys):
     assert "5.2 kB" in capsys.readouterr().out or old["size"] // 100 != 52
 
 
+def test_the_setting_of_evaluate_is_answered_with_the_option(tmp_path, capsys):
+    assert main(["cache", "list", f"cache_dir={tmp_path}"]) == 2
+    assert f"did you mean --cache-dir {tmp_path}?" in capsys.readouterr().err
+
+
 def test_an_empty_cache_is_listed(tmp_path, capsys):
     assert main(["cache", "list", "--cache-dir", str(tmp_path / "none")]) == 0
     assert "0 artefacts" in capsys.readouterr().out

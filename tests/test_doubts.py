@@ -93,3 +93,8 @@ def test_a_relevant_document_under_an_id_of_other_zeros_is_noted():
     assert (1, 2, ["42", "00042"]) == (note.facts["queries"], note.facts["of"], note.facts["example"])
     whole = Run.from_dict({"q": {"00042": 2.0, "42": 1.5, "00007": 1.0}, "r": {"8": 1.0}})
     assert doubts.other_spelling(whole, qrels) is None
+
+
+def test_judgments_of_which_none_is_relevant_are_noted():
+    assert "every measure is 0" in doubts.nothing_relevant({"q": {"d": 0}, "r": {"d": -1}}).text
+    assert doubts.nothing_relevant({"q": {"d": 0}, "r": {"e": 1}}) is None

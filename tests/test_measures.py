@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+import re
 import subprocess
 import sys
 
@@ -441,3 +442,31 @@ def test_dl19_has_the_values_of_trec_eval_at_level_2(shared):
     qrels, run = read_qrels(folder / "qrels" / "test.tsv"), read_run(folder / "runs" / "BM25.dl19.txt")
     means = measure(qrels, run, ["MAP(rel=2)", "R(rel=2)@100", "RR(rel=2)", "RR(rel=2)@10"]).means
     assert [0.2476, 0.4910, 0.7036, 0.7024] == [round(value, 4) for value in means.values()]
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("ndcg@10", "nDCG@10"),
+        ("ndcg_cut_10", "nDCG@10"),
+        ("ndgc@5", "nDCG@5"),
+        ("nCDG@10", "nDCG@10"),
+        ("map", "MAP"),
+        ("mrr@10", "RR@10"),
+        ("recip_rank", "RR"),
+        ("P_10", "P@10"),
+        ("recall.100", "R@100"),
+        ("recall", "R@k"),
+        ("hit_rate@3", "Success@3"),
+    ],
+)
+def test_a_measure_in_another_spelling_is_answered_with_ours(typed, meant):
+    with pytest.raises(ConfigError, match=f"unknown measure '{re.escape(typed)}'. Did you mean {re.escape(meant)}\\?"):
+        parse_measure(typed)
+
+
+@pytest.mark.parametrize("typed", ["F1@10", "nDCG@0", "MAP(rel=x)", ""])
+def test_a_name_that_is_like_none_gets_no_proposal(typed):
+    with pytest.raises(ConfigError) as caught:
+        parse_measure(typed)
+    assert "Did you mean" not in str(caught.value)

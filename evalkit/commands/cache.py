@@ -25,6 +25,9 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 def main(arguments: list[str]) -> int:
     """List, verify or prune. Exit code 1 where something is damaged."""
     options = _parser().parse_intermixed_args(arguments)
+    for path in options.results:
+        if str(path).startswith("cache_dir="):
+            raise ConfigError(f"{path}: did you mean --cache-dir {str(path).removeprefix('cache_dir=')}?")
     store = open_store(options.cache_dir)
     if os.path.lexists(store.root) and not store.root.is_dir():
         raise ConfigError(

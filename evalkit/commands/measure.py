@@ -66,6 +66,7 @@ def _notes(qrels: Qrels, file: RunFile, run: Run, per_query: PerQuery) -> list[N
     found = [
         *file.notes,
         doubts.missing_queries(per_query.missing, file.run, len(per_query.query_ids)),
+        doubts.nothing_relevant(qrels),
         doubts.other_spelling(run, qrels),
         doubts.disagreement(file, qrels, remedy=by_rank),
         tied and doubts.with_bounds(tied, tie_bounds(qrels, run, per_query)),

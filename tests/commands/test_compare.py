@@ -60,7 +60,7 @@ def test_forms_for_papers(root, capsys, form):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--measure", "ndcg"], "unknown measure 'ndcg'. Did you mean nDCG@k?"),
+        (["--measure", "ndcg"], "unknown measure 'ndcg'. Did you mean nDCG?"),
         (["--alpha", "2"], "--alpha 2 is not between 0 and 1."),
         (["--alpha", "nan"], "--alpha nan is not between 0 and 1."),
         (["--samples", "0"], "--samples=0 is out of range"),

@@ -76,7 +76,7 @@ def test_update_says_what_changed(baseline, tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--tolerance", "5"], "--tolerance 5 is not from 0 to 1"),
-        (["--measure", "mrr"], "unknown measure 'mrr'. Did you mean RR@k?"),
+        (["--measure", "mrr"], "unknown measure 'mrr'. Did you mean RR?"),
     ],
 )
 def test_mistakes_are_one_line(root, baseline, capsys, arguments, message):
