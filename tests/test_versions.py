@@ -17,7 +17,7 @@ from evalkit.retrieval.analysis import analyser
 from evalkit.run import Run
 
 ROOT = Path(__file__).resolve().parents[1]
-UNTESTED = {"flash"}  # built on a machine with CUDA
+UNTESTED = {"flash", "triton"}  # for a machine with CUDA
 STANDS_IN = {"torch"}  # the build of constraints.txt
 
 
