@@ -1,6 +1,7 @@
 """Fixtures that every test file may use. Nothing here reaches a network."""
 
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -39,6 +40,13 @@ _LONG = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+
+
+@pytest.fixture
+def caplog(caplog, monkeypatch):
+    """Also where a command in the same process gave the warnings of evalkit a handler of their own."""
+    monkeypatch.setattr(logging.getLogger("evalkit"), "propagate", True)
+    return caplog
 
 
 @pytest.fixture
