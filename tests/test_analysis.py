@@ -168,7 +168,7 @@ def test_command_prints_tables_and_json(folder, capsys):
     [
         (["--depths", "ten"], "--depths ten is no list of numbers, such as 10,20,50."),
         (["--depths", "0"], "a depth is at least 1"),
-        (["--measure", "mrr@10"], "Did you mean RR@k?"),
+        (["--measure", "mrr@10"], "Did you mean RR@10?"),
     ],
 )
 def test_mistakes_are_one_line(folder, capsys, arguments, message):

@@ -119,7 +119,7 @@ def test_a_sweep_runs_every_combination_and_ends_with_one_table(settings, tmp_pa
         (["compute.dtype=int8"], ["compute.dtype=int8", "float32, bfloat16, float16"]),
         (["dataset.language=fr"], ["dataset.language=fr", "en, zh"]),
         (["measures={a:1}"], ["measures"]),
-        (["measures=[mrr@10]"], ["Did you mean RR@k?"]),
+        (["measures=[mrr@10]"], ["Did you mean RR@10?"]),
         (["suite=mini", "dataset=mini"], ["suite=mini chooses the datasets"]),
         (["suite=mini", "dataset.path=x"], ["dataset.path is of one dataset"]),
         (["dataset=mini", "dataset.path=x"], ["ships with evalkit"]),
