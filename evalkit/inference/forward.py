@@ -12,6 +12,7 @@ from evalkit.inference.budget import Budget
 from evalkit.inference.engine import Rows, Work, run
 from evalkit.inference.packed import Packed, Select, pack
 from evalkit.inference.prefix import Prefixes, pack_shared, prefixes
+from evalkit.inference.sending import copied, sent
 from evalkit.inference.tokens import Ids, Tokenized, TokenizedPairs
 from evalkit.inference.usage import Usage
 
@@ -185,17 +186,11 @@ def _unpacked_pairs(tokenized: TokenizedPairs, rows: Rows, pad_id: int, device: 
     ids, mask = _padded([tokenized.ids[row] for row in rows], pad_id)
     segments, _ = _padded([tokenized.segments[row] for row in rows], 0)
     return PairInputs(
-        _there(ids.numpy(), device),
-        _there(mask.numpy(), device),
-        _there(segments.numpy(), device),
-        _there(tokenized.documents[rows], device),
+        copied(ids, device),
+        copied(mask, device),
+        copied(segments, device),
+        sent(tokenized.documents[rows], device),
     )
-
-
-def _there(array: NDArray[np.integer], device: torch.device) -> torch.Tensor:
-    """An array on a device; from pinned memory, so that neither the host nor the device waits for the copy."""
-    tensor = torch.from_numpy(array)
-    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def last_states(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
+from evalkit.inference.sending import copied
 from evalkit.inference.tokens import Ids
 
 Select = Literal["all", "first", "last"]
@@ -58,16 +59,14 @@ class Packed(NamedTuple):
         """On another device; from pinned memory, so that the host does not wait."""
         if device.type == "cpu":
             return self
-        return Packed(*(moved(part, device) for part in self))
+        return Packed(*(_moved(part, device) for part in self))
 
 
-def moved(part: Any, device: torch.device) -> Any:
-    """A tensor of the host, or every tensor of some keys, on another device; from pinned memory, as `Packed.to`."""
+def _moved(part: Any, device: torch.device) -> Any:
+    """A tensor of the host, or every tensor of some keys, on another device."""
     if isinstance(part, Keys):
-        return Keys(*(moved(own, device) for own in part))
-    if isinstance(part, torch.Tensor) and device.type != "cpu":
-        return part.pin_memory().to(device, non_blocking=True)
-    return part
+        return Keys(*(_moved(own, device) for own in part))
+    return copied(part, device) if isinstance(part, torch.Tensor) else part
 
 
 def equal_runs(queries: Sequence[int], keys: Sequence[int]) -> Iterator[tuple[int, int, int]]:

@@ -96,7 +96,7 @@ def has_sdpa(checkpoint: Checkpoint) -> bool:
 
 
 def layout(checkpoint: Checkpoint) -> str:
-    """`jina`, or what `config.json` says in `model_type`: `new` for gte as published, else `gte`."""
+    """`jina`, or `model_type` of `config.json`: `new` is gte as published, `gte` as transformers saves it."""
     return "jina" if is_jina(checkpoint) else str(checkpoint.config.get("model_type"))
 
 
