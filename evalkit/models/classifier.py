@@ -1,6 +1,7 @@
 """Sequence classifiers that read a pair: native checkpoints, and the layouts of jina-reranker-v2 and gte."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -55,10 +56,14 @@ class Classifier(Headed):
         # the tokenizer ends every text with that token.
         self.scores_last = hasattr(model, "score")
         self.unscored: int | None = model.config.pad_token_id if self.scores_last else None
-        self.alone = minds_padding(model.base_model)
         # Some models have segments and no number of them in their configuration: XLM, XLNet.
         kinds = getattr(model.config, "type_vocab_size", None)
         self.segmented = kinds is None or kinds > 1
+
+    @cached_property
+    def alone(self) -> bool:
+        """See `Headed`. Tried when first asked, as a packed model never is."""
+        return minds_padding(self.model.base_model)
 
     @property
     def select(self) -> Select:

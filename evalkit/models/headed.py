@@ -14,11 +14,9 @@ class Headed(nn.Module):
 
     Attributes:
         unscored: token that no score is read at when it ends a pair: the last one before it is. None where any is.
-        alone: whether a pair's score would depend on the padding of its batch, so that each is run by itself.
     """
 
     unscored: int | None = None
-    alone: bool = False
 
     @property
     def select(self) -> Select:
@@ -29,6 +27,11 @@ class Headed(nn.Module):
     def layers(self) -> Sequence[int] | None:
         """After which layers there is a head; the last one when None."""
         return None
+
+    @property
+    def alone(self) -> bool:
+        """Whether a pair's score would depend on the padding of its batch, so that each is run by itself."""
+        return False
 
     @property
     def bare(self) -> Any:

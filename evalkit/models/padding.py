@@ -4,11 +4,26 @@ from typing import Any
 
 import torch
 
+from evalkit.config import ComputeConfig
+from evalkit.config.compute import PACKED
+from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.loading import refusing
+
 # FNet mixes all positions, ConvBERT's convolutions and Funnel's pooling reach over the end of a text, and XLNet
 # summarises the last position, padding or not.
 _KNOWN = {"convbert", "fnet", "funnel", "xlnet"}
 _TOKENS, _PADDED = 7, 21
 _ROUNDING = {torch.float32: 1e-4, torch.float16: 0.02, torch.bfloat16: 0.1}  # of the largest number
+
+
+def runs_alone(model: Any, checkpoint: Checkpoint, compute: ComputeConfig) -> bool:
+    """Whether each text is run by itself: the model is run padded, and minds.
+
+    Raises:
+        ModelError: the model cannot run the short text that it is tried with.
+    """
+    with refusing(checkpoint):
+        return compute.attention not in PACKED and minds_padding(model)
 
 
 def minds_padding(model: Any) -> bool:

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, LateInteractionConfig
-from evalkit.config.compute import PACKED
 from evalkit.errors import ModelError, reason
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic, budget_of, resolved, workers
@@ -82,10 +81,9 @@ class LateInteractionReranker:
     @cached_property
     def _alone(self) -> bool:
         """Whether each text is run by itself, as its states would depend on the padding of its batch."""
-        from evalkit.models.padding import minds_padding
+        from evalkit.models.padding import runs_alone
 
-        with refusing(self.checkpoint):
-            return self.compute.attention not in PACKED and minds_padding(self._model)
+        return runs_alone(self._model, self.checkpoint, self.compute)
 
     @cached_property
     def _tokenizer(self) -> Any:

@@ -141,7 +141,9 @@ class PairReranker:
         with refusing(self.checkpoint):
             from evalkit.models.packing import packed_reranker
 
-            return packed_reranker(self.family.load(self.checkpoint, self.tokenizer, self.compute), self.compute)
+            loaded = packed_reranker(self.family.load(self.checkpoint, self.tokenizer, self.compute), self.compute)
+            _ = loaded.alone  # tried here, where a model that fails is refused
+            return loaded
 
     def load(self) -> None:
         """See `LoadingReranker`."""

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from evalkit.artefact import digest
 from evalkit.config import ComputeConfig, DenseConfig
-from evalkit.config.compute import PACKED
 from evalkit.errors import ModelError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
@@ -91,10 +90,9 @@ class DenseEncoder:
     @cached_property
     def _alone(self) -> bool:
         """Whether each text is run by itself, as its states would depend on the padding of its batch."""
-        from evalkit.models.padding import minds_padding
+        from evalkit.models.padding import runs_alone
 
-        with refusing(self.checkpoint):
-            return self.compute.attention not in PACKED and minds_padding(self._model)
+        return runs_alone(self._model, self.checkpoint, self.compute)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
