@@ -2,7 +2,7 @@
 
     python scripts/gpu_check.py > gpu.json                    # all parts; a table on stderr, JSON on stdout
     python scripts/gpu_check.py --part golden,determinism     # some
-    python scripts/gpu_check.py --part throughput --models minicpm_2_4b,bge_v2_m3_568m --folder /tmp/models
+    python scripts/gpu_check.py --part throughput --models minicpm_2_4b,bge_v2_m3_568m --folder DIR
     python scripts/gpu_check.py --device cpu --tiny           # a miniature of everything, on a CPU
 
 Every part fits 10 minutes on an H200. Exit code 0 where every check passed, 1 where one failed, 2 for a mistake of the
