@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from evalkit.errors import ConfigError
-from evalkit.jsonl import STDIN
-from evalkit.terminal import say
+from evalkit.formats.jsonl import STDIN
+from evalkit.system.terminal import say
 
 _SETTING = re.compile(r"[+~]{0,2}[A-Za-z_][\w.@]*=")  # a file of such a name is `./a=b.jsonl`
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from evalkit import network
 from evalkit.config import MtebDatasetConfig
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.corpus import require_ids
@@ -14,8 +13,9 @@ from evalkit.datasets.documents import ArrowDocuments, are_chinese
 from evalkit.datasets.hub import Repository, require_commit
 from evalkit.datasets.tables import content_digest, judged_texts, judgments
 from evalkit.errors import ConfigError, DataError, MissingExtra, reason
-from evalkit.lookalikes import instead
 from evalkit.store import Store
+from evalkit.system import network
+from evalkit.system.lookalikes import instead
 from evalkit.types import Dataset, Documents
 
 logger = logging.getLogger(__name__)

@@ -27,9 +27,9 @@ from evalkit.datasets.objects import rows_per_batch
 from evalkit.datasets.source import CORPUS
 from evalkit.datasets.tables import choose, content_digest, id_column, judged
 from evalkit.errors import DataError, reason
-from evalkit.folders import file_digest
-from evalkit.progress import progress
 from evalkit.store import Store
+from evalkit.system.files import file_digest
+from evalkit.system.progress import progress
 from evalkit.types import Dataset
 
 PARTS = ("qrels", "queries", "corpus")

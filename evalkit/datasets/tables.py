@@ -9,8 +9,8 @@ import pyarrow as pa
 from evalkit.datasets.assemble import Judged
 from evalkit.datasets.records import ID_KEYS
 from evalkit.errors import DataError
-from evalkit.progress import progress
-from evalkit.trec import add_judgment
+from evalkit.formats.trec import add_judgment
+from evalkit.system.progress import progress
 from evalkit.types import Qrels
 
 QRELS_COLUMNS = ("query-id", "corpus-id", "score")
