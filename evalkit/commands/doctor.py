@@ -2,7 +2,7 @@
 
 import argparse
 
-from evalkit.commands.files import write_line
+from evalkit.commands.json_lines import write_line
 from evalkit.commands.options import Parser
 from evalkit.commands.settings.compose import compose
 from evalkit.rerank.doctor import examine

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from evalkit import retrieval
-from evalkit.commands.files import shortest, split_arguments, write_line
+from evalkit.commands.json_lines import shortest, split_arguments, write_line
 from evalkit.commands.options import Parser
 from evalkit.commands.settings.compose import compose
 from evalkit.errors import ConfigError

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalkit import datasets, rerank
-from evalkit.commands.files import write_line
+from evalkit.commands.json_lines import write_line
 from evalkit.commands.options import Parser
 from evalkit.commands.settings.compose import compose
 from evalkit.config import ComputeConfig

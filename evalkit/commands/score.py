@@ -3,7 +3,7 @@
 import argparse
 
 from evalkit import rerank
-from evalkit.commands.files import shortest, split_arguments, write_line
+from evalkit.commands.json_lines import shortest, split_arguments, write_line
 from evalkit.commands.options import Parser
 from evalkit.commands.settings.compose import compose
 from evalkit.errors import ConfigError

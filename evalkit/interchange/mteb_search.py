@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from evalkit import rerank, retrieval
 from evalkit.config import ComputeConfig, MtebDatasetConfig, RerankerConfig, RetrieverConfig
-from evalkit.datasets import mteb_task, tables
+from evalkit.datasets import columns, mteb_task
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.errors import ConfigError
 from evalkit.interchange.tasks import card_of
@@ -59,7 +59,7 @@ class PipelineSearch:
         """Take the documents; vectors are made, or found, when the first query comes."""
         table = mteb_task.checked_corpus(task_metadata.name, corpus)
         self._documents = ArrowDocuments(table, title_separator=" ", id_column="id")
-        self._corpus_digest = tables.content_digest(table)
+        self._corpus_digest = columns.content_digest(table)
 
     def search(
         self,

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from evalkit.commands.files import shortest, split_arguments, write_line
+from evalkit.commands.json_lines import shortest, split_arguments, write_line
 from evalkit.errors import ConfigError
 
 
