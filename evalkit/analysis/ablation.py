@@ -18,13 +18,7 @@ from evalkit.system.lookalikes import instead
 
 @dataclass(frozen=True)
 class Ablation:
-    """A preset.
-
-    Attributes:
-        name: as in `ablation=`.
-        setting: the setting that varies, such as `depth`.
-        values: as typed; the first is the baseline.
-    """
+    """A preset: its name, the setting that varies, such as `depth`, and values as typed, the baseline first."""
 
     name: str
     setting: str
@@ -38,13 +32,11 @@ class Effect(NamedTuple):
         dataset: its name; `average` for the mean over datasets.
         reranker: its name, after the first stage's where there are several.
         value: value of the setting, as typed.
-        mean: mean of the measure.
         difference: difference of the mean from the baseline's; None for the baseline.
         low: lower end of the paired 95 % bootstrap interval of the difference, not corrected.
         high: upper end of the same.
         p: p-value by `significance.Rule`, corrected for all differences on the dataset; None for an average.
         truncated: number of truncated pairs; None where no text was read.
-        seconds: seconds of reranking.
     """
 
     dataset: str

@@ -31,7 +31,6 @@ class BaselineEntry:
     """A result in a baseline.
 
     Attributes:
-        name: the name of the result.
         dataset_digest: digest of documents, queries and judgments.
         candidates_digest: digest of each query's candidate documents, without their scores.
         measures: measure -> query -> value, rounded to six digits.

@@ -35,15 +35,7 @@ class Fall(NamedTuple):
 
 
 def flags_of_means(first: float, reranked: float, best: float, name: str, fall: Fall | None = None) -> list[Flag]:
-    """Flags from three means.
-
-    Args:
-        first: mean of the first stage.
-        reranked: mean of the reranker.
-        best: ceiling of the candidates.
-        name: name of the measure.
-        fall: the verdict on a reranker below its first stage, where systems were compared.
-    """
+    """Flags from three means of a measure: of first stage, reranker and ceiling of the candidates."""
     found = []
     if reranked > best + _ROUNDING:
         text = f"{name} {reranked:.4f} is above the ceiling of its candidates, {best:.4f}, which cannot be"
@@ -72,13 +64,7 @@ def _of_fall(fell: str, name: str, fall: Fall | None) -> list[Flag]:
 
 
 def flags_of_runs(run: Run, scores: NDArray[np.float32] | None, after: PerQuery) -> list[Flag]:
-    """Flags from the rankings.
-
-    Args:
-        run: the reranked run.
-        scores: the reranker's score of every candidate, in the candidates' order; None where the pairs differ.
-        after: values of the run.
-    """
+    """Flags from the reranked run, its scores (None where the pairs are not those of the candidates) and its values."""
     found = []
     if scores is None:
         text = "the reranked documents are not those of the candidates; reranking must only reorder them"

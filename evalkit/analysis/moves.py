@@ -18,8 +18,7 @@ class Listing(NamedTuple):
     """A query with the first documents of any number of systems.
 
     Attributes:
-        query_id: its id.
-        text: its text; None where the collection is not at hand.
+        text: None where the collection is not at hand.
         values: the measure, one value a system.
         rankings: document ids, best first, one ranking a system.
         ranks: document id -> rank from 1 in the whole ranking, for the documents of any of `rankings`; one a system.
@@ -40,11 +39,10 @@ class Place(NamedTuple):
     """A document in a ranking.
 
     Attributes:
-        doc_id: its id.
         rank: from 1.
         before: its rank in the other ranking, from 1; None if it is not there.
         grade: its judgment; None if it has none.
-        text: its text; None where the collection is not at hand.
+        text: None where the collection is not at hand.
     """
 
     doc_id: str
@@ -55,15 +53,7 @@ class Place(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A query with the rankings of two systems.
-
-    Attributes:
-        query_id: its id.
-        text: its text; None where the collection is not at hand.
-        first: the measure by the first system.
-        second: the measure by the second system.
-        rankings: the first places of both systems.
-    """
+    """A query with the measure and the first places of two systems; without the collection `text` is None."""
 
     query_id: str
     text: str | None
@@ -75,16 +65,7 @@ class Move(NamedTuple):
 def moves(
     first: Evaluation, second: Evaluation, measure: str, *, count: int, dataset: Dataset | None, cutoff: int = 10
 ) -> list[Move]:
-    """The queries with the largest difference either way, largest first; those without a difference are left out.
-
-    Args:
-        first: a system.
-        second: another, over the same queries.
-        measure: the measure to compare.
-        count: maximum number of queries.
-        dataset: for texts and judgments.
-        cutoff: documents of each ranking.
-    """
+    """`widest` of two systems over the same queries."""
     measured = [per_query(system.result, measure) for system in (first, second)]
     values = np.column_stack([found.values[measure] for found in measured])
     systems, query_ids = (first, second), measured[0].query_ids
@@ -119,7 +100,7 @@ def widest(
         query_ids: the rows of `values`.
         values: a measure, shape (queries, systems).
         count: maximum number of queries.
-        dataset: for texts and judgments.
+        dataset: the source of texts and judgments.
         cutoff: documents of each ranking.
     """
     apart = np.ptp(values, axis=1)

@@ -41,14 +41,9 @@ class AtDepth(NamedTuple):
 
 
 class Bucket(NamedTuple):
-    """Queries of similar length.
+    """Queries with `least` to `most` characters, and their means before and after reranking.
 
     Attributes:
-        least: characters of the shortest.
-        most: characters of the longest.
-        queries: their number.
-        first_stage: mean of the measure before reranking.
-        reranked: mean of the measure after it.
         low: lower end of the paired 95 % interval of the difference.
         high: upper end of the same.
     """
@@ -63,12 +58,9 @@ class Bucket(NamedTuple):
 
 
 class JudgedShare(NamedTuple):
-    """How much of the first ten documents is judged.
+    """Mean share of judged documents in the first ten, before and after reranking.
 
-    Attributes:
-        first_stage: mean share with a judgment before reranking.
-        reranked: mean share with a judgment after it.
-        promoted: unjudged documents a query that the reranker brought into its first ten.
+    `promoted` is the mean number of unjudged documents that the reranker brought into the first ten of a query.
     """
 
     first_stage: float
@@ -77,14 +69,9 @@ class JudgedShare(NamedTuple):
 
 
 class Truncation(NamedTuple):
-    """Pairs that were read whole, or truncated.
+    """Pairs that were read `whole` or were `cut`: their number, and how many have a relevant document.
 
-    Attributes:
-        pairs: `whole` or `cut`.
-        number: number of pairs.
-        relevant: number of pairs with a relevant document.
-        first_stage: share of the relevant ones in the first ten before reranking; None where there are none.
-        reranked: the same share after it.
+    `first_stage` and `reranked` are the shares of the relevant ones in the first ten; None where there are none.
     """
 
     pairs: str
@@ -99,22 +86,14 @@ class Analysis:
     """One evaluation.
 
     Attributes:
-        measure: its name.
-        first_stage: mean before reranking.
-        reranked: mean after it.
         ceiling: mean of the best order of the candidates.
         headroom: share of the room between first stage and ceiling that was gained; None where there is no room.
-        curve: one entry a depth; empty where this pass does not tell of other depths.
-        no_curve: why there is no curve; empty where there is one.
-        ties: least and greatest mean over the orders of tied documents.
-        judged: judged share of the first ten; None where answers decide.
+        curve: one entry a depth; empty where this pass does not tell of other depths, and `no_curve` is the reason.
+        judged: None where answers decide.
         buckets: by length of the query, shortest first.
         truncated: number of truncated pairs; None where no text was read.
         truncation: whole pairs and truncated ones; empty where the result does not say which were truncated.
-        pairs: number of pairs.
         seconds: seconds of reranking, without loading the model.
-        pairs_per_second: see `Evaluation.rate`.
-        flags: suspicious numbers.
     """
 
     measure: str
@@ -140,12 +119,8 @@ def analyse(
 ) -> Analysis:
     """Everything about one evaluation of a reranker, and one measure.
 
-    Args:
-        evaluation: its results.
-        dataset: the collection it was measured on.
-        name: name of the measure.
-        depths: depths of the curve; those beyond the candidates' are left out.
-        fall: the verdict on a reranker below its first stage, where systems were compared.
+    The curve leaves out depths beyond the candidates'. `fall` is the verdict on a reranker below its first stage, where
+    systems were compared.
 
     Raises:
         DataError: the dataset has no judgments for the measure.

@@ -19,7 +19,7 @@ class Overall:
         entries: the entries of the average; the forums of CQADupStack are one.
         systems: best macro average first, with intervals that draw datasets and queries.
         ranks: mean rank of each system over the entries.
-        won: entries on which each system is the best.
+        won: number of entries on which each system is the best.
         pairings: as within a dataset, over entries instead of queries.
     """
 

@@ -38,11 +38,8 @@ class Settings(NamedTuple):
     """How to compare.
 
     Attributes:
-        measure: such as `nDCG@10`.
-        correction: of the p-values for the number of pairs: `holm` or `none`.
+        correction: correction of the p-values for the number of pairs, `holm` or `none`.
         alpha: a difference with a lower p-value is called real.
-        seed: of everything random.
-        samples: draws.
         same_candidates: whether to refuse different candidates.
         first_stage: whether the first stages that rerankers started from are systems too.
     """
@@ -65,9 +62,7 @@ class System(NamedTuple):
     """One system on one dataset, or over all.
 
     Attributes:
-        name: as in tables.
-        mean: mean of the measure.
-        low: lower end of its 95 % bootstrap interval.
+        low: lower end of the 95 % bootstrap interval of the mean.
         high: upper end of the same.
         groups: letters; two systems with a letter in common cannot be told apart.
     """
@@ -80,19 +75,15 @@ class System(NamedTuple):
 
 
 class Pairing(NamedTuple):
-    """Two systems.
+    """Two systems, the one with the higher mean first.
 
     Attributes:
-        better: the one with the higher mean.
-        worse: the other.
         difference: difference of their means, not below 0.
         low: lower end of the paired 95 % bootstrap interval of the difference, not corrected.
         high: upper end of the same.
         randomisation: corrected p-value of the paired randomisation test, which alone decides what is real.
         t: corrected p-value of the paired t-test.
-        wins: queries on which the better system is better.
-        ties: queries on which both have the same value.
-        losses: the other queries.
+        wins: queries on which the better system is better; `ties` and `losses` are the others.
         smallest: the difference that so many queries would show 8 times of 10; None where they can show none.
     """
 
@@ -118,14 +109,12 @@ class Comparison:
     """All systems on one dataset.
 
     Attributes:
-        dataset: its name.
-        systems: best first.
-        pairings: every two of them, in the order of `systems`; empty for a single system.
+        systems: best first; pairings, values and evaluations have the same order.
+        pairings: every two systems.
         queries: number of judged queries.
         ceiling: ceiling of the candidates; None where these differ.
-        values: shape (queries, systems), in the order of `systems`.
+        values: shape (queries, systems).
         query_ids: the rows of `values`.
-        evaluations: in the order of `systems`.
     """
 
     dataset: str

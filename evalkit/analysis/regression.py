@@ -32,11 +32,9 @@ class Judgement(NamedTuple):
     """One result and measure.
 
     Attributes:
-        name: the name of the result.
         measure: None where the result as a whole could not be judged.
         status: `fine`, `regression`, `drifting`, `improved`, `not in the baseline`, or `could not be judged`.
-        before: mean in the baseline.
-        now: mean of the result.
+        before: mean in the baseline; `now` is the mean of the result.
         low: lower end of the paired 95 % interval of the difference, not corrected.
         high: upper end of the same.
         p: p-value of the difference, corrected for everything that is judged.
@@ -59,10 +57,7 @@ def entries(
 ) -> list[BaselineEntry]:
     """Every result, and every first stage once, as entries of a baseline, in the order of their names.
 
-    Args:
-        evaluations: the results.
-        measures: names; without any, those in the baseline, or else those that the result was asked for.
-        baseline: the entries to compare with.
+    Without `measures`, those in the baseline count, or else those that the result was asked for.
 
     Raises:
         ResultError: two results have one name.
@@ -137,15 +132,7 @@ def judge(
     measures: Sequence[str] = (),
     rule: Rule = _RULE,
 ) -> list[Judgement]:
-    """Every entry of the baseline, then the entries that it lacks.
-
-    Args:
-        baseline: entries as they were.
-        now: entries as they are.
-        tolerance: a drop up to this is not a regression.
-        measures: names; all in the baseline when empty.
-        rule: when a difference is real.
-    """
+    """Every entry of the baseline, then the entries that it lacks; all of its measures unless some are given."""
     present = {entry.name: entry for entry in now}
     known = {entry.name for entry in baseline}
     found: list[Judgement | _Pair] = []

@@ -1,6 +1,6 @@
-"""The steps of a layer between its multiplications: norms, rotary positions, gates, residuals, which are bound by memory.
+"""The steps of a layer between its multiplications: norms, rotary positions, gates, residuals.
 
-Each step has up to three ways, and `choose` says which one a model takes:
+Memory bandwidth limits them, not arithmetic. Each step has up to three ways, and `choose` says which one a model takes:
 
 * `off`: the formulas of transformers, one operation after another. The way of a CPU.
 * `torch`: one operation of torch where there is one; a residual is added by the multiplication before it.

@@ -29,7 +29,6 @@ class Toggle(NamedTuple):
     """Another way of counting, or of running.
 
     Attributes:
-        what: in words.
         value: the cell under it, in points; None where it was not run.
         moved: difference from ours, in points.
         command: command that runs it; empty for a way of counting.
@@ -60,12 +59,7 @@ def explain(
 ) -> list[Toggle]:
     """Every toggle, those that move the number most first, those that were not run last.
 
-    Args:
-        published: the tables.
-        row: the system.
-        column: measure and datasets.
-        chosen: the evaluation of each dataset of the column.
-        sampled: evaluations over samples of queries, as the commands leave them.
+    `chosen` has the evaluation of each dataset of the column, `sampled` the results of the commands so far.
 
     Raises:
         DataError: a collection is not at hand.

@@ -13,9 +13,6 @@ class MissingRun(NamedTuple):
     """An evaluation to make.
 
     Attributes:
-        dataset: `dataset=`.
-        retriever: `retriever=`.
-        reranker: `reranker=`.
         settings: other overrides.
         documents: documents for the first stage to encode; 0 if an earlier run encodes them, None if unknown.
         pairs: pairs for the reranker to score; None if unknown.
@@ -43,13 +40,9 @@ class MissingRun(NamedTuple):
 def missing(
     published: Published, evaluations: Sequence[Evaluation], *, table: str | None, limit: float = float("inf")
 ) -> list[MissingRun]:
-    """Evaluations that the cells of a table lack, the one with the fewest texts first.
+    """Evaluations that the cells of a table (of all when None) lack, the one with the fewest texts first.
 
-    Args:
-        published: the tables.
-        evaluations: the results so far.
-        table: name of the only table to look at; None for all.
-        limit: maximum number of pairs and documents of a run.
+    `limit` is the maximum number of pairs and documents of a run.
     """
     wanted = {
         tuple(run.overrides): run

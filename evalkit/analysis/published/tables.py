@@ -15,7 +15,6 @@ class PublishedColumn(NamedTuple):
 
     Attributes:
         name: as published.
-        measure: such as `nDCG@10`.
         suite: datasets, whose average is published.
         retriever: the first stage.
     """
@@ -68,12 +67,10 @@ class Published:
     """Tables that were published together.
 
     Attributes:
-        title: for people.
         source: address of the publication.
         depth: candidates a query.
         max_length: tokens that the rerankers read.
         notes: other conditions, which a manifest does not show.
-        tables: in order.
     """
 
     title: str

@@ -19,9 +19,6 @@ class Cell(NamedTuple):
     """One published number.
 
     Attributes:
-        table: its name.
-        system: as published.
-        column: as published.
         published: the number, in points.
         ours: our number, in points; None without results.
         ceiling: ceiling of our candidates, in points.
@@ -42,10 +39,7 @@ class Cell(NamedTuple):
 def reproduce(published: Published, evaluations: Sequence[Evaluation], *, tolerance: float = TOLERANCE) -> list[Cell]:
     """Every published number, in the order of its table.
 
-    Args:
-        published: tables.
-        evaluations: our results.
-        tolerance: points within which a number counts as reproduced; within three times as many it is near.
+    Within `tolerance` points a number counts as reproduced, within three times as many as near.
     """
     return [
         _cell(published, table, row, column, value, evaluations, tolerance)
