@@ -34,12 +34,14 @@ def only_parsed(monkeypatch):
     """Commands stop where they have read their arguments."""
     from evalkit.commands.compare import Parser
 
-    for name in ("parse_args", "parse_intermixed_args"):
-
-        def parse(self, *arguments, original=getattr(Parser, name)):
+    def stopping(original):
+        def parse(self, *arguments):
             raise Parsed(original(self, *arguments))
 
-        monkeypatch.setattr(Parser, name, parse)
+        return parse
+
+    for name in ("parse_args", "parse_intermixed_args"):
+        monkeypatch.setattr(Parser, name, stopping(getattr(Parser, name)))
 
 
 @functools.cache
