@@ -39,7 +39,7 @@ check: $(VENV)/.dev ## format, lint, types, layers
 
 # Into a folder of its own, cache included: what was computed before must not be found again.
 SMALL := results_dir=build/gate cache_dir=build/gate/cache
-gate: $(VENV)/.dev ## evaluate the bundled collections anew and compare with the committed baseline
+gate: $(VENV)/.dev ## evaluate the bundled collections and compare with the committed baseline
 	rm -rf build/gate
 	$(RUN)/evalkit evaluate -m dataset=mini,mini_zh retriever=bm25 reranker=none $(SMALL)
 	$(RUN)/evalkit evaluate $(SMALL)
