@@ -12,8 +12,8 @@ from evalkit.commands.settings.compose import composing, prepare, to_config
 from evalkit.config import EvaluateConfig
 from evalkit.config.resources import shipped
 from evalkit.datasets.remote import is_here
+from evalkit.datasets.reranking_samples import settled
 from evalkit.errors import EvalkitError, report
-from evalkit.pipeline import settled
 from evalkit.plan.already import kept_of
 from evalkit.plan.forecast import Forecast, forecast
 from evalkit.plan.machine import Machine
