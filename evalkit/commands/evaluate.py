@@ -16,9 +16,10 @@ from evalkit.commands.settings.legal import one_line
 from evalkit.commands.settings.sweeps import Done
 from evalkit.config.resources import shipped
 from evalkit.config.suites import load_suite
+from evalkit.datasets.reranking_samples import settled
 from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_any
 from evalkit.measures import canonical
-from evalkit.pipeline import evaluate, settled
+from evalkit.pipeline import evaluate
 from evalkit.report.ablation_grid import ablation_grid
 from evalkit.report.grid import write
 from evalkit.report.suite import show_suite
