@@ -28,9 +28,10 @@ from evalkit.datasets import load
 from evalkit.inference import emulation
 from evalkit.pipeline import evaluate
 from evalkit.plan import beside
+from evalkit.report.console import console
 from evalkit.report.overview import overview
 from evalkit.report.overview_grids import conditions
-from evalkit.report.table import console, show, show_all
+from evalkit.report.table import show, show_all
 from evalkit.rerank import texts
 from evalkit.results.gather import gather
 from evalkit.results.manifest import read_manifest

@@ -11,8 +11,8 @@ from evalkit.errors import ConfigError, EvalkitError
 from evalkit.measures import parse_measure
 from evalkit.measures.significance import CORRECTIONS
 from evalkit.report import comparison as report
-from evalkit.report.grid import FORMATS, write
-from evalkit.report.table import console
+from evalkit.report.console import console
+from evalkit.report.grid import write
 from evalkit.results import Evaluation
 from evalkit.results.gather import dataset_of, gather, measure_of, names
 from evalkit.system.terminal import say, tell
@@ -77,7 +77,7 @@ def _parser() -> Parser:
     parser.add_argument("--queries", type=int, default=0, metavar="N", help="then the N queries that moved most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--samples", type=int, default=Settings().samples, help="draws of bootstrap and test")
-    parser.add_argument("--format", choices=("table", *FORMATS), default="table")
+    parser.add_format()
     return parser
 
 

@@ -40,7 +40,7 @@ def _show(name: str, checks: list[Check]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from evalkit.report.table import console
+    from evalkit.report.console import console
 
     table = Table(title=f"{name}: {sum(check.outcome == FAILED for check in checks)} of {len(checks)} checks failed")
     for column in ("check", "outcome", "detail"):

@@ -20,9 +20,10 @@ from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_
 from evalkit.measures import canonical
 from evalkit.pipeline import evaluate, settled
 from evalkit.report.ablation_grid import ablation_grid
+from evalkit.report.console import console
 from evalkit.report.grid import write
 from evalkit.report.suite import show_suite
-from evalkit.report.table import console, show, show_all
+from evalkit.report.table import show, show_all
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
