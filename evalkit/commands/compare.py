@@ -11,7 +11,6 @@ from evalkit.errors import ConfigError, EvalkitError
 from evalkit.measures import parse_measure
 from evalkit.measures.significance import CORRECTIONS
 from evalkit.report import comparison as report
-from evalkit.report.console import console
 from evalkit.report.grid import write
 from evalkit.results import Evaluation
 from evalkit.results.gather import dataset_of, gather, measure_of, names
@@ -43,18 +42,16 @@ def main(arguments: list[str]) -> int:
     require_pairs(comparisons)
     total, absent = overall(comparisons, settings), left_out(comparisons)
     shown = _moved(evaluations, options.queries, settings) if options.queries else None
-    out = console()
     if options.format == "json":
         found = report.as_json(comparisons, total, settings, absent)
         found["moves"] = report.moves_as_json(*shown) if shown else None
         say(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return 0
-    write(report.grids(comparisons, total, settings, absent), options.format, out)
+    moved = report.moves_grids(*shown, settings.measure) if shown else []
+    write([*report.grids(comparisons, total, settings, absent), *moved], options.format)
     if total is None:
         for sentence in absent:
             tell(f"{sentence}.")
-    if shown:
-        report.show_moves(*shown, settings.measure, out)
     return 0
 
 
