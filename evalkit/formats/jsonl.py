@@ -110,8 +110,8 @@ def _without(fields: dict[str, Any], *keys: str) -> dict[str, Any]:
 
 def _take_text(where: str, fields: dict[str, Any], key: str) -> str:
     if key not in fields:
-        beside = f" beside {', '.join(fields)}" if fields else ""
-        raise DataError(f"{where}: has no {key}{beside}.")
+        found = f" but {', '.join(fields)}" if fields else ""
+        raise DataError(f"{where}: has no {key}{found}.")
     return _require_text(where, key, fields.pop(key))
 
 

@@ -39,7 +39,7 @@ class Backbone:
         self.rotary, self.device, self.causal, self.way = rotary, device, causal, way
 
     def context(self, states: torch.Tensor, batch: Packed) -> Context:
-        """What the layers share; made anew when tokens are merged."""
+        """The inputs that all layers share; made again after tokens are merged."""
         if self.rotary is None:
             return Context(batch)
         return Context(batch, tables(self.rotary, states, batch.positions, self.way))

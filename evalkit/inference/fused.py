@@ -112,7 +112,7 @@ class Norm:
         weight = module.weight.detach()
         self.weight = weight.float() + offset if offset else weight
         if offset and way == "triton":
-            return  # the kernel takes a float32 weight beside states in half precision; torch's operation does not
+            return  # the kernel takes a float32 weight with states in half precision; torch's operation does not
         self.way, self.weight = "torch", self.weight.to(weight.dtype)
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:

@@ -51,7 +51,7 @@ def test_headroom_is_the_share_of_the_room_that_was_gained(folder):
 
 
 @pytest.mark.parametrize("depth", [1, 3, 6])
-def test_curve_is_what_an_evaluation_of_that_depth_gives(folder, tmp_path, depth):
+def test_curve_equals_an_evaluation_of_that_depth(folder, tmp_path, depth):
     found = pairwise(folder, (depth,))
     config = EvaluateConfig(
         dataset=FolderDatasetConfig(name="one", path=str(folder / "collections/one")),
@@ -206,7 +206,7 @@ def test_flags_are_shown_below_the_table_of_an_evaluation(tmp_path, capsys):
     assert "not by chance" not in printed
 
 
-def test_cut_pairs_are_told_from_whole_ones(tmp_path):
+def test_truncated_pairs_are_counted_apart(tmp_path):
     """A model that reads 60 tokens: every other document is longer."""
     collection = write_collection(tmp_path / "collection", queries=6)
     path = collection / "corpus.jsonl"

@@ -79,7 +79,7 @@ def test_quotes_in_trec_files_are_letters_of_the_id():
     assert [('"q1"', '"d1"')] == rows(qrels_layout('"q1" 0 "d1" 1', "f:1"), '"q1" 0 "d1" 1')
 
 
-def test_a_line_with_a_number_is_no_header_whatever_its_words():
+def test_line_with_a_number_is_never_a_header():
     layout = run_layout("query Q0 document 1 0.5 rank", "f:1")
     assert not layout.has_header
     assert not qrels_layout("query doc 1", "f:1").has_header

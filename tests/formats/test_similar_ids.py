@@ -35,7 +35,7 @@ def test_the_nearest_likeness_is_taken_before_an_earlier_id():
     assert ("12.0", "12") == pair[:2]
 
 
-def test_ids_with_nothing_in_common_are_no_pair():
+def test_ids_with_nothing_in_common_do_not_match():
     assert lookalike(["alpha"], ["12345"]) is None
 
 
@@ -44,7 +44,7 @@ def test_a_number_in_common_is_not_enough_where_ids_must_surely_be_meant_to_be_t
     assert lookalike(["12.0"], ["12"], loosely=False) is not None
 
 
-def test_the_sentence_names_both_ids_and_what_to_do():
+def test_sentence_names_both_ids_and_a_remedy():
     told = compared(["1.0"], ["1"], place="the run", other="the judgments")
     assert (
         told

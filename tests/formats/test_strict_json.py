@@ -23,6 +23,6 @@ def test_plain_json_is_read():
     ],
     ids=["repeated", "NaN", "infinity", "overflow", "deep", "digits", "cut", "BOM"],
 )
-def test_what_is_ambiguous_or_endless_is_refused(text, message):
+def test_ambiguous_or_endless_json_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         loads(text)

@@ -181,7 +181,7 @@ def _archived(tmp_path, kind):
         ("arrow", "an Arrow stream"),
     ],
 )
-def test_a_file_that_holds_no_lines_is_called_what_it_is(tmp_path, kind, told):
+def test_file_of_another_kind_is_named(tmp_path, kind, told):
     with pytest.raises(DataError, match=rf"made\.{kind}: is {told}\. [A-Z]"):
         list(read_lines(_archived(tmp_path, kind)))
 
@@ -229,7 +229,7 @@ def test_the_kind_of_a_file_shows_in_its_first_bytes(content, told):
         "caf\xe9".encode("latin-1"),
     ],
 )
-def test_what_may_be_lines_of_text_is_of_no_other_kind(content):
+def test_lines_of_text_are_not_mistaken_for_another_kind(content):
     assert file_kind(content[:KIND_BYTES]) is None
 
 

@@ -65,7 +65,7 @@ def test_every_token_sees_its_own_sequence_alone(rule):
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_last_token_alone_gets_what_it_gets_among_all(rule):
+def test_last_token_alone_has_the_result_that_it_has_among_all(rule):
     batch = batch_of(LENGTHS)
     query, key, value = inputs(sum(LENGTHS))
     whole = by_runs(query, key, value, batch, "all", rule)
@@ -157,7 +157,7 @@ def strict(function):
 
 @pytest.mark.parametrize("name", ["bidirectional", "causal", "window"])
 @pytest.mark.parametrize("select", ["all", "last"])
-def test_torch_s_kernel_is_given_what_its_version_takes(varlen, name, select):
+def test_torch_kernel_gets_the_arguments_of_its_version(varlen, name, select):
     given, taken = varlen
     batch, (query, key, value) = batch_of(LENGTHS), inputs(sum(LENGTHS))
     query = query if select == "all" else query[batch.rows("last")]
@@ -167,12 +167,12 @@ def test_torch_s_kernel_is_given_what_its_version_takes(varlen, name, select):
     assert given.get("num_splits", 1) == 1
 
 
-def test_what_torch_s_kernel_is_given_the_installed_version_takes():
+def test_installed_torch_kernel_accepts_our_arguments():
     varlen_attn = importlib.import_module("torch.nn.attention.varlen").varlen_attn
     assert {"scale", "window_size"} <= set(signature(varlen_attn).parameters)
 
 
-def test_flash_attn_is_given_what_it_takes(monkeypatch):
+def test_flash_attn_gets_its_arguments(monkeypatch):
     given: dict[str, object] = {}
 
     def kernel(query, *_, **settings):

@@ -98,7 +98,7 @@ NOT_PROVEN = {
 
 
 @pytest.mark.parametrize("tokenizer", NOT_PROVEN.values(), ids=NOT_PROVEN)
-def test_what_is_not_proven_is_tokenised_as_one_text(tokenizer):
+def test_other_tokenizers_read_each_text_as_a_whole(tokenizer):
     assert not splits_after_colon(tokenizer)
     pair = Pair("Why?", "The moon.")
     pairs = tokenize(FastTokenizer(tokenizer), [pair], max_length=8192, default_instruction="Find.")

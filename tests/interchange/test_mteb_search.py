@@ -145,13 +145,13 @@ def test_candidates_of_mteb_are_taken_where_it_has_them(task, model):
     assert (list(found["q1"]), found["q2"]) == (["d1_1"], {})
 
 
-def test_it_is_what_mteb_calls_a_searcher():
+def test_pipeline_is_a_searcher_of_mteb():
     from mteb.models.models_protocols import SearchProtocol
 
     assert isinstance(evalkit.load_search("bm25"), SearchProtocol)
 
 
-def test_mistakes_are_told():
+def test_mistakes_are_named():
     with pytest.raises(ConfigError, match="retriever 'bm26' is not a choice"):
         evalkit.load_search("bm26")
     with pytest.raises(ConfigError, match=r"depth=0 is not a number of candidates"):

@@ -1,4 +1,4 @@
-"""A Ray cluster: one that is running, or one that is started here; and what a worker takes of it."""
+"""A Ray cluster, running or started here, and the resources of a worker."""
 
 import logging
 import os
@@ -35,7 +35,7 @@ def connect(compute: ComputeConfig) -> Any:
 
 
 def resources(ray: Any, compute: ComputeConfig) -> tuple[dict[str, Any], int]:
-    """What one worker takes of the cluster, and how many workers there are to be.
+    """The resources of one worker, and the number of workers.
 
     Raises:
         ConfigError: the cluster has none of it.

@@ -53,7 +53,7 @@ def test_average_of_a_whole_suite_is_ours(folder, cells):
     assert cell.verdict == verdict(76.79, ours, 0.3)
 
 
-def test_first_stage_is_found_beside_any_reranker(folder, cells):
+def test_first_stage_is_found_under_any_reranker(folder, cells):
     cell = cells["bge-large-zh-v1.5", "C-MTEB/Retrieval"]
     assert cell.ours == pytest.approx(100 * sum(values(folder, "candidates")) / 8)
 
@@ -63,7 +63,7 @@ def test_part_of_a_suite_has_no_average_and_says_how_much_there_is(cells):
     assert (cell.ours, cell.verdict) == (None, "not run (3 of 8)")
 
 
-def test_what_was_not_run_is_said(cells):
+def test_cells_without_a_run_are_named(cells):
     assert cells["MiniCPM-Reranker", "BEIR"].verdict == "not run"
     assert cells["MiniCPM-Reranker", "NeuCLIR22"].verdict == "not run"
 
@@ -136,7 +136,7 @@ def test_mistakes_are_one_line(capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
-def test_nothing_run_yet_is_no_mistake(tmp_path, capsys):
+def test_no_results_yet_is_not_an_error(tmp_path, capsys):
     assert main(["reproduce", "minicpm-reranker", "--results", str(tmp_path / "none")]) == 0
     assert "not run" in capsys.readouterr().out
 

@@ -44,7 +44,7 @@ def begun(folder, shard):
 
 
 @pytest.mark.parametrize("overlaps", [False, True])
-def test_every_shard_is_done_by_one_process_and_every_part_kept_in_its_place(sums, tmp_path, overlaps):
+def test_every_shard_is_done_by_one_process_and_every_part_stored_in_place(sums, tmp_path, overlaps):
     made = sums([3, 0, 5, 1, 4, 4])
     made.found[3] = 31  # known
     with Pool(Adder(tmp_path), overlaps=overlaps) as pool:
@@ -59,7 +59,7 @@ def test_every_shard_is_done_by_one_process_and_every_part_kept_in_its_place(sum
     assert described["peak_memory_gib"] > 0
 
 
-def test_what_is_left_of_the_shards_of_a_killed_process_is_done_by_others(sums, tmp_path, caplog):
+def test_others_finish_the_shards_of_a_killed_process(sums, tmp_path, caplog):
     made = sums([6, 6, 6, 6, 6])
     with Pool(Adder(tmp_path, dies_at={1: 1, 2: 1})) as pool:
         pool.run(made.shards)

@@ -77,7 +77,7 @@ def test_workers_that_are_killed_on_the_way_change_no_byte(config, tmp_path, mon
     assert sum(lost) >= 2
 
 
-def test_what_was_made_without_workers_is_found_by_them_and_the_other_way_round(config, tmp_path):
+def test_results_are_shared_with_and_without_workers(config, tmp_path):
     first = evaluate(config)
     again = evaluate(replace(config, compute=ComputeConfig(device="cpu", backend="ray", workers=1)))
     assert first.result.fresh

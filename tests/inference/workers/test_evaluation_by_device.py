@@ -68,7 +68,7 @@ class Stopped(BaseException):
     """Stands in for a signal that ends this process."""
 
 
-def test_an_evaluation_that_is_stopped_twice_goes_on_with_the_same_bytes(config, tmp_path, monkeypatch):
+def test_evaluation_stopped_twice_resumes_with_the_same_bytes(config, tmp_path, monkeypatch):
     evaluate(config)
     be_two_devices(monkeypatch)
     for kind in (GrowingVectors, _Scoring):  # while encoding, then while scoring
