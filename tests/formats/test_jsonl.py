@@ -89,7 +89,7 @@ def test_a_home_folder_is_expanded(write, tmp_path, monkeypatch):
         ('"q"', ["a text"]),
         ("null", ["null"]),
         ("{}", ["has no query", "has no query."]),
-        ('{"doc": "d", "id": 1}', ["has no query", "beside doc, id"]),
+        ('{"doc": "d", "id": 1}', ["has no query", "but doc, id"]),
         ('{"query": "q", "text": "d"}', ["has no document", "text"]),
         ('{"query": 5, "document": "d"}', ["query is a number", "expected a text"]),
         ('{"query": "q", "document": null}', ["document is null", "expected a text"]),
@@ -112,7 +112,7 @@ def test_line_that_is_not_a_pair_is_refused_with_file_and_number(write, line, pa
     [
         ("text", ["not JSON", "role and text"]),
         ("[1]", ["an array", "role and text"]),
-        ('{"text": "t"}', ["has no role", "beside text"]),
+        ('{"text": "t"}', ["has no role", "but text"]),
         ('{"role": "query", "document": "t"}', ["has no text", "document"]),
         ('{"role": "passage", "text": "t"}', ["role is 'passage'", "Legal are: query, document."]),
         ('{"role": 1, "text": "t"}', ["role is a number"]),
