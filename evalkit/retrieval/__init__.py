@@ -17,6 +17,7 @@ from evalkit.config.instructions import choose_instruction
 from evalkit.errors import ConfigError
 from evalkit.formats.notes import Note
 from evalkit.inference.usage import Usage
+from evalkit.results.outcome import Retrieved
 from evalkit.store import Store
 from evalkit.system.stages import Stages
 from evalkit.types import Dataset, FirstStage, Identity
@@ -102,6 +103,18 @@ def build(
             raise ConfigError(
                 f"there is no first stage for {type(config).__name__}. Choose one from `evalkit list retrievers`."
             )
+
+
+def apply(first_stage: FirstStage, dataset: Dataset, depth: int) -> Retrieved:
+    """The candidates of every query of a dataset, and what they took."""
+    stages = Stages()
+    with stages.timed("retrieve"):
+        run = first_stage.retrieve(dataset, depth)
+    notes = first_stage.notes if isinstance(first_stage, Noting) else ()
+    if isinstance(first_stage, Metered):
+        own = first_stage.stages
+        return Retrieved(run, own.seconds, first_stage.usage, first_stage.workers, notes, own)
+    return Retrieved(run, stages.seconds, notes=notes, stages=stages)
 
 
 def query_instruction(config: DenseConfig, dataset: DatasetConfig | None) -> str | None:
