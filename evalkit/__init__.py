@@ -52,9 +52,9 @@ _HOME = {
     "Evaluation": "results",
     "evaluate": "pipeline",
     "Run": "run",
-    "read_qrels": "trec",
-    "read_run": "trec",
-    "write_run": "trec",
+    "read_qrels": "formats.trec",
+    "read_run": "formats.trec",
+    "write_run": "formats.trec",
 }
 
 

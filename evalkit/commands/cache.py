@@ -12,8 +12,7 @@ from pathlib import Path
 
 from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
-from evalkit.report.grid import FORMATS, Column, Grid, write
-from evalkit.report.table import console
+from evalkit.report.grid import Column, Grid, write
 from evalkit.store import open_store
 from evalkit.store.inventory import YOUNGEST, Artefact, artefacts, fault, misplaced, prunable, prune
 from evalkit.system.progress import progress
@@ -40,7 +39,7 @@ def main(arguments: list[str]) -> int:
         case "verify":
             return _verify(found, misplaced(store))
     chosen = prunable(found, unused_for=options.older_than)
-    write([_grid(chosen, f"to be removed from {store.root}")], "table", console())
+    write([_grid(chosen, f"to be removed from {store.root}")], "table")
     if not chosen:
         say(f"nothing to remove: all {len(found)} were used more recently.\n")
         return 0
@@ -66,7 +65,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("verb", choices=("list", "verify", "prune"))
     parser.add_argument("--cache-dir", metavar="DIR", help="default: ~/.cache/evalkit, as cache_dir of `evaluate`")
-    parser.add_argument("--format", choices=("table", *FORMATS), default="table", help="of list")
+    parser.add_format()
     parser.add_argument(
         "--older-than", type=_age, default=_age("7d"), metavar="AGE", help="such as 12h or 30d, from 1h; default: 7d"
     )
@@ -102,7 +101,7 @@ def _list(found: Sequence[Artefact], form: str, root: str) -> int:
         rows = [asdict(artefact) | {"path": str(artefact.path)} for artefact in found]
         say(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
     else:
-        write([_grid(found, root)], form, console())
+        write([_grid(found, root)], form)
     return 0
 
 

@@ -18,9 +18,8 @@ from evalkit.plan.already import already_done
 from evalkit.plan.forecast import Forecast, forecast
 from evalkit.plan.machine import Machine
 from evalkit.plan.sample import TextSample, sample_from_card, sample_of
-from evalkit.report.grid import FORMATS, write
+from evalkit.report.grid import write
 from evalkit.report.plan_grids import evaluations_grid, stages_grid
-from evalkit.report.table import console
 from evalkit.store import open_store
 from evalkit.system.network import warn_once
 from evalkit.system.progress import progress
@@ -63,7 +62,7 @@ def show_plan(configs: Sequence[EvaluateConfig], *, form: str) -> int:
             single = len(group) == 1
             grids.append(stages_grid(forecasts[0], machine) if single else evaluations_grid(forecasts, machine))
     if grids:
-        write(grids, form, console())
+        write(grids, form)
     return 2 if planner.failed else 0
 
 
@@ -88,7 +87,7 @@ def _parser() -> Parser:
         "compute=h200 compute.machine.devices=8; evalkit plan -m dataset=scifact,fiqa reranker=none,bge_reranker_v2_m3 "
         "compute=a100",
     )
-    parser.add_argument("--format", choices=("table", *FORMATS), default="table")
+    parser.add_format()
     return parser
 
 

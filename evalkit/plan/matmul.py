@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import torch
 
@@ -35,7 +34,7 @@ def matmul_rate(dtype: str, device: str, threads: int | None = None) -> float:
 
 def _fastest(states: torch.Tensor, weight: torch.Tensor, device: str) -> float:
     """Seconds of the fastest multiplication; the first one, which sets things up, does not count."""
-    wait: Callable[[], Any] = torch.cuda.synchronize if device == "cuda" else lambda: None
+    wait: Callable[[], object] = torch.cuda.synchronize if device == "cuda" else lambda: None
     torch.matmul(states, weight)
     wait()
     best, now, end = float("inf"), time.perf_counter(), time.perf_counter() + _SECONDS
