@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from evalkit import rerank, retrieval
 from evalkit.config import ComputeConfig
 from evalkit.config.dataset import DATASETS
-from evalkit.config.reranker import RERANKERS
 from evalkit.config.resources import config_names, config_text
 from evalkit.config.retriever import RETRIEVERS
 from evalkit.errors import ConfigError, reason
+from evalkit.rerank.registry import RERANKERS
 from evalkit.rerank.seam import Reranker
 from evalkit.store import open_store
 from evalkit.system.lookalikes import instead

@@ -20,18 +20,7 @@ from evalkit.config.dataset import (
     TextLengths,
 )
 from evalkit.config.limits import MISSING, at_least, given
-from evalkit.config.reranker import (
-    CrossEncoderConfig,
-    FlagLLMConfig,
-    LateInteractionConfig,
-    LayerwiseConfig,
-    LightweightConfig,
-    MiniCPMRerankerConfig,
-    PairRerankerConfig,
-    Qwen3RerankerConfig,
-    ReplayConfig,
-    RerankerConfig,
-)
+from evalkit.config.reranker import RerankerConfig
 from evalkit.config.retriever import BM25Config, DenseConfig, JudgedConfig, RetrieverConfig, SavedConfig
 from evalkit.errors import ConfigError
 
@@ -40,29 +29,20 @@ __all__ = [
     "BM25Config",
     "BundledDatasetConfig",
     "ComputeConfig",
-    "CrossEncoderConfig",
     "DatasetConfig",
     "DenseConfig",
     "EmbedConfig",
     "EvaluateConfig",
     "ExpectedCounts",
     "FetchConfig",
-    "FlagLLMConfig",
     "FolderDatasetConfig",
     "HubDatasetConfig",
     "JudgedConfig",
-    "LateInteractionConfig",
-    "LayerwiseConfig",
-    "LightweightConfig",
     "MachineConfig",
-    "MiniCPMRerankerConfig",
     "MkqaDatasetConfig",
     "MtebDatasetConfig",
     "NeuclirDatasetConfig",
-    "PairRerankerConfig",
     "PromptConfig",
-    "Qwen3RerankerConfig",
-    "ReplayConfig",
     "RerankerConfig",
     "RetrieverConfig",
     "SavedConfig",

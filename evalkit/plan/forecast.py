@@ -9,8 +9,6 @@ from evalkit.config import (
     BM25Config,
     DenseConfig,
     EvaluateConfig,
-    LateInteractionConfig,
-    PairRerankerConfig,
 )
 from evalkit.inference.room import room
 from evalkit.plan.already import Kept
@@ -18,6 +16,8 @@ from evalkit.plan.machine import Machine, Seconds
 from evalkit.plan.reading import Lengths, Reader, compressed
 from evalkit.plan.sample import Sample, pairs_of
 from evalkit.rerank import instruction_of
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.pair_reranker import PairRerankerConfig
 from evalkit.rerank.texts import PAIRS_PER_WINDOW
 from evalkit.retrieval import query_instruction
 from evalkit.system.memory import GIB

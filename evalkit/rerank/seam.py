@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.config import ComputeConfig
 from evalkit.inference.budget import Budget
 from evalkit.inference.usage import Usage
 from evalkit.models.checkpoint import Checkpoint
@@ -29,6 +30,19 @@ class Reranker(ABC):
     usage: Usage | None = None
     budget: Budget | None = None
     overlaps: bool = False
+
+    @classmethod
+    def from_config(cls, config: Any, compute: ComputeConfig, *, instruction: str, weights: bool) -> "Reranker":
+        """The reranker of some settings; override it where `cls(config, compute)` is not how to make it.
+
+        Args:
+            config: of the class that names this one as its `implementation`.
+            compute: where and how models run.
+            instruction: of the task, where the settings say that one is read; else empty.
+            weights: whether to download the weights of a model; showing a prompt or a plan needs none.
+        """
+        del instruction, weights
+        return cls(config, compute)  # type: ignore[call-arg]
 
     @property
     @abstractmethod

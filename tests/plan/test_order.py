@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from evalkit.config import RerankerConfig
 from evalkit.plan.forecast import forecast
 from evalkit.plan.machine import Machine
 from evalkit.plan.order import cheapest_first
 from evalkit.plan.sample import sample_of
+from evalkit.rerank.passthrough import KeepOrderConfig
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def named(planned):
 
 
 def test_the_cheapest_comes_next_and_times_add_up(made):
-    none = RerankerConfig(name="none")
+    none = KeepOrderConfig(name="none")
     planned = cheapest_first([made(depth=40), made(), made(reranker=none)])
     assert named(planned) == [("none", 10), ("cross_encoder", 10), ("cross_encoder", 40)]
     until = 0.0
@@ -35,7 +35,7 @@ def test_the_cheapest_comes_next_and_times_add_up(made):
 
 
 def test_vectors_and_candidates_are_made_once(made):
-    first, second, deeper = cheapest_first([made(reranker=RerankerConfig(name="none")), made(), made(depth=40)])
+    first, second, deeper = cheapest_first([made(reranker=KeepOrderConfig(name="none")), made(), made(depth=40)])
     done = {stage.name for stage in second.stages[: second.forecast.first] if stage.done == 1}
     assert {"encode documents", "encode queries", "search"} <= done
     assert {stage.name for stage in deeper.stages if stage.done == 1} == {"encode documents"}

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from evalkit.config import BM25Config, ComputeConfig, LateInteractionConfig, RerankerConfig
+from evalkit.config import BM25Config, ComputeConfig
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import shape_of
 from evalkit.plan.machine import Machine
 from evalkit.plan.pilot import measure_rates
 from evalkit.plan.sample import sample_from_card, sample_of
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.passthrough import KeepOrderConfig
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def test_nothing_is_left_in_the_store_but_rates(config, dataset, machine, store)
 
 
 def test_what_reads_no_texts_is_not_measured(config, dataset, machine, store):
-    plain = replace(config, retriever=BM25Config(name="bm25"), reranker=RerankerConfig(name="none"))
+    plain = replace(config, retriever=BM25Config(name="bm25"), reranker=KeepOrderConfig(name="none"))
     measure_rates(plain, sample_of(dataset), machine)
     assert not (store.root / "rates").exists()
 

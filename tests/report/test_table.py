@@ -8,16 +8,11 @@ import pytest
 from rich.console import Console
 from stubs import tiny_bert
 
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    EvaluateConfig,
-    FolderDatasetConfig,
-    LateInteractionConfig,
-    RerankerConfig,
-)
+from evalkit.config import BM25Config, ComputeConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.pipeline import evaluate
 from evalkit.report.table import show, show_all
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.passthrough import KeepOrderConfig
 
 
 @pytest.fixture
@@ -25,7 +20,7 @@ def config(tmp_path: Path, collection: Path) -> EvaluateConfig:
     return EvaluateConfig(
         dataset=FolderDatasetConfig(path=str(collection), name="tiny"),
         retriever=BM25Config(name="bm25"),
-        reranker=RerankerConfig(name="none"),
+        reranker=KeepOrderConfig(name="none"),
         compute=ComputeConfig(device="cpu"),
         results_dir=str(tmp_path / "results"),
         cache_dir=str(tmp_path / "cache"),

@@ -7,11 +7,11 @@ import pytest
 from tiny_checkpoints import write_gemma2_lightweight, write_minicpm_reranker
 
 from evalkit import Pair, load_reranker
-from evalkit.config import CrossEncoderConfig
 from evalkit.config.resources import config_names, shipped
 from evalkit.load import _config
 from evalkit.rerank.doctor import known
 from evalkit.rerank.doctor.known import load_known_scores
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 
 QUERY, OTHER_QUERY = "why does the sea have tides？", "why does the sea have tides?"  # noqa: RUF001
 DOCUMENTS = ("The moon pulls the sea.", "Yeast makes bread rise.")

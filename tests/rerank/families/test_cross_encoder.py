@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from evalkit.errors import ModelError
 from evalkit.inference.tokens import FastTokenizer
-from evalkit.rerank.families.encoder_template import tokenize
+from evalkit.rerank.families.cross_encoder import tokenize
 from evalkit.types import Pair
 
 WORDS = ["the", "moon", "pulls", "sea", "and", "makes", "tides", "bees", "honey"]

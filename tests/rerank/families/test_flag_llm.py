@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from evalkit.errors import ModelError
 from evalkit.inference.tokens import FastTokenizer
-from evalkit.rerank.families.flag_llm_template import tokenize
+from evalkit.rerank.families.flag_llm import tokenize
 from evalkit.types import Pair
 
 PROMPT = "Predict whether passage B contains an answer to query A."

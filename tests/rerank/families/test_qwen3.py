@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from evalkit.errors import ModelError
 from evalkit.inference.tokens import FastTokenizer
-from evalkit.rerank.families.qwen3_template import body, tokenize
+from evalkit.rerank.families.qwen3 import body, tokenize
 from evalkit.types import Pair
 
 # As the card of Qwen/Qwen3-Reranker-0.6B writes them, in pieces.

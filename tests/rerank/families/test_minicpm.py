@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from evalkit.errors import ModelError
 from evalkit.inference.sentencepiece import SentencePieceTokenizer
 from evalkit.inference.tokens import FastTokenizer
-from evalkit.rerank.families.minicpm_template import query_text, tokenize
+from evalkit.rerank.families.minicpm import query_text, tokenize
 from evalkit.types import Pair
 
 BOS, EOS, UNKNOWN = 1, 2, 0
