@@ -23,9 +23,10 @@ from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer,
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic, budget_of, require_torch, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
-from evalkit.models.declared import declared, length, require_whole
-from evalkit.models.loading import refusing, require_positions
+from evalkit.models.declared import declared, length
+from evalkit.models.loading import refusing
 from evalkit.models.processor import facts, noting, warn_of_emulation
+from evalkit.models.requirements import require_positions, require_whole
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.rerank.seam import Reranker
 from evalkit.types import Identity, Pair, Scored

@@ -124,7 +124,8 @@ def test_a_mistake_in_a_setting_of_a_package_is_answered_as_one_of_evalkits(inst
     install("their_mistakes")
     assert main(["evaluate", *arguments, "reranker=theirs", "reranker.lettr=a"]) == 2
     assert "reranker.lettr is not a setting. Did you mean reranker.letter?" in capsys.readouterr().err
-    assert main(["evaluate", *arguments, "reranker=theirs", "reranker.weight=0"]) == 2
+    with pytest.raises(SystemExit, match="2"):  # as everything that a job itself refuses
+        main(["evaluate", *arguments, "reranker=theirs", "reranker.weight=0"])
     assert "reranker.weight=0.0 is out of range" in capsys.readouterr().err
     assert main(["evaluate", *arguments, "reranker=thiers"]) == 2
     assert "Did you mean theirs?" in capsys.readouterr().err

@@ -29,7 +29,7 @@ from evalkit.models.chat_template import writes_pairs
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import declared
 from evalkit.models.layout import layout
-from evalkit.models.loading import require_classifier
+from evalkit.models.requirements import require_classifier
 from evalkit.rerank.families.pairs import PairIds, collect, common, longest_first
 from evalkit.rerank.pair_reranker import Family, PairRerankerConfig
 from evalkit.types import Identity, Pair
@@ -95,14 +95,41 @@ class CrossEncoderFamily(Family):
             )
 
     def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
-        """See `Family`."""
-        return tokenize(
-            tokenizer,
-            pairs,
-            max_length=self.config.tokens,
-            truncation=self.config.truncation,
-            instruction=self.config.query_instruction or "",
-        )
+        """See `Family`.
+
+        Raises:
+            ModelError: only the document may be cut, and a query leaves no room for it; or a pair has no token at all.
+        """
+        instruction, frame = self.config.query_instruction or "", tokenizer.frame(2)
+        queries = distinct_token_ids(tokenizer, [instruction + pair.query for pair in pairs])
+        documents = distinct_token_ids(tokenizer, [pair.document for pair in pairs])
+        rows = []
+        for pair in pairs:
+            query, document = queries[instruction + pair.query], documents[pair.document]
+            kept = self._kept(len(query), len(document), frame.tokens)
+            if kept[1] < min(len(document), 1):
+                raise ModelError(
+                    f"the query {pair.query[:40]!r} leaves no room for its document: it has {len(query)} tokens, and "
+                    f"max_length={self.config.tokens} with {frame.tokens} special ones. Set a greater "
+                    "reranker.max_length, or reranker.truncation=longest_first."
+                )
+            dropped = (len(query) - kept[0], len(document) - kept[1])
+            left = tokenizer.cuts_left
+            kept_ids = shortened(query, kept[0], left=left), shortened(document, kept[1], left=left)
+            rows.append(_join(frame, *kept_ids, dropped))
+        require_tokens([row.ids for row in rows])
+        return collect(rows)._replace(starts=_starts(tokenizer, rows, instruction, frame) if instruction else None)
+
+    def _kept(self, query: int, document: int, special: int) -> tuple[int, int]:
+        """How many tokens of query and document stay beside the special ones."""
+        budget, truncation = self.config.tokens - special, self.config.truncation
+        if truncation == "flag_embedding":  # as FlagEmbedding's encoder rerankers
+            query = min(query, self.config.tokens * 3 // 4)
+        if query + document <= budget:
+            return query, document
+        if truncation == "longest_first":
+            return longest_first(query, document, budget, odd_to_second=True)
+        return query, budget - query
 
     def load(self, checkpoint: Checkpoint, tokenizer: Tokenizer, compute: ComputeConfig) -> Any:
         """See `Family`."""
@@ -129,43 +156,6 @@ def _require_pair(checkpoint: Checkpoint) -> None:
         logger.warning("%s: its chat template is for conversations. The model is given the bare pair.", checkpoint.path)
 
 
-def tokenize(
-    tokenizer: Tokenizer, pairs: Sequence[Pair], *, max_length: int, truncation: str, instruction: str = ""
-) -> TokenizedPairs:
-    """Token ids of pairs, with special tokens, cut to `max_length` in all.
-
-    Args:
-        tokenizer: the checkpoint's.
-        pairs: query and document; an instruction is not part of this template.
-        max_length: tokens of a pair, special ones included.
-        truncation: `longest_first`; `only_second`; or `flag_embedding`, which cuts the query to 3/4 of `max_length`
-            and then the document, as FlagEmbedding's encoder rerankers do.
-        instruction: put before every query as it is.
-
-    Raises:
-        ModelError: only the document may be cut, and a query leaves no room for it; or a pair has no token at all.
-    """
-    frame = tokenizer.frame(2)
-    queries = distinct_token_ids(tokenizer, [instruction + pair.query for pair in pairs])
-    documents = distinct_token_ids(tokenizer, [pair.document for pair in pairs])
-    rows = []
-    for pair in pairs:
-        query, document = queries[instruction + pair.query], documents[pair.document]
-        kept = _kept(len(query), len(document), max_length, frame.tokens, truncation)
-        if kept[1] < min(len(document), 1):
-            raise ModelError(
-                f"the query {pair.query[:40]!r} leaves no room for its document: it has {len(query)} tokens, and "
-                f"max_length={max_length} with {frame.tokens} special ones. Set a greater reranker.max_length, or "
-                "reranker.truncation=longest_first."
-            )
-        dropped = (len(query) - kept[0], len(document) - kept[1])
-        left = tokenizer.cuts_left
-        kept_ids = shortened(query, kept[0], left=left), shortened(document, kept[1], left=left)
-        rows.append(_join(frame, *kept_ids, dropped))
-    require_tokens([row.ids for row in rows])
-    return collect(rows)._replace(starts=_starts(tokenizer, rows, instruction, frame) if instruction else None)
-
-
 def _starts(tokenizer: Tokenizer, rows: Sequence[PairIds], instruction: str, frame: Frame) -> NDArray[np.int64]:
     """Tokens of the instruction before each query, and of what is before it."""
     alone = np.concatenate([frame.before, *tokenizer.token_ids([instruction])])
@@ -180,15 +170,3 @@ def _join(frame: Frame, query: Ids, document: Ids, dropped: tuple[int, int]) -> 
     ).astype(np.int32)
     start = len(frame.before) + len(query) + len(frame.between)
     return PairIds(ids, segments, (start, start + len(document)), dropped)
-
-
-def _kept(query: int, document: int, max_length: int, special: int, truncation: str) -> tuple[int, int]:
-    """How many tokens of query and document stay, beside the special ones."""
-    budget = max_length - special
-    if truncation == "flag_embedding":
-        query = min(query, max_length * 3 // 4)
-    if query + document <= budget:
-        return query, document
-    if truncation == "longest_first":
-        return longest_first(query, document, budget, odd_to_second=True)
-    return query, budget - query

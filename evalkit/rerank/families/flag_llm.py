@@ -17,8 +17,8 @@ from evalkit.config.limits import at_least, one_of
 from evalkit.errors import ConfigError, ModelError
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer, distinct_token_ids
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.declared import require_no_code
 from evalkit.models.layer_heads import assemble_with_heads, layers_with_heads
+from evalkit.models.requirements import require_no_code
 from evalkit.rerank.families.pairs import collect, join, require_right
 from evalkit.rerank.pair_reranker import Family, PairRerankerConfig
 from evalkit.types import Identity, Pair
@@ -114,8 +114,33 @@ class FlagLLMFamily(Family):
     padding_side = "left"
 
     def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
-        """See `Family`."""
-        return tokenize(tokenizer, pairs, max_length=self.config.tokens, **self._template)
+        """See `Family`.
+
+        Raises:
+            ModelError: the tokenizer has no token for the beginning of a text.
+        """
+        require_right(tokenizer)
+        config, most = self.config, self.config.tokens
+        # Llama-type tokenizers give a newline two tokens, and no vocabulary gives it a fixed id.
+        newline, question = tokenizer.token_ids(["\n", config.prompt])
+        before = tokenizer.frame(1).before
+        if not len(before):
+            raise ModelError("the tokenizer puts no <s> or <bos> before a text, so it is not that of a BGE reranker.")
+        limit = most + len(newline) + len(question)
+        queries = distinct_token_ids(tokenizer, [config.query_prefix + pair.query for pair in pairs])
+        documents = distinct_token_ids(tokenizer, [config.document_prefix + pair.document for pair in pairs])
+        behind = np.concatenate([newline, question])
+        rows = []
+        for pair in pairs:
+            query, document = (
+                queries[config.query_prefix + pair.query],
+                documents[config.document_prefix + pair.document],
+            )
+            kept_query = query[: most * 3 // 4]
+            kept_document = document[: min(most, limit - len(before) - len(kept_query) - len(newline))]
+            dropped = (len(query) - len(kept_query), len(document) - len(kept_document))
+            rows.append(join(before, kept_query, newline, kept_document, behind, dropped))
+        return collect(rows)
 
     @property
     def _template(self) -> dict[str, str]:
@@ -237,45 +262,3 @@ class LightweightFamily(LayerwiseFamily):
             last=cutoffs[-1],
             heads=heads,
         )
-
-
-def tokenize(
-    tokenizer: Tokenizer,
-    pairs: Sequence[Pair],
-    *,
-    max_length: int,
-    prompt: str,
-    query_prefix: str = "A: ",
-    document_prefix: str = "B: ",
-) -> TokenizedPairs:
-    """Token ids of pairs.
-
-    Args:
-        tokenizer: the checkpoint's; what it puts before a single text is the beginning of the pair.
-        pairs: query and document; an instruction is not part of this template.
-        max_length: as FlagEmbedding counts, see above.
-        prompt: the question to the model, after the document.
-        query_prefix: before every query.
-        document_prefix: before every document.
-
-    Raises:
-        ModelError: the tokenizer has no token for the beginning of a text.
-    """
-    require_right(tokenizer)
-    # Llama-type tokenizers give a newline two tokens, and no vocabulary gives it a fixed id.
-    newline, question = tokenizer.token_ids(["\n", prompt])
-    before = tokenizer.frame(1).before
-    if not len(before):
-        raise ModelError("the tokenizer puts no <s> or <bos> before a text, so it is not that of a BGE reranker.")
-    limit = max_length + len(newline) + len(question)
-    queries = distinct_token_ids(tokenizer, [query_prefix + pair.query for pair in pairs])
-    documents = distinct_token_ids(tokenizer, [document_prefix + pair.document for pair in pairs])
-    behind = np.concatenate([newline, question])
-    rows = []
-    for pair in pairs:
-        query, document = queries[query_prefix + pair.query], documents[document_prefix + pair.document]
-        kept_query = query[: max_length * 3 // 4]
-        kept_document = document[: min(max_length, limit - len(before) - len(kept_query) - len(newline))]
-        dropped = (len(query) - len(kept_query), len(document) - len(kept_document))
-        rows.append(join(before, kept_query, newline, kept_document, behind, dropped))
-    return collect(rows)

@@ -16,7 +16,7 @@ from evalkit.errors import ModelError
 from evalkit.inference.tokens import Ids, TokenizedPairs, Tokenizer, distinct_token_ids
 from evalkit.models.chat_template import rendered, writes_pairs
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.declared import require_no_code
+from evalkit.models.requirements import require_no_code
 from evalkit.rerank.families.pairs import PairIds, collect, common, require_right
 from evalkit.rerank.pair_reranker import Family, PairRerankerConfig
 from evalkit.types import Identity, Pair
@@ -82,13 +82,25 @@ class Qwen3Family(Family):
             )
 
     def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
-        """See `Family`."""
-        return tokenize(
-            tokenizer,
-            pairs,
-            max_length=self.config.tokens,
-            default_instruction=self._default,
-        )
+        """See `Family`. The middle is cut so that all of it has at most `max_length` tokens.
+
+        The document starts where the tokens differ from those of the same pair with an empty document: the blank before
+        it may be part of its first token.
+
+        Raises:
+            ModelError: `max_length` is less than the prompt itself.
+        """
+        require_right(tokenizer)
+        prefix, suffix = tokenizer.token_ids([_PREFIX, _SUFFIX])
+        budget = self.config.tokens - len(prefix) - len(suffix)
+        if budget < 1:
+            raise ModelError(
+                f"reranker.max_length={self.config.tokens} leaves no room beside {len(prefix) + len(suffix)} tokens of "
+                "prompt."
+            )
+        parts = _parts(tokenizer, pairs, self._default)
+        starts = np.array([len(prefix) + part.query for part in parts], dtype=np.int64)
+        return collect([_row(prefix, part, suffix, budget) for part in parts])._replace(starts=starts)
 
     def load(self, checkpoint: Checkpoint, tokenizer: Tokenizer, compute: ComputeConfig) -> Any:
         """See `Family`."""
@@ -133,29 +145,6 @@ def body(pair: Pair, default_instruction: str) -> str:
 
 def _before(pair: Pair, default_instruction: str) -> str:
     return f"<Instruct>: {pair.instruction or default_instruction}\n<Query>: {pair.query}\n<Document>:"
-
-
-def tokenize(
-    tokenizer: Tokenizer, pairs: Sequence[Pair], *, max_length: int, default_instruction: str
-) -> TokenizedPairs:
-    """Token ids of pairs, the middle cut so that all of it has at most `max_length` tokens.
-
-    The document starts where the tokens differ from those of the same pair with an empty document: the blank before it
-    may be part of its first token.
-
-    Raises:
-        ModelError: `max_length` is less than the prompt itself.
-    """
-    require_right(tokenizer)
-    prefix, suffix = tokenizer.token_ids([_PREFIX, _SUFFIX])
-    budget = max_length - len(prefix) - len(suffix)
-    if budget < 1:
-        raise ModelError(
-            f"reranker.max_length={max_length} leaves no room beside {len(prefix) + len(suffix)} tokens of prompt."
-        )
-    parts = _parts(tokenizer, pairs, default_instruction)
-    starts = np.array([len(prefix) + part.query for part in parts], dtype=np.int64)
-    return collect([_row(prefix, part, suffix, budget) for part in parts])._replace(starts=starts)
 
 
 class _Parts(NamedTuple):

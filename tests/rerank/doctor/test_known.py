@@ -193,11 +193,10 @@ def test_published_scores_that_no_pooling_gives_fail(minicpm, monkeypatch):
 
 
 def test_pooling_is_asked_of_minicpm_alone(minicpm, tmp_path):
-    assert known.pooling_is_open(minicpm_with(minicpm, "last"))
+    assert ("last", "first", "mean") == minicpm_with(minicpm, "last").family.poolings
     lightweight = write_gemma2_lightweight(tmp_path / "model")
-    assert not known.pooling_is_open(
-        load_reranker("bge_reranker_v2_5_gemma2_lightweight", model=lightweight, compute=CPU)
-    )
+    reranker = load_reranker("bge_reranker_v2_5_gemma2_lightweight", model=lightweight, compute=CPU)
+    assert () == reranker.family.poolings
 
 
 def test_scores_published_for_other_settings_are_skipped_and_the_settings_named(tmp_path, monkeypatch):
