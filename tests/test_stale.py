@@ -12,14 +12,7 @@ from huggingface_hub import constants
 from stubs import DOCUMENTS, QRELS, QUERIES, tiny_bert, write_collection
 from tiny_checkpoints import write_gemma_reranker, write_minicpm_reranker
 
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    DenseConfig,
-    EvaluateConfig,
-    FolderDatasetConfig,
-    SavedConfig,
-)
+from evalkit.config import BM25Config, ComputeConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig, SavedConfig
 from evalkit.measures import measure
 from evalkit.pipeline import evaluate
 from evalkit.rerank.families.flag_llm import FlagLLMConfig

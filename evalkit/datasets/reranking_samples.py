@@ -9,12 +9,14 @@ number of its row. It may have an `instruction`.
 
 import contextlib
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evalkit.config import DatasetConfig, FolderDatasetConfig
+from evalkit.config import DatasetConfig, EvaluateConfig, FolderDatasetConfig, JudgedConfig
 from evalkit.datasets import corpus
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.delimited import Columns
@@ -28,6 +30,8 @@ from evalkit.formats.textfile import KIND_BYTES, file_kind, peek
 from evalkit.store import Store
 from evalkit.system.files import expanded
 from evalkit.types import Dataset
+
+logger = logging.getLogger(__name__)
 
 MEASURES = ["MAP", "RR@10", "nDCG@10"]
 """What is reported of reranking, beside what is asked for."""
@@ -56,6 +60,20 @@ def are_samples(config: DatasetConfig) -> bool:
         return False
     start = peek(path, KIND_BYTES)
     return file_kind(start) is None and start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"["))
+
+
+def settled(config: EvaluateConfig) -> EvaluateConfig:
+    """The settings of an evaluation as they are used: reranking samples bring their own candidates and measures."""
+    if not are_samples(config.dataset):
+        return config
+    if not isinstance(config.retriever, JudgedConfig):
+        logger.warning(
+            "%s: reranking samples bring their own candidates, so retriever=%s is not used.",
+            config.dataset.name,
+            config.retriever.name,
+        )
+    measures = list(dict.fromkeys([*MEASURES, *config.measures]))
+    return replace(config, retriever=JudgedConfig(name="judged"), measures=measures)
 
 
 def load(config: DatasetConfig, store: Store) -> Dataset:

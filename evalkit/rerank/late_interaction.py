@@ -71,7 +71,6 @@ class LateInteractionReranker(Reranker):
     Resolves its checkpoint at once, and loads it for the first pair.
     """
 
-    checkpoint: Checkpoint
     usage: Usage
     overlaps = True
 

@@ -146,7 +146,6 @@ class PairReranker(Reranker):
         ModelError: the checkpoint is absent, or not of this family.
     """
 
-    checkpoint: Checkpoint
     usage: Usage
     overlaps = True
 

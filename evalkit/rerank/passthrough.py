@@ -69,8 +69,6 @@ class Reordered(NamedTuple):
 class Reordering(ABC):
     """**Seam** of rerankers that read no text: a run in, the same pairs in another order out."""
 
-    checkpoint: ClassVar[None] = None
-
     @classmethod
     @abstractmethod
     def from_config(cls, config: Any, compute: ComputeConfig, *, instruction: str, weights: bool) -> "Reordering":

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from evalkit.config import ComputeConfig
 from evalkit.inference.budget import Budget
 from evalkit.inference.usage import Usage
-from evalkit.models.checkpoint import Checkpoint
 from evalkit.types import Identity, Pair, Scored, checked_pair
 
 
@@ -19,14 +18,12 @@ class Reranker(ABC):
 
     Attributes:
         name: of the reranker, for people.
-        checkpoint: of its model; None without one.
         usage: what the engine took so far; None without an engine.
         budget: tokens of a batch, of a reranker that finds out how many fit into memory.
         overlaps: whether two threads may `stream` at once, and take turns on a device.
     """
 
     name: str = "reranker"
-    checkpoint: Checkpoint | None = None
     usage: Usage | None = None
     budget: Budget | None = None
     overlaps: bool = False

@@ -12,8 +12,11 @@ from evalkit.config import (
 )
 from evalkit.config.instructions import choose_instruction
 from evalkit.errors import ConfigError
+from evalkit.results.outcome import Retrieved
 from evalkit.retrieval.first_stage import FirstStage
 from evalkit.store import Store
+from evalkit.system.stages import Stages
+from evalkit.types import Dataset
 
 
 def build(
@@ -61,6 +64,15 @@ def build(
             raise ConfigError(
                 f"there is no first stage for {type(config).__name__}. Choose one from `evalkit list retrievers`."
             )
+
+
+def apply(first_stage: FirstStage, dataset: Dataset, depth: int) -> Retrieved:
+    """The candidates of every query of a dataset, and what they took."""
+    stages = Stages()
+    with stages.timed("retrieve"):
+        run = first_stage.retrieve(dataset, depth)
+    stages = first_stage.stages or stages
+    return Retrieved(run, stages.seconds, first_stage.usage, first_stage.workers, first_stage.notes, stages)
 
 
 def query_instruction(config: DenseConfig, dataset: DatasetConfig | None) -> str | None:

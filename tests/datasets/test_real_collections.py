@@ -7,13 +7,7 @@ from pathlib import Path
 import pytest
 from miniatures import cards, configured, settings
 
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    EvaluateConfig,
-    ExpectedCounts,
-    FolderDatasetConfig,
-)
+from evalkit.config import BM25Config, ComputeConfig, EvaluateConfig, ExpectedCounts, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.pipeline import evaluate
 from evalkit.rerank.passthrough import KeepOrderConfig

@@ -46,6 +46,7 @@ class Done:
         measures: that were asked for.
         partial_average: whether a suite is averaged although datasets of it are missing.
         overrides: settings that were typed.
+        swept: whether it is one of a sweep.
         suite: that it belongs to.
         ablation: likewise.
     """
@@ -56,6 +57,7 @@ class Done:
     measures: list[str]
     partial_average: bool
     overrides: list[str]
+    swept: bool
     suite: str | None
     ablation: str | None
 
