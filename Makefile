@@ -22,12 +22,12 @@ test: $(VENV)/.dev ## run the test suite
 # Golden files and measures, and for every extra the tests that run its packages. Old packages warn of what new ones
 # have deprecated; that is not what is tested, so warnings are no errors here.
 LOWEST := .venv-lowest
-LOWEST_TESTS := tests/test_versions.py tests/families tests/test_measures.py tests/test_run.py tests/test_trec.py \
-	tests/test_run_json.py tests/test_significance.py tests/test_compare.py tests/test_answers.py tests/test_progress.py \
-	tests/test_store.py tests/retrieval/test_bm25.py tests/retrieval/test_analysis.py tests/inference/test_backbone.py \
+LOWEST_TESTS := tests/system/test_versions.py tests/families tests/measures/test_measures.py tests/test_run.py tests/formats/test_trec.py \
+	tests/formats/test_run_json.py tests/measures/test_significance.py tests/analysis/test_pairwise.py tests/measures/test_answers.py tests/system/test_progress.py \
+	tests/store/test_store.py tests/retrieval/test_bm25.py tests/retrieval/test_words.py tests/inference/test_backbone.py \
 	tests/inference/test_sentencepiece.py tests/models/test_sentence_transformer.py tests/models/test_weights.py \
-	tests/datasets/test_hub.py tests/datasets/test_beir.py tests/commands/test_measure.py tests/commands/test_compose.py \
-	tests/interchange/test_export.py tests/report/test_figures.py tests/commands/test_slurm.py tests/workers/test_cluster.py
+	tests/datasets/test_hub.py tests/datasets/test_beir.py tests/commands/test_measure.py tests/commands/settings/test_compose.py \
+	tests/interchange/test_writers.py tests/report/test_figures.py tests/commands/test_slurm.py tests/inference/workers/test_cluster.py
 test-lowest: $(LOWEST)/.dev ## the same numbers with the lowest versions that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest -n auto --dist loadfile -W default $(LOWEST_TESTS)
 

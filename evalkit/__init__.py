@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from evalkit.config import EvaluateConfig
     from evalkit.errors import EvalkitError
+    from evalkit.formats.trec import read_qrels, read_run, write_run
     from evalkit.load import load_reranker, load_retriever, load_search
     from evalkit.measures import measure
     from evalkit.pipeline import evaluate
     from evalkit.results import Evaluation
     from evalkit.run import Run
-    from evalkit.trec import read_qrels, read_run, write_run
     from evalkit.types import Dataset, Pair, PairScores, PerQuery, Qrels, Reranker
 
 __all__ = [

@@ -10,8 +10,8 @@ from types import FrameType
 from typing import NamedTuple
 
 from evalkit.errors import ConfigError, report_any
-from evalkit.lookalikes import instead
-from evalkit.terminal import leave, open_streams, say, tell, writable
+from evalkit.system.lookalikes import instead
+from evalkit.system.terminal import leave, open_streams, say, tell, writable
 
 
 class Command(NamedTuple):
@@ -143,8 +143,8 @@ def _unknown_command(arguments: list[str]) -> str:
     """What to say of a first argument that is no command: options and settings come behind one."""
     first = arguments[0]
     if first.startswith("-"):
-        from evalkit.commands.legal import top_settings
         from evalkit.commands.options import unknown_option
+        from evalkit.commands.settings.legal import top_settings
 
         told = unknown_option(first, arguments, ("--help", "--version"), top_settings("evaluate"))
         return f"{told} A command comes first, as in `evalkit evaluate`: {', '.join(COMMANDS)}."

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit import rerank, retrieval
 from evalkit.config import SCHEMAS, ComputeConfig
+from evalkit.config.resources import config_names, shipped
 from evalkit.errors import ConfigError, reason
-from evalkit.lookalikes import instead
-from evalkit.resources import config_names, shipped
 from evalkit.store import open_store
+from evalkit.system.lookalikes import instead
 from evalkit.types import Reranker
 
 if TYPE_CHECKING:
-    from evalkit.interchange.search import PipelineSearch
+    from evalkit.interchange.mteb_search import PipelineSearch
     from evalkit.retrieval.dense import DenseRetriever
 
 
@@ -84,7 +84,7 @@ def load_search(
         ConfigError: there is no such retriever, reranker or setting.
         MissingExtra: mteb is not installed.
     """
-    from evalkit.interchange.search import PipelineSearch
+    from evalkit.interchange.mteb_search import PipelineSearch
     from evalkit.interchange.tasks import mteb_module
 
     mteb_module("load_search")

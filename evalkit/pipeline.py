@@ -14,16 +14,16 @@ from typing import Any
 from evalkit import datasets, rerank, results, retrieval
 from evalkit.config import EvaluateConfig, JudgedConfig
 from evalkit.datasets.reranking_samples import MEASURES, are_samples
-from evalkit.folders import require_writable
 from evalkit.inference.usage import Usage
 from evalkit.measures import canonical
 from evalkit.models.arithmetic import require_torch
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.plan.beside import Beside
-from evalkit.recorder import Recorder, candidates_key, result_key
 from evalkit.results import CANDIDATES, Evaluation, Result
-from evalkit.stages import LOADING, Stages, rate
+from evalkit.results.recorder import Recorder, candidates_key, result_key
 from evalkit.store import open_store
+from evalkit.system.files import require_writable
+from evalkit.system.stages import LOADING, Stages, rate
 from evalkit.types import Dataset, FirstStage
 
 logger = logging.getLogger(__name__)

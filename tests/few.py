@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from evalkit.resources import shipped
+from evalkit.config.resources import shipped
 
 
 def write_few(folder: Path, documents: int = 40) -> Path:

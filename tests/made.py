@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, ReplayConfig, RerankerConfig, SavedConfig
-from evalkit.gather import gather
 from evalkit.pipeline import evaluate
+from evalkit.results.gather import gather
 
 Scores = Mapping[str, Mapping[str, float]]
 """Query -> document -> score."""

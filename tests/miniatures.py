@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from stubs import write_collection
 
 from evalkit.config import HubDatasetConfig
-from evalkit.resources import config_names, shipped
+from evalkit.config.resources import config_names, shipped
 
 TWIN = "7"  # the query and the document that have the same id
 QRELS = {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from few import evaluation
 
-from evalkit.gather import gather
+from evalkit.results.gather import gather
 
 BYTES = ("run.trec.gz", "per_query.parquet", "truncated.parquet", "vectors.npy")
 # What a processor without AVX-512 would run.

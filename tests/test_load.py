@@ -14,10 +14,10 @@ from tiny_checkpoints import (
 
 import evalkit
 from evalkit import Pair, load, load_reranker, load_retriever
-from evalkit.commands.compose import compose
+from evalkit.commands.settings.compose import compose
+from evalkit.config.resources import config_names
 from evalkit.errors import ConfigError, DataError, ModelError
 from evalkit.rerank.late_interaction import LateInteractionReranker
-from evalkit.resources import config_names
 
 PAIRS = [
     Pair("why does the sea have tides", "The moon pulls the sea and makes tides."),

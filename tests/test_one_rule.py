@@ -6,13 +6,13 @@ import re
 import pytest
 from made import made, values_of
 
-from evalkit.ablation import ablate
-from evalkit.baseline import Entry, Name
+from evalkit.analysis.ablation import ablate
+from evalkit.analysis.baseline import Entry, Name
+from evalkit.analysis.pairwise import Settings, compare
+from evalkit.analysis.regression import judge
 from evalkit.cli import main
-from evalkit.compare import Settings, compare
-from evalkit.gate import judge
-from evalkit.gather import gather
-from evalkit.significance import holm, intervals
+from evalkit.measures.significance import holm, intervals
+from evalkit.results.gather import gather
 
 FOLDERS = {"stage-100": "candidates"}  # of systems that are not called by them
 

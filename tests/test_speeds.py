@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from stubs import StubReranker, tiny_bert, write_collection
 
-from evalkit import cli, rerank, stages
-from evalkit.analysis import analyse
-from evalkit.compare import Settings
+from evalkit import cli, rerank
+from evalkit.analysis.one_pass import analyse
+from evalkit.analysis.pairwise import Settings
 from evalkit.config import (
     BM25Config,
     ComputeConfig,
@@ -25,17 +25,18 @@ from evalkit.config import (
     SavedConfig,
 )
 from evalkit.datasets import load
-from evalkit.gather import gather
 from evalkit.inference import emulation
-from evalkit.manifest import read_manifest
-from evalkit.overview import overview
 from evalkit.pipeline import evaluate
 from evalkit.plan import beside
-from evalkit.report.overview import conditions
+from evalkit.report.overview import overview
+from evalkit.report.overview_grids import conditions
 from evalkit.report.table import console, show, show_all
 from evalkit.rerank import texts
+from evalkit.results.gather import gather
+from evalkit.results.manifest import read_manifest
 from evalkit.retrieval import encoding
 from evalkit.store import open_store
+from evalkit.system import stages
 from evalkit.types import Scored
 
 DOCUMENTS = {f"d{row}": ("", f"word {' '.join(f'w{row % place}' for place in range(2, 9))}") for row in range(60)}

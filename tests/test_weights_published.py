@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from evalkit import load_reranker, load_retriever
-from evalkit.doctor import known
 from evalkit.load import _config
+from evalkit.rerank.doctor import known
 
 KNOWN = known.load_known_scores()
 # Card of openbmb/MiniCPM-Embedding. Its query is printed with either question mark.

@@ -13,9 +13,9 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification
 
-from evalkit.resources import shipped
+from evalkit.config.resources import shipped
 
-_PROBES: dict[str, list[tuple[str, str]]] = json.loads(shipped("doctor/probes.json").read_text(encoding="utf-8"))
+_PROBES: dict[str, list[tuple[str, str]]] = json.loads(shipped("rerank/doctor/probes.json").read_text(encoding="utf-8"))
 _SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _STEPS = 120
 

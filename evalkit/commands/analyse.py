@@ -4,18 +4,18 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalkit.analysis import DEPTHS, analyse, as_json
+from evalkit.analysis.flags import Fall
+from evalkit.analysis.one_pass import DEPTHS, analyse, as_json
+from evalkit.analysis.pairwise import Settings, compare, falls
 from evalkit.commands.options import Parser
-from evalkit.compare import Settings, compare, falls
 from evalkit.errors import ConfigError
-from evalkit.flags import Fall
-from evalkit.gather import gather, joiner, measure_of, names
 from evalkit.measures import parse_measure
-from evalkit.report.analysis import grids
+from evalkit.report.analysis_grids import grids
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.table import console
 from evalkit.results import Evaluation
-from evalkit.terminal import say, tell
+from evalkit.results.gather import gather, joiner, measure_of, names
+from evalkit.system.terminal import say, tell
 
 
 def main(arguments: list[str]) -> int:

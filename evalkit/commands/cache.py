@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from evalkit.cache import Artefact, artefacts, fault, misplaced, needs, prunable, prune
 from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
-from evalkit.progress import progress
 from evalkit.report.grid import FORMATS, Column, Grid, write
 from evalkit.report.table import console
 from evalkit.store import open_store
-from evalkit.terminal import say, tell
+from evalkit.store.inventory import Artefact, artefacts, fault, misplaced, needs, prunable, prune
+from evalkit.system.progress import progress
+from evalkit.system.terminal import say, tell
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 

@@ -2,20 +2,20 @@
 
 import json
 
+from evalkit.analysis.moves import Move, moves
+from evalkit.analysis.overall import left_out, overall
+from evalkit.analysis.pairwise import Settings, compare, require_pairs
 from evalkit.commands.options import Parser
-from evalkit.compare import Settings, compare, require_pairs
-from evalkit.config.checks import at_least
+from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError, EvalkitError
-from evalkit.gather import dataset_of, gather, measure_of, names
 from evalkit.measures import parse_measure
-from evalkit.moves import Move, moves
-from evalkit.overall import left_out, overall
+from evalkit.measures.significance import CORRECTIONS
 from evalkit.report import comparison as report
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.table import console
 from evalkit.results import Evaluation
-from evalkit.significance import CORRECTIONS
-from evalkit.terminal import say, tell
+from evalkit.results.gather import dataset_of, gather, measure_of, names
+from evalkit.system.terminal import say, tell
 from evalkit.types import Dataset
 
 

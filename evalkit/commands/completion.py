@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from evalkit.commands.arguments import PATHS
-from evalkit.commands.legal import GROUPS, top_settings
+from evalkit.commands.settings.arguments import PATHS
+from evalkit.commands.settings.legal import GROUPS, top_settings
 from evalkit.config import ROOTS, SCHEMAS
+from evalkit.config.resources import config_names
 from evalkit.errors import ConfigError
-from evalkit.folders import expanded
-from evalkit.lookalikes import instead
-from evalkit.resources import config_names
-from evalkit.terminal import say
+from evalkit.system.files import expanded
+from evalkit.system.lookalikes import instead
+from evalkit.system.terminal import say
 
 _CONFIGS = {  # verbs that take settings, and the files under `conf/` that these are composed from
     **{verb: verb for verb in ("evaluate", "score", "embed", "prompt", "fetch")},
@@ -150,8 +150,8 @@ def _of_hydra(config: str, typed: Sequence[str], word: str, top: Sequence[str]) 
     from hydra.core.global_hydra import GlobalHydra
     from hydra.plugins.completion_plugin import DefaultCompletionPlugin
 
-    from evalkit.commands.compose import prepare
-    from evalkit.resources import shipped
+    from evalkit.commands.settings.compose import prepare
+    from evalkit.config.resources import shipped
 
     prepare()
     GlobalHydra.instance().clear()

@@ -2,11 +2,11 @@
 
 import argparse
 
-from evalkit.commands.compose import compose
-from evalkit.commands.files import write_line
+from evalkit.commands.json_lines import write_line
 from evalkit.commands.options import Parser
-from evalkit.doctor import examine
-from evalkit.doctor.checks import FAILED, Check
+from evalkit.commands.settings.compose import compose
+from evalkit.rerank.doctor import examine
+from evalkit.rerank.doctor.checks import FAILED, Check
 
 
 def main(arguments: list[str]) -> int:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from evalkit import retrieval
-from evalkit.commands.compose import compose
-from evalkit.commands.files import shortest, split_arguments, write_line
+from evalkit.commands.json_lines import shortest, split_arguments, write_line
 from evalkit.commands.options import Parser
+from evalkit.commands.settings.compose import compose
 from evalkit.errors import ConfigError
-from evalkit.jsonl import Text, read_texts
-from evalkit.progress import progress
-from evalkit.stages import LOADING
+from evalkit.formats.jsonl import Text, read_texts
 from evalkit.store import open_store
+from evalkit.system.progress import progress
+from evalkit.system.stages import LOADING
 
 _TEXTS_PER_WINDOW = 16_384  # whose vectors are printed together
 

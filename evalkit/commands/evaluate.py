@@ -7,22 +7,22 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from evalkit.ablation import Ablation, ablate, left_out, load_ablation
-from evalkit.commands import sweeps
-from evalkit.commands.arguments import normalise
-from evalkit.commands.compose import composing, prepare, to_config
-from evalkit.commands.legal import one_line
-from evalkit.commands.sweeps import Done
-from evalkit.compare import Settings
+from evalkit.analysis.ablation import Ablation, ablate, left_out, load_ablation
+from evalkit.analysis.pairwise import Settings
+from evalkit.commands.settings import sweeps
+from evalkit.commands.settings.arguments import normalise
+from evalkit.commands.settings.compose import composing, prepare, to_config
+from evalkit.commands.settings.legal import one_line
+from evalkit.commands.settings.sweeps import Done
+from evalkit.config.resources import shipped
+from evalkit.config.suites import load_suite
 from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_any
 from evalkit.measures import canonical
 from evalkit.pipeline import evaluate, settled
-from evalkit.report.ablation import ablation_grid
+from evalkit.report.ablation_grid import ablation_grid
 from evalkit.report.grid import write
 from evalkit.report.suite import show_suite
 from evalkit.report.table import console, show, show_all
-from evalkit.resources import shipped
-from evalkit.suites import load_suite
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

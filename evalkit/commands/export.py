@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from evalkit.commands.options import Parser
-from evalkit.gather import gather
-from evalkit.interchange.export import LAYOUTS, export
-from evalkit.terminal import say
+from evalkit.interchange.writers import LAYOUTS, export
+from evalkit.results.gather import gather
+from evalkit.system.terminal import say
 
 
 def main(arguments: list[str]) -> int:

@@ -8,20 +8,20 @@ from typing import Any, NamedTuple
 from rich.markup import escape
 from rich.table import Table
 
-from evalkit.commands.arguments import normalise
-from evalkit.commands.compose import compose
-from evalkit.commands.legal import top_settings
 from evalkit.commands.options import Parser
+from evalkit.commands.settings.arguments import normalise
+from evalkit.commands.settings.compose import compose
+from evalkit.commands.settings.legal import top_settings
 from evalkit.config import ExpectedCounts, FetchConfig
+from evalkit.config.suites import load_suite
 from evalkit.datasets import load
 from evalkit.datasets.inspection import inspect
 from evalkit.datasets.remote import RemoteFile, remote_files
 from evalkit.errors import ConfigError, DataError, report
-from evalkit.network import forbidden
-from evalkit.report.inspection import show_inspection
+from evalkit.report.inspection_grid import show_inspection
 from evalkit.report.table import console
 from evalkit.store import Store, open_store
-from evalkit.suites import load_suite
+from evalkit.system.network import forbidden
 
 
 class _Wanted(NamedTuple):

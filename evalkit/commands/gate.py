@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from evalkit.baseline import Entry, read_baseline, write_baseline
+from evalkit.analysis.baseline import Entry, read_baseline, write_baseline
+from evalkit.analysis.regression import TOLERANCE, entries, exit_code, judge
 from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
-from evalkit.folders import naming, write_output
-from evalkit.gate import TOLERANCE, entries, exit_code, judge
-from evalkit.gather import gather
 from evalkit.measures import parse_measure
-from evalkit.report.gate import grid, junit, summary
+from evalkit.report.gate_grid import grid, junit, summary
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.table import console
-from evalkit.terminal import tell
+from evalkit.results.gather import gather
+from evalkit.system.files import naming, write_output
+from evalkit.system.terminal import tell
 
 
 def main(arguments: list[str]) -> int:

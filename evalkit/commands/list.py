@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.commands.options import Parser
+from evalkit.config.resources import config_names, shipped
 from evalkit.errors import ConfigError
-from evalkit.resources import config_names, shipped
-from evalkit.terminal import say
+from evalkit.system.terminal import say
 
 _GROUPS = {
     "datasets": "dataset",
@@ -48,10 +48,10 @@ def main(arguments: list[str]) -> int:
 
 def _inspect(options: argparse.Namespace) -> int:
     """What a dataset holds; downloads it where it is not here."""
-    from evalkit.commands.compose import compose
+    from evalkit.commands.settings.compose import compose
     from evalkit.datasets import load
     from evalkit.datasets.inspection import inspect
-    from evalkit.report.inspection import show_inspection
+    from evalkit.report.inspection_grid import show_inspection
     from evalkit.report.table import console
     from evalkit.store import open_store
 
@@ -73,11 +73,11 @@ def _rows(kind: str) -> list[dict[str, Any]]:
 
         return [{"name": name, "about": about} for name, about in FAMILIES.items()]
     if kind == "instructions":
-        from evalkit.instructions import load_instructions
+        from evalkit.config.instructions import load_instructions
 
         return [{"name": name, **entry._asdict()} for name, entry in load_instructions().items()]
     if kind == "published":
-        from evalkit.published import load_published
+        from evalkit.analysis.published.tables import load_published
 
         return [
             {"name": name, "about": one.title, "tables": ", ".join(table.name for table in one.tables)}

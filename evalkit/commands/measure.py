@@ -4,15 +4,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalkit import doubts
 from evalkit.commands.options import Parser
+from evalkit.formats import doubts
+from evalkit.formats.notes import Note
+from evalkit.formats.runfile import ORDERS, RunFile, read_run_file
+from evalkit.formats.trec import read_qrels
 from evalkit.measures import canonical, measure
-from evalkit.notes import Note
+from evalkit.measures.ties import tie_bounds
 from evalkit.run import Run
-from evalkit.runfile import ORDERS, RunFile, read_run_file
-from evalkit.terminal import say, tell
-from evalkit.ties import tie_bounds
-from evalkit.trec import read_qrels
+from evalkit.system.terminal import say, tell
 from evalkit.types import PerQuery, Qrels
 
 

@@ -8,9 +8,9 @@ import shlex
 from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
-from evalkit.commands.legal import homes, top_settings
+from evalkit.commands.settings.legal import homes, top_settings
 from evalkit.errors import ConfigError
-from evalkit.lookalikes import instead, lookalikes, proposal
+from evalkit.system.lookalikes import instead, lookalikes, proposal
 
 
 class Parser(argparse.ArgumentParser):

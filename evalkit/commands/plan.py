@@ -6,26 +6,26 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit import datasets
-from evalkit.commands.arguments import normalise
-from evalkit.commands.compose import composing, prepare, to_config
 from evalkit.commands.options import Parser
+from evalkit.commands.settings.arguments import normalise
+from evalkit.commands.settings.compose import composing, prepare, to_config
 from evalkit.config import EvaluateConfig
+from evalkit.config.resources import shipped
 from evalkit.datasets.remote import is_here
 from evalkit.errors import EvalkitError, report
-from evalkit.network import warn_once
 from evalkit.pipeline import settled
+from evalkit.plan.already import kept_of
 from evalkit.plan.forecast import Forecast, forecast
-from evalkit.plan.kept import kept_of
 from evalkit.plan.machine import Machine
 from evalkit.plan.order import cheapest_first
 from evalkit.plan.pilot import measure_rates
 from evalkit.plan.sample import Sample, sample_from_card, sample_of
-from evalkit.progress import progress
 from evalkit.report.grid import FORMATS, write
-from evalkit.report.plan import evaluations_grid, stages_grid
+from evalkit.report.plan_grids import evaluations_grid, stages_grid
 from evalkit.report.table import console
-from evalkit.resources import shipped
 from evalkit.store import Store, open_store
+from evalkit.system.network import warn_once
+from evalkit.system.progress import progress
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalkit import datasets, rerank
-from evalkit.commands.compose import compose
-from evalkit.commands.files import write_line
+from evalkit.commands.json_lines import write_line
 from evalkit.commands.options import Parser
+from evalkit.commands.settings.compose import compose
 from evalkit.config import ComputeConfig
+from evalkit.datasets.samples import Sample, sample_pairs
 from evalkit.errors import ConfigError
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer
-from evalkit.samples import Sample, sample_pairs
 from evalkit.store import open_store
 
 _SHOWN_AT_EACH_END = 40  # tokens of a long pair

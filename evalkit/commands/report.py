@@ -3,20 +3,20 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from evalkit.analysis.pairwise import Settings
 from evalkit.commands.options import Parser
-from evalkit.compare import Settings
-from evalkit.config.checks import at_least
+from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError
-from evalkit.folders import write_output
-from evalkit.gather import gather, measure_of
 from evalkit.measures import parse_measure
-from evalkit.overview import Overview, overview
-from evalkit.progress import progress
+from evalkit.measures.significance import CORRECTIONS
 from evalkit.report.grid import markdown
-from evalkit.report.overview import grids
+from evalkit.report.overview import Overview, overview
+from evalkit.report.overview_grids import grids
 from evalkit.report.page import page
-from evalkit.significance import CORRECTIONS
-from evalkit.terminal import say, tell
+from evalkit.results.gather import gather, measure_of
+from evalkit.system.files import write_output
+from evalkit.system.progress import progress
+from evalkit.system.terminal import say, tell
 
 
 def main(arguments: list[str]) -> int:

@@ -7,23 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from evalkit.analysis.published.explain import FOLDER, explain
+from evalkit.analysis.published.missing import Planned, missing
+from evalkit.analysis.published.tables import Column, Published, Row, load_published
+from evalkit.analysis.published.verdicts import TOLERANCE, choose, reproduce, unused
 from evalkit.commands.options import Parser
 from evalkit.config import EvaluateConfig
-from evalkit.config.checks import at_least
+from evalkit.config.limits import at_least
+from evalkit.config.resources import config_names
 from evalkit.errors import ConfigError, EvalkitError, report
-from evalkit.explain import FOLDER, explain
-from evalkit.gather import gather
-from evalkit.lookalikes import instead
-from evalkit.missing import Planned, missing
-from evalkit.progress import progress
-from evalkit.published import Column, Published, Row, load_published
 from evalkit.report.grid import FORMATS, write
 from evalkit.report.reproduction import explanation, grids, plan
 from evalkit.report.table import console
-from evalkit.reproduce import TOLERANCE, choose, reproduce, unused
-from evalkit.resources import config_names
 from evalkit.results import Evaluation
-from evalkit.terminal import say, tell
+from evalkit.results.gather import gather
+from evalkit.system.lookalikes import instead
+from evalkit.system.progress import progress
+from evalkit.system.terminal import say, tell
 
 
 def main(arguments: list[str]) -> int:
@@ -89,7 +89,7 @@ def _compose_all(
     runs: Sequence[Planned], common: Sequence[str], advance: Callable[[float], None]
 ) -> list[EvaluateConfig]:
     """The settings of each run. Hydra takes a quarter of a second, so each dataset and each system is composed once."""
-    from evalkit.commands.compose import compose
+    from evalkit.commands.settings.compose import compose
 
     datasets: dict[str, EvaluateConfig] = {}
     systems: dict[tuple[str, ...], EvaluateConfig] = {}
@@ -132,7 +132,7 @@ def _confirmed(count: int) -> bool:
 
 def _run(overrides: Sequence[str]) -> int:
     """One evaluation; 1 if it failed, which the others need not suffer from."""
-    from evalkit.commands.compose import compose
+    from evalkit.commands.settings.compose import compose
     from evalkit.pipeline import evaluate
 
     try:

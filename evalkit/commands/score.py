@@ -3,15 +3,15 @@
 import argparse
 
 from evalkit import rerank
-from evalkit.commands.compose import compose
-from evalkit.commands.files import shortest, split_arguments, write_line
+from evalkit.commands.json_lines import shortest, split_arguments, write_line
 from evalkit.commands.options import Parser
+from evalkit.commands.settings.compose import compose
 from evalkit.errors import ConfigError
-from evalkit.jsonl import read_pairs
-from evalkit.progress import progress
+from evalkit.formats.jsonl import read_pairs
 from evalkit.rerank.passthrough import KeepOrder, Replay
-from evalkit.stages import LOADING
-from evalkit.terminal import tell
+from evalkit.system.progress import progress
+from evalkit.system.stages import LOADING
+from evalkit.system.terminal import tell
 from evalkit.types import LoadingReranker
 
 _PAIRS_PER_WINDOW = 16_384  # whose scores are printed together

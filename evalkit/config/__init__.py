@@ -7,7 +7,6 @@ not know how a setting is used. Dataclasses are not frozen because Hydra fills t
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalkit.config.checks import MISSING, at_least, given
 from evalkit.config.compute import ComputeConfig, MachineConfig
 from evalkit.config.dataset import (
     DATASETS,
@@ -21,6 +20,7 @@ from evalkit.config.dataset import (
     NeuclirDatasetConfig,
     TextLengths,
 )
+from evalkit.config.limits import MISSING, at_least, given
 from evalkit.config.reranker import (
     RERANKERS,
     CrossEncoderConfig,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from evalkit.config.checks import at_least, one_of
+from evalkit.config.limits import at_least, one_of
 from evalkit.errors import ConfigError
 
 DEVICES = ("auto", "cpu", "cuda")

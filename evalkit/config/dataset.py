@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evalkit.config.checks import MISSING, at_least, given, nameable, one_of
+from evalkit.config.limits import MISSING, at_least, given, nameable, one_of
 from evalkit.errors import ConfigError
 
 LANGUAGES = ("en", "zh")

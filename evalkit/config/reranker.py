@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from evalkit.config.checks import MISSING, at_least, given, nameable, one_of
+from evalkit.config.limits import MISSING, at_least, given, nameable, one_of
 from evalkit.errors import ConfigError
 
 TRUNCATIONS = ("longest_first", "only_second", "flag_embedding")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from evalkit.config.checks import MISSING, at_least, given, nameable, one_of
+from evalkit.config.limits import MISSING, at_least, given, nameable, one_of
 from evalkit.errors import ConfigError
 
 POOLINGS = ("checkpoint", "cls", "mean", "max", "mean_sqrt_length", "weighted_mean", "last")

@@ -12,12 +12,12 @@ from evalkit.config import (
     MtebDatasetConfig,
     NeuclirDatasetConfig,
 )
+from evalkit.config.resources import shipped
 from evalkit.datasets.documents import are_chinese
 from evalkit.datasets.records import SAID
 from evalkit.errors import ConfigError
-from evalkit.folders import expanded
-from evalkit.resources import shipped
 from evalkit.store import Store
+from evalkit.system.files import expanded
 from evalkit.types import Dataset
 
 if TYPE_CHECKING:

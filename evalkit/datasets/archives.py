@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from evalkit.errors import DataError
-from evalkit.textfile import GZIP_MAGIC, KIND_BYTES, file_kind, peek
+from evalkit.formats.textfile import GZIP_MAGIC, KIND_BYTES, file_kind, peek
 
 FindRoot = Callable[[Sequence[str]], str]
 """From the names of all files to the folder, with a final `/`, that holds the collection."""

@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from evalkit.answers import tokens
-from evalkit.artefact import COUNTS, digest
 from evalkit.config import DatasetConfig, HubDatasetConfig
 from evalkit.datasets.documents import read_through
 from evalkit.errors import DataError
+from evalkit.measures.answers import tokens
 from evalkit.store import Store
+from evalkit.store.artefact import COUNTS, digest
 from evalkit.types import Dataset, Documents, Qrels
 
 logger = logging.getLogger(__name__)

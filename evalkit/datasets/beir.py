@@ -28,10 +28,10 @@ from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import OF_QUERIES, QUERIES, REPEATED_QUERIES, SAID, checked_text, records, shown
 from evalkit.datasets.source import Source
 from evalkit.errors import DataError
-from evalkit.folders import expanded
-from evalkit.notes import counted
-from evalkit.similar_ids import lookalike
+from evalkit.formats.notes import counted
+from evalkit.formats.similar_ids import lookalike
 from evalkit.store import Store
+from evalkit.system.files import expanded
 from evalkit.types import Dataset, Qrels
 
 logger = logging.getLogger(__name__)

@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from evalkit.artefact import CORPORA, DOWNLOADS
 from evalkit.datasets.objects import LINES, PARQUET, format_of
 from evalkit.datasets.records import REPEATED, Record, records
 from evalkit.datasets.source import FolderSource, Source
 from evalkit.errors import DataError
-from evalkit.progress import progress
+from evalkit.formats.textfile import lines
 from evalkit.store import Store
-from evalkit.textfile import lines
+from evalkit.store.artefact import CORPORA, DOWNLOADS
+from evalkit.system.progress import progress
 
 _SCHEMA = pa.schema([("_id", pa.string()), ("title", pa.string()), ("text", pa.string())])
 _FORMAT = 1  # of the Arrow file; a higher number makes old ones be built anew

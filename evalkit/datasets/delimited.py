@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 
 from evalkit.errors import DataError
-from evalkit.textfile import KIND_BYTES, LONGEST, file_kind
+from evalkit.formats.textfile import KIND_BYTES, LONGEST, file_kind
 
 SEPARATORS = {"csv": ",;\t", "tsv": "\t,;"}
 """Ending of a file's name -> the separators that its columns may have, the usual one first."""

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from evalkit.inference.plan import windows
-from evalkit.memory import let_go
-from evalkit.progress import progress
+from evalkit.inference.batches import windows
+from evalkit.system.memory import let_go
+from evalkit.system.progress import progress
 from evalkit.types import Documents
 
 _SAMPLE = 50  # documents

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from evalkit.artefact import DOWNLOADS, clear, open_folder
 from evalkit.errors import DataError, Unreachable, reason
-from evalkit.folders import is_file, is_folder
-from evalkit.network import forbidden, server_fault
-from evalkit.progress import progress
 from evalkit.store import Store
+from evalkit.store.artefact import DOWNLOADS, clear, open_folder
+from evalkit.system.files import is_file, is_folder
+from evalkit.system.network import forbidden, server_fault
+from evalkit.system.progress import progress
 
 logger = logging.getLogger(__name__)
 

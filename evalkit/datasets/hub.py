@@ -22,14 +22,14 @@ import pyarrow as pa
 from evalkit.config import HubDatasetConfig
 from evalkit.datasets import snapshot
 from evalkit.datasets.assemble import assemble
+from evalkit.datasets.columns import choose, id_column, judged
 from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.hub_files import check_blob, hub_file
 from evalkit.datasets.snapshot import PARTS, Snapshot
-from evalkit.datasets.tables import choose, id_column, judged
 from evalkit.errors import DataError, EvalkitError, Unreachable, reason
-from evalkit.network import forbidden, hub_fault
 from evalkit.store import Store
+from evalkit.system.network import forbidden, hub_fault
 from evalkit.types import Dataset
 
 _ELSEWHERE = (

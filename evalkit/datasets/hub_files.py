@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evalkit.datasets.download import ON_DISK, Lacking, checksum, remove
 from evalkit.errors import DataError, Unreachable, reason
-from evalkit.network import forbidden, hub_fault
+from evalkit.system.network import forbidden, hub_fault
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 

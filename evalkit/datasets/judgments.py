@@ -14,9 +14,9 @@ from evalkit.datasets.objects import format_of, rows
 from evalkit.datasets.records import shown
 from evalkit.datasets.source import Source
 from evalkit.errors import DataError
-from evalkit.rows import GRADES, name_columns
-from evalkit.textfile import lines
-from evalkit.trec import add_judgment, parse_qrels
+from evalkit.formats.rows import GRADES, name_columns
+from evalkit.formats.textfile import lines
+from evalkit.formats.trec import add_judgment, parse_qrels
 from evalkit.types import Qrels
 
 _COLUMNS = Columns(("query-id",), ("corpus-id",))

@@ -31,9 +31,9 @@ from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import checked_id, checked_text
 from evalkit.datasets.source import CORPUS, FolderSource, Source, find
 from evalkit.errors import DataError
-from evalkit.folders import expanded
+from evalkit.formats.textfile import lines
 from evalkit.store import Store
-from evalkit.textfile import lines
+from evalkit.system.files import expanded
 from evalkit.types import Dataset, Documents
 
 _CLEANUP = "cleanup-1"  # a higher number makes vectors of cleaned documents be computed anew

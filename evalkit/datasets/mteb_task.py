@@ -6,16 +6,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from evalkit import network
 from evalkit.config import MtebDatasetConfig
 from evalkit.datasets.assemble import Judged, assemble
+from evalkit.datasets.columns import content_digest, judged_texts, judgments
 from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments, are_chinese
 from evalkit.datasets.hub import Repository, require_commit
-from evalkit.datasets.tables import content_digest, judged_texts, judgments
 from evalkit.errors import ConfigError, DataError, MissingExtra, reason
-from evalkit.lookalikes import instead
 from evalkit.store import Store
+from evalkit.system import network
+from evalkit.system.lookalikes import instead
 from evalkit.types import Dataset, Documents
 
 logger = logging.getLogger(__name__)

@@ -28,11 +28,11 @@ from evalkit.datasets.objects import objects
 from evalkit.datasets.records import checked_id, checked_text
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
-from evalkit.folders import expanded
+from evalkit.formats.textfile import fields as split_fields
+from evalkit.formats.textfile import lines, peek, read_bytes, read_lines
+from evalkit.formats.trec import parse_qrels
 from evalkit.store import Store
-from evalkit.textfile import fields as split_fields
-from evalkit.textfile import lines, peek, read_bytes, read_lines
-from evalkit.trec import parse_qrels
+from evalkit.system.files import expanded
 from evalkit.types import Dataset, Qrels
 
 logger = logging.getLogger(__name__)

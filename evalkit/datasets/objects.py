@@ -17,8 +17,8 @@ import pyarrow as pa
 from evalkit.datasets.delimited import SEPARATORS, Columns, first_bytes, table
 from evalkit.datasets.source import Source
 from evalkit.errors import DataError, reason
-from evalkit.strict_json import repeated
-from evalkit.textfile import LARGEST, file_kind, lines
+from evalkit.formats.strict_json import repeated
+from evalkit.formats.textfile import LARGEST, file_kind, lines
 
 LINES, ARRAY, TABLE, PARQUET = "lines", "array", "table", "parquet"
 _BOM = b"\xef\xbb\xbf"

@@ -5,11 +5,11 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
-from evalkit import ids
 from evalkit.datasets.delimited import Columns
 from evalkit.datasets.objects import rows
 from evalkit.datasets.source import Source
 from evalkit.errors import DataError
+from evalkit.formats import ids
 
 ID_KEYS = ("_id", "id", "doc_id", "docid", "docno", "pid")  # BEIR's, the hub's and mteb's, ir_datasets', others'
 TEXT_KEYS = ("text", "contents", "content", "passage", "body")  # BEIR's, Pyserini's, others'

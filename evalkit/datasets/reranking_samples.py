@@ -24,9 +24,9 @@ from evalkit.datasets.objects import format_of, rows
 from evalkit.datasets.records import REPEATED_CANDIDATES, Record, checked_id, checked_text, shown
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
-from evalkit.folders import expanded
+from evalkit.formats.textfile import KIND_BYTES, file_kind, peek
 from evalkit.store import Store
-from evalkit.textfile import KIND_BYTES, file_kind, peek
+from evalkit.system.files import expanded
 from evalkit.types import Dataset
 
 MEASURES = ["MAP", "RR@10", "nDCG@10"]

@@ -21,15 +21,15 @@ import yaml
 
 from evalkit.config import DatasetConfig, HubDatasetConfig
 from evalkit.datasets.assemble import assemble
+from evalkit.datasets.columns import choose, content_digest, id_column, judged
 from evalkit.datasets.corpus import from_columns, require_ids
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.objects import rows_per_batch
 from evalkit.datasets.source import CORPUS
-from evalkit.datasets.tables import choose, content_digest, id_column, judged
 from evalkit.errors import DataError, reason
-from evalkit.folders import file_digest
-from evalkit.progress import progress
 from evalkit.store import Store
+from evalkit.system.files import file_digest
+from evalkit.system.progress import progress
 from evalkit.types import Dataset
 
 PARTS = ("qrels", "queries", "corpus")

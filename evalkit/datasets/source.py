@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from evalkit.errors import DataError
-from evalkit.textfile import open_binary
+from evalkit.formats.textfile import open_binary
 
 CORPUS = "corpus.jsonl"
 

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from evalkit.inference.attention import KERNELS, Attend, Rule
-from evalkit.inference.blocks import BertBlock, Block, Context, DecoderBlock, GteBlock
 from evalkit.inference.fused import Norm, choose, tables
+from evalkit.inference.layers import BertBlock, Block, Context, DecoderBlock, GteBlock
 from evalkit.inference.packed import Packed, Select
 
 

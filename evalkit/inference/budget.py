@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from evalkit.errors import ResultError
-from evalkit.folders import atomic_write, is_file, read_file
+from evalkit.system.files import atomic_write, is_file, read_file
 
 
 class Budget:

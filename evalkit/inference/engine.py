@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from evalkit.errors import ModelError, is_out_of_memory
+from evalkit.inference.batches import affordable_tokens, batches
 from evalkit.inference.budget import Budget
-from evalkit.inference.plan import affordable_tokens, batches
 from evalkit.inference.prefix import Prefixes, batches_by_prefix
 from evalkit.inference.turns import my_turn
 from evalkit.inference.usage import Usage

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from evalkit.config import ComputeConfig
 from evalkit.inference.accelerators import on_cuda
-from evalkit.memory import GIB, give_back, resident
+from evalkit.system.memory import GIB, give_back, resident
 
 _CPU_GIB = 2.0
 _TEXT = 32 * 2**20  # bytes in a window: more makes nothing faster

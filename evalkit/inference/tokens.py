@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.errors import ModelError
-from evalkit.inference.plan import windows
+from evalkit.inference.batches import windows
 from evalkit.inference.splitting import splits_after_colon
 
 Ids = NDArray[np.int32]

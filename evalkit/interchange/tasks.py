@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from evalkit.config.resources import config_names, shipped
 from evalkit.errors import MissingExtra
-from evalkit.resources import config_names, shipped
 
 _LANGUAGES = {"en": ["eng-Latn"], "zh": ["zho-Hans"]}
 

@@ -12,7 +12,7 @@ from evalkit.inference.budget import Budget
 from evalkit.inference.flash import flash
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import can_pack, has_sdpa, is_minicpm
-from evalkit.versions import require_version
+from evalkit.system.versions import require_version
 
 _ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
 

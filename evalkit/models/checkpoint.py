@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from evalkit.errors import AbsentModel, MissingExtra, ModelError, reason
-from evalkit.folders import expanded, file_digest
 from evalkit.models.refusals import instead_of_config
-from evalkit.network import hub_fault, warn_once
+from evalkit.system.files import expanded, file_digest
+from evalkit.system.network import hub_fault, warn_once
 from evalkit.types import Identity
 
 _PACKAGE_PREFIX = "package:"

@@ -71,7 +71,7 @@ def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
 
     with refusing(checkpoint):
         if is_minicpm(checkpoint):
-            from evalkit.models.minicpm import granite_config
+            from evalkit.models.minicpm_decoder import granite_config
 
             config = granite_config(checkpoint, compute.padded_attention)
             return assemble(lambda: transformers.GraniteModel(config), checkpoint, compute, _minicpm_source)

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from evalkit.config.resources import shipped
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import is_gte, is_minicpm
-from evalkit.resources import shipped
 
 _DECODERS = {"cost_wise_gemma", "gemma", "gemma2", "granite", "llama", "minicpm", "mistral", "qwen2", "qwen3"}
 _KEYS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")

@@ -6,8 +6,8 @@ from evalkit.config import DenseConfig, EvaluateConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.shape import shape_of
+from evalkit.plan.already import Kept, scored, vectors_share
 from evalkit.plan.forecast import Forecast, Stage, forecast
-from evalkit.plan.kept import Kept, scored, vectors_share
 from evalkit.plan.machine import Machine
 from evalkit.plan.reading import cutoff
 from evalkit.plan.sample import sample_of

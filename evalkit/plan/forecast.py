@@ -13,15 +13,15 @@ from evalkit.config import (
     PairRerankerConfig,
 )
 from evalkit.inference.room import room
-from evalkit.memory import GIB
-from evalkit.plan.kept import Kept
+from evalkit.plan.already import Kept
 from evalkit.plan.machine import Machine, Seconds
 from evalkit.plan.reading import Lengths, Reader, compressed
 from evalkit.plan.sample import Sample, pairs_of
 from evalkit.rerank import instruction_of
 from evalkit.rerank.texts import PAIRS_PER_WINDOW
 from evalkit.retrieval import query_instruction
-from evalkit.stages import LOADING, Rate, rate
+from evalkit.system.memory import GIB
+from evalkit.system.stages import LOADING, Rate, rate
 
 _BYTES_A_SCORE = 60  # with its key, its record's share of the head, and a line of the run
 _BYTES_A_CANDIDATE = 20  # a line of the run, compressed

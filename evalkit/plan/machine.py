@@ -12,13 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evalkit.artefact import RATES
 from evalkit.config import ComputeConfig
 from evalkit.errors import ConfigError
-from evalkit.journal import Journal
 from evalkit.models.arithmetic import device_name, hardware
 from evalkit.models.shape import Shape
 from evalkit.store import Store
+from evalkit.store.artefact import RATES
+from evalkit.store.journal import Journal
 
 _FORMAT = 2  # of rates; a higher number makes old ones be measured again
 _RATE = "rate.log"

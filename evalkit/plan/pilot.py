@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 from evalkit import rerank, retrieval
 from evalkit.config import ComputeConfig, EvaluateConfig
 from evalkit.errors import AbsentModel, MissingExtra
-from evalkit.folders import temporary_folder
 from evalkit.inference.room import room
 from evalkit.inference.usage import Usage
+from evalkit.inference.workers import open_pool
 from evalkit.models.arithmetic import device_name
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.shape import shape_of
 from evalkit.plan.machine import Machine
 from evalkit.plan.reading import cutoff
 from evalkit.plan.sample import Sample, pairs_of
-from evalkit.progress import progress
 from evalkit.retrieval.dense import DenseRetriever
 from evalkit.retrieval.encoding import EncodingWorker, encode_corpus
-from evalkit.stages import LOADING, Meter
 from evalkit.store import Store
+from evalkit.system.files import temporary_folder
+from evalkit.system.progress import progress
+from evalkit.system.stages import LOADING, Meter
 from evalkit.types import StreamingReranker
-from evalkit.workers import open_pool
 
 logger = logging.getLogger(__name__)
 

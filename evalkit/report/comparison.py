@@ -7,11 +7,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evalkit.compare import Comparison, Pairing, Settings
-from evalkit.moves import Move, Place
-from evalkit.overall import Overall
+from evalkit.analysis.moves import Move, Place
+from evalkit.analysis.overall import Overall
+from evalkit.analysis.pairwise import Comparison, Pairing, Settings
+from evalkit.measures.significance import Rule
 from evalkit.report.grid import Cell, Column, Grid
-from evalkit.significance import Rule
 
 _TEXT = 160  # characters of a text on the terminal
 

@@ -9,10 +9,10 @@ import matplotlib as mpl
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-from evalkit.compare import groups
-from evalkit.folders import naming
-from evalkit.overall import Overall
-from evalkit.overview import DatasetView, Overview
+from evalkit.analysis.overall import Overall
+from evalkit.analysis.pairwise import groups
+from evalkit.report.overview import DatasetView, Overview
+from evalkit.system.files import naming
 
 _ROW = 0.32  # inches a system
 _DPI = 200

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from evalkit.errors import printable
-from evalkit.terminal import harmless, naming_stdout
+from evalkit.system.terminal import harmless, naming_stdout
 
 Cell = str | int | float | bool | None
 """None is a value that there is not."""

@@ -1,123 +1,139 @@
-"""An overview as tables: the summary, what is published, comparisons, and the conditions of every result."""
+"""Everything a report shows, from results on disk: comparisons, curves, speeds, published cells, queries, remarks.
 
-from collections.abc import Sequence
+Prints nothing. A system is a reranker or a first stage, as in `compare`; first stages are always among them.
+"""
 
-from evalkit.overall import averaged
-from evalkit.overview import Overview, SystemView
-from evalkit.report import comparison, reproduction
-from evalkit.report.grid import Cell, Column, Grid
-from evalkit.reproduce import NOT_RUN, TOLERANCE
-from evalkit.stages import speed
-from evalkit.suites import macro_average
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-
-def grids(found: Overview) -> list[Grid]:
-    """All of them, for Markdown and papers."""
-    pairs = [grid for _, some in pairs_by_dataset(found) for grid in some]
-    return [summary(found), *published(found), *over(found), *pairs, conditions(found)]
-
-
-def summary(found: Overview) -> Grid:
-    """A row a system, a column a dataset, their macro average; the best of each column stands out."""
-    systems = list(dict.fromkeys(one.name for view in found.datasets for one in view.comparison.systems))
-    means = [{one.name: one.mean for one in view.comparison.systems} for view in found.datasets]
-    rows = [_summary_row(found, name, [each.get(name) for each in means]) for name in systems]
-    columns = [Column("system"), *(Column(view.comparison.dataset, ".4f") for view in found.datasets)]
-    several = len(found.datasets) > 1
-    if several:
-        columns.insert(1, Column("average", ".4f"))
-        rows.sort(key=lambda row: -row[1] if isinstance(row[1], float) else 0.0)
-    strong = {(row, column) for column in range(1, len(columns)) for row in _best(rows, column)}
-    sections = frozenset({len(rows)})
-    rows.append(_summary_row(found, "ceiling", [view.comparison.ceiling for view in found.datasets]))
-    notes = [
-        "ceiling: the best any order of the candidates could reach; none where first stages differ, or not measured"
-    ]
-    if several:
-        notes.append("average: of datasets, the forums of CQADupStack counting once; none where one is missing")
-        notes += found.left_out if found.total is None else ()
-    return Grid(found.settings.measure, columns, rows, notes, sections, frozenset(strong))
+from evalkit.analysis.flags import Flag
+from evalkit.analysis.moves import Listing, widest
+from evalkit.analysis.one_pass import DEPTHS, Analysis, AtDepth, analyse
+from evalkit.analysis.overall import Overall, left_out, overall
+from evalkit.analysis.pairwise import Comparison, Settings, compare, falls
+from evalkit.analysis.published.tables import Published, load_published
+from evalkit.analysis.published.verdicts import NOT_RUN, Cell, reproduce
+from evalkit.config.resources import config_names
+from evalkit.errors import EvalkitError
+from evalkit.results import Evaluation
+from evalkit.results.gather import dataset_of
+from evalkit.types import Dataset
 
 
-def _summary_row(found: Overview, name: str, values: Sequence[float | None]) -> list[Cell]:
-    average = [_average(found, values)] if len(found.datasets) > 1 else []
-    return [name, *average, *values]
+class SystemView(NamedTuple):
+    """What is known of a system on a dataset beside its place in the comparison.
+
+    Attributes:
+        evaluation: its result.
+        speed: pairs/s, as `Evaluation.rate` has it; None where nothing was scored.
+        curve: by depth; empty for a first stage, and where there is none.
+        no_curve: why a reranker has no curve; empty where it has one, and for a first stage.
+        flags: what to look at.
+    """
+
+    evaluation: Evaluation
+    speed: float | None
+    curve: tuple[AtDepth, ...]
+    no_curve: str
+    flags: tuple[Flag, ...]
 
 
-def _average(found: Overview, values: Sequence[float | None]) -> float | None:
-    chosen = {one.dataset for one in averaged([view.comparison for view in found.datasets])}
-    own = {view.comparison.dataset: value for view, value in zip(found.datasets, values, strict=True)}
-    known = {dataset: value for dataset, value in own.items() if dataset in chosen and value is not None}
-    return macro_average(known) if known.keys() == chosen else None
+@dataclass(frozen=True)
+class DatasetView:
+    """One dataset.
+
+    Attributes:
+        comparison: of its systems.
+        systems: in the comparison's order.
+        listings: the queries on which the systems differ most.
+        remark: why texts and curves are absent; empty where they are not.
+    """
+
+    comparison: Comparison
+    systems: tuple[SystemView, ...]
+    listings: tuple[Listing, ...]
+    remark: str
 
 
-def _best(rows: Sequence[Sequence[Cell]], column: int) -> list[int]:
-    values = {number: value for number, row in enumerate(rows) if isinstance(value := row[column], float)}
-    return [number for number, value in values.items() if value == max(values.values())]
+@dataclass(frozen=True)
+class Overview:
+    """Everything.
+
+    Attributes:
+        settings: of the comparisons.
+        datasets: in the order of their results.
+        total: over the datasets; None for one, and where no two systems are on all.
+        left_out: what the averages over datasets leave out, and why.
+        published: tables of which some number was run, with their cells.
+    """
+
+    settings: Settings
+    datasets: tuple[DatasetView, ...]
+    total: Overall | None
+    left_out: tuple[str, ...]
+    published: tuple[tuple[Published, tuple[Cell, ...]], ...]
 
 
-def published(found: Overview) -> list[Grid]:
-    """The published tables of which something was run, without the cells that were not."""
-    kept = []
-    for tables, cells in found.published:
-        run = [cell for cell in cells if not cell.verdict.startswith(NOT_RUN)]
-        kept += reproduction.grids(tables, run, TOLERANCE)
-    return kept
+def overview(
+    evaluations: Sequence[Evaluation],
+    settings: Settings,
+    *,
+    queries: int,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Overview:
+    """Of these evaluations; several first stages may be among them.
+
+    Args:
+        evaluations: of any datasets.
+        settings: of the comparisons.
+        queries: how many of each dataset are listed with their rankings.
+        advance: called with the number of systems that were done.
+
+    Raises:
+        ResultError: results under one name are of different datasets, or damaged.
+    """
+    comparisons = compare(evaluations, settings._replace(same_candidates=False))
+    views = tuple(_view(one, settings, queries, advance) for one in comparisons)
+    total = overall(comparisons, settings)
+    return Overview(settings, views, total, tuple(left_out(comparisons)), tuple(_published(evaluations)))
 
 
-def over(found: Overview) -> list[Grid]:
-    """Systems and pairs over the datasets."""
-    return [] if found.total is None else comparison.overall_grids(found.total, found.settings, found.left_out)
+def _view(comparison: Comparison, settings: Settings, queries: int, advance: Callable[[int], None]) -> DatasetView:
+    dataset, remark = _dataset(comparison.evaluations[0])
+    systems, fell = [], falls(comparison, settings)
+    for one in comparison.evaluations:
+        analysis = None
+        if dataset is not None and not one.is_first_stage:
+            analysis = analyse(one, dataset, settings.measure, DEPTHS, fall=fell.get(one.result.folder))
+        systems.append(_system(one, analysis, remark))
+        advance(1)
+    listings = widest(comparison.evaluations, comparison.query_ids, comparison.values, count=queries, dataset=dataset)
+    return DatasetView(comparison, tuple(systems), tuple(listings), remark)
 
 
-def pairs_by_dataset(found: Overview) -> list[tuple[str, list[Grid]]]:
-    """Systems and pairs of each dataset."""
-    return [
-        (view.comparison.dataset, comparison.grids([view.comparison], None, found.settings)) for view in found.datasets
-    ]
+def _dataset(evaluation: Evaluation) -> tuple[Dataset | None, str]:
+    try:
+        return dataset_of(evaluation.result), ""
+    except EvalkitError as error:
+        return None, f"without texts, judgments and curves: {error}"
 
 
-def conditions(found: Overview) -> Grid:
-    """How every result was made."""
-    columns = [
-        *map(Column, ("system", "dataset", "first stage", "model", "revision", "max_length", "dtype", "device")),
-        Column("pairs"),
-        Column("truncated"),
-        Column("pairs/s", write=speed),
-        *map(Column, ("evalkit", "command")),
-    ]
-    rows = [
-        _condition(one.name, view.comparison.dataset, system)
-        for view in found.datasets
-        for one, system in zip(view.comparison.systems, view.systems, strict=True)
-    ]
-    remarks = [f"{view.comparison.dataset}: {view.remark}" for view in found.datasets if view.remark]
-    remarks += [
-        f"{view.comparison.dataset}, {one.name}: no depth curve, because {system.no_curve}"
-        for view in found.datasets
-        for one, system in zip(view.comparison.systems, view.systems, strict=True)
-        if system.no_curve and system.no_curve != view.remark
-    ]
-    return Grid("How every result was made", columns, rows, remarks)
+def _system(evaluation: Evaluation, analysis: Analysis | None, remark: str) -> SystemView:
+    return SystemView(
+        evaluation,
+        evaluation.rate.value if evaluation.rate else None,
+        analysis.curve if analysis else (),
+        analysis.no_curve if analysis else "" if evaluation.is_first_stage else remark,
+        analysis.flags if analysis else (),
+    )
 
 
-def _condition(name: str, dataset: str, view: SystemView) -> list[Cell]:
-    manifest = view.evaluation.result.manifest
-    identity = manifest["retriever" if view.evaluation.is_first_stage else "reranker"]
-    settings = manifest["config"]["retriever" if view.evaluation.is_first_stage else "reranker"]
-    environment = manifest["environment"]
-    return [
-        name,
-        dataset,
-        view.evaluation.first_stage,
-        settings.get("model") or identity["kind"],
-        settings.get("revision"),
-        settings.get("max_length"),
-        identity.get("dtype"),
-        environment.get("device"),
-        manifest["pairs"],
-        manifest.get("truncated_pairs"),
-        view.speed,
-        f"{environment['packages']['evalkit']} {str(environment.get('git_commit') or '')[:12]}".strip(),
-        manifest["command"],
-    ]
+def _published(evaluations: Sequence[Evaluation]) -> list[tuple[Published, tuple[Cell, ...]]]:
+    found = []
+    for name in config_names("published"):
+        published = load_published(name)
+        cells = tuple(reproduce(published, evaluations))
+        if any(not cell.verdict.startswith(NOT_RUN) for cell in cells):
+            found.append((published, cells))
+    return found

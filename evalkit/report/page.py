@@ -10,11 +10,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from evalkit.compare import Settings, groups
-from evalkit.overall import Overall
-from evalkit.overview import DatasetView, Overview
-from evalkit.report import overview as tables
+from evalkit.analysis.overall import Overall
+from evalkit.analysis.pairwise import Settings, groups
+from evalkit.report import overview_grids as tables
 from evalkit.report.comparison import rule_text, too_few
+from evalkit.report.overview import DatasetView, Overview
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
 _SCRIPTS = ("charts.js", "browser.js", "main.js")

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from evalkit.explain import Toggle
-from evalkit.missing import Planned
-from evalkit.published import Published
+from evalkit.analysis.published.explain import Toggle
+from evalkit.analysis.published.missing import Planned
+from evalkit.analysis.published.tables import Published
+from evalkit.analysis.published.verdicts import NEAR_TIMES, Cell
 from evalkit.report.grid import Cell as Value
 from evalkit.report.grid import Column, Grid
-from evalkit.reproduce import NEAR_TIMES, Cell
 
 _NEAR_CEILING = 0.98
 

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from evalkit.config.suites import Entry, Suite, Summary, summarise
 from evalkit.results import Evaluation
-from evalkit.suites import Entry, Suite, Summary, summarise
 
 _ABSENT = "—"
 

@@ -9,11 +9,11 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from evalkit.analysis.flags import flags_of_means
 from evalkit.errors import printable
-from evalkit.flags import flags_of_means
 from evalkit.results import Evaluation
-from evalkit.stages import Stages, rate, speed
-from evalkit.terminal import harmless, measurable, naming_stdout, stop_telling
+from evalkit.system.stages import Stages, rate, speed
+from evalkit.system.terminal import harmless, measurable, naming_stdout, stop_telling
 
 # Into a file or a pipe rich assumes 80 columns and would cut words; a table is better too wide than cut.
 _WIDTH_WITHOUT_TERMINAL = 200

@@ -19,13 +19,13 @@ from evalkit.config import (
     ReplayConfig,
     RerankerConfig,
 )
+from evalkit.config.instructions import PER_QUERY, choose_instruction
 from evalkit.errors import ConfigError
-from evalkit.instructions import PER_QUERY, choose_instruction
 from evalkit.rerank.passthrough import KeepOrder, Replay
 from evalkit.rerank.texts import Reranked, score_candidates
 from evalkit.run import Run
-from evalkit.stages import Stages
 from evalkit.store import Store
+from evalkit.system.stages import Stages
 from evalkit.types import Dataset, Reranker
 
 if TYPE_CHECKING:

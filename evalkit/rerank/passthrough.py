@@ -6,14 +6,14 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit import doubts
 from evalkit.config import ReplayConfig
 from evalkit.errors import DataError
-from evalkit.folders import expanded, file_digest
-from evalkit.notes import Note
+from evalkit.formats import doubts
+from evalkit.formats.notes import Note
+from evalkit.formats.runfile import RunFile, read_run_file
+from evalkit.formats.similar_ids import compared
 from evalkit.run import Run
-from evalkit.runfile import RunFile, read_run_file
-from evalkit.similar_ids import compared
+from evalkit.system.files import expanded, file_digest
 from evalkit.types import Identity
 
 

@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import DataError
+from evalkit.formats.notes import Note
+from evalkit.inference.batches import windows
 from evalkit.inference.budget import KeptBudget
 from evalkit.inference.finite import finite
-from evalkit.inference.plan import windows
 from evalkit.inference.room import Room, room
 from evalkit.inference.usage import Usage
-from evalkit.notes import Note
-from evalkit.progress import progress
-from evalkit.rerank.kept import KeptScores, pair_keys
+from evalkit.inference.workers import Shards, open_pool
+from evalkit.rerank.known_scores import KeptScores, pair_keys
 from evalkit.rerank.worker import Part, ScoringWorker, Window
 from evalkit.run import Run
-from evalkit.stages import FINDING, LOADING, Meter, Stages
 from evalkit.store import Store
+from evalkit.system.progress import progress
+from evalkit.system.stages import FINDING, LOADING, Meter, Stages
 from evalkit.types import Dataset, Pair, Reranker, Scored, StreamingReranker
-from evalkit.workers import Shards, open_pool
 
 # Pairs whose texts are in memory, and which a reranker may sort by length, at a time; on CUDA at the least.
 PAIRS_PER_WINDOW = 8192

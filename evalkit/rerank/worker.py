@@ -6,9 +6,9 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.artefact import digest
 from evalkit.inference.budget import Budget
 from evalkit.inference.usage import Usage
+from evalkit.store.artefact import digest
 from evalkit.types import LoadingReranker, Pair, PreparingReranker, Reranker, StreamingReranker
 
 

@@ -13,12 +13,12 @@ from evalkit.config import (
     RetrieverConfig,
     SavedConfig,
 )
+from evalkit.config.instructions import choose_instruction
 from evalkit.errors import ConfigError
+from evalkit.formats.notes import Note
 from evalkit.inference.usage import Usage
-from evalkit.instructions import choose_instruction
-from evalkit.notes import Note
-from evalkit.stages import Stages
 from evalkit.store import Store
+from evalkit.system.stages import Stages
 from evalkit.types import Dataset, FirstStage, Identity
 
 

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from evalkit.config import BM25Config
 from evalkit.inference.usage import Usage
-from evalkit.progress import progress
-from evalkit.retrieval.analysis import Analyser, analyser
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
+from evalkit.retrieval.words import Analyser, analyser
 from evalkit.run import Run
-from evalkit.stages import LOADING, Meter, Stages
+from evalkit.system.progress import progress
+from evalkit.system.stages import LOADING, Meter, Stages
 from evalkit.types import Dataset, Identity
 
 _DOCUMENTS_PER_WINDOW = 10_000

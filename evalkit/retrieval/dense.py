@@ -13,22 +13,22 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from evalkit.artefact import EMBEDDINGS, content_digest
 from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.errors import ConfigError, ResultError
 from evalkit.inference.room import room
 from evalkit.inference.usage import Usage
+from evalkit.inference.workers import Pool, open_pool, together
 from evalkit.models.declared import unused_prompts
-from evalkit.progress import progress
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.retrieval.encoding import EncodingWorker, encode_corpus, encode_texts
 from evalkit.retrieval.vectors import FILES, VECTORS
 from evalkit.run import Run
-from evalkit.stages import LOADING, Stages
 from evalkit.store import Store
+from evalkit.store.artefact import EMBEDDINGS, content_digest
+from evalkit.system.progress import progress
+from evalkit.system.stages import LOADING, Stages
 from evalkit.types import Dataset, Identity
-from evalkit.workers import Pool, open_pool, together
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.artefact import digest
 from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.errors import ModelError
 from evalkit.inference.finite import finite
@@ -22,6 +21,7 @@ from evalkit.models.packing import packed_encoder
 from evalkit.models.processor import facts, noting, warn_of_emulation
 from evalkit.models.sentence_transformer import embedding_head, load_dense
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
+from evalkit.store.artefact import digest
 from evalkit.types import Identity
 
 if TYPE_CHECKING:

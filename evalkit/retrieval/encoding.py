@@ -7,16 +7,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.inference.batches import windows
 from evalkit.inference.budget import Budget
-from evalkit.inference.plan import windows
 from evalkit.inference.room import Room
 from evalkit.inference.tokens import Tokenized
 from evalkit.inference.usage import Usage
+from evalkit.inference.workers import Pool, Shards
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.retrieval.vectors import GrowingVectors, open_vectors
-from evalkit.stages import LOADING, Meter
+from evalkit.system.stages import LOADING, Meter
 from evalkit.types import Documents
-from evalkit.workers import Pool, Shards
 
 _TEXTS_PER_WINDOW = 16_384  # read, tokenised and sorted by length together; on CUDA at the least
 

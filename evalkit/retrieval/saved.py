@@ -3,15 +3,15 @@
 import logging
 from functools import cached_property
 
-from evalkit import doubts
 from evalkit.config import SavedConfig
 from evalkit.errors import DataError
-from evalkit.folders import expanded, file_digest
-from evalkit.notes import Note
+from evalkit.formats import doubts
+from evalkit.formats.notes import Note
+from evalkit.formats.runfile import RunFile, read_run_file
+from evalkit.formats.similar_ids import compared
 from evalkit.retrieval.candidates import cut
 from evalkit.run import Run
-from evalkit.runfile import RunFile, read_run_file
-from evalkit.similar_ids import compared
+from evalkit.system.files import expanded, file_digest
 from evalkit.types import Dataset, Identity
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evalkit.retrieval.blocks import Block, blocks, coarse_dtype
+from evalkit.retrieval.corpus_blocks import Block, blocks, coarse_dtype
 from evalkit.retrieval.keys import NO_KEY, best, keys_of, ranked, scores_of, table
 
 _QUERIES_PER_BLOCK = 512

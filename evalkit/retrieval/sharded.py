@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evalkit.artefact import SEARCHES
 from evalkit.config import ComputeConfig
 from evalkit.inference.usage import Usage
-from evalkit.journal import Journal
+from evalkit.inference.workers import Pool, Shards
 from evalkit.models.arithmetic import device_name
 from evalkit.models.processor import facts
 from evalkit.retrieval.keys import NO_KEY, best, ranked, table
 from evalkit.retrieval.search import Search
-from evalkit.stages import Meter
 from evalkit.store import Store
-from evalkit.workers import Pool, Shards
+from evalkit.store.artefact import SEARCHES
+from evalkit.store.journal import Journal
+from evalkit.system.stages import Meter
 
 _FORMAT = 1  # of what is kept; a higher number makes old ones be searched anew
 _DOCUMENTS_PER_SHARD = 65_536

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.folders import is_file
 from evalkit.inference.budget import KeptBudget, budget_name
-from evalkit.journal import Journal, lock_name
-from evalkit.memory import let_go
+from evalkit.store.journal import Journal, lock_name
+from evalkit.system.files import is_file
+from evalkit.system.memory import let_go
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from made import write_collection
 from tiny_checkpoints import write_minicpm_reranker
 
 from evalkit.cli import main
-from evalkit.gather import gather
-from evalkit.instructions import GENERIC, load_instructions
+from evalkit.config.instructions import GENERIC, load_instructions
+from evalkit.results.gather import gather
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 
 from evalkit.cli import COMMANDS, main
 from evalkit.commands.completion import choices
-from evalkit.resources import config_names
+from evalkit.config.resources import config_names
 
 PACKAGE = Path(__file__).resolve().parents[2]
 

@@ -8,8 +8,8 @@ from tiny_checkpoints import write_minicpm_reranker
 from trained_reranker import write_trained_reranker
 
 from evalkit.cli import main
-from evalkit.doctor import known
 from evalkit.load import load_reranker
+from evalkit.rerank.doctor import known
 from evalkit.types import Pair
 
 PAIR = Pair("why does the sea have tides?", "The moon pulls the sea.", "")

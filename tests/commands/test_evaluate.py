@@ -11,8 +11,8 @@ import pytest
 from stubs import tiny_bert, write_collection
 
 from evalkit.cli import main
-from evalkit.resources import config_names
-from evalkit.suites import load_suite
+from evalkit.config.resources import config_names
+from evalkit.config.suites import load_suite
 
 
 def run(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ import yaml
 from local_hub import LocalHub
 from published import write_parquet
 
-from evalkit.resources import shipped
+from evalkit.config.resources import shipped
 
 SCIFACT = yaml.safe_load((shipped("conf") / "dataset" / "scifact.yaml").read_text(encoding="utf-8"))
 

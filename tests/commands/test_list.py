@@ -5,7 +5,7 @@ import json
 import pytest
 
 from evalkit.cli import main
-from evalkit.resources import config_names
+from evalkit.config.resources import config_names
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def test_a_run_of_which_nothing_is_judged_is_refused_with_ids_that_look_alike(tm
         ('{"q1": {"d1": 1}}', '{"q1": {"d1": 0.9, "d2": 0.8}}'),
         ('{"q1": {"d1": 1.0}}', "qid,docno,score\nq1,d1,0.5\n"),
         ('[{"query_id": "q1", "doc_id": "d1", "relevance": 1}]', "q1 Q0 d1 1 2.0 r\n"),
-        (gzip.compress(b"q1 0 d1 1\n"), gzip.compress(b'{"q1": {"d1": 0.9}}')),
+        (gzip.compress(b"q1 0 d1 1\n", mtime=0), gzip.compress(b'{"q1": {"d1": 0.9}}', mtime=0)),
     ],
 )
 def test_files_of_other_tools_are_read(tmp_path, capsys, qrels, run):

@@ -7,7 +7,7 @@ from stubs import tiny_bert, write_collection
 from tiny_checkpoints import write_minicpm_layerwise, write_minicpm_reranker, write_qwen3_reranker
 
 from evalkit.cli import main
-from evalkit.instructions import load_instructions
+from evalkit.config.instructions import load_instructions
 
 DOCUMENTS = {
     "d1": ("", "The moon pulls the sea and makes tides."),

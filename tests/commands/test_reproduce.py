@@ -50,9 +50,9 @@ def asked_to_plan(monkeypatch, tmp_path, *settings):
 @pytest.mark.parametrize("setting", ["depth=7", "results_dir=x/${dataset.name}"])
 def test_a_plan_is_of_the_settings_that_each_run_would_have(monkeypatch, tmp_path, setting):
     """Most are put together of what was composed for others."""
-    from evalkit.commands.compose import compose
-    from evalkit.missing import missing
-    from evalkit.published import load_published
+    from evalkit.analysis.published.missing import missing
+    from evalkit.analysis.published.tables import load_published
+    from evalkit.commands.settings.compose import compose
 
     planned = asked_to_plan(monkeypatch, tmp_path, setting)
     runs = missing(load_published("minicpm-reranker"), [], table=None, limit=20_000)
@@ -63,7 +63,7 @@ def test_a_plan_is_of_the_settings_that_each_run_would_have(monkeypatch, tmp_pat
 
 
 def test_each_dataset_and_each_system_is_composed_once(monkeypatch, tmp_path):
-    from evalkit.commands import compose
+    from evalkit.commands.settings import compose
 
     calls, real = [], compose.compose
     monkeypatch.setattr(compose, "compose", lambda name, overrides: calls.append(overrides) or real(name, overrides))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from stubs import write_collection
 
-from evalkit.commands import sweeps
+from evalkit.commands.settings import sweeps
 from evalkit.errors import ConfigError, MissingExtra
 
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher")

@@ -12,10 +12,10 @@ import pytest
 from local_hub import LocalHub, ask
 from miniatures import QRELS, TWIN, cards, configured, settings
 
+from evalkit.config.instructions import choose_instruction
+from evalkit.config.resources import config_names, shipped
 from evalkit.datasets import load
 from evalkit.errors import DataError
-from evalkit.instructions import choose_instruction
-from evalkit.resources import config_names, shipped
 from evalkit.store import Store
 from evalkit.types import Dataset
 
@@ -30,7 +30,7 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from evalkit.commands.compose import compose
+from evalkit.commands.settings.compose import compose
 from evalkit.datasets import load
 from evalkit.errors import EvalkitError
 from evalkit.retrieval.candidates import candidates_from_rows

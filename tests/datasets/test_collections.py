@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from evalkit.config import BundledDatasetConfig
+from evalkit.config.resources import shipped
 from evalkit.datasets import load
 from evalkit.errors import DataError
-from evalkit.resources import shipped
 from evalkit.store import Store
 from evalkit.types import Dataset
 

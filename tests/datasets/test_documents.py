@@ -14,8 +14,8 @@ from stubs import write_collection
 from evalkit.config import FolderDatasetConfig
 from evalkit.datasets import documents, load
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.memory import resident
 from evalkit.store import Store
+from evalkit.system.memory import resident
 from evalkit.types import Dataset
 
 COUNT = 20_003  # two full batches of 10,000 and a part

@@ -646,14 +646,14 @@ def test_links_in_the_place_of_a_download_are_not_followed(hub: LocalHub, store:
 
 
 def test_a_download_under_way_is_not_pruned(hub: LocalHub, store: Store, monkeypatch):
-    from evalkit import cache
+    from evalkit.store import inventory
 
     asked = []
 
     def pruning(_url, _md5, part):
         part.write_bytes(CONTENT)
-        (one,) = cache.artefacts(store)
-        asked.append((one.state, cache.prune(store, [one], [], []) == [one]))
+        (one,) = inventory.artefacts(store)
+        asked.append((one.state, inventory.prune(store, [one], [], []) == [one]))
 
     monkeypatch.setattr(download, "_download", pruning)
     assert CONTENT == get(hub, store).read_bytes()

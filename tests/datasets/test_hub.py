@@ -16,9 +16,9 @@ from omegaconf import OmegaConf
 from published import CORPUS, QRELS, QUERIES, Columns, write_parquet
 
 from evalkit.config import HubDatasetConfig
+from evalkit.config.resources import shipped
 from evalkit.datasets import hub as hub_datasets
 from evalkit.errors import DataError
-from evalkit.resources import shipped
 from evalkit.store import Store
 
 PUBLISHED = OmegaConf.load(shipped("conf") / "dataset" / "scifact.yaml")

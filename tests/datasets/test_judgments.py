@@ -34,7 +34,7 @@ def read(folder, name, content):
         ("a.csv", ",qid,docid,label\n0,q1,d1,1\n1,q1,d2,0\n2,q2,d2,2\n"),
         ("a.csv", "q1,d1,1\nq1,d2,0\nq2,d2,2\n"),
         ("a.csv", "q1;0;d1;1\nq1;0;d2;0\nq2;0;d2;2\n"),
-        ("a.csv.gz", gzip.compress(b"query-id,corpus-id,score\nq1,d1,1\nq1,d2,0\nq2,d2,2\n")),
+        ("a.csv.gz", gzip.compress(b"query-id,corpus-id,score\nq1,d1,1\nq1,d2,0\nq2,d2,2\n", mtime=0)),
         ("a.json", '{"q1": {"d1": 1, "d2": 0}, "q2": {"d2": 2}}'),
         ("a.jsonl", '{"q1": {"d1": 1, "d2": 0}}\n{"q2": {"d2": 2}}\n'),
         ("a.json", json.dumps([{"qid": q, "docid": d, "grade": grade} for q, d, grade in TRIPLES])),

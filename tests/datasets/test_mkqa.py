@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.answers import AnswerJudge
 from evalkit.config import BM25Config, EvaluateConfig, MkqaDatasetConfig, RerankerConfig
 from evalkit.datasets import load
 from evalkit.datasets.mkqa import clean, corpus_path
 from evalkit.errors import ConfigError, DataError
+from evalkit.formats.trec import read_qrels
 from evalkit.measures import measure
+from evalkit.measures.answers import AnswerJudge
 from evalkit.pipeline import evaluate
 from evalkit.run import Run
 from evalkit.store import Store
-from evalkit.trec import read_qrels
 from evalkit.types import Dataset
 
 QUESTIONS = [

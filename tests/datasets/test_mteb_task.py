@@ -22,7 +22,7 @@ from evalkit.store import Store
 PROGRAM = """
 import json, logging, sys
 from pathlib import Path
-from evalkit.commands.compose import compose
+from evalkit.commands.settings.compose import compose
 from evalkit.datasets import load
 from evalkit.errors import EvalkitError
 from evalkit.store import Store

@@ -9,7 +9,7 @@ import yaml
 from local_hub import LocalHub, ask
 
 from evalkit import Pair, load_reranker
-from evalkit.resources import shipped
+from evalkit.config.resources import shipped
 
 # Configuration -> who writes a tiny checkpoint in its layout, and settings that fit one of so few layers.
 SERVED = {

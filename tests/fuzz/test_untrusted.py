@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 from stubs import write_collection
 
-from evalkit import cache, results
-from evalkit.baseline import read_baseline
+from evalkit import results
+from evalkit.analysis.baseline import read_baseline
 from evalkit.cli import main
 from evalkit.config import (
     BM25Config,
@@ -33,12 +33,12 @@ from evalkit.config import (
 from evalkit.datasets import load
 from evalkit.datasets.neuclir import _qrels_lines
 from evalkit.errors import EvalkitError
-from evalkit.ids import fault
-from evalkit.jsonl import read_pairs, read_texts
-from evalkit.manifest import MANIFEST
+from evalkit.formats.ids import fault
+from evalkit.formats.jsonl import read_pairs, read_texts
+from evalkit.formats.trec import read_qrels, read_run, write_run
 from evalkit.pipeline import evaluate
-from evalkit.store import Store
-from evalkit.trec import read_qrels, read_run, write_run
+from evalkit.results.manifest import MANIFEST
+from evalkit.store import Store, inventory
 
 EXAMPLES = int(os.environ.get("EVALKIT_FUZZ_EXAMPLES", "25"))
 fuzz = settings(
@@ -313,12 +313,12 @@ def test_a_result_or_cache_that_was_changed_anywhere_gives_the_same_numbers_or_i
         assert done.result.manifest["measures"] == expected.result.manifest["measures"]
         assert done.result.read_run().digest() == expected.result.read_run().digest()
     store = Store(folder / "cache")
-    found = refused_or(lambda: cache.artefacts(store))
+    found = refused_or(lambda: inventory.artefacts(store))
     for one in found or []:
-        refused_or(lambda one=one: cache.fault(one))
+        refused_or(lambda one=one: inventory.fault(one))
     for manifest in (folder / "results").rglob(MANIFEST):
         refused_or(lambda manifest=manifest: results.read(manifest.parent))
-    refused_or(lambda: cache.needs(store))
+    refused_or(lambda: inventory.needs(store))
     assert victim.read_bytes() == b"mine"
 
 

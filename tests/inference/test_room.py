@@ -6,7 +6,7 @@ from evalkit.config import ComputeConfig
 from evalkit.errors import ConfigError
 from evalkit.inference import room as module
 from evalkit.inference.room import Room, room
-from evalkit.memory import GIB
+from evalkit.system.memory import GIB
 
 MIB = 2**20
 

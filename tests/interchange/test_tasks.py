@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
+from evalkit.config.resources import shipped
 from evalkit.interchange.tasks import card_of, languages_of, task_of
-from evalkit.resources import shipped
 
 pytest.importorskip("mteb")
 

@@ -18,10 +18,10 @@ from tiny_checkpoints import (
     write_xlm_roberta_reranker,
 )
 
+from evalkit.config.resources import config_names, shipped
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import Shape, known_shape, shape_of
-from evalkit.resources import config_names, shipped
 
 IN_LAYER = re.compile(r"(^|\.)(layers?|blocks?|h)\.\d+\.")
 CAUSAL = {write_gemma2_lightweight, write_gemma_reranker, write_minicpm_layerwise, write_qwen3_reranker}

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from evalkit.cache import artefacts, fault
-from evalkit.commands.compose import compose
+from evalkit.commands.settings.compose import compose
 from evalkit.config import ComputeConfig, MachineConfig
+from evalkit.config.resources import config_names
 from evalkit.errors import ConfigError
 from evalkit.models.shape import Shape
 from evalkit.plan import machine as module
 from evalkit.plan.machine import Machine
-from evalkit.resources import config_names
+from evalkit.store.inventory import artefacts, fault
 
 SHAPE = Shape(hidden=64, inner=256, layers=2, attention=64, parameters=1_000_000, causal=False)
 TERA = 1e12

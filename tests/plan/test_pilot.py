@@ -52,7 +52,7 @@ def test_a_checkpoint_that_is_not_there_is_told_and_assumed(config, dataset, mac
 
 
 def test_made_up_texts_are_not_measured_on(config, machine, store):
-    from evalkit.commands.compose import compose
+    from evalkit.commands.settings.compose import compose
 
     measure_rates(config, sample_from_card(compose("fetch", ["dataset=scifact"]).dataset), machine)
     assert not (store.root / "rates").exists()

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from evalkit.commands.compose import compose
+from evalkit.commands.settings.compose import compose
 from evalkit.config import CrossEncoderConfig, LightweightConfig, PairRerankerConfig
+from evalkit.config.resources import config_names
 from evalkit.plan.reading import AssumedTokenizer, Lengths, Reader, compressed, cutoff
 from evalkit.rerank import build
-from evalkit.resources import config_names
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.types import Pair
 

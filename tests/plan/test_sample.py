@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from evalkit.commands.compose import compose
+from evalkit.commands.settings.compose import compose
 from evalkit.config import BundledDatasetConfig, FolderDatasetConfig
+from evalkit.config.resources import config_names
 from evalkit.errors import DataError
 from evalkit.plan.sample import pairs_of, sample_from_card, sample_of
-from evalkit.resources import config_names
 
 
 def test_a_sample_of_a_dataset_has_its_counts_and_texts_at_even_distances(dataset):

@@ -11,11 +11,11 @@ from dataclasses import replace
 import pytest
 from made import made, write_collection
 
-from evalkit.analysis import AtDepth
-from evalkit.compare import Settings
-from evalkit.gather import gather
-from evalkit.overview import overview
+from evalkit.analysis.one_pass import AtDepth
+from evalkit.analysis.pairwise import Settings
+from evalkit.report.overview import overview
 from evalkit.report.page import page as html_page
+from evalkit.results.gather import gather
 
 pytestmark = pytest.mark.browser
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from made import made
 
-from evalkit.analysis import AtDepth
-from evalkit.compare import Settings
-from evalkit.gather import gather
-from evalkit.overview import overview
+from evalkit.analysis.one_pass import AtDepth
+from evalkit.analysis.pairwise import Settings
+from evalkit.report.overview import overview
+from evalkit.results.gather import gather
 
 pytest.importorskip("matplotlib")
 

@@ -10,10 +10,10 @@ from html.parser import HTMLParser
 import pytest
 from made import made, write_collection
 
-from evalkit.compare import Settings
-from evalkit.gather import gather
-from evalkit.overview import overview
+from evalkit.analysis.pairwise import Settings
+from evalkit.report.overview import overview
 from evalkit.report.page import embedded, page
+from evalkit.results.gather import gather
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)><!-- & \u2028 \" ' {{ 7*7 }}"
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from evalkit.config.suites import Suite
 from evalkit.report.suite import show_suite
 from evalkit.results import Evaluation, Result
-from evalkit.suites import Suite
 
 SUITE = Suite("toy", ("a", "forum/x", "forum/y"))
 

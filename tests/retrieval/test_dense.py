@@ -18,9 +18,9 @@ from transformers import AutoModel
 from evalkit.config import ComputeConfig, DenseConfig, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.errors import ConfigError, ModelError
-from evalkit.folders import file_digest
 from evalkit.retrieval.dense import DenseRetriever
 from evalkit.store import Store
+from evalkit.system.files import file_digest
 
 CPU = ComputeConfig(device="cpu")
 TEXTS = [

@@ -9,12 +9,12 @@ from stubs import DOCUMENTS, tiny_bert
 from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.inference.room import Room
+from evalkit.inference.workers.local import LocalPool
 from evalkit.retrieval import encoding
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.retrieval.encoding import EncodingWorker, encode_corpus, encode_texts
 from evalkit.retrieval.vectors import VECTORS
-from evalkit.stages import Meter
-from evalkit.workers.local import LocalPool
+from evalkit.system.stages import Meter
 
 TEXTS = [f"{title} {text}".strip() for title, text in DOCUMENTS.values()] * 5
 

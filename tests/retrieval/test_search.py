@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.retrieval import blocks, search
+from evalkit.retrieval import corpus_blocks, search
 from evalkit.retrieval.keys import best, keys_of, ranked, scores_of
 from evalkit.retrieval.search import exact_top_k
 
@@ -51,7 +51,7 @@ def whole_numbers(shape: tuple[int, int], rng: np.random.Generator, dtype: type)
 @pytest.mark.parametrize("stored", [np.float16, np.float32])
 @pytest.mark.parametrize("seed", range(4))
 def test_result_is_the_sort_by_score_and_id(monkeypatch, documents_per_block, queries_per_block, stored, seed):
-    monkeypatch.setattr(blocks, "DOCUMENTS_PER_BLOCK", documents_per_block)
+    monkeypatch.setattr(corpus_blocks, "DOCUMENTS_PER_BLOCK", documents_per_block)
     monkeypatch.setattr(search, "_QUERIES_PER_BLOCK", queries_per_block)
     rng = np.random.default_rng(seed)
     queries, documents = whole_numbers((7, 4), rng, np.float32), whole_numbers((203, 4), rng, stored)
@@ -69,7 +69,7 @@ def test_any_small_collection_and_block_size_gives_the_sort(data):
     queries, documents = whole_numbers((3, 2), rng, np.float32), whole_numbers((count, 2), rng, np.float16)
     ids = ids_of(count, rng)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blocks, "DOCUMENTS_PER_BLOCK", data.draw(st.integers(1, 31)))
+        patch.setattr(corpus_blocks, "DOCUMENTS_PER_BLOCK", data.draw(st.integers(1, 31)))
         patch.setattr(search, "_QUERIES_PER_BLOCK", data.draw(st.integers(1, 4)))
         assert brute_force(queries, documents, ids, k) == searched(queries, documents, ids, k)
 
@@ -120,7 +120,7 @@ def test_scores_of_real_vectors_do_not_depend_on_the_blocks(monkeypatch, documen
     queries, documents = rng.normal(size=(9, 32)).astype(np.float32), rng.normal(size=(150, 32)).astype(np.float16)
     ranks = rng.permutation(150)
     expected_rows, expected = exact_top_k(queries, documents, id_ranks=ranks, k=30)
-    monkeypatch.setattr(blocks, "DOCUMENTS_PER_BLOCK", documents_per_block)
+    monkeypatch.setattr(corpus_blocks, "DOCUMENTS_PER_BLOCK", documents_per_block)
     monkeypatch.setattr(search, "_QUERIES_PER_BLOCK", queries_per_block)
     rows, scores = exact_top_k(queries, documents, id_ranks=ranks, k=30)
     assert expected_rows.tolist() == rows.tolist()
@@ -132,7 +132,7 @@ def test_scores_of_real_vectors_do_not_depend_on_the_blocks(monkeypatch, documen
 @pytest.mark.parametrize(("documents_per_block", "queries_per_block"), BLOCKS)
 def test_equal_documents_tie_wherever_they_stand_in_a_block(monkeypatch, documents_per_block, queries_per_block):
     """A corpus holds repeated texts; which copy comes first is decided by id, not by the rounding of a kernel."""
-    monkeypatch.setattr(blocks, "DOCUMENTS_PER_BLOCK", documents_per_block)
+    monkeypatch.setattr(corpus_blocks, "DOCUMENTS_PER_BLOCK", documents_per_block)
     monkeypatch.setattr(search, "_QUERIES_PER_BLOCK", queries_per_block)
     rng = np.random.default_rng(2)
     distinct = rng.normal(size=(101, 100)).astype(np.float32)
@@ -147,7 +147,7 @@ def test_equal_documents_tie_wherever_they_stand_in_a_block(monkeypatch, documen
 
 
 def test_copy_in_the_last_and_smallest_block_ties_with_its_original(monkeypatch):
-    monkeypatch.setattr(blocks, "DOCUMENTS_PER_BLOCK", 256)
+    monkeypatch.setattr(corpus_blocks, "DOCUMENTS_PER_BLOCK", 256)
     documents = np.random.default_rng(8).normal(size=(257, 384)).astype(np.float32)
     documents[256] = documents[0]
     rows, scores = exact_top_k(documents[:64], documents, id_ranks=np.arange(257), k=257)
@@ -165,7 +165,7 @@ def test_memory_mapped_documents_are_searched(tmp_path):
 
 
 def test_progress_counts_every_document_once(monkeypatch):
-    monkeypatch.setattr(blocks, "DOCUMENTS_PER_BLOCK", 4)
+    monkeypatch.setattr(corpus_blocks, "DOCUMENTS_PER_BLOCK", 4)
     steps = []
     documents = np.ones((10, 2), dtype=np.float32)
     exact_top_k(documents[:1], documents, id_ranks=np.arange(10), k=2, advance=steps.append)
@@ -248,13 +248,13 @@ KINDS = [
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_and_bits_are_those_of_the_definition(monkeypatch, kind, coarse, dense):
     """Both ways of scoring, whichever coarse multiplication decides between them."""
-    monkeypatch.setattr(blocks, "DOCUMENTS_PER_BLOCK", 37)
+    monkeypatch.setattr(corpus_blocks, "DOCUMENTS_PER_BLOCK", 37)
     monkeypatch.setattr(search, "_QUERIES_PER_BLOCK", 4)
     monkeypatch.setattr(search, "_NUMBERS_PER_SUM", 200)
     monkeypatch.setattr(search, "_DOCUMENTS_PER_PRODUCT", 4)
-    monkeypatch.setattr(blocks, "_NUMBERS_PER_PIECE", 500)
+    monkeypatch.setattr(corpus_blocks, "_NUMBERS_PER_PIECE", 500)
     monkeypatch.setattr(search, "_DENSE", dense)
-    for module in (blocks, search):
+    for module in (corpus_blocks, search):
         monkeypatch.setattr(module, "coarse_dtype", lambda _: coarse)
     rng = np.random.default_rng(3)
     queries, documents = rng.normal(size=(6, 33)).astype(np.float32), collection(kind, rng, 150, 33)
@@ -266,7 +266,7 @@ def test_rows_and_bits_are_those_of_the_definition(monkeypatch, kind, coarse, de
 @pytest.mark.parametrize("stored", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("width", [1, 2, 7, 129])
 def test_rows_and_bits_in_every_stored_type_and_width(monkeypatch, kind, stored, width):
-    monkeypatch.setattr(blocks, "DOCUMENTS_PER_BLOCK", 50)
+    monkeypatch.setattr(corpus_blocks, "DOCUMENTS_PER_BLOCK", 50)
     rng = np.random.default_rng(4)
     documents = collection("random" if kind == "subnormal" else kind, rng, 120, width)
     documents = (documents * (1e-7 if kind == "subnormal" else 1)).astype(stored)
@@ -275,7 +275,7 @@ def test_rows_and_bits_in_every_stored_type_and_width(monkeypatch, kind, stored,
 
 def test_products_that_overflow_in_float32_are_still_compared(monkeypatch):
     """The first two products of 1e38 * 1e38 cancel in float64; in float32 they are infinity less infinity."""
-    monkeypatch.setattr(blocks, "DOCUMENTS_PER_BLOCK", 4)
+    monkeypatch.setattr(corpus_blocks, "DOCUMENTS_PER_BLOCK", 4)
     documents = np.tile(np.array([[1e38, -1e38, 0.0]], dtype=np.float32), (12, 1))
     documents[:, 2] = np.arange(12)
     assert_is_definition(np.array([[1e38, 1e38, 1.0]], dtype=np.float32), documents, np.arange(12), 3)
@@ -297,7 +297,7 @@ def unit_vectors(count: int, width: int, rng: np.random.Generator) -> np.ndarray
 
 def test_few_pairs_of_random_vectors_are_summed_in_float64(monkeypatch):
     """What makes the search quick; an error bound of a wrong size would show here and in no result."""
-    monkeypatch.setattr(blocks, "DOCUMENTS_PER_BLOCK", 512)
+    monkeypatch.setattr(corpus_blocks, "DOCUMENTS_PER_BLOCK", 512)
     pairs = []
     original = search._Best._summed
     monkeypatch.setattr(
@@ -315,7 +315,7 @@ def test_few_pairs_of_random_vectors_are_summed_in_float64(monkeypatch):
 
 def test_vectors_in_a_narrow_cone_are_told_apart_as_well_as_others(monkeypatch):
     """Models give vectors that are nearly parallel; only what sets them apart costs precision."""
-    monkeypatch.setattr(blocks, "DOCUMENTS_PER_BLOCK", 512)
+    monkeypatch.setattr(corpus_blocks, "DOCUMENTS_PER_BLOCK", 512)
     summed = []
     original = search._Best._summed
     monkeypatch.setattr(search._Best, "_summed", lambda *given: summed.append(len(given[3])) or original(*given))
@@ -345,14 +345,14 @@ def test_parts_with_a_floor_find_what_all_at_once_finds():
 @pytest.mark.parametrize("kind", ["all equal", "random"])
 def test_no_more_than_k_documents_a_query_are_kept_and_no_sum_is_larger_than_allowed(monkeypatch, kind):
     """Where all documents are equal, all of them stay possible: memory must not grow with the corpus."""
-    monkeypatch.setattr(blocks, "DOCUMENTS_PER_BLOCK", 64)
-    monkeypatch.setattr(blocks, "_NUMBERS_PER_BLOCK", 16 * 40)
+    monkeypatch.setattr(corpus_blocks, "DOCUMENTS_PER_BLOCK", 64)
+    monkeypatch.setattr(corpus_blocks, "_NUMBERS_PER_BLOCK", 16 * 40)
     kept, copies = [], []
-    merge, read = search._Best._merge, blocks._read
+    merge, read = search._Best._merge, corpus_blocks._read
     monkeypatch.setattr(
         search._Best, "_merge", lambda self, keys: (merge(self, keys), kept.append((keys, self.keys)))[0]
     )
-    monkeypatch.setattr(blocks, "_read", lambda *given: copies.append(read(*given)) or copies[-1])
+    monkeypatch.setattr(corpus_blocks, "_read", lambda *given: copies.append(read(*given)) or copies[-1])
     rng = np.random.default_rng(12)
     documents = collection(kind, rng, 1000, 16)
     rows, _ = exact_top_k(rng.normal(size=(3, 16)).astype(np.float32), documents, id_ranks=np.arange(1000), k=7)
@@ -368,8 +368,8 @@ def test_pages_of_a_mapped_file_are_let_go_and_changes_to_a_private_mapping_stay
     np.save(tmp_path / "vectors.npy", documents)
     private = np.load(tmp_path / "vectors.npy", mmap_mode="c")
     private[7] = -1.0
-    assert blocks._read(private, 0, 16)[7].tolist() == [-1.0] * 8
+    assert corpus_blocks._read(private, 0, 16)[7].tolist() == [-1.0] * 8
     assert private[7].tolist() == [-1.0] * 8
     mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
-    assert documents[100:110].tolist() == blocks._read(mapped[50:], 50, 10).tolist()
+    assert documents[100:110].tolist() == corpus_blocks._read(mapped[50:], 50, 10).tolist()
     assert documents.tolist() == mapped.tolist()

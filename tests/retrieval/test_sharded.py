@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from evalkit.config import ComputeConfig
-from evalkit.journal import Journal
+from evalkit.inference.workers import open_pool
 from evalkit.retrieval import search, sharded
 from evalkit.retrieval.search import exact_top_k
 from evalkit.retrieval.sharded import SearchWorker, Shard, search_corpus
-from evalkit.stages import Meter
 from evalkit.store import Store
-from evalkit.workers import open_pool
+from evalkit.store.journal import Journal
+from evalkit.system.stages import Meter
 
 CPU = ComputeConfig(device="cpu")
 QUERIES, DOCUMENTS, WIDTH = 23, 400, 6

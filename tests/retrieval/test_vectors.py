@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from evalkit.journal import Journal
 from evalkit.retrieval.vectors import DONE, VECTORS, open_vectors
+from evalkit.store.journal import Journal
 
 MADE_BY = {"torch": "1", "hardware": "cpu"}
 SHAPE = (10, 4)

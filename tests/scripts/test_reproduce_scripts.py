@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.commands.compose import compose
+from evalkit.analysis.published.tables import load_published
 from evalkit.commands.reproduce import _parser
-from evalkit.published import load_published
-from evalkit.resources import config_names
-from evalkit.suites import load_suite
+from evalkit.commands.settings.compose import compose
+from evalkit.config.resources import config_names
+from evalkit.config.suites import load_suite
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 TABLES = [(name, table.name) for name in config_names("published") for table in load_published(name).tables]

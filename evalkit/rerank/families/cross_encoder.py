@@ -13,7 +13,7 @@ from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import declared
 from evalkit.models.layout import layout
 from evalkit.models.loading import require_classifier
-from evalkit.templates import encoder
+from evalkit.rerank.families import encoder_template
 from evalkit.types import Identity, Pair
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class CrossEncoderFamily:
 
     def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
         """See `Family`."""
-        return encoder.tokenize(
+        return encoder_template.tokenize(
             tokenizer,
             pairs,
             max_length=self.config.tokens,

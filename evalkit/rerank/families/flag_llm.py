@@ -1,6 +1,6 @@
 """BGE's rerankers from language models: v2-gemma, v2-minicpm-layerwise and v2.5-gemma2-lightweight.
 
-All three are asked as FlagEmbedding asks them (`templates/flag_llm.py`) and differ in the model and its head.
+All three are asked as FlagEmbedding asks them (`flag_llm_template.py`) and differ in the model and its head.
 """
 
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from evalkit.inference.tokens import TokenizedPairs, Tokenizer
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import require_no_code
 from evalkit.models.layer_heads import assemble_with_heads, layers_with_heads
-from evalkit.templates import flag_llm
+from evalkit.rerank.families import flag_llm_template
 from evalkit.types import Identity, Pair
 
 
 def _tokenize(config: FlagLLMConfig, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
-    return flag_llm.tokenize(
+    return flag_llm_template.tokenize(
         tokenizer,
         pairs,
         max_length=config.tokens,
@@ -111,7 +111,7 @@ class LayerwiseFamily:
     def load(self, checkpoint: Checkpoint, tokenizer: Tokenizer, compute: ComputeConfig) -> Any:
         """See `Family`."""
         del tokenizer
-        from evalkit.models.minicpm import granite_config
+        from evalkit.models.minicpm_decoder import granite_config
         from evalkit.models.minicpm_layerwise import LayerwiseMiniCPM
 
         cutoffs, legal = _cutoffs(self.config, checkpoint, self.model_type)

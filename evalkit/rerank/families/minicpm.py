@@ -11,7 +11,7 @@ from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import is_minicpm
 from evalkit.models.loading import assemble
 from evalkit.models.weights import Source
-from evalkit.templates import minicpm
+from evalkit.rerank.families import minicpm_template
 from evalkit.types import Identity, Pair
 
 
@@ -38,7 +38,7 @@ class MiniCPMFamily:
 
     def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
         """See `Family`."""
-        return minicpm.tokenize(
+        return minicpm_template.tokenize(
             tokenizer,
             pairs,
             max_length=self.config.tokens,
@@ -48,7 +48,7 @@ class MiniCPMFamily:
     def load(self, checkpoint: Checkpoint, tokenizer: Tokenizer, compute: ComputeConfig) -> Any:
         """See `Family`."""
         del tokenizer
-        from evalkit.models.minicpm import MiniCPMReranker, granite_config
+        from evalkit.models.minicpm_decoder import MiniCPMReranker, granite_config
 
         config = granite_config(checkpoint, compute.padded_attention)
         return assemble(

@@ -10,8 +10,8 @@ from evalkit.inference.tokens import TokenizedPairs, Tokenizer
 from evalkit.models.chat_template import rendered, writes_pairs
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import require_no_code
-from evalkit.templates import qwen3
-from evalkit.templates.qwen3 import CARD_INSTRUCTION
+from evalkit.rerank.families import qwen3_template
+from evalkit.rerank.families.qwen3_template import CARD_INSTRUCTION
 from evalkit.types import Identity, Pair
 
 _HEAD = "LogitScore"
@@ -48,7 +48,7 @@ class Qwen3Family:
                 f"{checkpoint.path}: modules.json has {', '.join(kinds)}, so it is not a Qwen3-Reranker, which has "
                 f"Transformer and {_HEAD}, or no modules.json."
             )
-        if writes_pairs(checkpoint) and _as_its_own(checkpoint) != qwen3.written(_SAMPLE, CARD_INSTRUCTION):
+        if writes_pairs(checkpoint) and _as_its_own(checkpoint) != qwen3_template.written(_SAMPLE, CARD_INSTRUCTION):
             raise ModelError(
                 f"{checkpoint.path}: its chat template writes another prompt than Qwen3-Reranker's, so its scores "
                 "would not be those that it was trained for. evalkit does not run other prompts yet."
@@ -56,7 +56,7 @@ class Qwen3Family:
 
     def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
         """See `Family`."""
-        return qwen3.tokenize(
+        return qwen3_template.tokenize(
             tokenizer,
             pairs,
             max_length=self.config.tokens,

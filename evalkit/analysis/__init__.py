@@ -1,0 +1,1 @@
+"""From results to answers: comparisons, depth curves, gates and published tables. Prints nothing."""

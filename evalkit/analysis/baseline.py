@@ -1,0 +1,101 @@
+"""The baseline of a gate as a file: the values of every query, as JSON that a review can read. Judges nothing."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evalkit.errors import ResultError
+from evalkit.formats import strict_json
+from evalkit.system.files import write_output
+
+FORMAT = 1
+DIGITS = 6  # of values in the baseline; a mean of them is off by less than 1e-6
+
+
+class Name(NamedTuple):
+    """What a result is known by from one day to the next. The reranker of a first stage is empty."""
+
+    dataset: str
+    first_stage: str
+    reranker: str
+
+    def __str__(self) -> str:
+        return " / ".join(part for part in self if part)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A result in a baseline.
+
+    Attributes:
+        name: what it is known by.
+        dataset_digest: of documents, queries and judgments.
+        candidates_digest: of which documents each query's candidates are, whatever their scores.
+        measures: measure -> query -> value, rounded to six digits.
+    """
+
+    name: Name
+    dataset_digest: str
+    candidates_digest: str
+    measures: Mapping[str, Mapping[str, float]]
+
+
+def read_baseline(path: Path) -> list[Entry]:
+    """A baseline.
+
+    Raises:
+        ResultError: it is absent, or not one.
+    """
+    try:
+        found = strict_json.loads(path.read_text(encoding="utf-8"))
+        return [_read(entry) for entry in _of_this_format(found)["results"]]
+    except FileNotFoundError as error:
+        raise ResultError(f"{path}: there is no such baseline. Write one with --update.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ResultError(f"{path}: is no baseline that evalkit wrote ({error}). Restore it, or --update.") from error
+
+
+def _of_this_format(found: Any) -> dict[str, Any]:
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise ValueError(f"format is not {FORMAT}")
+    return found
+
+
+def _read(entry: dict[str, Any]) -> Entry:
+    measures = {
+        str(measure): {query: _finite(value) for query, value in zip(entry["queries"], own["values"], strict=True)}
+        for measure, own in entry["measures"].items()
+    }
+    if not measures or not entry["queries"]:
+        raise ValueError("an entry has no values")
+    name = Name(str(entry["dataset"]), str(entry["first_stage"]), str(entry["reranker"]))
+    return Entry(name, str(entry["dataset_digest"]), str(entry["candidates_digest"]), measures)
+
+
+def _finite(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= 1:
+        raise ValueError(f"a value is {value!r}, not a number from 0 to 1")
+    return float(value)
+
+
+def write_baseline(path: Path, kept: Sequence[Entry]) -> None:
+    """Write a baseline; the same results give the same bytes.
+
+    Raises:
+        OSError: it cannot be written; what was there is kept.
+    """
+    rows = []
+    for entry in sorted(kept, key=lambda one: one.name):
+        queries = sorted(next(iter(entry.measures.values())))
+        measures = {
+            measure: {"mean": round(sum(own.values()) / len(own), DIGITS), "values": [own[query] for query in queries]}
+            for measure, own in sorted(entry.measures.items())
+        }
+        digests = {"dataset_digest": entry.dataset_digest, "candidates_digest": entry.candidates_digest}
+        rows.append({**entry.name._asdict(), **digests, "queries": queries, "measures": measures})
+    whole = {"format": FORMAT, "evalkit": version("evalkit"), "results": rows}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_output(path, json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,0 +1,148 @@
+"""What people type, as Hydra's grammar wants it, and refusals of what it would quietly misread.
+
+Hydra reads `dataset.path=~/数据 (1)` as a broken expression, and a suite's datasets as replaceable by `dataset=`.
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from evalkit.analysis.ablation import load_ablation
+from evalkit.commands.options import unknown_option
+from evalkit.commands.settings.foreign import require_harmless
+from evalkit.commands.settings.legal import top_settings, unknown_setting
+from evalkit.config.resources import config_names
+from evalkit.errors import ConfigError
+
+EVALUATE = top_settings("evaluate")
+# Values that are paths, of which any character is legal.
+PATHS = re.compile(r"(\w+\.)?((\w+_)?path|model|projection|results_dir|cache_dir)")
+# Values that are texts which models read, prompts above all.
+_TEXTS = re.compile(r"(retriever|reranker|dataset)\.(\w+_)?(instructions?|instructed_query|prompt|prefix|separator)")
+_ESCAPE = re.compile(r"\\([\\nt])")
+_ESCAPED = {"n": "\n", "t": "\t", "\\": "\\"}
+_OF_HYDRA = re.compile(r"\\[()\[\]{}:=, ]")  # what its grammar has escaped in a text without quotes
+_UNQUOTED = re.compile(r"[A-Za-z0-9_/\\.+$%*@?|:-]*")
+_MEASURES = {"measures", "dataset.measures"}
+_WITH_LEVEL = re.compile(r"(?<!['\"\w])[A-Za-z]+\( *rel *=[^()'\"]*\)(@\w+)?")
+_SWEEP = {"-m", "--multirun"}
+_WITH_VALUE = {"--config-dir", "-cd", "--cfg", "-c", "--package", "-p"}  # unless it is joined with =
+# Of Hydra. Any beginning of a long one will do, as argparse has it.
+_FLAGS = (
+    *("-h", "-c", "-p", "-r", "-m", "-sc", "-cd", "-i", "--help", "--hydra-help", "--version", "--cfg", "--resolve"),
+    *("--package", "--run", "--multirun", "--shell-completion", "--config-dir", "--info"),
+)
+
+
+def normalise(arguments: list[str], *, settings: Collection[str] = EVALUATE, options: Sequence[str] = ()) -> list[str]:
+    """The arguments with paths and texts quoted, single measures listed, and flags first.
+
+    Args:
+        arguments: as typed.
+        settings: of the verb, up to their first dot.
+        options: of the verb, which are not among the arguments any more.
+
+    Raises:
+        ConfigError: arguments that contradict each other, or one of no setting or flag.
+    """
+    for argument in arguments:
+        if argument.startswith("="):
+            raise ConfigError(f"cannot read the argument {argument!r}. Arguments are SETTING=VALUE.")
+    _refuse_contradictions(arguments)
+    require_harmless(arguments)
+    _refuse_unknown(arguments, settings, options)
+    sweep = any(argument in _SWEEP for argument in arguments)
+    # Hydra's parser wants flags before settings; people append -m to a command that worked.
+    flags: list[str] = []
+    others: list[str] = []
+    for place, argument in enumerate(arguments):
+        is_flag = argument.startswith("-") or (place > 0 and arguments[place - 1] in _WITH_VALUE)
+        (flags if is_flag else others).append(argument)
+    return flags + [_normalise_one(argument, sweep=sweep) for argument in others]
+
+
+def _refuse_unknown(arguments: Sequence[str], settings: Collection[str], options: Sequence[str]) -> None:
+    """Refuse flags that Hydra would explain with all of its own, and keys of no setting."""
+    for argument in arguments:
+        if argument.startswith("-") and not _is_flag(argument.partition("=")[0]):
+            raise ConfigError(unknown_option(argument, arguments, [*options, *_FLAGS], settings))
+        # What is added with a + may be a group below --config-dir.
+        key, equals, _ = argument.removeprefix("~").partition("=")
+        first = re.split(r"[./@:]", key)[0]
+        if equals and first.isidentifier() and first not in {*settings, "hydra"}:
+            raise ConfigError(unknown_setting(first, settings, lead="Legal are"))
+
+
+def _is_flag(name: str) -> bool:
+    return name in _FLAGS or (name.startswith("--") and any(flag.startswith(name) for flag in _FLAGS))
+
+
+def _normalise_one(argument: str, *, sweep: bool) -> str:
+    key, equals, value = argument.partition("=")
+    if not equals or not value or value[0] in "'\"":
+        return argument
+    if key in _MEASURES:  # Hydra would take R(rel=2) for a call of a function
+        value = _WITH_LEVEL.sub(lambda found: f"'{found[0]}'", value)
+        return f"{key}={value}" if "[" in value else f"{key}=[{value}]"
+    if _TEXTS.fullmatch(key) and not _OF_HYDRA.search(value):
+        # In a sweep a comma separates choices; a text with a comma in it is then for the user to quote.
+        pieces = [piece.lstrip() for piece in value.split(",")] if sweep and "," in value else [value]
+        return f"{key}={','.join(_quoted(piece) if _is_plain_text(piece) else piece for piece in pieces)}"
+    # In a sweep a comma separates choices; there a path with odd characters is for the user to quote.
+    legal = _UNQUOTED.fullmatch(value.replace(",", "") if sweep else value)
+    if PATHS.fullmatch(key) and not legal and not (sweep and "," in value):
+        return f"{key}={_quoted(value)}"
+    return argument
+
+
+def _is_plain_text(text: str) -> bool:
+    """Whether Hydra might read a text otherwise than it was typed."""
+    return "\\" in text or not _UNQUOTED.fullmatch(text)
+
+
+def _quoted(text: str) -> str:
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return QuotedString(text, Quote.single).with_quotes()
+
+
+def unescape(config: Any, overrides: Sequence[str]) -> None:
+    r"""Make a newline of every `\n` in the texts that were typed, in place; likewise of `\t` and of two backslashes.
+
+    A shell hands `\n` on as two characters. Files of settings, and Python, have newlines of their own.
+
+    Args:
+        config: settings of a verb, as dataclasses.
+        overrides: SETTING=VALUE, as Hydra was given them.
+    """
+    for key in {override.lstrip("+").partition("=")[0] for override in overrides}:
+        group, _, name = key.partition(".")
+        value = getattr(getattr(config, group, None), name, None) if _TEXTS.fullmatch(key) else None
+        if isinstance(value, str) and not (name == "instructions" and value.endswith(".json")):
+            setattr(getattr(config, group), name, _ESCAPE.sub(lambda found: _ESCAPED[found[1]], value))
+
+
+def _refuse_contradictions(arguments: list[str]) -> None:
+    given = dict(argument.lstrip("+").partition("=")[::2] for argument in arguments if "=" in argument)
+    if given.get("suite") in {"", "null"}:
+        del given["suite"]
+    if "," in given.get("suite", ""):
+        raise ConfigError(f"suite={given['suite']} are several suites. Run them one at a time.")
+    if "suite" in given and "dataset" in given:
+        raise ConfigError(
+            f"suite={given['suite']} chooses the datasets. Remove dataset={given['dataset']}, or the suite."
+        )
+    if given.get("ablation") in config_names("ablation"):
+        setting = load_ablation(given["ablation"]).setting
+        if setting in given:
+            raise ConfigError(
+                f"ablation={given['ablation']} varies {setting}. Remove {setting}={given[setting]}, or the ablation. "
+                f"Values of your own: -m {setting}=A,B."
+            )
+    several = "suite" in given or "," in given.get("dataset", "")
+    for key in ("dataset.path", "dataset.name", "dataset.language"):
+        if several and key in given and "${" not in given[key]:
+            raise ConfigError(
+                f"{key} is of one dataset, and several are chosen. Run them one at a time, or write ${{dataset.name}} "
+                "for the name of each, such as 'dataset.path=DIR/${dataset.name}'."
+            )

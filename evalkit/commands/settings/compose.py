@@ -1,0 +1,151 @@
+"""Settings from what was typed: Hydra composes the files under `conf/`, the schemas check what comes out."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, is_dataclass
+from functools import cache
+from traceback import walk_tb
+from typing import Any
+
+from evalkit.commands.settings.arguments import normalise, unescape
+from evalkit.commands.settings.legal import GROUPS, one_line, top_settings, unknown_setting
+from evalkit.config import ROOTS, SCHEMAS
+from evalkit.config.resources import shipped
+from evalkit.errors import ConfigError, EvalkitError, explained, printable, reason
+from evalkit.system.terminal import writable
+
+
+def compose(name: str, overrides: list[str]) -> Any:
+    """The checked settings of a verb.
+
+    Args:
+        name: of the file under `conf/` and of its schema, such as `score`.
+        overrides: SETTING=VALUE.
+
+    Raises:
+        ConfigError: a setting is unknown, absent, or of the wrong type.
+    """
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    prepare()
+    GlobalHydra.instance().clear()
+    with (
+        composing(to_config, top_settings(name)),
+        hydra.initialize_config_dir(version_base="1.3", config_dir=str(shipped("conf"))),
+    ):
+        given = normalise(overrides, settings=top_settings(name))
+        return to_config(hydra.compose(name, overrides=given), given)
+
+
+@contextmanager
+def composing(job: Callable[..., Any], groups: Sequence[str] = GROUPS) -> Iterator[None]:
+    """Whatever Hydra makes of settings that it cannot compose is one line; what fails in the job itself is not its own.
+
+    Args:
+        job: what is done with the settings.
+        groups: the top-level settings of the verb.
+
+    Raises:
+        ConfigError: settings cannot be composed.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except EvalkitError:
+        raise
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(one_line(error, groups)) from error
+    except Exception as error:  # of a group that is null, of YAML that is none: of any class
+        if _is_past_composing(error, job) or explained(error):
+            raise
+        raise ConfigError(f"the settings cannot be read: {reason(error)}.") from error
+
+
+def _is_past_composing(error: Exception, job: Callable[..., Any]) -> bool:
+    """Whether it was raised by the job, or by a launcher that had jobs done elsewhere."""
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    return any(
+        frame.f_code is job.__code__ or frame.f_globals.get("__name__", "").startswith("hydra_plugins.")
+        for frame in frames
+    )
+
+
+class _Printable(logging.Formatter):
+    """Messages hold ids and names of files, of which any character is legal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
+class _Stderr(logging.Handler):
+    """Writes to whatever stderr is when a message comes: a notebook and a test put others in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError, ValueError):  # nobody reads it
+            sys.stderr.write(f"{self.format(record)}\n")
+
+
+def prepare() -> None:
+    """Make the dataclasses known to Hydra, and warnings of evalkit one line each on stderr."""
+    # Full errors: Hydra raises instead of printing its own report and leaving with exit code 1.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    # Offline it tells of its cache a dozen times a dataset; that the commit is the right one is checked here.
+    os.environ.setdefault("DATASETS_VERBOSITY", "error")
+    register_schemas()
+    handler = _Stderr()
+    handler.setFormatter(_Printable("evalkit: %(levelname)s: %(message)s"))
+    logger = logging.getLogger("evalkit")
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+
+
+@cache
+def register_schemas() -> None:
+    """Give Hydra, once, the dataclasses under the names that the `defaults` lists use."""
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    for name, schema in ROOTS.items():
+        store.store(group="schema", name=name, node=schema, provider="evalkit")
+    for group, schemas in SCHEMAS.items():
+        for name, schema in schemas.items():
+            store.store(group=f"schema/{group}", name=name, node=schema, provider="evalkit")
+
+
+def to_config(settings: Any, overrides: Sequence[str] = ()) -> Any:
+    """Checked dataclasses from what Hydra composed.
+
+    Args:
+        settings: composed.
+        overrides: those of them that were typed; their texts may have escapes.
+
+    Raises:
+        ConfigError: a setting is unknown, or of a value that no record can hold.
+    """
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.to_object(settings)
+    assert is_dataclass(config)
+    assert not isinstance(config, type)
+    unescape(config, overrides)
+    _refuse_added_keys("", OmegaConf.to_container(settings), asdict(config))
+    return config
+
+
+def _refuse_added_keys(prefix: str, given: Any, known: dict[str, Any]) -> None:
+    """`+key=value` gets past the schema, but nothing would read it."""
+    for key, value in given.items():
+        if key not in known:
+            raise ConfigError(unknown_setting(f"{prefix}{key}", known))
+        if isinstance(value, dict) and isinstance(known[key], dict):
+            _refuse_added_keys(f"{prefix}{key}.", value, known[key])
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and ("\0" in text or not writable(text)):
+                raise ConfigError(f"{prefix}{key}={text!r} holds a NUL or half a character, which no record can hold.")

@@ -1,0 +1,131 @@
+"""Hydra's and OmegaConf's errors as one line that says what was found and what is legal."""
+
+import dataclasses
+import re
+from collections.abc import Collection, Sequence
+
+from evalkit.config import ROOTS, SCHEMAS
+from evalkit.config.resources import config_names
+from evalkit.system.lookalikes import did_you_mean, instead, lookalikes, proposal
+
+GROUPS = ("dataset", "retriever", "reranker", "compute", "suite", "ablation")
+_HYDRA_GROUPS = ("hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging", "hydra/help")
+
+
+def top_settings(verb: str) -> tuple[str, ...]:
+    """What may stand before the first dot of a setting where `conf/<verb>.yaml` is composed, but for Hydra's own."""
+    own = [field.name for field in dataclasses.fields(ROOTS[verb])]
+    beside = {"evaluate": GROUPS, "fetch": ("suite",)}.get(verb, ())
+    return tuple(dict.fromkeys([*beside, *own]))
+
+
+def one_line(error: BaseException, groups: Sequence[str] = GROUPS) -> str:
+    """The mistake behind an error of Hydra or OmegaConf, with the legal keys or choices.
+
+    Args:
+        error: as raised.
+        groups: the top-level settings of the verb.
+
+    The innermost error knows the key and the schema; the outer ones know which file or override it came from.
+    """
+    from hydra.errors import MissingConfigException, OverrideParseException
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+    chain = list(_chain(error))
+    for link in chain:
+        if isinstance(link, MissingConfigException) and link.missing_cfg_file:
+            return _missing_config(str(link.missing_cfg_file), link.options or ())
+        if isinstance(link, OverrideParseException):
+            return f"cannot read the argument {link.override!r}. Arguments are SETTING=VALUE, such as reranker=none."
+    for link in reversed(chain):
+        # OmegaConf's innermost errors may still hold the placeholders of their message; the one around them does not.
+        if not isinstance(link, OmegaConfBaseException) or "$" in _first_line(link):
+            continue
+        if isinstance(link, ConfigAttributeError | ConfigKeyError):
+            return _unknown_key(link)
+        key = link.full_key or _overridden_key(chain)
+        hint = " A list is written [a,b]." if "ListConfig" in str(link) else ""
+        return f"{key}: {_first_line(link)}.{hint}" if key else f"{_first_line(link)}."
+    return _unknown_group(_first_line(error), groups)
+
+
+def unknown_setting(key: str, legal: Collection[str], *, lead: str = "Legal beside it are") -> str:
+    """That there is no such setting, and which one may have been meant.
+
+    Args:
+        key: as typed, with what stands before its last dot.
+        legal: names that may stand behind that dot.
+        lead: of the list of them.
+    """
+    above, dot, name = key.rpartition(".")
+    exact = homes(name)
+    if key in exact:
+        return f"{key} is not a setting of this {above}. {lead}: {', '.join(sorted(legal))}."
+    near = exact or [f"{above}{dot}{one}" for one in lookalikes(name, sorted(legal))]
+    return f"{key} is not a setting. {proposal(near)}{lead}: {', '.join(sorted(legal))}."
+
+
+def homes(name: str) -> list[str]:
+    """The settings of exactly this name: `compute.dtype` of `dtype`."""
+    return [
+        f"{group}.{name}"
+        for group, schemas in SCHEMAS.items()
+        if any(field.name == name for schema in schemas.values() for field in dataclasses.fields(schema))
+    ]
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    return chain
+
+
+def _overridden_key(chain: list[BaseException]) -> str:
+    """The setting that Hydra was merging when it failed."""
+    found = (re.search(r"Error merging override ([^=\s]+)=", str(link)) for link in chain)
+    return next((match[1] for match in found if match), "")
+
+
+def _missing_config(name: str, options: Sequence[str]) -> str:
+    """That a group has no such choice; `options` are those that Hydra found, of the shipped and the user's files."""
+    name = name.removesuffix(".yaml")
+    # `hydra/launcher/slurm`, but `dataset/cqadupstack/unix`
+    group, _, choice = name.rpartition("/") if name.startswith("hydra/") else name.partition("/")
+    if not choice or group == "schema":
+        return f"there is no configuration {name!r}."
+    legal = sorted({*options, *config_names(group)})
+    others = [f"{other}={choice}" for other in GROUPS if group in GROUPS and choice in config_names(other)]
+    near = proposal(others) or did_you_mean(choice, legal)
+    return f"{group}={choice} is not a choice. {near}Legal are: {', '.join(legal)}."
+
+
+def _unknown_key(error: BaseException) -> str:
+    key = str(getattr(error, "full_key", "") or getattr(error, "key", ""))
+    schema = getattr(error, "object_type", None)
+    if key.startswith("hydra/"):
+        return f"{key} is not a setting. {instead(key, _HYDRA_GROUPS)}"
+    if dataclasses.is_dataclass(schema):
+        return unknown_setting(key, [field.name for field in dataclasses.fields(schema)])
+    return f"{key} is not a setting: {_first_line(error)}."
+
+
+def _unknown_group(message: str, groups: Sequence[str]) -> str:
+    """Hydra reports `rerankr=none` as a group that is not in the defaults list."""
+    absent = re.match(r"You must specify '(\w+)'", message)
+    if absent:
+        return f"{absent[1]} is not set. Choose one with {absent[1]}=NAME: {', '.join(config_names(absent[1]))}."
+    several = re.match(r"Ambiguous value for argument '([^']*)'", message)
+    if several:
+        return (
+            f"{several[1]} has several values. Put a list in brackets, [a,b]; `evalkit evaluate -m` runs each of them."
+        )
+    found = re.search(r"Could not (?:override|delete from config\.) '([^']*)'", message)
+    if found:
+        return f"{found[1]} is not a setting. {instead(found[1], groups).rstrip('.')}, and the keys below them."
+    return message
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")

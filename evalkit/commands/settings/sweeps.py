@@ -1,0 +1,171 @@
+"""What the evaluations of a sweep tell the command that started them, whichever processes a launcher runs them in.
+
+Each leaves a file in a folder that they share. A launcher that runs everything in one process does it the same way.
+Jobs on other machines see no temporary folder of this one, so for them it lies with the results.
+"""
+
+import importlib.util
+import json
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from evalkit import results
+from evalkit.errors import ConfigError, MissingExtra
+from evalkit.results import Evaluation
+from evalkit.system.files import atomic_write, expanded, temporary_folder
+from evalkit.system.terminal import tell
+
+_FOLDER = "EVALKIT_SWEEP"  # an environment variable, which Hydra sets for the time of a job
+_FAILED = "failed-"
+_ONE_MACHINE = ("basic", "joblib")  # launchers
+_SUBMITIT = ("hydra-submitit-launcher", "hydra_submitit_launcher", "slurm")
+_PACKAGES = {  # launcher -> package, its module, and the extra that installs it
+    "joblib": ("hydra-joblib-launcher", "hydra_joblib_launcher", "parallel"),
+    "slurm": _SUBMITIT,
+    "submitit_local": _SUBMITIT,
+    "submitit_slurm": _SUBMITIT,
+}
+_SECONDS = 2.0  # between two looks at what is done
+_SETTING = re.compile(r"[+~]{0,2}[\w./@:]+=")
+
+
+@dataclass(frozen=True)
+class Done:
+    """An evaluation of a sweep.
+
+    Attributes:
+        number: its place in the sweep.
+        evaluation: what it gave.
+        dataset: its name.
+        measures: that were asked for.
+        partial_average: whether a suite is averaged although datasets of it are missing.
+        overrides: settings that were typed.
+        suite: that it belongs to.
+        ablation: likewise.
+    """
+
+    number: int
+    evaluation: Evaluation
+    dataset: str
+    measures: list[str]
+    partial_average: bool
+    overrides: list[str]
+    suite: str | None
+    ablation: str | None
+
+
+def require_launcher(arguments: Sequence[str]) -> None:
+    """Refuse a launcher whose package is absent; Hydra would only say that there is no such choice.
+
+    Raises:
+        MissingExtra: the message holds the install command.
+    """
+    launcher = _given("hydra/launcher", arguments)
+    package, module, extra = _PACKAGES.get(str(launcher), ("", "", ""))
+    if module and (
+        importlib.util.find_spec("hydra_plugins") is None or importlib.util.find_spec(f"hydra_plugins.{module}") is None
+    ):
+        raise MissingExtra(package, extra=extra, purpose=f"hydra/launcher={launcher}")
+
+
+@contextmanager
+def shared_folder(arguments: Sequence[str]) -> Iterator[Path]:
+    """A folder for the time of a sweep with these arguments, which all its jobs see.
+
+    Raises:
+        ConfigError: jobs go elsewhere, and where their results do is not plain.
+    """
+    elsewhere = are_elsewhere(arguments)
+    parent, prefix = Path(tempfile.gettempdir()), "evalkit-sweep-"
+    if elsewhere:
+        results_dir = _given("results_dir", arguments) or "results"
+        if any(letter in results_dir for letter in "$,"):
+            raise ConfigError(f"results_dir={results_dir}: give one plain folder where jobs run on other machines.")
+        parent, prefix = expanded(results_dir).absolute(), ".sweep-"
+        parent.mkdir(parents=True, exist_ok=True)
+    with temporary_folder(parent, prefix) as folder, _telling(folder) if elsewhere else nullcontext():
+        yield folder
+
+
+def are_elsewhere(arguments: Sequence[str]) -> bool:
+    """Whether the evaluations of a sweep may run on other machines, and write into logs."""
+    return _given("hydra/launcher", arguments) not in {None, *_ONE_MACHINE}
+
+
+def _given(key: str, arguments: Sequence[str]) -> str | None:
+    """The last value that was typed for a setting, without quotes."""
+    values = [text.partition("=")[2] for text in arguments if text.lstrip("+").partition("=")[0] == key]
+    return values[-1].strip("'\"") if values else None
+
+
+@contextmanager
+def _telling(folder: Path) -> Iterator[None]:
+    """Tell on stderr of each evaluation that is done elsewhere, where its own words are in a log."""
+    stop, seen = threading.Event(), set[str]()
+
+    def look() -> None:
+        for path in sorted(folder.iterdir()):
+            if path.name not in seen and not path.name.startswith("."):
+                seen.add(path.name)
+                word = "failed" if path.name.startswith(_FAILED) else "done"
+                overrides = json.loads(path.read_text(encoding="utf-8"))["overrides"]
+                tell(f"{word}: {' '.join(overrides)}")
+
+    def watch() -> None:
+        while not stop.wait(_SECONDS):
+            look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        look()
+
+
+def told(arguments: list[str], folder: Path) -> list[str]:
+    """The arguments, and one by which Hydra tells every evaluation of the folder, in whichever process.
+
+    It stands beside the other settings: Hydra's parser takes none between flags.
+    """
+    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+    own = f"+hydra.job.env_set.{_FOLDER}='{quoted}'"
+    first = next((place for place, text in enumerate(arguments) if _SETTING.match(text)), len(arguments))
+    return [*arguments[:first], own, *arguments[first:]]
+
+
+def note(one: Done) -> None:
+    """Tell of an evaluation."""
+    stages = (one.evaluation.result.folder, one.evaluation.candidates.folder)
+    fields = {**one.__dict__, "evaluation": [str(folder.resolve()) for folder in stages]}
+    atomic_write(Path(os.environ[_FOLDER]) / f"{one.number:06d}.json", json.dumps(fields))
+
+
+def note_failure(number: int, message: str, overrides: Sequence[str]) -> None:
+    """Tell that an evaluation failed, and how."""
+    record = {"message": message, "overrides": list(overrides)}
+    atomic_write(Path(os.environ[_FOLDER]) / f"{_FAILED}{number:06d}.txt", json.dumps(record))
+
+
+def failures(folder: Path) -> list[str]:
+    """What evaluations that failed said, each with the settings that were its own."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{_FAILED}*.txt"))]
+    return [f"{' '.join(record['overrides'])}: {record['message']}" for record in records]
+
+
+def done(folder: Path) -> list[Done]:
+    """The evaluations that were done, in the order of the sweep."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        result, candidates = (results.read(Path(stage)) for stage in fields.pop("evaluation"))
+        found.append(Done(evaluation=Evaluation(result, candidates), **fields))
+    return found

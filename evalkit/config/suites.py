@@ -1,0 +1,99 @@
+"""Suites: datasets that are reported together, and their average.
+
+Datasets whose names share the part before a slash are one entry of a suite: CQADupStack, as in the published tables, is
+the mean of its 12 forums and counts once. Nothing is rounded before it is averaged.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from evalkit.config.resources import config_names, shipped
+from evalkit.errors import ConfigError
+from evalkit.system.lookalikes import instead
+
+
+def entry_of(dataset: str) -> str:
+    """The entry of a suite that a dataset belongs to: `cqadupstack` of `cqadupstack/android`."""
+    return dataset.partition("/")[0]
+
+
+class Suite(NamedTuple):
+    """Datasets in the order of their table."""
+
+    name: str
+    datasets: tuple[str, ...]
+
+    @property
+    def entries(self) -> dict[str, tuple[str, ...]]:
+        """What is averaged: name -> its datasets."""
+        entries: dict[str, tuple[str, ...]] = {}
+        for dataset in self.datasets:
+            name = entry_of(dataset)
+            entries[name] = (*entries.get(name, ()), dataset)
+        return entries
+
+
+class Entry(NamedTuple):
+    """An entry with its value; None where that is missing or incomplete."""
+
+    name: str
+    value: float | None
+    present: int
+    total: int
+
+
+class Summary(NamedTuple):
+    """The entries of a suite and their mean; None where an entry has no value and that was not allowed."""
+
+    entries: tuple[Entry, ...]
+    mean: float | None
+
+    @property
+    def averaged(self) -> tuple[str, ...]:
+        """Names of the entries with a value."""
+        return tuple(entry.name for entry in self.entries if entry.value is not None)
+
+
+def load_suite(name: str) -> Suite:
+    """The suite of this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    import yaml
+
+    path = shipped("conf") / "suite" / f"{name}.yaml"
+    if name not in config_names("suite"):
+        raise ConfigError(f"suite={name} is not a choice. {instead(name, config_names('suite'))}")
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return Suite(name, tuple(part.strip() for part in settings["hydra"]["sweeper"]["params"]["dataset"].split(",")))
+
+
+def summarise(suite: Suite, values: Mapping[str, float], *, partial: bool = False) -> Summary:
+    """The average of a suite: the mean over its entries, of each the mean over its datasets.
+
+    Args:
+        suite: which datasets.
+        values: dataset -> its value, unrounded; a dataset may be missing.
+        partial: whether to average what is there although something is missing.
+    """
+    entries = []
+    for name, datasets in suite.entries.items():
+        found = [values[dataset] for dataset in datasets if dataset in values]
+        complete = len(found) == len(datasets) or (partial and found)
+        entries.append(Entry(name, _mean(found) if complete else None, len(found), len(datasets)))
+    known = [entry.value for entry in entries if entry.value is not None]
+    complete = len(known) == len(entries) or (partial and known)
+    return Summary(tuple(entries), _mean(known) if complete else None)
+
+
+def macro_average(values: Mapping[str, float]) -> float:
+    """The mean over entries of any datasets, dataset -> value."""
+    mean = summarise(Suite("", tuple(values)), values).mean
+    assert mean is not None, "no dataset is missing"
+    return mean
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

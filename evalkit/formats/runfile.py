@@ -1,0 +1,154 @@
+"""Runs from files that other tools wrote: scored documents, by score or by rank, and what is odd about them.
+
+Which layouts of lines and columns are read is in `rows.py`, of JSON in `run_json.py`.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.errors import DataError
+from evalkit.formats import ranks, run_json
+from evalkit.formats.notes import Note, counted
+from evalkit.formats.rows import RUN_LAYOUT, SCORES, Columns, Row, is_number, run_layout
+from evalkit.formats.run_rows import RunRows, checked, from_mapping
+from evalkit.formats.tabular import is_table, table_columns, table_rows
+from evalkit.formats.textfile import fields, peek, read_lines
+from evalkit.run import Run
+
+ORDERS = ("score", "rank")
+
+
+class RunFile(NamedTuple):
+    """A run as a file has it.
+
+    Attributes:
+        run: what was asked for: by score, or by rank.
+        by_rank: the same pairs by rank, where that is another order and nobody chose between them; else None.
+        disagreeing: queries in which a document has the better rank and the lower score.
+        ranks_are: what ranks are taken from, such as `the rank column`.
+        is_unordered: whether the file has neither scores nor ranks.
+        notes: how it was read, where that is not plain.
+    """
+
+    run: Run
+    by_rank: Run | None = None
+    disagreeing: tuple[str, ...] = ()
+    ranks_are: str = "the rank column"
+    is_unordered: bool = False
+    notes: tuple[Note, ...] = ()
+
+
+def read_run_file(path: str | Path, *, order: str | None = None) -> RunFile:
+    """A run from a file of any layout.
+
+    Args:
+        path: TREC, MS MARCO, tevatron, CSV, Parquet, or JSON.
+        order: `score`, or `rank` to go by the ranks of the file instead; None for scores, and doubts about them.
+
+    Raises:
+        DataError: a malformed line, a score that is not a finite number, a document twice for a query, no rows.
+    """
+    path = Path(path)
+    if is_table(path):
+        columns = table_columns(path, SCORES)
+        found = _from_rows(columns, lambda: table_rows(path, columns), path, order)
+    elif _is_json(path):
+        parsed = run_json.read(path, order=order)
+        if isinstance(parsed, tuple):
+            columns, rows = parsed
+            found = _from_rows(columns, lambda: iter(rows), path, order)
+        else:
+            found = _ordered(scored := from_mapping(parsed), scored.run(str(path)), order)
+    else:
+        found = _from_lines(path, order)
+    if not len(found.run):
+        raise DataError(f"{path}: holds no scored documents. Expected lines of {RUN_LAYOUT}.")
+    return found
+
+
+def _is_json(path: Path) -> bool:
+    """A query id may begin with a bracket too; no line of JSON has six fields with numbers in the right places."""
+    start = peek(path, 4096).removeprefix(b"\xef\xbb\xbf").lstrip()
+    row = fields(start.split(b"\n", 1)[0].decode(errors="replace"), (6,))
+    is_trec = len(row) == 6 and row[3].isdigit() and is_number(row[4])  # noqa: PLR2004
+    return start[:1] in (b"{", b"[") and not is_trec
+
+
+def _from_lines(path: Path, order: str | None) -> RunFile:
+    first = next(iter(read_lines(path)), None)
+    if first is None:
+        return RunFile(Run.from_dict({}))
+    layout = run_layout(first[1], f"{path}:{first[0]}")
+    return _from_rows(layout.columns, lambda: layout.rows(read_lines(path), path), path, order)
+
+
+def _from_rows(columns: Columns, rows: Callable[[], Iterator[Row]], path: Path, order: str | None) -> RunFile:
+    scored, run = checked(rows, path)
+    if columns.value is None:
+        scored = _without_scores(scored, path)
+        run = scored.run(str(path))
+        is_unordered = columns.rank is None
+        return _ordered(scored, run, order)._replace(is_unordered=is_unordered and order is None)
+    if not columns.may_be_ranks:
+        return _ordered(scored, run, order)
+    return _of_three_columns(scored, run, path, order)
+
+
+def _without_scores(scored: RunRows, path: Path) -> RunRows:
+    """Scores from ranks; all 0 where there are none either."""
+    if scored.ranks is None:
+        return scored._replace(scores=np.zeros(len(scored.queries)))
+    bad = np.flatnonzero(~np.isfinite(scored.ranks))
+    if len(bad):
+        raise DataError(f"{path}: the rank of {counted(len(bad), 'document')} is no number, and there are no scores.")
+    return scored._replace(scores=0 - scored.ranks, ranks=None)
+
+
+def _of_three_columns(scored: RunRows, run: Run, path: Path, order: str | None) -> RunFile:
+    """A run of query, document and a value that is either a rank, as in MS MARCO, or a score, as tevatron writes it."""
+    are_ranks = ranks.are_ranks(scored.queries, scored.scores)
+    if order is None and are_ranks is None:
+        raise DataError(
+            f"{path}: the third column may hold ranks or scores: it has whole numbers that could be either. "
+            f"{run_json.CHOOSE}."
+        )
+    if are_ranks is None:
+        are_ranks = order == "rank"
+    if order == "score" or not are_ranks:
+        told = Note("third_column", "the third column is read as scores, the higher the better", {"read_as": "score"})
+        found = _ordered(scored, run, order)
+        return found._replace(notes=(told, *found.notes))
+    told = Note("third_column", "the third column is read as ranks: 1, 2, 3, ... in each query", {"read_as": "rank"})
+    return RunFile(scored._replace(scores=0 - scored.scores).run(str(path)), notes=(told,))
+
+
+def _ordered(scored: RunRows, run: Run, order: str | None) -> RunFile:
+    """The run in the order that was asked for, beside that by rank where nobody asked."""
+    if order == "score" or len(run) == len(run.query_ids):  # one document a query needs no order
+        return RunFile(run)
+    has_ranks = scored.ranks is not None and ranks.are_usable(scored.queries, scored.ranks)
+    given = scored.ranks if scored.ranks is not None and has_ranks else np.arange(len(run), dtype=np.float64)
+    codes = scored.documents if run.doc_ids.equals(scored.doc_ids) else run.code_of(scored.doc_ids)[scored.documents]
+    of_rows = ranks.aligned(run, scored.query_ids, codes, scored.queries, given)
+    where = "the rank column" if has_ranks else "the order of the file"
+    if not has_ranks and order is None and not ranks.is_reversed(run, of_rows):
+        return RunFile(run)
+    found = ranks.by_rank(run, of_rows)
+    if order is None:
+        return RunFile(run) if found is None else RunFile(run, found[0], tuple(found[1]), where)
+    return RunFile(run if found is None else found[0], ranks_are=where, notes=_notes_of_ranks(run, of_rows, has_ranks))
+
+
+def _notes_of_ranks(run: Run, of_rows: NDArray[np.float64], has_ranks: bool) -> tuple[Note, ...]:
+    """What is odd about ranks that were asked for."""
+    if not has_ranks:
+        text = "the file has no ranks that order anything, so its documents are taken in the order of the file"
+        return (Note("no_ranks", text, {}),)
+    if shared := ranks.shared_ranks(run, of_rows):
+        text = f"in {counted(shared, 'query', 'queries')} documents share a rank; these are ordered by score"
+        return (Note("shared_ranks", text, {"queries": shared}),)
+    return ()

@@ -1,0 +1,138 @@
+"""The whole two-stage pipeline as one `SearchProtocol` of mteb, so that `mteb.evaluate` runs it.
+
+search = load_search("bm25", "bge_reranker_v2_m3", depth=100)
+mteb.evaluate(search, mteb.get_tasks(["SciFact"]))
+
+mteb sees one model. So no first stage is shared behind its back, and its cache keeps first stages and depths apart:
+they are part of the model's `experiment_kwargs`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from evalkit import rerank, retrieval
+from evalkit.config import ComputeConfig, MtebDatasetConfig, RerankerConfig, RetrieverConfig
+from evalkit.datasets import columns, mteb_task
+from evalkit.datasets.documents import ArrowDocuments
+from evalkit.errors import ConfigError
+from evalkit.interchange.tasks import card_of
+from evalkit.run import Run
+from evalkit.store import Store
+from evalkit.store.artefact import digest
+from evalkit.types import Dataset
+
+
+class PipelineSearch:
+    """First stage and reranker as one searcher; see `evalkit.load_search`."""
+
+    def __init__(
+        self, retriever: RetrieverConfig, reranker: RerankerConfig, compute: ComputeConfig, *, depth: int, store: Store
+    ) -> None:
+        if depth < 1:
+            raise ConfigError(f"depth={depth} is no number of candidates. Give 1 or more.")
+        rerank.require_one_score(reranker)
+        self._retriever, self._reranker, self._compute = retriever, reranker, compute
+        self._depth, self._store = depth, store
+        self._documents: ArrowDocuments | None = None
+        self._corpus_digest = ""
+
+    @property
+    def mteb_model_meta(self) -> Any:
+        """Tells mteb's cache this pipeline from every other."""
+        from mteb.models.model_meta import ModelMeta
+
+        first_stage = retrieval.build(self._retriever, self._compute, self._store)
+        identity = {
+            "first_stage": first_stage.identity,
+            "reranker": rerank.build(self._reranker, self._compute).identity,
+        }
+        key = digest({**identity, "depth": self._depth})
+        settings = {"first_stage": self._retriever.name, "top_k": self._depth, "key": key[:8]}
+        name = self._retriever.name if self._reranker.name == "none" else self._reranker.name
+        return ModelMeta.create_empty(
+            overwrites={"name": f"evalkit/{name}", "revision": key[:12], "experiment_kwargs": settings}
+        )
+
+    def index(self, corpus: Any, *, task_metadata: Any, **_: Any) -> None:
+        """Take the documents; vectors are made, or found, when the first query comes."""
+        table = mteb_task.checked_corpus(task_metadata.name, corpus)
+        self._documents = ArrowDocuments(table, title_separator=" ", id_column="id")
+        self._corpus_digest = columns.content_digest(table)
+
+    def search(
+        self,
+        queries: Any,
+        *,
+        task_metadata: Any,
+        hf_split: str,
+        hf_subset: str,
+        top_k: int,
+        top_ranked: Mapping[str, Sequence[str]] | None = None,
+        **_: Any,
+    ) -> dict[str, dict[str, float]]:
+        """The scores of the last stage for the candidates of every query, `depth` at most.
+
+        Args:
+            queries: with columns `id` and `text`.
+            task_metadata: of the task; its dataset's instruction is looked up where the reranker reads one.
+            hf_split: of the task.
+            hf_subset: of the task.
+            top_k: how many documents mteb keeps; fewer than `depth` cut after reranking.
+            top_ranked: candidates of mteb's own for each query, taken in place of the first stage's.
+        """
+        config = _config(task_metadata, hf_split, hf_subset)
+        dataset = rerank.instructed(self._reranker, self._dataset(config, queries, task_metadata, hf_subset))
+        if top_ranked is None:
+            first_stage = retrieval.build(self._retriever, self._compute, self._store, dataset=config)
+            candidates = first_stage.retrieve(dataset, self._depth)
+        else:
+            candidates = _given(top_ranked, dataset, self._depth)
+        reranker = rerank.build(self._reranker, self._compute, dataset=config)
+        run = rerank.apply(reranker, candidates, dataset).run.top(top_k)
+        found = {query_id: dict(zip(doc_ids, scores.tolist(), strict=True)) for query_id, doc_ids, scores in run}
+        return {query_id: found.get(query_id, {}) for query_id in dataset.queries}
+
+    def _dataset(self, config: MtebDatasetConfig, queries: Any, task_metadata: Any, subset: str) -> Dataset:
+        assert self._documents is not None, "mteb indexes before it searches"
+        rows = queries.select_columns(["id", "text"]).with_format("arrow")[:]
+        ids = rows.column("id").cast(pa.string()).to_pylist()
+        texts = dict(sorted(zip(ids, rows.column("text").to_pylist(), strict=True)))
+        return Dataset(
+            name=config.name,
+            split=config.split,
+            language=mteb_task.language_of(task_metadata, subset, self._documents),
+            documents=self._documents,
+            queries=texts,
+            qrels={},
+            drop_identical_ids=_drops_identical_ids(task_metadata.name),
+            corpus_digest=self._corpus_digest,
+            digest=digest({"corpus": self._corpus_digest, "queries": texts}),
+        )
+
+
+def _config(task_metadata: Any, split: str, subset: str) -> MtebDatasetConfig:
+    """The task as a dataset whose instructions are looked up: under the name of our card, where we have one."""
+    card = card_of(task_metadata.dataset["path"], subset) or {}
+    key = card.get("instruction_key") or card.get("name")
+    return MtebDatasetConfig(task=task_metadata.name, subset=subset, split=split, instruction_key=key)
+
+
+def _drops_identical_ids(task: str) -> bool:
+    """As the task says, so that the depth counts documents that stay; a task that is not registered keeps them."""
+    import mteb
+
+    try:
+        return bool(mteb.get_task(task).ignore_identical_ids)
+    except KeyError:
+        return False
+
+
+def _given(top_ranked: Mapping[str, Sequence[str]], dataset: Dataset, depth: int) -> Run:
+    ranked = {
+        query_id: {doc_id: -float(rank) for rank, doc_id in enumerate(top_ranked[query_id][:depth])}
+        for query_id in dataset.queries
+        if query_id in top_ranked
+    }
+    return Run.from_dict(ranked, source="mteb's candidates")

@@ -1,0 +1,178 @@
+"""Results in the layouts of other tools. Computes no score anew; measures by mteb's names come from the kept run."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from evalkit.errors import ResultError
+from evalkit.formats.trec import qrels_lines, run_lines
+from evalkit.interchange.tasks import languages_of, mteb_module, task_of
+from evalkit.measures import measure
+from evalkit.results import Evaluation
+from evalkit.results.gather import joiner
+from evalkit.system.files import naming, write_output
+from evalkit.types import Dataset
+
+_CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
+_NAMES = {"ndcg_at": "nDCG", "map_at": "MAP", "recall_at": "R", "precision_at": "P", "mrr_at": "RR"}
+_MAIN = "ndcg_at_10"
+_DIGITS = 5  # as mteb rounds
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def export(evaluations: Sequence[Evaluation], layout: str, folder: Path) -> list[Path]:
+    """Write results, and the first stages that they started from.
+
+    Args:
+        evaluations: which.
+        layout: a key of `LAYOUTS`.
+        folder: where to; made where it is not there.
+
+    Raises:
+        DataError: the collection is not at hand any more.
+        MissingExtra: mteb is not installed, and the layout is mteb's.
+        ResultError: the collection is another now, or two results would be written to one file.
+    """
+    stages = {one.candidates.folder: Evaluation(one.candidates, one.candidates) for one in evaluations}
+    others = {one.result.folder: one for one in evaluations if one.result.folder not in stages}
+    chosen = sorted((*stages.values(), *others.values()), key=lambda one: one.dataset)
+    if layout != "mteb":  # its names hold the key
+        _require_apart(chosen)
+    written: list[Path] = []
+    dataset_of = joiner()
+    for one in chosen:
+        written += LAYOUTS[layout](one, folder, dataset_of(one.result))
+    return list(dict.fromkeys(written))
+
+
+def _require_apart(evaluations: Sequence[Evaluation]) -> None:
+    """Refuse what would overwrite each other: files are named for dataset, first stage and reranker."""
+    names: dict[tuple[str, ...], tuple[Evaluation, str]] = {}
+    for one in evaluations:
+        facts = one.result.manifest
+        for name, content, what in (
+            ((one.dataset,), facts["dataset"]["digest"], "documents, queries or judgments"),
+            ((one.dataset, *one.result.folder.parts[-2:]), facts["run_sha256"], "rankings"),
+        ):
+            other, before = names.setdefault(name, (one, content))
+            if before != content:
+                raise ResultError(
+                    f"{other.result.folder} and {one.result.folder} have different {what} under one name, "
+                    f"{'/'.join(name)}. Export each to a folder of its own."
+                )
+
+
+def _trec(evaluation: Evaluation, folder: Path, dataset: Dataset) -> list[Path]:
+    """`<dataset>/<first stage>/<reranker>.trec`, and the judgments beside."""
+    parent = folder / evaluation.dataset
+    path = parent / evaluation.candidates.folder.parent.name / f"{evaluation.result.folder.name}.trec"
+    written = [_write(path, "".join(run_lines(evaluation.result.read_run(), evaluation.reranker)))]
+    if dataset.qrels:
+        written.append(_write(parent / "qrels.trec", "".join(qrels_lines(dataset.qrels))))
+    return written
+
+
+def _write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_output(path, text)
+    return path
+
+
+def _predictions(evaluation: Evaluation, folder: Path, _: Dataset) -> list[Path]:
+    """`<first stage>/<reranker>/<task>_predictions.json`, a folder for each so that mteb takes none for another's."""
+    manifest = evaluation.result.manifest
+    task = task_of(manifest["config"]["dataset"], "--to mteb-predictions")
+    run = {
+        query_id: dict(zip(found, scores.tolist(), strict=True))
+        for query_id, found, scores in evaluation.result.read_run()
+    }
+    meta = _meta(evaluation).to_dict()
+    content = {"mteb_model_meta": meta, _subset(manifest): {manifest["dataset"]["split"]: run}}
+    parent = folder / evaluation.candidates.folder.parent.name / evaluation.result.folder.name
+    path = parent / f"{_task_name(task, evaluation)}_predictions.json"
+    return [_write(path, json.dumps(content, ensure_ascii=False, default=str) + "\n")]
+
+
+def _results(evaluation: Evaluation, folder: Path, dataset: Dataset) -> list[Path]:
+    """A `ResultCache` of mteb, with what tells rows apart in `experiment_kwargs`."""
+    manifest = evaluation.result.manifest
+    mteb = mteb_module("--to mteb")
+    task = task_of(manifest["config"]["dataset"], "--to mteb")
+    scores = _scores(evaluation, dataset)
+    row = {
+        "main_score": scores[_MAIN],
+        **scores,
+        "hf_subset": _subset(manifest),
+        "languages": languages_of(task, _subset(manifest), dataset.language),
+    }
+    settings = manifest["config"]["dataset"]
+    found = mteb.TaskResult.from_dict(
+        {
+            "dataset_revision": settings.get("revision") or dataset.digest,
+            "task_name": _task_name(task, evaluation),
+            "mteb_version": mteb.__version__,
+            "scores": {dataset.split: [row]},
+            "evaluation_time": manifest["seconds"],
+            "kg_co2_emissions": None,
+        }
+    )
+    cache, meta = mteb.ResultCache(folder), _meta(evaluation)
+    with naming(folder):
+        cache.save_to_cache(found, meta)
+    return [Path(cache.get_task_result_path(model_name=meta, task_name=found.task_name))]
+
+
+def _scores(evaluation: Evaluation, dataset: Dataset) -> dict[str, float]:
+    """By mteb's names, at its cutoffs as far as the run is deep."""
+    depth = evaluation.candidates.manifest["retriever"]["depth"]
+    asked = {
+        f"{theirs}_{cutoff}": f"{ours}@{cutoff}"
+        for theirs, ours in _NAMES.items()
+        for cutoff in _CUTOFFS
+        if cutoff <= max(depth, 10)
+    }
+    means = measure(dataset.qrels, evaluation.result.read_run(), list(asked.values())).means
+    return {theirs: round(means[ours], _DIGITS) for theirs, ours in asked.items()}
+
+
+def _subset(manifest: dict[str, Any]) -> str:
+    return str(manifest["config"]["dataset"].get("subset") or "default")
+
+
+def _task_name(task: Any, evaluation: Evaluation) -> str:
+    return evaluation.dataset.replace("/", "-") if task is None else str(task.name)
+
+
+def _meta(evaluation: Evaluation) -> Any:
+    """A `ModelMeta` of the system, apart from every other by first stage, depth, settings and key."""
+    from mteb.models.model_meta import ModelMeta
+
+    manifest = evaluation.result.manifest
+    stage = "retriever" if evaluation.is_first_stage else "reranker"
+    settings, identity = manifest["config"][stage], manifest[stage]
+    model = str(settings.get("model") or "")
+    name = model if _HUB_ID.fullmatch(model) and not Path(model).exists() else f"evalkit/{settings['name']}"
+    facts = {
+        "first_stage": manifest["retriever"]["name"],
+        "top_k": manifest["retriever"]["depth"],
+        "max_length": settings.get("max_length"),
+        "dtype": identity.get("dtype"),
+        "key": manifest["key"][:8],
+    }
+    return ModelMeta.create_empty(
+        overwrites={
+            "name": name,
+            "revision": settings.get("revision") or manifest["key"][:12],  # a path has no revision of its own
+            "experiment_kwargs": {key: value for key, value in facts.items() if value is not None},
+        }
+    )
+
+
+LAYOUTS: dict[str, Callable[[Evaluation, Path, Dataset], list[Path]]] = {
+    "trec": _trec,
+    "mteb": _results,
+    "mteb-predictions": _predictions,
+}
+"""Names of `--to`."""

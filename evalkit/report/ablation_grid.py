@@ -1,0 +1,42 @@
+"""What one setting does, as a table."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from evalkit.analysis.ablation import Ablation, Effect
+from evalkit.analysis.pairwise import Settings
+from evalkit.report.grid import Cell, Column, Grid
+
+
+def ablation_grid(
+    ablation: Ablation, effects: Sequence[Effect], settings: Settings, left_out: Sequence[str] = ()
+) -> Grid:
+    """A row a value of the setting, dataset by dataset; averages last."""
+    columns = [
+        Column("dataset"),
+        Column("reranker"),
+        Column(ablation.setting),
+        Column(settings.measure, ".4f"),
+        Column("difference", "+.4f"),
+        Column("low", "+.4f"),
+        Column("high", "+.4f"),
+        Column("p", ".3g"),
+        Column("truncated"),
+        Column("seconds", ".1f"),
+    ]
+    rows: list[list[Cell]] = [list(one) for one in effects]
+    sections = frozenset(
+        row
+        for row, (before, one) in enumerate(pairwise(effects), start=1)
+        if (before.dataset, before.reranker) != (one.dataset, one.reranker)
+    )
+    strong = frozenset((row, 7) for row, one in enumerate(effects) if one.p is not None and one.p < settings.alpha)
+    drawn = f"{settings.samples:,} draws, seed {settings.seed}"
+    rule = f"Holm's correction for all differences on a dataset; bold below {settings.alpha:g}: more than chance"
+    notes = [
+        f"differences to {ablation.setting}={effects[0].value}, paired 95 % bootstrap intervals, {drawn}",
+        f"p: randomisation test, {rule}",
+        "of an average the interval draws datasets too, and nothing is tested",
+        *left_out,
+    ]
+    return Grid(f"ablation={ablation.name}", columns, rows, notes, sections, strong)

@@ -1,0 +1,80 @@
+"""Judgements of a gate as a table, as JUnit XML and as Markdown."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from xml.etree import ElementTree as ET
+
+from evalkit.analysis.regression import REGRESSION, UNJUDGED, Judgement
+from evalkit.measures.significance import ALPHA
+from evalkit.report.grid import Cell, Column, Grid, markdown
+
+# What XML 1.0 has no way to write.
+_UNWRITABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def grid(judgements: Sequence[Judgement], tolerance: float) -> Grid:
+    """A row a result and measure."""
+    columns = [
+        Column("dataset"),
+        Column("first stage"),
+        Column("reranker"),
+        Column("measure"),
+        Column("baseline", ".4f"),
+        Column("now", ".4f"),
+        Column("difference", "+.4f"),
+        Column("low", "+.4f"),
+        Column("high", "+.4f"),
+        Column("p", ".3g"),
+        Column("judgement"),
+    ]
+    rows = [_row(one) for one in judgements]
+    strong = frozenset(
+        (row, len(columns) - 1) for row, one in enumerate(judgements) if one.status in {REGRESSION, UNJUDGED}
+    )
+    counts = Counter(one.status for one in judgements)
+    counted = ", ".join(f"{count} {status}" for status, count in counts.items()) or "nothing to judge"
+    tested = sum(one.p is not None for one in judgements)
+    rule = (
+        f"a regression is a drop beyond {tolerance:g} that is more than chance: p below {ALPHA:g}, randomisation test, "
+        f"Holm's correction for the {tested} judged here; drifting is such a drop within {tolerance:g}; the 95 % "
+        "intervals are not corrected and decide nothing"
+    )
+    return Grid("gate", columns, rows, [counted, rule], strong=strong)
+
+
+def _row(one: Judgement) -> list[Cell]:
+    difference = None if one.now is None or one.before is None else one.now - one.before
+    judgement = f"{one.status}: {one.reason}" if one.reason else one.status
+    values = [one.before, one.now, difference, one.low, one.high, one.p]
+    return [one.name.dataset, one.name.first_stage, one.name.reranker or None, one.measure, *values, judgement]
+
+
+def junit(judgements: Sequence[Judgement], tolerance: float) -> str:
+    """A test case a result and measure; a regression is a failure, what could not be judged an error."""
+    counts = Counter(one.status for one in judgements)
+    totals = {"tests": len(judgements), "failures": counts[REGRESSION], "errors": counts[UNJUDGED]}
+    suite = ET.Element("testsuite", {"name": "evalkit gate", **{key: str(value) for key, value in totals.items()}})
+    rows = grid(judgements, tolerance).texts()
+    for one, texts in zip(judgements, rows, strict=True):
+        case = ET.SubElement(suite, "testcase", {"classname": _clean(str(one.name)), "name": one.measure or "result"})
+        if one.status in {REGRESSION, UNJUDGED}:
+            kind = "failure" if one.status == REGRESSION else "error"
+            message = (
+                f"{one.status}: {one.reason or f'baseline, now, difference, low, high, p: {chr(32).join(texts[4:10])}'}"
+            )
+            ET.SubElement(case, kind, {"message": _clean(message)})
+        elif one.status != "fine":
+            ET.SubElement(case, "system-out").text = _clean(f"{one.status}: {' '.join(texts[4:10])}")
+    ET.indent(suite)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suite, encoding="unicode")}\n'
+
+
+def _clean(text: str) -> str:
+    return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def summary(judgements: Sequence[Judgement], tolerance: float, code: int) -> str:
+    """For the summary page of a CI job."""
+    heads = {0: "evalkit gate: fine", 1: "evalkit gate: regression", 2: "evalkit gate: could not be judged"}
+    return f"### {heads[code]}\n\n{markdown([grid(judgements, tolerance)])}\n"

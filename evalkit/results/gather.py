@@ -1,0 +1,201 @@
+"""Results that are on disk: found below folders, told apart by name, and joined to their dataset again."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from glob import escape
+from pathlib import Path
+
+from evalkit import datasets, results
+from evalkit.config.from_manifest import dataset_config
+from evalkit.errors import ConfigError, ResultError, reason
+from evalkit.measures import measure, parse_measure
+from evalkit.measures.answers import AnswerJudge
+from evalkit.results import CANDIDATES, PER_QUERY, RUN, Evaluation, Result
+from evalkit.results.manifest import MANIFEST
+from evalkit.store import open_store
+from evalkit.system.terminal import tell
+from evalkit.types import Dataset, PerQuery
+
+_KEY = re.compile(r"\.[0-9a-f]{8}")  # at the end of a folder's name that was taken by other settings
+
+
+def gather(paths: Sequence[str | Path]) -> list[Evaluation]:
+    """The evaluations in these folders and below them, in the order of their paths, none twice.
+
+    A folder of candidates that is named itself gives the first stage as an evaluation of its own, and so does one below
+    a named folder that no reranker has a result beside. A folder that is there only with its key at the end of its name
+    is found without it. What is below a named folder and left out is named on stderr.
+
+    Raises:
+        ResultError: a folder is absent, holds no result, or holds one that is damaged.
+    """
+    found: dict[Path, Evaluation] = {}
+    for path in map(Path, paths):
+        folder = _present(path.parent if path.name == MANIFEST else path)
+        own = [folder] if (folder / MANIFEST).is_file() else sorted(_below(folder))
+        if not own:
+            raise ResultError(f"{path}: holds no result (no {MANIFEST} in it or below). Run `evalkit evaluate` first.")
+        for one in own:
+            if one.resolve() not in found:
+                found[one.resolve()] = _evaluation(one)
+    return list(found.values())
+
+
+def _present(folder: Path) -> Path:
+    """A folder, or the one of its name with a key behind it.
+
+    Raises:
+        ResultError: there is none, or there are several.
+    """
+    if folder.is_dir():
+        return folder
+    parents = [folder.parent, *_keyed(folder.parent)]
+    others = [one for parent in parents for one in (parent / folder.name, *_keyed(parent / folder.name))]
+    there = [one for one in others if one.is_dir()]
+    if not there:
+        raise ResultError(f"{folder}: there is no such folder. Give a result, or a folder of results.")
+    if len(there) > 1:
+        raise ResultError(
+            f"{folder}: there is no such folder. There are {', '.join(map(str, there))}, made with different settings. "
+            "Give one of them."
+        )
+    tell(f"{folder}: there is no such folder. Reading {there[0]}, the only one of that name.")
+    return there[0]
+
+
+def _keyed(folder: Path) -> list[Path]:
+    """Folders with this name and a key behind it."""
+    beside = folder.parent.glob(f"{escape(folder.name)}.*")
+    return sorted(one for one in beside if one.is_dir() and _KEY.fullmatch(one.name.removeprefix(folder.name)))
+
+
+def _below(folder: Path) -> list[Path]:
+    """Folders with a result; of candidates only those that no reranker has a result beside."""
+    inside: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        path = Path(place)
+        for name in folders:
+            if (path / name).is_symlink():
+                tell(f"{path / name}: left out, because it is a link. Give it by itself.")
+            elif name.startswith(".building-"):
+                tell(f"{path / name}: left out, because it is still being written, or was interrupted.")
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if MANIFEST in files:
+            inside.append(path)
+        elif {RUN, PER_QUERY} & set(files):
+            tell(f"{path}: left out, because it has no {MANIFEST}. Remove it and run again.")
+    with_reranker = {one.parent for one in inside if one.name != CANDIDATES}
+    return [one for one in inside if one.name != CANDIDATES or one.parent not in with_reranker]
+
+
+def _evaluation(folder: Path) -> Evaluation:
+    result = results.read(folder)
+    if "reranker" not in result.manifest:
+        return Evaluation(result, result)
+    candidates = results.read(folder.parent / CANDIDATES)
+    if candidates.manifest["key"] != result.manifest["candidates"]["key"]:
+        raise ResultError(f"{folder}: was not made from the candidates beside it. Remove {folder} and run again.")
+    return Evaluation(result, candidates)
+
+
+def names(evaluations: Sequence[Evaluation]) -> list[str]:
+    """What to call each evaluation within its dataset: its reranker; with the first stage if one has several.
+
+    Where that is not enough, so much of its path as tells it from the others; a folder's name may hold its key.
+    """
+    stages: dict[str, set[str]] = {}
+    for one in evaluations:
+        stages.setdefault(one.dataset, set()).add(one.first_stage)
+    several = any(len(some) > 1 for some in stages.values())
+    given = [
+        f"{one.first_stage} + {one.reranker}" if several and not one.is_first_stage else one.reranker
+        for one in evaluations
+    ]
+    same: dict[tuple[str, str], list[Path]] = {}
+    for name, one in zip(given, evaluations, strict=True):
+        same.setdefault((one.dataset, name), []).append(one.result.folder.resolve())
+    return [
+        name if len(same[one.dataset, name]) == 1 else _told_apart(one.result.folder.resolve(), same[one.dataset, name])
+        for name, one in zip(given, evaluations, strict=True)
+    ]
+
+
+def _told_apart(folder: Path, others: Sequence[Path]) -> str:
+    """The end of a folder's path, as long as it takes to differ from the ends of others; first stage and reranker."""
+    ends = (folder.parts[-length:] for length in range(2, len(folder.parts) + 1))
+    own = next((end for end in ends if sum(one.parts[-len(end) :] == end for one in others) == 1), folder.parts)
+    return "/".join(own)
+
+
+def dataset_of(result: Result) -> Dataset:
+    """The dataset that a result was measured on, with its texts and judgments.
+
+    Raises:
+        DataError: its files are not there any more.
+        ResultError: what is there now is not what was measured on.
+    """
+    settings = result.manifest["config"]
+    try:
+        config = dataset_config(settings["dataset"])
+    except (ConfigError, TypeError, KeyError, AttributeError) as error:
+        raise ResultError(
+            f"{result.folder}: does not say what it was measured on ({reason(error)}). Run again."
+        ) from error
+    if config is None:
+        raise ResultError(f"{result.folder}: was made by another version of evalkit. Run again.")
+    dataset = datasets.load(config, open_store(settings["cache_dir"]))
+    if dataset.digest != result.manifest["dataset"]["digest"]:
+        raise ResultError(
+            f"{result.folder}: was measured on other documents, queries or judgments than {dataset.name} has now. "
+            "Run again, or restore the collection."
+        )
+    return dataset
+
+
+def joiner() -> Callable[[Result], Dataset]:
+    """`dataset_of`, which loads a dataset once for results that follow each other."""
+    last: dict[tuple[str, str], Dataset] = {}
+
+    def join(result: Result) -> Dataset:
+        facts = result.manifest["dataset"]
+        key = facts["name"], facts["digest"]  # one collection may go under two names
+        if key not in last:
+            loaded = dataset_of(result)
+            last.clear()  # one at a time: a corpus may be large
+            last[key] = loaded
+        return last[key]
+
+    return join
+
+
+def measure_of(evaluations: Sequence[Evaluation], name: str) -> str:
+    """The measure that a name means for these evaluations: at the relevance level of their datasets where it has none.
+
+    Raises:
+        ConfigError: the name is unknown, or means measures of several levels.
+    """
+    found = {_at_level(one, name): one.dataset for one in evaluations} or {parse_measure(name).name: ""}
+    if len(found) > 1:
+        listed = " and ".join(f"{measure} for {dataset}" for measure, dataset in found.items())
+        raise ConfigError(f"{name} means {listed}. Name the relevance level.")
+    return next(iter(found))
+
+
+def _at_level(one: Evaluation, name: str) -> str:
+    level = one.result.manifest["config"]["dataset"].get("relevance_level", 1)
+    return parse_measure(name, level=level).name
+
+
+def per_query(result: Result, measure_name: str) -> PerQuery:
+    """Values of a measure for every judged query, as kept with the result, or measured now on its run.
+
+    Raises:
+        DataError: the dataset is not there any more, or has no judgments for the measure.
+        ResultError: it is not what was measured on.
+    """
+    if measure_name in result.manifest["measures"]:
+        return result.read_per_query()
+    dataset, run = dataset_of(result), result.read_run()
+    answers = AnswerJudge(dataset).judge(run) if dataset.answers else None
+    return measure(dataset.qrels, run, [measure_name], answers=answers)

@@ -1,0 +1,177 @@
+"""From a run to a result on disk: measures, ceiling, and the manifest that says how it came about."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from evalkit import results
+from evalkit.config import EvaluateConfig
+from evalkit.formats.doubts import TIES, with_bounds
+from evalkit.formats.notes import Note
+from evalkit.measures import canonical, ceiling, measure, parse_measure, require_judged
+from evalkit.measures.answers import AnswerJudge
+from evalkit.measures.ties import tie_bounds
+from evalkit.results import Result
+from evalkit.results.provenance import environment
+from evalkit.run import Run
+from evalkit.store import Store
+from evalkit.store.artefact import digest
+from evalkit.system.files import expanded
+from evalkit.system.stages import Stages
+from evalkit.types import Dataset, Identity, PerQuery
+
+FORMAT = 1  # of results; a higher number makes old ones be computed anew
+STANDARD_MEASURES = ("nDCG@10", "nDCG@20", "R@20", "R@100", "MAP@100", "RR@10", "P@10")
+STANDARD_ANSWER_MEASURES = ("AnswerRecall@1", "AnswerRecall@5", "AnswerRecall@20", "AnswerRecall@100")
+_TIES_CUTOFF = 10
+
+
+def candidates_key(dataset: Dataset, first_stage: Identity, depth: int) -> str:
+    """What candidates are found by."""
+    return digest({"format": FORMAT, "dataset": dataset.digest, "depth": depth, "first_stage": first_stage})
+
+
+def result_key(dataset: Dataset, run_digest: str, reranker: Identity) -> str:
+    """What a reranked result is found by; `run_digest` is that of its candidates."""
+    facts = {"format": FORMAT, "dataset": dataset.digest, "candidates": run_digest, "reranker": reranker}
+    own = {"instructions": dict(dataset.instructions)} if dataset.instructions else {}
+    return digest({**facts, **own})
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Measures runs over one dataset and keeps them with what they were made from.
+
+    Attributes:
+        config: all settings of the evaluation.
+        dataset: what is measured on.
+        command: what the user typed.
+        store: whose artefacts are used.
+
+    Raises:
+        ConfigError: a measure is unknown.
+        DataError: the dataset has no judgments or answers for one.
+    """
+
+    config: EvaluateConfig
+    dataset: Dataset
+    command: str
+    store: Store
+
+    def __post_init__(self) -> None:
+        """Check before anything is computed that it can be measured."""
+        asked = [parse_measure(name) for name in canonical(self.config.measures, level=self._level)]
+        require_judged(asked, by_judgments=bool(self.dataset.qrels), by_answers=bool(self.dataset.answers))
+
+    @property
+    def measures(self) -> list[str]:
+        """The measures asked for, then the standard set."""
+        by_judgments = STANDARD_MEASURES if self.dataset.qrels else ()
+        by_answers = STANDARD_ANSWER_MEASURES if self.dataset.answers else ()
+        return canonical([*self.config.measures, *by_judgments, *by_answers], level=self._level)
+
+    @property
+    def _level(self) -> int:
+        """The grade from which a document of the dataset is relevant."""
+        return self.config.dataset.relevance_level
+
+    @cached_property
+    def _answers(self) -> AnswerJudge | None:
+        return AnswerJudge(self.dataset) if self.dataset.answers else None
+
+    def _measure(self, run: Run, names: list[str]) -> tuple[PerQuery, dict[str, float]]:
+        """Values of a run, and the means of its ceiling."""
+        qrels = self.dataset.qrels
+        answers = self._answers.judge(run) if self._answers else None
+        by_judgments = [name for name in names if not parse_measure(name).by_answers]
+        by_answers = [name for name in names if parse_measure(name).by_answers]
+        best: dict[str, float] = {}
+        if by_judgments:
+            best.update(measure(qrels, ceiling(qrels, run), by_judgments).means)
+        if answers and by_answers:
+            best.update(measure({}, ceiling(answers, run), by_answers, answers=answers).means)
+        return measure(qrels, run, names, answers=answers), {name: best[name] for name in names}
+
+    def keep(
+        self,
+        folder: Path,
+        run: Run,
+        *,
+        key: str,
+        tag: str,
+        stages: Stages,
+        inner: str = "",
+        truncated: pa.Table | None = None,
+        notes: Sequence[Note] = (),
+        **facts: Any,
+    ) -> Result:
+        """Measure a run and save it in `folder/inner`; `stages`, `notes` and `facts` of it go into the manifest.
+
+        Raises:
+            ResultError: it cannot be written; nothing is left behind.
+        """
+        with stages.timed("measure"):
+            per_query, best = self._measure(run, self.measures)
+        told = [self._with_bounds(note, run, per_query).as_json() for note in notes]
+        facts = {"key": key, "measures": per_query.means, "ceiling": best, **({"notes": told} if told else {}), **facts}
+        self.store.note_results(expanded(self.config.results_dir))
+        kept = results.save(
+            folder,
+            run=run,
+            per_query=per_query,
+            manifest=self._describe(run, per_query, facts),
+            tag=tag,
+            inner=inner,
+            truncated=truncated,
+            stages=stages,
+        )
+        self.store.tidy()
+        return kept
+
+    def _with_bounds(self, note: Note, run: Run, per_query: PerQuery) -> Note:
+        """A note on ties with the least and greatest values of the measures asked for."""
+        asked = [parse_measure(name) for name in canonical(self.config.measures, level=self._level)]
+        names = [one.name for one in asked if not one.by_answers]
+        if note.kind != TIES or not names:
+            return note
+        some = replace(per_query, values={name: per_query.values[name] for name in names})
+        return with_bounds(note, tie_bounds(self.dataset.qrels, run, some))
+
+    def _describe(self, run: Run, per_query: PerQuery, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """The manifest: what is true of any run, and `facts` of this one."""
+        return {
+            "format": FORMAT,
+            "queries": len(per_query.query_ids),
+            "queries_without_candidates": list(per_query.missing),
+            f"queries_with_ties_in_top_{_TIES_CUTOFF}": run.tied_queries(_TIES_CUTOFF),
+            **facts,
+            "artefacts": sorted(self.store.used),
+            "dataset": self._describe_dataset(),
+            "config": asdict(self.config),
+            "command": self.command,
+            "environment": environment(self.config.compute.device),
+        }
+
+    def complete(self, found: Result) -> Result:
+        """A result that was found, with the measures added that are asked for now and were not then.
+
+        Raises:
+            ResultError: it cannot be written.
+        """
+        self.store.note_results(expanded(self.config.results_dir))
+        if set(self.measures) <= set(found.manifest["measures"]):
+            return found
+        with results.alone(found) as present:
+            names = list(dict.fromkeys([*self.measures, *present.manifest["measures"]]))
+            per_query, best = self._measure(present.read_run(), names)
+            changes = {"measures": per_query.means, "ceiling": best}
+            return results.update(present, per_query=per_query, changes=changes)
+
+    def _describe_dataset(self) -> dict[str, Any]:
+        names = ("name", "split", "digest", "corpus_digest")
+        described = {**{name: getattr(self.dataset, name) for name in names}, **self.dataset.notes}
+        return {**described, "differences": dict(self.dataset.differences)}

@@ -1,0 +1,1 @@
+"""Files, locks, terminal, progress, memory and network. Knows nothing of evaluation."""

@@ -1,0 +1,158 @@
+"""The pipeline inside `mteb.evaluate`: its numbers are those of `evalkit evaluate`, and its rows stay apart."""
+
+import pytest
+from made import grade, write_collection
+from stubs import tiny_bert
+
+import evalkit
+from evalkit.cli import main
+from evalkit.errors import ConfigError
+from evalkit.results.gather import gather
+
+mteb = pytest.importorskip("mteb")
+datasets = pytest.importorskip("datasets")
+QUERIES = 6
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory):
+    return write_collection(tmp_path_factory.mktemp("search") / "collection", queries=QUERIES)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return tiny_bert(tmp_path_factory.mktemp("search") / "model", classifier=True)
+
+
+@pytest.fixture
+def task(collection):
+    """The same collection as a task of mteb."""
+    from mteb.abstasks.retrieval import AbsTaskRetrieval
+    from mteb.abstasks.task_metadata import TaskMetadata
+
+    metadata = TaskMetadata(
+        name="MadeRetrieval",
+        dataset={"path": "evalkit/made", "revision": "1"},
+        description="made",
+        type="Retrieval",
+        category="t2t",
+        modalities=["text"],
+        eval_splits=["test"],
+        eval_langs=["eng-Latn"],
+        main_score="ndcg_at_10",
+        domains=[],
+        date=("2020-01-01", "2020-01-02"),
+        task_subtypes=[],
+        license="cc0-1.0",
+        annotations_creators="derived",
+        dialect=[],
+        sample_creation="created",
+        bibtex_citation="",
+    )
+
+    def load_data(self, **_):
+        rows = {
+            name: datasets.load_dataset("json", data_files=str(collection / f"{name}.jsonl"))["train"]
+            for name in ("corpus", "queries")
+        }
+        qrels = {
+            f"q{query}": {f"d{query}_{place}": grade(query, place) for place in range(12)} for query in range(QUERIES)
+        }
+        self.dataset = {
+            "default": {
+                "test": {
+                    "corpus": rows["corpus"].rename_column("_id", "id"),
+                    "queries": rows["queries"].rename_column("_id", "id"),
+                    "relevant_docs": qrels,
+                    "top_ranked": None,
+                }
+            }
+        }
+        self.data_loaded = True
+
+    made = type(
+        "MadeRetrieval",
+        (AbsTaskRetrieval,),
+        {"metadata": metadata, "load_data": load_data, "ignore_identical_ids": False},
+    )
+    return made()
+
+
+def evaluated(search, task, folder):
+    """nDCG@10 from mteb."""
+    found = mteb.evaluate(search, [task], cache=mteb.ResultCache(folder), co2_tracker=False, show_progress_bar=False)
+    (result,) = found.task_results
+    return result.scores["test"][0]["ndcg_at_10"]
+
+
+@pytest.mark.parametrize("reranker", ["none", "cross_encoder"])
+def test_mteb_gets_the_number_of_evalkit(reranker, task, collection, model, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    own = {"model": str(model), "max_length": 64} if reranker == "cross_encoder" else {}
+    search = evalkit.load_search("bm25", reranker, depth=8, reranker_settings=own, compute={"device": "cpu"})
+    theirs = evaluated(search, task, tmp_path / "mteb")
+    arguments = [f"reranker.{key}={value}" for key, value in own.items()]
+    arguments += [
+        f"dataset.path={collection}",
+        f"results_dir={tmp_path / 'results'}",
+        f"cache_dir={tmp_path / 'cache'}",
+    ]
+    assert (
+        main(
+            [
+                "evaluate",
+                "dataset=folder",
+                "retriever=bm25",
+                f"reranker={reranker}",
+                "depth=8",
+                "compute=cpu",
+                *arguments,
+            ]
+        )
+        == 0
+    )
+    (ours,) = gather([tmp_path / "results"])
+    assert theirs == pytest.approx(ours.result.manifest["measures"]["nDCG@10"], abs=1e-5)
+
+
+def test_rows_of_other_first_stages_and_depths_stay_apart(task, tmp_path):
+    searches = [evalkit.load_search("bm25", depth=depth) for depth in (1, 12)]
+    found = [evaluated(search, task, tmp_path) for search in searches]
+    # The cache of mteb must not serve the first for the second.
+    assert found[0] != found[1]
+    assert [one.mteb_model_meta.experiment_kwargs["top_k"] for one in searches] == [1, 12]
+    assert len({one.mteb_model_meta.revision for one in searches}) == 2
+
+
+def test_candidates_of_mteb_are_taken_where_it_has_them(task, model):
+    task.load_data()
+    data = task.dataset["default"]["test"]
+    own = {"model": str(model), "max_length": 64}
+    search = evalkit.load_search("bm25", "cross_encoder", depth=3, reranker_settings=own, compute={"device": "cpu"})
+    about = {
+        "task_metadata": task.metadata,
+        "hf_split": "test",
+        "hf_subset": "default",
+        "encode_kwargs": {},
+        "num_proc": None,
+    }
+    search.index(data["corpus"], **about)
+    given = {"q0": ["d0_5", "d0_1", "d3_3", "d0_0"], "q1": ["d1_1"]}
+    found = search.search(data["queries"], top_k=2, top_ranked=given, **about)
+    assert set(found) == {f"q{number}" for number in range(QUERIES)}
+    assert len(found["q0"]) == 2
+    assert set(found["q0"]) < {"d0_5", "d0_1", "d3_3"}
+    assert (list(found["q1"]), found["q2"]) == (["d1_1"], {})
+
+
+def test_it_is_what_mteb_calls_a_searcher():
+    from mteb.models.models_protocols import SearchProtocol
+
+    assert isinstance(evalkit.load_search("bm25"), SearchProtocol)
+
+
+def test_mistakes_are_told():
+    with pytest.raises(ConfigError, match="retriever 'bm26' is not a choice"):
+        evalkit.load_search("bm26")
+    with pytest.raises(ConfigError, match=r"depth=0 is no number of candidates"):
+        evalkit.load_search("bm25", depth=0)

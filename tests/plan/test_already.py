@@ -1,0 +1,68 @@
+"""What of an evaluation is there already, by the keys that the evaluation itself goes by."""
+
+from dataclasses import replace
+
+import pytest
+from stubs import tiny_bert
+
+from evalkit.pipeline import evaluate
+from evalkit.plan.already import Kept, kept_of
+from evalkit.retrieval.vectors import DONE
+from evalkit.store import PARTIAL
+from evalkit.types import Pair
+
+
+def test_nothing_is_there_before_anything_ran(config, dataset, store):
+    assert kept_of(config, dataset, store) == Kept()
+
+
+def test_a_whole_evaluation_is_there(config, dataset, store):
+    evaluate(config)
+    found = kept_of(config, dataset, store)
+    assert (found.vectors, found.candidates, found.scores, found.result) == (1.0, 40, 1.0, True)
+    assert len(found.pairs) == 40
+    assert set(found.pairs) <= {
+        Pair(query, text) for query in dataset.queries.values() for text in dataset.documents.texts(range(40))
+    }
+
+
+def test_what_another_evaluation_shares_is_there(config, dataset, store, tmp_path):
+    evaluate(config)
+    other = replace(config.reranker, model=str(tiny_bert(tmp_path / "other", classifier=True, seed=9)))
+    found = kept_of(replace(config, reranker=other), dataset, store)
+    assert (found.vectors, found.candidates, found.scores, found.result) == (1.0, 40, 0.0, False)
+    deeper = kept_of(replace(config, depth=20), dataset, store)
+    assert (deeper.vectors, deeper.candidates) == (1.0, None)
+
+
+@pytest.mark.parametrize("change", [{"max_length": 12}, {"pooling": "cls"}])
+def test_what_other_settings_made_is_not(config, dataset, store, change):
+    evaluate(config)
+    found = kept_of(replace(config, retriever=replace(config.retriever, **change)), dataset, store)
+    assert found == Kept()
+
+
+def test_half_encoded_is_half_there(config, dataset, store, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    from evalkit.retrieval.vectors import GrowingVectors
+
+    original = GrowingVectors.keep
+
+    def keep(self, rows, vectors):
+        if self.known.sum() + len(rows) > 20:
+            raise Killed
+        original(self, rows, vectors)
+
+    monkeypatch.setattr(GrowingVectors, "keep", keep)
+    small = replace(config, compute=replace(config.compute, batch_tokens=16))
+    with pytest.raises(Killed):
+        evaluate(small)
+    assert list(store.root.glob(f"embeddings/{PARTIAL}*/{DONE}"))
+    assert 0.2 < kept_of(config, dataset, store).vectors <= 0.5
+
+
+def test_a_checkpoint_that_is_not_there_leaves_nothing_to_find(config, dataset, store):
+    absent = replace(config, reranker=replace(config.reranker, model="/nowhere"))
+    assert kept_of(absent, dataset, store) == Kept()

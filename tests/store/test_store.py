@@ -1,0 +1,418 @@
+"""Artefacts that are built once, found again, and never half there."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from evalkit.errors import DataError, ResultError
+from evalkit.store import Store, default_cache_dir
+from evalkit.store.artefact import digest
+
+
+class Builder:
+    """Counts how often it builds."""
+
+    def __init__(self):
+        self.built = 0
+
+    def __call__(self, folder):
+        self.built += 1
+        (folder / "data.txt").write_text(f"build {self.built}", encoding="utf-8")
+
+
+def everything_in(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+def test_same_facts_are_built_once(store):
+    build = Builder()
+    first = store.folder("corpus", {"model": "m", "depth": 3}, build)
+    second = store.folder("corpus", {"depth": 3, "model": "m"}, build)
+    assert first == second
+    assert 1 == build.built
+    assert "build 1" == (second / "data.txt").read_text(encoding="utf-8")
+
+
+def test_another_store_at_the_same_place_finds_what_was_built(store):
+    build = Builder()
+    first = store.folder("corpus", {"model": "m"}, build)
+    assert first == Store(store.root).folder("corpus", {"model": "m"}, build)
+    assert 1 == build.built
+
+
+@pytest.mark.parametrize(
+    "facts", [{"model": "other"}, {"model": "m", "depth": 3}, {}, {"model": ["m"]}, {"model": None}]
+)
+def test_different_facts_are_built_anew_and_both_are_kept(store, facts):
+    build = Builder()
+    first = store.folder("corpus", {"model": "m"}, build)
+    second = store.folder("corpus", facts, build)
+    assert 2 == build.built
+    contents = [(folder / "data.txt").read_text(encoding="utf-8") for folder in (first, second)]
+    assert ["build 1", "build 2"] == contents
+
+
+def test_kinds_do_not_share_artefacts(store):
+    build = Builder()
+    assert store.folder("corpus", {"a": 1}, build) != store.folder("embeddings", {"a": 1}, build)
+    assert 2 == build.built
+
+
+def test_facts_are_kept_beside_the_artefact(store):
+    folder = store.folder("corpus", {"name": "\u4e2d\u6587", "depth": 3}, Builder())
+    assert {"name": "\u4e2d\u6587", "depth": 3} == json.loads((folder / "facts.json").read_text(encoding="utf-8"))[
+        "facts"
+    ]
+
+
+@pytest.mark.parametrize("error", [DataError("bad line"), KeyboardInterrupt(), ValueError("no")])
+def test_failing_build_raises_its_own_error_and_leaves_nothing_behind(store, error):
+    def build(folder):
+        (folder / "half.txt").write_text("half", encoding="utf-8")
+        (folder / "inner").mkdir()
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        store.folder("corpus", {"a": 1}, build)
+    assert error is caught.value
+    assert [] == everything_in(store.root / "corpus")
+
+
+def test_failed_build_can_be_tried_again(store):
+    def fail(folder):
+        (folder / "data.txt").write_text("half", encoding="utf-8")
+        raise DataError("bad line")
+
+    with pytest.raises(DataError):
+        store.folder("corpus", {"a": 1}, fail)
+    folder = store.folder("corpus", {"a": 1}, Builder())
+    assert ["data.txt", "facts.json"] == everything_in(folder)
+    assert "build 1" == (folder / "data.txt").read_text(encoding="utf-8")
+
+
+def test_full_disk_is_a_result_error_and_leaves_nothing_behind(store):
+    def build(folder):
+        (folder / "half.txt").write_text("half", encoding="utf-8")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ResultError, match=r"cannot be written \(No space left on device\)"):
+        store.folder("corpus", {"a": 1}, build)
+    assert [] == everything_in(store.root / "corpus")
+
+
+def test_nothing_has_its_final_name_while_it_is_built(store):
+    seen = []
+
+    def build(folder):
+        seen.extend(path.name for path in folder.parent.iterdir())
+
+    finished = store.folder("corpus", {"a": 1}, build)
+    assert 1 == len(seen)
+    assert finished.name != seen[0]
+    assert [finished.name] == [path.name for path in finished.parent.iterdir()]
+
+
+@pytest.mark.parametrize("below", ["", "inner"])
+def test_root_that_is_a_file_is_a_result_error_that_names_it(tmp_path, below):
+    (tmp_path / "file").write_text("not a folder", encoding="utf-8")
+    with pytest.raises(ResultError, match=r"file.*: cannot be written \(.+\)\. Make room or choose another"):
+        Store(tmp_path / "file" / below).folder("corpus", {"a": 1}, Builder())
+    assert "not a folder" == (tmp_path / "file").read_text(encoding="utf-8")
+
+
+def flip_a_byte(folder):
+    content = bytearray((folder / "data.txt").read_bytes())
+    content[0] ^= 1
+    (folder / "data.txt").write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flip_a_byte,
+        lambda folder: (folder / "data.txt").unlink(),
+        lambda folder: (folder / "data.txt").write_bytes(b""),
+        lambda folder: (folder / "stray.txt").write_text("x"),
+        lambda folder: (folder / "facts.json").unlink(),
+        lambda folder: (folder / "facts.json").write_text(""),
+        lambda folder: (folder / "facts.json").write_text("[]"),
+    ],
+    ids=["flipped byte", "file gone", "file cut", "foreign file", "facts gone", "facts empty", "facts of another kind"],
+)
+def test_a_damaged_artefact_is_named_and_built_anew(store, damage, caplog):
+    build = Builder()
+    folder = store.folder("corpus", {"a": 1}, build)
+    damage(folder)
+
+    assert store.folder("corpus", {"a": 1}, build) == folder
+    assert build.built == 2
+    assert (folder / "data.txt").read_text() == "build 2"
+    assert everything_in(folder) == ["data.txt", "facts.json"]
+    assert folder.name in caplog.text
+
+
+def test_what_a_killed_process_left_is_cleared_or_gone_on_with(store):
+    left = store.root / "corpus" / f".partial-{digest({'a': 1})}"
+    left.mkdir(parents=True)
+    (left / "half.txt").write_text("half")
+    seen = []
+
+    def build(folder):
+        seen.append([name for name in everything_in(folder) if name != "facts.json"])
+        (folder / "half.txt").write_text("whole")
+
+    store.folder("corpus", {"a": 1}, build, resumes=["half.txt"])
+    shutil.rmtree(store.root / "corpus" / digest({"a": 1}))
+    left.mkdir()
+    (left / "half.txt").write_text("half")
+    store.folder("corpus", {"a": 1}, build)
+    assert seen == [["half.txt"], []]
+
+
+def test_a_resumable_build_that_fails_keeps_what_it_made(store):
+    def build(folder):
+        (folder / "half.txt").write_text("half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.folder("corpus", {"a": 1}, build, resumes=["half.txt"])
+    assert everything_in(store.root / "corpus")[-1].endswith("half.txt")
+
+
+def test_of_two_processes_one_builds_and_the_other_waits(tmp_path):
+    script = """
+import sys, time
+from pathlib import Path
+from evalkit.store import Store
+
+def build(folder):
+    with open(sys.argv[2], "a") as log:
+        log.write("built\\n")
+    (folder / "data.txt").write_text("first")
+    time.sleep(1)
+    (folder / "data.txt").write_text("whole")
+
+print((Store(Path(sys.argv[1])).folder("corpus", {"a": 1}, build) / "data.txt").read_text())
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "store"), str(tmp_path / "log")]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    assert [process.communicate(timeout=60)[0] for process in both] == ["whole\n"] * 2
+    assert (tmp_path / "log").read_text() == "built\n"
+
+
+def test_a_lock_is_free_again_when_its_process_was_killed(tmp_path):
+    script = f"""
+import os, signal
+from pathlib import Path
+from evalkit.store import Store
+with Store(Path({str(tmp_path)!r})).lock("work"):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
+    with Store(tmp_path).lock("work"):
+        pass
+
+
+def test_who_waits_for_a_lock_is_told(tmp_path, caplog):
+    holder, waiter = Store(tmp_path), Store(tmp_path)
+    with holder.lock("work"):
+        thread = threading.Thread(target=lambda: waiter.lock("work").__enter__())
+        thread.start()
+        while "Waiting for it" not in caplog.text:
+            time.sleep(0.01)
+    thread.join()
+    assert "work.lock" in caplog.text
+
+
+def test_digest_depends_on_content_not_on_order():
+    assert digest({"a": 1, "b": {"c": 2, "d": 3}}) == digest({"b": {"d": 3, "c": 2}, "a": 1})
+    assert 4 == len({digest(facts) for facts in ({"a": 1}, {"a": "1"}, {"a": [1]}, {"b": 1})})
+
+
+def test_digest_is_the_sha256_of_canonical_json():
+    """Pinned: another digest would make every kept artefact and result unfindable."""
+    expected = hashlib.sha256('{"a": 1, "name": "\u4e2d"}'.encode()).hexdigest()
+    assert expected == digest({"name": "\u4e2d", "a": 1})
+
+
+def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert tmp_path / "evalkit" == default_cache_dir()
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert tmp_path / ".cache" / "evalkit" == default_cache_dir()
+
+
+# What others put there
+
+
+def test_an_artefact_that_was_replaced_by_a_file_or_a_link_is_built_anew(store, tmp_path):
+    build = Builder()
+    folder = store.folder("corpus", {"a": 1}, build)
+    elsewhere = shutil.move(folder, tmp_path / folder.name)
+    for replace in (lambda: folder.write_text("x"), lambda: folder.symlink_to(elsewhere)):
+        replace()
+        assert store.folder("corpus", {"a": 1}, build) == folder
+        assert not folder.is_symlink()
+        assert everything_in(folder) == ["data.txt", "facts.json"]
+        shutil.rmtree(folder)
+    assert build.built == 3
+    assert everything_in(elsewhere) == ["data.txt", "facts.json"]
+
+
+@pytest.mark.parametrize("resumes", [(), ("data.txt",)])
+def test_links_in_what_a_killed_process_left_are_not_followed(store, tmp_path, resumes):
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    left = store.root / "corpus" / f".partial-{digest({'a': 1})}"
+    left.mkdir(parents=True)
+    for name in ("data.txt", "facts.json"):
+        (left / name).symlink_to(victim)
+    folder = store.folder("corpus", {"a": 1}, Builder(), resumes=resumes)
+    assert victim.read_text() == "mine"
+    assert (folder / "data.txt").read_text() == "build 1"
+    assert not (folder / "data.txt").is_symlink()
+
+
+@pytest.mark.parametrize("resumes", [(), ("data.txt",)])
+def test_a_link_or_a_file_in_the_place_of_what_a_killed_process_left_is_removed(store, tmp_path, resumes):
+    (tmp_path / "elsewhere").mkdir()
+    left = store.root / "corpus" / f".partial-{digest({'a': 1})}"
+    left.parent.mkdir(parents=True)
+    for replace in (lambda: left.write_text("x"), lambda: left.symlink_to(tmp_path / "elsewhere")):
+        replace()
+        shutil.rmtree(store.folder("corpus", {"a": 1}, Builder(), resumes=resumes))
+    assert everything_in(tmp_path / "elsewhere") == []
+
+
+def test_foreign_files_do_not_become_part_of_an_artefact(store, caplog):
+    """Neither those that were there when a build went on, nor those that came meanwhile."""
+    left = store.root / "corpus" / f".partial-{digest({'a': 1})}"
+    left.mkdir(parents=True)
+    (left / "stray.txt").write_text("x")
+    (left / "inner").mkdir()
+
+    def build(folder):
+        (folder / "data.txt").write_text("made")
+        (folder / "late.txt").write_text("x")
+
+    folder = store.folder("corpus", {"a": 1}, build, resumes=["data.txt"])
+    assert everything_in(folder) == ["data.txt", "facts.json"]
+    for name in ("stray.txt", "inner", "late.txt"):
+        assert f"{left / name}: is no file that evalkit keeps there. It is removed." in caplog.text
+
+
+# What grows
+
+
+def grown(store, facts=None):
+    folder = store.growing("scores", facts or {"a": 1})
+    if not (folder / "scores.log").is_file():
+        (folder / "scores.log").write_text("grown")
+    return folder
+
+
+def test_what_grows_is_found_again(store):
+    assert grown(store) == Store(store.root).growing("scores", {"a": 1})
+    assert everything_in(grown(store)) == ["facts.json", "scores.log"]
+    assert store.used == {f"scores/{digest({'a': 1})}"}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder, other: (shutil.rmtree(folder), shutil.copytree(other, folder)),
+        lambda folder, _: (folder / "facts.json").write_text(""),
+        lambda folder, _: (folder / "facts.json").unlink(),
+        lambda folder, other: ((folder / "facts.json").unlink(), (folder / "facts.json").symlink_to(other)),
+        lambda folder, _: ((folder / "facts.json").unlink(), os.mkfifo(folder / "facts.json")),
+        lambda folder, other: (shutil.rmtree(folder), folder.symlink_to(other)),
+        lambda folder, _: (shutil.rmtree(folder), folder.write_text("x")),
+    ],
+    ids=["swapped", "facts empty", "facts gone", "facts a link", "facts a pipe", "a link", "a file"],
+)
+def test_what_grows_and_does_not_say_what_it_is_is_named_and_begun_anew(store, damage, caplog):
+    folder, other = grown(Store(store.root)), grown(Store(store.root), {"a": 2})
+    damage(folder, other)
+    assert store.growing("scores", {"a": 1}) == folder
+    assert everything_in(folder) == ["facts.json"]
+    assert not folder.is_symlink()
+    assert everything_in(other) == ["facts.json", "scores.log"]
+    assert f"{folder}: " in caplog.text
+
+
+def test_what_grows_and_is_damaged_is_not_taken_from_a_process_that_uses_it(store):
+    (grown(store) / "facts.json").write_text("")
+    with pytest.raises(ResultError, match=r"facts.json is absent or damaged, and another process is using it"):
+        Store(store.root).growing("scores", {"a": 1})
+    assert (store.growing("scores", {"a": 1}) / "facts.json").read_text()
+
+
+def test_a_link_in_what_grows_is_removed_and_not_followed(store, tmp_path):
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    folder = store.growing("scores", {"a": 1})
+    (folder / "scores.log").symlink_to(victim)
+    (folder / ".scores.log.lock").symlink_to(victim)
+    store.growing("scores", {"a": 1})
+    assert everything_in(folder) == ["facts.json"]
+    assert victim.read_text() == "mine"
+
+
+def test_what_was_given_is_in_use_until_the_store_is_gone(store):
+    name = digest({"a": 1})
+    mine = Store(store.root)
+    mine.growing("scores", {"a": 1})
+    mine.folder("corpus", {"a": 1}, Builder())
+    for kind in ("scores", "corpus"):
+        with store.idle(kind, name) as idle:
+            assert not idle
+    del mine
+    for kind in ("scores", "corpus"):
+        with store.idle(kind, name) as idle:
+            assert idle
+
+
+# Results
+
+
+def test_where_results_are_is_noted_and_a_wrong_note_is_put_right(store, tmp_path):
+    store.note_results(tmp_path / "results")
+    (note,) = (store.root / "results").iterdir()
+    told = note.read_text()
+    assert json.loads(told) == {"folder": str(tmp_path / "results")}
+    for content in ("", "{}", told.replace("results", "elsewhere")):
+        note.write_text(content)
+        store.note_results(tmp_path / "results")
+        assert note.read_text() == told
+
+
+def test_a_note_that_is_a_link_or_a_pipe_is_replaced(store, tmp_path):
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    store.note_results(tmp_path / "results")
+    (note,) = (store.root / "results").iterdir()
+    told = note.read_text()
+    for replace in (lambda: note.symlink_to(victim), lambda: os.mkfifo(note)):
+        note.unlink()
+        replace()
+        store.note_results(tmp_path / "results")
+        assert note.is_file()
+        assert not note.is_symlink()
+        assert note.read_text() == told
+    assert victim.read_text() == "mine"
+
+
+def test_a_cache_that_cannot_be_written_says_so_and_can_be_read(store, tmp_path, caplog):
+    (store.root).mkdir()
+    (store.root / "results").write_text("no folder")
+    store.note_results(tmp_path / "results")
+    assert "knows nothing of the results in" in caplog.text

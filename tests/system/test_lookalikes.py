@@ -1,0 +1,38 @@
+"""What a mistyped name may have meant."""
+
+import pytest
+
+from evalkit.config.resources import config_names
+from evalkit.system.lookalikes import did_you_mean, instead, lookalikes
+
+
+@pytest.mark.parametrize(
+    ("group", "typed", "meant"),
+    [
+        ("dataset", "scifcat", ["scifact"]),
+        ("dataset", "SCIFACT", ["scifact"]),
+        ("dataset", "fqia", ["fiqa"]),
+        ("dataset", "trec_covid", ["trec-covid"]),
+        ("dataset", "mteb/scifact", ["scifact"]),
+        ("retriever", "bm52", ["bm25"]),
+        ("retriever", "BAAI/bge-m3", ["bge_m3_dense"]),
+        ("reranker", "BAAI/bge-reranker-v2-m3", ["bge_reranker_v2_m3"]),
+        ("reranker", "late-interacton", ["late_interaction"]),
+        ("suite", "bier", ["beir"]),
+        ("published", "bge-reranker", ["bge-rerankers"]),
+        ("suite", "zzz", []),
+        ("suite", "", []),
+    ],
+)
+def test_the_nearest_name_is_found_whatever_its_case_hyphens_and_owner(group, typed, meant):
+    assert meant == lookalikes(typed, config_names(group))
+
+
+def test_names_that_are_as_near_are_all_proposed():
+    assert ["neuclir23_zh", "neuclir22_zh"] == lookalikes("neuclir_zh", ["neuclir22_zh", "neuclir23_zh", "neuron"])
+    assert "Did you mean bbc or bbb? " == did_you_mean("bb", ["bbb", "bbc", "d"])
+
+
+def test_an_error_ends_with_a_question_only_where_there_is_something_to_ask():
+    assert "Did you mean depth? Legal are: depth, measures." == instead("dept", ["depth", "measures"])
+    assert "Legal are: depth, measures." == instead("x", ["depth", "measures"])

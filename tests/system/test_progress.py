@@ -1,0 +1,57 @@
+"""Progress goes to stderr, says nothing of what took no time, and no speed but that of work done now."""
+
+import io
+
+from rich.console import Console
+from rich.progress import Progress
+
+from evalkit.system import progress as module
+from evalkit.system.progress import progress
+from evalkit.system.stages import FINDING, LOADING
+
+
+def test_a_quick_step_writes_nothing_into_a_pipe(capsys, clock):
+    with progress("scoring", 10, "pairs") as meter:
+        clock.wait(0.9)
+        meter(10)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_long_step_writes_one_line_with_its_rate_to_stderr(capsys, clock):
+    with progress("scoring", 10, "pairs") as meter:
+        clock.wait(1.25)
+        meter(40)
+    assert capsys.readouterr() == ("", "scoring: 40 pairs in 1.2 s, 32 pairs/s\n")
+
+
+def test_loading_and_what_was_kept_are_said_apart_from_the_rate(capsys, clock):
+    with progress("scoring", 5040, "pairs") as meter:
+        with meter.not_working(LOADING):
+            clock.wait(6)
+        with meter.not_working(FINDING):
+            clock.wait(3)
+        meter.found(5000)
+        clock.wait(2)
+        meter(40)
+    line = "scoring: 40 pairs in 2.0 s, 20 pairs/s, 5,000 pairs kept from before, loading 6.0 s\n"
+    assert capsys.readouterr().err == line
+
+
+def test_a_step_that_only_finds_has_no_rate(capsys, clock):
+    with progress("scoring", 5000, "pairs") as meter:
+        clock.wait(2)
+        meter.found(5000)
+    assert capsys.readouterr().err == "scoring: 0 pairs in 2.0 s, 5,000 pairs kept from before\n"
+
+
+def test_a_bar_counts_what_is_left_to_do_and_its_rate_is_that_of_the_meter(monkeypatch, clock):
+    out = io.StringIO()
+    bar = Progress(*Progress.get_default_columns(), console=Console(file=out, force_terminal=True, width=120))
+    monkeypatch.setattr(module, "_bar", lambda: bar)
+    with progress("scoring", 110, "pairs") as meter:
+        meter.found(100)
+        clock.wait(2)
+        meter(5)
+        (task,) = bar.tasks
+        assert (task.completed, task.total) == (5, 10)
+        assert task.fields["rate"] == "2.5 pairs/s, 100 pairs kept from before"
