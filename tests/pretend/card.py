@@ -1,7 +1,7 @@
 """What a pretended CUDA device is at: bytes in use, copies under way, and what made the host wait. Computes nothing.
 
-The device is as slow with its answers as it may be: a copy to the host that does not block holds NaN until its event, or
-the whole device, is waited for. It has one queue.
+The device answers as late as it may: a copy to the host that does not block holds NaN until its event, or the whole
+device, is waited for. It has one queue.
 """
 
 import sys
@@ -118,7 +118,9 @@ class Card:
 
 def no_memory(size: int) -> Exception:
     """What torch's allocator raises."""
-    return torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {size} bytes. GPU 0 has too few of them free.")
+    return torch.OutOfMemoryError(
+        f"CUDA out of memory. Tried to allocate {size} bytes. GPU 0 has too few of them free."
+    )
 
 
 def place() -> str:

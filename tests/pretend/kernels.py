@@ -12,9 +12,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn.functional import gelu, silu
-
 from pretend.card import Card
+from torch.nn.functional import gelu, silu
 
 _WIDEST = 256
 

@@ -5,17 +5,17 @@ torch is changed for the whole process, before any test is collected.
 
 import sys
 import threading
-from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 import torch._dynamo  # looks for Triton when it is imported, and must not find ours
-
 from pretend.building import install_guard, missing
-from pretend.card import NAME, Card, cuda_of
+from pretend.card import NAME, cuda_of
 from pretend.kernels import flash_attn
 from pretend.tensors import CARD, CUDA, Dispatch, on_card
 
@@ -24,6 +24,7 @@ FAULT = missing()
 
 def _install() -> None:
     install_guard()
+    torch.set_num_threads(1)  # conftest.py is read too late to say so
     for name, value in cuda_of(CARD).items():
         setattr(torch.cuda, name, value)
     sys.modules["flash_attn"] = flash_attn(CARD, lambda tensor: tensor.held, on_card)
@@ -37,7 +38,7 @@ def _install() -> None:
     threading.Thread.run = dispatching
     torch.load = _loading(torch.load)
     # Else torch.tensor(..., device="cuda") would ask the device itself for memory.
-    torch._C._set_only_lift_cpu_tensors(True)
+    torch._C._set_only_lift_cpu_tensors(True)  # noqa: FBT003
     Dispatch().__enter__()
 
 
@@ -63,18 +64,11 @@ if not FAULT:
     _install()
 
 
-def pytest_report_header() -> str:
-    return f"device: {FAULT or NAME}"
+def pytest_report_header() -> list[str]:
+    spec = find_spec("evalkit")
+    return [f"device: {FAULT or NAME}", f"package: {Path(str(spec and spec.origin)).parent}"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items if FAULT else []:
         item.add_marker(pytest.mark.skip(reason=FAULT))
-
-
-@pytest.fixture
-def card() -> Iterator[Card]:
-    """The pretended device, with nothing noted yet."""
-    CARD.reset()
-    yield CARD
-    CARD.reset()

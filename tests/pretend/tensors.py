@@ -6,14 +6,13 @@ that makes one, is computed on the host's tensors behind them; everything else p
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Self
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
-
 from pretend.card import Allocation, Card, place
 from pretend.kernels import KERNELS
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 
 CUDA = torch.device("cuda:0")
 CPU = torch.device("cpu")
@@ -36,7 +35,7 @@ class OnCard(torch.Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @staticmethod
-    def __new__(cls, held: torch.Tensor, allocation: Allocation) -> "OnCard":
+    def __new__(cls, held: torch.Tensor, allocation: Allocation) -> Self:
         del allocation
         return torch.Tensor._make_wrapper_subclass(
             cls,
@@ -84,7 +83,7 @@ class Dispatch(TorchDispatchMode):
 
 def _outside(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     # Outside inference mode, a view of an ordinary tensor stays an ordinary one, as it does in torch.
-    with torch.inference_mode(False), torch.no_grad():
+    with torch.inference_mode(mode=False), torch.no_grad():
         return dispatch(func, args, dict(kwargs))
 
 
