@@ -16,7 +16,8 @@ pytestmark = pytest.mark.gpu
 MATRICES = {"linear", "mm", "addmm", "bmm", "_varlen_attn", "flash_attn_varlen_func"}
 SENDING = {"pin_memory", "copy to the device"}
 FETCHING = {"copy to the host"}
-MANY = [f"{text} {row}" for row, text in enumerate(TEXTS * 140)]
+MANY = [f"{text} {row}" for row, text in enumerate(TEXTS * 60)]
+EVEN = [f"{TEXTS[0]} {row}" for row in range(len(MANY))]  # short documents take more of MaxSim, token by token
 
 
 @pytest.fixture
@@ -46,19 +47,19 @@ def failing(card, operations, error, *, after=0):
     card.fault = fault
 
 
-@pytest.mark.parametrize("family", ["qwen3", "bert"])
-def test_out_of_memory_in_any_form_and_anywhere_changes_no_score(card, model, family):
-    todo = model(family, batch_tokens=200)
+@pytest.mark.parametrize(("family", "tokens"), [("qwen3", 300), ("bert", 100)], ids=["qwen3", "bert"])
+def test_out_of_memory_in_any_form_and_anywhere_changes_no_score(card, model, family, tokens):
+    todo = model(family, batch_tokens=tokens)
     pairs = PAIRS[::2]
     expected = todo.score(pairs).scores
     for number, error in enumerate(OUT_OF_MEMORY):
         for operations in (MATRICES, SENDING, FETCHING):
-            todo.budget.lower(200)
+            todo.budget.lower(tokens)
             before = todo.usage.out_of_memory
             failing(card, operations, error, after=number % 3)
             np.testing.assert_allclose(todo.score(pairs).scores, expected, rtol=0, atol=0.1)
             assert todo.usage.out_of_memory == before + 1, (error, operations)
-            assert todo.budget.tokens < 200
+            assert todo.budget.tokens < tokens
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: type(error).__name__)
@@ -76,7 +77,7 @@ def test_out_of_memory_in_the_first_pass_or_while_loading(card, tmp_path, error)
 
 def test_memory_that_shrinks_on_the_way_is_enough_again_with_a_smaller_budget(card, model, monkeypatch):
     """Another process takes two thirds of what the first batches needed."""
-    todo = model("minicpm", batch_tokens=200)
+    todo = model("minicpm", batch_tokens=150)
     expected = todo.score(PAIRS).scores
     weights, needed, held = card.allocated, card.peak - card.allocated, []
 
@@ -103,9 +104,9 @@ def test_text_that_never_fits_is_one_line(card, model):
 
 @pytest.mark.parametrize("kind", ["minicpm", "late", "encoder"])
 def test_budget_that_a_probe_finds_fits_and_follows_free_memory(card, tmp_path, model, kind):
-    pairs, budgets = [Pair("moon", text) for text in MANY], []
+    pairs, budgets = [Pair("moon", text) for text in (EVEN if kind == "late" else MANY)], []
     where = compute("cuda", dtype="bfloat16", batch_tokens=None)
-    for free in (8 << 20, 16 << 20):
+    for free in (4 << 20, 8 << 20):
         if kind == "minicpm":
             todo = model(kind, batch_tokens=None)
         else:
@@ -120,7 +121,7 @@ def test_budget_that_a_probe_finds_fits_and_follows_free_memory(card, tmp_path, 
         assert free / 4 < card.peak - (card.total - free)
         budgets.append(todo.budget.found)
     assert 4096 < budgets[0] < budgets[1] <= 65_536
-    assert budgets[1] == pytest.approx(2 * budgets[0], rel=0.02)
+    assert budgets[1] == pytest.approx(2 * budgets[0], rel=0.1)
 
 
 def test_probe_that_finds_no_memory_ends_in_a_budget_that_fits(card, tmp_path):

@@ -56,6 +56,7 @@ class Card:
     def reset(self) -> None:
         """As a new one, but for tensors that are still held."""
         self.total, self.capability = 141 << 30, (9, 0)
+        self.reset_peak()
         self.waits, self.pageable, self.kernels = Counter[str](), Counter[str](), Counter[str]()
         self.events = 0
         self.fault: Callable[[str], None] = lambda _: None
