@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from evalkit.config.resources import config_names, shipped
+from evalkit.config.resources import config_names, config_text
 from evalkit.errors import MissingExtra
 
 _LANGUAGES = {"en": ["eng-Latn"], "zh": ["zho-Hans"]}
@@ -54,7 +54,7 @@ def card_of(repository: str, subset: str) -> dict[str, Any] | None:
     import yaml
 
     for name in config_names("dataset"):
-        card = yaml.safe_load((shipped("conf") / "dataset" / f"{name}.yaml").read_text(encoding="utf-8"))
+        card = yaml.safe_load(config_text("dataset", name))
         if card.get("hub_id") == repository and card.get("subset") in {None, subset}:
             return dict(card)
     return None
