@@ -6,13 +6,13 @@ SCORES = "tests/gpu/test_scores_on_gpu.py"
 VECTORS = "tests/gpu/test_vectors_on_gpu.py"
 MEMORY = "tests/gpu/test_memory_on_gpu.py"
 WAITING = "tests/gpu/test_waiting_on_gpu.py"
-FAMILY = f"{SCORES}::test_every_arithmetic_of_a_family_is_near_float32_on_the_cpu"
+FAMILY = f"{SCORES}::test_every_arithmetic_of_a_family_is_near_the_padded_model_in_float32"
 STARTS = f"{SCORES}::test_starts_that_pairs_share_are_computed_once_a_batch"
-LATE = f"{SCORES}::test_late_interaction_is_near_that_of_the_cpu"
+LATE = f"{SCORES}::test_late_interaction_is_near_float64_pair_by_pair"
 FORMS = f"{MEMORY}::test_out_of_memory_in_any_form_and_anywhere_changes_no_score"
 SHRINKS = f"{MEMORY}::test_memory_that_shrinks_on_the_way_is_enough_again_with_a_smaller_budget"
 BUDGET = f"{MEMORY}::test_budget_that_a_probe_finds_fits_and_follows_free_memory"
-POOLED = f"{VECTORS}::test_pooling_on_a_gpu_is_that_of_the_cpu"
+POOLED = f"{VECTORS}::test_pooling_on_a_gpu_is_that_of_numpy"
 
 
 class Mutant(NamedTuple):

@@ -1,5 +1,6 @@
 """Planted faults are caught on the pretended device: each in a copy of evalkit, by the test that is named for it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,42 +14,59 @@ from pretend.mutants import MUTANTS
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing() or "none")]
 
 ROOT = Path(__file__).resolve().parents[2]
-FAILED = 1  # pytest's exit code where tests ran and some failed
+PASSED, FAILED = 0, 1  # pytest's exit codes where tests ran
 
 
-def copied(folder: Path) -> Path:
-    """A checkout with a package of its own."""
-    shutil.copytree(ROOT / "evalkit", folder / "evalkit", ignore=shutil.ignore_patterns("__pycache__"))
+@pytest.fixture(scope="module")
+def server():
+    """`server.py`, running."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-P", "-m", "pretend.server"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+@pytest.fixture
+def run(server, tmp_path):
+    """Tests with the package of a folder: exit code, and what pytest said."""
+
+    def ran(tests):
+        output = tmp_path / "output.txt"
+        server.stdin.write(json.dumps({"folder": str(tmp_path), "tests": tests, "output": str(output)}) + "\n")
+        server.stdin.flush()
+        return int(server.stdout.readline()), output.read_text(encoding="utf-8")
+
+    return ran
+
+
+@pytest.fixture
+def package(tmp_path) -> Path:
+    """A copy of evalkit in a checkout of its own."""
+    shutil.copytree(ROOT / "evalkit", tmp_path / "evalkit", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("conf", "instructions.json", "pyproject.toml", "tests", "scripts"):
-        (folder / name).symlink_to(ROOT / name)
-    return folder
+        (tmp_path / name).symlink_to(ROOT / name)
+    return tmp_path / "evalkit"
 
 
-def run(folder: Path, tests: list[str]) -> subprocess.CompletedProcess[str]:
-    """Tests with the package of a folder, on the pretended device."""
-    command = [sys.executable, "-m", "pytest", "-p", "pretend.plugin", "-m", "gpu", "-x", "-n", "0", *tests]
-    places = os.pathsep.join(str(place) for place in (folder, folder / "tests"))
-    return subprocess.run(  # noqa: PLW1510 - its exit code is what is asked
-        command, cwd=folder, env={**os.environ, "PYTHONPATH": places}, capture_output=True, text=True, timeout=900
-    )
-
-
-def test_without_a_fault_every_one_of_these_tests_passes(tmp_path):
-    copied(tmp_path)
-    done = run(tmp_path, sorted({mutant.test for mutant in MUTANTS.values()}))
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert "skipped" not in done.stdout.splitlines()[-1]
-    assert f"package: {tmp_path}/evalkit" in run(tmp_path, ["tests/pretend/test_card.py"]).stdout
+def test_without_a_fault_every_one_of_these_tests_passes(run, package):
+    code, said = run(sorted({mutant.test for mutant in MUTANTS.values()}))
+    assert code == PASSED, said[-3000:]
+    assert f"package: {package}" in said
+    assert "skipped" not in said.splitlines()[-1]
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_fault_is_caught(tmp_path, name):
+def test_fault_is_caught(run, package, name):
     mutant = MUTANTS[name]
-    path = copied(tmp_path) / "evalkit" / mutant.file
+    path = package / mutant.file
     source = path.read_text(encoding="utf-8")
     assert source.count(mutant.old) == 1, f"{mutant.file} no longer has this once: {mutant.old!r}"
     changed = source.replace(mutant.old, mutant.new)
     compile(changed, mutant.file, "exec")
     path.write_text(changed, encoding="utf-8")
-    done = run(tmp_path, [mutant.test])
-    assert done.returncode == FAILED, f"not caught, or no test ran: {done.stdout[-3000:]}{done.stderr[-1000:]}"
+    code, said = run([mutant.test])
+    assert code == FAILED, f"not caught, or no test ran: {said[-3000:]}"
+    assert "passed" in said.splitlines()[-1] or "failed" in said.splitlines()[-1]
