@@ -428,6 +428,6 @@ def test_a_result_whose_manifest_is_gone_is_named(config, caplog):
     done = evaluate(config)
     (done.candidates.folder / "manifest.json").unlink()
     again = evaluate(config)
-    assert f"{done.candidates.folder}: has the name of a result and holds no manifest.json" in caplog.text
+    assert f"{done.candidates.folder}: looks like a result but has no manifest.json" in caplog.text
     assert again.candidates.folder != done.candidates.folder
     assert digests(again) == digests(done)
