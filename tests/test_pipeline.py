@@ -415,7 +415,7 @@ def test_foreign_files_in_an_unfinished_encoding_do_not_stay(models, tmp_path, c
     evaluate(models)
     assert sorted(one.name for one in folder.iterdir()) == ["facts.json", "vectors.npy"]
     assert (folder / "vectors.npy").read_bytes() == expected
-    assert f"{partial / 'stray.txt'}: is no file that evalkit keeps there" in caplog.text
+    assert f"{partial / 'stray.txt'}: does not belong there" in caplog.text
 
 
 def _encoded(models, tmp_path):

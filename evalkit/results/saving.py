@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from filelock import FileLock
 
 from evalkit.config import EvaluateConfig
 from evalkit.errors import ResultError
@@ -17,6 +16,7 @@ from evalkit.results.manifest import MANIFEST, sealed
 from evalkit.results.result import CANDIDATES, PER_QUERY, RUN, TRUNCATED, Result, read, staging_of
 from evalkit.run import Run
 from evalkit.system.files import atomic_write, build_folder, expanded, file_digest
+from evalkit.system.locks import locked
 from evalkit.system.stages import Stages
 from evalkit.types import PerQuery
 
@@ -129,15 +129,12 @@ def alone(found: Result) -> Iterator[Result]:
     Raises:
         ResultError: it cannot be read or locked.
     """
-    lock = FileLock(found.folder.with_name(f".{found.folder.name}.lock"))
-    try:
-        lock.acquire()
-    except OSError as error:
-        raise ResultError(f"{found.folder}: cannot be written ({error.strerror or error}).") from error
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(found.folder.with_name(f".{found.folder.name}.lock")))
+        except OSError as error:
+            raise ResultError(f"{found.folder}: cannot be written ({error.strerror or error}).") from error
         yield read(found.folder)
-    finally:
-        lock.release()
 
 
 def update(result: Result, *, per_query: PerQuery, changes: dict[str, Any]) -> Result:

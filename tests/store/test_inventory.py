@@ -132,7 +132,7 @@ def test_verify_reads_scores_and_downloads(tmp_path, capsys):
     assert run(store, "verify") == 1
     told = capsys.readouterr().out
     assert "x.zip is not the file that was published" in told
-    assert "scores.log: behind 0 records" in told
+    assert "bytes after 0 records are not a record" in told
     assert log.path.stat().st_size == size
 
 

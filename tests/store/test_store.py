@@ -307,7 +307,7 @@ def test_foreign_files_do_not_become_part_of_an_artefact(store, caplog):
     folder = store.folder("corpus", {"a": 1}, build, resumes=["data.txt"])
     assert everything_in(folder) == ["data.txt", "facts.json"]
     for name in ("stray.txt", "inner", "late.txt"):
-        assert f"{left / name}: is no file that evalkit keeps there. It is removed." in caplog.text
+        assert f"{left / name}: does not belong there. It is removed." in caplog.text
 
 
 # What grows
