@@ -37,7 +37,7 @@ def test_names_of_kinds_are_distinct():
 
 @pytest.mark.parametrize("name", ["data.txt", "facts.json", "inner", "new", "inner/new"])
 @pytest.mark.parametrize("what", ["link", "dead link", "pipe", "folder"])
-def test_whatever_is_no_plain_file_is_a_fault(folder, victim, name, what):
+def test_anything_but_a_plain_file_is_a_fault(folder, victim, name, what):
     path = folder / name
     if path.is_dir():
         shutil.rmtree(path)
@@ -78,7 +78,7 @@ def test_an_artefact_in_the_place_of_another_is_a_fault(store, folder):
     assert fault_of(other) is None
 
 
-def test_one_that_grows_is_checked_but_for_its_files(store):
+def test_files_of_a_growing_artefact_are_not_checked(store):
     folder = store.growing("scores", {"a": 1})
     (folder / "scores.log").write_bytes(b"anything")
     assert fault_of(folder, grows=True) is None

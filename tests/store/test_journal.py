@@ -209,7 +209,7 @@ def test_a_journal_behind_a_linked_folder_is_not_read(victim, tmp_path):
     assert victim.read_bytes() == content
 
 
-def test_damage_is_told_and_left_as_it_is(path):
+def test_damage_is_reported_and_not_repaired(path):
     assert damage(path) is None
     assert damage(path, head=b"own") == "belongs to something else, or is damaged from the start"
     path.write_bytes(path.read_bytes()[:-1])
