@@ -20,16 +20,16 @@ from evalkit.config import (
     DenseConfig,
     EvaluateConfig,
     FolderDatasetConfig,
-    LateInteractionConfig,
-    MiniCPMRerankerConfig,
-    ReplayConfig,
     RerankerConfig,
     SavedConfig,
 )
 from evalkit.errors import ConfigError, DataError, ResultError
 from evalkit.pipeline import evaluate
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
 
-NONE = RerankerConfig(name="none")
+NONE = KeepOrderConfig(name="none")
 
 
 @pytest.fixture

@@ -14,12 +14,9 @@ from evalkit.analysis.pairwise import Settings
 from evalkit.config import (
     BM25Config,
     ComputeConfig,
-    CrossEncoderConfig,
     DenseConfig,
     EvaluateConfig,
     FolderDatasetConfig,
-    LateInteractionConfig,
-    ReplayConfig,
     RerankerConfig,
     SavedConfig,
 )
@@ -31,6 +28,9 @@ from evalkit.report.grid import write
 from evalkit.report.overview import overview
 from evalkit.report.overview_grids import conditions
 from evalkit.rerank import texts
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
 from evalkit.results.gather import gather
 from evalkit.results.manifest import read_manifest
 from evalkit.retrieval import encoding
@@ -62,8 +62,9 @@ class Timed(StubReranker):
         self.loads += 1
         self.clock.wait(LOADING)
 
-    def stream(self, pairs, *, known=None):
-        scores = self.score(pairs, advance=lambda _: None).scores
+    def stream(self, pairs, known):
+        (every,) = super().stream(pairs, np.zeros(len(pairs), dtype=bool))
+        scores = every.scores
         for row in np.flatnonzero(~known):
             if self.scored == self.dies_after:
                 raise Killed
@@ -164,7 +165,7 @@ def test_a_result_that_was_found_has_the_speed_that_it_was_made_with(timed, caps
 def test_what_scores_nothing_has_no_speed_anywhere(config, tmp_path, capsys, kind):
     run = tmp_path / "run.trec"
     run.write_text("".join(f"{query} Q0 d{row} 1 {60 - row} x\n" for query in QUERIES for row in range(10)))
-    reranker = ReplayConfig(name="replay", path=str(run)) if kind == "replay" else RerankerConfig(name="none")
+    reranker = ReplayConfig(name="replay", path=str(run)) if kind == "replay" else KeepOrderConfig(name="none")
     saved = replace(config, retriever=SavedConfig(name="saved", path=str(run)), reranker=reranker)
     done = evaluate(saved)
     assert done.result.manifest["pairs_per_second"] is None
@@ -183,7 +184,7 @@ def test_pairs_outside_a_dataset_are_scored_with_loading_apart(clock, tmp_path, 
     monkeypatch.setattr(rerank, "build", lambda *_, **__: Timed(clock))
     (tmp_path / "pairs.jsonl").write_text('{"query": "a", "document": "b"}\n')
     assert cli.main(["score", "reranker=late_interaction", str(tmp_path / "pairs.jsonl")]) == 0
-    assert capsys.readouterr().err == "scoring: 1 pairs in 0.0 s, loading 40.0 s\n"
+    assert capsys.readouterr().err == "scoring: 1 pairs in 0.5 s, 2 pairs/s, loading 40.0 s\n"
 
 
 # With models, by a clock that moves at every look

@@ -6,6 +6,7 @@ nothing of what the files say.
 
 from pathlib import Path
 
+from evalkit.config.registry import installed_settings
 from evalkit.errors import ConfigError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -25,6 +26,20 @@ def shipped(name: str) -> Path:
 
 
 def config_names(group: str) -> list[str]:
-    """Names in a configuration group, as they are typed: `config_names("dataset")` -> `["folder", "mini", ...]`."""
+    """Names in a configuration group, as they are typed: `config_names("dataset")` -> `["folder", "mini", ...]`.
+
+    Raises:
+        ConfigError: another package adds a name that evalkit has.
+    """
     folder = shipped("conf") / group
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+    own = {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")}
+    others = installed_settings(group)
+    if taken := sorted(own & others.keys()):
+        raise ConfigError(f"an installed package adds a {group} named {taken[0]}, which evalkit has. Remove it.")
+    return sorted([*own, *others])
+
+
+def config_text(group: str, name: str) -> str:
+    """The YAML of one of the `config_names` of a group, whether evalkit or another package ships it."""
+    path = shipped("conf") / group / f"{name}.yaml"
+    return path.read_text(encoding="utf-8") if path.is_file() else installed_settings(group)[name]

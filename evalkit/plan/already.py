@@ -10,12 +10,14 @@ from evalkit import rerank, results, retrieval
 from evalkit.config import EvaluateConfig
 from evalkit.errors import AbsentModel, MissingExtra
 from evalkit.rerank.known_scores import SCORES, KeptScores, pair_keys, score_facts
+from evalkit.rerank.seam import Reranker
 from evalkit.results.recorder import candidates_key, result_key
+from evalkit.retrieval.first_stage import FirstStage
 from evalkit.retrieval.vectors import DIGEST_BYTES, DONE
 from evalkit.run import Run
 from evalkit.store import PARTIAL, Store
 from evalkit.store.journal import Journal
-from evalkit.types import Dataset, FirstStage, Pair, StreamingReranker
+from evalkit.types import Dataset, Pair
 
 _PAIRS = 512
 
@@ -65,20 +67,22 @@ def already_done(config: EvaluateConfig, dataset: Dataset, store: Store) -> Alre
     run = candidates.read_run()
     pairs = _some_pairs(run, dataset)
     scores = 0.0
-    if isinstance(reranker, StreamingReranker) and not described:
+    if isinstance(reranker, Reranker) and not described:
         scores = _scores(reranker, dataset, store, pairs)
     return Already(vectors, len(run), scores, found is not None, pairs)
 
 
 def _vectors(first_stage: FirstStage, dataset: Dataset, store: Store) -> float:
     """Share of a dataset's documents whose vectors a first stage finds in the store."""
-    if not isinstance(first_stage, retrieval.VectorStage):
+    facts = first_stage.corpus_facts(dataset)
+    if facts is None:
         return 0.0
-    folder = store.peek("embeddings", first_stage.corpus_facts(dataset))
+    folder = store.peek("embeddings", facts)
     if folder.is_dir():
         return 1.0
-    records = Journal(folder.with_name(f"{PARTIAL}{folder.name}") / DONE).fresh()
-    done = sum((len(record) - DIGEST_BYTES) // 8 for record in records[1:])  # the first says who made the others
+    records = Journal(folder.with_name(f"{PARTIAL}{folder.name}") / DONE).replay()
+    next(records, None)  # says who made the others
+    done = sum((len(record) - DIGEST_BYTES) // 8 for record in records)
     return min(done / max(len(dataset.documents), 1), 1.0)
 
 
@@ -96,7 +100,7 @@ def _some_pairs(run: Run, dataset: Dataset) -> list[Pair]:
     ]
 
 
-def _scores(reranker: StreamingReranker, dataset: Dataset, store: Store, pairs: Sequence[Pair]) -> float:
+def _scores(reranker: Reranker, dataset: Dataset, store: Store, pairs: Sequence[Pair]) -> float:
     path = store.peek("scores", score_facts(reranker.identity, reranker.facts(), dataset.name)) / SCORES
     if not path.is_file() or not pairs:
         return 0.0

@@ -5,13 +5,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evalkit.config import BM25Config, DenseConfig, EvaluateConfig, LateInteractionConfig, PairRerankerConfig
+from evalkit.config import BM25Config, DenseConfig, EvaluateConfig
 from evalkit.inference.room import room
 from evalkit.plan.already import Already
 from evalkit.plan.machine import READ_BYTES, Machine
 from evalkit.plan.reading import Reader, TokenLengths, compressed
 from evalkit.plan.sample import TextSample, pairs_of
 from evalkit.rerank import instruction_of
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.pair_reranker import PairRerankerConfig
 from evalkit.rerank.texts import PAIRS_PER_WINDOW
 from evalkit.retrieval import query_instruction
 from evalkit.system.memory import GIB

@@ -1,6 +1,7 @@
 """Every file under conf/ composes into checked dataclasses; schemas refuse what is out of range."""
 
 import re
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -11,28 +12,26 @@ from evalkit.commands.settings.compose import register_schemas, to_config
 from evalkit.config import (
     BM25Config,
     ComputeConfig,
-    CrossEncoderConfig,
     DenseConfig,
     EvaluateConfig,
-    FlagLLMConfig,
     FolderDatasetConfig,
     HubDatasetConfig,
-    LateInteractionConfig,
-    LayerwiseConfig,
-    LightweightConfig,
-    MiniCPMRerankerConfig,
     MtebDatasetConfig,
-    PairRerankerConfig,
-    Qwen3RerankerConfig,
-    ReplayConfig,
     RerankerConfig,
     SavedConfig,
     TextLengths,
 )
 from evalkit.config.from_manifest import dataset_config
-from evalkit.config.reranker import RERANKERS
 from evalkit.config.resources import config_names, shipped
 from evalkit.errors import ConfigError
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.families.flag_llm import FlagLLMConfig, LayerwiseConfig, LightweightConfig
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
+from evalkit.rerank.families.qwen3 import Qwen3RerankerConfig
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.pair_reranker import PairRerankerConfig
+from evalkit.rerank.passthrough import ReplayConfig
+from evalkit.rerank.registry import RERANKERS
 
 # What a file cannot know and a user must give.
 REQUIRED = {
@@ -60,7 +59,7 @@ CHOICES = [
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_file_composes_into_a_checked_configuration(choice):
-    register_schemas()
+    register_schemas(tuple(sys.path))
     GlobalHydra.instance().clear()
     with initialize_config_dir(version_base="1.3", config_dir=str(shipped("conf"))):
         config = to_config(compose("evaluate", overrides=[choice, *REQUIRED.get(choice, [])]))

@@ -26,8 +26,6 @@ from evalkit.config import (
     EvaluateConfig,
     FolderDatasetConfig,
     NeuclirDatasetConfig,
-    ReplayConfig,
-    RerankerConfig,
     SavedConfig,
 )
 from evalkit.datasets import load
@@ -37,6 +35,7 @@ from evalkit.formats.ids import fault
 from evalkit.formats.jsonl import read_pairs, read_texts
 from evalkit.formats.trec import read_qrels, read_run, write_run
 from evalkit.pipeline import evaluate
+from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
 from evalkit.results.manifest import MANIFEST
 from evalkit.store import Store, inventory
 
@@ -183,7 +182,7 @@ def has_line_end(*ids):
 
 
 def settings_of(folder, collection, **changed):
-    given = {"retriever": BM25Config(name="bm25"), "reranker": RerankerConfig(name="none"), **changed}
+    given = {"retriever": BM25Config(name="bm25"), "reranker": KeepOrderConfig(name="none"), **changed}
     return EvaluateConfig(
         dataset=FolderDatasetConfig(path=str(collection)),
         compute=ComputeConfig(device="cpu"),
@@ -356,6 +355,7 @@ WORDS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(fuzz, max_examples=max(EXAMPLES // 2, 1))  # each composes settings anew
 @given(words=st.lists(WORDS, max_size=4))
 def test_any_words_typed(room, words, monkeypatch, capsys):

@@ -8,17 +8,12 @@ import pytest
 from rich.console import Console
 from stubs import tiny_bert
 
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    EvaluateConfig,
-    FolderDatasetConfig,
-    LateInteractionConfig,
-    RerankerConfig,
-)
+from evalkit.config import BM25Config, ComputeConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.pipeline import evaluate
 from evalkit.report.evaluation_grids import evaluation_grid, runs_grid
 from evalkit.report.grid import show
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.passthrough import KeepOrderConfig
 
 
 @pytest.fixture
@@ -26,7 +21,7 @@ def config(tmp_path: Path, collection: Path) -> EvaluateConfig:
     return EvaluateConfig(
         dataset=FolderDatasetConfig(path=str(collection), name="tiny"),
         retriever=BM25Config(name="bm25"),
-        reranker=RerankerConfig(name="none"),
+        reranker=KeepOrderConfig(name="none"),
         compute=ComputeConfig(device="cpu"),
         results_dir=str(tmp_path / "results"),
         cache_dir=str(tmp_path / "cache"),
