@@ -80,8 +80,9 @@ def _vectors(first_stage: FirstStage, dataset: Dataset, store: Store) -> float:
     folder = store.peek("embeddings", facts)
     if folder.is_dir():
         return 1.0
-    records = Journal(folder.with_name(f"{PARTIAL}{folder.name}") / DONE).fresh()
-    done = sum((len(record) - DIGEST_BYTES) // 8 for record in records[1:])  # the first says who made the others
+    records = Journal(folder.with_name(f"{PARTIAL}{folder.name}") / DONE).replay()
+    next(records, None)  # says who made the others
+    done = sum((len(record) - DIGEST_BYTES) // 8 for record in records)
     return min(done / max(len(dataset.documents), 1), 1.0)
 
 

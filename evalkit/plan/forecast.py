@@ -8,7 +8,7 @@ import numpy as np
 from evalkit.config import BM25Config, DenseConfig, EvaluateConfig
 from evalkit.inference.room import room
 from evalkit.plan.already import Already
-from evalkit.plan.machine import Machine
+from evalkit.plan.machine import READ_BYTES, Machine
 from evalkit.plan.reading import Reader, TokenLengths, compressed
 from evalkit.plan.sample import TextSample, pairs_of
 from evalkit.rerank import instruction_of
@@ -22,6 +22,9 @@ from evalkit.system.stages import LOADING, Rate, rate
 _BYTES_A_SCORE = 60  # with its key, its record's share of the head, and a line of the run
 _BYTES_A_CANDIDATE = 20  # a line of the run, compressed
 _BASE_GIB = {"cpu": 0.7, "cuda": 3.0}  # libraries, and a CUDA context
+_JSON_BYTES = 40e6  # read, checked and converted a second
+_IMPORT_SECONDS = 4.0  # of torch and transformers
+_ROWS = {"measure": 6e5, "write": 2.7e5, "read candidates": 4e5}  # candidates a second
 _BM25_TERMS = 60  # distinct ones of a passage, of eight bytes each in the index
 _BM25_BYTES = 4.5e6  # of text, analysed and indexed a second
 _BM25_SCORES = 2e8  # of a query and a document, a second
@@ -36,7 +39,7 @@ class PlannedStage(NamedTuple):
         tokens: how many a model reads.
         flops: operations of a model.
         seconds: for all of it.
-        source: where the rate is from.
+        source: what the seconds are computed from.
         done: share that is in the store.
         unit: what `texts` counts, where the work has a speed.
     """
@@ -138,21 +141,20 @@ class _Forecaster:
         return texts + 1.3 * self._weights + index, 0.0
 
     def _load(self) -> PlannedStage:
-        found = self._machine.load(self._sample.document_bytes, converted=self._sample.dataset is not None)
-        return PlannedStage("load", self._sample.documents, 0.0, 0.0, *found)
+        # A corpus on disk was converted already, and is only checked.
+        rate = READ_BYTES if self._sample.dataset is not None else _JSON_BYTES
+        return _assumed("load", self._sample.documents, self._sample.document_bytes / rate)
 
     def _rows(self, *names: str) -> list[PlannedStage]:
         self._disk += _BYTES_A_CANDIDATE * self._pairs * ("write" in names)
-        return [PlannedStage(name, self._pairs, 0.0, 0.0, *self._machine.rows(name, self._pairs)) for name in names]
+        return [_assumed(name, self._pairs, self._pairs / _ROWS[name]) for name in names]
 
     def _first_stage(self) -> list[PlannedStage]:
         config, sample = self._config.retriever, self._sample
         if isinstance(config, BM25Config):
-            indexing = sample.document_bytes / _BM25_BYTES
-            searching = sample.documents * sample.queries / _BM25_SCORES
             return [
-                PlannedStage("index", sample.documents, seconds=indexing, source="assumed", unit="documents"),
-                PlannedStage("search", sample.queries, seconds=searching, source="assumed", unit="queries"),
+                _assumed("index", sample.documents, sample.document_bytes / _BM25_BYTES, "documents"),
+                _assumed("search", sample.queries, sample.documents * sample.queries / _BM25_SCORES, "queries"),
             ]
         if not isinstance(config, DenseConfig):
             return []
@@ -173,8 +175,8 @@ class _Forecaster:
         ]
 
     def _loading(self, model: str, reader: Reader, *, libraries: bool = True) -> PlannedStage:
-        found = self._machine.weights(reader.weights(self._config.compute.dtype), libraries=libraries)
-        return PlannedStage(f"{LOADING} {model}", 0, 0.0, 0.0, *found)
+        seconds = reader.weights(self._config.compute.dtype) / READ_BYTES + _IMPORT_SECONDS * libraries
+        return _assumed(f"{LOADING} {model}", 0, seconds)
 
     def _reranking(self) -> list[PlannedStage]:
         config = self._config.reranker
@@ -213,7 +215,7 @@ class _Forecaster:
         return reader
 
     def _read(self, name: str, reader: Reader, parts: list[tuple[TokenLengths, float]]) -> PlannedStage:
-        """A stage in which a model reads so many texts of some lengths."""
+        """A stage in which a model reads texts: lengths of a sample, and how many texts it stands for."""
         tokens = sum(lengths.tokens(count) for lengths, count in parts)
         squares = sum(lengths.squares(count) for lengths, count in parts)
         count, shape = sum(count for _, count in parts), reader.shape
@@ -221,3 +223,7 @@ class _Forecaster:
         share = compressed(reader.config, flops, shape.layers) / flops if flops else 1.0
         found = self._machine.model(shape, tokens=tokens, squares=squares, texts=count)
         return PlannedStage(name, count, tokens, flops * share, found.value * share, found.source)
+
+
+def _assumed(name: str, texts: float, seconds: float, unit: str = "") -> PlannedStage:
+    return PlannedStage(name, texts, 0.0, 0.0, seconds, "assumed", unit=unit)

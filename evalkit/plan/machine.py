@@ -22,10 +22,7 @@ _TOKENS_A_CORE = 4e5  # tokenised a second
 _SECONDS_A_TEXT = 3e-5
 _SEARCH_SHARE = 0.3
 _PRODUCTS = 3e8  # of a query and a document, looked at a second
-_JSON_BYTES = 40e6  # read, checked and converted a second
-_CHECKED_BYTES = 1e9  # a second
-_IMPORT_SECONDS = 4.0
-_ROWS = {"measure": 6e5, "write": 2.7e5, "read candidates": 4e5}  # candidates a second
+READ_BYTES = 1e9  # from a disk, a second
 _TERA = 1e12
 
 
@@ -33,8 +30,8 @@ class Seconds(NamedTuple):
     """How long something takes.
 
     Attributes:
-        value: seconds.
-        source: where the rate is from.
+        value: the seconds.
+        source: what they are computed from.
     """
 
     value: float
@@ -45,7 +42,7 @@ class Machine:
     """Rates of one machine.
 
     Args:
-        compute: which, and how it is used.
+        compute: which machine, and how it is used.
 
     Raises:
         ConfigError: a described machine has no rate in the dtype.
@@ -118,26 +115,9 @@ class Machine:
         if self.described:
             # Vectors come from the disk once, whatever the number of queries.
             reached = self._rate(self._compute.dtype) * _SEARCH_SHARE
-            return Seconds(max(flops / reached, 2 * documents * width / _CHECKED_BYTES), "disk or device (assumed)")
+            return Seconds(max(flops / reached, 2 * documents * width / READ_BYTES), "disk or device (assumed)")
         reached = self._rate("float32") * _SEARCH_SHARE
         return Seconds(flops / reached + documents * queries / _PRODUCTS, "assumed")
-
-    def load(self, text_bytes: float, *, converted: bool) -> Seconds:
-        """Seconds for a corpus that is read, or for one that is only checked."""
-        return Seconds(text_bytes / (_CHECKED_BYTES if converted else _JSON_BYTES), "assumed")
-
-    def weights(self, size: float, *, libraries: bool) -> Seconds:
-        """Seconds to load a model.
-
-        Args:
-            size: bytes of all parameters.
-            libraries: whether torch and transformers are imported for it.
-        """
-        return Seconds(size / _CHECKED_BYTES + _IMPORT_SECONDS * libraries, "assumed")
-
-    def rows(self, stage: str, rows: float) -> Seconds:
-        """Seconds for what is done to candidates without a model: `measure`, `write`, `read candidates`."""
-        return Seconds(rows / _ROWS[stage], "assumed")
 
     def kilowatt_hours(self, seconds: float) -> float | None:
         """Energy of all devices; None where their power is not known."""

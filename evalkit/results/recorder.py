@@ -32,19 +32,19 @@ from evalkit.types import Dataset, Identity, PerQuery
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1  # of results; a higher number makes old ones be computed anew
+FORMAT = 1  # of results; a higher number has old ones computed again
 STANDARD_MEASURES = ("nDCG@10", "nDCG@20", "R@20", "R@100", "MAP@100", "RR@10", "P@10")
 STANDARD_ANSWER_MEASURES = ("AnswerRecall@1", "AnswerRecall@5", "AnswerRecall@20", "AnswerRecall@100")
 _TIES_CUTOFF = 10
 
 
 def candidates_key(dataset: Dataset, first_stage: Identity, depth: int) -> str:
-    """What candidates are found by."""
+    """The key that candidates are found by."""
     return digest({"format": FORMAT, "dataset": dataset.digest, "depth": depth, "first_stage": first_stage})
 
 
 def result_key(dataset: Dataset, run_digest: str, reranker: Identity) -> str:
-    """What a reranked result is found by; `run_digest` is that of its candidates."""
+    """The key that a reranked result is found by; `run_digest` is that of its candidates."""
     facts = {"format": FORMAT, "dataset": dataset.digest, "candidates": run_digest, "reranker": reranker}
     own = {"instructions": dict(dataset.instructions)} if dataset.instructions else {}
     return digest({**facts, **own})
@@ -52,7 +52,7 @@ def result_key(dataset: Dataset, run_digest: str, reranker: Identity) -> str:
 
 @dataclass(frozen=True)
 class Recorder:
-    """Measures runs over one dataset and keeps them with what they were made from.
+    """Measures runs over one dataset and saves them with all that they were made from.
 
     Attributes:
         config: all settings of the evaluation.
@@ -71,7 +71,7 @@ class Recorder:
     store: Store
 
     def __post_init__(self) -> None:
-        """Check before anything is computed that it can be measured."""
+        """Refuse measures that the dataset cannot have, before anything is computed."""
         asked = [parse_measure(name) for name in canonical(self.config.measures, level=self._level)]
         require_judged(asked, by_judgments=bool(self.dataset.qrels), by_answers=bool(self.dataset.answers))
 
@@ -208,9 +208,15 @@ class Recorder:
         """
         with stages.timed("measure"):
             per_query, best = self._measure(run, self.measures)
-        told = [self._with_bounds(note, run, per_query).as_json() for note in notes]
-        facts = {"key": key, "measures": per_query.means, "ceiling": best, **({"notes": told} if told else {}), **facts}
-        kept = results.save(
+        bounded = [self._with_bounds(note, run, per_query).as_json() for note in notes]
+        facts = {
+            "key": key,
+            "measures": per_query.means,
+            "ceiling": best,
+            **({"notes": bounded} if bounded else {}),
+            **facts,
+        }
+        saved = results.save(
             folder,
             run=run,
             per_query=per_query,
@@ -221,19 +227,19 @@ class Recorder:
             stages=stages,
         )
         self.store.tidy()
-        return kept
+        return saved
 
     def _with_bounds(self, note: Note, run: Run, per_query: PerQuery) -> Note:
         """A note on ties with the least and greatest values of the measures asked for."""
         asked = [parse_measure(name) for name in canonical(self.config.measures, level=self._level)]
-        names = [one.name for one in asked if not one.by_answers]
+        names = [parsed.name for parsed in asked if not parsed.by_answers]
         if note.kind != TIES or not names:
             return note
         some = replace(per_query, values={name: per_query.values[name] for name in names})
         return with_bounds(note, tie_bounds(self.dataset.qrels, run, some))
 
     def _describe(self, run: Run, per_query: PerQuery, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """The manifest: what is true of any run, and `facts` of this one."""
+        """The manifest: what every run has, and `facts` of this one."""
         return {
             "format": FORMAT,
             "queries": len(per_query.query_ids),
@@ -248,7 +254,7 @@ class Recorder:
         }
 
     def complete(self, found: Result) -> Result:
-        """A result that was found, with the measures added that are asked for now and were not then.
+        """A result that was found, with those measures added that it lacks.
 
         Raises:
             ResultError: it cannot be written.
@@ -268,7 +274,7 @@ class Recorder:
 
 
 def _warned(result: Result) -> Result:
-    """The result, after a warning of what was odd about the file that it comes from."""
+    """The result, after a warning of anything odd about the file that it comes from."""
     settings = result.manifest["config"]["reranker" if "reranker" in result.manifest else "retriever"]
     for note in result.manifest.get("notes", ()):
         logger.warning("%s: %s", settings.get("path") or settings["name"], note["text"])

@@ -18,7 +18,7 @@ from pathlib import Path
 from evalkit.errors import EvalkitError, ResultError
 from evalkit.store.artefact import FACTS, clear, describe_files, digest, dump, fault_of, fault_of_facts, open_folder
 from evalkit.system.files import atomic_write, expanded, is_file, remove
-from evalkit.system.locks import locked, locked_if_free
+from evalkit.system.locks import locked
 
 logger = logging.getLogger(__name__)
 
@@ -138,14 +138,14 @@ class Store:
     def tidy(self) -> None:
         """Remove the scratch folders of this object, but for those that another process is working in."""
         for name, folder in self._scratch.items():
-            with suppress(OSError), locked_if_free(self._lock_file(name)) as free:
+            with suppress(OSError), locked(self._lock_file(name), wait=False) as free:
                 if free:
                     remove(folder)
         self._scratch = {}
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Keep other processes from the same work; the system releases the lock when a process dies.
+    def lock(self, name: str, *, wait: bool = True) -> Iterator[bool]:
+        """Keep other processes from the same work; see `locked`.
 
         Raises:
             ResultError: the store cannot be written.
@@ -153,21 +153,8 @@ class Store:
         path = self._lock_file(name)
         with ExitStack() as held:
             with _writing(path):
-                held.enter_context(locked(path))
-            yield
-
-    @contextmanager
-    def lock_if_free(self, name: str) -> Iterator[bool]:
-        """Whether no other process is at this work; then none begins it within the `with` block.
-
-        Raises:
-            ResultError: the store cannot be written.
-        """
-        path = self._lock_file(name)
-        with ExitStack() as held:
-            with _writing(path):
-                free = held.enter_context(locked_if_free(path))
-            yield free
+                is_held = held.enter_context(locked(path, wait=wait))
+            yield is_held
 
     def _lock_file(self, name: str) -> Path:
         return self.root / LOCKS / f"{name}.lock"

@@ -119,7 +119,7 @@ def prune(store: Store, chosen: Sequence[Artefact], *, unused_for: float) -> lis
     """
     stay: list[Artefact] = []
     for artefact in chosen:
-        with store.lock_if_free(f"{artefact.kind}-{artefact.name}") as free:
+        with store.lock(f"{artefact.kind}-{artefact.name}", wait=False) as free:
             # Whoever wants it from here on waits for the lock, and makes it again.
             if free and prunable(_again(artefact), unused_for=unused_for):
                 _remove(artefact)

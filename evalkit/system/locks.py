@@ -11,8 +11,15 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep other processes from the same work; waits for the one that is at it, with a line that says so.
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Keep other processes from the same work within the `with` block.
+
+    Args:
+        path: of the lock.
+        wait: whether to wait for the process that holds it, with a line that says so.
+
+    Yields:
+        Whether this process holds the lock; always True after waiting.
 
     Raises:
         OSError: the file cannot be written.
@@ -22,28 +29,11 @@ def locked(path: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if not wait:
+            yield False
+            return
         logger.warning("another process is at the same work and holds %s. Waiting for it.", path)
         lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def locked_if_free(path: Path) -> Iterator[bool]:
-    """Whether nobody held the lock; then this process holds it within the `with` block.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        yield False
-        return
     try:
         yield True
     finally:

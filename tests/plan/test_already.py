@@ -12,11 +12,11 @@ from evalkit.store import PARTIAL
 from evalkit.types import Pair
 
 
-def test_nothing_is_there_before_anything_ran(config, dataset, store):
+def test_an_empty_store_has_nothing(config, dataset, store):
     assert already_done(config, dataset, store) == Already()
 
 
-def test_a_whole_evaluation_is_there(config, dataset, store):
+def test_a_finished_evaluation_is_found_whole(config, dataset, store):
     evaluate(config)
     found = already_done(config, dataset, store)
     assert (found.vectors, found.candidates, found.scores, found.result) == (1.0, 40, 1.0, True)
@@ -26,7 +26,7 @@ def test_a_whole_evaluation_is_there(config, dataset, store):
     }
 
 
-def test_what_another_evaluation_shares_is_there(config, dataset, store, tmp_path):
+def test_vectors_and_candidates_of_another_evaluation_are_found(config, dataset, store, tmp_path):
     evaluate(config)
     other = replace(config.reranker, model=str(tiny_bert(tmp_path / "other", classifier=True, seed=9)))
     found = already_done(replace(config, reranker=other), dataset, store)
@@ -36,13 +36,13 @@ def test_what_another_evaluation_shares_is_there(config, dataset, store, tmp_pat
 
 
 @pytest.mark.parametrize("change", [{"max_length": 12}, {"pooling": "cls"}])
-def test_what_other_settings_made_is_not(config, dataset, store, change):
+def test_vectors_of_other_settings_are_not_found(config, dataset, store, change):
     evaluate(config)
     found = already_done(replace(config, retriever=replace(config.retriever, **change)), dataset, store)
     assert found == Already()
 
 
-def test_half_encoded_is_half_there(config, dataset, store, monkeypatch):
+def test_half_of_the_vectors_is_found_after_a_kill(config, dataset, store, monkeypatch):
     class Killed(BaseException):
         pass
 
@@ -63,6 +63,6 @@ def test_half_encoded_is_half_there(config, dataset, store, monkeypatch):
     assert 0.2 < already_done(config, dataset, store).vectors <= 0.5
 
 
-def test_a_checkpoint_that_is_not_there_leaves_nothing_to_find(config, dataset, store):
+def test_an_absent_checkpoint_finds_nothing(config, dataset, store):
     absent = replace(config, reranker=replace(config.reranker, model="/nowhere"))
     assert already_done(absent, dataset, store) == Already()

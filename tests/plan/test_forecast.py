@@ -52,7 +52,7 @@ def test_stages_have_the_names_and_the_order_of_manifests(made):
     assert names[found.first :] == ["read candidates", "load reranker", "rerank", "measure", "write"]
 
 
-def test_libraries_are_imported_once_and_a_model_is_loaded_only_for_what_is_not_kept(made):
+def test_libraries_are_imported_once_and_a_model_is_loaded_only_for_missing_scores(made):
     def loading(found):
         return {one.name: one.left("seconds") for one in found.stages if one.name.startswith("load ")}
 
@@ -76,7 +76,7 @@ def test_a_speed_is_of_all_texts_of_a_stage_and_loading_has_none(made):
     assert stage(found, "load reranker", first=False).rate is None
 
 
-def test_what_is_in_the_store_is_not_left_to_do(made):
+def test_stored_work_takes_no_time(made):
     half = made(Already(vectors=0.5))
     assert stage(half, "encode documents").left("seconds") == pytest.approx(
         stage(made(), "encode documents").left("seconds") / 2

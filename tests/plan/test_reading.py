@@ -53,7 +53,7 @@ def test_assumed_tokens_follow_the_script():
     assert [len(ids) for ids in tokens] == [10, 10, 0, 1]
 
 
-def test_many_are_as_a_few_are():
+def test_a_sample_stands_for_any_number_of_texts():
     lengths = TokenLengths(np.array([2, 4]))
     assert (lengths.tokens(100), lengths.squares(100)) == (300.0, 1000.0)
     nothing = TokenLengths(np.array([], dtype=np.int64))
@@ -68,6 +68,6 @@ def test_merged_tokens_cost_less_in_the_layers_above():
 
 
 @pytest.mark.parametrize(("layers", "expected"), [(None, None), ([3], 3), ([2, 5], 5)])
-def test_a_model_is_left_after_its_last_cutoff(layers, expected):
+def test_a_model_stops_after_its_last_cutoff(layers, expected):
     assert cutoff(LightweightConfig(name="x", model="y", cutoff_layers=layers)) == expected
     assert cutoff(CrossEncoderConfig(name="x", model="y")) is None

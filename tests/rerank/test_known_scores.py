@@ -178,7 +178,7 @@ def test_scores_of_another_reranker_are_not_served_from_its_file(dataset, store,
     again = Streaming()
     assert score_candidates(again, candidates, dataset, store).run.digest() == expected.run.digest()
     assert len(again.scored) == 5
-    assert f"{log_of(store)}: was begun on another machine or torch, is of something else" in caplog.text
+    assert f"{log_of(store)}: written by another machine or torch version, or damaged" in caplog.text
 
 
 @pytest.mark.parametrize("payload", [b"x" * 20, b"x" * 22, np.full(21, 255, np.uint8).tobytes()])

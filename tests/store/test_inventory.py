@@ -133,7 +133,7 @@ def test_verify_reads_scores_and_downloads(tmp_path, capsys):
     assert run(store, "verify") == 1
     told = capsys.readouterr().out
     assert "x.zip is not the file that was published" in told
-    assert "scores.log: behind 0 records" in told
+    assert "bytes after 0 records are not a record" in told
     assert log.path.stat().st_size == size
 
 
@@ -185,7 +185,7 @@ def test_what_a_process_is_making_stays(made, capsys):
     assert {state for _, _, state in kinds(store)} == {"unfinished"}
 
 
-def test_nobody_to_ask_removes_nothing(made, capsys):
+def test_prune_without_a_terminal_removes_nothing(made, capsys):
     _, store = made
     age_all(store)
     before = kinds(store)
@@ -236,7 +236,7 @@ def foreign(store):
     return everything_in(store.root)
 
 
-def test_what_evalkit_did_not_make_is_neither_listed_nor_removed(store, foreign, capsys):
+def test_foreign_files_are_neither_listed_nor_removed(store, foreign, capsys):
     assert run(store, "list", "--format", "json") == 0
     assert json.loads(capsys.readouterr().out) == []
     age(*(path for path in store.root.iterdir() if path.is_dir()))
@@ -255,7 +255,7 @@ def test_results_inside_the_cache_are_not_removed(made):
         assert not evaluate(inside).result.fresh
 
 
-def test_links_are_no_artefacts_and_what_they_lead_to_stays(store, tmp_path):
+def test_links_are_not_artefacts_and_their_targets_stay(store, tmp_path):
     for kind in ("corpora", "embeddings"):
         make(store, kind)
     moved = {
@@ -272,7 +272,7 @@ def test_links_are_no_artefacts_and_what_they_lead_to_stays(store, tmp_path):
     assert everything_in(tmp_path) == before
 
 
-def test_verify_names_what_has_the_place_of_an_artefact_and_is_none(store, tmp_path, capsys):
+def test_verify_names_files_and_links_in_place_of_artefacts(store, tmp_path, capsys):
     folder = make(store)
     assert run(store, "verify") == 0
     (folder / "facts.json").unlink()
@@ -289,7 +289,7 @@ def test_verify_names_what_has_the_place_of_an_artefact_and_is_none(store, tmp_p
 
 
 @pytest.mark.parametrize("what", ["link", "pipe", "folder", "another"])
-def test_verify_names_what_is_in_scores_and_is_none(store, capsys, what):
+def test_verify_names_whatever_replaced_a_journal_of_scores(store, capsys, what):
     from evalkit.store.journal import Journal
 
     folders = [Store(store.root).growing("scores", {"a": number}) for number in range(2)]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from evalkit.system.locks import locked, locked_if_free
+from evalkit.system.locks import locked
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def path(tmp_path):
 
 
 def is_free(path):
-    with locked_if_free(path) as free:
+    with locked(path, wait=False) as free:
         return free
 
 
@@ -27,7 +27,7 @@ def test_a_lock_is_free_unless_somebody_holds_it(path):
 
 
 def test_a_lock_that_was_found_free_is_held(path):
-    with locked_if_free(path) as free:
+    with locked(path, wait=False) as free:
         assert free
         assert not is_free(path)
     assert is_free(path)
