@@ -24,7 +24,7 @@ BUFFERS = r"(.*\.)?(rotary_emb\.inv_freq|position_ids)"
 Shape = tuple[int, ...]
 
 
-class Source(NamedTuple):
+class Stored(NamedTuple):
     """Where a parameter is stored.
 
     Attributes:
@@ -85,7 +85,7 @@ class Tensors:
             raise ModelError(f"{self.path}: holds the tensor {name} twice.")
         self.shapes[name], self._readers[name] = shape, reader
 
-    def read(self, source: Source) -> Any:
+    def read(self, source: Stored) -> Any:
         """The tensor, or the rows asked for, in the stored dtype."""
         import torch
 
@@ -164,7 +164,7 @@ def require_stored(make: Callable[[], Any], tensors: Tensors) -> None:
 def fill(
     model: Any,
     tensors: Tensors,
-    source: Callable[[str], Source],
+    source: Callable[[str], Stored],
     *,
     beside: Mapping[str, Shape] | None = None,
     unused: str = "(?!)",
@@ -197,7 +197,7 @@ def fill(
     _copy(parameters, sources, tensors)
 
 
-def _copy(parameters: Mapping[str, Any], sources: Mapping[str, Source], tensors: Tensors) -> None:
+def _copy(parameters: Mapping[str, Any], sources: Mapping[str, Stored], tensors: Tensors) -> None:
     import torch
 
     with torch.no_grad():

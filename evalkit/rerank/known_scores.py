@@ -26,7 +26,7 @@ _RECORD = np.dtype([*_KEY.descr, ("score", "<f4"), ("cut", "?")])
 _SHARE_OF_SMALL = 8
 
 
-class Found(NamedTuple):
+class Lookup(NamedTuple):
     """What is known of some pairs.
 
     Attributes:
@@ -80,7 +80,7 @@ class KeptScores:
         with self._lock:
             self._bring_up_to_date()
 
-    def find(self, keys: NDArray[np.void]) -> Found:
+    def find(self, keys: NDArray[np.void]) -> Lookup:
         """What is known of the pairs with these keys."""
         wanted = keys.view(_KEY)
         found = np.zeros(len(keys), dtype=_RECORD)
@@ -95,7 +95,7 @@ class KeptScores:
                 )
                 known[inside[same]] = True
                 found[inside[same]] = part[place[inside[same]]]
-        return Found(known, found["score"], found["cut"])
+        return Lookup(known, found["score"], found["cut"])
 
     def keep(self, keys: NDArray[np.void], scored: Scored) -> None:
         """Add scores of some of the pairs with these keys.

@@ -100,7 +100,7 @@ def test_a_package_without_yaml_is_listed_and_evaluated_with_the_defaults_of_its
     assert "From the package their_defaults 1.5." == listed(capsys)["theirs"]
     assert main(["evaluate", *arguments, "reranker=theirs", "reranker.letter=a"]) == 0
     made = manifest(tmp_path, "theirs")
-    assert {"letter": "a", "weight": 2.0} == {key: made["config"]["reranker"][key] for key in ("letter", "weight")}
+    assert {"name": "theirs", "languages": [], "letter": "a", "weight": 2.0} == made["config"]["reranker"]  # no card
     assert {"name": "theirs", "kind": "theirs", "letter": "a", "weight": 2.0} == made["reranker"]
 
 
