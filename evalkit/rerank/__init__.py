@@ -100,6 +100,17 @@ def instructed(config: RerankerConfig, dataset: Dataset) -> Dataset:
     return replace(dataset, instructions={})
 
 
+def require_texts(reranker: AnyReranker, name: str) -> Reranker:
+    """The reranker, if it reads texts.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if isinstance(reranker, Reordering):
+        raise ConfigError(f"reranker={name} reads no texts, so it has no score for them.")
+    return reranker
+
+
 def require_pairs(reranker: AnyReranker) -> "PairReranker":
     """The reranker, if it reads query and document as one sequence.
 

@@ -108,6 +108,6 @@ def test_a_card_with_a_key_that_nothing_reads_is_refused():
         KeepOrderConfig(name="none", card={"shapes": {}})
 
 
-def test_a_model_of_which_nothing_is_known_is_refused():
+def test_an_unknown_model_that_is_not_on_disk_is_refused():
     with pytest.raises(ModelError, match="nobody/nothing: is not on disk, and nothing is known of its size"):
         known_shape("nobody/nothing")

@@ -213,7 +213,7 @@ def test_missing_shard_is_an_error_that_names_it(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../shard.safetensors", "sub/shard.safetensors", "shard.weights"])
-def test_shard_that_is_no_part_of_the_identity_is_an_error_that_names_it(tmp_path, name):
+def test_shard_outside_the_identity_is_an_error_that_names_it(tmp_path, name):
     folder = written("gemma", tmp_path / "model")
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / "model-00002-of-00003.safetensors").rename(folder / name)
@@ -661,7 +661,7 @@ def test_quantised_tensor_is_an_error_that_names_it(tmp_path):
 
 
 @pytest.mark.parametrize("layout", ["jina", "xlm_roberta"])
-def test_one_whole_file_is_read_and_not_shards_beside_it(tmp_path, layout):
+def test_one_whole_file_is_read_instead_of_shards_next_to_it(tmp_path, layout):
     folder = written(layout, tmp_path / "model")
     expected = score(layout, folder)
     tensors = stored(folder)

@@ -62,10 +62,9 @@ weight: 3.0
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    def add(name, **more):
-        monkeypatch.syspath_prepend(
-            write_package(tmp_path / f"site-{name}", name, MODULE.replace("PACKAGE", name), **more)
-        )
+    def add(name, module=MODULE, **more):
+        site = write_package(tmp_path / f"site-{name}", name, module.replace("PACKAGE", name), **more)
+        monkeypatch.syspath_prepend(site)
 
     return add
 
@@ -131,6 +130,13 @@ def test_a_mistake_in_a_setting_of_a_package_is_answered_as_one_of_evalkits(inst
     assert "reranker.weight=0.0 is out of range" in capsys.readouterr().err
     assert main(["evaluate", *arguments, "reranker=thiers"]) == 2
     assert "Did you mean theirs?" in capsys.readouterr().err
+
+
+def test_an_implementation_that_cannot_be_imported_is_one_line(install, arguments, capsys):
+    install("their_typo", module=MODULE.replace("PACKAGE.reranker:", "PACKAGE.rerankers:"))
+    with pytest.raises(SystemExit, match="2"):
+        main(["evaluate", *arguments, "reranker=theirs"])
+    assert "their_typo.rerankers:TheirReranker cannot be imported: No module named" in capsys.readouterr().err
 
 
 def test_the_reranker_in_contributing_runs_as_it_is_written(arguments, tmp_path, monkeypatch, capsys):

@@ -207,7 +207,7 @@ def test_scores_published_for_other_settings_are_skipped_and_the_settings_named(
     assert known.published_scores(right).outcome == "passed"
 
 
-def test_a_reranker_of_which_nothing_is_known_is_skipped(good):
+def test_a_reranker_without_published_scores_is_skipped(good):
     reranker = load_reranker("cross_encoder", model=good, compute=CPU)
     assert isinstance(reranker.config, CrossEncoderConfig)
     assert ("published scores", "skipped", "none are known for this reranker") == known.published_scores(reranker)
