@@ -652,8 +652,10 @@ def test_a_download_under_way_is_not_pruned(hub: LocalHub, store: Store, monkeyp
 
     def pruning(_url, _md5, part):
         part.write_bytes(CONTENT)
-        (one,) = inventory.artefacts(store)
-        asked.append((one.state, inventory.prune(store, [one], [], []) == [one]))
+        for path in (part, part.parent):
+            os.utime(path, (0, 0))
+        chosen = inventory.prunable(inventory.artefacts(store), unused_for=0)
+        asked.append((chosen[0].state, inventory.prune(store, chosen, unused_for=0) == chosen))
 
     monkeypatch.setattr(download, "_download", pruning)
     assert CONTENT == get(hub, store).read_bytes()

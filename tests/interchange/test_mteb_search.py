@@ -154,5 +154,5 @@ def test_it_is_what_mteb_calls_a_searcher():
 def test_mistakes_are_told():
     with pytest.raises(ConfigError, match="retriever 'bm26' is not a choice"):
         evalkit.load_search("bm26")
-    with pytest.raises(ConfigError, match=r"depth=0 is no number of candidates"):
+    with pytest.raises(ConfigError, match=r"depth=0 is not a number of candidates"):
         evalkit.load_search("bm25", depth=0)
