@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,15 @@ def manifest(tmp_path, name):
 def test_every_kind_of_evalkits_own_is_a_class_of_settings_that_says_who_computes_it():
     assert set(SCHEMAS) == set(RERANKERS)
     assert [name for name in SCHEMAS if not RERANKERS[name].implementation] == []
+
+
+def test_settings_of_every_kind_are_read_without_torch():
+    """Hydra is given all of them before anything runs, also for a run without a model."""
+    program = (
+        "import sys; from evalkit.rerank.registry import RERANKERS; dict(RERANKERS); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "False\n" == done.stdout
 
 
 def test_a_package_without_yaml_is_listed_and_evaluated_with_the_defaults_of_its_class(
