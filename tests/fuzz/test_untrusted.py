@@ -355,6 +355,7 @@ WORDS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(fuzz, max_examples=max(EXAMPLES // 2, 1))  # each composes settings anew
 @given(words=st.lists(WORDS, max_size=4))
 def test_any_words_typed(room, words, monkeypatch, capsys):
