@@ -44,10 +44,7 @@ def load_reranker(name: str, *, compute: Mapping[str, Any] | None = None, **sett
         ConfigError: there is no such reranker or setting, or it reads no texts.
         ModelError: the checkpoint is absent, or contradicts the settings.
     """
-    built = rerank.build(_config("reranker", name, settings), _compute(compute))
-    if not isinstance(built, Reranker):
-        raise ConfigError(f"reranker {name} reads no texts, so it has no score for them.")
-    return built
+    return rerank.require_texts(rerank.build(_config("reranker", name, settings), _compute(compute)), name)
 
 
 def load_retriever(name: str, *, compute: Mapping[str, Any] | None = None, **settings: Any) -> "DenseRetriever":

@@ -222,7 +222,7 @@ def test_plain_tuples_of_texts_are_pairs_and_anything_else_is_refused(tmp_path):
         (lambda: load_reranker("none", compute={"dtyp": "float16"}), "Did you mean dtype?"),
     ],
 )
-def test_a_mistyped_name_or_setting_is_told_with_what_was_meant(load_one, message):
+def test_a_mistyped_name_or_setting_is_answered_with_what_was_meant(load_one, message):
     with pytest.raises(ConfigError) as caught:
         load_one()
     assert message in str(caught.value)

@@ -6,9 +6,7 @@ from evalkit import rerank
 from evalkit.commands.json_lines import shortest, split_arguments, write_line
 from evalkit.commands.options import Parser
 from evalkit.commands.settings.compose import compose
-from evalkit.errors import ConfigError
 from evalkit.formats.jsonl import read_pairs
-from evalkit.rerank.passthrough import Reordering
 from evalkit.system.progress import progress
 from evalkit.system.stages import LOADING
 from evalkit.system.terminal import tell
@@ -34,9 +32,7 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
     parser.add_argument("--ids", action="store_true", help="add input_ids, the tokens that the model reads")
     options, settings, file = split_arguments(parser, arguments)
     config = compose("score", settings)
-    reranker = rerank.build(config.reranker, config.compute)
-    if isinstance(reranker, Reordering):
-        raise ConfigError(f"reranker={config.reranker.name} reads no texts, so it has no score for them.")
+    reranker = rerank.require_texts(rerank.build(config.reranker, config.compute), config.reranker.name)
     tokenize = rerank.require_pairs(reranker).tokenize if options.ids else None
     lines = read_pairs(file)
     instructed = sum(1 for pair, _ in lines if pair.instruction)

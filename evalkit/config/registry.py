@@ -83,9 +83,16 @@ class Registry(Mapping[str, Any]):
 
 
 def imported(address: str) -> Any:
-    """What an address of the form `module:name` names."""
+    """What an address of the form `module:name` names.
+
+    Raises:
+        ConfigError: there is no such module or name, or the module cannot be imported.
+    """
     module, _, name = address.partition(":")
-    return getattr(import_module(module), name)
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{address} cannot be imported: {reason(error)}. Install the package that has it.") from error
 
 
 def installed(group: str) -> "Mapping[str, EntryPoint]":

@@ -1,8 +1,9 @@
-"""What every reranker's settings have. Each kind has its own beside its implementation; see `rerank.registry`."""
+"""What all settings of rerankers share; those of each kind are in the module of its implementation."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from evalkit.config.cards import require_card
 from evalkit.config.limits import MISSING, nameable
 
 
@@ -22,10 +23,13 @@ class RerankerConfig:
     name: str = MISSING
     languages: list[str] = field(default_factory=list)
     """Languages of documents that it is made for; any, when empty. Another one is warned of."""
+    card: dict[str, Any] = field(default_factory=dict)
+    """What is published of the model; see `config.cards`. It decides no score."""
 
     def __post_init__(self) -> None:
-        """Check the name."""
+        """Check the name and the keys of the card."""
         nameable("reranker.name", self.name)
+        require_card("reranker.card", self.card)
 
     @property
     def layers_scored(self) -> list[int]:

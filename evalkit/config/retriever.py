@@ -1,7 +1,9 @@
 """Settings of a first stage."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
+from evalkit.config.cards import require_card
 from evalkit.config.limits import MISSING, at_least, given, nameable, one_of
 from evalkit.errors import ConfigError
 
@@ -19,10 +21,13 @@ class RetrieverConfig:
     name: str = MISSING
     languages: list[str] = field(default_factory=list)
     """Languages of documents that it is made for; any, when empty. Another one is warned of."""
+    card: dict[str, Any] = field(default_factory=dict)
+    """What is published of the model; see `config.cards`. It decides no score."""
 
     def __post_init__(self) -> None:
-        """Check the name."""
+        """Check the name and the keys of the card."""
         nameable("retriever.name", self.name)
+        require_card("retriever.card", self.card)
 
 
 @dataclass

@@ -19,7 +19,7 @@ from evalkit.inference.tokens import Tokenizer
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.headed import Headed
 from evalkit.models.loading import assemble
-from evalkit.models.weights import Source, Tensors
+from evalkit.models.weights import Stored, Tensors
 
 _HEAD = r"lm_head\.weight"
 
@@ -61,13 +61,7 @@ class AnswerReranker(Headed):
 def load_answer_reranker(
     checkpoint: Checkpoint, compute: ComputeConfig, factory: Any, answer_ids: Sequence[int]
 ) -> AnswerReranker:
-    """The model of a checkpoint, in evaluation mode on its device.
-
-    Args:
-        checkpoint: of a language model, in the layout of transformers.
-        compute: where and how.
-        factory: the backbone's class.
-        answer_ids: tokens whose logits make the score.
+    """The model of a checkpoint in the layout of transformers, with a backbone of class `factory`, on its device.
 
     Raises:
         ModelError: the weights are not those of this architecture.
@@ -82,10 +76,10 @@ def load_answer_reranker(
     tied = bool(config.tie_word_embeddings)
     embeddings, head = "model.embed_tokens.weight", "lm_head.weight"
 
-    def source(name: str, tensors: Tensors) -> Source:
+    def source(name: str, tensors: Tensors) -> Stored:
         if name != "answers.weight":
-            return Source(name)
-        of_answers = Source(embeddings if tied else head, rows=answer_ids, shape=shape)
+            return Stored(name)
+        of_answers = Stored(embeddings if tied else head, rows=answer_ids, shape=shape)
         if tied and head in tensors.shapes:
             _require_same(tensors, of_answers, of_answers._replace(name=head))
         return of_answers
@@ -94,7 +88,7 @@ def load_answer_reranker(
     return cast("AnswerReranker", model)
 
 
-def _require_same(tensors: Tensors, tied: Source, stored: Source) -> None:
+def _require_same(tensors: Tensors, tied: Stored, stored: Stored) -> None:
     """Refuse a stored head that is not the matrix it is said to be tied to."""
     same = tensors.shapes[stored.name] == stored.shape and tensors.shapes.get(tied.name) == tied.shape
     if not same or not torch.equal(tensors.read(tied), tensors.read(stored)):

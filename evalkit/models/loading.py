@@ -19,7 +19,7 @@ from evalkit.models.requirements import architectures
 from evalkit.models.weights import (
     BUFFERS,
     Shape,
-    Source,
+    Stored,
     Tensors,
     fill,
     require_complete,
@@ -56,11 +56,7 @@ def refusing(checkpoint: Checkpoint) -> Iterator[None]:
 
 
 def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
-    """The bare encoder of a checkpoint, in evaluation mode on its device.
-
-    Args:
-        checkpoint: native, or MiniCPM-Embedding.
-        compute: where and how, with the attention resolved.
+    """The bare encoder of a native checkpoint, gte or MiniCPM-Embedding, in evaluation mode on its device.
 
     Raises:
         ModelError: the weights are not those of its configuration.
@@ -90,16 +86,16 @@ def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
         return load_native(transformers.AutoModel, checkpoint, compute, unused=_UNUSED_BY_ENCODERS + heads, **options)
 
 
-def _minicpm_source(name: str, tensors: Tensors) -> Source:
+def _minicpm_source(name: str, tensors: Tensors) -> Stored:
     """MiniCPM-Embedding's names have no `model.` before them; those of a language model do."""
-    return Source(name if "norm.weight" in tensors.shapes else f"model.{name}")
+    return Stored(name if "norm.weight" in tensors.shapes else f"model.{name}")
 
 
 def assemble(
     make: Callable[[], Any],
     checkpoint: Checkpoint,
     compute: ComputeConfig,
-    source: Callable[[str, Tensors], Source],
+    source: Callable[[str, Tensors], Stored],
     *,
     beside: Callable[[Any], Mapping[str, Shape]] = lambda _: {},
     unused: str = "(?!)",

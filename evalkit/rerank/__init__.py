@@ -100,6 +100,17 @@ def instructed(config: RerankerConfig, dataset: Dataset) -> Dataset:
     return replace(dataset, instructions={})
 
 
+def require_texts(reranker: AnyReranker, name: str) -> Reranker:
+    """The reranker, if it reads texts.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if isinstance(reranker, Reordering):
+        raise ConfigError(f"reranker={name} reads no texts, so it has no score for them.")
+    return reranker
+
+
 def require_pairs(reranker: AnyReranker) -> "PairReranker":
     """The reranker, if it reads query and document as one sequence.
 
@@ -133,14 +144,7 @@ def apply(
     store: Store | None = None,
     compute: ComputeConfig | None = None,
 ) -> Reranked:
-    """The candidates in the reranker's order.
-
-    Args:
-        reranker: as `build` gave it.
-        candidates: of the dataset's queries.
-        dataset: with the texts.
-        store: where scores are kept as they are made; they are not when None.
-        compute: where it is done; in this process when None.
+    """The candidates in the reranker's order. Scores are kept in the store as they are made, where there is one.
 
     Raises:
         DataError: a candidate has no text in the corpus, or no score in the file that is replayed.

@@ -8,7 +8,7 @@ document is encoded once and scored against all its queries, so its token vector
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pickle import UnpicklingError  # noqa: TID251 - only the error, with which torch refuses what is no tensor
+from pickle import UnpicklingError  # noqa: TID251 - only the error with which torch refuses other objects than tensors
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,11 +19,10 @@ from evalkit.config.limits import MISSING, at_least
 from evalkit.config.reranker import RerankerConfig
 from evalkit.errors import ModelError, reason
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import arithmetic, budget_of, resolved, workers
+from evalkit.models.arithmetic import arithmetic, budget_of, require_torch, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, reading
 from evalkit.models.loading import load_encoder, refusing
-from evalkit.models.packing import packed_encoder
 from evalkit.models.processor import facts, noting, warn_of_emulation
 from evalkit.models.requirements import require_encoder, require_positions, require_text
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from evalkit.inference.tokens import Tokenized
 
 _PROJECTION = "colbert_linear.pt"  # bge-m3's
-_FORMAT = 3  # of scores; a higher number makes old ones be computed anew
+_FORMAT = 3  # of scores; raise it to have old ones recomputed
 _ANY_PAIR = Pair("a", "a")  # the first pass through a model takes longer than the others
 
 
@@ -118,6 +117,9 @@ class LateInteractionReranker(Reranker):
 
     @cached_property
     def _model(self) -> Any:
+        require_torch()
+        from evalkit.models.packing import packed_encoder  # imports torch, and settings must not
+
         return packed_encoder(load_encoder(self.checkpoint, self.compute), self.compute)
 
     @cached_property

@@ -8,7 +8,6 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.config import ComputeConfig
 from evalkit.config.limits import given, one_of
 from evalkit.config.reranker import RerankerConfig
 from evalkit.errors import DataError
@@ -70,9 +69,9 @@ class Reordering(ABC):
     """**Seam** of rerankers that read no text: a run in, the same pairs in another order out."""
 
     @classmethod
-    @abstractmethod
-    def from_config(cls, config: Any, compute: ComputeConfig, *, instruction: str, weights: bool) -> "Reordering":
+    def from_config(cls, config: Any, *_: object, **__: object) -> "Reordering":
         """See `Reranker.from_config`."""
+        return cls(config)  # type: ignore[call-arg]
 
     @property
     @abstractmethod
@@ -89,10 +88,8 @@ class KeepOrder(Reordering):
 
     identity: ClassVar[Identity] = {"kind": "none"}
 
-    @classmethod
-    def from_config(cls, *_: object, **__: object) -> "KeepOrder":
-        """It has no settings."""
-        return cls()
+    def __init__(self, config: KeepOrderConfig | None = None) -> None:
+        del config  # it has no settings
 
     def reorder(self, candidates: Run) -> Reordered:
         """The candidates unchanged; none of them lacks a score."""
@@ -112,11 +109,6 @@ class Replay(Reordering):
         self.order = config.order
         if not self.path.is_file():
             raise DataError(f"{self.path}: no such run file. Set reranker.path to a TREC run or a JSON run.")
-
-    @classmethod
-    def from_config(cls, config: ReplayConfig, *_: object, **__: object) -> "Replay":
-        """It computes nothing."""
-        return cls(config)
 
     @cached_property
     def identity(self) -> Identity:
@@ -141,7 +133,7 @@ class Replay(Reordering):
         return Reordered(found, int(absent.sum()), self._notes(file, found, int((~absent).sum())))
 
     def _notes(self, file: RunFile, found: Run, matched: int) -> tuple[Note, ...]:
-        """What is odd about the file, of which so many scores are of candidates."""
+        """What is odd about the file, `matched` of whose scores are of candidates."""
         notes = (
             *file.notes,
             _outside(file.run, found, len(file.run) - matched),
@@ -179,7 +171,7 @@ def _of_another(saved: Run, candidates: Run) -> str:
 
 
 def _outside(saved: Run, candidates: Run, number: int) -> Note | None:
-    """Scores of documents that are no candidates."""
+    """A note on scores of documents that are not among the candidates."""
     if not number:
         return None
     given = {(query_id, doc_id) for query_id, doc_ids, _ in candidates for doc_id in doc_ids}

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from evalkit import results
 from evalkit.config import EvaluateConfig
+from evalkit.config.cards import without_cards
 from evalkit.formats.doubts import TIES, with_bounds
 from evalkit.formats.notes import Note
 from evalkit.inference.usage import Usage
@@ -248,7 +249,7 @@ class Recorder:
             **facts,
             "artefacts": sorted(self.store.used),
             "dataset": self._describe_dataset(),
-            "config": asdict(self.config),
+            "config": without_cards(self.config),
             "command": self.command,
             "environment": environment(self.config.compute.device),
         }

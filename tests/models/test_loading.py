@@ -176,7 +176,7 @@ def test_model_without_a_table_of_positions_has_no_limit(encoder, tmp_path):
     require_positions(resolve(str(folder)), 100_000)
 
 
-def test_cross_encoder_is_no_encoder_and_says_what_to_use_it_as(encoder, classifier):
+def test_cross_encoder_is_refused_as_an_encoder_with_what_to_use_it_as(encoder, classifier):
     require_encoder(resolve(str(encoder)))
     with pytest.raises(ModelError, match=r"BertForSequenceClassification, a cross-encoder.*reranker=cross_encoder"):
         require_encoder(resolve(str(classifier)))

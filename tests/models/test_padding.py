@@ -35,7 +35,7 @@ def model_of(kind: str, auto=transformers.AutoModel, **settings):
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-def test_models_that_mind_padding_are_told_from_those_that_do_not(kind):
+def test_models_that_mind_padding_are_recognised(kind):
     assert (kind in MINDS) is minds_padding(model_of(kind))
 
 

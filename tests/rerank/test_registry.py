@@ -1,6 +1,10 @@
 """A reranker of another package, from `evalkit list` to a result, without a line changed in evalkit."""
 
 import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from installed import write_package
@@ -60,10 +64,9 @@ weight: 3.0
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    def add(name, **more):
-        monkeypatch.syspath_prepend(
-            write_package(tmp_path / f"site-{name}", name, MODULE.replace("PACKAGE", name), **more)
-        )
+    def add(name, module=MODULE, **more):
+        site = write_package(tmp_path / f"site-{name}", name, module.replace("PACKAGE", name), **more)
+        monkeypatch.syspath_prepend(site)
 
     return add
 
@@ -90,6 +93,15 @@ def test_every_kind_of_evalkits_own_is_a_class_of_settings_that_says_who_compute
     assert [name for name in SCHEMAS if not RERANKERS[name].implementation] == []
 
 
+def test_settings_of_every_kind_are_read_without_torch():
+    """Hydra is given all of them before anything runs, also for a run without a model."""
+    program = (
+        "import sys; from evalkit.rerank.registry import RERANKERS; dict(RERANKERS); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "False\n" == done.stdout
+
+
 def test_a_package_without_yaml_is_listed_and_evaluated_with_the_defaults_of_its_class(
     install, arguments, tmp_path, capsys
 ):
@@ -98,7 +110,7 @@ def test_a_package_without_yaml_is_listed_and_evaluated_with_the_defaults_of_its
     assert "From the package their_defaults 1.5." == listed(capsys)["theirs"]
     assert main(["evaluate", *arguments, "reranker=theirs", "reranker.letter=a"]) == 0
     made = manifest(tmp_path, "theirs")
-    assert {"letter": "a", "weight": 2.0} == {key: made["config"]["reranker"][key] for key in ("letter", "weight")}
+    assert {"name": "theirs", "languages": [], "letter": "a", "weight": 2.0} == made["config"]["reranker"]  # no card
     assert {"name": "theirs", "kind": "theirs", "letter": "a", "weight": 2.0} == made["reranker"]
 
 
@@ -129,6 +141,27 @@ def test_a_mistake_in_a_setting_of_a_package_is_answered_as_one_of_evalkits(inst
     assert "reranker.weight=0.0 is out of range" in capsys.readouterr().err
     assert main(["evaluate", *arguments, "reranker=thiers"]) == 2
     assert "Did you mean theirs?" in capsys.readouterr().err
+
+
+def test_an_implementation_that_cannot_be_imported_is_one_line(install, arguments, capsys):
+    install("their_typo", module=MODULE.replace("PACKAGE.reranker:", "PACKAGE.rerankers:"))
+    with pytest.raises(SystemExit, match="2"):
+        main(["evaluate", *arguments, "reranker=theirs"])
+    assert "their_typo.rerankers:TheirReranker cannot be imported: No module named" in capsys.readouterr().err
+
+
+def test_the_reranker_in_contributing_runs_as_it_is_written(arguments, tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Add a reranker")[1]
+    module, settings = (re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL)[1] for kind in ("python", "yaml"))
+    found = re.search(r'`(\w+) = "([\w:]+)"`', text)
+    files = {"__init__.py": module, "conf/reranker/overlap_twice.yaml": settings}
+    site = write_package(tmp_path / "site", "overlap_reranker", "", point=found[1], address=found[2], files=files)
+    monkeypatch.syspath_prepend(site)
+    assert "Shared words, counted twice." == listed(capsys)["overlap_twice"]
+    assert main(["evaluate", *arguments, "reranker=overlap_twice"]) == 0
+    assert 2.0 == manifest(tmp_path, "overlap_twice")["reranker"]["weight"]
+    pair = Pair("why does the sea have tides", "the sea and the tides")
+    assert [6.0] == load_reranker("overlap_twice").score([pair]).scores.tolist()
 
 
 def test_python_and_the_tab_key_know_the_name_too(install):

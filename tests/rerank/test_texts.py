@@ -186,7 +186,7 @@ class Probing(Recorder):
                 raise KeyboardInterrupt
 
 
-def test_a_run_that_goes_on_scores_with_the_budget_of_the_one_that_was_stopped(dataset, store, monkeypatch):
+def test_a_resumed_run_scores_with_the_budget_of_the_stopped_one(dataset, store, monkeypatch):
     monkeypatch.setattr(texts, "PAIRS_PER_WINDOW", 3)
     candidates = Run.from_dict(CANDIDATES)
     monkeypatch.setattr(Probing, "found", 4999)

@@ -49,14 +49,14 @@ def test_a_reranker_may_give_all_scores_in_one_part():
     assert part.rows.tolist() == [0, 1, 2, 3]
 
 
-def test_what_a_reranker_took_is_told_where_it_counts(streaming):
+def test_usage_is_counted_where_a_reranker_has_some(streaming):
     assert ScoringWorker(StubReranker()).spent() == Usage()
     before = ScoringWorker(streaming).spent().tokens
     worked(streaming, [False] * 4)
     assert ScoringWorker(streaming).spent().tokens > before
 
 
-def test_workers_of_two_rerankers_are_told_apart(streaming):
+def test_workers_of_two_rerankers_have_different_facts(streaming):
     assert ScoringWorker(streaming).facts()[ScoringWorker.IDENTITY] != ScoringWorker(StubReranker()).facts()["reranker"]
     again = copy.deepcopy(ScoringWorker(streaming))
     assert again.facts() == ScoringWorker(streaming).facts()

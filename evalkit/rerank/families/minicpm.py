@@ -15,7 +15,7 @@ from evalkit.inference.tokens import TokenizedPairs, Tokenizer, distinct_token_i
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import is_minicpm
 from evalkit.models.loading import assemble
-from evalkit.models.weights import Source
+from evalkit.models.weights import Stored
 from evalkit.rerank.families.pairs import collect, join, longest_first, require_right
 from evalkit.rerank.pair_reranker import Family, PairRerankerConfig
 from evalkit.types import Identity, Pair
@@ -101,7 +101,7 @@ class MiniCPMFamily(Family):
 
         config = granite_config(checkpoint, compute.padded_attention)
         return assemble(
-            lambda: MiniCPMReranker(config, self.config.pooling), checkpoint, compute, lambda name, _: Source(name)
+            lambda: MiniCPMReranker(config, self.config.pooling), checkpoint, compute, lambda name, _: Stored(name)
         )
 
 

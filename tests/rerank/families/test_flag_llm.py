@@ -99,7 +99,7 @@ def test_query_is_cut_to_three_quarters_before_the_first_token_is_added(tokenize
 
 
 @KINDS
-def test_document_beside_a_short_query_keeps_max_length_tokens(tokenizers, libraries, kind):
+def test_document_of_a_short_query_keeps_max_length_tokens(tokenizers, libraries, kind):
     """The limit leaves room for the prompt, which comes behind it: a document may use that up."""
     prompt = PROMPT * 3
     pairs = one(tokenizers[kind], Pair("a", SENTENCE * 30), 64, prompt=prompt)
