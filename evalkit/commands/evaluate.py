@@ -4,18 +4,16 @@ Hydra's own error reports span many lines; `legal.one_line` turns them into one 
 """
 
 import shlex
-import sys
 from typing import TYPE_CHECKING, Any
 
-from evalkit.analysis.ablation import Ablation, ablate, left_out, load_ablation
+from evalkit.analysis.ablation import Ablation, ablate, left_out
 from evalkit.analysis.pairwise import Settings
 from evalkit.commands.settings import sweeps
 from evalkit.commands.settings.arguments import normalise
-from evalkit.commands.settings.compose import composing, prepare, to_config
+from evalkit.commands.settings.compose import prepare, run_jobs, to_config
 from evalkit.commands.settings.legal import one_line
+from evalkit.commands.settings.presets import Presets, expand
 from evalkit.commands.settings.sweeps import Done
-from evalkit.config.resources import shipped
-from evalkit.config.suites import load_suite
 from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_any
 from evalkit.measures import canonical
 from evalkit.pipeline import evaluate, settled
@@ -34,19 +32,20 @@ def main(arguments: list[str]) -> int:
     Returns:
         0, or 2 if a dataset of a sweep could not be evaluated.
     """
-    import hydra
-
-    given = normalise(arguments)
+    presets = expand(normalise(arguments))
+    given = presets.arguments
     sweeps.require_launcher(given)
     prepare()
     with sweeps.shared_folder(given) as folder:
-        sys.argv = ["evalkit evaluate", *sweeps.told(given, folder)]
         try:
-            with composing(run_one):
-                hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(run_one)()
+            run_jobs(
+                run_one,
+                sweeps.told(given, folder, ablation=presets.ablation is not None),
+                prog="evalkit evaluate",
+            )
         finally:
             # Also when a later run of a sweep failed: the earlier ones are done and kept.
-            _show_sweep(sweeps.done(folder))
+            _show_sweep(sweeps.done(folder), presets)
         failures = sweeps.failures(folder)
         if failures and sweeps.are_elsewhere(given):  # what they printed is in a log
             for message in failures:
@@ -69,7 +68,7 @@ def run_one(settings: "DictConfig") -> None:
         # that a checkpoint cannot take the others of an ablation.
         choices = hydra_config.runtime.choices
         apart = choices.get("hydra/launcher") != "basic"  # others are at work already
-        one_of_many = apart or isinstance(error, DataError) or choices.get("ablation")
+        one_of_many = apart or isinstance(error, DataError) or sweeps.is_ablation()
         if hydra_config.mode != RunMode.MULTIRUN or not one_of_many:
             raise SystemExit(report(error)) from None
         report(error)
@@ -91,7 +90,6 @@ def _run(settings: "DictConfig", hydra_config: Any) -> Done:
     evaluation = evaluate(config, command=command)
     measures = canonical(config.measures, level=config.dataset.relevance_level)
     show(evaluation, measures, console())
-    choices = hydra_config.runtime.choices
     return Done(
         number=hydra_config.job.get("num", 0) if hydra_config.mode and hydra_config.mode.name == "MULTIRUN" else 0,
         evaluation=evaluation,
@@ -99,12 +97,10 @@ def _run(settings: "DictConfig", hydra_config: Any) -> Done:
         measures=measures,
         partial_average=config.partial_average,
         overrides=overrides,
-        suite=choices.get("suite"),
-        ablation=choices.get("ablation"),
     )
 
 
-def _show_sweep(done: list[Done]) -> None:
+def _show_sweep(done: list[Done], presets: Presets) -> None:
     out = console()
     if len(done) > 1:
         asked = dict.fromkeys(name for one in done for name in one.measures)
@@ -117,15 +113,14 @@ def _show_sweep(done: list[Done]) -> None:
             for one in done
         ]
         show_all([one.evaluation for one in done], list(asked), out, settings=settings)
-    if done and done[0].suite:
-        suite = load_suite(done[0].suite)
+    if done and (suite := presets.suite):
         found = {
             dataset: [(one.evaluation, one.measures) for one in done if one.dataset == dataset]
             for dataset in suite.datasets
         }
         show_suite(suite, found, out, partial=done[0].partial_average)
-    if len(done) > 1 and done[0].ablation:
-        _show_ablation(done, load_ablation(done[0].ablation))
+    if len(done) > 1 and presets.ablation:
+        _show_ablation(done, presets.ablation)
 
 
 def _show_ablation(done: list[Done], ablation: Ablation) -> None:

@@ -41,6 +41,24 @@ def compose(name: str, overrides: list[str]) -> Any:
         return to_config(hydra.compose(name, overrides=given), given)
 
 
+def run_jobs(job: Callable[..., Any], arguments: Sequence[str], *, prog: str) -> None:
+    """Have Hydra compose `conf/evaluate.yaml` and call `job` with it, once or for every combination of a sweep.
+
+    Args:
+        job: gets the composed settings.
+        arguments: as `normalise` and `expand` leave them.
+        prog: the command, as typed.
+
+    Raises:
+        ConfigError: settings cannot be composed.
+    """
+    import hydra
+
+    sys.argv = [prog, *arguments]
+    with composing(job):
+        hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(job)()
+
+
 @contextmanager
 def composing(job: Callable[..., Any], groups: Sequence[str] = GROUPS) -> Iterator[None]:
     """Whatever Hydra makes of settings that it cannot compose is one line; what fails in the job itself is not its own.

@@ -21,7 +21,9 @@ from evalkit.results import Evaluation
 from evalkit.system.files import atomic_write, expanded, temporary_folder
 from evalkit.system.terminal import tell
 
-_FOLDER = "EVALKIT_SWEEP"  # an environment variable, which Hydra sets for the time of a job
+# Environment variables, which Hydra sets for the time of a job.
+_FOLDER = "EVALKIT_SWEEP"
+_ABLATION = "EVALKIT_ABLATION"
 _FAILED = "failed-"
 _ONE_MACHINE = ("basic", "joblib")  # launchers
 _SUBMITIT = ("hydra-submitit-launcher", "hydra_submitit_launcher", "slurm")
@@ -46,8 +48,6 @@ class Done:
         measures: that were asked for.
         partial_average: whether a suite is averaged although datasets of it are missing.
         overrides: settings that were typed.
-        suite: that it belongs to.
-        ablation: likewise.
     """
 
     number: int
@@ -56,8 +56,6 @@ class Done:
     measures: list[str]
     partial_average: bool
     overrides: list[str]
-    suite: str | None
-    ablation: str | None
 
 
 def require_launcher(arguments: Sequence[str]) -> None:
@@ -131,15 +129,20 @@ def _telling(folder: Path) -> Iterator[None]:
         look()
 
 
-def told(arguments: list[str], folder: Path) -> list[str]:
-    """The arguments, and one by which Hydra tells every evaluation of the folder, in whichever process.
+def told(arguments: list[str], folder: Path, *, ablation: bool = False) -> list[str]:
+    """The arguments, with the environment that Hydra gives every evaluation, whichever process runs it.
 
     It stands beside the other settings: Hydra's parser takes none between flags.
     """
     quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    own = f"+hydra.job.env_set.{_FOLDER}='{quoted}'"
+    own = [f"+hydra.job.env_set.{_FOLDER}='{quoted}'", f"+hydra.job.env_set.{_ABLATION}='{int(ablation)}'"]
     first = next((place for place, text in enumerate(arguments) if _SETTING.match(text)), len(arguments))
-    return [*arguments[:first], own, *arguments[first:]]
+    return [*arguments[:first], *own, *arguments[first:]]
+
+
+def is_ablation() -> bool:
+    """Whether the evaluation at hand is part of an ablation."""
+    return os.environ[_ABLATION] == "1"
 
 
 def note(one: Done) -> None:
