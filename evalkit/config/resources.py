@@ -6,6 +6,7 @@ In a wheel they lie inside the package; in a checkout `conf/` and `instructions.
 from pathlib import Path
 from typing import Any
 
+from evalkit.config.registry import installed_settings
 from evalkit.errors import ConfigError
 from evalkit.system.lookalikes import instead
 
@@ -31,28 +32,39 @@ def config_names(group: str, own: Path | None = None) -> list[str]:
     Args:
         group: a folder below `conf/`.
         own: a user's folder with more groups, as given by `--config-dir`.
+
+    Raises:
+        ConfigError: another package adds a name that evalkit has.
     """
-    folders = [base / group for base in (shipped("conf"), own) if base]
-    return sorted({path.relative_to(at).with_suffix("").as_posix() for at in folders for path in at.rglob("*.yaml")})
+    shipped_names, others = _names_below(shipped("conf") / group), installed_settings(group)
+    if taken := sorted(shipped_names & others.keys()):
+        raise ConfigError(f"an installed package adds a {group} named {taken[0]}, which evalkit has. Remove it.")
+    return sorted({*shipped_names, *others, *(_names_below(own / group) if own else ())})
+
+
+def _names_below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")}
 
 
 def config_text(group: str, name: str, own: Path | None = None) -> str:
-    """The text of `conf/<group>/<name>.yaml`, comments included.
+    """The YAML of one of the `config_names` of a group, comments included, whoever ships it.
 
     Raises:
-        ConfigError: there is no such file; the message lists the names there are.
+        ConfigError: there is no such choice; the message lists those there are.
     """
     if name not in (names := config_names(group, own)):
         raise ConfigError(f"{group}={name} is not a choice. {instead(name, names)}")
-    paths = [base / group / f"{name}.yaml" for base in (shipped("conf"), own) if base]
-    return next(path for path in paths if path.is_file()).read_text(encoding="utf-8")
+    for base in (shipped("conf"), own):
+        if base and (path := base / group / f"{name}.yaml").is_file():
+            return path.read_text(encoding="utf-8")
+    return installed_settings(group)[name]
 
 
 def read_config(group: str, name: str, own: Path | None = None) -> dict[str, Any]:
-    """The settings in `conf/<group>/<name>.yaml`; its schema is in `defaults`.
+    """The settings of a choice; its schema is in `defaults`.
 
     Raises:
-        ConfigError: there is no such file.
+        ConfigError: there is no such choice.
     """
     import yaml
 

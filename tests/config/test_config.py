@@ -1,6 +1,7 @@
 """Every file under conf/ composes into checked dataclasses; schemas refuse what is out of range."""
 
 import re
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -58,7 +59,7 @@ CHOICES = [
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_file_composes_into_a_checked_configuration(choice):
-    register_schemas()
+    register_schemas(tuple(sys.path))
     GlobalHydra.instance().clear()
     with initialize_config_dir(version_base="1.3", config_dir=str(shipped("conf"))):
         config = to_config(compose("evaluate", overrides=[choice, *REQUIRED.get(choice, [])]))
