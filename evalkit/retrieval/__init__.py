@@ -1,8 +1,5 @@
 """First stages: each gives the best candidates of every query as a `Run`. Knows nothing of judgments or rerankers."""
 
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
-
 from evalkit.config import (
     BM25Config,
     ComputeConfig,
@@ -15,46 +12,8 @@ from evalkit.config import (
 )
 from evalkit.config.instructions import choose_instruction
 from evalkit.errors import ConfigError
-from evalkit.formats.notes import Note
-from evalkit.inference.usage import Usage
+from evalkit.retrieval.first_stage import FirstStage
 from evalkit.store import Store
-from evalkit.system.stages import Stages
-from evalkit.types import Dataset, FirstStage, Identity
-
-
-@runtime_checkable
-class Metered(Protocol):
-    """**Protocol:** a first stage that tells what its last `retrieve` took.
-
-    Attributes:
-        stages: how long its parts took.
-        usage: what the engine took.
-        workers: what a manifest should say of those that did the work.
-    """
-
-    stages: Stages
-    usage: Usage
-    workers: Mapping[str, object]
-
-
-@runtime_checkable
-class Noting(Protocol):
-    """**Protocol:** a first stage that tells what was odd about what it read.
-
-    Attributes:
-        notes: of its last `retrieve`.
-    """
-
-    notes: tuple[Note, ...]
-
-
-@runtime_checkable
-class VectorStage(Protocol):
-    """**Protocol:** a first stage that keeps vectors of the documents."""
-
-    def corpus_facts(self, dataset: Dataset) -> Identity:
-        """All that decides the vectors of a dataset's documents."""
-        ...
 
 
 def build(

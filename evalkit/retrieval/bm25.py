@@ -1,6 +1,6 @@
 """BM25 with bm25s, over terms from the analyser of the dataset's language."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.config import BM25Config
-from evalkit.inference.usage import Usage
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
+from evalkit.retrieval.first_stage import FirstStage
 from evalkit.retrieval.words import Analyser, analyser
 from evalkit.run import Run
 from evalkit.system.progress import progress
@@ -20,19 +20,14 @@ _DOCUMENTS_PER_WINDOW = 10_000
 _MODEL = "retriever"
 
 
-class BM25Retriever:
-    """Lexical retrieval. A document without a term of the query is no candidate, so a query may have few or none.
+class BM25Retriever(FirstStage):
+    """Lexical retrieval. A document without a term of the query is no candidate, so a query may have few or none."""
 
-    Attributes:
-        stages: what those of the last `retrieve` took.
-        usage: nothing, as there is no model.
-        workers: nothing.
-    """
+    stages: Stages
 
     def __init__(self, config: BM25Config) -> None:
         self.config = config
-        self.stages, self.usage = Stages(), Usage()
-        self.workers: Mapping[str, object] = {}
+        self.stages = Stages()
 
     @property
     def identity(self) -> Identity:

@@ -2,11 +2,12 @@
 
 from evalkit.errors import DataError
 from evalkit.retrieval.candidates import cut
+from evalkit.retrieval.first_stage import FirstStage
 from evalkit.run import Run
 from evalkit.types import Dataset, Identity
 
 
-class JudgedRetriever:
+class JudgedRetriever(FirstStage):
     """All judged documents of a query, relevant or not, with equal scores."""
 
     @property

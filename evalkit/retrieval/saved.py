@@ -6,10 +6,10 @@ from functools import cached_property
 from evalkit.config import SavedConfig
 from evalkit.errors import DataError
 from evalkit.formats import doubts
-from evalkit.formats.notes import Note
 from evalkit.formats.runfile import RunFile, read_run_file
 from evalkit.formats.similar_ids import compared
 from evalkit.retrieval.candidates import cut
+from evalkit.retrieval.first_stage import FirstStage
 from evalkit.run import Run
 from evalkit.system.files import expanded, file_digest
 from evalkit.types import Dataset, Identity
@@ -21,15 +21,12 @@ _WITHOUT_OWN = "dataset.drop_identical_ids=true"
 _LOOKED_AT = 100_000  # documents of the corpus that ids are compared with
 
 
-class SavedRetriever:
+class SavedRetriever(FirstStage):
     """Candidates from a run file of any layout that `runfile.py` reads.
 
     Args:
         config: the settings.
         own_ids_decided: whether somebody said what becomes of a document with the query's own id.
-
-    Attributes:
-        notes: what was odd about the run that was read last.
 
     Raises:
         DataError: there is no such file.
@@ -39,7 +36,6 @@ class SavedRetriever:
         self.path = expanded(str(config.path))
         self.order = config.order
         self.own_ids_decided = own_ids_decided
-        self.notes: tuple[Note, ...] = ()
         if not self.path.is_file():
             raise DataError(f"{self.path}: no such run file. Set retriever.path to a TREC run or a JSON run.")
 
