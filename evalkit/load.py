@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit import rerank, retrieval
 from evalkit.config import ComputeConfig
-from evalkit.config.dataset import DATASETS
 from evalkit.config.reranker import RERANKERS
 from evalkit.config.resources import read_config
-from evalkit.config.retriever import RETRIEVERS
+from evalkit.datasets import DATASETS
 from evalkit.errors import ConfigError, reason
 from evalkit.rerank.seam import Reranker
+from evalkit.retrieval import RETRIEVERS
 from evalkit.store import open_store
 from evalkit.system.lookalikes import instead
 

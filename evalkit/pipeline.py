@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import datasets, rerank, results, retrieval
-from evalkit.config import EvaluateConfig, JudgedConfig
+from evalkit.config import EvaluateConfig
 from evalkit.datasets.reranking_samples import MEASURES, are_samples
 from evalkit.inference.usage import Usage
 from evalkit.measures import canonical
@@ -22,6 +22,7 @@ from evalkit.plan.beside import Beside
 from evalkit.results import CANDIDATES, Evaluation, Result
 from evalkit.results.recorder import Recorder, candidates_key, result_key
 from evalkit.retrieval.first_stage import FirstStage
+from evalkit.retrieval.judged import JudgedConfig
 from evalkit.store import open_store
 from evalkit.system.files import require_writable
 from evalkit.system.stages import LOADING, Stages, rate

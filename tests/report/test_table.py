@@ -8,16 +8,10 @@ import pytest
 from rich.console import Console
 from stubs import tiny_bert
 
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    EvaluateConfig,
-    FolderDatasetConfig,
-    LateInteractionConfig,
-    RerankerConfig,
-)
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, LateInteractionConfig, RerankerConfig
 from evalkit.pipeline import evaluate
 from evalkit.report.table import show, show_all
+from evalkit.retrieval.bm25 import BM25Config
 
 
 @pytest.fixture
