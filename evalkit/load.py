@@ -9,8 +9,11 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from evalkit import rerank, retrieval
-from evalkit.config import SCHEMAS, ComputeConfig
-from evalkit.config.resources import config_names, shipped
+from evalkit.config import ComputeConfig
+from evalkit.config.dataset import DATASETS
+from evalkit.config.reranker import RERANKERS
+from evalkit.config.resources import read_config
+from evalkit.config.retriever import RETRIEVERS
 from evalkit.errors import ConfigError, reason
 from evalkit.store import open_store
 from evalkit.system.lookalikes import instead
@@ -19,6 +22,14 @@ from evalkit.types import Reranker
 if TYPE_CHECKING:
     from evalkit.interchange.mteb_search import PipelineSearch
     from evalkit.retrieval.dense import DenseRetriever
+
+SCHEMAS: Mapping[str, Mapping[str, Any]] = {
+    "dataset": DATASETS,
+    "retriever": RETRIEVERS,
+    "reranker": RERANKERS,
+    "compute": {"compute": ComputeConfig},
+}
+"""Schema names by group, as the `defaults` lists under `conf/` write them: `/schema/<group>/<name>@_here_`."""
 
 
 def load_reranker(name: str, *, compute: Mapping[str, Any] | None = None, **settings: Any) -> Reranker:
@@ -104,11 +115,7 @@ def _compute(settings: Mapping[str, Any] | None) -> ComputeConfig:
 
 def _config(group: str, name: str, settings: Mapping[str, Any]) -> Any:
     """The settings in `conf/<group>/<name>.yaml`, with some replaced."""
-    import yaml
-
-    if name not in config_names(group):
-        raise ConfigError(f"{group} {name!r} is not a choice. {instead(name, config_names(group))}")
-    stored = yaml.safe_load((shipped("conf") / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    stored = read_config(group, name)
     # `/schema/reranker/minicpm@_here_` -> minicpm
     schema = stored.pop("defaults")[0].rsplit("/", 1)[-1].removesuffix("@_here_")
     return _checked(SCHEMAS[group][schema], group, {**stored, **settings})

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evalkit.commands.settings.arguments import PATHS
 from evalkit.commands.settings.legal import GROUPS, top_settings
-from evalkit.config import ROOTS, SCHEMAS
+from evalkit.config import ROOTS
 from evalkit.config.resources import config_names
 from evalkit.errors import ConfigError
 from evalkit.system.files import expanded
@@ -167,6 +167,8 @@ def _of_hydra(config: str, typed: Sequence[str], word: str, top: Sequence[str]) 
 
 def _as_typed(choice: str) -> str:
     """A list is written whole, `measures=[A,B]`, where Hydra would go on to the number of an entry."""
+    from evalkit.load import SCHEMAS
+
     schemas = [*ROOTS.values(), *(schema for group in SCHEMAS.values() for schema in group.values())]
     key = choice.removesuffix(".")
     name = key.rpartition(".")[2]

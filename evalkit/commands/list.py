@@ -4,11 +4,10 @@ import argparse
 import json
 import re
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from evalkit.commands.options import Parser
-from evalkit.config.resources import config_names, shipped
+from evalkit.config.resources import config_names, config_text, read_config
 from evalkit.errors import ConfigError
 from evalkit.system.terminal import say
 
@@ -89,20 +88,17 @@ def _rows(kind: str) -> list[dict[str, Any]]:
 
 def _describe(group: str, name: str) -> dict[str, Any]:
     """The first comment of a configuration file, and its settings."""
-    import yaml
-
-    path = shipped("conf") / group / f"{name}.yaml"
-    settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    text, settings = config_text(group, name), read_config(group, name)
     if group == "dataset":
-        return {"name": name, "about": _about(path), **_card(settings)}
+        return {"name": name, "about": _about(text), **_card(settings)}
     keys = ("model", "revision", "max_length", "device", "dtype")
     found = {key: settings[key] for key in keys if key in settings}
-    return {"name": name, "about": _about(path), **(_weights(path) if "model" in found else {}), **found}
+    return {"name": name, "about": _about(text), **(_weights(text) if "model" in found else {}), **found}
 
 
-def _weights(path: Path) -> dict[str, Any]:
+def _weights(text: str) -> dict[str, Any]:
     """Licence of a model's weights, and gigabytes to download; None where they come in a package or are not known."""
-    found = _LICENCE.search(path.read_text(encoding="utf-8"))
+    found = _LICENCE.search(text)
     return {
         "licence": found["licence"] if found else "",
         "download_gb": float(found["gigabytes"]) if found and found["gigabytes"] else None,
@@ -133,11 +129,9 @@ def _card(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _about(path: Path) -> str:
-    comments = [
-        line.removeprefix("#").strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
-    ]
-    return next((line for line in comments if not line.startswith("@package")), "")
+def _about(text: str) -> str:
+    """The first comment."""
+    return next((line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")), "")
 
 
 def _show(rows: list[dict[str, Any]]) -> None:

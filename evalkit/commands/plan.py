@@ -1,16 +1,15 @@
 """`evalkit plan`: what an evaluation, a sweep or a suite takes, before it runs; with the settings of `evaluate`."""
 
 import re
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit import datasets
 from evalkit.commands.options import Parser
 from evalkit.commands.settings.arguments import normalise
-from evalkit.commands.settings.compose import composing, prepare, to_config
+from evalkit.commands.settings.compose import prepare, run_jobs, to_config
+from evalkit.commands.settings.presets import expand
 from evalkit.config import EvaluateConfig
-from evalkit.config.resources import shipped
 from evalkit.datasets.remote import is_here
 from evalkit.errors import EvalkitError, report
 from evalkit.pipeline import settled
@@ -102,7 +101,6 @@ def _composed(arguments: Sequence[str], options: Sequence[str] = ()) -> list[Eva
     Raises:
         ConfigError: a setting is unknown, absent, or of the wrong type.
     """
-    import hydra
     from hydra.core.hydra_config import HydraConfig
 
     found: list[EvaluateConfig] = []
@@ -117,9 +115,7 @@ def _composed(arguments: Sequence[str], options: Sequence[str] = ()) -> list[Eva
     prepare()
     # Whoever will run it: it is planned here.
     given = normalise([text for text in arguments if not _LAUNCHER.match(text)], options=options)
-    sys.argv = ["evalkit plan", *given]
-    with composing(collect):
-        hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(collect)()
+    run_jobs(collect, expand(given).arguments, prog="evalkit plan")
     if faults:
         raise faults[0]
     return found

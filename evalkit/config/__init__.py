@@ -9,7 +9,6 @@ from typing import Any
 
 from evalkit.config.compute import ComputeConfig, MachineConfig
 from evalkit.config.dataset import (
-    DATASETS,
     BundledDatasetConfig,
     DatasetConfig,
     ExpectedCounts,
@@ -22,7 +21,6 @@ from evalkit.config.dataset import (
 )
 from evalkit.config.limits import MISSING, at_least, given
 from evalkit.config.reranker import (
-    RERANKERS,
     CrossEncoderConfig,
     FlagLLMConfig,
     LateInteractionConfig,
@@ -34,12 +32,11 @@ from evalkit.config.reranker import (
     ReplayConfig,
     RerankerConfig,
 )
-from evalkit.config.retriever import RETRIEVERS, BM25Config, DenseConfig, JudgedConfig, RetrieverConfig, SavedConfig
+from evalkit.config.retriever import BM25Config, DenseConfig, JudgedConfig, RetrieverConfig, SavedConfig
 from evalkit.errors import ConfigError
 
 __all__ = [
     "ROOTS",
-    "SCHEMAS",
     "BM25Config",
     "BundledDatasetConfig",
     "ComputeConfig",
@@ -145,11 +142,3 @@ ROOTS: dict[str, Any] = {
     "fetch": FetchConfig,
 }
 """Schemas of whole verbs, as the first entry of `conf/<verb>.yaml` names them."""
-
-SCHEMAS: dict[str, dict[str, Any]] = {
-    "dataset": DATASETS,
-    "retriever": RETRIEVERS,
-    "reranker": RERANKERS,
-    "compute": {"compute": ComputeConfig},
-}
-"""Schema names by group, as the `defaults` lists under `conf/` write them: `/schema/<group>/<name>@_here_`."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from evalkit.config.resources import config_names, shipped
+from evalkit.config.resources import config_names, read_config
 from evalkit.config.suites import Suite, load_suite
 from evalkit.errors import ConfigError
 from evalkit.system.lookalikes import instead
@@ -77,12 +77,9 @@ def load_published(name: str) -> Published:
     Raises:
         ConfigError: there are none, or the file is malformed.
     """
-    import yaml
-
     if name not in config_names("published"):
         raise ConfigError(f"{name!r} is no published table. {instead(name, config_names('published'))}")
-    path = shipped("conf") / "published" / f"{name}.yaml"
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found = read_config("published", name)
     try:
         tables = tuple(_table(key, table) for key, table in found["tables"].items())
         own = found["conditions"]
@@ -90,7 +87,7 @@ def load_published(name: str) -> Published:
             found["title"], found["source"], own["depth"], own["max_length"], tuple(found["notes"]), tables
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: is no published table ({error!r}).") from error
+        raise ConfigError(f"conf/published/{name}.yaml: is no published table ({error!r}).") from error
 
 
 def _table(name: str, table: dict[str, Any]) -> Table:

@@ -7,11 +7,9 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from evalkit.analysis.ablation import load_ablation
 from evalkit.commands.options import unknown_option
 from evalkit.commands.settings.foreign import require_harmless
 from evalkit.commands.settings.legal import top_settings, unknown_setting
-from evalkit.config.resources import config_names
 from evalkit.errors import ConfigError
 
 EVALUATE = top_settings("evaluate")
@@ -124,22 +122,12 @@ def unescape(config: Any, overrides: Sequence[str]) -> None:
 
 def _refuse_contradictions(arguments: list[str]) -> None:
     given = dict(argument.lstrip("+").partition("=")[::2] for argument in arguments if "=" in argument)
-    if given.get("suite") in {"", "null"}:
-        del given["suite"]
-    if "," in given.get("suite", ""):
-        raise ConfigError(f"suite={given['suite']} are several suites. Run them one at a time.")
-    if "suite" in given and "dataset" in given:
-        raise ConfigError(
-            f"suite={given['suite']} chooses the datasets. Remove dataset={given['dataset']}, or the suite."
-        )
-    if given.get("ablation") in config_names("ablation"):
-        setting = load_ablation(given["ablation"]).setting
-        if setting in given:
-            raise ConfigError(
-                f"ablation={given['ablation']} varies {setting}. Remove {setting}={given[setting]}, or the ablation. "
-                f"Values of your own: -m {setting}=A,B."
-            )
-    several = "suite" in given or "," in given.get("dataset", "")
+    suite = "" if given.get("suite") == "null" else given.get("suite", "")
+    if "," in suite:
+        raise ConfigError(f"suite={suite} are several suites. Run them one at a time.")
+    if suite and "dataset" in given:
+        raise ConfigError(f"suite={suite} chooses the datasets. Remove dataset={given['dataset']}, or the suite.")
+    several = bool(suite) or "," in given.get("dataset", "")
     for key in ("dataset.path", "dataset.name", "dataset.language"):
         if several and key in given and "${" not in given[key]:
             raise ConfigError(

@@ -12,9 +12,11 @@ from typing import Any
 
 from evalkit.commands.settings.arguments import normalise, unescape
 from evalkit.commands.settings.legal import GROUPS, one_line, top_settings, unknown_setting
-from evalkit.config import ROOTS, SCHEMAS
+from evalkit.config import ROOTS
+from evalkit.config.registry import Registry, installed_settings
 from evalkit.config.resources import shipped
 from evalkit.errors import ConfigError, EvalkitError, explained, printable, reason
+from evalkit.load import SCHEMAS
 from evalkit.system.terminal import writable
 
 
@@ -39,6 +41,27 @@ def compose(name: str, overrides: list[str]) -> Any:
     ):
         given = normalise(overrides, settings=top_settings(name))
         return to_config(hydra.compose(name, overrides=given), given)
+
+
+def run_jobs(job: Callable[..., Any], arguments: Sequence[str], *, prog: str) -> None:
+    """Have Hydra compose `conf/evaluate.yaml` and call `job` with it, once or for every combination of a sweep.
+
+    Args:
+        job: gets the composed settings.
+        arguments: as `normalise` and `expand` leave them.
+        prog: the command, as typed.
+
+    Raises:
+        ConfigError: settings cannot be composed.
+    """
+    import hydra
+
+    before, sys.argv = sys.argv, [prog, *arguments]
+    try:
+        with composing(job):
+            hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(job)()
+    finally:
+        sys.argv = before
 
 
 @contextmanager
@@ -98,25 +121,32 @@ def prepare() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     # Offline it tells of its cache a dozen times a dataset; that the commit is the right one is checked here.
     os.environ.setdefault("DATASETS_VERBOSITY", "error")
-    register_schemas()
     handler = _Stderr()
     handler.setFormatter(_Printable("evalkit: %(levelname)s: %(message)s"))
     logger = logging.getLogger("evalkit")
     logger.handlers[:] = [handler]
     logger.propagate = False
+    register_schemas(tuple(sys.path))
 
 
 @cache
-def register_schemas() -> None:
-    """Give Hydra, once, the dataclasses under the names that the `defaults` lists use."""
+def register_schemas(_path: tuple[str, ...]) -> None:
+    """Give Hydra the dataclasses under the names that the `defaults` lists use, and what other packages add.
+
+    Once for each search path of Python, as that decides which packages there are.
+    """
+    import yaml
     from hydra.core.config_store import ConfigStore
 
     store = ConfigStore.instance()
     for name, schema in ROOTS.items():
         store.store(group="schema", name=name, node=schema, provider="evalkit")
     for group, schemas in SCHEMAS.items():
-        for name, schema in schemas.items():
+        usable = schemas.usable() if isinstance(schemas, Registry) else schemas
+        for name, schema in usable.items():
             store.store(group=f"schema/{group}", name=name, node=schema, provider="evalkit")
+        for name, text in installed_settings(group).items():
+            store.store(group=group, name=name, node=yaml.safe_load(text), provider="another package")
 
 
 def to_config(settings: Any, overrides: Sequence[str] = ()) -> Any:

@@ -4,6 +4,7 @@ Hydra makes objects of whatever a `_target_` names, copies an alias wherever it 
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from evalkit.errors import ConfigError, reason
@@ -28,13 +29,19 @@ def require_harmless(arguments: list[str]) -> None:
             raise ConfigError(f"{flag} is not for evalkit. Settings of your own go into groups below --config-dir DIR.")
         if argument.lstrip("+").startswith("hydra.searchpath="):
             raise ConfigError("hydra.searchpath is not for evalkit. Give the folder as --config-dir DIR.")
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--config-dir", "-cd")
-    if folder := parser.parse_known_args(arguments)[0].config_dir:
+    if folder := config_dir(arguments):
         # What is beside the groups is not read.
-        for path in sorted(expanded(folder).glob("*/**/*.yaml")):
+        for path in sorted(folder.glob("*/**/*.yaml")):
             if wrong := _fault(path):
                 raise ConfigError(f"{path}: {wrong}")
+
+
+def config_dir(arguments: Sequence[str]) -> Path | None:
+    """The folder that `--config-dir` names."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--config-dir", "-cd")
+    folder = parser.parse_known_args(arguments)[0].config_dir
+    return expanded(folder) if folder else None
 
 
 def _fault(path: Path) -> str | None:

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Collection, Sequence
 
-from evalkit.config import ROOTS, SCHEMAS
+from evalkit.config import ROOTS
 from evalkit.config.resources import config_names
 from evalkit.system.lookalikes import did_you_mean, instead, lookalikes, proposal
 
@@ -67,6 +67,8 @@ def unknown_setting(key: str, legal: Collection[str], *, lead: str = "Legal besi
 
 def homes(name: str) -> list[str]:
     """The settings of exactly this name: `compute.dtype` of `dtype`."""
+    from evalkit.load import SCHEMAS
+
     return [
         f"{group}.{name}"
         for group, schemas in SCHEMAS.items()
