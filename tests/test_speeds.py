@@ -26,9 +26,10 @@ from evalkit.datasets import load
 from evalkit.inference import emulation
 from evalkit.pipeline import evaluate
 from evalkit.plan import beside
+from evalkit.report.evaluation_grids import evaluation_grid, runs_grid
+from evalkit.report.grid import write
 from evalkit.report.overview import overview
 from evalkit.report.overview_grids import conditions
-from evalkit.report.table import console, show, show_all
 from evalkit.rerank import texts
 from evalkit.results.gather import gather
 from evalkit.results.manifest import read_manifest
@@ -149,7 +150,7 @@ def test_a_run_wholly_from_the_journal_loads_nothing_and_has_no_speed(timed, tmp
     assert (reranker.loads, manifest["kept_pairs"], manifest["pairs_per_second"]) == (0, 20, None)
     assert of_rerank(again)["pairs"] == 0
     assert read_manifest(again.result.folder) == manifest
-    show(again, ["nDCG@10"], console())
+    write([evaluation_grid(again, ["nDCG@10"])], "table")
     told = capsys.readouterr().out
     assert "20 pairs scored before" in told
     assert "pairs/s" not in told
@@ -158,7 +159,7 @@ def test_a_run_wholly_from_the_journal_loads_nothing_and_has_no_speed(timed, tmp
 def test_a_result_that_was_found_has_the_speed_that_it_was_made_with(timed, capsys):
     timed()
     again, _ = timed()
-    show(again, ["nDCG@10"], console())
+    write([evaluation_grid(again, ["nDCG@10"])], "table")
     assert "reranking 10.0 s (earlier, 2 pairs/s)" in capsys.readouterr().out
 
 
@@ -173,12 +174,12 @@ def test_what_scores_nothing_has_no_speed_anywhere(config, tmp_path, capsys, kin
     assert done.rate is None
     assert not [name for facts in done.result.manifest["stages"].values() for name in facts if "per_second" in name]
     assert not [name for facts in done.candidates.manifest["stages"].values() for name in facts if "per_" in name]
-    show(done, ["nDCG@10"], console())
-    show_all([done], ["nDCG@10"], console())
+    write([evaluation_grid(done, ["nDCG@10"])], "table")
+    write([runs_grid([done], ["nDCG@10"])], "table")
     told = capsys.readouterr().out
     assert not re.search(r"\d pairs/s", told)
     (row,) = [line for line in told.splitlines() if "saved-10" in line and "│" in line]
-    assert row.rstrip("│ ").endswith(f"{done.result.manifest['seconds']:.1f}")
+    assert row.rstrip("│ —").endswith(f"{done.result.manifest['seconds']:.1f}")
 
 
 def test_pairs_outside_a_dataset_are_scored_with_loading_apart(clock, tmp_path, capsys, monkeypatch):
@@ -261,7 +262,7 @@ def test_stderr_table_manifest_and_report_have_one_figure(neural, config, models
         neural = replace(neural, reranker=LateInteractionConfig(name="late", model=str(models[0]), max_length=16))
     done = evaluate(neural)
     lines = said(capsys.readouterr().err)
-    show(done, ["nDCG@10"], console())
+    write([evaluation_grid(done, ["nDCG@10"])], "table")
     table = " ".join(capsys.readouterr().out.split())  # long lines are broken
     wanted = {"indexing", "searching"} if kind == "bm25" else {"encoding documents", "encoding queries", "searching"}
     assert wanted | {"reranking"} <= set(lines)

@@ -11,8 +11,7 @@ from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
 from evalkit.measures import parse_measure
 from evalkit.report.analysis_grids import grids
-from evalkit.report.grid import FORMATS, write
-from evalkit.report.table import console
+from evalkit.report.grid import write
 from evalkit.results import Evaluation
 from evalkit.results.gather import gather, joiner, measure_of, names
 from evalkit.system.terminal import say, tell
@@ -40,7 +39,7 @@ def main(arguments: list[str]) -> int:
         whole = [{"title": title, **as_json(analysis)} for title, analysis in found]
         say(json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return 0
-    write([grid for title, analysis in found for grid in grids(title, analysis)], options.format, console())
+    write([grid for title, analysis in found for grid in grids(title, analysis)], options.format)
     return 0
 
 
@@ -78,7 +77,7 @@ def _parser() -> Parser:
     parser.add_argument("results", nargs="+", help="results, or folders of results")
     parser.add_argument("--measure", help="default: the first that the evaluation was asked for")
     parser.add_argument("--depths", default=",".join(map(str, DEPTHS)), metavar="N[,...]")
-    parser.add_argument("--format", choices=("table", *FORMATS), default="table")
+    parser.add_format()
     return parser
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
-from evalkit.report.grid import FORMATS, Column, Grid, write
-from evalkit.report.table import console
+from evalkit.report.grid import Column, Grid, write
 from evalkit.store import open_store
 from evalkit.store.inventory import Artefact, artefacts, fault, misplaced, needs, prunable, prune
 from evalkit.system.progress import progress
@@ -41,7 +40,7 @@ def main(arguments: list[str]) -> int:
             return _verify(artefacts(store), misplaced(store))
     found = artefacts(store, needs(store, options.results, options.forget))
     chosen = prunable(found, unused_for=options.older_than)
-    write([_grid(chosen, f"to be removed from {store.root}")], "table", console())
+    write([_grid(chosen, f"to be removed from {store.root}")], "table")
     kept = sum(bool(one.needed_by) for one in found)
     if not chosen:
         say(f"nothing to remove: {kept} of {len(found)} are needed by results, the others were used.\n")
@@ -73,7 +72,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("--cache-dir", metavar="DIR", help="default: ~/.cache/evalkit, as cache_dir of `evaluate`")
     parser.add_argument("--forget", action="append", default=[], type=Path, metavar="DIR", help="results that are gone")
-    parser.add_argument("--format", choices=("table", *FORMATS), default="table", help="of list")
+    parser.add_format()
     parser.add_argument(
         "--older-than", type=_seconds, default=_seconds("7d"), metavar="AGE", help="such as 12h, 30d or 0d; default: 7d"
     )
@@ -100,7 +99,7 @@ def _list(found: Sequence[Artefact], form: str, root: str) -> int:
         rows = [asdict(one) | {"path": str(one.path)} for one in found]
         say(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
     else:
-        write([_grid(found, root)], form, console())
+        write([_grid(found, root)], form)
     return 0
 
 

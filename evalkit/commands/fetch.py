@@ -18,8 +18,9 @@ from evalkit.datasets import load, loader
 from evalkit.datasets.inspection import inspect
 from evalkit.datasets.loader import RemoteFile
 from evalkit.errors import ConfigError, DataError, report
-from evalkit.report.inspection_grid import show_inspection
-from evalkit.report.table import console
+from evalkit.report.console import console
+from evalkit.report.grid import write
+from evalkit.report.inspection_grid import inspection_grids
 from evalkit.store import Store, open_store
 from evalkit.system.network import forbidden
 
@@ -148,7 +149,7 @@ def _fetch(config: FetchConfig, store: Store, *, check: bool) -> None:
         highlight=False,
     )
     if check:
-        show_inspection(dataset.name, inspect(dataset), out)
+        write(inspection_grids(dataset.name, inspect(dataset)), "table", out)
 
 
 def _existing(path: Path) -> Path:

@@ -7,9 +7,9 @@ from evalkit.analysis.regression import TOLERANCE, entries, exit_code, judge
 from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
 from evalkit.measures import parse_measure
+from evalkit.report.console import console
 from evalkit.report.gate_grid import grid, junit, summary
-from evalkit.report.grid import FORMATS, write
-from evalkit.report.table import console
+from evalkit.report.grid import write
 from evalkit.results.gather import gather
 from evalkit.system.files import naming, write_output
 from evalkit.system.terminal import tell
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     if options.summary:
         with naming(options.summary), options.summary.open("a", encoding="utf-8") as out:
             out.write(summary(judgements, options.tolerance, code))
-    write([grid(judgements, options.tolerance)], options.format, console())
+    write([grid(judgements, options.tolerance)], options.format)
     if code:
         told = {1: "a number fell", 2: "something could not be judged"}[code]
         tell(f"{told}. If that is meant to be, run the same command with --update.")
@@ -58,7 +58,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also as JUnit XML")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="also append Markdown, as to $GITHUB_STEP_SUMMARY")
-    parser.add_argument("--format", choices=("table", *FORMATS), default="table")
+    parser.add_format()
     return parser
 
 

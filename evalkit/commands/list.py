@@ -50,8 +50,8 @@ def _inspect(options: argparse.Namespace) -> int:
     from evalkit.commands.settings.compose import compose
     from evalkit.datasets import load
     from evalkit.datasets.inspection import inspect
-    from evalkit.report.inspection_grid import show_inspection
-    from evalkit.report.table import console
+    from evalkit.report.grid import write
+    from evalkit.report.inspection_grid import inspection_grids
     from evalkit.store import open_store
 
     if options.kind != "datasets" or not options.inspect:
@@ -62,7 +62,7 @@ def _inspect(options: argparse.Namespace) -> int:
     if options.json:
         say(json.dumps({"name": dataset.name, **asdict(inspection)}, ensure_ascii=False, indent=2) + "\n")
     else:
-        show_inspection(dataset.name, inspection, console())
+        write(inspection_grids(dataset.name, inspection), "table")
     return 0
 
 
@@ -138,7 +138,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from evalkit.report.table import console
+    from evalkit.report.console import console
 
     out = console()
     hidden = _ONLY_IN_JSON

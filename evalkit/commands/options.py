@@ -31,6 +31,18 @@ class Parser(argparse.ArgumentParser):
         """Every option, as typed."""
         return [name for action in self._actions for name in action.option_strings]
 
+    def add_format(self, *, json_help: str = "") -> None:
+        """Add `--format`, the form in which the verb writes its tables.
+
+        Args:
+            json_help: of `--json`, short for `--format json`; there is no such option where this is empty.
+        """
+        from evalkit.report.grid import FORMATS
+
+        self.add_argument("--format", choices=("table", *FORMATS), default="table", help="default: table")
+        if json_help:
+            self.add_argument("--json", dest="format", action="store_const", const="json", help=json_help)
+
     def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:  # type: ignore[override]
         """See `ArgumentParser`."""
         options, unknown = self.parse_known_args(args, namespace)

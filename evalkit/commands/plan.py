@@ -18,9 +18,8 @@ from evalkit.plan.machine import Machine
 from evalkit.plan.order import cheapest_first
 from evalkit.plan.pilot import measure_rates
 from evalkit.plan.sample import Sample, sample_from_card, sample_of
-from evalkit.report.grid import FORMATS, write
+from evalkit.report.grid import write
 from evalkit.report.plan_grids import evaluations_grid, stages_grid
-from evalkit.report.table import console
 from evalkit.store import Store, open_store
 from evalkit.system.network import warn_once
 from evalkit.system.progress import progress
@@ -64,7 +63,7 @@ def show_plan(configs: Sequence[EvaluateConfig], *, measure: bool, form: str) ->
             planned = cheapest_first(forecasts)
             grids.append(stages_grid(planned[0], machine) if len(some) == 1 else evaluations_grid(planned, machine))
     if grids:
-        write(grids, form, console())
+        write(grids, form)
     return 2 if planner.failed else 0
 
 
@@ -88,7 +87,7 @@ def _parser() -> Parser:
         "compute=h200 compute.machine.devices=8; evalkit plan -m dataset=scifact,fiqa reranker=none,bge_reranker_v2_m3 "
         "compute=a100",
     )
-    parser.add_argument("--format", choices=("table", *FORMATS), default="table")
+    parser.add_format()
     parser.add_argument(
         "--assume", action="store_true", help="take rates that are not known yet as assumed; do not measure for seconds"
     )

@@ -16,9 +16,8 @@ from evalkit.config import EvaluateConfig
 from evalkit.config.limits import at_least
 from evalkit.config.resources import config_names
 from evalkit.errors import ConfigError, EvalkitError, report
-from evalkit.report.grid import FORMATS, write
+from evalkit.report.grid import write
 from evalkit.report.reproduction import explanation, grids, plan
-from evalkit.report.table import console
 from evalkit.results import Evaluation
 from evalkit.results.gather import gather
 from evalkit.system.lookalikes import instead
@@ -51,7 +50,7 @@ def main(arguments: list[str]) -> int:
         tell(f"not in these tables ({why}): {', '.join(str(one.result.folder) for one in some)}")
     cells = reproduce(published, evaluations, tolerance=options.tolerance)
     chosen = [cell for cell in cells if options.table in {None, cell.table}]
-    write(grids(published, chosen, options.tolerance), options.format, console())
+    write(grids(published, chosen, options.tolerance), options.format)
     return 2 if failed else 0
 
 
@@ -113,7 +112,7 @@ def _run_missing(options: argparse.Namespace, published: Published) -> int:
     if not runs:
         tell("nothing is missing.")
         return 0
-    write([plan(published, runs)], "table", console())
+    write([plan(published, runs)], "table")
     if not options.yes and not _confirmed(len(runs)):
         raise ConfigError("nothing was run. Answer y, or give --yes; --limit N leaves out what reads more texts.")
     failed = 0
@@ -155,7 +154,7 @@ def _explain(options: argparse.Namespace, published: Published) -> int:
     toggles = explain(published, row, column, chosen, _evaluations(FOLDER))
     cells = reproduce(published, chosen, tolerance=options.tolerance)
     cell = next(one for one in cells if (one.system, one.column) == (row.name, column.name))
-    write([explanation(cell, toggles)], options.format, console())
+    write([explanation(cell, toggles)], options.format)
     return 0
 
 
@@ -193,5 +192,5 @@ def _parser() -> Parser:
         "--explain", metavar="SYSTEM/COLUMN", help="what other ways of counting and running do to this number"
     )
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help=f"points; default: {TOLERANCE}")
-    parser.add_argument("--format", choices=("table", *FORMATS), default="table")
+    parser.add_format()
     return parser

@@ -1,11 +1,8 @@
-"""Comparisons as tables, and the queries that moved most on the terminal."""
+"""Comparisons and the queries that moved most, as tables."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from itertools import zip_longest
 
 from evalkit.analysis.moves import Move, Place
 from evalkit.analysis.overall import Overall
@@ -13,7 +10,7 @@ from evalkit.analysis.pairwise import Comparison, Pairing, Settings
 from evalkit.measures.significance import Rule
 from evalkit.report.grid import Cell, Column, Grid
 
-_TEXT = 160  # characters of a text on the terminal
+_TEXT = 160  # characters of a text in a table
 
 
 def grids(
@@ -122,37 +119,32 @@ def overall_grids(total: Overall, settings: Settings, left_out: Sequence[str] = 
     ]
 
 
-def show_moves(moves: Sequence[Move], systems: tuple[str, str], measure: str, out: Console) -> None:
-    """Query by query: both rankings side by side, best first."""
+def moves_grids(moves: Sequence[Move], systems: tuple[str, str], measure: str) -> list[Grid]:
+    """A table a query: both rankings side by side, best first; relevant documents stand out."""
+    columns = [Column("#"), *map(Column, systems)]
+    found = []
     for move in moves:
-        out.print()
-        out.print(
-            f"{move.query_id}: {measure} {move.first:.4f} by {systems[0]}, {move.second:.4f} by {systems[1]}",
-            style="bold",
-            markup=False,
-            highlight=False,
+        rows = list(zip_longest(*move.rankings))
+        cells: list[list[Cell]] = [
+            [row, *(place and _place(place) for place in places)] for row, places in enumerate(rows, start=1)
+        ]
+        strong = frozenset(
+            (row, column)
+            for row, places in enumerate(rows)
+            for column, place in enumerate(places, start=1)
+            if place and place.grade
         )
-        if move.text is not None:
-            out.print(_short(move.text), markup=False, highlight=False)
-        table = Table(show_lines=False)
-        table.add_column("#", justify="right")
-        for name in systems:
-            table.add_column(escape(name), ratio=1, overflow="fold")
-        for row in range(max(map(len, move.rankings))):
-            cells = [_place(found[row]) if row < len(found) else "" for found in move.rankings]
-            table.add_row(str(row + 1), *cells)
-        out.print(table)
+        title = f"{move.query_id}: {measure} {move.first:.4f} by {systems[0]}, {move.second:.4f} by {systems[1]}"
+        notes = [] if move.text is None else [f"query: {_short(move.text)}"]
+        found.append(Grid(title, columns, cells, notes, strong=strong))
+    return found
 
 
 def _place(place: Place) -> str:
     grade = "unjudged" if place.grade is None else f"grade {place.grade}"
-    moved = (
-        "not in the other" if place.before is None else "" if place.before == place.rank else f"there {place.before}"
-    )
-    style = "green" if place.grade else "default" if place.grade is None else "dim"
-    head = escape(f"{place.doc_id} ({', '.join(part for part in (grade, moved) if part)})")
-    text = "" if place.text is None else f"\n{escape(_short(place.text))}"
-    return f"[{style}]{head}{text}[/{style}]"
+    moved = "not in the other" if place.before is None else f"there {place.before}"
+    remarks = grade if place.before == place.rank else f"{grade}, {moved}"
+    return f"{place.doc_id} ({remarks})" + ("" if place.text is None else f" {_short(place.text)}")
 
 
 def _short(text: str) -> str:

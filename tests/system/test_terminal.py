@@ -13,8 +13,8 @@ from rich.table import Table
 
 from evalkit.cli import main
 from evalkit.errors import EvalkitError, report
+from evalkit.report.console import console
 from evalkit.report.grid import FORMATS, Column, Grid, write
-from evalkit.report.table import console
 from evalkit.system.progress import progress
 from evalkit.system.terminal import harmless, measurable, say, tell
 

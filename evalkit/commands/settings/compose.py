@@ -56,9 +56,12 @@ def run_jobs(job: Callable[..., Any], arguments: Sequence[str], *, prog: str) ->
     """
     import hydra
 
-    sys.argv = [prog, *arguments]
-    with composing(job):
-        hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(job)()
+    before, sys.argv = sys.argv, [prog, *arguments]
+    try:
+        with composing(job):
+            hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(job)()
+    finally:
+        sys.argv = before
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from stubs import tiny_bert
 
 from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, LateInteractionConfig, RerankerConfig
 from evalkit.pipeline import evaluate
-from evalkit.report.table import show, show_all
+from evalkit.report.evaluation_grids import evaluation_grid, runs_grid
+from evalkit.report.grid import show
 from evalkit.retrieval.bm25 import BM25Config
 
 
@@ -26,16 +27,16 @@ def config(tmp_path: Path, collection: Path) -> EvaluateConfig:
     )
 
 
-def text_of(render, *arguments, width: int = 200) -> str:
-    out = Console(width=width, file=io.StringIO())
-    render(*arguments, out)
+def text_of(grid) -> str:
+    out = Console(width=200, file=io.StringIO())
+    show([grid], out)
     return out.file.getvalue()
 
 
 def test_first_stage_reranked_and_ceiling_stand_side_by_side(config, tmp_path):
     late = LateInteractionConfig(name="maxsim", model=str(tiny_bert(tmp_path / "model")), max_length=32)
     done = evaluate(replace(config, reranker=late))
-    text = text_of(show, done, ["nDCG@10"])
+    text = text_of(evaluation_grid(done, ["nDCG@10"]))
 
     header = next(line for line in text.splitlines() if "measure" in line)
     assert header.index("first stage") < header.index("maxsim") < header.index("ceiling")
@@ -53,24 +54,26 @@ def test_first_stage_reranked_and_ceiling_stand_side_by_side(config, tmp_path):
 
 def test_the_time_of_what_was_done_is_split_by_stage(config, tmp_path):
     late = LateInteractionConfig(name="maxsim", model=str(tiny_bert(tmp_path / "model")), max_length=32)
-    first = text_of(show, evaluate(replace(config, reranker=late)), ["nDCG@10"])
+    first = text_of(evaluation_grid(evaluate(replace(config, reranker=late)), ["nDCG@10"]))
     (split,) = [line for line in first.splitlines() if line.startswith("time by stage: ")]
     assert "rerank " in split
     assert "load " in split
-    again = text_of(show, evaluate(replace(config, reranker=late)), ["nDCG@10"])
+    again = text_of(evaluation_grid(evaluate(replace(config, reranker=late)), ["nDCG@10"]))
     assert "time by stage" not in again  # nothing was done
 
 
 def test_pairs_that_were_scored_before_are_told_apart(config, tmp_path):
     late = LateInteractionConfig(name="maxsim", model=str(tiny_bert(tmp_path / "model")), max_length=32)
     evaluate(replace(config, reranker=late))
-    text = text_of(show, evaluate(replace(config, reranker=late, results_dir=str(tmp_path / "other"))), ["nDCG@10"])
+    text = text_of(
+        evaluation_grid(evaluate(replace(config, reranker=late, results_dir=str(tmp_path / "other"))), ["nDCG@10"])
+    )
     assert "4 pairs scored before" in text
     assert "pairs/s" not in text
 
 
 def test_without_a_reranker_there_is_no_column_for_it(config):
-    text = text_of(show, evaluate(config), ["nDCG@10"])
+    text = text_of(evaluation_grid(evaluate(config), ["nDCG@10"]))
     header = next(line for line in text.splitlines() if "measure" in line)
     assert header.replace("┃", " ").split() == ["measure", "first", "stage", "ceiling"]
     assert "pairs/s" not in text
@@ -78,12 +81,12 @@ def test_without_a_reranker_there_is_no_column_for_it(config):
 
 def test_a_result_that_was_found_says_that_there_was_nothing_to_do(config):
     evaluate(config)
-    assert "nothing to do, found in" in text_of(show, evaluate(config), ["nDCG@10"])
+    assert "nothing to do, found in" in text_of(evaluation_grid(evaluate(config), ["nDCG@10"]))
 
 
 def test_a_sweep_ends_with_a_row_for_each_evaluation(config):
     done = [evaluate(replace(config, depth=depth)) for depth in (1, 2)]
-    text = text_of(show_all, done, ["nDCG@10", "R@20"])
+    text = text_of(runs_grid(done, ["nDCG@10", "R@20"]))
     assert [line for line in text.splitlines() if "bm25-1" in line]
     assert [line for line in text.splitlines() if "bm25-2" in line]
     assert f"{done[0].result.manifest['measures']['R@20']:.4f}" in text
