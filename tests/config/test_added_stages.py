@@ -5,9 +5,7 @@ import json
 import pytest
 from documented import block
 
-from evalkit import cli, datasets
-from evalkit.config import DatasetConfig
-from evalkit.errors import ConfigError
+from evalkit import cli
 
 LOADER = """
 from dataclasses import dataclass
@@ -138,8 +136,3 @@ def test_a_mistyped_setting_of_an_added_retriever_is_refused_with_the_legal_ones
     error = capsys.readouterr().err
     assert "retriever.wieght is not a setting. Did you mean retriever.weight?" in error
     assert "languages, name, weight" in error
-
-
-def test_settings_without_a_loader_are_refused(store):
-    with pytest.raises(ConfigError, match="no loader for DatasetConfig"):
-        datasets.load(DatasetConfig(name="x"), store)
