@@ -22,15 +22,6 @@ from evalkit.models.loading import assemble
 from evalkit.models.weights import Source, Tensors
 
 _HEAD = r"lm_head\.weight"
-_REQUIRED = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "rms_norm_eps",
-)
 
 
 class AnswerReranker(Headed):
@@ -81,7 +72,7 @@ def load_answer_reranker(
     Raises:
         ModelError: the weights are not those of this architecture.
     """
-    checkpoint.numbers(*_REQUIRED)
+    checkpoint.require_sizes("num_key_value_heads", "rms_norm_eps")
     raw = checkpoint.read_json("config.json") or {}
     own = {"use_cache": False, "attn_implementation": compute.padded_attention}
     if raw.get("model_type") == "gemma" and raw.get("hidden_act") == "gelu":

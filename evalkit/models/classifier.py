@@ -14,8 +14,9 @@ from evalkit.models import jina
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.headed import Headed
 from evalkit.models.layout import layout
-from evalkit.models.loading import assemble, load_native, require_classifier
+from evalkit.models.loading import assemble, load_native
 from evalkit.models.padding import minds_padding
+from evalkit.models.requirements import require_classifier
 
 # What the classes of transformers call the part behind the encoder.
 _HEADS = {"classifier", "score", "logits_proj", "classification_head"}

@@ -22,18 +22,6 @@ from evalkit.inference.linear import summed
 from evalkit.inference.packed import Packed
 from evalkit.models.checkpoint import Checkpoint
 
-_REQUIRED = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "head_dim",
-    "query_pre_attn_scalar",
-    "rms_norm_eps",
-)
-
 
 class LightweightGemma2(nn.Module):
     """Scores after the layers `cutoffs`, in ascending order.
@@ -229,7 +217,7 @@ def gemma2_config(checkpoint: Checkpoint, *, softcap: bool, layers: int) -> Gemm
         softcap: whether attention scores are capped.
         layers: how many to compute.
     """
-    checkpoint.numbers(*_REQUIRED)
+    checkpoint.require_sizes("num_key_value_heads", "head_dim", "query_pre_attn_scalar", "rms_norm_eps")
     raw = checkpoint.read_json("config.json") or {}
     for key in ("model_type", "auto_map", "architectures", "torch_dtype", "dtype", "layer_types"):
         raw.pop(key, None)

@@ -10,7 +10,7 @@ from evalkit.inference.backbone import Backbone, backbone_of
 from evalkit.inference.packed import Packed
 from evalkit.models.arithmetic import capability
 from evalkit.models.headed import Headed
-from evalkit.models.kernels import heads, kernel
+from evalkit.models.kernels import kernel
 
 
 class Contents(NamedTuple):
@@ -77,5 +77,5 @@ def packed_encoder(model: Any, compute: ComputeConfig) -> Any:
     if compute.attention not in KERNELS:
         return model
     config = model.config.to_dict()
-    shape = heads(config, softcap=bool(config.get("attn_logit_softcapping")))
-    return backbone_of(model, kernel(compute, capability(model.device), shape).name, compute.fused)
+    chosen = kernel(compute, capability(model.device), config, softcap=bool(config.get("attn_logit_softcapping")))
+    return backbone_of(model, chosen.name, compute.fused)

@@ -13,7 +13,7 @@ from evalkit.inference.notices import say
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import capability, device_name, fused, hardware
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.kernels import Kernel, heads, kernel
+from evalkit.models.kernels import Kernel, kernel
 
 # From these compute capabilities on, multiplications in float16 and bfloat16 have units of their own.
 _FLOAT16, _BFLOAT16 = (7, 0), (8, 0)
@@ -54,7 +54,7 @@ def _kernel(compute: ComputeConfig, checkpoint: Checkpoint, softcap: bool) -> Ke
     found = capability(device_name(compute))
     if found is None or compute.attention not in PACKED:
         return None
-    return kernel(compute, found, heads(checkpoint.config, softcap=softcap))
+    return kernel(compute, found, checkpoint.config, softcap=softcap)
 
 
 def _notice_of_float32(compute: ComputeConfig) -> str:

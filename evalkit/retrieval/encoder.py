@@ -15,10 +15,11 @@ from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic, budget_of, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
-from evalkit.models.declared import declared, reading, require_text
-from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
+from evalkit.models.declared import declared, reading
+from evalkit.models.loading import load_encoder, refusing
 from evalkit.models.packing import packed_encoder
 from evalkit.models.processor import facts, noting, warn_of_emulation
+from evalkit.models.requirements import require_encoder, require_positions, require_text
 from evalkit.models.sentence_transformer import embedding_head, load_dense
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.store.artefact import digest

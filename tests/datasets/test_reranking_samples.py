@@ -14,6 +14,7 @@ from evalkit.datasets import load
 from evalkit.datasets.reranking_samples import are_samples
 from evalkit.errors import DataError
 from evalkit.pipeline import evaluate
+from evalkit.rerank.passthrough import KeepOrderConfig
 from evalkit.retrieval.bm25 import BM25Config
 from evalkit.retrieval.judged import JudgedConfig
 
@@ -167,7 +168,7 @@ def test_a_retriever_of_a_collection_stays_what_it_is(collection, tmp_path):
     config = EvaluateConfig(
         dataset=FolderDatasetConfig(path=str(collection)),
         retriever=BM25Config(name="bm25"),
-        reranker=RerankerConfig(name="none"),
+        reranker=KeepOrderConfig(name="none"),
         results_dir=str(tmp_path / "results"),
         cache_dir=str(tmp_path / "cache"),
     )

@@ -8,10 +8,11 @@ documents, and of the pairs whose scores its authors published.
 from collections.abc import Callable, Iterator
 
 from evalkit import rerank
-from evalkit.config import PairRerankerConfig, ScoreConfig
+from evalkit.config import ScoreConfig
 from evalkit.errors import AbsentModel, ConfigError, ModelError
 from evalkit.rerank.doctor import checks, known
 from evalkit.rerank.doctor.checks import FAILED, Check
+from evalkit.rerank.pair_reranker import PairRerankerConfig
 
 __all__ = ["Check", "examine"]
 
@@ -52,7 +53,7 @@ def examine(config: ScoreConfig, *, float32: bool = True) -> Iterator[Check]:
     for language in scores:
         yield checks.relevance(language, scores[language])
     yield _guarded("published scores", lambda: known.published_scores(reranker))
-    if known.pooling_is_open(reranker):
+    if reranker.family.poolings:
         yield _guarded("pooling", lambda: known.pooling(reranker))
     yield _guarded("dtype", lambda: checks.dtype(reranker, config, scores, wanted=float32))
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.config.reranker import MINICPM_POOLINGS
 from evalkit.config.resources import shipped
 from evalkit.rerank.doctor.checks import FAILED, PASSED, SKIPPED, Check
 from evalkit.rerank.pair_reranker import PairReranker
@@ -49,11 +48,6 @@ def published_scores(reranker: PairReranker) -> Check:
     return Check(_NAME, PASSED if worst <= 0 else FAILED, f"{count} pairs; least agreement: {where}")
 
 
-def pooling_is_open(reranker: PairReranker) -> bool:
-    """Whether which token is scored is not published for this kind of model."""
-    return reranker.family.settings.get("kind") == "minicpm"
-
-
 def pooling(reranker: PairReranker) -> Check:
     """Which pooling gives the scores on the card: last token, first token, or mean."""
     entry = load_known_scores().get(reranker.config.name)
@@ -62,7 +56,7 @@ def pooling(reranker: PairReranker) -> Check:
     module = getattr(reranker.model, "module", reranker.model)  # a packed one keeps its head there
     used = module.pooling
     fits, shown = [], []
-    for candidate in MINICPM_POOLINGS:
+    for candidate in reranker.family.poolings:
         module.pooling = candidate
         found = [
             (value, abs(value - published) <= tolerance)
