@@ -41,11 +41,7 @@ class Judged:
 def assemble(
     config: DatasetConfig, store: Store, *, documents: Documents, judged: Judged, corpus_digest: str
 ) -> Dataset:
-    """The dataset of a configuration, with its digest over corpus, queries, judgments and policies.
-
-    Raises:
-        DataError: it is not what its card says, and `dataset.check=strict`.
-    """
+    """The dataset of a configuration, with its digest over corpus, queries, judgments and policies."""
     dataset = Dataset(
         name=config.name,
         split=config.split,
@@ -104,11 +100,7 @@ def _sampled(query_ids: Iterable[str], count: int) -> list[str]:
 
 
 def compare(config: DatasetConfig, notes: Mapping[str, int]) -> dict[str, str]:
-    """What a dataset holds other than its card says, such as `{"documents": "5,182, expected 5,183"}`.
-
-    Raises:
-        DataError: something differs, and `dataset.check=strict`.
-    """
+    """What a dataset holds other than its card says, such as `{"documents": "5,182, expected 5,183"}`."""
     found = {
         "documents": notes["documents"],
         "queries": notes["queries"],

@@ -86,11 +86,7 @@ def _place(store: Store, url: str, md5: str) -> Path:
 
 
 def _file_name(url: str) -> str:
-    """The last part of an address.
-
-    Raises:
-        DataError: it is no address of a file on the web.
-    """
+    """The last part of an address."""
     try:
         parts = urlsplit(url)
         name = Path(parts.path).name
@@ -125,11 +121,7 @@ def remote_file(store: Store, url: str, md5: str) -> RemoteFile:
 
 
 def _download_from_either(url: str, mirror: str, md5: str, part: Path) -> None:
-    """The file with this MD5, from its publisher or else from the mirror.
-
-    Raises:
-        DataError: neither gives it; `Unreachable` where neither answers.
-    """
+    """The file with this MD5, from its publisher or else from the mirror."""
     try:
         _download(url, md5, part)
     except Lacking as fault:

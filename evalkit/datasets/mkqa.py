@@ -30,7 +30,7 @@ from evalkit.datasets.loader import Loader, RemoteFile
 from evalkit.datasets.objects import objects
 from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import checked_id, checked_text
-from evalkit.datasets.source import CORPUS, FolderSource, Source, find
+from evalkit.datasets.source import CORPUS, CollectionFiles, FolderSource, find
 from evalkit.errors import DataError
 from evalkit.formats.textfile import lines
 from evalkit.store import Store
@@ -199,7 +199,7 @@ def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
         return _Corpus(
             *snapshot.open_documents(left, store, title_separator=config.title_separator, split="corpus"), {}
         )
-    source: Source
+    source: CollectionFiles
     if path.is_dir() or path.name.endswith(ARCHIVES):
         source = open_source(path)
         name = corpus_of(source)
@@ -212,11 +212,7 @@ def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
 
 
 def corpus_path(config: MkqaDatasetConfig) -> Path | None:
-    """The corpus on disk: as set, or beside the questions; None for the published one.
-
-    Raises:
-        DataError: several files beside the questions may be it.
-    """
+    """The corpus on disk: as set, or beside the questions; None for the published one."""
     if config.corpus_path:
         path = expanded(config.corpus_path)
         if not path.exists():

@@ -185,11 +185,7 @@ def _data(task: Any, subset: str, split: str) -> Any:
 
 
 def checked_corpus(name: str, table: Any) -> Any:
-    """The documents of a task, as a table whose rows are in its own order.
-
-    Raises:
-        DataError: a column is missing, or an id is no id or occurs twice.
-    """
+    """The documents of a task, as a table whose rows are in its own order."""
     if not {"id", "text"} <= set(table.column_names):
         raise DataError(f"{name}: columns {', '.join(table.column_names)}, expected id, text and perhaps title.")
     ids = table.select_columns(["id"]).with_format("arrow")[:].column("id")

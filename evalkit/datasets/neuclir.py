@@ -35,7 +35,7 @@ from evalkit.formats.textfile import lines, peek, read_bytes, read_lines
 from evalkit.formats.trec import parse_qrels
 from evalkit.store import Store
 from evalkit.system.files import expanded
-from evalkit.types import Dataset, Qrels
+from evalkit.types import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,8 @@ class NeuclirLoader(Loader):
     def load(self) -> Dataset:
         """See `Loader`."""
         config, store, places = self.config, self.store, find_places(self.config)
-        qrels = _read_qrels(config, places.qrels or url_file(store, config.qrels_url, config.qrels_md5))
+        path = places.qrels or url_file(store, config.qrels_url, config.qrels_md5)
+        qrels = parse_qrels(_of_language(_qrels_lines(config, path), config.document_language), path)
         path = places.topics or url_file(store, config.topics_url, config.topics_md5)
         topics = _read_topics(config, path, set(qrels))
         found = _open_documents(config, places.documents, store)
@@ -140,11 +141,7 @@ class NeuclirLoader(Loader):
 
 
 def find_places(config: NeuclirDatasetConfig) -> Places:
-    """Which files on disk are to be used.
-
-    Raises:
-        DataError: one that is set is absent, or several in `path` may be meant.
-    """
+    """Which files on disk are to be used."""
     names = {
         "documents": ("docs*", "*docs.jsonl*", "corpus.jsonl*", f"{config.document_language}*.jsonl*", "*.parquet"),
         "topics": ("*topics*.jsonl", "*topics*.jsonl.gz"),
@@ -192,10 +189,6 @@ def _of_another_year(path: Path, year: int) -> bool:
     """Whether a name speaks of another year: `2022-qrels.all`, `qrels.neuclir22-zh.txt`."""
     years = re.findall(r"(?:20|neuclir)(2[0-9])(?![0-9])", path.name)
     return bool(years) and f"{year % 100}" not in years
-
-
-def _read_qrels(config: NeuclirDatasetConfig, path: Path) -> Qrels:
-    return parse_qrels(_of_language(_qrels_lines(config, path), config.document_language), path)
 
 
 def _qrels_lines(config: NeuclirDatasetConfig, path: Path) -> Iterator[tuple[int, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from evalkit.datasets.archives import TarSource, ZipSource, is_tar
 from evalkit.datasets.filenames import LAYOUT, is_corpus
-from evalkit.datasets.source import CORPUS, FolderSource, Source
+from evalkit.datasets.source import CORPUS, CollectionFiles, FolderSource
 from evalkit.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ _LEFTOVERS = ("__MACOSX",)
 
 def open_source(
     path: Path, folder: str | None = None, *, marker: str = CORPUS, layout: str = LAYOUT, exact: bool = False
-) -> Source:
+) -> CollectionFiles:
     """The collection at a path.
 
     Args:
@@ -29,9 +29,6 @@ def open_source(
             names that `filenames` knows.
         layout: what errors say that the path should hold.
         exact: whether the path must hold that folder; otherwise it may be the collection itself.
-
-    Raises:
-        DataError: there is nothing there, it is neither a folder nor an archive, or it holds several collections.
     """
     if path.is_dir():
         return FolderSource(_inside(path, folder, marker, exact=exact))

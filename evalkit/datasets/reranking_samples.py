@@ -62,11 +62,7 @@ def are_samples(config: DatasetConfig) -> bool:
 
 
 def load(config: DatasetConfig, store: Store) -> Dataset:
-    """The queries of a file, and as documents all that any of them has for a candidate.
-
-    Raises:
-        DataError: a row is malformed, or a text is both positive and negative for a query.
-    """
+    """The queries of a file, and as documents all that any of them has for a candidate."""
     path = expanded(str(config.path))
     samples = list(_samples(path))
     if not samples:

@@ -1,9 +1,9 @@
 """Reciprocal rank."""
 
-from evalkit.measures.family import Family
+from evalkit.measures.family import MeasureFamily
 
 
-class ReciprocalRank(Family):
+class ReciprocalRank(MeasureFamily):
     """One over the rank of the first relevant document. trec_eval has no cutoff for it, but 1/rank tells the rank."""
 
     about = "reciprocal rank of the first relevant document, 0 beyond k"

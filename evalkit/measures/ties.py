@@ -29,13 +29,7 @@ class TieRange(NamedTuple):
 
 
 def tie_range(qrels: Qrels, run: Run, name: str) -> TieRange:
-    """Of a measure that is judged by `qrels`.
-
-    Args:
-        qrels: judgments.
-        run: with ties.
-        name: of a measure.
-    """
+    """Of a measure that is judged by `qrels`."""
     grades = _grades(qrels, run)
     least, greatest = (measure(qrels, _reordered(run, sign * grades), [name]).means[name] for sign in (-1, 1))
     one = parse_measure(name)
@@ -44,13 +38,7 @@ def tie_range(qrels: Qrels, run: Run, name: str) -> TieRange:
 
 
 def tie_bounds(qrels: Qrels, run: Run, per_query: PerQuery) -> dict[str, tuple[float, float]]:
-    """Least and greatest mean of every measure of `per_query` over the orders of tied documents.
-
-    Args:
-        qrels: judgments.
-        run: with ties.
-        per_query: its values. Only queries with ties are measured once more.
-    """
+    """Least and greatest mean of every measure of `per_query` over the orders of tied documents."""
     tied = set(run.queries_with_ties(len(run)))
     some = run.only_queries(tied)
     judged = {query_id: qrels[query_id] for query_id in per_query.query_ids if query_id in tied}

@@ -37,10 +37,6 @@ _RECORDS_PER_BREATH = 1000
 class GrowingVectors:
     """Vectors that are made bit by bit.
 
-    Args:
-        vectors: shape (documents, width), memory-mapped.
-        journal: of what is done.
-
     Attributes:
         known: shape (documents,), which are done.
         budget: tokens of a batch that they are made with, where a probe found it.
@@ -86,12 +82,6 @@ def open_vectors(
     folder: Path, shape: tuple[int, int], dtype: str, made_by: Mapping[str, object]
 ) -> Iterator[GrowingVectors]:
     """The vectors in a folder, begun or gone on with; the journal is gone once a `with` block is through.
-
-    Args:
-        folder: of the artefact.
-        shape: documents and width.
-        dtype: of the file.
-        made_by: what must be the same for the vectors of one file, such as the version of torch.
 
     Raises:
         OSError: there is no room for them.

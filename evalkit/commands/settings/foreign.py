@@ -15,12 +15,7 @@ _ROOTS = ("--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun"
 
 
 def require_harmless(arguments: list[str]) -> None:
-    """Look through what these arguments have Hydra read.
-
-    Raises:
-        ConfigError: a file cannot be read as YAML, or names what no setting is; or an argument would have Hydra read
-            other files than those of settings.
-    """
+    """Look through what these arguments have Hydra read."""
     for argument in arguments:
         flag = argument.partition("=")[0]
         # Argparse takes any beginning of a long flag that is of no other.

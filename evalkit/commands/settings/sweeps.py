@@ -70,11 +70,7 @@ def require_launcher(arguments: Sequence[str]) -> None:
 
 @contextmanager
 def shared_folder(arguments: Sequence[str]) -> Iterator[Path]:
-    """A folder for the time of a sweep with these arguments, which all its jobs see.
-
-    Raises:
-        ConfigError: jobs go elsewhere, and where their results do is not plain.
-    """
+    """A folder for the time of a sweep with these arguments, which all its jobs see."""
     elsewhere = are_elsewhere(arguments)
     parent, prefix = Path(tempfile.gettempdir()), "evalkit-sweep-"
     if elsewhere:
