@@ -110,6 +110,6 @@ def _refuse_mistyped(setting: str, name: str) -> None:
     """No instruction is a single word that looks like one of `_WORDS`; as a text it would be used without a notice."""
     if setting.isalpha() and (meant := did_you_mean(setting, _WORDS)):
         raise ConfigError(
-            f"{name}={setting} is one word, so it is no instruction. {meant}Legal are: {', '.join(_WORDS)}, "
+            f"{name}={setting} is a single word, not an instruction. {meant}Legal are: {', '.join(_WORDS)}, "
             "a .json file, or a text of several words."
         )

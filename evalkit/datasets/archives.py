@@ -164,9 +164,9 @@ def refuse_unsafe(path: Path, member: str, *, link: bool) -> None:
 
 
 def refuse_repeated(path: Path, names: Sequence[str]) -> None:
-    """Refuse an archive of which readers would read different things."""
+    """Refuse an archive that readers would read differently."""
     if repeated := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(f"{path}: member {repeated[0]!r} occurs twice. Make the archive anew.")
+        raise DataError(f"{path}: member {repeated[0]!r} occurs twice. Create the archive again.")
 
 
 def _with_slashes(path: Path, originals: Sequence[str]) -> dict[str, str]:

@@ -22,7 +22,7 @@ from evalkit.store.artefact import CORPORA, DOWNLOADS
 from evalkit.system.progress import progress
 
 _SCHEMA = pa.schema([("_id", pa.string()), ("title", pa.string()), ("text", pa.string())])
-_FORMAT = 1  # of the Arrow file; a higher number makes old ones be built anew
+_FORMAT = 1  # of the Arrow file; a higher number has old ones built again
 _DOCUMENTS_PER_BATCH = 10_000
 _CHARACTERS_PER_BATCH = 64_000_000  # a column of a batch holds less than 2 GiB, and a character takes up to 4 bytes
 _LONGEST = 400_000_000  # characters of a document, for the same reason

@@ -86,7 +86,7 @@ def judgments_of(source: CollectionFiles, split: str, *, lenient: bool = False) 
     if len(parts) == 1:
         return _explained(everywhere[parts[0]], parts[0], split)
     if "" in beside and not below:
-        note = "" if split == "test" else f"its name tells no split, so it is taken for that of {split}"
+        note = "" if split == "test" else f"its name has no split, so it counts as that of {split}"
         return Judgments(beside[""], split, note)
     if lenient and split == "test" and len(beside) == 1 and not below:
         return _explained(next(iter(beside.values())), next(iter(beside)), split)

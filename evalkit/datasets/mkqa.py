@@ -37,7 +37,7 @@ from evalkit.store import Store
 from evalkit.system.files import expanded
 from evalkit.types import Dataset, Documents
 
-_CLEANUP = "cleanup-1"  # a higher number makes vectors of cleaned documents be computed anew
+_CLEANUP = "cleanup-1"  # a higher number has vectors of cleaned documents computed again
 _DELETED = [*range(0x01, 0x09), 0x0E, 0x0F, *range(0x11, 0x1C), 0xAD]
 _REPLACED = {
     " ": "\u000b\u000c\u0085",
@@ -158,7 +158,7 @@ def questions_file(config: MkqaDatasetConfig) -> Path:
         path = expanded(config.path)
         if path.is_file() and not path.name.endswith(ARCHIVES):
             raise DataError(
-                f"{path}: is no folder, zip or tar. Set dataset.path={path.parent} dataset.questions={path.name}."
+                f"{path}: is not a folder, zip or tar. Set dataset.path={path.parent} dataset.questions={path.name}."
             )
         return path
     return hub_files.hub_file(config.hub_id, config.revision, config.hub_file)

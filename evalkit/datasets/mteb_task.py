@@ -156,7 +156,7 @@ def _subset(config: MtebDatasetConfig, task: Any) -> str:
         raise ConfigError(f"{config.task} has several parts. Set dataset.subset to one of: {', '.join(subsets)}.")
     if config.subset not in subsets:
         raise ConfigError(
-            f"dataset.subset={config.subset} is no part of {config.task}. {instead(config.subset, subsets)}"
+            f"dataset.subset={config.subset} is not a part of {config.task}. {instead(config.subset, subsets)}"
         )
     return config.subset
 
@@ -164,7 +164,9 @@ def _subset(config: MtebDatasetConfig, task: Any) -> str:
 def _split(config: MtebDatasetConfig, task: Any) -> str:
     splits = [str(split) for split in task.metadata.eval_splits]
     if config.split and config.split not in splits:
-        raise ConfigError(f"dataset.split={config.split} is no split of {config.task}. {instead(config.split, splits)}")
+        raise ConfigError(
+            f"dataset.split={config.split} is not a split of {config.task}. {instead(config.split, splits)}"
+        )
     return config.split or splits[0]
 
 

@@ -209,7 +209,7 @@ def _qrels_lines(config: NeuclirDatasetConfig, path: Path) -> Iterator[tuple[int
                 raise DataError(f"{path}: holds {len(members)} of {name}. Set dataset.qrels_path to the one you mean.")
             yield from lines(stream, f"{path}!{name}")  # type: ignore[arg-type]
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        raise DataError(f"{path}: is no tar, or a damaged one ({error}). Download it again.") from error
+        raise DataError(f"{path}: is not a tar, or is damaged ({error}). Download it again.") from error
 
 
 def _of_language(numbered: Iterator[tuple[int, str]], language: str) -> Iterator[tuple[int, str]]:
@@ -239,7 +239,7 @@ def _read_topics(config: NeuclirDatasetConfig, path: Path, judged: set[str]) -> 
 
 def _topic_text(config: NeuclirDatasetConfig, versions: Any, where: str) -> str:
     if not isinstance(versions, list) or not all(isinstance(version, dict) for version in versions):
-        raise DataError(f"{where}: topics is no list of objects with lang, source and topic_title.")
+        raise DataError(f"{where}: topics is not a list of objects with lang, source and topic_title.")
     wanted = (config.topic_language, config.topic_source)
     for version in versions:
         if (version.get("lang"), version.get("source")) == wanted:

@@ -150,7 +150,7 @@ def _parquet(stream: BinaryIO, label: str) -> Iterator[tuple[str, dict[str, Any]
                     row += 1
                     yield f"{label} row:{row}", fields
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{label}: is no parquet, or a damaged one ({reason(error)}).") from error
+        raise DataError(f"{label}: is not parquet, or is damaged ({reason(error)}).") from error
 
 
 def rows_per_batch(metadata: Any) -> int:

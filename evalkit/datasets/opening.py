@@ -95,7 +95,7 @@ def _single_root(path: Path, names: Sequence[str], folder: str | None, marker: s
 
 
 def _kinds_of(marker: str) -> list[Callable[[str], bool]]:
-    """Which names tell a collection: the marker, and where there is none, what else may be a file of documents."""
+    """Which names mark a collection: the marker, or without one any name of a file of documents."""
 
     def is_marker(name: str) -> bool:
         return PurePosixPath(name).name in {marker, f"{marker}.gz"}
@@ -104,7 +104,7 @@ def _kinds_of(marker: str) -> list[Callable[[str], bool]]:
 
 
 def _roots(names: Sequence[str], kinds: Sequence[Callable[[str], bool]]) -> list[str]:
-    """Folders with a file of the first kind of which there are any, each with a final `/`, or empty for the top."""
+    """Folders with a file of the first kind that occurs, each with a final `/`; empty for the top."""
     for is_wanted in kinds:
         found = {name[: len(name) - len(PurePosixPath(name).name)] for name in names if is_wanted(name)}
         if found:

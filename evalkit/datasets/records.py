@@ -142,7 +142,7 @@ def _key(fields: dict[str, Any], names: Sequence[str], what: str, where: str) ->
 
 
 def _mended(fields: dict[str, Any], text_key: str, where: str, *, empty: bool) -> tuple[str, Any, tuple[str, ...]]:
-    """Title and text where one is no string, and names of what was unusual: what pandas makes of missing ones.
+    """Title and text where one is not a string, and what was unusual about them, such as pandas' NaN.
 
     Args:
         fields: of the row.
@@ -170,7 +170,7 @@ def _is_missing(value: Any) -> bool:
 
 
 def _digits(value: Any) -> str | None:
-    """A number as its shortest digits, `1984` also for 1984.0; None for what is no finite number."""
+    """A number as its shortest digits, `1984` also for 1984.0; None for anything but a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return str(int(value)) if value == int(value) else repr(value)
@@ -195,7 +195,7 @@ def checked_text(value: Any, where: str, key: str) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise DataError(
-            f"{where}: {key} holds half of a surrogate pair, which is no character. Mend the text."
+            f"{where}: {key} holds half of a surrogate pair, which is not a character. Correct the text."
         ) from error
     return value
 

@@ -33,13 +33,13 @@ from evalkit.types import Dataset
 logger = logging.getLogger(__name__)
 
 MEASURES = ["MAP", "RR@10", "nDCG@10"]
-"""What is reported of reranking, beside what is asked for."""
+"""Reported for reranking, in addition to what is asked for."""
 
 _QUERIES = ("query", "question", "text")
 _IDS = ("_id", "id", "query_id", "query-id", "qid")
 _POSITIVES = ("positive", "positives", "pos")
 _NEGATIVES = ("negative", "negatives", "neg")
-_FORMAT = 1  # of ids; a higher number makes old corpora be built anew
+_FORMAT = 1  # of ids; a higher number has old corpora built again
 
 
 class _Sample(NamedTuple):

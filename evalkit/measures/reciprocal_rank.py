@@ -4,7 +4,7 @@ from evalkit.measures.family import MeasureFamily
 
 
 class ReciprocalRank(MeasureFamily):
-    """One over the rank of the first relevant document. trec_eval has no cutoff for it, but 1/rank tells the rank."""
+    """One over the rank of the first relevant document. trec_eval has no cutoff for it, but 1/rank shows the rank."""
 
     about = "reciprocal rank of the first relevant document, 0 beyond k"
     about_uncut = "reciprocal rank over the whole run"

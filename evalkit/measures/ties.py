@@ -11,7 +11,7 @@ from evalkit.measures import Measure, measure, parse_measure
 from evalkit.run import Run
 from evalkit.types import PerQuery, Qrels
 
-_GAINS = ("nDCG", "P", "R")  # sums over places, of which the expectation is that of each place
+_GAINS = ("nDCG", "P", "R")  # sums over places: the expectation is the sum of each place's
 
 
 class TieRange(NamedTuple):
@@ -19,7 +19,7 @@ class TieRange(NamedTuple):
 
     Attributes:
         least: with tied documents in their worst order.
-        expected: over orders that are equally likely; None for measures that are no sum over places.
+        expected: over orders that are equally likely; None for measures that are not sums over places.
         greatest: with tied documents in their best order.
     """
 

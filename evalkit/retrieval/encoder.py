@@ -28,7 +28,7 @@ from evalkit.types import Identity
 if TYPE_CHECKING:
     from evalkit.inference.forward import States
 
-_FORMAT = 3  # of vectors; a higher number makes old ones be computed anew
+_FORMAT = 3  # of vectors; a higher number has old ones computed again
 
 
 class DenseEncoder:

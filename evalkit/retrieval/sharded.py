@@ -1,4 +1,4 @@
-"""Exact search of a large corpus in shards, by workers: what is found is kept as it is found, and told to the next.
+"""Exact search of a large corpus in shards, by workers. Each shard's hits are saved, and raise the bar for the next.
 
 What is known of each query when a shard is handed out is its floor: nothing below can be among the k best, so later
 shards give little, whichever they are. Keys are distinct: the order in which shards are merged changes nothing.
@@ -26,7 +26,7 @@ from evalkit.store.artefact import SEARCHES
 from evalkit.store.journal import Journal
 from evalkit.system.stages import Meter
 
-_FORMAT = 1  # of what is kept; a higher number makes old ones be searched anew
+_FORMAT = 1  # of what is kept; a higher number has old ones searched again
 _DOCUMENTS_PER_SHARD = 65_536
 _QUERIES_PER_MERGE = 1024
 _HEAD = np.dtype([("shard", "<i8"), ("count", "<i8")])

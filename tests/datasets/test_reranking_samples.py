@@ -112,7 +112,7 @@ def test_neither_ids_nor_their_order_tell_the_relevant_documents(tmp_path, store
         ({"query": "q", "id": " x", "positive": ["x"]}, ":2: id ' x' holds a tab"),
     ],
 )
-def test_a_row_that_is_no_sample_is_refused(tmp_path, store, row, part):
+def test_a_row_that_is_not_a_sample_is_refused(tmp_path, store, row, part):
     path = write(tmp_path / "s.jsonl", [SAMPLES[0], row])
     with pytest.raises(DataError) as caught:
         read(path, store)

@@ -49,7 +49,7 @@ def test_a_measure_of_another_package_is_listed_named_in_errors_and_proposed(ins
         parse_measure("RankBiasedPrecision@5")
 
 
-def test_a_value_that_is_no_number_is_refused(install):
+def test_a_value_that_is_not_a_number_is_refused(install):
     module = RBP.replace("0.8**rank", "float('nan')")
     install("package_of_nan", module, "NANP = package_of_nan:RankBiasedPrecision")
     with pytest.raises(DataError, match=r"NANP@2 of query 'q1' is nan, expected a finite number"):

@@ -13,7 +13,7 @@ from evalkit.commands.settings.legal import top_settings, unknown_setting
 from evalkit.errors import ConfigError
 
 EVALUATE = top_settings("evaluate")
-# Values that are paths, of which any character is legal.
+# Values that are paths, where any character is legal.
 PATHS = re.compile(r"(\w+\.)?((\w+_)?path|model|projection|results_dir|cache_dir)")
 # Values that are texts which models read, prompts above all.
 _TEXTS = re.compile(r"(retriever|reranker|dataset)\.(\w+_)?(instructions?|instructed_query|prompt|prefix|separator)")

@@ -81,7 +81,7 @@ def _is_past_composing(error: Exception, job: Callable[..., Any]) -> bool:
 
 
 class _Printable(logging.Formatter):
-    """Messages hold ids and names of files, of which any character is legal."""
+    """Escapes control characters: messages hold ids and names of files, where any character is legal."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
@@ -100,7 +100,7 @@ def prepare() -> None:
     # Full errors: Hydra raises instead of printing its own report and leaving with exit code 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    # Offline it tells of its cache a dozen times a dataset; that the commit is the right one is checked here.
+    # Offline it mentions its cache a dozen times a dataset; evalkit checks itself that the commit is right.
     os.environ.setdefault("DATASETS_VERBOSITY", "error")
     handler = _Stderr()
     handler.setFormatter(_Printable("evalkit: %(levelname)s: %(message)s"))

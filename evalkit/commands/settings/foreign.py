@@ -46,7 +46,7 @@ def _fault(path: Path) -> str | None:
     from omegaconf.errors import OmegaConfBaseException
 
     if not path.is_file() or path.stat().st_size > _LARGEST:
-        return f"is no file of settings, of at most {_LARGEST:,} bytes."
+        return f"is not a file of settings of at most {_LARGEST:,} bytes."
     try:
         for event in yaml.parse(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader):
             # Before it is loaded: a few lines of aliases are as much as one likes.

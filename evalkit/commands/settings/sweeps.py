@@ -96,7 +96,7 @@ def _given(key: str, arguments: Sequence[str]) -> str | None:
 
 @contextmanager
 def _telling(folder: Path) -> Iterator[None]:
-    """Tell on stderr of each evaluation that is done elsewhere, where its own words are in a log."""
+    """Name each finished evaluation on stderr where its own output is in a log elsewhere."""
     stop, seen = threading.Event(), set[str]()
 
     def look() -> None:
