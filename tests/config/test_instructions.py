@@ -197,7 +197,7 @@ def test_a_mistyped_word_is_not_taken_for_an_instruction(typed, meant):
 
 
 @pytest.mark.parametrize("text", ["Find it", "检索", "query:", "code"])
-def test_any_other_text_is_the_instruction_itself(text):
+def test_a_text_unlike_any_of_the_words_is_the_instruction(text):
     assert text == choose_instruction(text, key="scifact", name="reranker.instructions")
 
 
