@@ -5,15 +5,24 @@ from pathlib import Path
 
 
 def write_package(
-    site: Path, name: str, module: str, *, point: str = "theirs", files: Mapping[str, str] | None = None
+    site: Path,
+    name: str,
+    module: str,
+    *,
+    point: str = "theirs",
+    address: str = "",
+    files: Mapping[str, str] | None = None,
 ) -> Path:
-    """A distribution `name` 1.5, whose entry point for rerankers names `TheirConfig` in its module; returns `site`."""
+    """A distribution `name` 1.5, whose entry point for rerankers names `TheirConfig` in its module; returns `site`.
+
+    `address` is what the entry point names otherwise, and `files` are further ones in the package, by path.
+    """
     package, metadata = site / name, site / f"{name}-1.5.dist-info"
     for path, text in {"__init__.py": "", "reranker.py": module, **(files or {})}.items():
         (package / path).parent.mkdir(parents=True, exist_ok=True)
         (package / path).write_text(text, encoding="utf-8")
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n", encoding="utf-8")
-    points = f"[evalkit.rerankers]\n{point} = {name}.reranker:TheirConfig\n"
+    points = f"[evalkit.rerankers]\n{point} = {address or f'{name}.reranker:TheirConfig'}\n"
     (metadata / "entry_points.txt").write_text(points, encoding="utf-8")
     return site

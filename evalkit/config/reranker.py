@@ -1,4 +1,4 @@
-"""What every reranker's settings have. Each kind has its own beside its implementation; see `rerank.registry`."""
+"""What all settings of rerankers share; those of each kind are in the module of its implementation."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar

@@ -61,13 +61,7 @@ class AnswerReranker(Headed):
 def load_answer_reranker(
     checkpoint: Checkpoint, compute: ComputeConfig, factory: Any, answer_ids: Sequence[int]
 ) -> AnswerReranker:
-    """The model of a checkpoint, in evaluation mode on its device.
-
-    Args:
-        checkpoint: of a language model, in the layout of transformers.
-        compute: where and how.
-        factory: the backbone's class.
-        answer_ids: tokens whose logits make the score.
+    """The model of a checkpoint in the layout of transformers, with a backbone of class `factory`, on its device.
 
     Raises:
         ModelError: the weights are not those of this architecture.

@@ -57,7 +57,7 @@ _AT_MOST = {
 
 
 class Stamp(NamedTuple):
-    """What changes when a file is written anew or another takes its place; times in nanoseconds."""
+    """What changes when a file is rewritten or replaced; times in nanoseconds."""
 
     inode: int
     size: int
@@ -72,7 +72,7 @@ class Checkpoint:
     Attributes:
         path: the folder with `config.json` and weights.
         known: what fixes its content, where that is known without reading it: hub id and commit.
-        also: names of files that are read beside weights, configuration and tokenizer.
+        also: names of further files that are read.
     """
 
     path: Path
@@ -149,7 +149,7 @@ class Checkpoint:
         """Refuse a transformer whose configuration lacks a size, or one of the other numbers that it is built with.
 
         Raises:
-            ModelError: one is absent, or is no positive number.
+            ModelError: one is absent, or not a positive number.
         """
         self.numbers(*_SIZES, *others)
 
@@ -157,7 +157,7 @@ class Checkpoint:
         """Settings that a model cannot be built without; a default in their place would be another model.
 
         Raises:
-            ModelError: one is absent, or is no positive number.
+            ModelError: one is absent, or not a positive number.
         """
         wrong = [
             key

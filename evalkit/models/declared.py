@@ -1,4 +1,4 @@
-"""What the files of a checkpoint say of how texts are to be read, beside its architecture and weights.
+"""How the files of a checkpoint say that texts are read; not its architecture and weights.
 
 The one place that reads `config_sentence_transformers.json`, `sentence_bert_config.json` and `tokenizer_config.json`.
 What is said there is obeyed unless a setting says otherwise; what is not known here is refused by file and key, as a
@@ -127,13 +127,7 @@ def declared(checkpoint: Checkpoint, *, pairs: bool = False) -> Declared:
 
 
 def reading(checkpoint: Checkpoint, said: Declared, settings: Any, *, group: str) -> Reading:
-    """How a checkpoint's texts are read.
-
-    Args:
-        checkpoint: for the message of an error.
-        said: what it says itself.
-        settings: with `query_instruction`, `document_instruction` and `max_length`, each None for the checkpoint's.
-        group: `retriever` or `reranker`, as a setting is called on the command line.
+    """How a checkpoint's texts are read; `settings` count where they are not None. `group` is for the error.
 
     Raises:
         ModelError: neither says how many tokens a text may have.

@@ -18,7 +18,7 @@ class Kernel(NamedTuple):
 
     Attributes:
         name: a key of `inference.attention.KERNELS`.
-        notice: what people are told where a GPU could do better; empty where it could not.
+        notice: what to tell people where a GPU could do better; empty where it could not.
     """
 
     name: str
@@ -37,13 +37,9 @@ def head_width(config: Mapping[str, Any]) -> int | None:
 def kernel(
     compute: ComputeConfig, capability: tuple[int, int] | None, config: Mapping[str, Any], *, softcap: bool
 ) -> Kernel:
-    """The kernel for `compute.attention`, one of `PACKED`; float32 has none of its own on CUDA.
+    """The kernel for `compute.attention`, one of `PACKED`, on a GPU of this capability, or a CPU when None.
 
-    Args:
-        compute: with the attention resolved.
-        capability: compute capability of the GPU; None on a CPU.
-        config: `config.json` of the model.
-        softcap: whether it caps attention scores.
+    float32 has none of its own on CUDA.
 
     Raises:
         ModelError: a kernel was asked for by name, and this machine, its GPU or the model cannot have it.

@@ -56,11 +56,7 @@ def refusing(checkpoint: Checkpoint) -> Iterator[None]:
 
 
 def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
-    """The bare encoder of a checkpoint, in evaluation mode on its device.
-
-    Args:
-        checkpoint: native, or MiniCPM-Embedding.
-        compute: where and how, with the attention resolved.
+    """The bare encoder of a native checkpoint, gte or MiniCPM-Embedding, in evaluation mode on its device.
 
     Raises:
         ModelError: the weights are not those of its configuration.

@@ -23,7 +23,7 @@ class Contents(NamedTuple):
 
 
 def contents(model: Any) -> Contents:
-    """Of a packed model as it was before its weights were laid out anew."""
+    """The contents of a model; of a packed one, before its weights were laid out for the engine."""
     if not isinstance(model, torch.nn.Module):
         found: Contents = model.contents
         return found

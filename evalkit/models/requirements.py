@@ -10,7 +10,7 @@ _OWN_CODE = ("cost_wise_gemma",)
 
 
 def require_encoder(checkpoint: Checkpoint) -> None:
-    """Refuse what is no encoder of texts: a cross-encoder, whose token vectors mean nothing on their own, and others.
+    """Refuse anything but an encoder of texts, such as a cross-encoder, whose token vectors mean nothing alone.
 
     Raises:
         ModelError: the checkpoint's files name another kind of model, or something that evalkit does not run.
@@ -33,7 +33,7 @@ def require_encoder(checkpoint: Checkpoint) -> None:
 
 
 def require_classifier(checkpoint: Checkpoint) -> None:
-    """Refuse what is no sequence classifier. One whose `config.json` names no class at all may be: its tensors tell.
+    """Refuse anything but a sequence classifier. If `config.json` names no class, the tensors decide later.
 
     Raises:
         ModelError: the checkpoint's files name another kind of model, or something that evalkit does not run.
@@ -72,10 +72,10 @@ def require_positions(checkpoint: Checkpoint, max_length: int) -> None:
 
 
 def require_whole(checkpoint: Checkpoint) -> None:
-    """Refuse a checkpoint of which the weights beside `config.json` are not the model.
+    """Refuse a checkpoint whose weights next to `config.json` are not the whole model.
 
     Raises:
-        ModelError: an adapter lies beside them, they are quantised, or `modules.json` has the model in another folder.
+        ModelError: an adapter lies next to them, they are quantised, or `modules.json` has the model in another folder.
     """
     inner = next((folder for kind, folder in checkpoint.modules() if kind == "Transformer" and folder), None)
     if inner is not None:

@@ -133,14 +133,7 @@ def apply(
     store: Store | None = None,
     compute: ComputeConfig | None = None,
 ) -> Reranked:
-    """The candidates in the reranker's order.
-
-    Args:
-        reranker: as `build` gave it.
-        candidates: of the dataset's queries.
-        dataset: with the texts.
-        store: where scores are kept as they are made; they are not when None.
-        compute: where it is done; in this process when None.
+    """The candidates in the reranker's order. Scores are kept in the store as they are made, where there is one.
 
     Raises:
         DataError: a candidate has no text in the corpus, or no score in the file that is replayed.

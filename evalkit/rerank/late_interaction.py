@@ -8,7 +8,7 @@ document is encoded once and scored against all its queries, so its token vector
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pickle import UnpicklingError  # noqa: TID251 - only the error, with which torch refuses what is no tensor
+from pickle import UnpicklingError  # noqa: TID251 - only the error with which torch refuses other objects than tensors
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from evalkit.inference.tokens import Tokenized
 
 _PROJECTION = "colbert_linear.pt"  # bge-m3's
-_FORMAT = 3  # of scores; a higher number makes old ones be computed anew
+_FORMAT = 3  # of scores; raise it to have old ones recomputed
 _ANY_PAIR = Pair("a", "a")  # the first pass through a model takes longer than the others
 
 

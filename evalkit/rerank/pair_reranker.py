@@ -31,7 +31,7 @@ from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.rerank.seam import Reranker
 from evalkit.types import Identity, Pair, Scored
 
-_FORMAT = 2  # of templates and heads; a higher number makes old scores be computed anew
+_FORMAT = 2  # of templates and heads; raise it to have old scores recomputed
 _ANY_PAIR = Pair("a", "a")  # the first pass through a model takes longer than the others
 
 
@@ -39,7 +39,7 @@ _ANY_PAIR = Pair("a", "a")  # the first pass through a model takes longer than t
 class PairRerankerConfig(RerankerConfig):
     """What every model has that reads query and document as one sequence; its `implementation` names a `Family`.
 
-    Class attributes beside those of `RerankerConfig`:
+    Further class attributes:
         prompt_setting: the setting that the checkpoint's default prompt fills in where it is not set; none when empty.
     """
 
@@ -75,7 +75,7 @@ class Family(ABC):
         softcap: whether attention scores are capped.
         padding_side: where other code must pad for the score to be read at the right token; None where either will do.
         answers: the words whose logits make the score, of a language model without a head of its own.
-        poolings: settings `pooling` of which the checkpoint's authors do not say which is right.
+        poolings: values of the setting `pooling`, where the checkpoint's authors do not say which is right.
     """
 
     softcap: bool = False
@@ -94,7 +94,7 @@ class Family(ABC):
     @property
     @abstractmethod
     def settings(self) -> Identity:
-        """What decides a score beside checkpoint, `max_length`, instruction and arithmetic."""
+        """What decides a score, but for checkpoint, `max_length`, instruction and arithmetic."""
 
     @abstractmethod
     def check(self, checkpoint: Checkpoint) -> None:

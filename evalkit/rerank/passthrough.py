@@ -141,7 +141,7 @@ class Replay(Reordering):
         return Reordered(found, int(absent.sum()), self._notes(file, found, int((~absent).sum())))
 
     def _notes(self, file: RunFile, found: Run, matched: int) -> tuple[Note, ...]:
-        """What is odd about the file, of which so many scores are of candidates."""
+        """What is odd about the file, `matched` of whose scores are of candidates."""
         notes = (
             *file.notes,
             _outside(file.run, found, len(file.run) - matched),
@@ -179,7 +179,7 @@ def _of_another(saved: Run, candidates: Run) -> str:
 
 
 def _outside(saved: Run, candidates: Run, number: int) -> Note | None:
-    """Scores of documents that are no candidates."""
+    """A note on scores of documents that are not among the candidates."""
     if not number:
         return None
     given = {(query_id, doc_id) for query_id, doc_ids, _ in candidates for doc_id in doc_ids}

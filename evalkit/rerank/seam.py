@@ -66,7 +66,7 @@ class Reranker(ABC):
         """Load what scoring needs, and run the model once, as its first pass takes longer."""
 
     def facts(self) -> Mapping[str, object]:
-        """What decides the last bits of a score beside `identity`, such as the processor and the version of torch."""
+        """What else decides the last bits of a score, such as the processor and the version of torch."""
         return {}
 
     def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = lambda _: None) -> Scored:

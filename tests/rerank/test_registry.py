@@ -1,6 +1,8 @@
 """A reranker of another package, from `evalkit list` to a result, without a line changed in evalkit."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from installed import write_package
@@ -129,6 +131,20 @@ def test_a_mistake_in_a_setting_of_a_package_is_answered_as_one_of_evalkits(inst
     assert "reranker.weight=0.0 is out of range" in capsys.readouterr().err
     assert main(["evaluate", *arguments, "reranker=thiers"]) == 2
     assert "Did you mean theirs?" in capsys.readouterr().err
+
+
+def test_the_reranker_in_contributing_runs_as_it_is_written(arguments, tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Add a reranker")[1]
+    module, settings = (re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL)[1] for kind in ("python", "yaml"))
+    found = re.search(r'`(\w+) = "([\w:]+)"`', text)
+    files = {"__init__.py": module, "conf/reranker/overlap_twice.yaml": settings}
+    site = write_package(tmp_path / "site", "overlap_reranker", "", point=found[1], address=found[2], files=files)
+    monkeypatch.syspath_prepend(site)
+    assert "Shared words, counted twice." == listed(capsys)["overlap_twice"]
+    assert main(["evaluate", *arguments, "reranker=overlap_twice"]) == 0
+    assert 2.0 == manifest(tmp_path, "overlap_twice")["reranker"]["weight"]
+    pair = Pair("why does the sea have tides", "the sea and the tides")
+    assert [6.0] == load_reranker("overlap_twice").score([pair]).scores.tolist()
 
 
 def test_python_and_the_tab_key_know_the_name_too(install):

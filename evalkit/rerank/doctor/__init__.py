@@ -1,7 +1,7 @@
 """Is a reranker's checkpoint wired as it should be? Checks to run before hours are spent on its numbers.
 
-`examine` gives the rows of the table that `evalkit doctor` prints. What cannot be told apart from a good checkpoint by
-looking at its files is told by its scores: of pairs alone and in batches, of obviously relevant and irrelevant
+`examine` gives the rows of the table that `evalkit doctor` prints. Where files look right, scores
+decide: of pairs alone and in batches, of obviously relevant and irrelevant
 documents, and of the pairs whose scores its authors published.
 """
 
@@ -20,9 +20,7 @@ __all__ = ["Check", "examine"]
 def examine(config: ScoreConfig, *, float32: bool = True) -> Iterator[Check]:
     """The checks of a reranker, each as soon as it is done.
 
-    Args:
-        config: reranker and compute settings.
-        float32: whether to load the weights once more in float32, to compare another dtype with it.
+    With `float32`, weights in another dtype are loaded once more in float32, to compare both.
 
     Raises:
         ConfigError: the settings name no reranker with a checkpoint, or a layer that it does not have.

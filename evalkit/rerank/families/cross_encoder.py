@@ -37,7 +37,7 @@ from evalkit.types import Identity, Pair
 logger = logging.getLogger(__name__)
 
 TRUNCATIONS = ("longest_first", "only_second", "flag_embedding")
-_RULES = 2  # of which files of a checkpoint are obeyed; a higher number makes old scores be computed anew
+_RULES = 2  # of which files of a checkpoint are obeyed; raise it to have old scores recomputed
 
 
 @dataclass
@@ -84,7 +84,7 @@ class CrossEncoderFamily(Family):
         }
 
     def check(self, checkpoint: Checkpoint) -> None:
-        """Refuse what is no classifier of a bare pair, or another model than the name says."""
+        """Refuse a checkpoint that does not classify the bare pair, or another model than the name says."""
         require_classifier(checkpoint)
         _require_pair(checkpoint)
         found = layout(checkpoint)
@@ -121,7 +121,7 @@ class CrossEncoderFamily(Family):
         return collect(rows)._replace(starts=_starts(tokenizer, rows, instruction, frame) if instruction else None)
 
     def _kept(self, query: int, document: int, special: int) -> tuple[int, int]:
-        """How many tokens of query and document stay beside the special ones."""
+        """How many tokens of query and document stay."""
         budget, truncation = self.config.tokens - special, self.config.truncation
         if truncation == "flag_embedding":  # as FlagEmbedding's encoder rerankers
             query = min(query, self.config.tokens * 3 // 4)
