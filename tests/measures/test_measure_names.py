@@ -2,6 +2,7 @@
 
 import pytest
 from documented import block
+from installed import write_package
 
 from evalkit import cli
 from evalkit.errors import ConfigError, DataError
@@ -18,13 +19,9 @@ def install(tmp_path, monkeypatch):
     """Adds a package with a measure to the search path."""
 
     def add(package, module, point):
-        site = tmp_path / package
-        metadata = site / f"{package}-1.5.dist-info"
-        metadata.mkdir(parents=True)
-        (site / f"{package}.py").write_text(module, encoding="utf-8")
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.5\n", encoding="utf-8")
-        (metadata / "entry_points.txt").write_text(f"[evalkit.measures]\n{point}\n", encoding="utf-8")
-        monkeypatch.syspath_prepend(site)
+        name, address = point.split(" = ")
+        given = {"group": "measures", "point": name, "address": address, "files": {"__init__.py": module}}
+        monkeypatch.syspath_prepend(write_package(tmp_path / package, package, "", **given))
 
     return add
 
