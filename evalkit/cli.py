@@ -45,9 +45,7 @@ COMMANDS = {
         "evalkit.commands.plan", "tokens, time, energy, disk and memory of evaluations, before they run", models=True
     ),
     "fetch": Command("evalkit.commands.fetch", "download datasets for use without a network, and check them"),
-    "cache": Command(
-        "evalkit.commands.cache", "what is kept between runs: list it, verify it, remove what is not needed"
-    ),
+    "cache": Command("evalkit.commands.cache", "what is stored between runs: list it, verify it, remove what is old"),
     "list": Command("evalkit.commands.list", "what can be chosen: datasets, retrievers, rerankers, suites, ..."),
 }
 
