@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit import rerank, retrieval
 from evalkit.config import ComputeConfig
-from evalkit.config.dataset import DATASETS
-from evalkit.config.resources import config_names, config_text
-from evalkit.config.retriever import RETRIEVERS
+from evalkit.config.resources import read_config
+from evalkit.datasets import DATASETS
 from evalkit.errors import ConfigError, reason
 from evalkit.rerank.registry import RERANKERS
 from evalkit.rerank.seam import Reranker
+from evalkit.retrieval import RETRIEVERS
 from evalkit.store import open_store
 from evalkit.system.lookalikes import instead
 
@@ -110,11 +110,7 @@ def _compute(settings: Mapping[str, Any] | None) -> ComputeConfig:
 
 def _config(group: str, name: str, settings: Mapping[str, Any]) -> Any:
     """The settings in `conf/<group>/<name>.yaml`, with some replaced."""
-    import yaml
-
-    if name not in config_names(group):
-        raise ConfigError(f"{group} {name!r} is not a choice. {instead(name, config_names(group))}")
-    stored = yaml.safe_load(config_text(group, name))
+    stored = read_config(group, name)
     # `/schema/reranker/minicpm@_here_` -> minicpm
     schema = stored.pop("defaults")[0].rsplit("/", 1)[-1].removesuffix("@_here_")
     return _checked(SCHEMAS[group][schema], group, {**stored, **settings})

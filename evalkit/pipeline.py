@@ -10,10 +10,10 @@ from dataclasses import replace
 from evalkit import datasets, rerank, retrieval
 from evalkit.config import EvaluateConfig
 from evalkit.datasets.language import warn_of_language
-from evalkit.datasets.reranking_samples import settled
 from evalkit.measures import canonical
 from evalkit.results import Evaluation
 from evalkit.results.recorder import Recorder
+from evalkit.retrieval.judged import settled
 from evalkit.store import open_store
 from evalkit.system.stages import Stages
 

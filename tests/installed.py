@@ -9,11 +9,12 @@ def write_package(
     name: str,
     module: str,
     *,
+    group: str = "rerankers",
     point: str = "theirs",
     address: str = "",
     files: Mapping[str, str] | None = None,
 ) -> Path:
-    """A distribution `name` 1.5, whose entry point for rerankers names `TheirConfig` in its module; returns `site`.
+    """A distribution `name` 1.5 with an entry point in `evalkit.<group>`, for `TheirConfig` in its module; its `site`.
 
     `address` is what the entry point names otherwise, and `files` are further ones in the package, by path.
     """
@@ -23,6 +24,6 @@ def write_package(
         (package / path).write_text(text, encoding="utf-8")
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n", encoding="utf-8")
-    points = f"[evalkit.rerankers]\n{point} = {address or f'{name}.reranker:TheirConfig'}\n"
+    points = f"[evalkit.{group}]\n{point} = {address or f'{name}.reranker:TheirConfig'}\n"
     (metadata / "entry_points.txt").write_text(points, encoding="utf-8")
     return site

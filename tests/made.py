@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, SavedConfig
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.pipeline import evaluate
 from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
 from evalkit.results.gather import gather
+from evalkit.retrieval.saved import SavedConfig
 
 Scores = Mapping[str, Mapping[str, float]]
 """Query -> document -> score."""

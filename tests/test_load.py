@@ -139,7 +139,7 @@ def test_every_name_has_the_settings_of_the_command_line(group):
 @pytest.mark.parametrize(
     ("name", "settings", "parts"),
     [
-        ("nope", {}, ["reranker 'nope' is not a choice", "cross_encoder", "minicpm_reranker"]),
+        ("nope", {}, ["reranker=nope is not a choice", "cross_encoder", "minicpm_reranker"]),
         ("../reranker/none", {}, ["is not a choice"]),
         ("cross_encoder", {}, ["reranker.model is not set"]),
         ("cross_encoder", {"modle": "x"}, ["reranker.modle is not a setting", "max_length, model"]),
@@ -167,7 +167,7 @@ def test_a_wrong_name_or_setting_of_a_reranker_is_refused(name, settings, parts)
 @pytest.mark.parametrize(
     ("name", "settings", "parts"),
     [
-        ("nope", {}, ["retriever 'nope' is not a choice", "bm25", "minicpm_embedding"]),
+        ("nope", {}, ["retriever=nope is not a choice", "bm25", "minicpm_embedding"]),
         ("dense", {}, ["retriever.model is not set"]),
         ("dense", {"model": "x", "poling": "cls"}, ["retriever.poling is not a setting", "pooling"]),
         ("dense", {"model": "x", "pooling": "first"}, ["retriever.pooling=first", "weighted_mean"]),

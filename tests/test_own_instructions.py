@@ -8,11 +8,12 @@ import pytest
 from tiny_checkpoints import write_minicpm_reranker
 
 from evalkit.cli import main
-from evalkit.config import BM25Config, ComputeConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig
+from evalkit.config import ComputeConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.errors import ConfigError
 from evalkit.pipeline import evaluate
 from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
 from evalkit.rerank.passthrough import KeepOrderConfig
+from evalkit.retrieval.bm25 import BM25Config
 
 ASKED = {"q1": "find what pulls the sea", "q2": "find what rises"}
 

@@ -15,19 +15,19 @@ from tiny_checkpoints import write_minicpm_embedding, write_minicpm_reranker
 
 from evalkit import rerank
 from evalkit.config import (
-    BM25Config,
     ComputeConfig,
     DenseConfig,
     EvaluateConfig,
     FolderDatasetConfig,
     RerankerConfig,
-    SavedConfig,
 )
 from evalkit.errors import ConfigError, DataError, ResultError
 from evalkit.pipeline import evaluate
 from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.saved import SavedConfig
 
 NONE = KeepOrderConfig(name="none")
 

@@ -12,13 +12,11 @@ from evalkit import cli, rerank
 from evalkit.analysis.one_pass import analyse
 from evalkit.analysis.pairwise import Settings
 from evalkit.config import (
-    BM25Config,
     ComputeConfig,
     DenseConfig,
     EvaluateConfig,
     FolderDatasetConfig,
     RerankerConfig,
-    SavedConfig,
 )
 from evalkit.datasets import load
 from evalkit.inference import emulation
@@ -34,6 +32,8 @@ from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
 from evalkit.results.gather import gather
 from evalkit.results.manifest import read_manifest
 from evalkit.retrieval import encoding
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.saved import SavedConfig
 from evalkit.store import open_store
 from evalkit.system import stages
 from evalkit.types import Scored

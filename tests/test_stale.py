@@ -12,13 +12,15 @@ from huggingface_hub import constants
 from stubs import DOCUMENTS, QRELS, QUERIES, tiny_bert, write_collection
 from tiny_checkpoints import write_gemma_reranker, write_minicpm_reranker
 
-from evalkit.config import BM25Config, ComputeConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig, SavedConfig
+from evalkit.config import ComputeConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.measures import measure
 from evalkit.pipeline import evaluate
 from evalkit.rerank.families.flag_llm import FlagLLMConfig
 from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.passthrough import KeepOrder, KeepOrderConfig
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.saved import SavedConfig
 from evalkit.run import Run
 
 

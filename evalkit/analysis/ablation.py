@@ -3,17 +3,17 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 from evalkit.analysis.overall import as_one, by_entry
 from evalkit.analysis.pairwise import Settings
-from evalkit.config.resources import config_names, shipped
+from evalkit.config.resources import read_config
 from evalkit.config.suites import macro_average
 from evalkit.errors import ConfigError
 from evalkit.measures.significance import Values, intervals, macro_intervals, p_values
 from evalkit.results import Evaluation
 from evalkit.results.gather import per_query
-from evalkit.system.lookalikes import instead
 
 
 @dataclass(frozen=True)
@@ -51,19 +51,17 @@ class Effect(NamedTuple):
     seconds: float | None = None
 
 
-def load_ablation(name: str) -> Ablation:
-    """The preset of this name.
+def load_ablation(name: str, own: Path | None = None) -> Ablation:
+    """The preset of this name; `own` is a user's folder with a group `ablation/`, as given by `--config-dir`.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no such preset, or its file holds no setting and values.
     """
-    import yaml
-
-    if name not in config_names("ablation"):
-        raise ConfigError(f"ablation={name} is not a choice. {instead(name, config_names('ablation'))}")
-    found: dict[str, Any] = yaml.safe_load((shipped("conf") / "ablation" / f"{name}.yaml").read_text(encoding="utf-8"))
-    ((setting, values),) = found["hydra"]["sweeper"]["params"].items()
-    return Ablation(name, setting, tuple(str(values).split(",")))
+    found = read_config("ablation", name, own)
+    setting, values = found.get("setting"), found.get("values")
+    if found.keys() != {"setting", "values"} or not isinstance(setting, str) or not isinstance(values, list):
+        raise ConfigError(f"ablation/{name}.yaml is not an ablation. Expected setting: depth and values: [100, 50].")
+    return Ablation(name, setting, tuple(map(str, values)))
 
 
 _Group = Mapping[str, Evaluation]

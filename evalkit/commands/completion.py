@@ -1,7 +1,7 @@
 """`evalkit -sc install=bash`: commands and settings completed by the Tab key, in bash, zsh and fish.
 
 What is installed is a function of the shell that asks `evalkit -sc query=SHELL` with the line in `COMP_LINE`. Hydra
-tells keys and their values, `conf/` the names. Hydra's own scripts know no commands, and change how bash splits words.
+knows keys and their values, `conf/` the names. Hydra's own scripts know no commands, and change how bash splits words.
 """
 
 import os
@@ -134,7 +134,7 @@ def _nouns(verb: str) -> Sequence[str]:
 
 
 def _settings(config: str, typed: Sequence[str], word: str) -> list[str]:
-    """Settings that begin with a word, or their values, of which several may be separated by commas."""
+    """Settings that begin with a word, or their values, which may be separated by commas."""
     key, equals, value = word.partition("=")
     top = top_settings(config)
     if equals and key in GROUPS and key in top:

@@ -4,20 +4,18 @@ Hydra's own error reports span many lines; `legal.one_line` turns them into one 
 """
 
 import shlex
-import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.analysis.ablation import Ablation, ablate, left_out, load_ablation
+from evalkit.analysis.ablation import Ablation, ablate, left_out
 from evalkit.analysis.pairwise import Settings
 from evalkit.commands.options import Parser
 from evalkit.commands.settings import sweeps
 from evalkit.commands.settings.arguments import normalise
-from evalkit.commands.settings.compose import composing, prepare, to_config
+from evalkit.commands.settings.compose import prepare, run_jobs, to_config
 from evalkit.commands.settings.legal import one_line
+from evalkit.commands.settings.presets import Presets, expand
 from evalkit.commands.settings.sweeps import Done
-from evalkit.config.resources import shipped
-from evalkit.config.suites import load_suite
-from evalkit.datasets.reranking_samples import settled
 from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_any
 from evalkit.measures import canonical
 from evalkit.pipeline import evaluate
@@ -25,6 +23,7 @@ from evalkit.report.ablation_grid import ablation_grid
 from evalkit.report.evaluation_grids import evaluation_grid, runs_grid
 from evalkit.report.grid import Grid, write
 from evalkit.report.suite_grids import suite_grids
+from evalkit.retrieval.judged import settled
 from evalkit.system.terminal import tell
 
 if TYPE_CHECKING:
@@ -37,26 +36,23 @@ def main(arguments: list[str]) -> int:
     Returns:
         0, or 2 if a dataset of a sweep could not be evaluated.
     """
-    import hydra
-
     parser = Parser(prog="evalkit evaluate", add_help=False, allow_abbrev=False)
     parser.add_format()
     options, settings = parser.parse_known_args(arguments)
-    given = normalise(settings, options=parser.names)
+    presets = expand(normalise(settings, options=parser.names))
+    given = presets.arguments
     sweeps.require_launcher(given)
     prepare()
-
-    def job(settings: "DictConfig") -> None:
-        run_one(settings, options.format)
-
     with sweeps.shared_folder(given) as folder:
-        sys.argv = ["evalkit evaluate", *sweeps.told(given, folder)]
+
+        def job(settings: "DictConfig") -> None:
+            run_one(settings, folder, options.format, ablation=presets.ablation is not None)
+
         try:
-            with composing(job):
-                hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(job)()
+            run_jobs(job, given, prog="evalkit evaluate")
         finally:
             # Also when a later run of a sweep failed: the earlier ones are complete.
-            if grids := _sweep_grids(sweeps.done(folder), options.format):
+            if grids := _sweep_grids(sweeps.done(folder), presets, options.format):
                 write(grids, options.format)
         failures = sweeps.failures(folder)
         if failures and sweeps.are_elsewhere(given):  # what they printed is in a log
@@ -65,8 +61,15 @@ def main(arguments: list[str]) -> int:
         return 2 if failures else 0
 
 
-def run_one(settings: "DictConfig", form: str) -> None:
-    """One evaluation of a sweep, or the only one; a launcher may run it in a process of its own."""
+def run_one(settings: "DictConfig", folder: Path, form: str, *, ablation: bool) -> None:
+    """One evaluation of a sweep, or the only one; a launcher may run it in a process of its own.
+
+    Args:
+        settings: composed.
+        folder: where the evaluations of the sweep leave their reports.
+        form: of the tables.
+        ablation: whether the sweep is an ablation.
+    """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
@@ -74,17 +77,17 @@ def run_one(settings: "DictConfig", form: str) -> None:
     prepare()  # a launcher's process has not
     hydra_config = HydraConfig.get()
     try:
-        sweeps.note(_run(settings, hydra_config, form))
+        sweeps.note(folder, _run(settings, hydra_config, form))
     except EvalkitError as error:
         # One dataset that is not there need not keep the others of a sweep from being evaluated, nor one value
         # that a checkpoint cannot take the others of an ablation.
         choices = hydra_config.runtime.choices
         apart = choices.get("hydra/launcher") != "basic"  # others are at work already
-        one_of_many = apart or isinstance(error, DataError) or choices.get("ablation")
+        one_of_many = apart or isinstance(error, DataError) or ablation
         if hydra_config.mode != RunMode.MULTIRUN or not one_of_many:
             raise SystemExit(report(error)) from None
         report(error)
-        sweeps.note_failure(hydra_config.job.num, str(error), hydra_config.overrides.task)
+        sweeps.note_failure(folder, hydra_config.job.num, str(error), hydra_config.overrides.task)
     except OmegaConfBaseException as error:
         raise SystemExit(report(ConfigError(one_line(error)))) from None
     except Exception as error:  # Hydra would print a report of its own first
@@ -104,7 +107,6 @@ def _run(settings: "DictConfig", hydra_config: Any, form: str) -> Done:
     swept = bool(hydra_config.mode) and hydra_config.mode.name == "MULTIRUN"
     if form == "table" or not swept:
         write([evaluation_grid(evaluation, measures)], form)
-    choices = hydra_config.runtime.choices
     return Done(
         number=hydra_config.job.get("num", 0) if swept else 0,
         evaluation=evaluation,
@@ -113,12 +115,10 @@ def _run(settings: "DictConfig", hydra_config: Any, form: str) -> Done:
         partial_average=config.partial_average,
         overrides=overrides,
         swept=swept,
-        suite=choices.get("suite"),
-        ablation=choices.get("ablation"),
     )
 
 
-def _sweep_grids(done: list[Done], form: str) -> list[Grid]:
+def _sweep_grids(done: list[Done], presets: Presets, form: str) -> list[Grid]:
     """The tables at the end of a sweep: all runs, the suite's, and what each value of an ablation does.
 
     CSV is a single table, of the ablation or else of the runs: rows of averages among them would be counted twice.
@@ -137,8 +137,7 @@ def _sweep_grids(done: list[Done], form: str) -> list[Grid]:
             for one in done
         ]
         grids.append(runs_grid([one.evaluation for one in done], list(asked), settings))
-    if done[0].suite:
-        suite = load_suite(done[0].suite)
+    if suite := presets.suite:
         found = {
             dataset: [(one.evaluation, one.measures) for one in done if one.dataset == dataset]
             for dataset in suite.datasets
@@ -147,8 +146,8 @@ def _sweep_grids(done: list[Done], form: str) -> list[Grid]:
         if not of_suite:
             tell(f"{suite.name}: no table of the suite, since its columns would hold several settings under one name")
         grids += of_suite
-    if len(done) > 1 and done[0].ablation:
-        grids.append(_ablation_grid(done, load_ablation(done[0].ablation)))
+    if len(done) > 1 and presets.ablation:
+        grids.append(_ablation_grid(done, presets.ablation))
         return grids[-1:] if form == "csv" else grids
     return grids[:1] if form == "csv" else grids
 

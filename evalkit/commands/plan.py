@@ -1,18 +1,15 @@
 """`evalkit plan`: what an evaluation, a sweep or a suite takes, before it runs; with the settings of `evaluate`."""
 
 import re
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit import datasets
 from evalkit.commands.options import Parser
 from evalkit.commands.settings.arguments import normalise
-from evalkit.commands.settings.compose import composing, prepare, to_config
+from evalkit.commands.settings.compose import prepare, run_jobs, to_config
+from evalkit.commands.settings.presets import expand
 from evalkit.config import EvaluateConfig
-from evalkit.config.resources import shipped
-from evalkit.datasets.remote import is_here
-from evalkit.datasets.reranking_samples import settled
 from evalkit.errors import EvalkitError, report
 from evalkit.plan.already import already_done
 from evalkit.plan.forecast import Forecast, forecast
@@ -20,6 +17,7 @@ from evalkit.plan.machine import Machine
 from evalkit.plan.sample import TextSample, sample_from_card, sample_of
 from evalkit.report.grid import write
 from evalkit.report.plan_grids import evaluations_grid, stages_grid
+from evalkit.retrieval.judged import settled
 from evalkit.store import open_store
 from evalkit.system.network import warn_once
 from evalkit.system.progress import progress
@@ -97,7 +95,6 @@ def _composed(arguments: Sequence[str], options: Sequence[str] = ()) -> list[Eva
     Raises:
         ConfigError: a setting is unknown, absent, or of the wrong type.
     """
-    import hydra
     from hydra.core.hydra_config import HydraConfig
 
     found: list[EvaluateConfig] = []
@@ -112,9 +109,7 @@ def _composed(arguments: Sequence[str], options: Sequence[str] = ()) -> list[Eva
     prepare()
     # Whoever will run it: it is planned here.
     given = normalise([text for text in arguments if not _LAUNCHER.match(text)], options=options)
-    sys.argv = ["evalkit plan", *given]
-    with composing(collect):
-        hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(collect)()
+    run_jobs(collect, expand(given).arguments, prog="evalkit plan")
     if faults:
         raise faults[0]
     return found
@@ -132,7 +127,7 @@ class _Planner:
         key, store = repr(config.dataset), open_store(config.cache_dir)
         try:
             if key not in self._samples:
-                here = is_here(config.dataset, store)
+                here = datasets.loader(config.dataset, store).is_here()
                 self._samples[key] = (
                     sample_of(datasets.load(config.dataset, store)) if here else sample_from_card(config.dataset)
                 )

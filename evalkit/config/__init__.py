@@ -13,20 +13,15 @@ from evalkit.config.dataset import (
     DatasetConfig,
     ExpectedCounts,
     FolderDatasetConfig,
-    HubDatasetConfig,
-    MkqaDatasetConfig,
-    MtebDatasetConfig,
-    NeuclirDatasetConfig,
     TextLengths,
 )
 from evalkit.config.limits import MISSING, at_least, given
 from evalkit.config.reranker import RerankerConfig
-from evalkit.config.retriever import BM25Config, DenseConfig, JudgedConfig, RetrieverConfig, SavedConfig
+from evalkit.config.retriever import DenseConfig, RetrieverConfig
 from evalkit.errors import ConfigError
 
 __all__ = [
     "ROOTS",
-    "BM25Config",
     "BundledDatasetConfig",
     "ComputeConfig",
     "DatasetConfig",
@@ -36,16 +31,10 @@ __all__ = [
     "ExpectedCounts",
     "FetchConfig",
     "FolderDatasetConfig",
-    "HubDatasetConfig",
-    "JudgedConfig",
     "MachineConfig",
-    "MkqaDatasetConfig",
-    "MtebDatasetConfig",
-    "NeuclirDatasetConfig",
     "PromptConfig",
     "RerankerConfig",
     "RetrieverConfig",
-    "SavedConfig",
     "ScoreConfig",
     "TextLengths",
 ]

@@ -12,11 +12,10 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from evalkit.config import DatasetConfig, EvaluateConfig, FolderDatasetConfig, JudgedConfig
+from evalkit.config import DatasetConfig, FolderDatasetConfig
 from evalkit.datasets import corpus
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.delimited import Columns
@@ -34,13 +33,13 @@ from evalkit.types import Dataset
 logger = logging.getLogger(__name__)
 
 MEASURES = ["MAP", "RR@10", "nDCG@10"]
-"""What is reported of reranking, beside what is asked for."""
+"""Reported for reranking, in addition to what is asked for."""
 
 _QUERIES = ("query", "question", "text")
 _IDS = ("_id", "id", "query_id", "query-id", "qid")
 _POSITIVES = ("positive", "positives", "pos")
 _NEGATIVES = ("negative", "negatives", "neg")
-_FORMAT = 1  # of ids; a higher number makes old corpora be built anew
+_FORMAT = 1  # of ids; a higher number has old corpora built again
 
 
 class _Sample(NamedTuple):
@@ -62,26 +61,8 @@ def are_samples(config: DatasetConfig) -> bool:
     return file_kind(start) is None and start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"["))
 
 
-def settled(config: EvaluateConfig) -> EvaluateConfig:
-    """The settings of an evaluation as they are used: reranking samples bring their own candidates and measures."""
-    if not are_samples(config.dataset):
-        return config
-    if not isinstance(config.retriever, JudgedConfig):
-        logger.warning(
-            "%s: reranking samples bring their own candidates, so retriever=%s is not used.",
-            config.dataset.name,
-            config.retriever.name,
-        )
-    measures = list(dict.fromkeys([*MEASURES, *config.measures]))
-    return replace(config, retriever=JudgedConfig(name="judged"), measures=measures)
-
-
 def load(config: DatasetConfig, store: Store) -> Dataset:
-    """The queries of a file, and as documents all that any of them has for a candidate.
-
-    Raises:
-        DataError: a row is malformed, or a text is both positive and negative for a query.
-    """
+    """The queries of a file, and as documents all that any of them has for a candidate."""
     path = expanded(str(config.path))
     samples = list(_samples(path))
     if not samples:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from evalkit.config.resources import config_names, config_text
+from evalkit.config.resources import config_names, read_config
 from evalkit.errors import MissingExtra
 
 _LANGUAGES = {"en": ["eng-Latn"], "zh": ["zho-Hans"]}
@@ -51,10 +51,8 @@ def languages_of(task: Any, subset: str, language: str) -> list[str]:
 
 def card_of(repository: str, subset: str) -> dict[str, Any] | None:
     """Our card of the dataset in a repository of the hub; None where we have none."""
-    import yaml
-
     for name in config_names("dataset"):
-        card = yaml.safe_load(config_text("dataset", name))
+        card = read_config("dataset", name)
         if card.get("hub_id") == repository and card.get("subset") in {None, subset}:
-            return dict(card)
+            return card
     return None

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evalkit.config import BM25Config, DenseConfig, EvaluateConfig
+from evalkit.config import DenseConfig, EvaluateConfig
+from evalkit.config.instructions import query_instruction
 from evalkit.inference.room import room
 from evalkit.plan.already import Already
 from evalkit.plan.machine import READ_BYTES, Machine
@@ -15,7 +16,7 @@ from evalkit.rerank import instruction_of
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.pair_reranker import PairRerankerConfig
 from evalkit.rerank.texts import PAIRS_PER_WINDOW
-from evalkit.retrieval import query_instruction
+from evalkit.retrieval.bm25 import BM25Config
 from evalkit.system.memory import GIB
 from evalkit.system.stages import LOADING, Rate, rate
 

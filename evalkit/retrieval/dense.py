@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from evalkit.config import ComputeConfig, DenseConfig
+from evalkit.config import ComputeConfig, DatasetConfig, DenseConfig
+from evalkit.config.instructions import query_instruction
 from evalkit.errors import ConfigError, ResultError
 from evalkit.inference.room import room
 from evalkit.inference.workers import Pool, open_pool, together
@@ -78,6 +79,13 @@ class DenseRetriever(FirstStage):
         self.checkpoint, self.compute = self.encoder.checkpoint, self.encoder.compute
         self.tokenize, self.encode = self.encoder.tokenize, self.encoder.encode
         self.stages = Stages()
+
+    @classmethod
+    def build(
+        cls, config: DenseConfig, *, compute: ComputeConfig, store: Store, dataset: DatasetConfig | None, weights: bool
+    ) -> "DenseRetriever":
+        """One with the instruction for the dataset's queries."""
+        return cls(config, compute, store, query_instruction(config, dataset), weights=weights)
 
     @property
     def identity(self) -> Identity:

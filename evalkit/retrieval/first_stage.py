@@ -3,10 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any, Self
 
+from evalkit.config import ComputeConfig, DatasetConfig
 from evalkit.formats.notes import Note
 from evalkit.inference.usage import Usage
 from evalkit.run import Run
+from evalkit.store import Store
 from evalkit.system.stages import Stages
 from evalkit.types import Dataset, Identity
 
@@ -25,6 +28,22 @@ class FirstStage(ABC):
     usage: Usage | None = None
     workers: Mapping[str, object] = MappingProxyType({})
     notes: tuple[Note, ...] = ()
+
+    @classmethod
+    def build(
+        cls, config: Any, *, compute: ComputeConfig, store: Store, dataset: DatasetConfig | None, weights: bool
+    ) -> Self:
+        """One from its settings. A class whose constructor takes more than the settings has its own.
+
+        Args:
+            config: the settings.
+            compute: where and how models run.
+            store: where what it makes of a corpus is kept.
+            dataset: that is searched, for its instruction and policies.
+            weights: whether the weights of a hub id are downloaded too; finding earlier results needs none.
+        """
+        del compute, store, dataset, weights
+        return cls(config)  # type: ignore[call-arg]
 
     @property
     @abstractmethod

@@ -1,11 +1,13 @@
 """`evalkit evaluate` as a user types it: its output, its exit code, and what it leaves on disk."""
 
+import io
 import json
 import math
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import pandas as pd
 import pytest
 from in_process import evalkit
 from stubs import tiny_bert, write_collection
@@ -99,6 +101,37 @@ def test_a_sweep_runs_every_combination_and_ends_with_one_table(settings, tmp_pa
     assert "All runs" in sweep.stdout
     assert (tmp_path / "results/tiny/bm25-1/none/manifest.json").is_file()
     assert (tmp_path / "results/tiny/bm25-2/none/manifest.json").is_file()
+
+
+def test_one_process_evaluates_as_often_as_it_is_asked(settings, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["notebook"])
+    common = ["evaluate", *settings, f"cache_dir={tmp_path / 'cache'}", "measures=RR@3", "--format", "csv"]
+    for more, rows in (([], 1), (["depth=1"], 1), (["-m", "depth=1,2"], 2), (["ablation=depth"], 4), ([], 1)):
+        assert main([*common, *more]) == 0
+        assert len(pd.read_csv(io.StringIO(capsys.readouterr().out))) == rows
+    assert sys.argv == ["notebook"]
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex", "csv", "json"])
+def test_a_sweep_in_another_format_is_its_last_tables_alone(settings, tmp_path, monkeypatch, capsys, form):
+    monkeypatch.chdir(tmp_path)
+    typed = [*settings, f"cache_dir={tmp_path / 'cache'}", f"--format={form}", "-m", "depth=1,2"]
+    assert main(["evaluate", *typed]) == 0
+    printed = capsys.readouterr().out
+    values = [
+        json.loads((tmp_path / f"results/tiny/bm25-{depth}/none/manifest.json").read_text())["measures"]["nDCG@10"]
+        for depth in (1, 2)
+    ]
+    match form:
+        case "csv":
+            assert list(pd.read_csv(io.StringIO(printed))["nDCG@10"]) == values
+        case "json":
+            (table,) = json.loads(printed)
+            assert [row["nDCG@10"] for row in table["rows"]] == values
+        case _:
+            assert printed.count("bm25-1") == printed.count("bm25-2") == 1
+            assert "┃" not in printed
 
 
 @pytest.mark.parametrize(
@@ -226,7 +259,7 @@ def test_a_suite_goes_on_without_a_missing_dataset_and_refuses_the_average(forum
     assert "webmasters" in errors[0]
     assert "wordpress" in errors[1]
     table = done.stdout[done.stdout.index("cqadupstack: nDCG@10") :]
-    assert "10 of 12" in table
+    assert "cqadupstack has 10 of 12 datasets" in table
     assert "missing are cqadupstack/webmasters, cqadupstack/wordpress" in table
     assert [line.split()[3] for line in table.splitlines() if "average" in line and "│" in line] == ["—"]
 
@@ -239,5 +272,8 @@ def test_a_partial_average_is_made_when_asked_for_and_says_so(forums, tmp_path):
     ]
     values = [manifest["measures"]["nDCG@10"] for manifest in found]
     assert len(values) == 10
-    assert f"10 of 12: {sum(values) / 10:.4f}" in done.stdout
+    table = done.stdout[done.stdout.index("cqadupstack: nDCG@10") :]
+    (row,) = [line for line in table.splitlines() if line.startswith("│ cqadupstack")]
+    assert row.strip("│ ").split()[-1] == f"{sum(values) / 10:.4f}"
+    assert "cqadupstack has 10 of 12 datasets" in table
     assert "average of 1 of 1 entries only" in done.stdout

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from miniatures import cards, configured, settings
 
-from evalkit.config import BM25Config, ComputeConfig, EvaluateConfig, ExpectedCounts, FolderDatasetConfig
+from evalkit.config import ComputeConfig, EvaluateConfig, ExpectedCounts, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.pipeline import evaluate
 from evalkit.rerank.passthrough import KeepOrderConfig
+from evalkit.retrieval.bm25 import BM25Config
 from evalkit.store import Store
 
 pytestmark = pytest.mark.shared

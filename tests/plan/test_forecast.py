@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from evalkit.commands.settings.compose import compose
-from evalkit.config import BM25Config
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import known_shape, shape_of
 from evalkit.plan.already import Already
@@ -15,6 +14,7 @@ from evalkit.plan.reading import Reader
 from evalkit.plan.sample import sample_from_card, sample_of
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.passthrough import KeepOrderConfig
+from evalkit.retrieval.bm25 import BM25Config
 from evalkit.types import Pair
 
 

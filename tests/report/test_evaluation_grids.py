@@ -8,12 +8,13 @@ import pytest
 from rich.console import Console
 from stubs import tiny_bert
 
-from evalkit.config import BM25Config, ComputeConfig, EvaluateConfig, FolderDatasetConfig
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.pipeline import evaluate
 from evalkit.report.evaluation_grids import evaluation_grid, runs_grid
 from evalkit.report.grid import show
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.passthrough import KeepOrderConfig
+from evalkit.retrieval.bm25 import BM25Config
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from evalkit.cli import main
-from evalkit.config import BM25Config, ComputeConfig, EvaluateConfig, FolderDatasetConfig
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.pipeline import evaluate
 from evalkit.rerank.passthrough import KeepOrderConfig
+from evalkit.retrieval.bm25 import BM25Config
 from evalkit.store import Store, inventory
 
 

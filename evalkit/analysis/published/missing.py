@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from evalkit.analysis.published.tables import Published, PublishedColumn, PublishedRow
 from evalkit.analysis.published.verdicts import choose
-from evalkit.config.resources import config_names, shipped
+from evalkit.config.resources import config_names, read_config
 from evalkit.results import Evaluation
 
 
@@ -81,10 +81,7 @@ def _typed(value: Any) -> str:
 
 
 def _expected(dataset: str) -> dict[str, int]:
-    import yaml
-
-    path = shipped("conf") / "dataset" / f"{dataset}.yaml"
-    return dict(yaml.safe_load(path.read_text(encoding="utf-8")).get("expected") or {})
+    return dict(read_config("dataset", dataset).get("expected") or {})
 
 
 def _cheapest_first(runs: list[MissingRun], evaluations: Sequence[Evaluation]) -> list[MissingRun]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from evalkit.config.resources import config_names, shipped
+from evalkit.config.resources import config_names, read_config
 from evalkit.config.suites import Suite, load_suite
 from evalkit.errors import ConfigError
 from evalkit.system.lookalikes import instead
@@ -87,19 +87,16 @@ def load_published(name: str) -> Published:
     Raises:
         ConfigError: there are none, or the file is malformed.
     """
-    import yaml
-
     if name not in config_names("published"):
         raise ConfigError(f"{name!r} is not a published table. {instead(name, config_names('published'))}")
-    path = shipped("conf") / "published" / f"{name}.yaml"
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found = read_config("published", name)
     try:
         tables = tuple(_table(key, table) for key, table in found["tables"].items())
         own = found["conditions"]
         notes = tuple(found["notes"])
         return Published(found["title"], found["source"], own["depth"], own["max_length"], notes, tables)
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: not a published table ({error!r}).") from error
+        raise ConfigError(f"conf/published/{name}.yaml: not a published table ({error!r}).") from error
 
 
 def _table(name: str, table: dict[str, Any]) -> Table:
