@@ -9,9 +9,10 @@ import threading
 from types import FrameType
 from typing import NamedTuple
 
-from evalkit.errors import ConfigError, report_any
+from evalkit.errors import ConfigError
 from evalkit.system.lookalikes import instead
-from evalkit.system.terminal import leave, open_streams, say, tell, writable
+from evalkit.system.reporting import leave, report_any
+from evalkit.system.terminal import open_streams, say, tell, writable
 
 
 class Command(NamedTuple):

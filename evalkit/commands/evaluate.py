@@ -16,13 +16,14 @@ from evalkit.commands.settings.compose import prepare, run_jobs, to_config
 from evalkit.commands.settings.legal import one_line
 from evalkit.commands.settings.presets import Presets, expand
 from evalkit.commands.settings.sweeps import Done
-from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_any
+from evalkit.errors import ConfigError, DataError, EvalkitError
 from evalkit.measures import canonical
 from evalkit.pipeline import evaluate, settled
 from evalkit.report.ablation_grid import ablation_grid
 from evalkit.report.evaluation_grids import evaluation_grid, runs_grid
 from evalkit.report.grid import Grid, write
 from evalkit.report.suite_grids import suite_grids
+from evalkit.system.reporting import report, report_any
 from evalkit.system.terminal import tell
 
 if TYPE_CHECKING:

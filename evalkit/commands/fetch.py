@@ -17,12 +17,13 @@ from evalkit.config.suites import load_suite
 from evalkit.datasets import load
 from evalkit.datasets.inspection import inspect
 from evalkit.datasets.remote import RemoteFile, remote_files
-from evalkit.errors import ConfigError, DataError, report
+from evalkit.errors import ConfigError, DataError
 from evalkit.report.console import console
 from evalkit.report.grid import write
 from evalkit.report.inspection_grid import inspection_grids
 from evalkit.store import Store, open_store
 from evalkit.system.network import forbidden
+from evalkit.system.reporting import report
 
 
 class _Wanted(NamedTuple):

@@ -11,7 +11,7 @@ from evalkit.commands.settings.compose import prepare, run_jobs, to_config
 from evalkit.commands.settings.presets import expand
 from evalkit.config import EvaluateConfig
 from evalkit.datasets.remote import is_here
-from evalkit.errors import EvalkitError, report
+from evalkit.errors import EvalkitError
 from evalkit.pipeline import settled
 from evalkit.plan.already import kept_of
 from evalkit.plan.forecast import Forecast, forecast
@@ -24,6 +24,7 @@ from evalkit.report.plan_grids import evaluations_grid, stages_grid
 from evalkit.store import Store, open_store
 from evalkit.system.network import warn_once
 from evalkit.system.progress import progress
+from evalkit.system.reporting import report
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

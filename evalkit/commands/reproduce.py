@@ -15,13 +15,14 @@ from evalkit.commands.options import Parser
 from evalkit.config import EvaluateConfig
 from evalkit.config.limits import at_least
 from evalkit.config.resources import config_names
-from evalkit.errors import ConfigError, EvalkitError, report
+from evalkit.errors import ConfigError, EvalkitError
 from evalkit.report.grid import write
 from evalkit.report.reproduction import explanation, grids, plan
 from evalkit.results import Evaluation
 from evalkit.results.gather import gather
 from evalkit.system.lookalikes import instead
 from evalkit.system.progress import progress
+from evalkit.system.reporting import report
 from evalkit.system.terminal import say, tell
 
 

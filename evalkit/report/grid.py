@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from evalkit.errors import printable
-from evalkit.system.terminal import harmless, naming_stdout, tell
+from evalkit.system.terminal import harmless, naming_stdout, printable, tell
 
 if TYPE_CHECKING:
     from rich.console import Console

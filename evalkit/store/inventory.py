@@ -23,7 +23,7 @@ from evalkit.results.manifest import MANIFEST, read_manifest
 from evalkit.store import PARTIAL, RESULTS, Store, results_note
 from evalkit.store.artefact import DOWNLOADS, FACTS, GROWING, KINDS, fault_of, record_of, strays
 from evalkit.store.journal import damage
-from evalkit.system.files import expanded, is_file, is_folder, read_file, remove, walk
+from evalkit.system.files import is_file, is_folder, read_file, remove, resolved, walk
 
 logger = logging.getLogger(__name__)
 
@@ -219,9 +219,9 @@ def needs(store: Store, results: Sequence[Path] = (), forget: Sequence[Path] = (
     Raises:
         ResultError: a folder of results cannot be read, so that nobody can tell what it needs.
     """
-    gone = {expanded(path).resolve() for path in forget}
+    gone = {resolved(path) for path in forget}
     found = defaultdict[str, set[str]](set)
-    roots = [expanded(path).resolve() for path in results]
+    roots = [resolved(path) for path in results]
     for note in _notes(store):
         with _telling(strict=strict):
             roots.append(_remembered(store, note))

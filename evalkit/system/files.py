@@ -38,6 +38,18 @@ def expanded(path: str | Path) -> Path:
         raise ConfigError(f"{path}: there is no such user, or no home folder. Write the whole path.") from error
 
 
+def resolved(path: str | Path) -> Path:
+    """The absolute path, without links, of one that someone wrote.
+
+    Raises:
+        ConfigError: its links lead to each other.
+    """
+    try:
+        return expanded(path).resolve()
+    except RuntimeError as error:  # of Python before 3.13
+        raise ConfigError(f"{path}: the links lead to each other. Remove them, or choose another place.") from error
+
+
 def is_file(path: Path) -> bool:
     """Whether a file is there: no link to one, no pipe and no device."""
     return _is(path, stat.S_ISREG)
@@ -129,11 +141,7 @@ def write_output(path: Path, text: str) -> None:
         with naming(path), path.open("w", encoding="utf-8") as out:
             out.write(text)
         return
-    try:
-        place = path.resolve()
-    except RuntimeError as error:  # links that lead to each other
-        raise OSError(f"{path}: is a link that leads nowhere ({error})") from error
-    atomic_write(place, text)
+    atomic_write(resolved(path), text)
 
 
 def require_writable(folder: Path) -> None:

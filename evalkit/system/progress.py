@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from evalkit.errors import printable
 from evalkit.system.stages import LOADING, Meter
+from evalkit.system.terminal import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from evalkit.errors import ConfigError, printable, report
+from evalkit.errors import ConfigError
 
 # Control characters but tab and line feed; what breaks lines besides; what turns the direction of writing.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -31,6 +31,11 @@ def measurable(text: str) -> str:
         one if one.isprintable() or one in "\n\t" or (one.isspace() and not _UNSAFE.match(one)) else _escape(one)
         for one in text
     )
+
+
+def printable(text: str) -> str:
+    """A text of one line for a terminal: whatever would move its cursor or change its colours becomes an escape."""
+    return "".join(one if one.isprintable() else _escape(one) for one in text)
 
 
 def _escape(one: str) -> str:
@@ -82,19 +87,6 @@ def open_streams() -> None:
     if not told:
         sys.stdout = sys.stderr
         raise ConfigError("stdout is closed, so nothing can be told. Write it to a file or to /dev/null: > FILE.")
-
-
-def leave(code: int) -> int:
-    """The exit code once everything is told: 2 where stdout cannot take it, in which case that is said."""
-    try:
-        with naming_stdout():
-            sys.stdout.flush()
-    except BrokenPipeError:
-        stop_telling()
-    except OSError as error:
-        stop_telling()
-        return code or report(error)
-    return code
 
 
 def stop_telling() -> None:

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from evalkit.errors import ModelError, explained
+from evalkit.errors import ModelError
 from evalkit.inference.budget import Budget
 from evalkit.inference.engine import Work, is_out_of_memory, run
 from evalkit.inference.prefix import Prefixes
 from evalkit.inference.turns import taking_turns
+from evalkit.system.reporting import explained
 
 CPU = torch.device("cpu")
 LENGTHS = [3, 9, 4, 4, 12, 2, 2, 2]

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from evalkit.errors import ResultError
+from evalkit.errors import ConfigError, ResultError
 from evalkit.system.files import (
     atomic_write,
     build_folder,
@@ -94,7 +94,7 @@ def test_output_goes_where_a_link_leads_and_the_link_stays(tmp_path):
 def test_links_that_lead_to_each_other_are_an_error(tmp_path):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
-    with pytest.raises(OSError, match="a"):
+    with pytest.raises(ConfigError, match="a: the links lead to each other"):
         write_output(tmp_path / "a", "text")
     assert everything_in(tmp_path) == ["a", "b"]
 

@@ -12,10 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from evalkit.cli import main
-from evalkit.errors import EvalkitError, report
+from evalkit.errors import EvalkitError
 from evalkit.report.console import console
 from evalkit.report.grid import FORMATS, Column, Grid, write
 from evalkit.system.progress import progress
+from evalkit.system.reporting import report
 from evalkit.system.terminal import harmless, measurable, say, tell
 
 TITLE = "\x1b]0;owned\x07"  # sets the title of a terminal
