@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit import rerank, retrieval
 from evalkit.config import ComputeConfig
-from evalkit.config.dataset import DATASETS
 from evalkit.config.reranker import RERANKERS
 from evalkit.config.resources import read_config
-from evalkit.config.retriever import RETRIEVERS
+from evalkit.datasets import DATASETS
 from evalkit.errors import ConfigError, reason
+from evalkit.rerank.seam import Reranker
+from evalkit.retrieval import RETRIEVERS
 from evalkit.store import open_store
 from evalkit.system.lookalikes import instead
-from evalkit.types import Reranker
 
 if TYPE_CHECKING:
     from evalkit.interchange.mteb_search import PipelineSearch
@@ -44,10 +44,8 @@ def load_reranker(name: str, *, compute: Mapping[str, Any] | None = None, **sett
         ConfigError: there is no such reranker or setting, or it reads no texts.
         ModelError: the checkpoint is absent, or contradicts the settings.
     """
-    from evalkit.rerank.passthrough import KeepOrder, Replay
-
     built = rerank.build(_config("reranker", name, settings), _compute(compute))
-    if isinstance(built, KeepOrder | Replay):
+    if not isinstance(built, Reranker):
         raise ConfigError(f"reranker {name} reads no texts, so it has no score for them.")
     return built
 

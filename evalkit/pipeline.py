@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit import datasets, rerank, results, retrieval
-from evalkit.config import EvaluateConfig, JudgedConfig
+from evalkit.config import EvaluateConfig
 from evalkit.datasets.reranking_samples import MEASURES, are_samples
 from evalkit.inference.usage import Usage
 from evalkit.measures import canonical
@@ -21,10 +21,12 @@ from evalkit.models.checkpoint import Checkpoint
 from evalkit.plan.beside import Beside
 from evalkit.results import CANDIDATES, Evaluation, Result
 from evalkit.results.recorder import Recorder, candidates_key, result_key
+from evalkit.retrieval.first_stage import FirstStage
+from evalkit.retrieval.judged import JudgedConfig
 from evalkit.store import open_store
 from evalkit.system.files import require_writable
 from evalkit.system.stages import LOADING, Stages, rate
-from evalkit.types import Dataset, FirstStage
+from evalkit.types import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -94,15 +96,14 @@ def _retrieve(first_stage: FirstStage, recorder: Recorder, beside: Beside, stage
     key = candidates_key(dataset, first_stage.identity, config.depth)
 
     def make(folder: Path) -> Result:
-        _import_libraries(first_stage, stages, f"{LOADING} retriever")
+        _import_libraries(first_stage.checkpoint, stages, f"{LOADING} retriever")
         stages.join(beside.first_stage(first_stage))
         own = Stages()
         with own.timed("retrieve"):
             run = first_stage.retrieve(dataset, config.depth)
-        metered = first_stage if isinstance(first_stage, retrieval.Metered) else None
-        own = metered.stages if metered else own
+        own = first_stage.stages or own
         stages.join(own)
-        beside.learn("encode", stages.get("encode documents", {}), getattr(first_stage, "checkpoint", None))
+        beside.learn("encode", stages.get("encode documents", {}), first_stage.checkpoint)
         return recorder.keep(
             folder,
             run,
@@ -111,10 +112,10 @@ def _retrieve(first_stage: FirstStage, recorder: Recorder, beside: Beside, stage
             key=key,
             tag=config.retriever.name,
             run_digest=run.digest(),
-            notes=first_stage.notes if isinstance(first_stage, retrieval.Noting) else (),
+            notes=first_stage.notes,
             retriever={"name": config.retriever.name, "depth": config.depth, **first_stage.identity},
             seconds=own.seconds,
-            **(_engine(metered.usage, metered.workers) if metered else {}),
+            **_engine(first_stage.usage, first_stage.workers),
         )
 
     return _found_or_made(recorder, key, lambda: results.locate_candidates(config, dataset.name, key), make)
@@ -130,11 +131,11 @@ def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder
         stages = Stages()
         with stages.timed("read candidates"):
             run = candidates.read_run()
-        _import_libraries(reranker, stages, f"{LOADING} reranker")
+        _import_libraries(reranker.checkpoint, stages, f"{LOADING} reranker")
         stages.join(beside.reranking(reranker, run))
         reranked = rerank.apply(reranker, run, dataset, recorder.store, config.compute)
         stages.join(reranked.stages)
-        beside.learn("score", stages["rerank"], getattr(reranker, "checkpoint", None))
+        beside.learn("score", stages["rerank"], reranker.checkpoint)
         speed = rate(stages["rerank"])
         return recorder.keep(
             folder,
@@ -159,9 +160,9 @@ def _rerank(reranker: rerank.AnyReranker, candidates: Result, recorder: Recorder
     return _found_or_made(recorder, key, lambda: results.locate(parent, config.reranker.name, key), make)
 
 
-def _import_libraries(stage: object, stages: Stages, name: str) -> None:
+def _import_libraries(checkpoint: Checkpoint | None, stages: Stages, name: str) -> None:
     """Import what a model needs before anything is planned or measured, so that no other stage is charged for it."""
-    if isinstance(getattr(stage, "checkpoint", None), Checkpoint):
+    if checkpoint is not None:
         with stages.timed(name):
             require_torch()
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, ReplayConfig, RerankerConfig, SavedConfig
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, ReplayConfig, RerankerConfig
 from evalkit.pipeline import evaluate
 from evalkit.results.gather import gather
+from evalkit.retrieval.saved import SavedConfig
 
 Scores = Mapping[str, Mapping[str, float]]
 """Query -> document -> score."""

@@ -40,9 +40,9 @@ def encoder(tmp_path_factory) -> Path:
 
 def test_a_reranker_gives_one_finite_float32_a_pair_in_order(classifier):
     reranker = load_reranker("cross_encoder", model=classifier, max_length=64, compute=CPU)
-    scores, truncated, cut = reranker.score(PAIRS)
-    assert cut.tolist() == [False] * 4
-    assert (scores.dtype, scores.shape, truncated) == (np.float32, (4,), 0)
+    rows, scores, cut = scored = reranker.score(PAIRS)
+    assert (rows.tolist(), cut.tolist()) == ([0, 1, 2, 3], [False] * 4)
+    assert (scores.dtype, scores.shape, scored.truncated) == (np.float32, (4,), 0)
     assert np.isfinite(scores).all()
     assert scores[1] == scores[3]
     assert 3 == len(set(scores.tolist()))

@@ -9,7 +9,6 @@ from tiny_checkpoints import write_minicpm_reranker
 
 from evalkit.cli import main
 from evalkit.config import (
-    BM25Config,
     ComputeConfig,
     DenseConfig,
     EvaluateConfig,
@@ -19,6 +18,7 @@ from evalkit.config import (
 )
 from evalkit.errors import ConfigError
 from evalkit.pipeline import evaluate
+from evalkit.retrieval.bm25 import BM25Config
 
 ASKED = {"q1": "find what pulls the sea", "q2": "find what rises"}
 

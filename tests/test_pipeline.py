@@ -15,7 +15,6 @@ from tiny_checkpoints import write_minicpm_embedding, write_minicpm_reranker
 
 from evalkit import rerank
 from evalkit.config import (
-    BM25Config,
     ComputeConfig,
     DenseConfig,
     EvaluateConfig,
@@ -24,10 +23,11 @@ from evalkit.config import (
     MiniCPMRerankerConfig,
     ReplayConfig,
     RerankerConfig,
-    SavedConfig,
 )
 from evalkit.errors import ConfigError, DataError, ResultError
 from evalkit.pipeline import evaluate
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.saved import SavedConfig
 
 NONE = RerankerConfig(name="none")
 

@@ -13,7 +13,6 @@ from evalkit import cli, rerank
 from evalkit.analysis.one_pass import analyse
 from evalkit.analysis.pairwise import Settings
 from evalkit.config import (
-    BM25Config,
     ComputeConfig,
     CrossEncoderConfig,
     DenseConfig,
@@ -22,7 +21,6 @@ from evalkit.config import (
     LateInteractionConfig,
     ReplayConfig,
     RerankerConfig,
-    SavedConfig,
 )
 from evalkit.datasets import load
 from evalkit.inference import emulation
@@ -36,6 +34,8 @@ from evalkit.rerank import texts
 from evalkit.results.gather import gather
 from evalkit.results.manifest import read_manifest
 from evalkit.retrieval import encoding
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.saved import SavedConfig
 from evalkit.store import open_store
 from evalkit.system import stages
 from evalkit.types import Scored
@@ -64,8 +64,9 @@ class Timed(StubReranker):
         self.loads += 1
         self.clock.wait(LOADING)
 
-    def stream(self, pairs, *, known=None):
-        scores = self.score(pairs, advance=lambda _: None).scores
+    def stream(self, pairs, known):
+        (every,) = super().stream(pairs, np.zeros(len(pairs), dtype=bool))
+        scores = every.scores
         for row in np.flatnonzero(~known):
             if self.scored == self.dies_after:
                 raise Killed
@@ -185,7 +186,7 @@ def test_pairs_outside_a_dataset_are_scored_with_loading_apart(clock, tmp_path, 
     monkeypatch.setattr(rerank, "build", lambda *_, **__: Timed(clock))
     (tmp_path / "pairs.jsonl").write_text('{"query": "a", "document": "b"}\n')
     assert cli.main(["score", "reranker=late_interaction", str(tmp_path / "pairs.jsonl")]) == 0
-    assert capsys.readouterr().err == "scoring: 1 pairs in 0.0 s, loading 40.0 s\n"
+    assert capsys.readouterr().err == "scoring: 1 pairs in 0.5 s, 2 pairs/s, loading 40.0 s\n"
 
 
 # With models, by a clock that moves at every look

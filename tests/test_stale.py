@@ -13,7 +13,6 @@ from stubs import DOCUMENTS, QRELS, QUERIES, tiny_bert, write_collection
 from tiny_checkpoints import write_gemma_reranker, write_minicpm_reranker
 
 from evalkit.config import (
-    BM25Config,
     ComputeConfig,
     DenseConfig,
     EvaluateConfig,
@@ -22,11 +21,12 @@ from evalkit.config import (
     LateInteractionConfig,
     MiniCPMRerankerConfig,
     RerankerConfig,
-    SavedConfig,
 )
 from evalkit.measures import measure
 from evalkit.pipeline import evaluate
 from evalkit.rerank.passthrough import KeepOrder
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.saved import SavedConfig
 from evalkit.run import Run
 
 

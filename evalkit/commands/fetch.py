@@ -14,9 +14,9 @@ from evalkit.commands.settings.compose import compose
 from evalkit.commands.settings.legal import top_settings
 from evalkit.config import ExpectedCounts, FetchConfig
 from evalkit.config.suites import load_suite
-from evalkit.datasets import load
+from evalkit.datasets import load, loader
 from evalkit.datasets.inspection import inspect
-from evalkit.datasets.remote import RemoteFile, remote_files
+from evalkit.datasets.loader import RemoteFile
 from evalkit.errors import ConfigError, DataError
 from evalkit.report.console import console
 from evalkit.report.grid import write
@@ -63,7 +63,8 @@ def main(arguments: list[str]) -> int:
     wanted = [
         _Wanted(config, files)
         for config in configs
-        if (files := tried.run(config, lambda c: [] if forbidden() else remote_files(c.dataset, store))) is not None
+        if (files := tried.run(config, lambda c: [] if forbidden() else loader(c.dataset, store).remote_files()))
+        is not None
     ]
     _show_sizes(wanted, store)
     if not options.sizes:

@@ -68,9 +68,9 @@ def _inspect(options: argparse.Namespace) -> int:
 
 def _rows(kind: str) -> list[dict[str, Any]]:
     if kind == "measures":
-        from evalkit.measures import FAMILIES
+        from evalkit.measures import families
 
-        return [{"name": name, "about": about} for name, about in FAMILIES.items()]
+        return [{"name": name, "about": about} for name, about in families().items()]
     if kind == "instructions":
         from evalkit.config.instructions import load_instructions
 

@@ -10,7 +10,6 @@ from evalkit.commands.settings.arguments import normalise
 from evalkit.commands.settings.compose import prepare, run_jobs, to_config
 from evalkit.commands.settings.presets import expand
 from evalkit.config import EvaluateConfig
-from evalkit.datasets.remote import is_here
 from evalkit.errors import EvalkitError
 from evalkit.pipeline import settled
 from evalkit.plan.already import kept_of
@@ -158,7 +157,7 @@ class _Planner:
     def _sample(self, config: EvaluateConfig, store: Store) -> Sample:
         key = repr(config.dataset)
         if key not in self._samples:
-            here = is_here(config.dataset, store)
+            here = datasets.loader(config.dataset, store).is_here()
             self._samples[key] = (
                 sample_of(datasets.load(config.dataset, store)) if here else sample_from_card(config.dataset)
             )

@@ -8,11 +8,10 @@ from evalkit.commands.options import Parser
 from evalkit.commands.settings.compose import compose
 from evalkit.errors import ConfigError
 from evalkit.formats.jsonl import read_pairs
-from evalkit.rerank.passthrough import KeepOrder, Replay
+from evalkit.rerank.passthrough import Reordering
 from evalkit.system.progress import progress
 from evalkit.system.stages import LOADING
 from evalkit.system.terminal import tell
-from evalkit.types import LoadingReranker
 
 _PAIRS_PER_WINDOW = 16_384  # whose scores are printed together
 
@@ -36,7 +35,7 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
     options, settings, file = split_arguments(parser, arguments)
     config = compose("score", settings)
     reranker = rerank.build(config.reranker, config.compute)
-    if isinstance(reranker, KeepOrder | Replay):
+    if isinstance(reranker, Reordering):
         raise ConfigError(f"reranker={config.reranker.name} reads no texts, so it has no score for them.")
     tokenize = rerank.require_pairs(reranker).tokenize if options.ids else None
     lines = read_pairs(file)
@@ -44,7 +43,7 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
     if instructed and not rerank.reads_instructions(config.reranker):
         tell(f"{instructed} pairs have an instruction, which this reranker has no place for")
     with progress("scoring", len(lines), "pairs") as meter:
-        if lines and isinstance(reranker, LoadingReranker):
+        if lines:
             with meter.not_working(LOADING):
                 reranker.load()
         for start in range(0, len(lines), _PAIRS_PER_WINDOW):

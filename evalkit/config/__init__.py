@@ -13,10 +13,6 @@ from evalkit.config.dataset import (
     DatasetConfig,
     ExpectedCounts,
     FolderDatasetConfig,
-    HubDatasetConfig,
-    MkqaDatasetConfig,
-    MtebDatasetConfig,
-    NeuclirDatasetConfig,
     TextLengths,
 )
 from evalkit.config.limits import MISSING, at_least, given
@@ -32,12 +28,11 @@ from evalkit.config.reranker import (
     ReplayConfig,
     RerankerConfig,
 )
-from evalkit.config.retriever import BM25Config, DenseConfig, JudgedConfig, RetrieverConfig, SavedConfig
+from evalkit.config.retriever import DenseConfig, RetrieverConfig
 from evalkit.errors import ConfigError
 
 __all__ = [
     "ROOTS",
-    "BM25Config",
     "BundledDatasetConfig",
     "ComputeConfig",
     "CrossEncoderConfig",
@@ -49,23 +44,17 @@ __all__ = [
     "FetchConfig",
     "FlagLLMConfig",
     "FolderDatasetConfig",
-    "HubDatasetConfig",
-    "JudgedConfig",
     "LateInteractionConfig",
     "LayerwiseConfig",
     "LightweightConfig",
     "MachineConfig",
     "MiniCPMRerankerConfig",
-    "MkqaDatasetConfig",
-    "MtebDatasetConfig",
-    "NeuclirDatasetConfig",
     "PairRerankerConfig",
     "PromptConfig",
     "Qwen3RerankerConfig",
     "ReplayConfig",
     "RerankerConfig",
     "RetrieverConfig",
-    "SavedConfig",
     "ScoreConfig",
     "TextLengths",
 ]

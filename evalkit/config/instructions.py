@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from evalkit.config.dataset import DatasetConfig
 from evalkit.config.resources import shipped
+from evalkit.config.retriever import DenseConfig
 from evalkit.errors import ConfigError, DataError, reason
 from evalkit.formats import strict_json
 from evalkit.system.files import expanded
@@ -101,6 +103,15 @@ def choose_instruction(setting: str, *, key: str | None, name: str) -> str:
         'itself, a .json file with {"' + key + '": "..."}, or dataset.instruction_key to an entry of '
         "`evalkit list instructions`."
     )
+
+
+def query_instruction(config: DenseConfig, dataset: DatasetConfig | None) -> str | None:
+    """Text before the queries of a dataset; None for the checkpoint's own."""
+    key = dataset.key if dataset else None
+    task = choose_instruction(config.instructions, key=key, name="retriever.instructions")
+    if task:
+        return str(config.instructed_query).replace("{instruction}", task)
+    return "" if key in config.instruction_except else config.query_instruction
 
 
 def _refuse_mistyped(setting: str, name: str) -> None:

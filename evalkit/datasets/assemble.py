@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from evalkit.config import DatasetConfig, HubDatasetConfig
+from evalkit.config import DatasetConfig
 from evalkit.datasets.documents import read_through
 from evalkit.errors import DataError
 from evalkit.measures.answers import tokens
@@ -116,8 +116,7 @@ def compare(config: DatasetConfig, notes: Mapping[str, int]) -> dict[str, str]:
         "relevant": notes["relevant_judgments"],
     }
     expected = {name: getattr(config.expected, name) for name in found}
-    from_hub = isinstance(config, HubDatasetConfig) and config.path is None and config.source == "hub"
-    if from_hub and not config.expected.judgments_on_hub and expected["judgments"] != expected["relevant"]:
+    if config.is_hub_copy and not config.expected.judgments_on_hub and expected["judgments"] != expected["relevant"]:
         # These are counts of BEIR's zips; how many judgments of grade 0 most of the hub's copies have is not published.
         del expected["judgments"]
     differences = {

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
+from evalkit.datasets.loader import RemoteFile
 from evalkit.errors import DataError, Unreachable, reason
 from evalkit.store import Store
 from evalkit.store.artefact import DOWNLOADS, clear, open_folder
@@ -115,6 +116,12 @@ def url_size(url: str) -> int | None:
     except (OSError, ValueError, http.client.HTTPException):
         return None
     return int(length) if length and length.isdigit() else None
+
+
+def remote_file(store: Store, url: str, md5: str) -> RemoteFile:
+    """The file at an address, with its size and whether it was downloaded."""
+    here = downloaded(store, url, md5)
+    return RemoteFile(url, here.stat().st_size if here else url_size(url), here is not None)
 
 
 def _download_from_either(url: str, mirror: str, md5: str, part: Path) -> None:

@@ -12,25 +12,23 @@ What `datasets` has of the pinned commit is read without asking the hub. Where t
 commit that `hf download` left in the cache are read too.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from evalkit.config import HubDatasetConfig
 from evalkit.datasets import snapshot
-from evalkit.datasets.assemble import assemble
-from evalkit.datasets.columns import choose, id_column, judged
+from evalkit.datasets.columns import choose, id_column
 from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.hub_files import check_blob, hub_file
+from evalkit.datasets.hub_files import check_blob, hub_file, in_hub_cache
+from evalkit.datasets.loader import RemoteFile
 from evalkit.datasets.snapshot import PARTS, Snapshot
 from evalkit.errors import DataError, EvalkitError, Unreachable, reason
 from evalkit.store import Store
 from evalkit.system.network import forbidden, hub_fault
-from evalkit.types import Dataset
 
 _ELSEWHERE = (
     "If you have it on disk, set dataset.path to its folder: in BEIR layout, as `hf download` left it, or from "
@@ -64,17 +62,14 @@ class Repository(NamedTuple):
         return f"{self.hub_id}@{self.revision[:8]}"
 
 
-def load(config: HubDatasetConfig, store: Store) -> Dataset:
-    """The dataset at its pinned revision.
+def judgments_and_queries(repository: Repository, split: str) -> tuple[pa.Table, pa.Table]:
+    """The judgments of a split and the queries, in memory.
 
     Raises:
-        DataError: it cannot be reached, or its layout is another one.
+        DataError: the repository cannot be reached, or its layout is another one.
     """
-    repository = Repository(config.hub_id, config.revision, config.subset)
-    qrels, queries = (_table(repository, part, config.split) for part in ("qrels", "queries"))
-    found = judged(qrels, queries, repository.hub_id)
-    documents, digest = open_documents(repository, store, title_separator=config.title_separator, split=config.split)
-    return assemble(config, store, documents=documents, judged=found, corpus_digest=digest)
+    qrels, queries = (_table(repository, part, split) for part in ("qrels", "queries"))
+    return qrels, queries
 
 
 def open_documents(
@@ -98,14 +93,15 @@ def open_documents(
     return documents, digest
 
 
-def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> Iterator[tuple[str, int]]:
-    """(name, bytes) of every file that is read from the hub for these parts; none where it is silent and they are here.
+def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> list[RemoteFile]:
+    """Every file that is read from the hub for these parts; none where it is silent and they are here.
 
     Raises:
         DataError: the hub cannot be reached, or its layout is another one.
     """
     from huggingface_hub import HfApi
 
+    files: list[RemoteFile] = []
     for part in parts:
         if hub_fault():
             _left_by_download(repository, part)  # raises where the part is not here
@@ -115,7 +111,11 @@ def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> Iterat
             found = HfApi().get_paths_info(repository.hub_id, names, revision=repository.revision, repo_type="dataset")
         except Exception as error:
             raise _refusal(repository, part, error) from error
-        yield from ((file.path, file.size) for file in found if hasattr(file, "size"))
+        for file in found:
+            if hasattr(file, "size"):
+                here = in_hub_cache(repository.hub_id, repository.revision, file.path)
+                files.append(RemoteFile(f"{repository.hub_id}/{file.path}", file.size, here))
+    return files
 
 
 def is_here(repository: Repository, parts: Sequence[str] = PARTS) -> bool:

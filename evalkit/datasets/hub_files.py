@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evalkit.datasets.download import ON_DISK, Lacking, checksum, remove
+from evalkit.datasets.loader import RemoteFile
 from evalkit.errors import DataError, Unreachable, reason
 from evalkit.system.network import forbidden, hub_fault
 
@@ -94,6 +95,12 @@ def hub_file_size(hub_id: str, revision: str, name: str) -> int | None:
     except Exception:  # noqa: BLE001 - a size is only for information; downloading says what is wrong
         return None
     return next((file.size for file in found if hasattr(file, "size")), None)
+
+
+def remote_file(hub_id: str, revision: str, name: str) -> RemoteFile:
+    """A file of a dataset repository, with its size and whether it was downloaded."""
+    here = in_hub_cache(hub_id, revision, name)
+    return RemoteFile(f"{hub_id}/{name}", hub_file_size(hub_id, revision, name), here)
 
 
 def check_blob(path: Path, label: str) -> None:

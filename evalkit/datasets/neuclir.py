@@ -14,16 +14,18 @@ import logging
 import re
 import tarfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from evalkit.config import NeuclirDatasetConfig
-from evalkit.datasets import corpus
+from evalkit.config import DatasetConfig
+from evalkit.config.limits import MISSING, one_of, require_commit, require_md5
+from evalkit.datasets import corpus, hub_files
 from evalkit.datasets.archives import tar_members
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.download import url_file
-from evalkit.datasets.hub_files import hub_file_of_any
+from evalkit.datasets.download import downloaded, remote_file, url_file
+from evalkit.datasets.loader import Loader, RemoteFile
 from evalkit.datasets.objects import objects
 from evalkit.datasets.records import checked_id, checked_text
 from evalkit.datasets.source import FolderSource
@@ -42,6 +44,56 @@ _SHORT = {"zho": "zh", "fas": "fa", "rus": "ru"}
 _TAR = slice(257, 262)  # where a tar says that it is one
 
 
+_QUERY_FIELDS = ("title", "description", "narrative", "title+description", "title+description+narrative")
+
+
+@dataclass
+class NeuclirDatasetConfig(DatasetConfig):
+    """A TREC NeuCLIR collection: topics and judgments of NIST, documents of the hub.
+
+    `path` is a folder with any of the three files, by the names that NIST and ir_datasets give them.
+    """
+
+    implementation: ClassVar[str] = "evalkit.datasets.neuclir:NeuclirLoader"
+    documents_path: str | None = None
+    """A file to use for the documents: JSON lines or parquet with `id`, `title` and `text`."""
+    topics_path: str | None = None
+    qrels_path: str | None = None
+    query_field: str = "title+description"
+    """Which parts of a topic make the query."""
+    topic_language: str = "eng"
+    topic_source: str = "original"
+    """`original`, or with `topic_language=zho` also `human translation` or `google translation`."""
+    document_language: str = MISSING
+    """As the files of NIST abbreviate it: `zho`."""
+    year: int = MISSING
+    hub_id: str = MISSING
+    revision: str = "main"
+    """A branch: the content is fixed by `documents_md5`."""
+    commits: list[str] = field(default_factory=list)
+    """Commits that are tried before `revision`."""
+    hub_file: str = MISSING
+    documents_md5: str = MISSING
+    topics_url: str = MISSING
+    topics_md5: str = MISSING
+    qrels_url: str = MISSING
+    qrels_md5: str = MISSING
+
+    def __post_init__(self) -> None:
+        """Check choices."""
+        super().__post_init__()
+        one_of("dataset.query_field", self.query_field, _QUERY_FIELDS)
+        for key in ("documents_md5", "topics_md5", "qrels_md5"):
+            require_md5(f"dataset.{key}", getattr(self, key))
+        for commit in self.commits:
+            require_commit("dataset.commits", commit)
+
+    @property
+    def revisions(self) -> list[str]:
+        """Where the documents are looked for, in this order."""
+        return [*self.commits, self.revision]
+
+
 class Places(NamedTuple):
     """Files on disk; None where the published one is meant."""
 
@@ -50,19 +102,41 @@ class Places(NamedTuple):
     qrels: Path | None
 
 
-def load(config: NeuclirDatasetConfig, store: Store) -> Dataset:
-    """The collection of one language and year.
+class NeuclirLoader(Loader):
+    """Reads the collection of one language and year."""
 
-    Raises:
-        DataError: a file is absent or malformed.
-    """
-    places = find_places(config)
-    qrels = _read_qrels(config, places.qrels or url_file(store, config.qrels_url, config.qrels_md5))
-    topics = _read_topics(config, places.topics or url_file(store, config.topics_url, config.topics_md5), set(qrels))
-    found = _open_documents(config, places.documents, store)
-    documents = ArrowDocuments(found.table, title_separator=config.title_separator)
-    judged = Judged(topics, qrels, notes=found.notes)
-    return assemble(config, store, documents=documents, judged=judged, corpus_digest=found.digest)
+    config: NeuclirDatasetConfig
+
+    def load(self) -> Dataset:
+        """See `Loader`."""
+        config, store, places = self.config, self.store, find_places(self.config)
+        qrels = _read_qrels(config, places.qrels or url_file(store, config.qrels_url, config.qrels_md5))
+        path = places.topics or url_file(store, config.topics_url, config.topics_md5)
+        topics = _read_topics(config, path, set(qrels))
+        found = _open_documents(config, places.documents, store)
+        documents = ArrowDocuments(found.table, title_separator=config.title_separator)
+        judged = Judged(topics, qrels, notes=found.notes)
+        return assemble(config, store, documents=documents, judged=judged, corpus_digest=found.digest)
+
+    def remote_files(self) -> list[RemoteFile]:
+        """See `Loader`."""
+        config, places, files = self.config, find_places(self.config), []
+        if places.documents is None:
+            revision = hub_files.revision_in_hub(config.hub_id, config.revisions, config.hub_file)
+            files.append(hub_files.remote_file(config.hub_id, revision, config.hub_file))
+        if places.topics is None:
+            files.append(remote_file(self.store, config.topics_url, config.topics_md5))
+        if places.qrels is None:
+            files.append(remote_file(self.store, config.qrels_url, config.qrels_md5))
+        return files
+
+    def is_here(self) -> bool:
+        """See `Loader`."""
+        config, places = self.config, find_places(self.config)
+        cached = any(hub_files.in_hub_cache(config.hub_id, at, config.hub_file) for at in config.revisions)
+        topics = places.topics or downloaded(self.store, config.topics_url, config.topics_md5)
+        qrels = places.qrels or downloaded(self.store, config.qrels_url, config.qrels_md5)
+        return bool((places.documents or cached) and topics and qrels)
 
 
 def find_places(config: NeuclirDatasetConfig) -> Places:
@@ -191,7 +265,9 @@ def _open_documents(config: NeuclirDatasetConfig, path: Path | None, store: Stor
         return corpus.from_published(
             store,
             f"md5:{config.documents_md5}",
-            lambda: hub_file_of_any(config.hub_id, config.revisions, config.hub_file, md5=config.documents_md5),
+            lambda: hub_files.hub_file_of_any(
+                config.hub_id, config.revisions, config.hub_file, md5=config.documents_md5
+            ),
         )
     with contextlib.closing(FolderSource(path.parent)) as source:
         return corpus.from_file(source, path.name, store)

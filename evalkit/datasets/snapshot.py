@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from evalkit.config import DatasetConfig, HubDatasetConfig
+from evalkit.config import DatasetConfig
 from evalkit.datasets.assemble import assemble
 from evalkit.datasets.columns import choose, content_digest, id_column, judged
 from evalkit.datasets.corpus import from_columns, require_ids
@@ -137,8 +137,6 @@ def load(config: DatasetConfig, store: Store, snapshot: Snapshot) -> Dataset:
     label = str(snapshot.path)
     found = judged(snapshot.table("qrels", config.split), snapshot.table("queries", config.split), label)
     documents, digest = open_documents(snapshot, store, title_separator=config.title_separator, split=config.split)
-    if isinstance(config, HubDatasetConfig):
-        config = replace(config, path=None, source="hub")  # it is compared with its card as the hub's copy
     return assemble(config, store, documents=documents, judged=found, corpus_digest=digest)
 
 

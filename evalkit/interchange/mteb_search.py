@@ -13,9 +13,10 @@ from typing import Any
 import pyarrow as pa
 
 from evalkit import rerank, retrieval
-from evalkit.config import ComputeConfig, MtebDatasetConfig, RerankerConfig, RetrieverConfig
+from evalkit.config import ComputeConfig, RerankerConfig, RetrieverConfig
 from evalkit.datasets import columns, mteb_task
 from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.mteb_task import MtebDatasetConfig
 from evalkit.errors import ConfigError
 from evalkit.interchange.tasks import card_of
 from evalkit.run import Run

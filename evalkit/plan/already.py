@@ -10,12 +10,14 @@ from evalkit import rerank, results, retrieval
 from evalkit.config import EvaluateConfig
 from evalkit.errors import AbsentModel, MissingExtra
 from evalkit.rerank.known_scores import SCORES, KeptScores, pair_keys, score_facts
+from evalkit.rerank.seam import Reranker
 from evalkit.results.recorder import candidates_key, result_key
+from evalkit.retrieval.first_stage import FirstStage
 from evalkit.retrieval.vectors import DIGEST_BYTES, DONE
 from evalkit.run import Run
 from evalkit.store import PARTIAL, Store
 from evalkit.store.journal import Journal
-from evalkit.types import Dataset, FirstStage, Pair, StreamingReranker
+from evalkit.types import Dataset, Pair
 
 _PAIRS = 512
 
@@ -70,9 +72,10 @@ def kept_of(config: EvaluateConfig, dataset: Dataset, store: Store) -> Kept:
 
 def vectors_share(first_stage: FirstStage, dataset: Dataset, store: Store) -> float:
     """How many of the vectors that a first stage needs of a dataset are there."""
-    if not isinstance(first_stage, retrieval.VectorStage):
+    facts = first_stage.corpus_facts(dataset)
+    if facts is None:
         return 0.0
-    folder = store.peek("embeddings", first_stage.corpus_facts(dataset))
+    folder = store.peek("embeddings", facts)
     if folder.is_dir():
         return 1.0
     done = sum(
@@ -86,7 +89,7 @@ def vectors_share(first_stage: FirstStage, dataset: Dataset, store: Store) -> fl
 def scored(reranker: rerank.AnyReranker, run: Run, dataset: Dataset, store: Store) -> Kept:
     """What there is of a reranker's scores of candidates."""
     pairs = _some_pairs(run, dataset)
-    scores = _scores(reranker, dataset, store, pairs) if isinstance(reranker, StreamingReranker) else 0.0
+    scores = _scores(reranker, dataset, store, pairs) if isinstance(reranker, Reranker) else 0.0
     return Kept(1.0, len(run), scores, pairs=pairs)
 
 
@@ -104,7 +107,7 @@ def _some_pairs(run: Run, dataset: Dataset) -> list[Pair]:
     ]
 
 
-def _scores(reranker: StreamingReranker, dataset: Dataset, store: Store, pairs: Sequence[Pair]) -> float:
+def _scores(reranker: Reranker, dataset: Dataset, store: Store, pairs: Sequence[Pair]) -> float:
     path = store.peek("scores", score_facts(reranker.identity, reranker.facts(), dataset.name)) / SCORES
     if not path.is_file() or not pairs:
         return 0.0

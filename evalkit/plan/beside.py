@@ -12,9 +12,10 @@ from evalkit.plan.machine import Machine
 from evalkit.plan.reading import cutoff
 from evalkit.plan.sample import sample_of
 from evalkit.rerank import AnyReranker
+from evalkit.retrieval.first_stage import FirstStage
 from evalkit.run import Run
 from evalkit.store import Store
-from evalkit.types import Dataset, FirstStage
+from evalkit.types import Dataset
 
 _TEXTS = 512
 _LEAST_SECONDS = 2.0  # of work; less says little of a rate
@@ -52,15 +53,15 @@ class Beside:
         except ModelError:
             return None
 
-    def learn(self, kind: str, took: Mapping[str, float], checkpoint: object) -> None:
+    def learn(self, kind: str, took: Mapping[str, float], checkpoint: Checkpoint | None) -> None:
         """Remember what a model reached in a stage, where that was long enough to tell.
 
         Args:
             kind: `encode` or `score`.
             took: what the stage noted.
-            checkpoint: of the model; anything else is no model.
+            checkpoint: of the model.
         """
-        if not isinstance(checkpoint, Checkpoint) or took.get("seconds", 0.0) < _LEAST_SECONDS:
+        if checkpoint is None or took.get("seconds", 0.0) < _LEAST_SECONDS:
             return
         try:
             shape = shape_of(checkpoint, layers=cutoff(self._config.reranker) if kind == "score" else None)

@@ -5,13 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evalkit.config import (
-    BM25Config,
-    DenseConfig,
-    EvaluateConfig,
-    LateInteractionConfig,
-    PairRerankerConfig,
-)
+from evalkit.config import DenseConfig, EvaluateConfig, LateInteractionConfig, PairRerankerConfig
+from evalkit.config.instructions import query_instruction
 from evalkit.inference.room import room
 from evalkit.plan.already import Kept
 from evalkit.plan.machine import Machine, Seconds
@@ -19,7 +14,7 @@ from evalkit.plan.reading import Lengths, Reader, compressed
 from evalkit.plan.sample import Sample, pairs_of
 from evalkit.rerank import instruction_of
 from evalkit.rerank.texts import PAIRS_PER_WINDOW
-from evalkit.retrieval import query_instruction
+from evalkit.retrieval.bm25 import BM25Config
 from evalkit.system.memory import GIB
 from evalkit.system.stages import LOADING, Rate, rate
 

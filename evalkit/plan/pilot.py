@@ -18,18 +18,17 @@ from evalkit.inference.room import room
 from evalkit.inference.usage import Usage
 from evalkit.inference.workers import open_pool
 from evalkit.models.arithmetic import device_name
-from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.shape import shape_of
 from evalkit.plan.machine import Machine
 from evalkit.plan.reading import cutoff
 from evalkit.plan.sample import Sample, pairs_of
+from evalkit.rerank.seam import Reranker
 from evalkit.retrieval.dense import DenseRetriever
 from evalkit.retrieval.encoding import EncodingWorker, encode_corpus
 from evalkit.store import Store
 from evalkit.system.files import temporary_folder
 from evalkit.system.progress import progress
 from evalkit.system.stages import LOADING, Meter
-from evalkit.types import StreamingReranker
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +57,7 @@ def measure_rates(config: EvaluateConfig, sample: Sample, machine: Machine) -> N
             return
         if isinstance(first_stage, DenseRetriever):
             _measure_encoding(first_stage, sample, machine, folder)
-        if isinstance(reranker, StreamingReranker):
+        if isinstance(reranker, Reranker):
             _measure_scoring(config, reranker, sample, machine)
 
 
@@ -118,9 +117,9 @@ def _measure_encoding(retriever: DenseRetriever, sample: Sample, machine: Machin
     machine.keep("encode", shape, read, meter.seconds)
 
 
-def _measure_scoring(config: EvaluateConfig, reranker: StreamingReranker, sample: Sample, machine: Machine) -> None:
-    checkpoint, pairs = getattr(reranker, "checkpoint", None), pairs_of(sample)
-    if not isinstance(checkpoint, Checkpoint) or not pairs:
+def _measure_scoring(config: EvaluateConfig, reranker: Reranker, sample: Sample, machine: Machine) -> None:
+    checkpoint, pairs = reranker.checkpoint, pairs_of(sample)
+    if checkpoint is None or not pairs:
         return
     shape = shape_of(checkpoint, layers=cutoff(config.reranker))
     if machine.knows("score", shape):
@@ -133,7 +132,7 @@ def _measure_scoring(config: EvaluateConfig, reranker: StreamingReranker, sample
         reranker.score(changed, advance=lambda _: None)
 
     with progress(f"measuring {config.reranker.name}", None, "pairs") as meter:
-        read = _timed(score, lambda: getattr(reranker, "usage", Usage()), meter)
+        read = _timed(score, lambda: reranker.usage or Usage(), meter)
     machine.keep("score", shape, read, meter.seconds)
 
 

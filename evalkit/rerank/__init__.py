@@ -21,19 +21,20 @@ from evalkit.config import (
 )
 from evalkit.config.instructions import PER_QUERY, choose_instruction
 from evalkit.errors import ConfigError
-from evalkit.rerank.passthrough import KeepOrder, Replay
+from evalkit.rerank.passthrough import KeepOrder, Reordering, Replay
+from evalkit.rerank.seam import Reranker
 from evalkit.rerank.texts import Reranked, score_candidates
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.system.stages import Stages
-from evalkit.types import Dataset, Reranker
+from evalkit.types import Dataset
 
 if TYPE_CHECKING:
     from evalkit.rerank.pair_reranker import PairReranker
 
 logger = logging.getLogger(__name__)
 
-AnyReranker = Reranker | KeepOrder | Replay
+AnyReranker = Reranker | Reordering
 
 
 def build(
@@ -161,7 +162,7 @@ def apply(
     Raises:
         DataError: a candidate has no text in the corpus, or no score in the file that is replayed.
     """
-    if isinstance(reranker, KeepOrder | Replay):
+    if isinstance(reranker, Reordering):
         stages = Stages()
         with stages.timed("rerank"):  # no pair is scored, so there is no speed
             run, unscored, notes = reranker.reorder(candidates)

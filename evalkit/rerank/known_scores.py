@@ -67,7 +67,7 @@ class KeptScores:
 
         Args:
             identity: of the reranker.
-            facts: what decides the last bits of its scores; see `StreamingReranker`.
+            facts: what decides the last bits of its scores; see `Reranker`.
             store: where scores are kept.
             name: of the reranker, for people.
             collection: its name; only so that two collections need not wait for each other.

@@ -5,7 +5,7 @@ Score of a pair: for every query token the largest cosine with a token of the do
 document is encoded once and scored against all its queries, so its token vectors are never kept.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pickle import UnpicklingError  # noqa: TID251 - only the error, with which torch refuses what is no tensor
@@ -24,8 +24,8 @@ from evalkit.models.loading import load_encoder, refusing, require_encoder, requ
 from evalkit.models.packing import packed_encoder
 from evalkit.models.processor import facts, noting, warn_of_emulation
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
-from evalkit.rerank.streaming import gathered
-from evalkit.types import Identity, Pair, PairScores, Scored, checked_pair
+from evalkit.rerank.seam import Reranker
+from evalkit.types import Identity, Pair, Scored
 
 if TYPE_CHECKING:
     from evalkit.inference.forward import Finish, States
@@ -37,11 +37,18 @@ _FORMAT = 3  # of scores; a higher number makes old ones be computed anew
 _ANY_PAIR = Pair("a", "a")  # the first pass through a model takes longer than the others
 
 
-class LateInteractionReranker:
-    """Token-level MaxSim. Resolves its checkpoint at once, and loads it for the first pair."""
+class LateInteractionReranker(Reranker):
+    """Mean over query tokens of the best cosine with a document token, from -1 to 1; see above.
+
+    Resolves its checkpoint at once, and loads it for the first pair.
+    """
+
+    checkpoint: Checkpoint
+    usage: Usage
+    overlaps = True
 
     def __init__(self, config: LateInteractionConfig, compute: ComputeConfig, *, weights: bool = True) -> None:
-        self.config = config
+        self.config, self.name = config, config.name
         self._asked = compute
         self.usage, self.budget = Usage(), budget_of(compute)
         also = [config.projection or _PROJECTION]
@@ -111,25 +118,19 @@ class LateInteractionReranker:
         return weight, bias
 
     def load(self) -> None:
-        """See `LoadingReranker`."""
+        """See `Reranker`."""
         before = replace(self.usage)
-        list(self.stream([_ANY_PAIR]))
+        self.score([_ANY_PAIR])
         self.usage = noting(before, self.compute, self.checkpoint)
 
     def facts(self) -> Mapping[str, object]:
-        """See `StreamingReranker`."""
+        """See `Reranker`."""
         return facts(self.compute, self.checkpoint)
 
-    def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = lambda _: None) -> PairScores:
-        """Mean over query tokens of the best cosine with a document token, from -1 to 1."""
-        pairs = [checked_pair(number, pair) for number, pair in enumerate(pairs)]
-        return gathered(self.stream(pairs), len(pairs), advance)
-
-    def stream(self, pairs: Sequence[Pair], *, known: NDArray[np.bool_] | None = None) -> Iterator[Scored]:
-        """See `StreamingReranker`; all pairs of a document come together."""
+    def stream(self, pairs: Sequence[Pair], known: NDArray[np.bool_]) -> Iterator[Scored]:
+        """See `Reranker`. All pairs of a document come together."""
         from evalkit.inference.max_sim import TokenVectors, max_sim, spans
 
-        known = np.zeros(len(pairs), dtype=bool) if known is None else known
         queries, query_of = _distinct([pair.query for pair in pairs])
         documents, document_of = _distinct([pair.document for pair in pairs])
         rows = np.flatnonzero(~known)

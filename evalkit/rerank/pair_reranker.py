@@ -22,8 +22,8 @@ from evalkit.models.declared import declared, length, require_whole
 from evalkit.models.loading import refusing, require_positions
 from evalkit.models.processor import facts, noting, warn_of_emulation
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
-from evalkit.rerank.streaming import gathered
-from evalkit.types import Identity, Pair, PairScores, Scored, checked_pair
+from evalkit.rerank.seam import Reranker
+from evalkit.types import Identity, Pair, Scored
 
 _FORMAT = 2  # of templates and heads; a higher number makes old scores be computed anew
 _ANY_PAIR = Pair("a", "a")  # the first pass through a model takes longer than the others
@@ -77,7 +77,7 @@ class Prepared(NamedTuple):
     index_of: NDArray[np.int64]
 
 
-class PairReranker:
+class PairReranker(Reranker):
     """A reranker with a checkpoint. Resolves it at once, and loads it for the first pair.
 
     Args:
@@ -91,6 +91,10 @@ class PairReranker:
         ModelError: the checkpoint is absent, or not of this family.
     """
 
+    checkpoint: Checkpoint
+    usage: Usage
+    overlaps = True
+
     def __init__(
         self,
         config: PairRerankerConfig,
@@ -101,7 +105,7 @@ class PairReranker:
         weights: bool = True,
     ) -> None:
         self._asked, self._family_of = compute, family_of
-        self.instruction = instruction
+        self.instruction, self.name = instruction, config.name
         self.usage, self.budget = Usage(), budget_of(compute)
         self.checkpoint = resolve(str(config.model), config.revision, weights=weights)
         require_whole(self.checkpoint)
@@ -146,9 +150,9 @@ class PairReranker:
             return loaded
 
     def load(self) -> None:
-        """See `LoadingReranker`."""
+        """See `Reranker`."""
         before = replace(self.usage)
-        list(self.stream([_ANY_PAIR]))
+        self.score([_ANY_PAIR])
         self.usage = noting(before, self.compute, self.checkpoint, softcap=self.family.softcap)
 
     def unload(self) -> None:
@@ -164,10 +168,9 @@ class PairReranker:
         require_vocabulary(self.checkpoint, tokenized.ids)
         return tokenized
 
-    def prepare(self, pairs: Sequence[Pair]) -> "Prepared":
-        """Everything that scoring needs but the model; may run while other pairs are scored. Equal pairs become one."""
+    def prepare(self, pairs: Sequence[Pair]) -> Prepared:
+        """See `Reranker`. Equal pairs become one."""
         start = time.perf_counter()
-        pairs = [checked_pair(number, pair) for number, pair in enumerate(pairs)]
         distinct = {pair: index for index, pair in enumerate(dict.fromkeys(pairs))}
         index_of = np.array([distinct[pair] for pair in pairs], dtype=np.int64)
         tokenized = self.tokenize(list(distinct))
@@ -175,34 +178,22 @@ class PairReranker:
         return Prepared(tokenized, index_of)
 
     def facts(self) -> Mapping[str, object]:
-        """See `StreamingReranker`."""
+        """See `Reranker`."""
         return facts(self.compute, self.checkpoint, softcap=self.family.softcap)
 
-    def score(
-        self, pairs: "Sequence[Pair] | Prepared", *, advance: Callable[[int], None] = lambda _: None
-    ) -> PairScores:
-        """The raw logit of every pair, of shape (pairs,), or (pairs, cut-offs) where several were asked for.
-
-        Equal pairs are scored once.
-        """
-        prepared = pairs if isinstance(pairs, Prepared) else self.prepare(pairs)
-        return gathered(self.stream(prepared), len(prepared.index_of), advance)
-
-    def stream(self, pairs: "Sequence[Pair] | Prepared", *, known: NDArray[np.bool_] | None = None) -> Iterator[Scored]:
-        """See `StreamingReranker`. Equal pairs are scored once, and come together."""
+    def stream(self, pairs: Prepared, known: NDArray[np.bool_]) -> Iterator[Scored]:
+        """See `Reranker`. Equal pairs are scored once, and come together."""
         require_torch()
         from evalkit.inference.forward import score_pairs
 
-        tokenized, index_of = pairs if isinstance(pairs, Prepared) else self.prepare(pairs)
+        tokenized, index_of = pairs
         if not len(index_of):
             return
         read = without_ends(tokenized, self.model.unscored)
         repeats = np.bincount(index_of, minlength=len(tokenized.ids))
         order, ends = np.argsort(index_of, kind="stable"), np.cumsum(repeats)
-        of_distinct = None
-        if known is not None:
-            of_distinct = np.ones(len(tokenized.ids), dtype=bool)
-            of_distinct[index_of[~known]] = False
+        of_distinct = np.ones(len(tokenized.ids), dtype=bool)
+        of_distinct[index_of[~known]] = False
         for distinct, scores in score_pairs(
             self.model,
             read,

@@ -1,5 +1,6 @@
 """Rerankers that read no text: keep the first stage's order, or replay scores from a run file."""
 
+from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import ClassVar, NamedTuple
 
@@ -31,7 +32,22 @@ class Reordered(NamedTuple):
     notes: tuple[Note, ...] = ()
 
 
-class KeepOrder:
+class Reordering(ABC):
+    """**Seam** of rerankers that read no text: a run in, the same pairs in another order out."""
+
+    checkpoint: ClassVar[None] = None
+
+    @property
+    @abstractmethod
+    def identity(self) -> Identity:
+        """Everything that decides the order."""
+
+    @abstractmethod
+    def reorder(self, candidates: Run) -> Reordered:
+        """The candidates in their new order."""
+
+
+class KeepOrder(Reordering):
     """The first stage as it is: `reranker=none`."""
 
     identity: ClassVar[Identity] = {"kind": "none"}
@@ -41,7 +57,7 @@ class KeepOrder:
         return Reordered(candidates)
 
 
-class Replay:
+class Replay(Reordering):
     """Scores that someone else made for the same candidates.
 
     Raises:

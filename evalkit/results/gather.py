@@ -7,7 +7,7 @@ from glob import escape
 from pathlib import Path
 
 from evalkit import datasets, results
-from evalkit.config.from_manifest import dataset_config
+from evalkit.datasets.from_manifest import dataset_config
 from evalkit.errors import ConfigError, ResultError, reason
 from evalkit.measures import measure, parse_measure
 from evalkit.measures.answers import AnswerJudge

@@ -1,13 +1,28 @@
 """Candidates that are the judged documents of each query, in no order: what reranking samples bring."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
+from evalkit.config.retriever import RetrieverConfig
 from evalkit.errors import DataError
 from evalkit.retrieval.candidates import cut
+from evalkit.retrieval.first_stage import FirstStage
 from evalkit.run import Run
 from evalkit.types import Dataset, Identity
 
 
-class JudgedRetriever:
+@dataclass
+class JudgedConfig(RetrieverConfig):
+    """The judged documents of each query, in no order."""
+
+    implementation: ClassVar[str] = "evalkit.retrieval.judged:JudgedRetriever"
+
+
+class JudgedRetriever(FirstStage):
     """All judged documents of a query, relevant or not, with equal scores."""
+
+    def __init__(self, config: JudgedConfig | None = None) -> None:
+        del config  # there is nothing to set
 
     @property
     def identity(self) -> Identity:

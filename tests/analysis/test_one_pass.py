@@ -11,17 +11,11 @@ from stubs import tiny_bert
 from evalkit.analysis.flags import Fall
 from evalkit.analysis.one_pass import analyse, at_depth
 from evalkit.cli import main
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    CrossEncoderConfig,
-    EvaluateConfig,
-    FolderDatasetConfig,
-    ReplayConfig,
-    SavedConfig,
-)
+from evalkit.config import ComputeConfig, CrossEncoderConfig, EvaluateConfig, FolderDatasetConfig, ReplayConfig
 from evalkit.pipeline import evaluate
 from evalkit.results.gather import dataset_of, gather
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.saved import SavedConfig
 
 
 @pytest.fixture(scope="module")

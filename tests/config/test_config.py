@@ -10,30 +10,30 @@ from hydra.core.global_hydra import GlobalHydra
 
 from evalkit.commands.settings.compose import register_schemas, to_config
 from evalkit.config import (
-    BM25Config,
     ComputeConfig,
     CrossEncoderConfig,
     DenseConfig,
     EvaluateConfig,
     FlagLLMConfig,
     FolderDatasetConfig,
-    HubDatasetConfig,
     LateInteractionConfig,
     LayerwiseConfig,
     LightweightConfig,
     MiniCPMRerankerConfig,
-    MtebDatasetConfig,
     PairRerankerConfig,
     Qwen3RerankerConfig,
     ReplayConfig,
     RerankerConfig,
-    SavedConfig,
     TextLengths,
 )
-from evalkit.config.from_manifest import dataset_config
 from evalkit.config.reranker import RERANKERS
 from evalkit.config.resources import config_names, read_config, shipped
+from evalkit.datasets.from_manifest import dataset_config
+from evalkit.datasets.hub_dataset import HubDatasetConfig
+from evalkit.datasets.mteb_task import MtebDatasetConfig
 from evalkit.errors import ConfigError
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.saved import SavedConfig
 
 # What a file cannot know and a user must give.
 REQUIRED = {

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stubs import DOCUMENTS, QRELS, QUERIES, write_collection
 
-from evalkit.config import BundledDatasetConfig, ComputeConfig, DatasetConfig, FolderDatasetConfig, HubDatasetConfig
+from evalkit.config import BundledDatasetConfig, ComputeConfig, DatasetConfig, FolderDatasetConfig
 from evalkit.datasets import load
+from evalkit.datasets.hub_dataset import HubDatasetConfig
 from evalkit.errors import ConfigError, DataError
 from evalkit.store import Store
 from evalkit.types import Dataset

@@ -15,9 +15,9 @@ from local_hub import LocalHub, ask
 from omegaconf import OmegaConf
 from published import CORPUS, QRELS, QUERIES, Columns, write_parquet
 
-from evalkit.config import HubDatasetConfig
 from evalkit.config.resources import shipped
 from evalkit.datasets import hub as hub_datasets
+from evalkit.datasets.hub_dataset import HubDatasetConfig
 from evalkit.errors import DataError
 from evalkit.store import Store
 
@@ -28,8 +28,8 @@ PUBLISHED = OmegaConf.load(shipped("conf") / "dataset" / "scifact.yaml")
 PROGRAM = """
 import json, sys, time
 from pathlib import Path
-from evalkit.config import HubDatasetConfig
-from evalkit.datasets import hub, load, remote
+from evalkit.datasets import hub, load, loader
+from evalkit.datasets.hub_dataset import HubDatasetConfig
 from evalkit.errors import DataError
 from evalkit.store import Store
 import pyarrow as pa
@@ -46,11 +46,11 @@ for asked in wanted:
     config = HubDatasetConfig("mini", hub_id=hub_id, revision=commit, split=split or "test", subset=subset or None)
     try:
         if asked.startswith("files "):
-            answers[name] = list(hub.remote_files(hub.Repository(hub_id.removeprefix("files "), commit)))
+            answers[name] = hub.remote_files(hub.Repository(hub_id.removeprefix("files "), commit))
             continue
         if asked.startswith("here "):
             config = HubDatasetConfig("mini", hub_id=hub_id.removeprefix("here "), revision=commit)
-            answers[name] = remote.is_here(config, Store(Path(store)))
+            answers[name] = loader(config, Store(Path(store))).is_here()
             continue
         dataset = load(config, Store(Path(store)))
         answers[name] = {
@@ -290,7 +290,8 @@ def test_what_would_be_downloaded_is_told_with_sizes(answers: dict[str, Any]):
     folder = answers["folder"] / "other" / "listed"
     files = ["data/test", "queries/queries", "corpus/corpus"]
     names = [f"{file}-00000-of-00001.parquet" for file in files]
-    assert answers["files other/listed"] == [[name, (folder / name).stat().st_size] for name in names]
+    listed = [[f"other/listed/{name}", (folder / name).stat().st_size, False] for name in names]
+    assert answers["files other/listed"] == listed
     assert [line for line in answers["requests"] if "other/listed/" in line and ".parquet" in line] == []
     one_line_about_the_folder(answers["files mteb/unknown"], "mteb/unknown@d56462d0", "doesn't exist")
 

@@ -12,14 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.config import BM25Config, EvaluateConfig, MkqaDatasetConfig, RerankerConfig
+from evalkit.config import EvaluateConfig, RerankerConfig
 from evalkit.datasets import load
-from evalkit.datasets.mkqa import clean, corpus_path
+from evalkit.datasets.mkqa import MkqaDatasetConfig, clean, corpus_path
 from evalkit.errors import ConfigError, DataError
 from evalkit.formats.trec import read_qrels
 from evalkit.measures import measure
 from evalkit.measures.answers import AnswerJudge
 from evalkit.pipeline import evaluate
+from evalkit.retrieval.bm25 import BM25Config
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.types import Dataset

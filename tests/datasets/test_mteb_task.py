@@ -12,9 +12,9 @@ from datasets import Dataset, Value, concatenate_datasets
 from local_hub import LocalHub, ask
 from miniatures import TWIN, settings
 
-from evalkit.config import MtebDatasetConfig
 from evalkit.datasets import load, mteb_task
 from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.mteb_task import MtebDatasetConfig
 from evalkit.errors import ConfigError, DataError, MissingExtra
 from evalkit.store import Store
 

@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from evalkit.config import NeuclirDatasetConfig
 from evalkit.datasets import load
-from evalkit.datasets.neuclir import find_places
+from evalkit.datasets.neuclir import NeuclirDatasetConfig, find_places
 from evalkit.errors import ConfigError, DataError
 from evalkit.store import Store
 from evalkit.types import Dataset

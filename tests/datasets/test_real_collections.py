@@ -7,16 +7,10 @@ from pathlib import Path
 import pytest
 from miniatures import cards, configured, settings
 
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    EvaluateConfig,
-    ExpectedCounts,
-    FolderDatasetConfig,
-    RerankerConfig,
-)
+from evalkit.config import ComputeConfig, EvaluateConfig, ExpectedCounts, FolderDatasetConfig, RerankerConfig
 from evalkit.datasets import load
 from evalkit.pipeline import evaluate
+from evalkit.retrieval.bm25 import BM25Config
 from evalkit.store import Store
 
 pytestmark = pytest.mark.shared

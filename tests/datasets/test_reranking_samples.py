@@ -9,19 +9,13 @@ import pytest
 from stubs import StubReranker
 
 from evalkit import rerank
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    DenseConfig,
-    EvaluateConfig,
-    FolderDatasetConfig,
-    JudgedConfig,
-    RerankerConfig,
-)
+from evalkit.config import ComputeConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig, RerankerConfig
 from evalkit.datasets import load
 from evalkit.datasets.reranking_samples import are_samples
 from evalkit.errors import DataError
 from evalkit.pipeline import evaluate
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.judged import JudgedConfig
 
 SAMPLES = [
     {"query": "what makes bread", "positive": ["Yeast makes bread."], "negative": ["Bees make honey.", "Moon."]},

@@ -20,24 +20,17 @@ from stubs import write_collection
 from evalkit import results
 from evalkit.analysis.baseline import read_baseline
 from evalkit.cli import main
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    EvaluateConfig,
-    FolderDatasetConfig,
-    NeuclirDatasetConfig,
-    ReplayConfig,
-    RerankerConfig,
-    SavedConfig,
-)
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, ReplayConfig, RerankerConfig
 from evalkit.datasets import load
-from evalkit.datasets.neuclir import _qrels_lines
+from evalkit.datasets.neuclir import NeuclirDatasetConfig, _qrels_lines
 from evalkit.errors import EvalkitError
 from evalkit.formats.ids import fault
 from evalkit.formats.jsonl import read_pairs, read_texts
 from evalkit.formats.trec import read_qrels, read_run, write_run
 from evalkit.pipeline import evaluate
 from evalkit.results.manifest import MANIFEST
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.saved import SavedConfig
 from evalkit.store import Store, inventory
 
 EXAMPLES = int(os.environ.get("EVALKIT_FUZZ_EXAMPLES", "25"))

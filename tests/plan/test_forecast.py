@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from evalkit.commands.settings.compose import compose
-from evalkit.config import BM25Config, LateInteractionConfig, RerankerConfig
+from evalkit.config import LateInteractionConfig, RerankerConfig
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import known_shape, shape_of
 from evalkit.plan.already import Kept
@@ -13,6 +13,7 @@ from evalkit.plan.forecast import forecast
 from evalkit.plan.machine import Machine
 from evalkit.plan.reading import Reader
 from evalkit.plan.sample import sample_from_card, sample_of
+from evalkit.retrieval.bm25 import BM25Config
 from evalkit.types import Pair
 
 

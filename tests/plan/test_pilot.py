@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from evalkit.config import BM25Config, ComputeConfig, LateInteractionConfig, RerankerConfig
+from evalkit.config import ComputeConfig, LateInteractionConfig, RerankerConfig
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import shape_of
 from evalkit.plan.machine import Machine
 from evalkit.plan.pilot import measure_rates
 from evalkit.plan.sample import sample_from_card, sample_of
+from evalkit.retrieval.bm25 import BM25Config
 
 
 @pytest.fixture

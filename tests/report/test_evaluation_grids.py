@@ -8,17 +8,11 @@ import pytest
 from rich.console import Console
 from stubs import tiny_bert
 
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    EvaluateConfig,
-    FolderDatasetConfig,
-    LateInteractionConfig,
-    RerankerConfig,
-)
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, LateInteractionConfig, RerankerConfig
 from evalkit.pipeline import evaluate
 from evalkit.report.evaluation_grids import evaluation_grid, runs_grid
 from evalkit.report.grid import show
+from evalkit.retrieval.bm25 import BM25Config
 
 
 @pytest.fixture

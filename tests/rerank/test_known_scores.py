@@ -37,10 +37,11 @@ class Streaming(StubReranker):
     def identity(self):
         return {"kind": "streaming", "setting": self.setting}
 
-    def stream(self, pairs, *, known=None):
-        scores = self.score(pairs, advance=lambda _: None).scores
+    def stream(self, pairs, known):
+        (every,) = super().stream(pairs, np.zeros(len(pairs), dtype=bool))
+        scores = every.scores
         for row, pair in enumerate(pairs):
-            if known is not None and known[row]:
+            if known[row]:
                 continue
             if len(self.scored) == self.dies_after:
                 raise Killed

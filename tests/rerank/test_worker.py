@@ -42,7 +42,7 @@ def test_scores_are_the_same_whatever_is_known(streaming):
     assert some == {row: every[row] for row in some}
 
 
-def test_a_reranker_that_only_scores_gives_one_part():
+def test_a_reranker_may_give_all_scores_in_one_part():
     (part,) = worked(StubReranker(), [False] * 4)
     assert part.scores.tolist() == [1.0, 0.0, 1.0, 1.0]
     assert part.rows.tolist() == [0, 1, 2, 3]

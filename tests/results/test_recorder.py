@@ -11,11 +11,12 @@ import pytest
 from stubs import write_collection
 
 from evalkit import results
-from evalkit.config import BM25Config, EvaluateConfig, FolderDatasetConfig, RerankerConfig
+from evalkit.config import EvaluateConfig, FolderDatasetConfig, RerankerConfig
 from evalkit.datasets import load
 from evalkit.errors import ConfigError, DataError
 from evalkit.pipeline import evaluate
 from evalkit.results.recorder import STANDARD_ANSWER_MEASURES, STANDARD_MEASURES, Recorder
+from evalkit.retrieval.bm25 import BM25Config
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.system.stages import Stages

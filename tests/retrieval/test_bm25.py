@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from stubs import write_collection
 
-from evalkit.config import BM25Config, FolderDatasetConfig
-from evalkit.config.retriever import BM25_METHODS
+from evalkit.config import FolderDatasetConfig
 from evalkit.datasets import load
-from evalkit.retrieval.bm25 import BM25Retriever
+from evalkit.retrieval.bm25 import BM25_METHODS, BM25Config, BM25Retriever
 
 # Words that are their own stems, so that the reference needs no analyser but a split.
 WORDS = ["moon", "sea", "boat", "bread", "salt", "lamp", "wolf", "rain"]

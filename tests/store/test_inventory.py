@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from evalkit.cli import main
-from evalkit.config import BM25Config, ComputeConfig, EvaluateConfig, FolderDatasetConfig, RerankerConfig
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, RerankerConfig
 from evalkit.pipeline import evaluate
+from evalkit.retrieval.bm25 import BM25Config
 from evalkit.store import Store, inventory
 
 

@@ -60,10 +60,11 @@ def test_a_preset_of_the_user_that_is_malformed_is_refused(tmp_path, group, text
 
 def test_a_suite_of_the_user_runs_and_has_its_table(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    collection = write_collection(tmp_path / "collection")
+    for name in ("scifact", "nfcorpus"):
+        write_collection(tmp_path / name)
     (tmp_path / "own" / "suite").mkdir(parents=True)
     (tmp_path / "own" / "suite" / "two.yaml").write_text("datasets: [scifact, nfcorpus]\n")
-    places = [f"results_dir={tmp_path}/results", f"cache_dir={tmp_path}/cache", f"dataset.path={collection}"]
+    places = [f"results_dir={tmp_path}/results", f"cache_dir={tmp_path}/cache", "dataset.path=${dataset.name}"]
     own = ["--config-dir", str(tmp_path / "own"), "suite=two", "measures=[nDCG@10]"]
     assert cli.main(["evaluate", *own, *places, "dataset.check=off", "retriever=bm25", "reranker=none"]) == 0
     table = capsys.readouterr().out.partition("two: nDCG@10")[2]

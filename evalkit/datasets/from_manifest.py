@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, get_origin
 
-from evalkit.config.dataset import DATASETS, DatasetConfig, ExpectedCounts, TextLengths
+from evalkit.config.dataset import DatasetConfig, ExpectedCounts, TextLengths
+from evalkit.datasets import DATASETS
 from evalkit.errors import ConfigError
 
 
@@ -16,7 +17,7 @@ def dataset_config(settings: Mapping[str, Any]) -> DatasetConfig | None:
     Raises:
         ConfigError: a value is not legal any more, or is of another type.
     """
-    names = {kind: {field.name for field in fields(kind)} for kind in DATASETS.values()}
+    names = {kind: {field.name for field in fields(kind)} for kind in DATASETS.usable().values()}
     fitting = [kind for kind in names if "expected" in settings and settings.keys() <= names[kind]]
     if not fitting:
         return None

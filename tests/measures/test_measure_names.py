@@ -1,0 +1,81 @@
+"""Measures that installed packages add, each from a real distribution on the search path."""
+
+import pytest
+
+from evalkit import cli
+from evalkit.errors import ConfigError, DataError
+from evalkit.measures import canonical, families, measure, parse_measure
+from evalkit.run import Run
+
+RBP = """
+from evalkit.measures.family import Family
+
+
+class RankBiasedPrecision(Family):
+    about = "rank-biased precision, p = 0.5"
+    about_uncut = "RBP over the whole run"
+    spellings = ("rankbiasedprecision",)
+
+    @classmethod
+    def values(cls, judged, run, *, cutoff, level):
+        return {
+            query_id: sum(
+                0.5 ** (rank + 1)
+                for rank, doc_id in enumerate(doc_ids[:cutoff])
+                if judged[query_id].get(doc_id, 0) >= level
+            )
+            for query_id, doc_ids, _ in run
+            if query_id in judged
+        }
+"""
+QRELS = {"q1": {"a": 2, "b": 1}, "q2": {"a": 1}}
+RUN = Run.from_dict({"q1": {"b": 3.0, "c": 2.0, "a": 1.0}, "q9": {"a": 1.0}})
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Adds a package with a measure to the search path."""
+
+    def add(package, module, point):
+        site = tmp_path / package
+        metadata = site / f"{package}-1.5.dist-info"
+        metadata.mkdir(parents=True)
+        (site / f"{package}.py").write_text(module, encoding="utf-8")
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.5\n", encoding="utf-8")
+        (metadata / "entry_points.txt").write_text(f"[evalkit.measures]\n{point}\n", encoding="utf-8")
+        monkeypatch.syspath_prepend(site)
+
+    return add
+
+
+def test_a_measure_of_another_package_is_computed_beside_those_of_trec_eval(install):
+    install("package_of_rbp", RBP, "RBP = package_of_rbp:RankBiasedPrecision")
+    found = measure(QRELS, RUN, ["RBP@2", "nDCG@10", "RBP(rel=2)", "RBP"])
+    assert ["RBP@2", "nDCG@10", "RBP(rel=2)", "RBP"] == list(found.values)
+    assert [0.5, 0.0] == found.values["RBP@2"].tolist()
+    assert [0.125, 0.0] == found.values["RBP(rel=2)"].tolist()
+    assert [0.625, 0.0] == found.values["RBP"].tolist()
+    assert ("q2",) == found.missing
+
+
+def test_a_measure_of_another_package_is_listed_named_in_errors_and_proposed(install, capsys):
+    install("package_of_listed_rbp", RBP, "RBP = package_of_listed_rbp:RankBiasedPrecision")
+    assert "rank-biased precision, p = 0.5" == families()["RBP@k"]
+    assert ["RBP(rel=2)@5"] == canonical(["RBP@5", "RBP(rel=2)@5"], level=2)
+    assert 0 == cli.main(["list", "measures"])
+    assert "RBP@k" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"unknown measure 'RankBiasedPrecision@5'. Did you mean RBP@5\?.*Legal.*RBP"):
+        parse_measure("RankBiasedPrecision@5")
+
+
+def test_a_value_that_is_no_number_is_refused(install):
+    module = RBP.replace("0.5 ** (rank + 1)", "float('nan')")
+    install("package_of_nan", module, "NANP = package_of_nan:RankBiasedPrecision")
+    with pytest.raises(DataError, match=r"NANP@2 of query 'q1' is nan, expected a finite number"):
+        measure(QRELS, RUN, ["NANP@2"])
+
+
+def test_an_entry_point_that_names_no_measure_is_refused(install):
+    install("package_of_a_function", "def rbp(): ...", "FUN = package_of_a_function:rbp")
+    with pytest.raises(ConfigError, match=r"measure FUN: its entry point names <function rbp.*evalkit.measures.family"):
+        parse_measure("FUN@3")
