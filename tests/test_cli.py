@@ -1,5 +1,6 @@
 """The command line itself: help, errors, and what it must not import."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,31 @@ def test_an_unknown_command_lists_the_legal_ones(capsys):
         "cache",
         *results,
     } == set(cli.COMMANDS)
+
+
+def test_help_groups_commands_by_what_people_want_and_each_is_a_module(capsys):
+    assert cli.main(["help"]) == 0
+    printed = capsys.readouterr().out
+    assert [line.rstrip(":") for line in printed.splitlines() if line in {f"{name}:" for name in cli.GROUPS}] == [
+        "Evaluate",
+        "Look at results",
+        "Check",
+        "Prepare",
+    ]
+    assert all(importlib.util.find_spec(f"evalkit.commands.{verb}") for verb in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("verb", ["gate", "analyze"])
+def test_help_of_a_command_is_its_own(verb, capsys):
+    found = []
+    for arguments in (["help", verb], [verb, "--help"]):
+        with pytest.raises(SystemExit) as left:
+            cli.main(arguments)
+        assert left.value.code == 0
+        found.append(capsys.readouterr().out)
+    assert found[0] == found[1] != ""
+    assert cli.main(["help", "gat"]) == 2
+    assert "Did you mean gate?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

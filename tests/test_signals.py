@@ -84,13 +84,6 @@ def test_out_of_memory_in_an_evaluation_is_one_line_too(tmp_path, monkeypatch, c
     assert told.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", ["evaluate", "score", "embed", "prompt", "doctor", "plan"])
-def test_too_few_addresses_are_refused_before_libraries_abort_in_them(monkeypatch, capsys, command):
-    monkeypatch.setattr("resource.getrlimit", lambda _: (2**30, 2**30))
-    assert main([command]) == 2
-    assert "memory is limited to 1,024 MiB of addresses, and torch alone takes 3,072" in capsys.readouterr().err
-
-
 def test_a_worker_that_the_system_killed_is_one_line(monkeypatch, capsys):
     def run(_):
         raise BrokenProcessPool("A process was terminated abruptly\nwhile it ran")

@@ -18,6 +18,7 @@ class RerankerConfig:
     """What every reranker has. Also the schema of `none`, which keeps the first stage's order."""
 
     name: str = MISSING
+    """Its name in tables and in the folder of results."""
     languages: list[str] = field(default_factory=list)
     """Languages of documents that it is made for; any, when empty. Another one is warned of."""
 

@@ -14,6 +14,7 @@ LOADING = "load"  # imports, weights, workers, and a first pass through the mode
 FINDING = "find kept"
 UNITS = ("pairs", "documents", "queries")
 _WITHOUT_DECIMALS = 10.0
+_MINUTE, _HOUR = 60.0, 3600.0
 
 
 class Rate(NamedTuple):
@@ -34,6 +35,13 @@ class Rate(NamedTuple):
 def speed(value: float) -> str:
     """Units a second as people read them, such as `1,234` or `0.41`."""
     return f"{value:,.0f}" if value >= _WITHOUT_DECIMALS else f"{value:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """Such as `12 s`, `34 min` or `5.6 h`."""
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s" if seconds >= 1 or not seconds else "< 1 s"
+    return f"{seconds / _MINUTE:.0f} min" if seconds < 2 * _HOUR else f"{seconds / _HOUR:.1f} h"
 
 
 def rate(facts: Mapping[str, float], unit: str = "") -> Rate | None:

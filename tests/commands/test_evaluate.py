@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -280,3 +281,26 @@ def test_a_partial_average_is_made_when_asked_for_and_says_so(forums, tmp_path):
     assert row.strip("│ ").split()[-1] == f"{sum(values) / 10:.4f}"
     assert "cqadupstack has 10 of 12 datasets" in table
     assert "average of 1 of 1 entries only" in done.stdout
+
+
+def test_help_explains_every_setting_of_the_default_evaluation_on_its_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "400")
+    assert main(["help", "evaluate"]) == 0
+    printed = capsys.readouterr().out
+    (explained,) = [line for line in printed.splitlines() if line.startswith("  depth=100 ")]
+    assert explained.endswith("Candidates of each query that are passed on to the reranker")
+    lines = printed[printed.index("\nsettings:") :].splitlines()
+    for place, line in enumerate(lines):
+        if re.match(r"  [\w.]+=", line) and not re.match(r"  reranker\.(model|revision)=", line):
+            beside = re.split(r"\s{2,}", line.strip())[1:]
+            assert beside or lines[place + 1].startswith(" " * 8), line
+
+
+def test_help_is_of_the_choices_that_were_typed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", "suite=mini", "-m", "retriever=bm25", "retriever.k1=2", "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "retriever=bm25:" in printed
+    assert "retriever.k1=2.0" in printed
+    assert not (tmp_path / "results").exists()

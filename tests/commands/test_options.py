@@ -52,7 +52,7 @@ def _apart(monkeypatch, tmp_path):
         ("plan --format tabel", "--format tabel is not a choice. Did you mean table? Legal are: table, markdown"),
         ("score --reranker none pairs.jsonl", "Did you mean reranker=none? Settings have no dashes."),
         ("embed --jsn texts.jsonl", "--jsn is not an option. Legal are: --help, --ids."),
-        ("doctor --no-float23", "Did you mean --no-float32? Legal are: --help, --no-float32, --json."),
+        ("doctor --no-float23", "Did you mean --no-float32? Legal are: --help, --no-float32, --format, --json."),
         ("prompt --dataset mini", "Did you mean dataset=mini? Settings have no dashes."),
         ("fetch --suite bier", "Did you mean suite=bier? Settings have no dashes."),
         ("fetch --chek dataset=mini", "--chek is not an option. Did you mean --check? Legal are: "),
@@ -128,7 +128,7 @@ def test_hydras_own_flags_are_known_also_by_their_beginning(capsys):
 
 def test_arguments_of_other_kinds_are_refused_too():
     parser = Parser("evalkit try")
-    with pytest.raises(ConfigError, match=r"there is no place for the argument 'x'\. See `evalkit try --help`"):
+    with pytest.raises(ConfigError, match=r"unexpected argument 'x'\. See `evalkit try --help`"):
         parser.parse_args(["x"])
 
 

@@ -55,3 +55,36 @@ def test_a_bar_counts_what_is_left_to_do_and_its_rate_is_that_of_the_meter(monke
         (task,) = bar.tasks
         assert (task.completed, task.total) == (5, 10)
         assert task.fields["rate"] == "2.5 pairs/s, 100 pairs kept from before"
+
+
+def test_a_pipe_gets_a_line_every_thirty_seconds_with_the_rate_and_the_time_left(capsys, clock):
+    with progress("scoring", 10_100, "pairs") as meter:
+        meter.found(100)
+        lines = []
+        for _ in range(10):
+            clock.wait(9.9)
+            meter(250)
+            lines.append(capsys.readouterr().err)
+    assert [line for line in lines if line] == [
+        "scoring: 1,000 of 10,000 pairs, 25 pairs/s, 100 pairs kept from before, 6 min left\n",
+        "scoring: 2,000 of 10,000 pairs, 25 pairs/s, 100 pairs kept from before, 5 min left\n",
+    ]
+    assert [place for place, line in enumerate(lines) if line] == [3, 7]
+    assert capsys.readouterr().err.startswith("scoring: 2,500 pairs in 99.0 s")
+
+
+def test_a_line_without_a_known_end_or_a_rate_says_neither(capsys, clock):
+    with progress("reading", None, "documents") as meter:
+        clock.wait(31)
+        meter.found(5)
+    assert capsys.readouterr().err.splitlines()[0] == "reading: 0 documents, 5 documents kept from before"
+
+
+def test_a_terminal_gets_no_lines_beside_its_bar(monkeypatch, capsys, clock):
+    out = io.StringIO()
+    bar = Progress(*Progress.get_default_columns(), console=Console(file=out, force_terminal=True, width=120))
+    monkeypatch.setattr(module, "_bar", lambda: bar)
+    with progress("scoring", 10, "pairs") as meter:
+        clock.wait(61)
+        meter(5)
+    assert capsys.readouterr() == ("", "")
