@@ -1,12 +1,15 @@
-"""`evalkit -sc install=bash`: commands and settings completed by the Tab key, in bash, zsh and fish.
+"""`evalkit -sc install=bash`: the Tab key completes commands, options and settings, in bash, zsh and fish.
 
-What is installed is a function of the shell that asks `evalkit -sc query=SHELL` with the line in `COMP_LINE`. Hydra
-tells keys and their values, `conf/` the names. Hydra's own scripts know no commands, and change how bash splits words.
+The installed shell function asks `evalkit -sc query=SHELL` with the line in `COMP_LINE`. Hydra completes keys and
+values, `conf/` has the names of choices, and every verb lists its own options.
 """
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import fields
+from importlib import import_module
+from io import StringIO
 from pathlib import Path
 
 from evalkit.commands.settings.arguments import PATHS
@@ -73,7 +76,7 @@ _ACTIONS = ("install", "uninstall", "query")
 
 
 def main(arguments: Sequence[str], commands: Iterable[str]) -> int:
-    """Print a script for a shell, or what may stand where the cursor is.
+    """Print a script for a shell, or the completions at the cursor.
 
     Args:
         arguments: `install=SHELL`, `uninstall=SHELL`, or `query=SHELL` with the line up to the cursor in `COMP_LINE`.
@@ -101,21 +104,32 @@ def choices(line: str, commands: Iterable[str], *, files: bool = False) -> list[
     Args:
         line: up to the cursor, with the program's name.
         commands: verbs.
-        files: whether files are named too, where a setting is a path; bash and fish do that for themselves.
+        files: whether to complete files too, where a setting is a path; bash and fish do that by themselves.
     """
-    words = line.split()[1:]
-    word = words.pop() if words and not line[-1:].isspace() else ""
-    if not words:
-        return sorted(command for command in commands if command.startswith(word))
-    verb, *before = words
-    found: Iterable[str] = _nouns(verb) if not before else ()
-    if verb in _CONFIGS:
-        key, equals, value = word.partition("=")
-        if equals and PATHS.fullmatch(key):
-            return [f"{key}={path}" for path in _paths(value)] if files else []
+    before = line.split()[1:]
+    word = before.pop() if before and not line[-1:].isspace() else ""
+    key, equals, value = word.partition("=")
+    found: Iterable[str]
+    if not before:
+        found = commands
+    elif before[0] not in {*commands, "analyze"}:
+        found = commands if before == ["help"] else ()
+    elif word.startswith("-"):
+        found = _options(before[0])
+    elif before[0] in _CONFIGS and equals and PATHS.fullmatch(key):
+        return [f"{key}={path}" for path in _paths(value)] if files else []
+    else:
         typed = [text for text in before if "=" in text and not text.startswith("-")]
-        found = [*found, *_settings(_CONFIGS[verb], typed, word)]
+        nouns = _nouns(before[0]) if len(before) == 1 else ()
+        found = [*nouns, *(_settings(_CONFIGS[before[0]], typed, word) if before[0] in _CONFIGS else ())]
     return sorted({choice for choice in found if choice.startswith(word)})
+
+
+def _options(verb: str) -> list[str]:
+    """The options of a verb, as it lists them."""
+    with redirect_stdout(StringIO()) as listed, suppress(SystemExit):
+        import_module(f"evalkit.commands.{verb.replace('analyze', 'analyse')}").main(["--list-options"])
+    return listed.getvalue().split() + (["--config-dir", "--multirun"] if verb in {"evaluate", "plan"} else [])
 
 
 def _nouns(verb: str) -> Sequence[str]:
@@ -127,10 +141,7 @@ def _nouns(verb: str) -> Sequence[str]:
             return KINDS
         case "reproduce":
             return config_names("published")
-        case "cache":
-            return ("list", "verify", "prune")
-        case _:
-            return ()
+    return ("list", "verify", "prune") if verb == "cache" else ()
 
 
 def _settings(config: str, typed: Sequence[str], word: str) -> list[str]:

@@ -44,6 +44,11 @@ PACKAGE = Path(__file__).resolve().parents[2]
         ("evalkit evaluate reranker=nothing reranker.l", []),
         ("evalkit evaluate 'dataset.path=a b' ''rerank", []),
         ("evalkit measure ", []),
+        ("evalkit help gat", ["gate"]),
+        ("evalkit compare --no", ["--no-first-stage"]),
+        ("evalkit analyze x --for", ["--format"]),
+        ("evalkit evaluate reranker=none --", ["--config-dir", "--format", "--multirun"]),
+        ("evalkit nothing --", []),
         ("evalkit evaluate dataset.path=/", []),
     ],
 )
