@@ -1,6 +1,5 @@
-"""A speed is that of the work of this run, and the same figure on stderr, in the table, manifest, report and plan."""
+"""A speed is that of the work of this run, and the same figure on stderr, in the table, manifest and report."""
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,6 @@ from evalkit.config import (
 from evalkit.datasets import load
 from evalkit.inference import emulation
 from evalkit.pipeline import evaluate
-from evalkit.plan import beside
 from evalkit.report.evaluation_grids import evaluation_grid, runs_grid
 from evalkit.report.grid import write
 from evalkit.report.overview import overview
@@ -307,25 +305,12 @@ def test_an_encoding_that_was_killed_has_the_speed_of_what_was_left(neural, monk
     assert line.startswith(f"encoding documents: 36 documents in {facts['seconds']:.1f} s, {stages.rate(facts)}, 24 ")
 
 
-@pytest.mark.usefixtures("ticking")
-def test_a_plan_reckons_with_the_speed_that_was_reached(neural, tmp_path, capsys):
-    settings = [
-        *("dataset=folder", f"dataset.path={neural.dataset.path}", "compute.device=cpu", "depth=10"),
-        *("retriever=dense", f"retriever.model={neural.retriever.model}", "retriever.pooling=mean"),
-        *("retriever.max_length=16", "reranker=cross_encoder", f"reranker.model={neural.reranker.model}"),
-        *("reranker.max_length=24", f"cache_dir={tmp_path / 'cache'}"),
-    ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(beside, "_LEAST_SECONDS", 0.0)
-        assert cli.main(["evaluate", *settings, f"results_dir={tmp_path / 'results'}"]) == 0
-    (path,) = (tmp_path / "results").glob("*/*/cross_encoder/manifest.json")
-    actual = json.loads(path.read_text())["stages"]["rerank"]["pairs_per_second"]
-    capsys.readouterr()
-    assert cli.main(["plan", "--assume", "--format", "json", *settings, f"results_dir={tmp_path / 'others'}"]) == 0
-    (grid,) = json.loads(capsys.readouterr().out)
-    row = next(row for row in grid["rows"] if row["stage"] == "rerank")
-    assert row["texts/s"] == pytest.approx(actual, rel=0.05)
-    assert "as measured here" in row["rate"]
+def test_the_manifests_list_the_stages_in_the_order_of_the_work(neural):
+    done = evaluate(neural)
+    work = ["encode documents", "encode queries", "search"]
+    first, rest = done.candidates.manifest["stages"], done.result.manifest["stages"]
+    assert list(first) == ["load", "load retriever", *work, "measure", "write"]
+    assert list(rest) == ["read candidates", "load reranker", "rerank", "measure", "write"]
 
 
 # Dtypes

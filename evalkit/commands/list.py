@@ -19,34 +19,31 @@ _GROUPS = {
     "suites": "suite",
     "ablations": "ablation",
 }
-# A card is too wide for a terminal; `--json` has all of it.
-_ONLY_IN_JSON = {"revision", "title separator", "zip", "judgments", "measures", "instruction", "notes", "settings"}
+# A card has more than a page is wide. CSV has all of it but `settings`, which are no cell; JSON has those too.
+_ONLY_IN_DATA = {"revision", "title separator", "zip", "judgments", "measures", "instruction", "notes"}
 _ONLY_WHERE_WIDE = {"about", "source", "licence", "relevant"}
+_WIDE = 150  # columns of a terminal
 _LICENCE = re.compile(r"^# Licence: (?P<licence>.+?)\.(?: Download: (?P<gigabytes>[\d.]+) GB\.)?$", re.MULTILINE)
-_WIDE = 150  # columns
 KINDS = (*_GROUPS, "published", "instructions", "measures")
 
 
 def main(arguments: list[str]) -> int:
-    """Print a table, or a list of objects with `--json`."""
+    """Print a table."""
     parser = Parser(prog="evalkit list", config="fetch", description="What can be chosen, with a line about each.")
     parser.add_argument("kind", choices=KINDS, metavar="|".join(KINDS))
-    parser.add_argument("--json", action="store_true", help="a list of objects, with all that is known of each")
+    parser.add_format(json_help="a list of objects, with all that is known of each")
     parser.add_argument("--inspect", metavar="NAME", help="look through this dataset for what may surprise")
     parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="of the dataset to inspect")
     options = parser.parse_intermixed_args(arguments)
     if options.inspect or options.settings:
-        return _inspect(options)
-    rows = _rows(options.kind)
-    if options.json:
-        say(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+        _inspect(options)
     else:
-        _show(rows)
+        _write(options.kind, _rows(options.kind), options.format)
     return 0
 
 
-def _inspect(options: argparse.Namespace) -> int:
-    """What a dataset holds; downloads it where it is not here."""
+def _inspect(options: argparse.Namespace) -> None:
+    """Print what a dataset holds; downloads it where it is not here."""
     from evalkit.commands.settings.compose import compose
     from evalkit.datasets import load
     from evalkit.datasets.inspection import inspect
@@ -59,11 +56,10 @@ def _inspect(options: argparse.Namespace) -> int:
     config = compose("fetch", [f"dataset={options.inspect}", *options.settings])
     dataset = load(config.dataset, open_store(config.cache_dir))
     inspection = inspect(dataset)
-    if options.json:
+    if options.format == "json":
         say(json.dumps({"name": dataset.name, **asdict(inspection)}, ensure_ascii=False, indent=2) + "\n")
     else:
-        write(inspection_grids(dataset.name, inspection), "table")
-    return 0
+        write(inspection_grids(dataset.name, inspection), options.format)
 
 
 def _rows(kind: str) -> list[dict[str, Any]]:
@@ -89,11 +85,12 @@ def _rows(kind: str) -> list[dict[str, Any]]:
 def _describe(group: str, name: str) -> dict[str, Any]:
     """The first comment of a configuration file, and its settings."""
     text, settings = config_text(group, name), read_config(group, name)
+    about = next((line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")), "")
     if group == "dataset":
-        return {"name": name, "about": _about(text), **_card(settings)}
+        return {"name": name, "about": about, **_card(settings)}
     keys = ("model", "revision", "max_length", "device", "dtype")
     found = {key: settings[key] for key in keys if key in settings}
-    return {"name": name, "about": _about(text), **(_weights(text) if "model" in found else {}), **found}
+    return {"name": name, "about": about, **(_weights(text) if "model" in found else {}), **found}
 
 
 def _weights(text: str) -> dict[str, Any]:
@@ -129,37 +126,21 @@ def _card(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _about(text: str) -> str:
-    """The first comment."""
-    return next((line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")), "")
-
-
-def _show(rows: list[dict[str, Any]]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
+def _write(kind: str, rows: list[dict[str, Any]], form: str) -> None:
     from evalkit.report.console import console
+    from evalkit.report.grid import Column, Grid, write
 
+    if form == "json":
+        say(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+        return
     out = console()
-    hidden = _ONLY_IN_JSON
-    if out.width < _WIDE and "documents" in rows[0]:
-        hidden = hidden | _ONLY_WHERE_WIDE
-    table = Table()
-    for column in (columns := [key for key in dict.fromkeys(key for row in rows for key in row) if key not in hidden]):
-        numbers = all(isinstance(row.get(column), int | float | None) for row in rows)
-        table.add_column(column, overflow="fold", justify="right" if numbers else "left")
-    for row in rows:
-        table.add_row(*(escape(_cell(row.get(column))) for column in columns))
-    out.print(table)
+    hidden = {"settings"} if form == "csv" else {"settings", *_ONLY_IN_DATA}
+    if kind == "datasets" and form == "table" and out.width < _WIDE:
+        hidden |= _ONLY_WHERE_WIDE
+    names = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in hidden]
+    columns = [Column(name, spec="g" if name == "download_gb" else ",") for name in names]
+    write([Grid(kind, columns, [[_cell(row.get(name)) for name in names] for row in rows])], form, out)
 
 
-def _cell(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case int():
-            return f"{value:,}"
-        case float():
-            return f"{value:g}"
-        case _:
-            return str(value)
+def _cell(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list) else None if value == "" else value

@@ -82,7 +82,7 @@ def _plan_missing(options: argparse.Namespace, published: Published) -> int:
     common = [f"results_dir={options.results}", *options.settings]
     with progress("composing settings", len(runs), "evaluations") as advance:
         configs = _compose_all(runs, common, advance)
-    return show_plan(configs, measure=True, form=options.format)
+    return show_plan(configs, form=options.format)
 
 
 def _compose_all(

@@ -9,6 +9,7 @@ number of its row. It may have an `instruction`.
 
 import contextlib
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,8 @@ from evalkit.formats.textfile import KIND_BYTES, file_kind, peek
 from evalkit.store import Store
 from evalkit.system.files import expanded
 from evalkit.types import Dataset
+
+logger = logging.getLogger(__name__)
 
 MEASURES = ["MAP", "RR@10", "nDCG@10"]
 """What is reported of reranking, beside what is asked for."""

@@ -24,7 +24,7 @@ class Gate:
     def __call__(self, both: torch.Tensor) -> torch.Tensor:
         """Shape (tokens, inner), from gate and up side by side, shape (tokens, 2 * inner)."""
         if self.way == "triton":
-            result: torch.Tensor = torch.ops.evalkit.analysis.regression(both, self.kind)
+            result: torch.Tensor = torch.ops.evalkit.gate(both, self.kind)
             return result
         gate, up = both.chunk(2, dim=1)
         if self.way == "off":

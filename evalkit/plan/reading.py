@@ -59,7 +59,7 @@ def _count(text: str) -> int:
 
 
 @dataclass(frozen=True)
-class Lengths:
+class TokenLengths:
     """Tokens of some texts or pairs, which stand for many.
 
     Attributes:
@@ -124,25 +124,25 @@ class Reader:
         own = (config.query_instruction or "", config.document_instruction or "")
         return Reading(*own, config.max_length or _ASSUMED_LENGTH)
 
-    def queries(self, texts: Sequence[str], instruction: str | None = None) -> Lengths:
+    def queries(self, texts: Sequence[str], instruction: str | None = None) -> TokenLengths:
         """Of queries alone, as bi-encoders and late interaction read them; behind the usual instruction when None."""
         return self._texts(texts, self._reading.query_instruction if instruction is None else instruction)
 
-    def documents(self, texts: Sequence[str]) -> Lengths:
+    def documents(self, texts: Sequence[str]) -> TokenLengths:
         """Of documents alone, as bi-encoders and late interaction read them."""
         return self._texts(texts, self._reading.document_instruction)
 
-    def _texts(self, texts: Sequence[str], instruction: str) -> Lengths:
+    def _texts(self, texts: Sequence[str], instruction: str) -> TokenLengths:
         instructed = [instruction + text for text in texts]
-        return Lengths(tokenize(self._tokenizer, instructed, max_length=self._reading.max_length).lengths)
+        return TokenLengths(tokenize(self._tokenizer, instructed, max_length=self._reading.max_length).lengths)
 
-    def pairs(self, pairs: Sequence[Pair], instruction: str) -> Lengths:
+    def pairs(self, pairs: Sequence[Pair], instruction: str) -> TokenLengths:
         """Of pairs of a query and a document, with all that the template puts around them."""
         assert isinstance(self.config, PairRerankerConfig)
         asked = [pair if pair.instruction is not None else pair._replace(instruction=instruction) for pair in pairs]
         assumed = replace(self.config, max_length=self.config.max_length or _ASSUMED_LENGTH)
         config = assumed if self.checkpoint is None else filled_in(self.config, self.checkpoint)
-        return Lengths(family_of(config).tokenize(self._tokenizer, asked).lengths)
+        return TokenLengths(family_of(config).tokenize(self._tokenizer, asked).lengths)
 
     def weights(self, dtype: str) -> int:
         """Bytes of all parameters in memory."""

@@ -17,7 +17,7 @@ _LETTER = {"en": "x", "zh": "\u4e00"}
 
 
 @dataclass(frozen=True)
-class Sample:
+class TextSample:
     """A dataset in small.
 
     Attributes:
@@ -39,11 +39,11 @@ class Sample:
     dataset: Dataset | None = None
 
 
-def sample_of(dataset: Dataset, *, texts: int = _TEXTS) -> Sample:
+def sample_of(dataset: Dataset, *, texts: int = _TEXTS) -> TextSample:
     """Documents and queries at even distances."""
     queries = list(dataset.queries.values())
     rows = _spread(len(dataset.documents), texts)
-    return Sample(
+    return TextSample(
         dataset.name,
         len(dataset.documents),
         len(queries),
@@ -58,7 +58,7 @@ def _spread(count: int, wanted: int) -> Any:
     return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64)) if count else []
 
 
-def sample_from_card(config: DatasetConfig) -> Sample:
+def sample_from_card(config: DatasetConfig) -> TextSample:
     """Texts with the lengths that a card gives, spread as those of passages are; they have no words.
 
     Raises:
@@ -74,7 +74,7 @@ def sample_from_card(config: DatasetConfig) -> Sample:
     asked = config.query_language or config.language
     of_query = lengths.query_characters or _QUERY_CHARACTERS[asked]
     documents = _made_up(lengths.document_characters, config.language)
-    return Sample(
+    return TextSample(
         config.name,
         expected.documents,
         queries,
@@ -94,7 +94,7 @@ def _made_up(mean: float, language: str) -> tuple[str, ...]:
     return tuple(_LETTER[language] * max(round(length), 1) for length in np.random.default_rng(0).permutation(lengths))
 
 
-def pairs_of(sample: Sample) -> list[Pair]:
+def pairs_of(sample: TextSample) -> list[Pair]:
     """Queries of a sample with its documents, each document once, as if retrieved at random."""
     if not sample.query_texts:
         return []

@@ -23,7 +23,8 @@ from evalkit.config.instructions import PER_QUERY, choose_instruction
 from evalkit.errors import ConfigError
 from evalkit.rerank.passthrough import KeepOrder, Reordering, Replay
 from evalkit.rerank.seam import Reranker
-from evalkit.rerank.texts import Reranked, score_candidates
+from evalkit.rerank.texts import score_candidates
+from evalkit.results.outcome import Reranked
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.system.stages import Stages

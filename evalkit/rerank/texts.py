@@ -4,10 +4,7 @@ The pairs of all queries are one list, cut into windows whose texts are in memor
 scored by several workers. Scores are kept as they come, and put in their places here.
 """
 
-from collections.abc import Mapping
 from contextlib import ExitStack
-from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,16 +12,15 @@ from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import DataError
-from evalkit.formats.notes import Note
 from evalkit.inference.batches import windows
 from evalkit.inference.budget import KeptBudget
 from evalkit.inference.finite import finite
 from evalkit.inference.room import Room, room
-from evalkit.inference.usage import Usage
 from evalkit.inference.workers import Shards, open_pool
 from evalkit.rerank.known_scores import KeptScores, pair_keys
 from evalkit.rerank.seam import Reranker
 from evalkit.rerank.worker import ScoringWorker, Window
+from evalkit.results.outcome import Reranked
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.system.progress import progress
@@ -33,32 +29,6 @@ from evalkit.types import Dataset, Pair, Scored
 
 # Pairs whose texts are in memory, and which a reranker may sort by length, at a time; on CUDA at the least.
 PAIRS_PER_WINDOW = 8192
-
-
-class Reranked(NamedTuple):
-    """Candidates in a reranker's order.
-
-    Attributes:
-        run: the same pairs with new scores.
-        truncated: how many pairs were cut to fit the model; None where no text was read.
-        unscored: how many candidates have no score of the reranker's and were ranked below all others.
-        cut: columns `query_id` and `doc_id` of the pairs that were cut; None where no text was read.
-        kept: how many scores were made by an earlier run and only read.
-        usage: what the engine took; None where there is none.
-        workers: what a manifest should say of those that did the work.
-        notes: what was odd about a file that scores came from.
-        stages: what they took.
-    """
-
-    run: Run
-    truncated: int | None
-    unscored: int = 0
-    cut: pa.Table | None = None
-    kept: int = 0
-    usage: Usage | None = None
-    workers: dict[str, object] | None = None
-    notes: tuple[Note, ...] = ()
-    stages: Mapping[str, Mapping[str, float]] = MappingProxyType({})
 
 
 def score_candidates(

@@ -246,7 +246,7 @@ def save(
         with timer.timed("write"):
             complete.update(_write_files(staging, run, per_query, truncated, tag=tag))
         if stages is not None:
-            complete["stages"] = stages.happened()
+            complete["stages"] = stages.with_speeds()
         atomic_write(staging / MANIFEST, sealed(complete))
 
     if build_folder(folder / inner, write):

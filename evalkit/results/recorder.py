@@ -1,6 +1,10 @@
-"""From a run to a result on disk: measures, ceiling, and the manifest that says how it came about."""
+"""From a run to a result on disk: measures, ceiling, and the manifest that says how it came about.
 
-from collections.abc import Mapping, Sequence
+A result is found by its key, or made by one process while others with the same settings wait.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,17 +16,21 @@ from evalkit import results
 from evalkit.config import EvaluateConfig
 from evalkit.formats.doubts import TIES, with_bounds
 from evalkit.formats.notes import Note
+from evalkit.inference.usage import Usage
 from evalkit.measures import canonical, ceiling, measure, parse_measure, require_judged
 from evalkit.measures.answers import AnswerJudge
 from evalkit.measures.ties import tie_bounds
-from evalkit.results import Result
+from evalkit.results import CANDIDATES, Result
+from evalkit.results.outcome import Reranked, Retrieved
 from evalkit.results.provenance import environment
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.store.artefact import digest
-from evalkit.system.files import expanded
-from evalkit.system.stages import Stages
+from evalkit.system.files import expanded, require_writable
+from evalkit.system.stages import Stages, rate
 from evalkit.types import Dataset, Identity, PerQuery
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 1  # of results; a higher number makes old ones be computed anew
 STANDARD_MEASURES = ("nDCG@10", "nDCG@20", "R@20", "R@100", "MAP@100", "RR@10", "P@10")
@@ -95,6 +103,90 @@ class Recorder:
         if answers and by_answers:
             best.update(measure({}, ceiling(answers, run), by_answers, answers=answers).means)
         return measure(qrels, run, names, answers=answers), {name: best[name] for name in names}
+
+    def candidates(self, first_stage: Identity, retrieve: Callable[[], Retrieved], stages: Stages) -> Result:
+        """The candidates of a first stage, found or made.
+
+        Args:
+            first_stage: everything that decides them, apart from dataset and depth.
+            retrieve: makes them.
+            stages: what came before, for the manifest.
+        """
+        config = self.config
+        key = candidates_key(self.dataset, first_stage, config.depth)
+
+        def make(folder: Path) -> Result:
+            made = retrieve()
+            stages.join(made.stages)
+            return self.keep(
+                folder,
+                made.run,
+                stages=stages,
+                inner=CANDIDATES,
+                key=key,
+                tag=config.retriever.name,
+                run_digest=made.run.digest(),
+                notes=made.notes,
+                retriever={"name": config.retriever.name, "depth": config.depth, **first_stage},
+                seconds=made.seconds,
+                **_engine(made.usage, made.workers),
+            )
+
+        found = self._found_or_made(key, lambda: results.locate_candidates(config, self.dataset.name, key), make)
+        self.store.used.update(found.manifest["artefacts"])
+        return found
+
+    def reranked(self, reranker: Identity, candidates: Result, rerank: Callable[[Run], Reranked]) -> Result:
+        """The candidates in a reranker's order, found or made.
+
+        Args:
+            reranker: everything that decides the order.
+            candidates: as `candidates` gave them.
+            rerank: makes the order.
+        """
+        config, given = self.config, candidates.manifest
+        key = result_key(self.dataset, given["run_digest"], reranker)
+
+        def make(folder: Path) -> Result:
+            stages = Stages()
+            with stages.timed("read candidates"):
+                run = candidates.read_run()
+            made = rerank(run)
+            stages.join(made.stages)
+            speed = rate(stages["rerank"])
+            return self.keep(
+                folder,
+                made.run,
+                stages=stages,
+                key=key,
+                tag=f"{config.retriever.name}+{config.reranker.name}",
+                truncated=made.cut,
+                notes=made.notes,
+                candidates={name: given[name] for name in ("run_digest", "key", "measures")},
+                retriever=given["retriever"],
+                reranker={"name": config.reranker.name, **reranker},
+                truncated_pairs=made.truncated,
+                unscored_pairs=made.unscored,
+                kept_pairs=made.kept,
+                seconds=stages["rerank"]["seconds"],
+                pairs_per_second=speed.value if speed else None,
+                **_engine(made.usage, made.workers),
+            )
+
+        parent = candidates.folder.parent
+        return self._found_or_made(key, lambda: results.locate(parent, config.reranker.name, key), make)
+
+    def _found_or_made(
+        self, key: str, locate: Callable[[], tuple[Path, Result | None]], make: Callable[[Path], Result]
+    ) -> Result:
+        _, found = locate()
+        if found is None:
+            with self.store.lock(key):
+                folder, found = locate()
+                if found is None:
+                    require_writable(folder)
+                    return _warned(make(folder))
+        return _warned(self.complete(found))
 
     def keep(
         self,
@@ -175,3 +267,18 @@ class Recorder:
         names = ("name", "split", "digest", "corpus_digest")
         described = {**{name: getattr(self.dataset, name) for name in names}, **self.dataset.notes}
         return {**described, "differences": dict(self.dataset.differences)}
+
+
+def _warned(result: Result) -> Result:
+    """The result, after a warning of what was odd about the file that it comes from."""
+    settings = result.manifest["config"]["reranker" if "reranker" in result.manifest else "retriever"]
+    for note in result.manifest.get("notes", ()):
+        logger.warning("%s: %s", settings.get("path") or settings["name"], note["text"])
+    return result
+
+
+def _engine(usage: Usage | None, workers: Mapping[str, object] | None) -> dict[str, Any]:
+    """What the inference engine took and who did the work, as far as that is known."""
+    spent = {name: value for name, value in asdict(usage or Usage()).items() if value != ""}
+    engine = {"engine": spent} if usage is not None and usage.batches else {}
+    return {**engine, **({"workers": dict(workers)} if workers else {})}

@@ -3,8 +3,11 @@
 from evalkit.config import ComputeConfig, DatasetConfig, RetrieverConfig
 from evalkit.config.registry import Registry, imported
 from evalkit.errors import ConfigError
+from evalkit.results.outcome import Retrieved
 from evalkit.retrieval.first_stage import FirstStage
 from evalkit.store import Store
+from evalkit.system.stages import Stages
+from evalkit.types import Dataset
 
 RETRIEVERS = Registry(
     "retriever",
@@ -45,3 +48,12 @@ def build(
         )
     kind: type[FirstStage] = imported(config.implementation)
     return kind.build(config, compute=compute, store=store, dataset=dataset, weights=weights)
+
+
+def apply(first_stage: FirstStage, dataset: Dataset, depth: int) -> Retrieved:
+    """The candidates of every query of a dataset, and what they took."""
+    stages = Stages()
+    with stages.timed("retrieve"):
+        run = first_stage.retrieve(dataset, depth)
+    own = first_stage.stages or stages
+    return Retrieved(run, own.seconds, first_stage.usage, first_stage.workers, first_stage.notes, own)

@@ -17,7 +17,8 @@ from evalkit.system.files import file_digest, is_file, is_folder, read_file, rem
 logger = logging.getLogger(__name__)
 
 CORPORA, COUNTS, EMBEDDINGS, SEARCHES = "corpora", "counts", "embeddings", "searches"
-SCORES, RATES = GROWING = "scores", "rates"
+SCORES = "scores"
+GROWING = (SCORES,)
 DOWNLOADS = "downloads"
 KINDS = (CORPORA, COUNTS, EMBEDDINGS, SEARCHES, *GROWING, DOWNLOADS)
 """All kinds of artefacts. Those in `GROWING` grow with use; downloads are named by their published MD5."""

@@ -131,7 +131,7 @@ class Meter:
 
 
 class Stages(dict[str, dict[str, float]]):
-    """Stage -> what it took: `seconds`, whatever else it notes, and what was planned, in the order of the work."""
+    """Stage -> what it took: `seconds` and whatever else it notes, in the order of the work."""
 
     @contextmanager
     def timed(self, name: str) -> Iterator[dict[str, float]]:
@@ -144,8 +144,6 @@ class Stages(dict[str, dict[str, float]]):
     def add(self, name: str, facts: Mapping[str, float]) -> None:
         """Add numbers to those that are known of a stage."""
         known = self.get(name, {})
-        if "seconds" in facts and "seconds" not in known:  # its place is when it happened, not when it was planned
-            self.pop(name, None)
         self[name] = {**known, **{key: known.get(key, 0) + value for key, value in facts.items()}}
 
     def take(self, name: str, meter: Meter, *, model: str, **read: float) -> None:
@@ -173,10 +171,9 @@ class Stages(dict[str, dict[str, float]]):
         """Seconds of all work, without loading and finding."""
         return sum(facts.get("seconds", 0.0) for name, facts in self.items() if not name.startswith((LOADING, FINDING)))
 
-    def happened(self) -> dict[str, dict[str, float]]:
-        """The stages that took place, each with its speed where it has one; others were only planned."""
+    def with_speeds(self) -> dict[str, dict[str, float]]:
+        """The stages, each with its speed where it has one."""
         return {
             name: {**facts, **({f"{found.unit}_per_second": found.value} if (found := rate(facts)) else {})}
             for name, facts in self.items()
-            if "seconds" in facts
         }

@@ -211,7 +211,7 @@ def test_value_that_is_no_measure_s_is_refused(root, tmp_path, value):
     found = json.loads(path.read_text(encoding="utf-8"))
     found["results"][1]["measures"]["nDCG@10"]["values"][3] = value
     path.write_text(json.dumps(found), encoding="utf-8")
-    with pytest.raises(ResultError, match=r"not a number from 0 to 1|is no JSON number"):
+    with pytest.raises(ResultError, match=r"not a number from 0 to 1|is not a JSON number"):
         read_baseline(path)
 
 

@@ -84,7 +84,7 @@ def test_a_dataset_that_the_hub_lacks_does_not_keep_the_others_from_being_fetche
 def test_offline_only_what_is_here_is_checked(tmp_path):
     done = run("fetch", "dataset=scifact", cwd=tmp_path, offline=True)
     assert done.returncode == 2
-    assert "nothing is downloaded" in done.stdout
+    assert "nothing is downloaded" in done.stderr
     (error,) = errors(done)
     assert "mteb/scifact" in error
 
@@ -97,6 +97,22 @@ def test_without_a_network_what_is_here_is_checked_and_the_rest_is_a_line_each(h
     (error,) = errors(done)
     assert "mteb/nfcorpus@ec0fa4fe (qrels) is not on this machine, and http://127.0.0.1:9 does not answer (" in error
     assert [line for line in done.stderr.splitlines() if not line.startswith("evalkit: ")] == []
+
+
+def test_what_is_fetched_is_one_table_that_pandas_reads(tmp_path):
+    import io
+
+    import pandas as pd
+
+    done = run("fetch", "suite=mini", "--format", "csv", cwd=tmp_path, offline=True)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(io.StringIO(done.stdout))
+    assert ["mini", "mini_zh", "mini_en_zh"] == table["dataset"].tolist()
+    assert [340, 340, 340] == table["documents"].tolist()
+    checked = run("fetch", "dataset=mini", "--check", "--format", "json", cwd=tmp_path, offline=True)
+    assert ["fetched", "mini: 340 documents, 74 judged queries", "mini: distributions"] == [
+        grid["title"] for grid in json.loads(checked.stdout)
+    ]
 
 
 def test_a_dataset_on_disk_needs_no_download(tmp_path):

@@ -48,7 +48,7 @@ def _apart(monkeypatch, tmp_path):
         ("evaluate --max-length=5", "Did you mean retriever.max_length=5 or reranker.max_length=5?"),
         ("evaluate --multirn", "--multirn is not an option. Did you mean --multirun? Legal are: "),
         ("plan --dept=10", "Did you mean depth=10? Settings have no dashes."),
-        ("plan --asume", "--asume is not an option. Did you mean --assume? Legal are: "),
+        ("plan --formt json", "--formt is not an option. Did you mean --format? Legal are: "),
         ("plan --format tabel", "--format tabel is not a choice. Did you mean table? Legal are: table, markdown"),
         ("score --reranker none pairs.jsonl", "Did you mean reranker=none? Settings have no dashes."),
         ("embed --jsn texts.jsonl", "--jsn is not an option. Legal are: --help, --ids."),

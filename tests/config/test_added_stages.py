@@ -3,10 +3,9 @@
 import json
 
 import pytest
+from documented import block
 
-from evalkit import cli, datasets
-from evalkit.config import DatasetConfig
-from evalkit.errors import ConfigError
+from evalkit import cli
 
 LOADER = """
 from dataclasses import dataclass
@@ -112,6 +111,22 @@ def test_a_dataset_and_a_retriever_of_other_packages_are_evaluated_and_listed(in
     assert "5.0 MB" in capsys.readouterr().out
 
 
+def test_the_loader_that_contributing_shows_is_evaluated(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    site = tmp_path / "site"
+    metadata = site / "faq_dataset-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (site / "faq_dataset.py").write_text(block("CONTRIBUTING.md", "class FaqLoader"), encoding="utf-8")
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: faq_dataset\nVersion: 1.0\n", encoding="utf-8")
+    (metadata / "entry_points.txt").write_text("[evalkit.datasets]\nfaq = faq_dataset:FaqConfig\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(site)
+    (tmp_path / "faq.tsv").write_text("who makes honey\tBees make honey.\nwhat makes tides\tThe moon does.\n")
+    places = [f"results_dir={tmp_path}/results", f"cache_dir={tmp_path}/cache", "dataset.path=faq.tsv"]
+    assert cli.main(["evaluate", "dataset=faq", *places, "retriever=bm25", "reranker=none", "measures=[RR@10]"]) == 0
+    record = json.loads((tmp_path / "results/faq/bm25-100/candidates/manifest.json").read_text(encoding="utf-8"))
+    assert 0.5 == record["measures"]["RR@10"]  # tides are not in "The moon does."
+
+
 def test_a_mistyped_setting_of_an_added_retriever_is_refused_with_the_legal_ones(
     install, tmp_path, monkeypatch, capsys
 ):
@@ -121,8 +136,3 @@ def test_a_mistyped_setting_of_an_added_retriever_is_refused_with_the_legal_ones
     error = capsys.readouterr().err
     assert "retriever.wieght is not a setting. Did you mean retriever.weight?" in error
     assert "languages, name, weight" in error
-
-
-def test_settings_without_a_loader_are_refused(store):
-    with pytest.raises(ConfigError, match="no loader for DatasetConfig"):
-        datasets.load(DatasetConfig(name="x"), store)

@@ -170,7 +170,7 @@ def test_card_is_the_published_entry_and_none_where_there_is_none():
         ("[" * 100_000, "nested too deeply"),
         ('{"a": "x", "a": "y"}', "'a' occurs twice"),
         ('{"a": {"instruction": 5}}', "instruction is 5"),
-        ('{"a": {"instruction": "x", "assumed": NaN}}', "NaN is no JSON number"),
+        ('{"a": {"instruction": "x", "assumed": NaN}}', "NaN is not a JSON number"),
         ("[]", "no attribute 'items'"),
     ],
     ids=["deep", "twice", "number", "NaN", "list"],

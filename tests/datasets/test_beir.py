@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stubs import DOCUMENTS, QRELS, QUERIES, write_collection
 
-from evalkit.config import BundledDatasetConfig, ComputeConfig, DatasetConfig, FolderDatasetConfig
+from evalkit.config import BundledDatasetConfig, DatasetConfig, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.datasets.hub_dataset import HubDatasetConfig
 from evalkit.errors import ConfigError, DataError
@@ -388,8 +388,8 @@ def test_a_tilde_in_the_path_is_the_home_folder(collection: Path, store: Store, 
 
 
 def test_a_configuration_without_a_loader_is_a_config_error(store: Store):
-    with pytest.raises(ConfigError, match="no loader for ComputeConfig"):
-        load(ComputeConfig(), store)
+    with pytest.raises(ConfigError, match="no loader for DatasetConfig"):
+        load(DatasetConfig(name="x"), store)
 
 
 # Collections as people bring them

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from published import CORPUS, QRELS, QUERIES, Columns, write_parquet
 
 from evalkit.config.resources import shipped
-from evalkit.datasets import hub as hub_datasets
+from evalkit.datasets import load
 from evalkit.datasets.hub_dataset import HubDatasetConfig
 from evalkit.errors import DataError
 from evalkit.store import Store
@@ -411,7 +411,7 @@ def test_an_offline_session_without_a_cache_is_refused_at_once(store: Store):
     """This process has HF_HUB_OFFLINE=1 (conftest)."""
     config = HubDatasetConfig(name="x", hub_id="evalkit-tests/never-published", revision="0" * 40)
     with pytest.raises(DataError) as caught:
-        hub_datasets.load(config, store)
+        load(config, store)
     one_line_about_the_folder(str(caught.value), "evalkit-tests/never-published@00000000")
 
 

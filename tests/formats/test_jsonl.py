@@ -151,7 +151,7 @@ def test_an_absent_file_is_refused_by_name(tmp_path):
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
 def test_what_python_writes_for_a_missing_number_is_refused_before_anything_is_scored(write, value):
-    with pytest.raises(DataError, match=rf"in\.jsonl:2: not JSON \({value} is no JSON number"):
+    with pytest.raises(DataError, match=rf"in\.jsonl:2: not JSON \({value} is not a JSON number"):
         read_pairs(write(PAIR, f'{{"query": "q", "document": "d", "grade": {value}}}'))
 
 

@@ -120,7 +120,7 @@ def test_a_named_rank_without_a_score_orders_the_documents(file):
 
 
 def test_a_named_rank_that_is_no_number_is_an_error(file):
-    with pytest.raises(DataError, match="the rank of 1 document is no number"):
+    with pytest.raises(DataError, match="the rank of 1 document is not a number"):
         read_run_file(file("qid,docno,rank\nq,a,first\nq,b,1\n"))
 
 

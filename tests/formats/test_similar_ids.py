@@ -62,4 +62,4 @@ def test_without_a_pair_the_first_of_both_are_named():
     [(("42", "00042", "42.0"), True), (("en-d7", "en-d007"), True), (("d10", "d1"), False), (("1.05", "1.5"), False)],
 )
 def test_ids_that_differ_in_zeros_alone_are_the_same_without_them(ids, same):
-    assert same is (len({unpadded(one) for one in ids}) == 1)
+    assert same is (len({unpadded(text) for text in ids}) == 1)

@@ -1,33 +1,14 @@
 """Measures that installed packages add, each from a real distribution on the search path."""
 
 import pytest
+from documented import block
 
 from evalkit import cli
 from evalkit.errors import ConfigError, DataError
 from evalkit.measures import canonical, families, measure, parse_measure
 from evalkit.run import Run
 
-RBP = """
-from evalkit.measures.family import Family
-
-
-class RankBiasedPrecision(Family):
-    about = "rank-biased precision, p = 0.5"
-    about_uncut = "RBP over the whole run"
-    spellings = ("rankbiasedprecision",)
-
-    @classmethod
-    def values(cls, judged, run, *, cutoff, level):
-        return {
-            query_id: sum(
-                0.5 ** (rank + 1)
-                for rank, doc_id in enumerate(doc_ids[:cutoff])
-                if judged[query_id].get(doc_id, 0) >= level
-            )
-            for query_id, doc_ids, _ in run
-            if query_id in judged
-        }
-"""
+RBP = block("CONTRIBUTING.md", "class RankBiasedPrecision")
 QRELS = {"q1": {"a": 2, "b": 1}, "q2": {"a": 1}}
 RUN = Run.from_dict({"q1": {"b": 3.0, "c": 2.0, "a": 1.0}, "q9": {"a": 1.0}})
 
@@ -52,15 +33,15 @@ def test_a_measure_of_another_package_is_computed_beside_those_of_trec_eval(inst
     install("package_of_rbp", RBP, "RBP = package_of_rbp:RankBiasedPrecision")
     found = measure(QRELS, RUN, ["RBP@2", "nDCG@10", "RBP(rel=2)", "RBP"])
     assert ["RBP@2", "nDCG@10", "RBP(rel=2)", "RBP"] == list(found.values)
-    assert [0.5, 0.0] == found.values["RBP@2"].tolist()
-    assert [0.125, 0.0] == found.values["RBP(rel=2)"].tolist()
-    assert [0.625, 0.0] == found.values["RBP"].tolist()
+    assert [0.2, 0.0] == found.values["RBP@2"].tolist()
+    assert pytest.approx([0.2 * 0.8**2, 0.0]) == found.values["RBP(rel=2)"].tolist()
+    assert pytest.approx([0.2 * (1 + 0.8**2), 0.0]) == found.values["RBP"].tolist()
     assert ("q2",) == found.missing
 
 
 def test_a_measure_of_another_package_is_listed_named_in_errors_and_proposed(install, capsys):
     install("package_of_listed_rbp", RBP, "RBP = package_of_listed_rbp:RankBiasedPrecision")
-    assert "rank-biased precision, p = 0.5" == families()["RBP@k"]
+    assert "rank-biased precision, persistence 0.8" == families()["RBP@k"]
     assert ["RBP(rel=2)@5"] == canonical(["RBP@5", "RBP(rel=2)@5"], level=2)
     assert 0 == cli.main(["list", "measures"])
     assert "RBP@k" in capsys.readouterr().out
@@ -69,7 +50,7 @@ def test_a_measure_of_another_package_is_listed_named_in_errors_and_proposed(ins
 
 
 def test_a_value_that_is_no_number_is_refused(install):
-    module = RBP.replace("0.5 ** (rank + 1)", "float('nan')")
+    module = RBP.replace("0.8**rank", "float('nan')")
     install("package_of_nan", module, "NANP = package_of_nan:RankBiasedPrecision")
     with pytest.raises(DataError, match=r"NANP@2 of query 'q1' is nan, expected a finite number"):
         measure(QRELS, RUN, ["NANP@2"])

@@ -6,7 +6,7 @@ import pytest
 from evalkit.commands.settings.compose import compose
 from evalkit.config import CrossEncoderConfig, LightweightConfig, PairRerankerConfig
 from evalkit.config.resources import config_names
-from evalkit.plan.reading import AssumedTokenizer, Lengths, Reader, compressed, cutoff
+from evalkit.plan.reading import AssumedTokenizer, Reader, TokenLengths, compressed, cutoff
 from evalkit.rerank import build
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.types import Pair
@@ -52,9 +52,9 @@ def test_assumed_tokens_follow_the_script():
 
 
 def test_many_are_as_a_few_are():
-    lengths = Lengths(np.array([2, 4]))
+    lengths = TokenLengths(np.array([2, 4]))
     assert (lengths.tokens(100), lengths.squares(100)) == (300.0, 1000.0)
-    nothing = Lengths(np.array([], dtype=np.int64))
+    nothing = TokenLengths(np.array([], dtype=np.int64))
     assert (nothing.tokens(5), nothing.squares(5)) == (0.0, 0.0)
 
 

@@ -54,7 +54,7 @@ def test_what_is_left_of_the_shards_of_a_killed_worker_is_done_by_others(sums, t
     assert len(made.kept) == len(set(made.kept)) == 24  # nothing is done twice that was kept
     assert 1 <= lost <= 2
     assert begun(tmp_path, 1) >= 2
-    assert "a worker of Ray was lost" in caplog.text
+    assert "a worker of Ray died" in caplog.text
 
 
 def test_a_shard_that_kills_every_worker_is_given_up_in_one_line(sums, tmp_path, compute):
@@ -91,9 +91,9 @@ def test_workers_that_are_not_alike_are_refused(sums, tmp_path, compute):
 @pytest.mark.usefixtures("compute")
 def test_a_cluster_without_room_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"compute\.cpus_per_worker=64, and the Ray cluster has 2 cores"):
-        cluster.RayPool(Adder(tmp_path), ComputeConfig(device="cpu", backend="ray", cpus_per_worker=64))
+        cluster.ray_pool(Adder(tmp_path), ComputeConfig(device="cpu", backend="ray", cpus_per_worker=64))
     with pytest.raises(ConfigError, match="the Ray cluster has no GPU"):
-        cluster.RayPool(Adder(tmp_path), ComputeConfig(device="cuda", backend="ray"))
+        cluster.ray_pool(Adder(tmp_path), ComputeConfig(device="cuda", backend="ray"))
 
 
 @pytest.mark.usefixtures("compute")
@@ -120,4 +120,4 @@ def test_a_package_that_workers_lack_is_named(tmp_path, monkeypatch, compute):
 def test_without_ray_the_install_command_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(MissingExtra, match=r"pip install 'evalkit\[ray\]'"):
-        cluster.RayPool(Adder(tmp_path), ComputeConfig(backend="ray"))
+        cluster.ray_pool(Adder(tmp_path), ComputeConfig(backend="ray"))

@@ -9,7 +9,7 @@ import pytest
 from small import contents, elsewhere, rerankers
 
 from evalkit.config import ComputeConfig
-from evalkit.inference.workers.cluster import RayPool
+from evalkit.inference.workers.shared import SharedPool
 from evalkit.pipeline import evaluate
 
 pytest.importorskip("ray")
@@ -59,7 +59,7 @@ def test_any_number_of_workers_gives_the_bytes_of_none(config, models, tmp_path,
 
 def test_workers_that_are_killed_on_the_way_change_no_byte(config, tmp_path, monkeypatch):
     evaluate(config)
-    killed, original = {}, RayPool._hand_out
+    killed, original = {}, SharedPool._hand_out
 
     def hand_out(self, course):
         more = original(self, course)
@@ -69,7 +69,7 @@ def test_workers_that_are_killed_on_the_way_change_no_byte(config, tmp_path, mon
             os.kill(there[0], signal.SIGKILL)
         return more
 
-    monkeypatch.setattr(RayPool, "_hand_out", hand_out)
+    monkeypatch.setattr(SharedPool, "_hand_out", hand_out)
     done = evaluate(by_ray(config, tmp_path, workers=2))
     assert contents(tmp_path / "other") == contents(tmp_path / "local")
     lost = [stage.manifest["workers"]["lost"] for stage in (done.candidates, done.result)]
