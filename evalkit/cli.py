@@ -98,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _do(arguments)
     except KeyboardInterrupt as error:
         _ignore_signals()
-        tell("interrupted. What was finished is saved: run the same command again to resume.")
+        tell("interrupted. Finished work is saved: run the same command again to resume.")
         return _INTERRUPTED[type(error)]
     except SystemExit:  # argparse and Hydra
         raise

@@ -5,7 +5,7 @@ EvalkitError                something that the user can put right; the command l
 ├── DataError               a file or a collection is malformed; the message names file and line
 │   └── Unreachable         a server does not answer at all
 ├── ModelError              a checkpoint cannot be used as asked
-│   └── AbsentModel         there is no such checkpoint, or it cannot be downloaded
+│   └── AbsentModel         the checkpoint does not exist or cannot be downloaded
 ├── ResultError             an artefact on disk is incomplete or damaged
 ├── MissingExtra            an optional package is needed; the message holds the install command
 └── WrongVersion            an installed package is too old to give the numbers that evalkit reports
@@ -40,7 +40,7 @@ class ModelError(EvalkitError):
 
 
 class AbsentModel(ModelError):  # noqa: N818 - names the situation
-    """There is no such checkpoint on disk, or the hub does not give it."""
+    """The checkpoint is neither on disk nor can it be downloaded."""
 
 
 class ResultError(EvalkitError):

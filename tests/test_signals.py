@@ -28,7 +28,9 @@ def test_one_signal_is_enough_and_the_same_command_goes_on(tmp_path, number, cod
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code
-    assert errors.splitlines()[-1] == "evalkit: interrupted. What was finished is kept: run the same command again."
+    assert (
+        errors.splitlines()[-1] == "evalkit: interrupted. Finished work is saved: run the same command again to resume."
+    )
     assert "Traceback" not in errors
     assert not list((tmp_path / "results").rglob("late_interaction"))
     again = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -67,7 +69,7 @@ def test_out_of_memory_is_one_line_whatever_it_became(monkeypatch, capsys, error
     monkeypatch.setattr("evalkit.commands.measure.main", run)
     assert main(["measure"]) == 2
     told = capsys.readouterr().err
-    assert told.startswith("evalkit: error: out of memory. What was finished is kept")
+    assert told.startswith("evalkit: error: out of memory. Finished work is saved")
     assert told.count("\n") == 1
 
 
@@ -80,7 +82,7 @@ def test_out_of_memory_in_an_evaluation_is_one_line_too(tmp_path, monkeypatch, c
         main(["evaluate", f"results_dir={tmp_path}/results", f"cache_dir={tmp_path}/cache"])
     assert left.value.code == 2
     told = capsys.readouterr().err
-    assert told.startswith("evalkit: error: out of memory. What was finished is kept")
+    assert told.startswith("evalkit: error: out of memory. Finished work is saved")
     assert told.count("\n") == 1
 
 

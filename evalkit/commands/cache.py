@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     store = open_store(options.cache_dir)
     if os.path.lexists(store.root) and not store.root.is_dir():
         raise ConfigError(
-            f"{store.root}: is no folder. Give --cache-dir with the folder that cache_dir of `evaluate` was."
+            f"{store.root}: is not a folder. Give --cache-dir with the folder that cache_dir of `evaluate` was."
         )
     match options.verb:
         case "list":

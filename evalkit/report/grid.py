@@ -65,6 +65,11 @@ class Column:
         return format(value, self.spec) if self.spec and not isinstance(value, str) else str(value)
 
 
+def columns(specs: Mapping[str, str]) -> list[Column]:
+    """Columns by name, each with the format of its numbers: `{"system": "", "mean": ".4f"}`."""
+    return [Column(name, spec) for name, spec in specs.items()]
+
+
 @dataclass(frozen=True)
 class Grid:
     """Rows under named columns.

@@ -90,7 +90,7 @@ def fault_of(folder: Path, *, grows: bool = False) -> str | None:
 def fault_of_facts(folder: Path) -> str | None:
     """What is wrong with what an artefact says of itself: it has the name of its facts."""
     if not is_folder(folder):
-        return "is no folder"
+        return "is not a folder"
     try:
         own = digest(record_of(folder)["facts"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -115,7 +115,7 @@ def open_folder(folder: Path) -> None:
         OSError: it cannot be made.
     """
     if os.path.lexists(folder) and not is_folder(folder):
-        logger.warning("%s: is no folder. It is removed.", folder)
+        logger.warning("%s: is not a folder. It is removed.", folder)
         remove(folder)
     folder.mkdir(parents=True, exist_ok=True)
 

@@ -97,7 +97,7 @@ class Journal:
 
     def _opened(self) -> BinaryIO:
         if os.path.lexists(self.path) and not self._is_there():
-            raise OSError("it is no regular file; remove it")
+            raise OSError("it is not a regular file; remove it")
         return self.path.open("a+b")
 
     def _is_there(self) -> bool:

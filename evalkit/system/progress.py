@@ -63,7 +63,7 @@ def _so_far(meter: Meter, total: float | None) -> str:
 
 
 def _speeds(meter: Meter) -> str:
-    kept = f"{meter.kept:,.0f} {meter.unit} kept from before" if meter.kept else ""
+    kept = f"{meter.kept:,.0f} {meter.unit} from an earlier run" if meter.kept else ""
     return ", ".join(part for part in (str(meter.rate or ""), kept) if part)
 
 

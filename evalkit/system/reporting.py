@@ -53,12 +53,12 @@ def explained(error: BaseException) -> EvalkitError | None:
     for link in _causes(error):
         if is_out_of_memory(link) or _says_no_memory(link):
             return EvalkitError(
-                "out of memory. What was finished is kept: free memory, lower compute.batch_tokens or max_length, or "
+                "out of memory. Finished work is saved: free memory, lower compute.batch_tokens or max_length, or "
                 "use compute.dtype=bfloat16, and run again."
             )
         if isinstance(link, BrokenExecutor):
             return EvalkitError(
-                "a process of the sweep was killed, perhaps for want of memory. What was finished is kept: run again, "
+                "a process of the sweep was killed, perhaps for want of memory. Finished work is saved: run again, "
                 "with fewer at a time, as in hydra.launcher.n_jobs=1."
             )
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""What is told on stdout and stderr: harmless to a terminal, also where stdout is closed, full, or read by nobody.
+"""Printing on stdout and stderr: harmless to a terminal, also where stdout is closed, full, or read by nobody.
 
 Ids, texts and names of files hold any character, and some of them move a terminal's cursor or change its title. What
 programs read keeps every character: only where stdout is a terminal are they written as escapes.
@@ -43,13 +43,13 @@ def _escape(one: str) -> str:
 
 
 def writable(text: str) -> bool:
-    """Whether a text is one of characters: what bytes that are no UTF-8 become, no file of text can hold."""
+    """Whether a text can be encoded as UTF-8, that is, holds no lone surrogate."""
     return not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 @contextmanager
 def naming_stdout() -> Iterator[None]:
-    """Have errors say that it is stdout that takes no more."""
+    """Name stdout in the errors of a `with` block that writes to it."""
     try:
         yield
     except BrokenPipeError:
@@ -65,18 +65,18 @@ def say(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Write a line on stderr. Where nobody can read it, that is no reason to stop."""
+    """Write a line on stderr. A closed stderr does not stop the command."""
     with suppress(OSError):
         sys.stderr.write(f"evalkit: {printable(text)}\n")
 
 
 def open_streams() -> None:
-    """Have stdin and stderr lead somewhere: a file that is opened would take the place of one that is closed.
+    """Reopen a closed stdin or stderr, so that no file takes its number.
 
     Raises:
-        ConfigError: stdout is closed; what a command finds would be lost.
+        ConfigError: stdout is closed, so results would be lost.
     """
-    told = sys.stdout is not None
+    has_stdout = sys.stdout is not None
     for number in range(3):
         try:
             os.fstat(number)
@@ -84,13 +84,13 @@ def open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as the process is
-    if not told:
+    if not has_stdout:
         sys.stdout = sys.stderr
-        raise ConfigError("stdout is closed, so nothing can be told. Write it to a file or to /dev/null: > FILE.")
+        raise ConfigError("stdout is closed, so nothing can be printed. Write it to a file or to /dev/null: > FILE.")
 
 
 def stop_telling() -> None:
-    """Let what is still to be told go nowhere; Python would try it again at exit, and complain."""
+    """Discard further output; Python would try to write it again at exit, and complain."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

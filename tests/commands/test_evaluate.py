@@ -203,7 +203,7 @@ def test_bad_data_is_one_line_and_leaves_nothing_half_written(tmp_path):
 def test_results_that_cannot_be_written_are_one_line(settings, tmp_path):
     (tmp_path / "file").write_text("")
     done = run(*settings, f"results_dir={tmp_path / 'file' / 'results'}", cwd=tmp_path)
-    assert_one_line_error(done, "file: is no folder", "Choose another folder")
+    assert_one_line_error(done, "file: is not a folder", "Choose another folder")
 
 
 def test_a_query_without_candidates_counts_as_zero_and_is_reported(tmp_path):

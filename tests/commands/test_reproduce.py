@@ -99,7 +99,7 @@ def test_a_plan_of_many_runs_says_how_far_it_is(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--explain", "bge-reranker-v2-m3"], "is no cell. Did you mean bge-reranker-v2-m3/BEIR? Legal are:"),
+        (["--explain", "bge-reranker-v2-m3"], "is not a cell. Did you mean bge-reranker-v2-m3/BEIR? Legal are:"),
         (["--explain", "bge-reranker-v2-m3/BEIR"], "not run on"),
         (["compute=cuda"], "settings are for --run"),
         (["--table", "nothing"], "Legal are: cn-en, crosslingual"),

@@ -197,7 +197,7 @@ def test_memory_errors_are_told_from_others():
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=said)
 def test_memory_that_is_out_is_one_line_that_says_what_to_do(error):
     told = str(explained(error))
-    assert told.startswith("out of memory. What was finished is kept")
+    assert told.startswith("out of memory. Finished work is saved")
     assert "\n" not in told
     assert all(explained(other) is None for other in OTHERS if isinstance(other, RuntimeError))
 

@@ -64,10 +64,10 @@ def test_a_link_to_the_very_file_that_was_written_is_a_fault_too(folder, tmp_pat
 def test_an_artefact_that_is_a_link_or_a_file_is_none(folder, tmp_path):
     elsewhere = shutil.move(folder, tmp_path / folder.name)
     folder.symlink_to(elsewhere)
-    assert fault_of(folder) == "is no folder"
+    assert fault_of(folder) == "is not a folder"
     folder.unlink()
     folder.write_text("x")
-    assert fault_of(folder) == "is no folder"
+    assert fault_of(folder) == "is not a folder"
 
 
 def test_an_artefact_in_the_place_of_another_is_a_fault(store, folder):

@@ -195,7 +195,7 @@ def test_a_link_or_a_pipe_is_neither_read_nor_written(path, victim, what):
     content = victim.read_bytes()
     path.symlink_to(victim) if what == "link" else os.mkfifo(path)
     assert Journal(path).fresh() == list(Journal(path).replay()) == []
-    with pytest.raises(ResultError, match=r"some\.log: cannot be written \(it is no regular file; remove it\)"):
+    with pytest.raises(ResultError, match=r"some\.log: cannot be written \(it is not a regular file; remove it\)"):
         Journal(path).append(b"mine")
     assert damage(path) == "is no regular file"
     assert victim.read_bytes() == content

@@ -170,7 +170,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_put_there(tm
     (tmp_path / "nowhere").symlink_to(tmp_path / "absent")
     require_writable(tmp_path / "a" / "b")
     for name in ("file", "file/inner", "nowhere/inner"):
-        with pytest.raises(ResultError, match="is no folder"):
+        with pytest.raises(ResultError, match="is not a folder"):
             require_writable(tmp_path / name)
     monkeypatch.setattr(os, "access", lambda place, _: place != tmp_path)
     with pytest.raises(ResultError, match="cannot be written"):

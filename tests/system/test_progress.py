@@ -33,7 +33,7 @@ def test_loading_and_what_was_kept_are_said_apart_from_the_rate(capsys, clock):
         meter.found(5000)
         clock.wait(2)
         meter(40)
-    line = "scoring: 40 pairs in 2.0 s, 20 pairs/s, 5,000 pairs kept from before, loading 6.0 s\n"
+    line = "scoring: 40 pairs in 2.0 s, 20 pairs/s, 5,000 pairs from an earlier run, loading 6.0 s\n"
     assert capsys.readouterr().err == line
 
 
@@ -41,7 +41,7 @@ def test_a_step_that_only_finds_has_no_rate(capsys, clock):
     with progress("scoring", 5000, "pairs") as meter:
         clock.wait(2)
         meter.found(5000)
-    assert capsys.readouterr().err == "scoring: 0 pairs in 2.0 s, 5,000 pairs kept from before\n"
+    assert capsys.readouterr().err == "scoring: 0 pairs in 2.0 s, 5,000 pairs from an earlier run\n"
 
 
 def test_a_bar_counts_what_is_left_to_do_and_its_rate_is_that_of_the_meter(monkeypatch, clock):
@@ -54,7 +54,7 @@ def test_a_bar_counts_what_is_left_to_do_and_its_rate_is_that_of_the_meter(monke
         meter(5)
         (task,) = bar.tasks
         assert (task.completed, task.total) == (5, 10)
-        assert task.fields["rate"] == "2.5 pairs/s, 100 pairs kept from before"
+        assert task.fields["rate"] == "2.5 pairs/s, 100 pairs from an earlier run"
 
 
 def test_a_pipe_gets_a_line_every_thirty_seconds_with_the_rate_and_the_time_left(capsys, clock):
@@ -66,8 +66,8 @@ def test_a_pipe_gets_a_line_every_thirty_seconds_with_the_rate_and_the_time_left
             meter(250)
             lines.append(capsys.readouterr().err)
     assert [line for line in lines if line] == [
-        "scoring: 1,000 of 10,000 pairs, 25 pairs/s, 100 pairs kept from before, 6 min left\n",
-        "scoring: 2,000 of 10,000 pairs, 25 pairs/s, 100 pairs kept from before, 5 min left\n",
+        "scoring: 1,000 of 10,000 pairs, 25 pairs/s, 100 pairs from an earlier run, 6 min left\n",
+        "scoring: 2,000 of 10,000 pairs, 25 pairs/s, 100 pairs from an earlier run, 5 min left\n",
     ]
     assert [place for place, line in enumerate(lines) if line] == [3, 7]
     assert capsys.readouterr().err.startswith("scoring: 2,500 pairs in 99.0 s")
@@ -77,7 +77,7 @@ def test_a_line_without_a_known_end_or_a_rate_says_neither(capsys, clock):
     with progress("reading", None, "documents") as meter:
         clock.wait(31)
         meter.found(5)
-    assert capsys.readouterr().err.splitlines()[0] == "reading: 0 documents, 5 documents kept from before"
+    assert capsys.readouterr().err.splitlines()[0] == "reading: 0 documents, 5 documents from an earlier run"
 
 
 def test_a_terminal_gets_no_lines_beside_its_bar(monkeypatch, capsys, clock):
