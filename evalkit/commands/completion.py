@@ -5,12 +5,11 @@ values, `conf/` has the names of choices, and every verb lists its own options.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import fields
 from importlib import import_module
 from io import StringIO
-from pathlib import Path
 
 from evalkit.commands.settings.arguments import PATHS
 from evalkit.commands.settings.legal import GROUPS, top_settings
@@ -67,19 +66,14 @@ complete -c evalkit -f -n __evalkit_needs_no_file
 complete -c evalkit -a '(__evalkit_choices)'
 """
 _INSTALL = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
-_UNINSTALL = {
-    "bash": "complete -r evalkit\nunset -f _evalkit\n",
-    "zsh": "compdef -d evalkit\nunset -f _evalkit\n",
-    "fish": "complete -c evalkit -e\nfunctions -e __evalkit_choices __evalkit_needs_no_file\n",
-}
-_ACTIONS = ("install", "uninstall", "query")
+_ACTIONS = ("install", "query")
 
 
 def main(arguments: Sequence[str], commands: Iterable[str]) -> int:
     """Print a script for a shell, or the completions at the cursor.
 
     Args:
-        arguments: `install=SHELL`, `uninstall=SHELL`, or `query=SHELL` with the line up to the cursor in `COMP_LINE`.
+        arguments: `install=SHELL`, or `query=SHELL` with the line up to the cursor in `COMP_LINE`.
         commands: verbs.
 
     Raises:
@@ -91,7 +85,7 @@ def main(arguments: Sequence[str], commands: Iterable[str]) -> int:
     if shell not in _INSTALL:
         raise ConfigError(f"-sc {action}={shell} is not a choice. {instead(shell, list(_INSTALL))}")
     if action != "query":
-        say((_INSTALL if action == "install" else _UNINSTALL)[shell])
+        say(_INSTALL[shell])
         return 0
     found = choices(os.environ.get("COMP_LINE", ""), commands, files=shell == "zsh")
     say("".join(f"{choice}\n" for choice in found))
@@ -191,10 +185,8 @@ def _first(choice: str) -> str:
     return choice.partition("=")[0].partition(".")[0].partition("/")[0]
 
 
-def _paths(start: str) -> Iterator[str]:
+def _paths(start: str) -> list[str]:
     """Files and folders whose names begin as typed, folders with a slash."""
-    folder, _, name = start.rpartition("/")
-    place = expanded(folder or ("/" if start.startswith("/") else "."))
-    for path in sorted(Path(place).glob("*")) if place.is_dir() else ():
-        if path.name.startswith(name):
-            yield f"{start.removesuffix(name)}{path.name}{'/' if path.is_dir() else ''}"
+    folder, slash, name = start.rpartition("/")
+    found = (path for path in expanded(folder + slash or ".").glob("*") if path.name.startswith(name))
+    return [f"{folder}{slash}{path.name}{'/' if path.is_dir() else ''}" for path in sorted(found)]

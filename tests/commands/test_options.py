@@ -56,7 +56,7 @@ def _apart(monkeypatch, tmp_path):
         ("prompt --dataset mini", "Did you mean dataset=mini? Settings have no dashes."),
         ("fetch --suite bier", "Did you mean suite=bier? Settings have no dashes."),
         ("fetch --chek dataset=mini", "--chek is not an option. Did you mean --check? Legal are: "),
-        ("list datasets --jsn", "Did you mean --json? Legal are: --help, --json, --inspect."),
+        ("list datasets --jsn", "Did you mean --json? Legal are: --help, --format, --json, --inspect."),
         ("list dataset", "'dataset' is not a choice. Did you mean datasets? Legal are: datasets, "),
         ("cache prun", "'prun' is not a choice. Did you mean prune? Legal are: list, verify, prune."),
         ("compare x --corection holm", "--corection is not an option. Did you mean --correction? Legal are: "),
