@@ -117,7 +117,7 @@ def test_help_of_a_command_is_its_own(verb, capsys):
         (["--vresion"], "--vresion is not an option. Did you mean --version? Legal are: --help, --version. A command"),
     ],
 )
-def test_what_stands_where_a_command_belongs_is_told_where_it_goes(arguments, message, capsys):
+def test_a_setting_or_option_in_place_of_a_command_says_where_it_goes(arguments, message, capsys):
     assert cli.main(arguments) == 2
     assert message in capsys.readouterr().err
 
@@ -137,7 +137,7 @@ def test_the_module_can_be_run():
     assert "evaluate" in done.stdout
 
 
-def test_no_module_is_longer_than_it_should_be_and_each_says_what_it_is():
+def test_modules_and_functions_are_short_and_modules_have_docstrings():
     import ast
 
     package = Path(cli.__file__).parent

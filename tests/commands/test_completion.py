@@ -52,11 +52,11 @@ PACKAGE = Path(__file__).resolve().parents[2]
         ("evalkit evaluate dataset.path=/", []),
     ],
 )
-def test_a_word_is_completed_to_what_may_stand_there(line, expected):
+def test_a_word_is_completed_to_legal_words(line, expected):
     assert expected == choices(line, COMMANDS)
 
 
-def test_every_setting_of_evaluate_is_proposed_and_nothing_that_is_none():
+def test_completion_proposes_every_setting_of_evaluate_and_nothing_else():
     found = choices("evalkit evaluate ", COMMANDS)
     assert {"dataset=", "retriever.", "compute.", "depth=", "measures=", "suite=", "ablation="} <= set(found)
     assert not [choice for choice in found if choice.startswith(("schema", "published", "hydra"))]

@@ -219,7 +219,7 @@ def test_a_query_without_candidates_counts_as_zero_and_is_reported(tmp_path):
     assert "1 queries have no candidate" in done.stdout
 
 
-def test_no_query_with_candidates_is_no_crash(tmp_path):
+def test_an_evaluation_without_any_candidate_succeeds(tmp_path):
     folder = write_collection(tmp_path / "odd", queries={"q1": "zzz"}, qrels={"q1": {"d1": 1}})
     model = tiny_bert(tmp_path / "model")
     done = run(

@@ -109,7 +109,7 @@ def test_a_mistyped_name_or_key_is_one_line_with_what_was_meant(command, message
     assert message in told(command.split(), capsys)
 
 
-def test_a_group_of_ones_own_is_no_typing_mistake(tmp_path, capsys):
+def test_a_group_of_the_users_own_is_accepted(tmp_path, capsys):
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
     (tmp_path / "mine" / "reranker").mkdir()
     (tmp_path / "mine" / "experiment" / "shallow.yaml").write_text("# @package _global_\ndepth: 0\n")

@@ -24,7 +24,7 @@ def test_a_long_step_writes_one_line_with_its_rate_to_stderr(capsys, clock):
     assert capsys.readouterr() == ("", "scoring: 40 pairs in 1.2 s, 32 pairs/s\n")
 
 
-def test_loading_and_what_was_kept_are_said_apart_from_the_rate(capsys, clock):
+def test_loading_and_earlier_units_do_not_count_in_the_rate(capsys, clock):
     with progress("scoring", 5040, "pairs") as meter:
         with meter.not_working(LOADING):
             clock.wait(6)
@@ -37,7 +37,7 @@ def test_loading_and_what_was_kept_are_said_apart_from_the_rate(capsys, clock):
     assert capsys.readouterr().err == line
 
 
-def test_a_step_that_only_finds_has_no_rate(capsys, clock):
+def test_a_step_without_new_work_has_no_rate(capsys, clock):
     with progress("scoring", 5000, "pairs") as meter:
         clock.wait(2)
         meter.found(5000)
@@ -80,7 +80,7 @@ def test_a_line_without_a_known_end_or_a_rate_says_neither(capsys, clock):
     assert capsys.readouterr().err.splitlines()[0] == "reading: 0 documents, 5 documents from an earlier run"
 
 
-def test_a_terminal_gets_no_lines_beside_its_bar(monkeypatch, capsys, clock):
+def test_a_terminal_gets_only_its_bar(monkeypatch, capsys, clock):
     out = io.StringIO()
     bar = Progress(*Progress.get_default_columns(), console=Console(file=out, force_terminal=True, width=120))
     monkeypatch.setattr(module, "_bar", lambda: bar)
