@@ -34,7 +34,7 @@ def progress(description: str, total: float | None, unit: str) -> Iterator[Meter
             left = None if total is None else total - meter.kept
             if not bar.disable:
                 bar.update(task, completed=meter.done, total=left, rate=_speeds(meter))
-            elif meter.elapsed >= due:
+            elif meter.elapsed >= due and (left is None or meter.done < left):
                 due = meter.elapsed + _EVERY
                 _write(f"{description}: {_so_far(meter, left)}")
 

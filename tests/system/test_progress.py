@@ -88,3 +88,10 @@ def test_a_terminal_gets_only_its_bar(monkeypatch, capsys, clock):
         clock.wait(61)
         meter(5)
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_last_unit_writes_the_closing_line_alone(capsys, clock):
+    with progress("scoring", 10, "pairs") as meter:
+        clock.wait(40)
+        meter(10)
+    assert capsys.readouterr().err == "scoring: 10 pairs in 40.0 s, 0.25 pairs/s\n"
