@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit import rerank, retrieval
 from evalkit.config import ComputeConfig
-from evalkit.config.reranker import RERANKERS
 from evalkit.config.resources import read_config
 from evalkit.datasets import DATASETS
 from evalkit.errors import ConfigError, reason
+from evalkit.rerank.registry import RERANKERS
 from evalkit.rerank.seam import Reranker
 from evalkit.retrieval import RETRIEVERS
 from evalkit.store import open_store

@@ -1,4 +1,4 @@
-"""The nouns of an evaluation beside `Run`: Qrels, PerQuery, Dataset, Pair and Scored.
+"""The nouns of an evaluation other than `Run`: Qrels, PerQuery, Dataset, Pair and Scored.
 
 Knows nothing of files, models or settings.
 """
@@ -90,7 +90,7 @@ class Dataset:
         digest: SHA-256 of corpus, queries, judgments, language and policies; equal digests mean the same task.
         title_separator: what joins title and text.
         query_language: language of the queries.
-        answers: query id -> texts of which a relevant document contains one; for every query, or empty.
+        answers: query id -> answers; a document that contains one is relevant. For every query, or empty.
         instructions: query id -> what it asks for, of the queries that have an instruction of their own.
         notes: counts worth reporting, such as empty documents or judged documents absent from the corpus.
         differences: what it holds other than its card says; empty where the card is right.

@@ -19,17 +19,17 @@ from evalkit.config import (
     DenseConfig,
     EvaluateConfig,
     FolderDatasetConfig,
-    LateInteractionConfig,
-    MiniCPMRerankerConfig,
-    ReplayConfig,
     RerankerConfig,
 )
 from evalkit.errors import ConfigError, DataError, ResultError
 from evalkit.pipeline import evaluate
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
 from evalkit.retrieval.bm25 import BM25Config
 from evalkit.retrieval.saved import SavedConfig
 
-NONE = RerankerConfig(name="none")
+NONE = KeepOrderConfig(name="none")
 
 
 @pytest.fixture

@@ -13,12 +13,9 @@ from evalkit.analysis.one_pass import analyse
 from evalkit.analysis.pairwise import Settings
 from evalkit.config import (
     ComputeConfig,
-    CrossEncoderConfig,
     DenseConfig,
     EvaluateConfig,
     FolderDatasetConfig,
-    LateInteractionConfig,
-    ReplayConfig,
     RerankerConfig,
 )
 from evalkit.datasets import load
@@ -29,6 +26,9 @@ from evalkit.report.grid import write
 from evalkit.report.overview import overview
 from evalkit.report.overview_grids import conditions
 from evalkit.rerank import texts
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
 from evalkit.results.gather import gather
 from evalkit.results.manifest import read_manifest
 from evalkit.retrieval import encoding
@@ -165,7 +165,7 @@ def test_a_result_that_was_found_has_the_speed_that_it_was_made_with(timed, caps
 def test_what_scores_nothing_has_no_speed_anywhere(config, tmp_path, capsys, kind):
     run = tmp_path / "run.trec"
     run.write_text("".join(f"{query} Q0 d{row} 1 {60 - row} x\n" for query in QUERIES for row in range(10)))
-    reranker = ReplayConfig(name="replay", path=str(run)) if kind == "replay" else RerankerConfig(name="none")
+    reranker = ReplayConfig(name="replay", path=str(run)) if kind == "replay" else KeepOrderConfig(name="none")
     saved = replace(config, retriever=SavedConfig(name="saved", path=str(run)), reranker=reranker)
     done = evaluate(saved)
     assert done.result.manifest["pairs_per_second"] is None

@@ -139,7 +139,7 @@ def _nouns(verb: str) -> Sequence[str]:
 
 
 def _settings(config: str, typed: Sequence[str], word: str) -> list[str]:
-    """Settings that begin with a word, or their values, of which several may be separated by commas."""
+    """Settings that begin with a word, or their values, which may be separated by commas."""
     key, equals, value = word.partition("=")
     top = top_settings(config)
     if equals and key in GROUPS and key in top:

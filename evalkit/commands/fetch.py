@@ -93,7 +93,7 @@ def _parser() -> Parser:
         prog="evalkit fetch",
         config="fetch",
         description="Download datasets for use without a network: lists what is to be downloaded and how large it is, "
-        "goes on where an earlier download was cut, compares every file with its published checksum, converts it, and "
+        "resumes downloads that broke off, compares every file with its published checksum, converts it, and "
         "compares what it holds with its card. What was fetched is found with HF_HUB_OFFLINE=1.",
         epilog="examples: evalkit fetch suite=beir --sizes; evalkit fetch dataset=scifact,nfcorpus; "
         "evalkit fetch dataset=scifact dataset.source=zip --check; evalkit fetch dataset=mteb dataset.task=SciFact",

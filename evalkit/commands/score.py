@@ -40,7 +40,7 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
     tokenize = rerank.require_pairs(reranker).tokenize if options.ids else None
     lines = read_pairs(file)
     instructed = sum(1 for pair, _ in lines if pair.instruction)
-    if instructed and not rerank.reads_instructions(config.reranker):
+    if instructed and not config.reranker.reads_instructions:
         tell(f"{instructed} pairs have an instruction, which this reranker has no place for")
     with progress("scoring", len(lines), "pairs") as meter:
         if lines:

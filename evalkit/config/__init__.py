@@ -16,18 +16,7 @@ from evalkit.config.dataset import (
     TextLengths,
 )
 from evalkit.config.limits import MISSING, at_least, given
-from evalkit.config.reranker import (
-    CrossEncoderConfig,
-    FlagLLMConfig,
-    LateInteractionConfig,
-    LayerwiseConfig,
-    LightweightConfig,
-    MiniCPMRerankerConfig,
-    PairRerankerConfig,
-    Qwen3RerankerConfig,
-    ReplayConfig,
-    RerankerConfig,
-)
+from evalkit.config.reranker import RerankerConfig
 from evalkit.config.retriever import DenseConfig, RetrieverConfig
 from evalkit.errors import ConfigError
 
@@ -35,24 +24,15 @@ __all__ = [
     "ROOTS",
     "BundledDatasetConfig",
     "ComputeConfig",
-    "CrossEncoderConfig",
     "DatasetConfig",
     "DenseConfig",
     "EmbedConfig",
     "EvaluateConfig",
     "ExpectedCounts",
     "FetchConfig",
-    "FlagLLMConfig",
     "FolderDatasetConfig",
-    "LateInteractionConfig",
-    "LayerwiseConfig",
-    "LightweightConfig",
     "MachineConfig",
-    "MiniCPMRerankerConfig",
-    "PairRerankerConfig",
     "PromptConfig",
-    "Qwen3RerankerConfig",
-    "ReplayConfig",
     "RerankerConfig",
     "RetrieverConfig",
     "ScoreConfig",

@@ -87,7 +87,7 @@ class DatasetConfig:
     lengths: TextLengths = field(default_factory=TextLengths)
     """What `evalkit plan` reckons with where it is not on disk."""
     check: str = "warn"
-    """What to do when it does not: `strict` refuses it, `warn` says what differs, `off` says nothing."""
+    """What to do where it differs: `strict` refuses it, `warn` says what differs, `off` says nothing."""
     licence: str = ""
     """As its publisher states it; empty where none is stated."""
     notes: str = ""

@@ -68,11 +68,7 @@ class Registry(Mapping[str, Any]):
         return found
 
     def _installed(self) -> "Mapping[str, EntryPoint]":
-        """Entry points of other packages.
-
-        Raises:
-            ConfigError: one has a name that is taken.
-        """
+        """Entry points of other packages."""
         found = installed(self.group)
         if taken := next((name for name in found if name in self._own), None):
             raise ConfigError(
@@ -89,11 +85,7 @@ def imported(address: str) -> Any:
 
 
 def installed(group: str) -> "Mapping[str, EntryPoint]":
-    """Name -> entry point of every package that adds to a group.
-
-    Raises:
-        ConfigError: two packages add the same name.
-    """
+    """Name -> entry point of every package that adds to a group."""
     return _installed(group, tuple(sys.path))
 
 

@@ -32,9 +32,6 @@ def config_names(group: str, own: Path | None = None) -> list[str]:
     Args:
         group: a folder below `conf/`.
         own: a user's folder with more groups, as given by `--config-dir`.
-
-    Raises:
-        ConfigError: another package adds a name that evalkit has.
     """
     shipped_names, others = _names_below(shipped("conf") / group), installed_settings(group)
     if taken := sorted(shipped_names & others.keys()):
@@ -47,11 +44,7 @@ def _names_below(folder: Path) -> set[str]:
 
 
 def config_text(group: str, name: str, own: Path | None = None) -> str:
-    """The YAML of one of the `config_names` of a group, comments included, whoever ships it.
-
-    Raises:
-        ConfigError: there is no such choice; the message lists those there are.
-    """
+    """The YAML of one of the `config_names` of a group, comments included, whoever ships it."""
     if name not in (names := config_names(group, own)):
         raise ConfigError(f"{group}={name} is not a choice. {instead(name, names)}")
     for base in (shipped("conf"), own):
@@ -61,11 +54,7 @@ def config_text(group: str, name: str, own: Path | None = None) -> str:
 
 
 def read_config(group: str, name: str, own: Path | None = None) -> dict[str, Any]:
-    """The settings of a choice; its schema is in `defaults`.
-
-    Raises:
-        ConfigError: there is no such choice.
-    """
+    """The settings of a choice; its schema is in `defaults`."""
     import yaml
 
     return dict(yaml.safe_load(config_text(group, name, own)) or {})

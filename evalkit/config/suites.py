@@ -56,11 +56,7 @@ class Summary(NamedTuple):
 
 
 def load_suite(name: str, own: Path | None = None) -> Suite:
-    """The suite of this name; `own` is a user's folder with a group `suite/`, as given by `--config-dir`.
-
-    Raises:
-        ConfigError: there is no such suite, or its file holds no list of datasets.
-    """
+    """The suite of this name; `own` is a user's folder with a group `suite/`, as given by `--config-dir`."""
     found = read_config("suite", name, own)
     datasets = found.get("datasets")
     if found.keys() != {"datasets"} or not (isinstance(datasets, list) and all(isinstance(d, str) for d in datasets)):
@@ -71,13 +67,7 @@ def load_suite(name: str, own: Path | None = None) -> Suite:
 
 
 def summarise(suite: Suite, values: Mapping[str, float], *, partial: bool = False) -> Summary:
-    """The average of a suite: the mean over its entries, of each the mean over its datasets.
-
-    Args:
-        suite: which datasets.
-        values: dataset -> its value, unrounded; a dataset may be missing.
-        partial: whether to average what is there although something is missing.
-    """
+    """The average of a suite: the mean over its entries, of each the mean over its datasets."""
     entries = []
     for name, datasets in suite.entries.items():
         found = [values[dataset] for dataset in datasets if dataset in values]

@@ -1,4 +1,8 @@
-"""Datasets: one loader a source, all giving the same `Dataset`. Knows nothing of retrieval or measures."""
+"""Datasets: one loader a source, all giving the same `Dataset`. Knows nothing of retrieval or measures.
+
+What cannot be read is a `DataError`: one line that names file and line, what was expected and what to do. Docstrings
+in this folder mention only other errors.
+"""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Files from where they were published: downloaded once, gone on with after a cut, checked before they have their name.
+"""Published files: downloaded once, resumed after a broken connection, and checked before they get their name.
 
 A file is at `downloads/<md5>/<name>` of the store, or `<name>.part` until it is whole. What its publisher does not give
 is asked of the mirror of ir_datasets, which has files by their MD5. `hub_files.py` gets those of the Hugging Face hub.
@@ -86,11 +86,7 @@ def _place(store: Store, url: str, md5: str) -> Path:
 
 
 def _file_name(url: str) -> str:
-    """The last part of an address.
-
-    Raises:
-        DataError: it is no address of a file on the web.
-    """
+    """The last part of an address."""
     try:
         parts = urlsplit(url)
         name = Path(parts.path).name
@@ -98,7 +94,9 @@ def _file_name(url: str) -> str:
     except ValueError:  # half an IPv6 address, a port that is no number
         legal, name = False, ""
     if not legal or name in ("", "..") or not re.fullmatch(r"[!-~]+", url):
-        raise DataError(f"{url!r} is no address of a file. Expected https://HOST/FILE or http, quoted where needed.")
+        raise DataError(
+            f"{url!r} is not the address of a file. Expected https://HOST/FILE or http, quoted where needed."
+        )
     return name
 
 
@@ -125,11 +123,7 @@ def remote_file(store: Store, url: str, md5: str) -> RemoteFile:
 
 
 def _download_from_either(url: str, mirror: str, md5: str, part: Path) -> None:
-    """The file with this MD5, from its publisher or else from the mirror.
-
-    Raises:
-        DataError: neither gives it; `Unreachable` where neither answers.
-    """
+    """The file with this MD5, from its publisher or else from the mirror."""
     try:
         _download(url, md5, part)
     except Lacking as fault:

@@ -63,11 +63,7 @@ class Repository(NamedTuple):
 
 
 def judgments_and_queries(repository: Repository, split: str) -> tuple[pa.Table, pa.Table]:
-    """The judgments of a split and the queries, in memory.
-
-    Raises:
-        DataError: the repository cannot be reached, or its layout is another one.
-    """
+    """The judgments of a split and the queries, in memory."""
     qrels, queries = (_table(repository, part, split) for part in ("qrels", "queries"))
     return qrels, queries
 
@@ -75,11 +71,7 @@ def judgments_and_queries(repository: Repository, split: str) -> tuple[pa.Table,
 def open_documents(
     repository: Repository, store: Store, *, title_separator: str, split: str = "corpus"
 ) -> tuple[ArrowDocuments, str]:
-    """The corpus of a repository, memory-mapped, and what fixes its content.
-
-    Raises:
-        DataError: it cannot be reached, or an id is no id or occurs twice.
-    """
+    """The corpus of a repository, memory-mapped, and what fixes its content."""
     left = _left_by_download(repository, "corpus")
     splits = left.parts["corpus"] if left else _splits(repository, "corpus")
     # A repository may have a corpus for each split.
@@ -94,11 +86,7 @@ def open_documents(
 
 
 def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> list[RemoteFile]:
-    """Every file that is read from the hub for these parts; none where it is silent and they are here.
-
-    Raises:
-        DataError: the hub cannot be reached, or its layout is another one.
-    """
+    """Every file that is read from the hub for these parts; none where it is silent and they are here."""
     from huggingface_hub import HfApi
 
     files: list[RemoteFile] = []
@@ -130,11 +118,7 @@ def prepared(repository: Repository) -> bool:
 
 
 def require_commit(repository: Repository) -> None:
-    """Make sure, where the hub is out of reach, that what is cached is this commit.
-
-    Raises:
-        DataError: another commit is cached.
-    """
+    """Make sure, where the hub is out of reach, that what is cached is this commit."""
     for part in PARTS:
         try:
             _builder(repository, part)
@@ -168,11 +152,7 @@ def _cache_folder(repository: Repository) -> Path:
 
 
 def _left_by_download(repository: Repository, part: str) -> Snapshot | None:
-    """What the hub's own cache has of this commit; None where a part is to be read, or downloaded, by `datasets`.
-
-    Raises:
-        DataError: the hub cannot be asked, and the part is nowhere on this machine.
-    """
+    """What the hub's own cache has of this commit; None where a part is to be read, or downloaded, by `datasets`."""
     if _prepared(repository, part) or (fault := hub_fault()) is None:
         return None
     cached = snapshot.find(_cache_folder(repository), repository.subset)

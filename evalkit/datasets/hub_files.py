@@ -13,17 +13,7 @@ _COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def hub_file(hub_id: str, revision: str, name: str, *, md5: str | None = None) -> Path:
-    """A file of a dataset repository, from the hub's cache or downloaded and checked.
-
-    Args:
-        hub_id: of the repository.
-        revision: a commit, or a branch where `md5` fixes the content.
-        name: of the file in the repository.
-        md5: as published beside the hub.
-
-    Raises:
-        DataError: the hub does not give it, or gives another file.
-    """
+    """A file of a dataset repository, from the hub's cache or downloaded and checked."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
 
@@ -53,11 +43,7 @@ def hub_file(hub_id: str, revision: str, name: str, *, md5: str | None = None) -
 
 
 def hub_file_of_any(hub_id: str, revisions: Sequence[str], name: str, *, md5: str) -> Path:
-    """`hub_file` at the first of these revisions that has the file with this MD5; one in the cache comes first.
-
-    Raises:
-        DataError: none has it, or the hub cannot be asked.
-    """
+    """`hub_file` at the first of these revisions that has the file with this MD5; one in the cache comes first."""
     ordered = sorted(revisions, key=lambda revision: not in_hub_cache(hub_id, revision, name))
     faults: list[Lacking] = []
     for revision in ordered:
@@ -104,11 +90,7 @@ def remote_file(hub_id: str, revision: str, name: str) -> RemoteFile:
 
 
 def check_blob(path: Path, label: str) -> None:
-    """Compare a file in the hub's cache with the checksum that the cache names it by.
-
-    Raises:
-        DataError: it is damaged; then it is removed, so that the next run downloads it.
-    """
+    """Compare a file in the hub's cache with the checksum that the cache names it by."""
     if not path.is_symlink():
         return  # a disk without links: nothing tells the checksum
     # One link on; what repositories share lies behind another link, under a name that is no checksum of ours.

@@ -1,4 +1,4 @@
-"""Languages of a dataset beside those that the models are made for."""
+"""Languages of a dataset that the models are not made for."""
 
 import logging
 

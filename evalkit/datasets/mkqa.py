@@ -30,14 +30,14 @@ from evalkit.datasets.loader import Loader, RemoteFile
 from evalkit.datasets.objects import objects
 from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import checked_id, checked_text
-from evalkit.datasets.source import CORPUS, FolderSource, Source, find
+from evalkit.datasets.source import CORPUS, CollectionFiles, FolderSource, find
 from evalkit.errors import DataError
 from evalkit.formats.textfile import lines
 from evalkit.store import Store
 from evalkit.system.files import expanded
 from evalkit.types import Dataset, Documents
 
-_CLEANUP = "cleanup-1"  # a higher number makes vectors of cleaned documents be computed anew
+_CLEANUP = "cleanup-1"  # a higher number has vectors of cleaned documents computed again
 _DELETED = [*range(0x01, 0x09), 0x0E, 0x0F, *range(0x11, 0x1C), 0xAD]
 _REPLACED = {
     " ": "\u000b\u000c\u0085",
@@ -158,7 +158,7 @@ def questions_file(config: MkqaDatasetConfig) -> Path:
         path = expanded(config.path)
         if path.is_file() and not path.name.endswith(ARCHIVES):
             raise DataError(
-                f"{path}: is no folder, zip or tar. Set dataset.path={path.parent} dataset.questions={path.name}."
+                f"{path}: is not a folder, zip or tar. Set dataset.path={path.parent} dataset.questions={path.name}."
             )
         return path
     return hub_files.hub_file(config.hub_id, config.revision, config.hub_file)
@@ -199,7 +199,7 @@ def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
         return _Corpus(
             *snapshot.open_documents(left, store, title_separator=config.title_separator, split="corpus"), {}
         )
-    source: Source
+    source: CollectionFiles
     if path.is_dir() or path.name.endswith(ARCHIVES):
         source = open_source(path)
         name = corpus_of(source)
@@ -212,11 +212,7 @@ def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
 
 
 def corpus_path(config: MkqaDatasetConfig) -> Path | None:
-    """The corpus on disk: as set, or beside the questions; None for the published one.
-
-    Raises:
-        DataError: several files beside the questions may be it.
-    """
+    """The corpus on disk: as set, or beside the questions; None for the published one."""
     if config.corpus_path:
         path = expanded(config.corpus_path)
         if not path.exists():

@@ -156,7 +156,7 @@ def _subset(config: MtebDatasetConfig, task: Any) -> str:
         raise ConfigError(f"{config.task} has several parts. Set dataset.subset to one of: {', '.join(subsets)}.")
     if config.subset not in subsets:
         raise ConfigError(
-            f"dataset.subset={config.subset} is no part of {config.task}. {instead(config.subset, subsets)}"
+            f"dataset.subset={config.subset} is not a part of {config.task}. {instead(config.subset, subsets)}"
         )
     return config.subset
 
@@ -164,7 +164,9 @@ def _subset(config: MtebDatasetConfig, task: Any) -> str:
 def _split(config: MtebDatasetConfig, task: Any) -> str:
     splits = [str(split) for split in task.metadata.eval_splits]
     if config.split and config.split not in splits:
-        raise ConfigError(f"dataset.split={config.split} is no split of {config.task}. {instead(config.split, splits)}")
+        raise ConfigError(
+            f"dataset.split={config.split} is not a split of {config.task}. {instead(config.split, splits)}"
+        )
     return config.split or splits[0]
 
 
@@ -185,11 +187,7 @@ def _data(task: Any, subset: str, split: str) -> Any:
 
 
 def checked_corpus(name: str, table: Any) -> Any:
-    """The documents of a task, as a table whose rows are in its own order.
-
-    Raises:
-        DataError: a column is missing, or an id is no id or occurs twice.
-    """
+    """The documents of a task, as a table whose rows are in its own order."""
     if not {"id", "text"} <= set(table.column_names):
         raise DataError(f"{name}: columns {', '.join(table.column_names)}, expected id, text and perhaps title.")
     ids = table.select_columns(["id"]).with_format("arrow")[:].column("id")

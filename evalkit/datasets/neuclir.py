@@ -35,7 +35,7 @@ from evalkit.formats.textfile import lines, peek, read_bytes, read_lines
 from evalkit.formats.trec import parse_qrels
 from evalkit.store import Store
 from evalkit.system.files import expanded
-from evalkit.types import Dataset, Qrels
+from evalkit.types import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,8 @@ class NeuclirLoader(Loader):
     def load(self) -> Dataset:
         """See `Loader`."""
         config, store, places = self.config, self.store, find_places(self.config)
-        qrels = _read_qrels(config, places.qrels or url_file(store, config.qrels_url, config.qrels_md5))
+        path = places.qrels or url_file(store, config.qrels_url, config.qrels_md5)
+        qrels = parse_qrels(_of_language(_qrels_lines(config, path), config.document_language), path)
         path = places.topics or url_file(store, config.topics_url, config.topics_md5)
         topics = _read_topics(config, path, set(qrels))
         found = _open_documents(config, places.documents, store)
@@ -140,11 +141,7 @@ class NeuclirLoader(Loader):
 
 
 def find_places(config: NeuclirDatasetConfig) -> Places:
-    """Which files on disk are to be used.
-
-    Raises:
-        DataError: one that is set is absent, or several in `path` may be meant.
-    """
+    """Which files on disk are to be used."""
     names = {
         "documents": ("docs*", "*docs.jsonl*", "corpus.jsonl*", f"{config.document_language}*.jsonl*", "*.parquet"),
         "topics": ("*topics*.jsonl", "*topics*.jsonl.gz"),
@@ -194,10 +191,6 @@ def _of_another_year(path: Path, year: int) -> bool:
     return bool(years) and f"{year % 100}" not in years
 
 
-def _read_qrels(config: NeuclirDatasetConfig, path: Path) -> Qrels:
-    return parse_qrels(_of_language(_qrels_lines(config, path), config.document_language), path)
-
-
 def _qrels_lines(config: NeuclirDatasetConfig, path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a file, or of the member for this language in a tar."""
     if ".tar" not in path.suffixes and peek(path, _TAR.stop)[_TAR] != b"ustar":
@@ -216,7 +209,7 @@ def _qrels_lines(config: NeuclirDatasetConfig, path: Path) -> Iterator[tuple[int
                 raise DataError(f"{path}: holds {len(members)} of {name}. Set dataset.qrels_path to the one you mean.")
             yield from lines(stream, f"{path}!{name}")  # type: ignore[arg-type]
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        raise DataError(f"{path}: is no tar, or a damaged one ({error}). Download it again.") from error
+        raise DataError(f"{path}: is not a tar, or is damaged ({error}). Download it again.") from error
 
 
 def _of_language(numbered: Iterator[tuple[int, str]], language: str) -> Iterator[tuple[int, str]]:
@@ -246,7 +239,7 @@ def _read_topics(config: NeuclirDatasetConfig, path: Path, judged: set[str]) -> 
 
 def _topic_text(config: NeuclirDatasetConfig, versions: Any, where: str) -> str:
     if not isinstance(versions, list) or not all(isinstance(version, dict) for version in versions):
-        raise DataError(f"{where}: topics is no list of objects with lang, source and topic_title.")
+        raise DataError(f"{where}: topics is not a list of objects with lang, source and topic_title.")
     wanted = (config.topic_language, config.topic_source)
     for version in versions:
         if (version.get("lang"), version.get("source")) == wanted:

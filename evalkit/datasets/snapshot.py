@@ -66,11 +66,7 @@ class Snapshot:
     check: Callable[[Path], None] = lambda _: None
 
     def files(self, part: str, split: str) -> Files:
-        """The files of a split of a part, once it is sure that none is missing.
-
-        Raises:
-            DataError: there is no such part or split, or only some of its files.
-        """
+        """The files of a split of a part, once it is sure that none is missing."""
         if part not in self.parts:
             held = f"holds the subsets {', '.join(self.subsets)}" if self.subsets else f"holds no {part}"
             advice = f"Set dataset.{'subset or dataset.folder to one' if self.subsets else 'path to another folder'}"
@@ -85,11 +81,7 @@ class Snapshot:
         return files
 
     def table(self, part: str, split: str) -> pa.Table:
-        """A split of judgments or queries, in memory.
-
-        Raises:
-            DataError: it is not there whole, or a file is damaged.
-        """
+        """A split of judgments or queries, in memory."""
         files = self.files(part, split)
         if files[0].is_dir():
             return _saved(files[0]).with_format("arrow")[:]
@@ -114,9 +106,6 @@ def find(folder: Path, subset: str | None = None) -> Snapshot | None:
     Args:
         folder: perhaps a repository in the cache of the hub, with its commits below `snapshots`.
         subset: which part of a repository that holds several, or the name of a folder in it.
-
-    Raises:
-        DataError: it is a repository with several commits.
     """
     folder = _commit(folder)
     if not folder.is_dir() or any((folder / f"{name}{end}").is_file() for name in _BEIR for end in ("", ".gz")):
@@ -129,11 +118,7 @@ def find(folder: Path, subset: str | None = None) -> Snapshot | None:
 
 
 def load(config: DatasetConfig, store: Store, snapshot: Snapshot) -> Dataset:
-    """The dataset in a folder.
-
-    Raises:
-        DataError: a part is missing, damaged or malformed.
-    """
+    """The dataset in a folder."""
     label = str(snapshot.path)
     found = judged(snapshot.table("qrels", config.split), snapshot.table("queries", config.split), label)
     documents, digest = open_documents(snapshot, store, title_separator=config.title_separator, split=config.split)
@@ -143,11 +128,7 @@ def load(config: DatasetConfig, store: Store, snapshot: Snapshot) -> Dataset:
 def open_documents(
     snapshot: Snapshot, store: Store, *, title_separator: str, split: str, published: str | None = None
 ) -> tuple[ArrowDocuments, str]:
-    """The corpus, memory-mapped, and what fixes its content: `published` where that is known, else a digest.
-
-    Raises:
-        DataError: it is not there whole, or an id is no id or occurs twice.
-    """
+    """The corpus, memory-mapped, and what fixes its content: `published` where that is known, else a digest."""
     files, label = snapshot.files("corpus", split), str(snapshot.path)
     if files[0].is_dir():
         table = _saved(files[0])
@@ -257,11 +238,7 @@ def _digest(files: Files) -> str:
 
 
 def _columns(snapshot: Snapshot, files: Files, content: str | None) -> Iterator[list[pa.Array]]:
-    """Ids, titles and texts of parquet files, some rows at a time; `content` is their digest where it fixes the key.
-
-    Raises:
-        DataError: a file is damaged, lacks a column or an id, or changes while it is read.
-    """
+    """Ids, titles and texts of parquet files, some rows at a time; `content` is their digest where it fixes the key."""
     for path in files:
         snapshot.check(path)
         with (
@@ -282,11 +259,7 @@ def _columns(snapshot: Snapshot, files: Files, content: str | None) -> Iterator[
 
 
 def _text(column: pa.Array, label: str) -> pa.Array:
-    """A column as text, ids in digits among them.
-
-    Raises:
-        DataError: it is of another type; `label` begins the message.
-    """
+    """A column as text, ids in digits among them."""
     try:
         return column.cast(pa.string())
     except pa.ArrowException as error:

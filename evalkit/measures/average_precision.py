@@ -1,9 +1,9 @@
 """Mean average precision."""
 
-from evalkit.measures.family import Family
+from evalkit.measures.family import MeasureFamily
 
 
-class AveragePrecision(Family):
+class AveragePrecision(MeasureFamily):
     """Precision at each relevant document, averaged over all relevant documents."""
 
     about = "mean average precision; MAP(rel=2)@k likewise, as RR and Success"

@@ -8,7 +8,7 @@ from evalkit.run import Run
 from evalkit.types import Qrels
 
 
-class Family(ABC):
+class MeasureFamily(ABC):
     """A family of measures. A subclass either names its measure in trec_eval or has `values`.
 
     Attributes:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from evalkit.config.registry import Registry
 from evalkit.errors import ConfigError
-from evalkit.measures.family import Family
+from evalkit.measures.family import MeasureFamily
 from evalkit.system.lookalikes import lookalikes, proposal
 
 MEASURES = Registry(
@@ -46,7 +46,7 @@ class Measure(NamedTuple):
     level: int = 1
 
     @property
-    def kind(self) -> type[Family]:
+    def kind(self) -> type[MeasureFamily]:
         """The class of its family."""
         return family_of(self.family)
 
@@ -66,17 +66,17 @@ class Measure(NamedTuple):
         return self.kind.by_answers
 
 
-def family_of(name: str) -> type[Family]:
+def family_of(name: str) -> type[MeasureFamily]:
     """The family of this name.
 
     Raises:
         ConfigError: the package that adds it cannot be imported, or its entry point names something else.
     """
     found: Any = MEASURES[name]
-    if not (isinstance(found, type) and issubclass(found, Family)):
+    if not (isinstance(found, type) and issubclass(found, MeasureFamily)):
         raise ConfigError(
             f"measure {name}: its entry point names {found!r}. Expected a class derived from "
-            "evalkit.measures.family.Family. Mend the package or remove it."
+            "evalkit.measures.family.MeasureFamily. Mend the package or remove it."
         )
     return found
 

@@ -1,9 +1,9 @@
 """Normalised discounted cumulative gain."""
 
-from evalkit.measures.family import Family
+from evalkit.measures.family import MeasureFamily
 
 
-class NDCG(Family):
+class NDCG(MeasureFamily):
     """The gain is the grade itself, as in trec_eval, BEIR and MTEB."""
 
     about = "normalised discounted cumulative gain, linear gains"

@@ -1,10 +1,10 @@
 """Reciprocal rank."""
 
-from evalkit.measures.family import Family
+from evalkit.measures.family import MeasureFamily
 
 
-class ReciprocalRank(Family):
-    """One over the rank of the first relevant document. trec_eval has no cutoff for it, but 1/rank tells the rank."""
+class ReciprocalRank(MeasureFamily):
+    """One over the rank of the first relevant document. trec_eval has no cutoff for it, but 1/rank shows the rank."""
 
     about = "reciprocal rank of the first relevant document, 0 beyond k"
     about_uncut = "reciprocal rank over the whole run"

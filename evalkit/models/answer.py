@@ -22,15 +22,6 @@ from evalkit.models.loading import assemble
 from evalkit.models.weights import Source, Tensors
 
 _HEAD = r"lm_head\.weight"
-_REQUIRED = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "rms_norm_eps",
-)
 
 
 class AnswerReranker(Headed):
@@ -70,18 +61,12 @@ class AnswerReranker(Headed):
 def load_answer_reranker(
     checkpoint: Checkpoint, compute: ComputeConfig, factory: Any, answer_ids: Sequence[int]
 ) -> AnswerReranker:
-    """The model of a checkpoint, in evaluation mode on its device.
-
-    Args:
-        checkpoint: of a language model, in the layout of transformers.
-        compute: where and how.
-        factory: the backbone's class.
-        answer_ids: tokens whose logits make the score.
+    """The model of a checkpoint in the layout of transformers, with a backbone of class `factory`, on its device.
 
     Raises:
         ModelError: the weights are not those of this architecture.
     """
-    checkpoint.numbers(*_REQUIRED)
+    checkpoint.require_sizes("num_key_value_heads", "rms_norm_eps")
     raw = checkpoint.read_json("config.json") or {}
     own = {"use_cache": False, "attn_implementation": compute.padded_attention}
     if raw.get("model_type") == "gemma" and raw.get("hidden_act") == "gelu":

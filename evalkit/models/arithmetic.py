@@ -80,12 +80,7 @@ def hardware(compute: ComputeConfig) -> str:
 
 
 def resolved(compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = False) -> ComputeConfig:
-    """The same settings with `auto` attention replaced by what it means.
-
-    Args:
-        compute: as configured.
-        checkpoint: of the model; some have no `sdpa`.
-        softcap: whether the model caps its attention scores, which `sdpa` cannot.
+    """The same settings with `auto` attention replaced by what it means for this checkpoint.
 
     Raises:
         ModelError: CUDA was asked for and there is none, or an attention that the model does not have.

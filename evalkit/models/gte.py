@@ -17,14 +17,6 @@ try:
 except ImportError as error:
     raise ModelError("this version of transformers has no GTE. Run: pip install 'transformers>=5.18'") from error
 
-_REQUIRED = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "layer_norm_eps",
-)
 # Heads that published encoders hold and that no vector of a text depends on: term weights, and for masked words.
 UNUSED_BY_ENCODERS = r"(classifier|lm_head|(new\.)?pooler)\..*"
 # Part of a layer in transformers -> its stored name.
@@ -50,7 +42,7 @@ def config_of(checkpoint: Checkpoint, attention: str) -> GteConfig:
         ModelError: a setting that this layout has and transformers does not.
     """
     raw = checkpoint.config
-    checkpoint.numbers(*_REQUIRED)
+    checkpoint.require_sizes("layer_norm_eps")
     for key, value in _SUPPORTED.items():
         if raw.get(key, value) != value:
             raise ModelError(f"{checkpoint.path}/config.json: {key}={raw[key]!r} is not supported, only {value!r}.")

@@ -12,17 +12,6 @@ from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.weights import Source
 
-_REQUIRED = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "layer_norm_eps",
-    "pad_token_id",
-)
 # Part of a layer in transformers -> its stored name.
 _NAMES = {
     "attention.output.dense": "mixer.out_proj",
@@ -40,7 +29,7 @@ def config_of(checkpoint: Checkpoint, attention: str) -> XLMRobertaConfig:
         ModelError: positions are not absolute ones: this is another model of the family.
     """
     raw = checkpoint.config
-    checkpoint.numbers(*_REQUIRED)
+    checkpoint.require_sizes("max_position_embeddings", "type_vocab_size", "layer_norm_eps", "pad_token_id")
     positions = raw.get("position_embedding_type", "absolute")
     if positions != "absolute":
         raise ModelError(f"{checkpoint.path}/config.json: position_embedding_type={positions!r} is not supported.")

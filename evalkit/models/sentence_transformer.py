@@ -55,11 +55,6 @@ class EmbeddingHead:
 def embedding_head(checkpoint: Checkpoint, config: DenseConfig, said: Declared) -> EmbeddingHead:
     """The head that settings and checkpoint agree on.
 
-    Args:
-        checkpoint: with the modules.
-        config: the settings.
-        said: what the checkpoint says beside them.
-
     Raises:
         ModelError: they contradict each other, the checkpoint has a module that is not supported, or neither says.
     """

@@ -48,11 +48,7 @@ class Shape(NamedTuple):
 
 
 def shape_of(checkpoint: Checkpoint, *, layers: int | None = None) -> Shape:
-    """A checkpoint's, from its configuration.
-
-    Args:
-        checkpoint: on disk; its weights need not be.
-        layers: how many of them are computed; all when None.
+    """The shape of a checkpoint, from its configuration; of its first `layers` layers, or all when None.
 
     Raises:
         ModelError: the configuration lacks a width.

@@ -11,14 +11,14 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from pickle import UnpicklingError  # noqa: TID251 - only the error, with which torch refuses what is no tensor
+from pickle import UnpicklingError  # noqa: TID251 - only the error with which torch refuses other objects than tensors
 from typing import Any, NamedTuple
 
 from evalkit.errors import EvalkitError, ModelError, reason
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.refusals import other_format
 
-# Stored by older versions of transformers, and computed anew by every model.
+# Stored by older versions of transformers, and computed by every model.
 BUFFERS = r"(.*\.)?(rotary_emb\.inv_freq|position_ids)"
 
 Shape = tuple[int, ...]
@@ -145,10 +145,6 @@ def require_stored(make: Callable[[], Any], tensors: Tensors) -> None:
     """Refuse a model that is far larger than its weights, before memory is taken for it.
 
     What only lacks a tensor, or has a shape that is not stored, is for `require_complete`, which names it.
-
-    Args:
-        make: gives the model.
-        tensors: the checkpoint's.
 
     Raises:
         ModelError: it has ten times the numbers that are stored.

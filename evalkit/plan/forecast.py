@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evalkit.config import DenseConfig, EvaluateConfig, LateInteractionConfig, PairRerankerConfig
+from evalkit.config import DenseConfig, EvaluateConfig
 from evalkit.config.instructions import query_instruction
 from evalkit.inference.room import room
 from evalkit.plan.already import Already
@@ -13,6 +13,8 @@ from evalkit.plan.machine import Machine
 from evalkit.plan.reading import Reader, TokenLengths, compressed
 from evalkit.plan.sample import TextSample, pairs_of
 from evalkit.rerank import instruction_of
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.pair_reranker import PairRerankerConfig
 from evalkit.rerank.texts import PAIRS_PER_WINDOW
 from evalkit.retrieval.bm25 import BM25Config
 from evalkit.system.memory import GIB

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.config import DenseConfig, LateInteractionConfig, LayerwiseConfig, LightweightConfig, PairRerankerConfig
+from evalkit.config import DenseConfig, RerankerConfig
 from evalkit.errors import AbsentModel
 from evalkit.inference.tokens import Frame, Ids, Tokenizer, tokenize
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import Reading, declared, reading
 from evalkit.models.shape import Shape, known_shape, shape_of
 from evalkit.models.tokenizers import load_tokenizer
-from evalkit.rerank.families import family_of
-from evalkit.rerank.pair_reranker import filled_in
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.pair_reranker import PairRerankerConfig, family_of, filled_in
 from evalkit.types import Pair
 
 _LATIN, _CHINESE = 4.3, 1.6  # characters a token, as multilingual vocabularies have them
@@ -151,16 +151,10 @@ class Reader:
 
 def cutoff(config: Any) -> int | None:
     """After how many layers a model is left; None where all are computed."""
-    layers = config.cutoff_layers if isinstance(config, LayerwiseConfig | LightweightConfig) else None
+    layers = config.layers_scored if isinstance(config, RerankerConfig) else []
     return layers[-1] if layers else None
 
 
 def compressed(config: Any, flops: float, layers: int) -> float:
-    """Operations of a reranker that merges passage tokens on the way, as if all tokens were the passage's."""
-    if not isinstance(config, LightweightConfig) or config.compress_ratio == 1:
-        return flops
-    left, share = 1.0, 0.0
-    for layer in range(layers):
-        left = left / config.compress_ratio if layer in config.compress_layers and layer else left
-        share += left / layers
-    return flops * share
+    """Operations of a reranker that merges passage tokens on the way."""
+    return flops * config.share_computed(layers) if isinstance(config, RerankerConfig) else flops

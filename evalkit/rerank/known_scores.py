@@ -1,4 +1,4 @@
-"""Scores of pairs, kept as they are made: a run that was killed goes on, and only new pairs are ever scored.
+"""Scores of pairs on disk, written as they are made: a killed run resumes, and no pair is scored twice.
 
 A score is found again by what was read, the texts of query and document, in a file by all else that decides it. So a
 corpus that was changed, a greater depth, more queries or another first stage find exactly the pairs that are the same.
@@ -19,7 +19,7 @@ from evalkit.store.artefact import SCORES as KIND
 from evalkit.store.journal import Journal
 from evalkit.types import Identity, Pair, Scored
 
-_FORMAT = 2  # of the records; a higher number makes old ones be computed anew
+_FORMAT = 2  # of the records; raise it to have old ones recomputed
 SCORES = "scores.log"
 _KEY = np.dtype([("high", "<u8"), ("low", "<u8")])
 _RECORD = np.dtype([*_KEY.descr, ("score", "<f4"), ("cut", "?")])

@@ -6,23 +6,26 @@ document is encoded once and scored against all its queries, so its token vector
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pickle import UnpicklingError  # noqa: TID251 - only the error, with which torch refuses what is no tensor
-from typing import TYPE_CHECKING, Any
+from pickle import UnpicklingError  # noqa: TID251 - only the error with which torch refuses other objects than tensors
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.config import ComputeConfig, LateInteractionConfig
+from evalkit.config import ComputeConfig
+from evalkit.config.limits import MISSING, at_least
+from evalkit.config.reranker import RerankerConfig
 from evalkit.errors import ModelError, reason
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic, budget_of, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
-from evalkit.models.declared import declared, reading, require_text
-from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
+from evalkit.models.declared import declared, reading
+from evalkit.models.loading import load_encoder, refusing
 from evalkit.models.packing import packed_encoder
 from evalkit.models.processor import facts, noting, warn_of_emulation
+from evalkit.models.requirements import require_encoder, require_positions, require_text
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.rerank.seam import Reranker
 from evalkit.types import Identity, Pair, Scored
@@ -33,8 +36,33 @@ if TYPE_CHECKING:
     from evalkit.inference.tokens import Tokenized
 
 _PROJECTION = "colbert_linear.pt"  # bge-m3's
-_FORMAT = 3  # of scores; a higher number makes old ones be computed anew
+_FORMAT = 3  # of scores; raise it to have old ones recomputed
 _ANY_PAIR = Pair("a", "a")  # the first pass through a model takes longer than the others
+
+
+@dataclass
+class LateInteractionConfig(RerankerConfig):
+    """Token-level MaxSim with any encoder checkpoint."""
+
+    implementation: ClassVar[str] = "evalkit.rerank.late_interaction:LateInteractionReranker"
+
+    model: str = MISSING
+    revision: str | None = None
+    query_instruction: str | None = None
+    """Put before every query as it is; the checkpoint's prompt `query` when not set."""
+    document_instruction: str | None = None
+    """Put before every document as it is; the checkpoint's prompt `document` when not set."""
+    max_length: int | None = None
+    """Tokens of one text, special tokens included; as many as the checkpoint says when not set."""
+    skip_first_token: bool = False
+    """Leave the checkpoint's first token (`[CLS]`, `<s>`) out of queries and documents, as bge-m3's mode does."""
+    projection: str | None = None
+    """Linear layer over the token vectors, as a file in the checkpoint: bge-m3's `colbert_linear.pt`."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        super().__post_init__()
+        at_least("reranker.max_length", self.max_length, 8)
 
 
 class LateInteractionReranker(Reranker):
@@ -43,7 +71,6 @@ class LateInteractionReranker(Reranker):
     Resolves its checkpoint at once, and loads it for the first pair.
     """
 
-    checkpoint: Checkpoint
     usage: Usage
     overlaps = True
 
@@ -62,6 +89,14 @@ class LateInteractionReranker(Reranker):
         require_positions(self.checkpoint, self.reading.max_length)
         if weights:
             warn_of_emulation(compute)
+
+    @classmethod
+    def from_config(
+        cls, config: LateInteractionConfig, compute: ComputeConfig, *, instruction: str, weights: bool
+    ) -> "LateInteractionReranker":
+        """See `Reranker`."""
+        del instruction  # it has no place for one
+        return cls(config, compute, weights=weights)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """The same in another process, which finds the checkpoint for itself."""

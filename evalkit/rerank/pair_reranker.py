@@ -1,68 +1,124 @@
 """Rerankers that read query and document as one sequence: tokens, forward passes, raw float32 logits.
 
-What differs from family to family (template, weights, head) is a `Family`, one file each under `families/`.
+What differs from family to family (settings, template, weights, head) is a `Family`, one file each under `families/`.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.config import ComputeConfig, CrossEncoderConfig, PairRerankerConfig, Qwen3RerankerConfig
+from evalkit.config import ComputeConfig
+from evalkit.config.limits import at_least, given
+from evalkit.config.registry import imported
+from evalkit.config.reranker import RerankerConfig
+from evalkit.errors import ConfigError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer, without_ends
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic, budget_of, require_torch, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
-from evalkit.models.declared import declared, length, require_whole
-from evalkit.models.loading import refusing, require_positions
+from evalkit.models.declared import declared, length
+from evalkit.models.loading import refusing
 from evalkit.models.processor import facts, noting, warn_of_emulation
+from evalkit.models.requirements import require_positions, require_whole
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.rerank.seam import Reranker
 from evalkit.types import Identity, Pair, Scored
 
-_FORMAT = 2  # of templates and heads; a higher number makes old scores be computed anew
+_FORMAT = 2  # of templates and heads; raise it to have old scores recomputed
 _ANY_PAIR = Pair("a", "a")  # the first pass through a model takes longer than the others
 
 
-class Family(Protocol):
-    """**Protocol:** one kind of checkpoint: how it is asked, and where the score is in its answer."""
+@dataclass
+class PairRerankerConfig(RerankerConfig):
+    """What every model has that reads query and document as one sequence; its `implementation` names a `Family`.
+
+    Further class attributes:
+        prompt_setting: the setting that the checkpoint's default prompt fills in where it is not set; none when empty.
+    """
+
+    prompt_setting: ClassVar[str] = ""
+
+    model: str | None = None
+    """A hub id, a folder, or `package:NAME/PATH` for weights inside an installed package."""
+    revision: str | None = None
+    """Commit of the hub id."""
+    max_length: int | None = 512
+    """Tokens of query and document together, special tokens included."""
+
+    def __post_init__(self) -> None:
+        """Check that there is a model, and ranges."""
+        super().__post_init__()
+        given("reranker.model", self.model, "HUB_ID_OR_FOLDER")
+        at_least("reranker.max_length", self.max_length, 8)
 
     @property
+    def tokens(self) -> int:
+        """`max_length`, of settings that were filled in from the checkpoint where they leave it open."""
+        assert self.max_length is not None
+        return self.max_length
+
+
+class Family(ABC):
+    """One kind of checkpoint: how it is asked, and where the score is in its answer.
+
+    Args:
+        config: settings, filled in from the checkpoint.
+
+    Attributes:
+        softcap: whether attention scores are capped.
+        padding_side: where other code must pad for the score to be read at the right token; None where either will do.
+        answers: the words whose logits make the score, of a language model without a head of its own.
+        poolings: values of the setting `pooling`, where the checkpoint's authors do not say which is right.
+    """
+
+    softcap: bool = False
+    padding_side: str | None = None
+    answers: tuple[str, ...] = ()
+    poolings: tuple[str, ...] = ()
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @classmethod
+    def from_config(cls, config: Any, compute: ComputeConfig, *, instruction: str, weights: bool) -> "PairReranker":
+        """See `Reranker`."""
+        return PairReranker(config, compute, instruction, weights=weights)
+
+    @property
+    @abstractmethod
     def settings(self) -> Identity:
-        """What decides a score beside checkpoint, `max_length`, instruction and arithmetic."""
-        ...
+        """What decides a score, but for checkpoint, `max_length`, instruction and arithmetic."""
 
-    @property
-    def softcap(self) -> bool:
-        """Whether attention scores are capped."""
-        ...
-
-    @property
-    def padding_side(self) -> str | None:
-        """On which side other code must pad for the score to be read at the right token; None where either will do."""
-        ...
-
-    @property
-    def answers(self) -> tuple[str, ...]:
-        """The words whose logits make the score, of a language model; none where the score has a head of its own."""
-        ...
-
+    @abstractmethod
     def check(self, checkpoint: Checkpoint) -> None:
         """Refuse at once what cannot work. Loads no weights."""
-        ...
 
+    @abstractmethod
     def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
         """The pairs as the model reads them."""
-        ...
 
+    @abstractmethod
     def load(self, checkpoint: Checkpoint, tokenizer: Tokenizer, compute: ComputeConfig) -> Any:
         """A torch module from `PairInputs` to float32 scores of shape (pairs, scores), on its device."""
-        ...
+
+
+def family_of(config: PairRerankerConfig) -> Family:
+    """The family that settings are of.
+
+    Raises:
+        ConfigError: the class of the settings names none.
+    """
+    if not config.implementation:
+        raise ConfigError(f"{type(config).__name__} names no implementation, so it is not the settings of a reranker.")
+    made: Family = imported(config.implementation)(config)
+    return made
 
 
 class Prepared(NamedTuple):
@@ -83,7 +139,6 @@ class PairReranker(Reranker):
     Args:
         config: checkpoint and limits.
         compute: where and how.
-        family_of: gives the family of the settings, once they are filled in from the checkpoint.
         instruction: of the pairs that have none of their own.
         weights: whether a hub id's weights are downloaded too; tokens need none.
 
@@ -91,7 +146,6 @@ class PairReranker(Reranker):
         ModelError: the checkpoint is absent, or not of this family.
     """
 
-    checkpoint: Checkpoint
     usage: Usage
     overlaps = True
 
@@ -99,13 +153,11 @@ class PairReranker(Reranker):
         self,
         config: PairRerankerConfig,
         compute: ComputeConfig,
-        family_of: Callable[[Any], Family],
         instruction: str = "",
         *,
         weights: bool = True,
     ) -> None:
-        self._asked, self._family_of = compute, family_of
-        self.instruction, self.name = instruction, config.name
+        self._asked, self.instruction, self.name = compute, instruction, config.name
         self.usage, self.budget = Usage(), budget_of(compute)
         self.checkpoint = resolve(str(config.model), config.revision, weights=weights)
         require_whole(self.checkpoint)
@@ -119,7 +171,7 @@ class PairReranker(Reranker):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """The same in another process, which finds the checkpoint for itself."""
-        return PairReranker, (self.config, self._asked.on_worker(), self._family_of, self.instruction)
+        return PairReranker, (self.config, self._asked.on_worker(), self.instruction)
 
     @property
     def identity(self) -> Identity:
@@ -216,9 +268,8 @@ def filled_in(config: PairRerankerConfig, checkpoint: Checkpoint) -> PairReranke
         ModelError: these say something that evalkit does not know, or neither says how long a pair may be.
     """
     said = declared(checkpoint, pairs=True)
-    filled = replace(config, max_length=length(checkpoint, said, config.max_length, group="reranker"))
-    if isinstance(filled, CrossEncoderConfig) and filled.query_instruction is None:
-        return replace(filled, query_instruction=said.default_prompt)
-    if isinstance(filled, Qwen3RerankerConfig) and filled.default_instruction is None:
-        return replace(filled, default_instruction=said.default_prompt or None)
-    return filled
+    filled: dict[str, Any] = {"max_length": length(checkpoint, said, config.max_length, group="reranker")}
+    setting = config.prompt_setting
+    if setting and getattr(config, setting) is None:
+        filled[setting] = said.default_prompt or None
+    return replace(config, **filled)

@@ -1,13 +1,16 @@
 """Rerankers that read no text: keep the first stage's order, or replay scores from a run file."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.config import ReplayConfig
+from evalkit.config import ComputeConfig
+from evalkit.config.limits import given, one_of
+from evalkit.config.reranker import RerankerConfig
 from evalkit.errors import DataError
 from evalkit.formats import doubts
 from evalkit.formats.notes import Note
@@ -16,6 +19,37 @@ from evalkit.formats.similar_ids import compared
 from evalkit.run import Run
 from evalkit.system.files import expanded, file_digest
 from evalkit.types import Identity
+
+MISSING_SCORES = ("error", "below")
+ORDERS = ("score", "rank")
+
+
+@dataclass
+class KeepOrderConfig(RerankerConfig):
+    """`reranker=none`, which keeps the first stage's order."""
+
+    implementation: ClassVar[str] = "evalkit.rerank.passthrough:KeepOrder"
+
+
+@dataclass
+class ReplayConfig(RerankerConfig):
+    """Scores that someone else made, from a run file."""
+
+    implementation: ClassVar[str] = "evalkit.rerank.passthrough:Replay"
+
+    path: str | None = None
+    missing: str = "error"
+    """A candidate that the file lacks: `error`, or rank it `below` all scored ones, in first-stage order."""
+    order: str | None = None
+    """What counts where ranks and scores disagree: `score` or `rank`. When not set, scores do, with a note."""
+
+    def __post_init__(self) -> None:
+        """Check the path and the choice."""
+        super().__post_init__()
+        given("reranker.path", self.path, "RUN_FILE")
+        one_of("reranker.missing", self.missing, MISSING_SCORES)
+        if self.order is not None:
+            one_of("reranker.order", self.order, ORDERS)
 
 
 class Reordered(NamedTuple):
@@ -35,7 +69,10 @@ class Reordered(NamedTuple):
 class Reordering(ABC):
     """**Seam** of rerankers that read no text: a run in, the same pairs in another order out."""
 
-    checkpoint: ClassVar[None] = None
+    @classmethod
+    @abstractmethod
+    def from_config(cls, config: Any, compute: ComputeConfig, *, instruction: str, weights: bool) -> "Reordering":
+        """See `Reranker.from_config`."""
 
     @property
     @abstractmethod
@@ -51,6 +88,11 @@ class KeepOrder(Reordering):
     """The first stage as it is: `reranker=none`."""
 
     identity: ClassVar[Identity] = {"kind": "none"}
+
+    @classmethod
+    def from_config(cls, *_: object, **__: object) -> "KeepOrder":
+        """It has no settings."""
+        return cls()
 
     def reorder(self, candidates: Run) -> Reordered:
         """The candidates unchanged; none of them lacks a score."""
@@ -70,6 +112,11 @@ class Replay(Reordering):
         self.order = config.order
         if not self.path.is_file():
             raise DataError(f"{self.path}: no such run file. Set reranker.path to a TREC run or a JSON run.")
+
+    @classmethod
+    def from_config(cls, config: ReplayConfig, *_: object, **__: object) -> "Replay":
+        """It computes nothing."""
+        return cls(config)
 
     @cached_property
     def identity(self) -> Identity:
@@ -94,7 +141,7 @@ class Replay(Reordering):
         return Reordered(found, int(absent.sum()), self._notes(file, found, int((~absent).sum())))
 
     def _notes(self, file: RunFile, found: Run, matched: int) -> tuple[Note, ...]:
-        """What is odd about the file, of which so many scores are of candidates."""
+        """What is odd about the file, `matched` of whose scores are of candidates."""
         notes = (
             *file.notes,
             _outside(file.run, found, len(file.run) - matched),
@@ -132,7 +179,7 @@ def _of_another(saved: Run, candidates: Run) -> str:
 
 
 def _outside(saved: Run, candidates: Run, number: int) -> Note | None:
-    """Scores of documents that are no candidates."""
+    """A note on scores of documents that are not among the candidates."""
     if not number:
         return None
     given = {(query_id, doc_id) for query_id, doc_ids, _ in candidates for doc_id in doc_ids}

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.config import ComputeConfig
 from evalkit.inference.budget import Budget
 from evalkit.inference.usage import Usage
-from evalkit.models.checkpoint import Checkpoint
 from evalkit.types import Identity, Pair, Scored, checked_pair
 
 
@@ -18,17 +18,28 @@ class Reranker(ABC):
 
     Attributes:
         name: of the reranker, for people.
-        checkpoint: of its model; None without one.
         usage: what the engine took so far; None without an engine.
         budget: tokens of a batch, of a reranker that finds out how many fit into memory.
         overlaps: whether two threads may `stream` at once, and take turns on a device.
     """
 
     name: str = "reranker"
-    checkpoint: Checkpoint | None = None
     usage: Usage | None = None
     budget: Budget | None = None
     overlaps: bool = False
+
+    @classmethod
+    def from_config(cls, config: Any, compute: ComputeConfig, *, instruction: str, weights: bool) -> "Reranker":
+        """The reranker of some settings; override it where `cls(config, compute)` is not how to make it.
+
+        Args:
+            config: of the class that names this one as its `implementation`.
+            compute: where and how models run.
+            instruction: of the task, where the settings say that one is read; else empty.
+            weights: whether to download the weights of a model; showing a prompt or a plan needs none.
+        """
+        del instruction, weights
+        return cls(config, compute)  # type: ignore[call-arg]
 
     @property
     @abstractmethod
@@ -55,7 +66,7 @@ class Reranker(ABC):
         """Load what scoring needs, and run the model once, as its first pass takes longer."""
 
     def facts(self) -> Mapping[str, object]:
-        """What decides the last bits of a score beside `identity`, such as the processor and the version of torch."""
+        """What else decides the last bits of a score, such as the processor and the version of torch."""
         return {}
 
     def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = lambda _: None) -> Scored:

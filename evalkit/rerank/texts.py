@@ -38,18 +38,11 @@ def score_candidates(
     store: Store | None = None,
     compute: ComputeConfig | None = None,
 ) -> Reranked:
-    """Score every candidate with its text.
-
-    Args:
-        reranker: that is asked.
-        candidates: of the dataset's queries.
-        dataset: with the texts.
-        store: where scores are kept as they are made; they are not when None.
-        compute: where it is done; in this process when None.
+    """Score every candidate with its text, in this process when `compute` is None, and keep scores in the store.
 
     Raises:
         DataError: a candidate is not in the corpus.
-        ModelError: a score is no finite number.
+        ModelError: a score is not finite.
         ResultError: a score cannot be kept.
     """
     worker, stages = ScoringWorker(reranker), Stages()

@@ -14,12 +14,7 @@ from evalkit.types import Pair, Scored
 
 
 class Window(NamedTuple):
-    """Pairs that are scored together.
-
-    Attributes:
-        pairs: texts.
-        known: shape (pairs,), which are left out.
-    """
+    """Pairs that are scored together, without those that are `known`, of shape (pairs,)."""
 
     pairs: Sequence[Pair]
     known: NDArray[np.bool_]

@@ -38,7 +38,7 @@ class Reranked(NamedTuple):
         run: the same pairs with new scores.
         truncated: how many pairs were cut to fit the model; None where no text was read.
         unscored: how many candidates have no score of the reranker's and were ranked below all others.
-        cut: columns `query_id` and `doc_id` of the pairs that were cut; None where the reranker does not tell which.
+        cut: columns `query_id` and `doc_id` of the pairs that were cut; None where no text was read.
         kept: how many scores were made by an earlier run and only read.
         usage: what the engine took; None where there is none.
         workers: what a manifest should say of those that did the work.

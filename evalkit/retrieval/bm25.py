@@ -47,7 +47,7 @@ class BM25Config(RetrieverConfig):
 
 
 class BM25Retriever(FirstStage):
-    """Lexical retrieval. A document without a term of the query is no candidate, so a query may have few or none."""
+    """Lexical retrieval. Documents without a term of the query are left out, so a query may have no candidates."""
 
     stages: Stages
 

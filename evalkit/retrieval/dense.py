@@ -18,7 +18,6 @@ from evalkit.config.instructions import query_instruction
 from evalkit.errors import ConfigError, ResultError
 from evalkit.inference.room import room
 from evalkit.inference.workers import Pool, open_pool, together
-from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import unused_prompts
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
 from evalkit.retrieval.encoder import DenseEncoder
@@ -51,7 +50,6 @@ class DenseRetriever(FirstStage):
         encoder: of texts.
     """
 
-    checkpoint: Checkpoint
     stages: Stages
 
     def __init__(

@@ -8,7 +8,6 @@ from typing import Any, Self
 from evalkit.config import ComputeConfig, DatasetConfig
 from evalkit.formats.notes import Note
 from evalkit.inference.usage import Usage
-from evalkit.models.checkpoint import Checkpoint
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.system.stages import Stages
@@ -19,14 +18,12 @@ class FirstStage(ABC):
     """Makes candidates for every query. A subclass has `identity` and `retrieve`; everything else has a default.
 
     Attributes:
-        checkpoint: of its model; None without one.
         stages: how long the parts of the last `retrieve` took; None where it has no parts.
         usage: what the engine took for it; None without an engine.
         workers: what a manifest should say of those that did the work.
         notes: what was odd about a file that it read.
     """
 
-    checkpoint: Checkpoint | None = None
     stages: Stages | None = None
     usage: Usage | None = None
     workers: Mapping[str, object] = MappingProxyType({})

@@ -50,10 +50,6 @@ class SavedConfig(RetrieverConfig):
 class SavedRetriever(FirstStage):
     """Candidates from a run file of any layout that `runfile.py` reads.
 
-    Args:
-        config: the settings.
-        own_ids_decided: whether somebody said what becomes of a document with the query's own id.
-
     Raises:
         DataError: there is no such file.
     """

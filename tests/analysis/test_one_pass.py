@@ -11,8 +11,10 @@ from stubs import tiny_bert
 from evalkit.analysis.flags import Fall
 from evalkit.analysis.one_pass import analyse, at_depth
 from evalkit.cli import main
-from evalkit.config import ComputeConfig, CrossEncoderConfig, EvaluateConfig, FolderDatasetConfig, ReplayConfig
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.pipeline import evaluate
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.passthrough import ReplayConfig
 from evalkit.results.gather import dataset_of, gather
 from evalkit.retrieval.bm25 import BM25Config
 from evalkit.retrieval.saved import SavedConfig

@@ -73,7 +73,7 @@ def test_a_strict_check_refuses_another_version(hub, tmp_path):
     assert "dataset.check=warn" in error
 
 
-def test_a_dataset_that_the_hub_lacks_does_not_keep_the_others_from_being_fetched(hub, tmp_path):
+def test_a_dataset_that_the_hub_lacks_does_not_stop_the_others(hub, tmp_path):
     done = run("fetch", "suite=beir_small", cwd=tmp_path, endpoint=hub.endpoint)
     assert done.returncode == 2
     (error,) = errors(done)

@@ -9,29 +9,20 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from evalkit.commands.settings.compose import register_schemas, to_config
-from evalkit.config import (
-    ComputeConfig,
-    CrossEncoderConfig,
-    DenseConfig,
-    EvaluateConfig,
-    FlagLLMConfig,
-    FolderDatasetConfig,
-    LateInteractionConfig,
-    LayerwiseConfig,
-    LightweightConfig,
-    MiniCPMRerankerConfig,
-    PairRerankerConfig,
-    Qwen3RerankerConfig,
-    ReplayConfig,
-    RerankerConfig,
-    TextLengths,
-)
-from evalkit.config.reranker import RERANKERS
+from evalkit.config import ComputeConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig, RerankerConfig, TextLengths
 from evalkit.config.resources import config_names, read_config, shipped
 from evalkit.datasets.from_manifest import dataset_config
 from evalkit.datasets.hub_dataset import HubDatasetConfig
 from evalkit.datasets.mteb_task import MtebDatasetConfig
 from evalkit.errors import ConfigError
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.families.flag_llm import FlagLLMConfig, LayerwiseConfig, LightweightConfig
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
+from evalkit.rerank.families.qwen3 import Qwen3RerankerConfig
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.pair_reranker import PairRerankerConfig
+from evalkit.rerank.passthrough import ReplayConfig
+from evalkit.rerank.registry import RERANKERS
 from evalkit.retrieval.bm25 import BM25Config
 from evalkit.retrieval.saved import SavedConfig
 

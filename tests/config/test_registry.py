@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from installed import write_package
 
 from evalkit.config.registry import Registry, installed_settings
 from evalkit.config.reranker import RerankerConfig
@@ -25,21 +26,8 @@ OWN = {"none": "evalkit.config.reranker:RerankerConfig"}
 def install(tmp_path, monkeypatch):
     """Adds a package to the search path, with an entry point `theirs` for rerankers and some files."""
 
-    def add(name="theirs", *, point="theirs", module=MODULE, files=()):
-        site = tmp_path / f"site-{name}"
-        package = site / name
-        package.mkdir(parents=True)
-        (package / "__init__.py").write_text("", encoding="utf-8")
-        (package / "reranker.py").write_text(module, encoding="utf-8")
-        for path, text in dict(files).items():
-            (package / path).parent.mkdir(parents=True, exist_ok=True)
-            (package / path).write_text(text, encoding="utf-8")
-        metadata = site / f"{name}-1.5.dist-info"
-        metadata.mkdir()
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n", encoding="utf-8")
-        points = f"[evalkit.rerankers]\n{point} = {name}.reranker:TheirConfig\n"
-        (metadata / "entry_points.txt").write_text(points, encoding="utf-8")
-        monkeypatch.syspath_prepend(site)
+    def add(name, *, module=MODULE, **more):
+        monkeypatch.syspath_prepend(write_package(tmp_path / f"site-{name}", name, module, **more))
 
     return add
 

@@ -321,7 +321,7 @@ def test_an_empty_corpus_is_refused(collection: Path, store: Store, content: str
 
 
 @pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl"])
-def test_a_folder_that_lacks_a_file_is_told_the_layout(collection: Path, store: Store, name: str):
+def test_the_error_for_a_missing_file_shows_the_layout(collection: Path, store: Store, name: str):
     (collection / name).unlink()
     message = refusal(collection, store)
     assert message.startswith(f"{collection / name}: no such file.")

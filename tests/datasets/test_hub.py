@@ -196,7 +196,7 @@ def test_a_dataset_that_was_loaded_once_is_there_offline(answers: dict[str, Any]
     assert answers["offline"]["mteb/scifact"] == answers["mteb/scifact"]
 
 
-def test_whether_a_dataset_is_here_is_told_without_asking_the_hub(answers: dict[str, Any]):
+def test_whether_a_dataset_is_here_needs_no_answer_of_the_hub(answers: dict[str, Any]):
     assert answers["here mteb/scifact"] is False  # nothing was loaded yet
     assert [answers["offline"][asked] for asked in HERE] == [True, False]
 
@@ -263,7 +263,7 @@ def test_of_several_corpora_the_one_of_the_split_is_read(answers: dict[str, Any]
     )
 
 
-def test_a_damaged_file_is_refused_by_its_checksum_and_downloaded_anew(answers: dict[str, Any]):
+def test_a_file_with_a_wrong_checksum_is_downloaded_again(answers: dict[str, Any]):
     published = (answers["folder"] / "fault" / "damaged" / CORPUS_FILE).read_bytes()
     damaged = bytes(byte ^ 0xFF for byte in published)
     found, expected = (hashlib.sha256(content).hexdigest() for content in (damaged, published))
@@ -286,7 +286,7 @@ def downloads(answers: dict[str, Any], address: str) -> list[str]:
     return [words[3] for words in lines if words[0] == "GET" and words[1] == f"/datasets/{address}"]
 
 
-def test_what_would_be_downloaded_is_told_with_sizes(answers: dict[str, Any]):
+def test_files_to_download_are_listed_with_sizes(answers: dict[str, Any]):
     folder = answers["folder"] / "other" / "listed"
     files = ["data/test", "queries/queries", "corpus/corpus"]
     names = [f"{file}-00000-of-00001.parquet" for file in files]

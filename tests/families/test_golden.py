@@ -17,7 +17,8 @@ from families.golden import (
 )
 
 from evalkit import rerank
-from evalkit.config import ComputeConfig, MiniCPMRerankerConfig
+from evalkit.config import ComputeConfig
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
 
 pytestmark = pytest.mark.shared
 

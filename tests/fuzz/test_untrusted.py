@@ -20,7 +20,7 @@ from stubs import write_collection
 from evalkit import results
 from evalkit.analysis.baseline import read_baseline
 from evalkit.cli import main
-from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, ReplayConfig, RerankerConfig
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.datasets.neuclir import NeuclirDatasetConfig, _qrels_lines
 from evalkit.errors import EvalkitError
@@ -28,6 +28,7 @@ from evalkit.formats.ids import fault
 from evalkit.formats.jsonl import read_pairs, read_texts
 from evalkit.formats.trec import read_qrels, read_run, write_run
 from evalkit.pipeline import evaluate
+from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
 from evalkit.results.manifest import MANIFEST
 from evalkit.retrieval.bm25 import BM25Config
 from evalkit.retrieval.saved import SavedConfig
@@ -176,7 +177,7 @@ def has_line_end(*ids):
 
 
 def settings_of(folder, collection, **changed):
-    given = {"retriever": BM25Config(name="bm25"), "reranker": RerankerConfig(name="none"), **changed}
+    given = {"retriever": BM25Config(name="bm25"), "reranker": KeepOrderConfig(name="none"), **changed}
     return EvaluateConfig(
         dataset=FolderDatasetConfig(path=str(collection)),
         compute=ComputeConfig(device="cpu"),

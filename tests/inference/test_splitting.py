@@ -10,8 +10,13 @@ from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
 
 from evalkit.inference.splitting import splits_after_colon
 from evalkit.inference.tokens import CachedTokenizer, FastTokenizer
-from evalkit.rerank.families.qwen3_template import body, tokenize
+from evalkit.rerank.families.qwen3 import Qwen3Family, Qwen3RerankerConfig, body
 from evalkit.types import Pair
+
+
+def tokenize(tokenizer, pairs, **settings):
+    return Qwen3Family(Qwen3RerankerConfig(name="x", model="x", **settings)).tokenize(tokenizer, pairs)
+
 
 QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 

@@ -2,6 +2,7 @@
 
 import pytest
 from documented import block
+from installed import write_package
 
 from evalkit import cli
 from evalkit.errors import ConfigError, DataError
@@ -18,13 +19,9 @@ def install(tmp_path, monkeypatch):
     """Adds a package with a measure to the search path."""
 
     def add(package, module, point):
-        site = tmp_path / package
-        metadata = site / f"{package}-1.5.dist-info"
-        metadata.mkdir(parents=True)
-        (site / f"{package}.py").write_text(module, encoding="utf-8")
-        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.5\n", encoding="utf-8")
-        (metadata / "entry_points.txt").write_text(f"[evalkit.measures]\n{point}\n", encoding="utf-8")
-        monkeypatch.syspath_prepend(site)
+        name, address = point.split(" = ")
+        given = {"group": "measures", "point": name, "address": address, "files": {"__init__.py": module}}
+        monkeypatch.syspath_prepend(write_package(tmp_path / package, package, "", **given))
 
     return add
 
@@ -49,7 +46,7 @@ def test_a_measure_of_another_package_is_listed_named_in_errors_and_proposed(ins
         parse_measure("RankBiasedPrecision@5")
 
 
-def test_a_value_that_is_no_number_is_refused(install):
+def test_a_value_that_is_not_a_number_is_refused(install):
     module = RBP.replace("0.8**rank", "float('nan')")
     install("package_of_nan", module, "NANP = package_of_nan:RankBiasedPrecision")
     with pytest.raises(DataError, match=r"NANP@2 of query 'q1' is nan, expected a finite number"):

@@ -13,11 +13,12 @@ from tiny_checkpoints import write_gte_reranker, write_jina_reranker, write_xlm_
 from transformers import BertForSequenceClassification, GemmaConfig, GemmaForSequenceClassification
 
 from evalkit import models, rerank
-from evalkit.config import ComputeConfig, CrossEncoderConfig
+from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.inference.forward import PairInputs
 from evalkit.models.checkpoint import resolve
 from evalkit.models.classifier import load_classifier
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 
 CPU = ComputeConfig(device="cpu", attention="sdpa")
 TENSOR = "encoder.layer.1.output.dense.weight"

@@ -8,16 +8,9 @@ import pytest
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint, resolve
-from evalkit.models.declared import (
-    Reading,
-    declared,
-    reading,
-    require_no_code,
-    require_text,
-    require_whole,
-    unused_prompts,
-)
+from evalkit.models.declared import Reading, declared, reading, unused_prompts
 from evalkit.models.layout import usable_positions
+from evalkit.models.requirements import require_no_code, require_text, require_whole
 
 MODEL = "config_sentence_transformers.json"
 TRANSFORMER = "sentence_bert_config.json"

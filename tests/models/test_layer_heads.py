@@ -10,10 +10,11 @@ from tiny_checkpoints import write_gemma2_lightweight, write_minicpm_layerwise, 
 from torch import nn
 
 from evalkit import rerank
-from evalkit.config import ComputeConfig, LayerwiseConfig, LightweightConfig
+from evalkit.config import ComputeConfig
 from evalkit.errors import ConfigError, ModelError
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.layer_heads import assemble_with_heads, layers_with_heads
+from evalkit.rerank.families.flag_llm import LayerwiseConfig, LightweightConfig
 from evalkit.types import Pair
 
 

@@ -13,7 +13,8 @@ from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import resolve
 from evalkit.models.classifier import load_classifier
-from evalkit.models.loading import load_encoder, require_classifier, require_encoder, require_positions
+from evalkit.models.loading import load_encoder
+from evalkit.models.requirements import require_classifier, require_encoder, require_positions
 
 CPU = ComputeConfig(device="cpu", attention="sdpa")
 TENSOR = "encoder.layer.1.output.dense.weight"

@@ -7,8 +7,9 @@ import transformers
 from stubs import tiny_bert
 
 from evalkit import rerank
-from evalkit.config import ComputeConfig, CrossEncoderConfig, DenseConfig
+from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.models.padding import minds_padding
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.types import Pair
 

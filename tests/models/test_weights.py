@@ -27,18 +27,14 @@ from tiny_checkpoints import (
 from torch import nn
 
 from evalkit import rerank
-from evalkit.config import (
-    ComputeConfig,
-    CrossEncoderConfig,
-    FlagLLMConfig,
-    LayerwiseConfig,
-    LightweightConfig,
-    MiniCPMRerankerConfig,
-    Qwen3RerankerConfig,
-)
+from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import resolve
 from evalkit.models.weights import Source, Tensors, fill, layers_above, uninitialised
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.families.flag_llm import FlagLLMConfig, LayerwiseConfig, LightweightConfig
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
+from evalkit.rerank.families.qwen3 import Qwen3RerankerConfig
 from evalkit.types import Pair
 
 PAIR = Pair("Why does the sea have tides?", "The moon pulls the sea.")

@@ -4,14 +4,8 @@ import pytest
 from stubs import DOCUMENTS, tiny_bert, write_collection
 
 from evalkit import datasets
-from evalkit.config import (
-    ComputeConfig,
-    CrossEncoderConfig,
-    DenseConfig,
-    EvaluateConfig,
-    FolderDatasetConfig,
-    MachineConfig,
-)
+from evalkit.config import ComputeConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig, MachineConfig
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 from evalkit.store import open_store
 
 WORDS = [word for title, text in DOCUMENTS.values() for word in text.lower().replace(".", "").split()]

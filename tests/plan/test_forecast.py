@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 
 from evalkit.commands.settings.compose import compose
-from evalkit.config import LateInteractionConfig, RerankerConfig
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import known_shape, shape_of
 from evalkit.plan.already import Already
@@ -13,6 +12,8 @@ from evalkit.plan.forecast import forecast
 from evalkit.plan.machine import Machine
 from evalkit.plan.reading import Reader
 from evalkit.plan.sample import sample_from_card, sample_of
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.passthrough import KeepOrderConfig
 from evalkit.retrieval.bm25 import BM25Config
 from evalkit.types import Pair
 
@@ -105,11 +106,11 @@ def test_late_interaction_reads_a_document_once_a_window(made, dataset, encoder)
 
 
 def test_bm25_and_no_reranker_read_nothing(made):
-    found = made(retriever=BM25Config(name="bm25"), reranker=RerankerConfig(name="none"))
+    found = made(retriever=BM25Config(name="bm25"), reranker=KeepOrderConfig(name="none"))
     assert (found.left("tokens"), found.left("flops")) == (0, 0)
     assert ["load", "index", "search"] == [one.name for one in found.stages][:3]
     assert [str(one.rate).split()[1] for one in found.stages[1:3]] == ["documents/s", "queries/s"]
-    assert found.host > made(reranker=RerankerConfig(name="none")).host - 2**30
+    assert found.host > made(reranker=KeepOrderConfig(name="none")).host - 2**30
 
 
 def test_a_published_evaluation_is_planned_after_cards_and_known_sizes(monkeypatch):

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from evalkit.commands.settings.compose import compose
-from evalkit.config import CrossEncoderConfig, LightweightConfig, PairRerankerConfig
 from evalkit.config.resources import config_names
 from evalkit.plan.reading import AssumedTokenizer, Reader, TokenLengths, compressed, cutoff
 from evalkit.rerank import build
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.families.flag_llm import LightweightConfig
+from evalkit.rerank.pair_reranker import PairRerankerConfig
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.types import Pair
 

@@ -8,10 +8,12 @@ import pytest
 from rich.console import Console
 from stubs import tiny_bert
 
-from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, LateInteractionConfig, RerankerConfig
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.pipeline import evaluate
 from evalkit.report.evaluation_grids import evaluation_grid, runs_grid
 from evalkit.report.grid import show
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.passthrough import KeepOrderConfig
 from evalkit.retrieval.bm25 import BM25Config
 
 
@@ -20,7 +22,7 @@ def config(tmp_path: Path, collection: Path) -> EvaluateConfig:
     return EvaluateConfig(
         dataset=FolderDatasetConfig(path=str(collection), name="tiny"),
         retriever=BM25Config(name="bm25"),
-        reranker=RerankerConfig(name="none"),
+        reranker=KeepOrderConfig(name="none"),
         compute=ComputeConfig(device="cpu"),
         results_dir=str(tmp_path / "results"),
         cache_dir=str(tmp_path / "cache"),

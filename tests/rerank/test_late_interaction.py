@@ -11,10 +11,10 @@ from tokenizers import Tokenizer
 from transformers import AutoModel
 from waiting import forbid_waiting
 
-from evalkit.config import ComputeConfig, LateInteractionConfig
+from evalkit.config import ComputeConfig
 from evalkit.errors import DataError, ModelError
 from evalkit.inference.forward import States
-from evalkit.rerank.late_interaction import LateInteractionReranker
+from evalkit.rerank.late_interaction import LateInteractionConfig, LateInteractionReranker
 from evalkit.types import Pair
 
 PAIRS = [

@@ -13,8 +13,10 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForSequenceClassification
 
 from evalkit import rerank
-from evalkit.config import ComputeConfig, CrossEncoderConfig, MiniCPMRerankerConfig
+from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
 from evalkit.rerank.pair_reranker import PairReranker
 from evalkit.types import Pair
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from evalkit.config import ComputeConfig, ReplayConfig, RerankerConfig
+from evalkit.config import ComputeConfig
 from evalkit.errors import DataError
 from evalkit.rerank import build
-from evalkit.rerank.passthrough import KeepOrder, Replay
+from evalkit.rerank.passthrough import KeepOrder, KeepOrderConfig, Replay, ReplayConfig
 from evalkit.run import Run
 
 CANDIDATES = {"q1": {"a": 3.0, "b": 2.0, "c": 1.0, "d": 0.5}, "q2": {"a": 9.0, "z": 8.0}}
@@ -42,7 +42,7 @@ def test_none_returns_the_same_run(candidates):
 
 
 def test_configuration_named_none_keeps_the_order(candidates):
-    assert candidates is build(RerankerConfig(name="none"), ComputeConfig(device="cpu")).reorder(candidates)[0]
+    assert candidates is build(KeepOrderConfig(name="none"), ComputeConfig(device="cpu")).reorder(candidates)[0]
 
 
 def test_candidates_get_the_scores_of_the_file(replay, candidates):

@@ -5,8 +5,9 @@ import pytest
 from stubs import StubReranker, tiny_bert
 
 from evalkit import rerank
-from evalkit.config import ComputeConfig, CrossEncoderConfig
+from evalkit.config import ComputeConfig
 from evalkit.inference.usage import Usage
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 from evalkit.rerank.worker import ScoringWorker, Window
 from evalkit.types import Pair
 

@@ -75,7 +75,7 @@ def test_random_collection_is_ranked_by_the_formula(tmp_path, store):
 
 
 @pytest.mark.parametrize("method", BM25_METHODS)
-def test_document_without_a_term_of_the_query_is_no_candidate(tmp_path, store, method):
+def test_documents_without_a_term_of_the_query_are_not_candidates(tmp_path, store, method):
     dataset = dataset_of(tmp_path / "small", store, SMALL, {"q": "wolf"})
     assert [doc_id for doc_id, _ in retrieved(dataset, method=method)["q"]] == ["d3"]
 

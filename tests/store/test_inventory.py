@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from evalkit.cli import main
-from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, RerankerConfig
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.pipeline import evaluate
+from evalkit.rerank.passthrough import KeepOrderConfig
 from evalkit.retrieval.bm25 import BM25Config
 from evalkit.store import Store, inventory
 
@@ -22,7 +23,7 @@ def made(tmp_path, collection):
     config = EvaluateConfig(
         dataset=FolderDatasetConfig(path=str(collection)),
         retriever=BM25Config(name="bm25"),
-        reranker=RerankerConfig(name="none"),
+        reranker=KeepOrderConfig(name="none"),
         compute=ComputeConfig(device="cpu"),
         results_dir=str(tmp_path / "results"),
         cache_dir=str(tmp_path / "cache"),

@@ -13,7 +13,7 @@ from evalkit.commands.settings.legal import top_settings, unknown_setting
 from evalkit.errors import ConfigError
 
 EVALUATE = top_settings("evaluate")
-# Values that are paths, of which any character is legal.
+# Values that are paths, where any character is legal.
 PATHS = re.compile(r"(\w+\.)?((\w+_)?path|model|projection|results_dir|cache_dir)")
 # Values that are texts which models read, prompts above all.
 _TEXTS = re.compile(r"(retriever|reranker|dataset)\.(\w+_)?(instructions?|instructed_query|prompt|prefix|separator)")
@@ -33,16 +33,7 @@ _FLAGS = (
 
 
 def normalise(arguments: list[str], *, settings: Collection[str] = EVALUATE, options: Sequence[str] = ()) -> list[str]:
-    """The arguments with paths and texts quoted, single measures listed, and flags first.
-
-    Args:
-        arguments: as typed.
-        settings: of the verb, up to their first dot.
-        options: of the verb, which are not among the arguments any more.
-
-    Raises:
-        ConfigError: arguments that contradict each other, or one of no setting or flag.
-    """
+    """The arguments with paths and texts quoted, single measures listed, and flags first."""
     for argument in arguments:
         if argument.startswith("="):
             raise ConfigError(f"cannot read the argument {argument!r}. Arguments are SETTING=VALUE.")
@@ -108,10 +99,6 @@ def unescape(config: Any, overrides: Sequence[str]) -> None:
     r"""Make a newline of every `\n` in the texts that were typed, in place; likewise of `\t` and of two backslashes.
 
     A shell hands `\n` on as two characters. Files of settings, and Python, have newlines of their own.
-
-    Args:
-        config: settings of a verb, as dataclasses.
-        overrides: SETTING=VALUE, as Hydra was given them.
     """
     for key in {override.lstrip("+").partition("=")[0] for override in overrides}:
         group, _, name = key.partition(".")

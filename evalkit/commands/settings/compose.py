@@ -22,15 +22,7 @@ from evalkit.system.terminal import printable, writable
 
 
 def compose(name: str, overrides: list[str]) -> Any:
-    """The checked settings of a verb.
-
-    Args:
-        name: of the file under `conf/` and of its schema, such as `score`.
-        overrides: SETTING=VALUE.
-
-    Raises:
-        ConfigError: a setting is unknown, absent, or of the wrong type.
-    """
+    """The checked settings of a verb."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
@@ -51,9 +43,6 @@ def run_jobs(job: Callable[..., Any], arguments: Sequence[str], *, prog: str) ->
         job: gets the composed settings.
         arguments: as `normalise` and `expand` leave them.
         prog: the command, as typed.
-
-    Raises:
-        ConfigError: settings cannot be composed.
     """
     import hydra
 
@@ -67,15 +56,7 @@ def run_jobs(job: Callable[..., Any], arguments: Sequence[str], *, prog: str) ->
 
 @contextmanager
 def composing(job: Callable[..., Any], groups: Sequence[str] = GROUPS) -> Iterator[None]:
-    """Whatever Hydra makes of settings that it cannot compose is one line; what fails in the job itself is not its own.
-
-    Args:
-        job: what is done with the settings.
-        groups: the top-level settings of the verb.
-
-    Raises:
-        ConfigError: settings cannot be composed.
-    """
+    """Turn an error of Hydra's about settings into a `ConfigError` of one line; errors of the job pass through."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -101,7 +82,7 @@ def _is_past_composing(error: Exception, job: Callable[..., Any]) -> bool:
 
 
 class _Printable(logging.Formatter):
-    """Messages hold ids and names of files, of which any character is legal."""
+    """Escapes control characters: messages hold ids and names of files, where any character is legal."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
@@ -120,7 +101,7 @@ def prepare() -> None:
     # Full errors: Hydra raises instead of printing its own report and leaving with exit code 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    # Offline it tells of its cache a dozen times a dataset; that the commit is the right one is checked here.
+    # Offline it mentions its cache a dozen times a dataset; evalkit checks itself that the commit is right.
     os.environ.setdefault("DATASETS_VERBOSITY", "error")
     handler = _Stderr()
     handler.setFormatter(_Printable("evalkit: %(levelname)s: %(message)s"))
@@ -151,15 +132,7 @@ def register_schemas(_path: tuple[str, ...]) -> None:
 
 
 def to_config(settings: Any, overrides: Sequence[str] = ()) -> Any:
-    """Checked dataclasses from what Hydra composed.
-
-    Args:
-        settings: composed.
-        overrides: those of them that were typed; their texts may have escapes.
-
-    Raises:
-        ConfigError: a setting is unknown, or of a value that no record can hold.
-    """
+    """Checked dataclasses from what Hydra composed."""
     from omegaconf import OmegaConf
 
     config = OmegaConf.to_object(settings)

@@ -15,12 +15,7 @@ _ROOTS = ("--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun"
 
 
 def require_harmless(arguments: list[str]) -> None:
-    """Look through what these arguments have Hydra read.
-
-    Raises:
-        ConfigError: a file cannot be read as YAML, or names what no setting is; or an argument would have Hydra read
-            other files than those of settings.
-    """
+    """Look through what these arguments have Hydra read."""
     for argument in arguments:
         flag = argument.partition("=")[0]
         # Argparse takes any beginning of a long flag that is of no other.
@@ -51,7 +46,7 @@ def _fault(path: Path) -> str | None:
     from omegaconf.errors import OmegaConfBaseException
 
     if not path.is_file() or path.stat().st_size > _LARGEST:
-        return f"is no file of settings, of at most {_LARGEST:,} bytes."
+        return f"is not a file of settings of at most {_LARGEST:,} bytes."
     try:
         for event in yaml.parse(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader):
             # Before it is loaded: a few lines of aliases are as much as one likes.

@@ -22,10 +22,6 @@ def top_settings(verb: str) -> tuple[str, ...]:
 def one_line(error: BaseException, groups: Sequence[str] = GROUPS) -> str:
     """The mistake behind an error of Hydra or OmegaConf, with the legal keys or choices.
 
-    Args:
-        error: as raised.
-        groups: the top-level settings of the verb.
-
     The innermost error knows the key and the schema; the outer ones know which file or override it came from.
     """
     from hydra.errors import MissingConfigException, OverrideParseException
@@ -50,13 +46,7 @@ def one_line(error: BaseException, groups: Sequence[str] = GROUPS) -> str:
 
 
 def unknown_setting(key: str, legal: Collection[str], *, lead: str = "Legal beside it are") -> str:
-    """That there is no such setting, and which one may have been meant.
-
-    Args:
-        key: as typed, with what stands before its last dot.
-        legal: names that may stand behind that dot.
-        lead: of the list of them.
-    """
+    """That there is no such setting, and which one may have been meant."""
     above, dot, name = key.rpartition(".")
     exact = homes(name)
     if key in exact:

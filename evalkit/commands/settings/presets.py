@@ -19,14 +19,7 @@ class Presets(NamedTuple):
 
 
 def expand(arguments: Sequence[str]) -> Presets:
-    """Replace a suite and an ablation by the sweep of Hydra that they stand for.
-
-    Args:
-        arguments: as `normalise` leaves them.
-
-    Raises:
-        ConfigError: there is no such suite or ablation, or the value that an ablation varies is set as well.
-    """
+    """Replace a suite and an ablation by the sweep of Hydra that they stand for."""
     chosen, others = {"suite": "", "ablation": ""}, []
     for argument in arguments:
         key, equals, value = argument.lstrip("+").partition("=")

@@ -70,11 +70,7 @@ def require_launcher(arguments: Sequence[str]) -> None:
 
 @contextmanager
 def shared_folder(arguments: Sequence[str]) -> Iterator[Path]:
-    """A folder for the time of a sweep with these arguments, which all its jobs see.
-
-    Raises:
-        ConfigError: jobs go elsewhere, and where their results do is not plain.
-    """
+    """A folder for the time of a sweep with these arguments, which all its jobs see."""
     elsewhere = are_elsewhere(arguments)
     parent, prefix = Path(tempfile.gettempdir()), "evalkit-sweep-"
     if elsewhere:
@@ -100,7 +96,7 @@ def _given(key: str, arguments: Sequence[str]) -> str | None:
 
 @contextmanager
 def _telling(folder: Path) -> Iterator[None]:
-    """Tell on stderr of each evaluation that is done elsewhere, where its own words are in a log."""
+    """Name each finished evaluation on stderr where its own output is in a log elsewhere."""
     stop, seen = threading.Event(), set[str]()
 
     def look() -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.config.reranker import MINICPM_POOLINGS
 from evalkit.config.resources import shipped
 from evalkit.rerank.doctor.checks import FAILED, PASSED, SKIPPED, Check
 from evalkit.rerank.pair_reranker import PairReranker
@@ -43,26 +42,21 @@ def published_scores(reranker: PairReranker) -> Check:
     for known in sets:
         for (query, document, published), found, tolerance in _compare(reranker, known):
             excess = abs(found - published) - tolerance
-            if not excess <= worst:  # also where it is no number
+            if not excess <= worst:  # also where it is NaN
                 worst, where = excess, f"{query!r} with {document[:30]!r}: {found:.4f}, published {published:.4f}"
     count = sum(len(known["pairs"]) for known in sets)
     return Check(_NAME, PASSED if worst <= 0 else FAILED, f"{count} pairs; least agreement: {where}")
-
-
-def pooling_is_open(reranker: PairReranker) -> bool:
-    """Whether which token is scored is not published for this kind of model."""
-    return reranker.family.settings.get("kind") == "minicpm"
 
 
 def pooling(reranker: PairReranker) -> Check:
     """Which pooling gives the scores on the card: last token, first token, or mean."""
     entry = load_known_scores().get(reranker.config.name)
     if entry is None or not _is_published(reranker, entry):
-        return Check("pooling", SKIPPED, "told by the published scores alone, and these are not the published weights")
+        return Check("pooling", SKIPPED, "only published scores decide it, and these are not the published weights")
     module = getattr(reranker.model, "module", reranker.model)  # a packed one keeps its head there
     used = module.pooling
     fits, shown = [], []
-    for candidate in MINICPM_POOLINGS:
+    for candidate in reranker.family.poolings:
         module.pooling = candidate
         found = [
             (value, abs(value - published) <= tolerance)

@@ -7,11 +7,11 @@ import pytest
 from tiny_checkpoints import write_gemma2_lightweight, write_minicpm_reranker
 
 from evalkit import Pair, load_reranker
-from evalkit.config import CrossEncoderConfig
 from evalkit.config.resources import config_names, shipped
 from evalkit.load import _config
 from evalkit.rerank.doctor import known
 from evalkit.rerank.doctor.known import load_known_scores
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 
 QUERY, OTHER_QUERY = "why does the sea have tides？", "why does the sea have tides?"  # noqa: RUF001
 DOCUMENTS = ("The moon pulls the sea.", "Yeast makes bread rise.")
@@ -193,11 +193,10 @@ def test_published_scores_that_no_pooling_gives_fail(minicpm, monkeypatch):
 
 
 def test_pooling_is_asked_of_minicpm_alone(minicpm, tmp_path):
-    assert known.pooling_is_open(minicpm_with(minicpm, "last"))
+    assert ("last", "first", "mean") == minicpm_with(minicpm, "last").family.poolings
     lightweight = write_gemma2_lightweight(tmp_path / "model")
-    assert not known.pooling_is_open(
-        load_reranker("bge_reranker_v2_5_gemma2_lightweight", model=lightweight, compute=CPU)
-    )
+    reranker = load_reranker("bge_reranker_v2_5_gemma2_lightweight", model=lightweight, compute=CPU)
+    assert () == reranker.family.poolings
 
 
 def test_scores_published_for_other_settings_are_skipped_and_the_settings_named(tmp_path, monkeypatch):

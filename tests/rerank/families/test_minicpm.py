@@ -13,8 +13,13 @@ from hypothesis import strategies as st
 from evalkit.errors import ModelError
 from evalkit.inference.sentencepiece import SentencePieceTokenizer
 from evalkit.inference.tokens import FastTokenizer
-from evalkit.rerank.families.minicpm_template import query_text, tokenize
+from evalkit.rerank.families.minicpm import MiniCPMFamily, MiniCPMRerankerConfig, query_text
 from evalkit.types import Pair
+
+
+def tokenize(tokenizer, pairs, **settings):
+    return MiniCPMFamily(MiniCPMRerankerConfig(name="x", model="x", **settings)).tokenize(tokenizer, pairs)
+
 
 BOS, EOS, UNKNOWN = 1, 2, 0
 SENTENCE = "The moon pulls the sea, and the sea answers with tides twice a day. "

@@ -11,8 +11,13 @@ from tokenizers import Tokenizer
 
 from evalkit.errors import ModelError
 from evalkit.inference.tokens import FastTokenizer
-from evalkit.rerank.families.encoder_template import tokenize
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig, CrossEncoderFamily
 from evalkit.types import Pair
+
+
+def tokenize(tokenizer, pairs, **settings):
+    return CrossEncoderFamily(CrossEncoderConfig(name="x", model="x", **settings)).tokenize(tokenizer, pairs)
+
 
 WORDS = ["the", "moon", "pulls", "sea", "and", "makes", "tides", "bees", "honey"]
 
@@ -174,7 +179,9 @@ def test_cuts_on_the_left_are_those_of_the_library(tokenizer, truncation):
 
 
 def test_an_instruction_is_put_before_every_query_and_no_document(tokenizer):
-    with_it = tokenize(tokenizer, [Pair("moon", "sea")], max_length=16, truncation="longest_first", instruction="the ")
+    with_it = tokenize(
+        tokenizer, [Pair("moon", "sea")], max_length=16, truncation="longest_first", query_instruction="the "
+    )
     without = tokenize(tokenizer, [Pair("the moon", "sea")], max_length=16, truncation="longest_first")
     assert with_it.ids[0].tolist() == without.ids[0].tolist()
 
@@ -186,7 +193,7 @@ def test_no_pair_gives_no_ids(tokenizer):
 
 def test_start_is_the_instruction_before_every_query(tokenizer, code):
     pairs = [Pair("tides", "the sea"), Pair("bees", "honey")]
-    found = tokenize(tokenizer, pairs, max_length=16, truncation="longest_first", instruction="the moon ")
+    found = tokenize(tokenizer, pairs, max_length=16, truncation="longest_first", query_instruction="the moon ")
     assert [3, 3] == found.starts.tolist()
     assert [code["[CLS]"], code["the"], code["moon"]] == found.ids[0][:3].tolist()
     assert tokenize(tokenizer, pairs, max_length=16, truncation="longest_first").starts is None

@@ -8,8 +8,13 @@ from tokenizers import Tokenizer
 
 from evalkit.errors import ModelError
 from evalkit.inference.tokens import FastTokenizer
-from evalkit.rerank.families.qwen3_template import body, tokenize
+from evalkit.rerank.families.qwen3 import Qwen3Family, Qwen3RerankerConfig, body
 from evalkit.types import Pair
+
+
+def tokenize(tokenizer, pairs, **settings):
+    return Qwen3Family(Qwen3RerankerConfig(name="x", model="x", **settings)).tokenize(tokenizer, pairs)
+
 
 # As the card of Qwen/Qwen3-Reranker-0.6B writes them, in pieces.
 PREFIX = (

@@ -8,8 +8,13 @@ from tokenizers import Tokenizer
 
 from evalkit.errors import ModelError
 from evalkit.inference.tokens import FastTokenizer
-from evalkit.rerank.families.flag_llm_template import tokenize
+from evalkit.rerank.families.flag_llm import FlagLLMConfig, GemmaFamily
 from evalkit.types import Pair
+
+
+def tokenize(tokenizer, pairs, **settings):
+    return GemmaFamily(FlagLLMConfig(name="x", model="x", **settings)).tokenize(tokenizer, pairs)
+
 
 PROMPT = "Predict whether passage B contains an answer to query A."
 SENTENCE = "The moon pulls the sea, and the sea answers with tides twice a day. "
