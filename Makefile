@@ -8,7 +8,7 @@ QUIET  := --quiet --disable-pip-version-check
 INSTALL := $(RUN)/python -m pip install $(QUIET) --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest check gate format docs wheel clean
+.PHONY: help demo test test-all test-lowest check gate format docs wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
@@ -18,6 +18,12 @@ demo: $(VENV)/.mini ## evaluate the bundled collection with real weights, offlin
 
 test: $(VENV)/.dev ## run the test suite
 	$(RUN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+# The GPU's tests run on a device that is none (tests/pretend), and so do those with a fault planted in evalkit.
+marked = $(shell grep -rlE --include='test_*.py' 'mark\.$(1)\b' tests)
+test-all: $(VENV)/.dev ## run what `make test` leaves out: slow tests, and those for a GPU, on a pretended one
+	$(RUN)/python -m pytest -n auto --dist worksteal -m slow $(call marked,slow)
+	PYTHONPATH=tests $(RUN)/python -m pytest -n auto --dist worksteal -p pretend.plugin -m gpu $(call marked,gpu)
 
 # Golden files and measures, and for every extra the tests that run its packages. Old packages warn of what new ones
 # have deprecated; that is not what is tested, so warnings are no errors here.

@@ -36,7 +36,7 @@ GROUPS = {
         "list": "what can be chosen: datasets, retrievers, rerankers, suites, ...",
         "fetch": "download datasets for use without a network, and check them",
         "plan": "tokens, time, energy, disk and memory of evaluations, before they run",
-        "cache": "list, verify and prune what is stored between runs",
+        "cache": "what is stored between runs: list it, verify it, remove what is old",
     },
 }
 """What people want, and the verbs for it: name -> a line of help. `evalkit/commands/<name>.py` holds the verb."""

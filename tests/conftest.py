@@ -3,7 +3,10 @@
 import json
 import logging
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +43,28 @@ _LONG = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+    for_gpus = [item for item in items if item.get_closest_marker("gpu")]
+    if for_gpus and not _has_cuda():
+        for item in for_gpus:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device: run `make test-all`, which pretends one"))
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@pytest.fixture
+def card() -> Iterator[Any]:
+    """The pretended CUDA device (`tests/pretend`), with nothing noted yet."""
+    if "pretend.plugin" not in sys.modules:
+        pytest.skip("needs the pretended CUDA device: run `make test-all`")
+    from pretend.tensors import CARD
+
+    CARD.reset()
+    yield CARD
+    CARD.reset()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from evalkit.analysis.baseline import Entry, read_baseline, write_baseline
+from evalkit.analysis.baseline import BaselineEntry, read_baseline, write_baseline
 from evalkit.analysis.regression import TOLERANCE, entries, exit_code, judge
 from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
@@ -62,7 +62,7 @@ def _parser() -> Parser:
     return parser
 
 
-def _update(path: Path, new: list[Entry]) -> None:
+def _update(path: Path, new: list[BaselineEntry]) -> None:
     before = {entry.name: entry for entry in read_baseline(path)} if path.is_file() else {}
     write_baseline(path, new)
     now = {entry.name: entry for entry in read_baseline(path)}

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from evalkit.analysis.published.explain import FOLDER, explain
-from evalkit.analysis.published.missing import Planned, missing
-from evalkit.analysis.published.tables import Column, Published, Row, load_published
+from evalkit.analysis.published.missing import MissingRun, missing
+from evalkit.analysis.published.tables import Published, PublishedColumn, PublishedRow, load_published
 from evalkit.analysis.published.verdicts import TOLERANCE, choose, reproduce, unused
 from evalkit.commands.list import main as list_choices
 from evalkit.commands.options import Parser
@@ -82,7 +82,7 @@ def _plan_missing(options: argparse.Namespace, published: Published) -> int:
 
 
 def _compose_all(
-    runs: Sequence[Planned], common: Sequence[str], advance: Callable[[float], None]
+    runs: Sequence[MissingRun], common: Sequence[str], advance: Callable[[float], None]
 ) -> list[EvaluateConfig]:
     """The settings of each run. Hydra takes a quarter of a second, so each dataset and each system is composed once."""
     from evalkit.commands.settings.compose import compose
@@ -155,7 +155,7 @@ def _explain(options: argparse.Namespace, published: Published) -> int:
     return 0
 
 
-def _cell(options: argparse.Namespace, published: Published) -> tuple[Row, Column]:
+def _cell(options: argparse.Namespace, published: Published) -> tuple[PublishedRow, PublishedColumn]:
     """The cell that `SYSTEM/COLUMN` names; either may hold a slash itself."""
     cells = {
         f"{row.name}/{column.name}": (row, column)

@@ -21,15 +21,7 @@ TOP = 10  # documents in which ties are looked for
 
 
 def _note(kind: str, text: str, found: Sequence[Any], of: int, **more: Any) -> Note | None:
-    """A note on some queries of so many, the first of them as an example; None where there are none.
-
-    Args:
-        kind: of the note.
-        text: with `{count}`, `{of}` and `{example}` in it.
-        found: the queries.
-        of: the number of all.
-        more: other facts.
-    """
+    """A note on some queries of so many, with `{count}`, `{of}` and `{example}` in its text; None for no queries."""
     if not found:
         return None
     shown = text.format(count=len(found), of=of, example=found[0])
@@ -37,13 +29,7 @@ def _note(kind: str, text: str, found: Sequence[Any], of: int, **more: Any) -> N
 
 
 def require_judged(qrels: Qrels, run: Run, *, name: object, judged_in: object) -> None:
-    """Refuse a run without any judged query, or without any judged document.
-
-    Args:
-        qrels: judgments; nothing is refused without any.
-        run: the run.
-        name: the run's file, for the error.
-        judged_in: the source of the judgments, for the error.
+    """Refuse a run without any judged query, or without any judged document; but nothing if there are no judgments.
 
     Raises:
         DataError: the ids are of another collection, or written differently; the message has two that look alike.
@@ -79,13 +65,7 @@ def unjudged_queries(run: Run, queries: Collection[str]) -> Note | None:
 
 
 def missing_queries(missing: Sequence[str], run: Run, of: int) -> Note | None:
-    """Judged queries without a document in the run.
-
-    Args:
-        missing: these queries.
-        run: with all its queries, since one of them may be the same under another id.
-        of: number of judged queries.
-    """
+    """Judged queries without a document in the run; `run` has all its queries, as one may be there under another id."""
     text = "{count} of {of} judged queries are not in the run and count 0, such as {example}"
     note, known = _note("queries_missing", text, missing, of), set(missing)
     others = (query_id for query_id in run.query_ids if query_id not in known)
@@ -127,13 +107,7 @@ def other_spelling(run: Run, qrels: Qrels) -> Note | None:
 
 
 def disagreement(file: RunFile, queries: Collection[str], *, remedy: str) -> Note | None:
-    """Queries in which ranks contradict scores.
-
-    Args:
-        file: the run file.
-        queries: those that count.
-        remedy: the setting that takes the ranks, such as `--order rank`.
-    """
+    """Queries in which ranks contradict scores; `remedy` takes the ranks, such as `--order rank`."""
     found = [query_id for query_id in file.disagreeing if query_id in queries]
     of = sum(query_id in queries for query_id in file.run.query_ids)
     both = "ranks and scores" if file.ranks_are == "the rank column" else f"{file.ranks_are} and the scores"
@@ -145,13 +119,7 @@ def disagreement(file: RunFile, queries: Collection[str], *, remedy: str) -> Not
 
 
 def ties(file: RunFile, run: Run, *, remedy: str) -> Note | None:
-    """Documents with the same score in the top 10.
-
-    Args:
-        file: the run file.
-        run: the queries that count.
-        remedy: the setting that takes the ranks.
-    """
+    """Documents with the same score in the top 10; `run` has the queries that count."""
     tied = run.queries_with_ties(TOP)
     text = f"ties in the top {TOP} of {{count}} of {{of}} queries, such as {{example}}, are broken by document id"
     if file.by_rank is not None and not set(tied) <= set(file.disagreeing):
@@ -168,13 +136,7 @@ def with_bounds(note: Note, bounds: Mapping[str, tuple[float, float]]) -> Note:
 
 
 def own_ids(run: Run, qrels: Qrels, *, remedy: str) -> Note | None:
-    """Queries that retrieve themselves, unless that document is judged relevant.
-
-    Args:
-        run: the queries that count.
-        qrels: judgments.
-        remedy: the setting that leaves these documents out.
-    """
+    """Queries that retrieve themselves, unless that document is judged relevant."""
     found = [run.query_ids[index] for index in np.unique(run.row_queries[run.own_ids])]
     found = [query_id for query_id in found if qrels.get(query_id, {}).get(query_id, 0) <= 0]
     text = (

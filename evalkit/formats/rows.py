@@ -62,15 +62,7 @@ class FieldPlaces(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How to read the lines of a file.
-
-    Attributes:
-        columns: index of each field.
-        width: number of fields in a line.
-        split: line -> fields.
-        has_header: whether the first line names the columns.
-        shown: the layout, for errors.
-    """
+    """How to read the lines of a file with `width` fields; `shown` is the layout in errors."""
 
     columns: FieldPlaces
     width: int

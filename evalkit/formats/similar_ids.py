@@ -63,10 +63,7 @@ _CLOSE = 3  # keys by which ids are surely meant to be the same
 def lookalike(ours: Iterable[str], theirs: Iterable[str], *, loosely: bool = True) -> Lookalike | None:
     """The first of our ids that looks like one of theirs, by the nearest likeness; None where none does.
 
-    Args:
-        ours: ids, none of them among `theirs`.
-        theirs: ids to look for.
-        loosely: whether a number or some letters in common are enough.
+    No id is on both sides. `loosely` says whether a number or some letters in common are enough.
     """
     some, others = list(islice(ours, _LOOKED_AT)), list(islice(theirs, _LOOKED_AT))
     for key, advice in _KEYS if loosely else _KEYS[:_CLOSE]:
@@ -81,14 +78,7 @@ def lookalike(ours: Iterable[str], theirs: Iterable[str], *, loosely: bool = Tru
 
 
 def compared(ours: Iterable[str], theirs: Iterable[str], *, place: str, other: str) -> str:
-    """Two sentences that name an id of ours and the nearest one of theirs.
-
-    Args:
-        ours: ids, none of them among `theirs`; at least one.
-        theirs: ids to look for; at least one.
-        place: where our ids are, such as `the run`.
-        other: where theirs are.
-    """
+    """Two sentences that name an id of ours in `place`, such as `the run`, and the nearest one of theirs in `other`."""
     some, others = list(islice(ours, _LOOKED_AT)), list(islice(theirs, _LOOKED_AT))
     if pair := lookalike(some, others):
         return f"{pair.ours!r} stands in {place} and {pair.theirs!r} in {other}. {pair.advice}"

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from evalkit.analysis.published.explain import Toggle
-from evalkit.analysis.published.missing import Planned
+from evalkit.analysis.published.missing import MissingRun
 from evalkit.analysis.published.tables import Published
 from evalkit.analysis.published.verdicts import NEAR_TIMES, Cell
 from evalkit.report.grid import Cell as Value
@@ -57,7 +57,7 @@ def _remark(cell: Cell) -> str:
     return "; ".join(remarks)
 
 
-def plan(published: Published, runs: Sequence[Planned]) -> Grid:
+def plan(published: Published, runs: Sequence[MissingRun]) -> Grid:
     """The evaluations to run, in order."""
     specs = {"#": "", "dataset": "", "first stage": "", "reranker": "", "settings": ""}
     specs |= {"documents to encode": ",", "pairs to score": ","}

@@ -193,6 +193,7 @@ class LateInteractionReranker(Reranker):
         import torch
 
         from evalkit.inference.max_sim import TokenVectors
+        from evalkit.inference.sending import copied
 
         tokenized = self._tokenized(texts, self.reading.query_instruction)
         parts, order = [], []
@@ -203,7 +204,7 @@ class LateInteractionReranker(Reranker):
         rows = np.concatenate(order) if order else np.empty(0, dtype=np.int64)
         starts, lengths = np.empty_like(rows), np.empty_like(rows)
         starts[rows], lengths[rows] = self._places(tokenized.lengths[rows])
-        return TokenVectors(vectors.to(self._model.device), starts, lengths), tokenized.truncated
+        return TokenVectors(copied(vectors, self._model.device), starts, lengths), tokenized.truncated
 
     def _places(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where the tokens that are compared begin, and how many they are, of texts that follow each other."""

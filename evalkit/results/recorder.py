@@ -26,7 +26,7 @@ from evalkit.results.provenance import environment
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.store.artefact import digest
-from evalkit.system.files import expanded, require_writable
+from evalkit.system.files import require_writable
 from evalkit.system.stages import Stages, rate
 from evalkit.types import Dataset, Identity, PerQuery
 
@@ -210,7 +210,6 @@ class Recorder:
             per_query, best = self._measure(run, self.measures)
         told = [self._with_bounds(note, run, per_query).as_json() for note in notes]
         facts = {"key": key, "measures": per_query.means, "ceiling": best, **({"notes": told} if told else {}), **facts}
-        self.store.note_results(expanded(self.config.results_dir))
         kept = results.save(
             folder,
             run=run,
@@ -254,7 +253,6 @@ class Recorder:
         Raises:
             ResultError: it cannot be written.
         """
-        self.store.note_results(expanded(self.config.results_dir))
         if set(self.measures) <= set(found.manifest["measures"]):
             return found
         with results.alone(found) as present:

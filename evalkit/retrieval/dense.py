@@ -101,9 +101,10 @@ class DenseRetriever(FirstStage):
 
                 pool = exits.enter_context(open_pool(EncodingWorker(self.encoder), self.compute))
             folder = self._document_vectors(dataset, pool)
+            # Opened before the queries take their time: an open file stays readable when it is pruned.
+            documents, content = np.load(folder / VECTORS, mmap_mode="r"), content_digest(folder)
             queries = self._query_vectors(dataset, pool)
             self.usage, encoding = pool.spent(), pool.describe()
-        documents = np.load(folder / VECTORS, mmap_mode="r")
         if len(documents) != len(dataset.documents):
             raise ResultError(
                 f"{len(documents)} stored vectors for {len(dataset.documents)} documents. Empty cache_dir."
@@ -119,7 +120,7 @@ class DenseRetriever(FirstStage):
                 id_ranks=_id_ranks(dataset),
                 k=k,
                 store=self.store,
-                content=content_digest(folder),
+                content=content,
                 meter=meter,
             )
             self.workers = together(encoding, pool.describe())

@@ -38,18 +38,6 @@ def expanded(path: str | Path) -> Path:
         raise ConfigError(f"{path}: there is no such user, or no home folder. Write the whole path.") from error
 
 
-def resolved(path: str | Path) -> Path:
-    """The absolute path, without links, of one that someone wrote.
-
-    Raises:
-        ConfigError: its links lead to each other.
-    """
-    try:
-        return expanded(path).resolve()
-    except RuntimeError as error:  # of Python before 3.13
-        raise ConfigError(f"{path}: the links lead to each other. Remove them, or choose another place.") from error
-
-
 def is_file(path: Path) -> bool:
     """Whether a path is a regular file, and not a link to one."""
     return _is(path, stat.S_ISREG)
@@ -135,13 +123,18 @@ def write_output(path: Path, text: str) -> None:
     """Write a text file that a person named: `atomic_write` to where a link leads; a pipe or device is written into.
 
     Raises:
+        ConfigError: it is a link, and links lead to each other.
         OSError: it cannot be written; the message names it.
     """
     if path.exists() and not path.is_file():
         with naming(path), path.open("w", encoding="utf-8") as out:
             out.write(text)
         return
-    atomic_write(resolved(path), text)
+    try:
+        place = path.resolve()
+    except RuntimeError as error:  # of Python before 3.13
+        raise ConfigError(f"{path}: the links lead to each other. Remove them, or choose another place.") from error
+    atomic_write(place, text)
 
 
 def require_writable(folder: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from made import grade, made, scores
 
 from evalkit.analysis import regression
-from evalkit.analysis.baseline import Entry, Name, read_baseline, write_baseline
+from evalkit.analysis.baseline import BaselineEntry, Name, read_baseline, write_baseline
 from evalkit.analysis.regression import entries, exit_code, judge
 from evalkit.errors import ResultError
 from evalkit.results.gather import gather
@@ -15,8 +15,8 @@ from evalkit.results.gather import gather
 NAME = Name("one", "stage-100", "strong")
 
 
-def entry(values, *, name=NAME, dataset="d", candidates="c", measure="nDCG@10") -> Entry:
-    return Entry(name, dataset, candidates, {measure: {f"q{row}": value for row, value in enumerate(values)}})
+def entry(values, *, name=NAME, dataset="d", candidates="c", measure="nDCG@10") -> BaselineEntry:
+    return BaselineEntry(name, dataset, candidates, {measure: {f"q{row}": value for row, value in enumerate(values)}})
 
 
 def judged(before, after, **settings):
@@ -200,7 +200,7 @@ def test_one_query_ranked_upside_down_is_within_the_rule(tmp_path):
 def test_damaged_baseline_is_one_clear_error(tmp_path, text):
     path = tmp_path / "b.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(ResultError, match=r"b\.json: is no baseline that evalkit wrote"):
+    with pytest.raises(ResultError, match=r"b\.json: not a baseline that evalkit wrote"):
         read_baseline(path)
 
 

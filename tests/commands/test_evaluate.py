@@ -1,16 +1,16 @@
-"""`evalkit evaluate` as a user types it: a process, its output, its exit code."""
+"""`evalkit evaluate` as a user types it: its output, its exit code, and what it leaves on disk."""
 
 import io
 import json
 import math
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pandas as pd
 import pytest
+from in_process import evalkit
 from stubs import tiny_bert, write_collection
 
 from evalkit.cli import main
@@ -18,14 +18,11 @@ from evalkit.config.resources import config_names
 from evalkit.config.suites import load_suite
 
 
-def run(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "evalkit", "evaluate", f"cache_dir={cwd / 'cache'}", *arguments]
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}
-    )
+def run(*arguments: str, cwd: Path) -> CompletedProcess[str]:
+    return evalkit("evaluate", f"cache_dir={cwd / 'cache'}", *arguments, cwd=cwd)
 
 
-def assert_one_line_error(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+def assert_one_line_error(done: CompletedProcess[str], *parts: str) -> None:
     errors = [line for line in done.stderr.splitlines() if line.startswith("evalkit: error:")]
     assert done.returncode == 2, done.stderr
     assert len(errors) == 1
@@ -249,7 +246,7 @@ def forums(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def suite(forums: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def suite(forums: Path, *arguments: str, cwd: Path) -> CompletedProcess[str]:
     path = f"dataset.path={forums}/${{dataset.name}}"
     return run("suite=cqadupstack", path, "dataset.check=off", "retriever=bm25", "reranker=none", *arguments, cwd=cwd)
 

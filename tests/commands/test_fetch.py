@@ -1,15 +1,14 @@
 """`evalkit fetch` as a user types it: sizes first, then downloads, checks, and what is left to do."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import yaml
-from local_hub import LocalHub
+from in_process import evalkit
+from local_hub import LocalHub, hub_clients
 from published import write_parquet
 
 from evalkit.config.resources import shipped
@@ -25,16 +24,12 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
         yield served
 
 
-def run(*arguments: str, cwd: Path, endpoint: str = "", offline: bool = False) -> subprocess.CompletedProcess[str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
-    clients = {"HF_ENDPOINT": endpoint, "HF_HOME": str(cwd / "home"), "HF_HUB_OFFLINE": str(int(offline))}
-    quiet = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    command = [sys.executable, "-m", "evalkit", *arguments, f"cache_dir={cwd / 'cache'}"]
-    environment = {**kept, **clients, **quiet}
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=environment)
+def run(*arguments: str, cwd: Path, endpoint: str = "", offline: bool = False) -> CompletedProcess[str]:
+    with hub_clients(endpoint, cwd / "home", offline=offline):
+        return evalkit(*arguments, f"cache_dir={cwd / 'cache'}", cwd=cwd)
 
 
-def errors(done: subprocess.CompletedProcess[str]) -> list[str]:
+def errors(done: CompletedProcess[str]) -> list[str]:
     assert "Traceback" not in done.stderr
     return [line for line in done.stderr.splitlines() if line.startswith("evalkit: error:")]
 

@@ -100,7 +100,7 @@ def test_a_mistyped_option_or_choice_is_one_line_with_what_was_meant(command, me
         ("fetch dataset=mini dataset.splt=dev", "Did you mean dataset.split?"),
         ("fetch suite=bier", "Did you mean beir?"),
         ("list datasets --inspect scifcat", "Did you mean scifact?"),
-        ("reproduce bge-reranker", "'bge-reranker' is no published table. Did you mean bge-rerankers?"),
+        ("reproduce bge-reranker", "'bge-reranker' is not a published table. Did you mean bge-rerankers?"),
         ("reproduce bge-rerankers --table bier", "Did you mean beir?"),
         ("reproduce bge-rerankers --explain bge-reranker-v2-m3/scifcat", "Did you mean bge-reranker-v2-m3/scifact?"),
     ],

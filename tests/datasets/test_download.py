@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 from local_files import ALWAYS, Answer, Delivery
-from local_hub import LocalHub, ask
+from local_hub import LocalHub, ask_process
 
 from evalkit.datasets import download
 from evalkit.datasets.download import downloaded, url_file, url_size
@@ -122,7 +122,7 @@ time.sleep = die
 url_file(Store(Path(sys.argv[1])), *sys.argv[2:])
 """
     hub.deliveries[ADDRESS] = Delivery(cut_after=100_000)
-    ask(hub.endpoint, program, store.root, f"{hub.endpoint}/{ADDRESS}", MD5, home=tmp_path / "home")
+    ask_process(hub.endpoint, program, store.root, f"{hub.endpoint}/{ADDRESS}", MD5, home=tmp_path / "home")
     assert {f"downloads/{MD5}/scifact.zip.part": 100_000} == left_in(store)
     assert CONTENT == get(hub, store).read_bytes()
     assert ["200", "206 bytes=100000-"] == answers(hub)
@@ -358,7 +358,7 @@ print(json.dumps(url_file(Store(Path(sys.argv[1])), *sys.argv[2:]).stat().st_siz
     hub.deliveries[ADDRESS] = Slow()
     wanted = (store.root, f"{hub.endpoint}/{ADDRESS}", MD5)
     with ThreadPoolExecutor(2) as pool:
-        sizes = list(pool.map(lambda _: ask(hub.endpoint, program, *wanted, home=tmp_path / "home"), range(2)))
+        sizes = list(pool.map(lambda _: ask_process(hub.endpoint, program, *wanted, home=tmp_path / "home"), range(2)))
     assert [len(CONTENT), len(CONTENT)] == sizes
     assert CONTENT == get(hub, store).read_bytes()
     assert ["200"] == answers(hub)
@@ -405,7 +405,7 @@ ON_DISK = "If you have the collection on disk, set dataset.path=FOLDER."
 
 def ask_for(hub: LocalHub, home: Path, *calls: tuple[str, ...], offline: bool = False, die: bool = False) -> Any:
     way = "die" if die else "live"
-    return ask(hub.endpoint, HUB_PROGRAM, way, json.dumps(calls), home=home, offline=offline)
+    return ask_process(hub.endpoint, HUB_PROGRAM, way, json.dumps(calls), home=home, offline=offline)
 
 
 def repositories(folder: Path, *names: str, commit: str = COMMIT, content: bytes = CONTENT) -> dict[str, Path]:
@@ -556,27 +556,29 @@ def test_of_several_commits_the_first_that_has_the_file_is_read(tmp_path: Path):
     """A server of this suite has one commit of a repository, so the others are those that it lacks."""
     call = ("org/moves", MD5, MOVED, COMMIT, "main")
     with LocalHub(repositories(tmp_path / "served", "org/moves")) as hub:
-        assert ask(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
+        assert ask_process(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
         assert [] == hub.asked("/resolve/main/")
         first = len(hub.requests)
         # Now it is in the cache, and comes before those that were not found.
-        assert ask(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
+        assert ask_process(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
         assert first == len(hub.requests)
-    assert ask("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
+    assert ask_process("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
 
 
 def test_a_branch_is_tried_last_and_its_content_is_compared(tmp_path: Path):
     with LocalHub(repositories(tmp_path / "served", "org/moves")) as hub:
-        found = ask(hub.endpoint, ANY_PROGRAM, "org/moves", MD5, MOVED, LATER, "main", home=tmp_path / "home")
+        found = ask_process(hub.endpoint, ANY_PROGRAM, "org/moves", MD5, MOVED, LATER, "main", home=tmp_path / "home")
         assert found == [COMMIT, "main"]
-        refusal = ask(hub.endpoint, ANY_PROGRAM, "org/moves", "0" * 32, MOVED, COMMIT, "main", home=tmp_path / "home")
+        refusal = ask_process(
+            hub.endpoint, ANY_PROGRAM, "org/moves", "0" * 32, MOVED, COMMIT, "main", home=tmp_path / "home"
+        )
     tried = f"org/moves: no docs.jsonl.gz with md5 {'0' * 32} at any of {COMMIT[:8]}, main, {MOVED[:8]}. First: "
     one_line(refusal, f"{tried}org/moves@{COMMIT[:8]}: docs.jsonl.gz: md5 is {MD5}")
 
 
 def test_a_hub_that_does_not_answer_is_asked_for_no_second_commit(tmp_path: Path):
     call = ("org/moves", MD5, MOVED, COMMIT, "main")
-    refusal = ask("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home")
+    refusal = ask_process("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home")
     one_line(
         refusal, "org/moves@22222222: docs.jsonl.gz was not downloaded yet, and http://127.0.0.1:9 does not answer"
     )
@@ -652,8 +654,10 @@ def test_a_download_under_way_is_not_pruned(hub: LocalHub, store: Store, monkeyp
 
     def pruning(_url, _md5, part):
         part.write_bytes(CONTENT)
-        (one,) = inventory.artefacts(store)
-        asked.append((one.state, inventory.prune(store, [one], [], []) == [one]))
+        for path in (part, part.parent):
+            os.utime(path, (0, 0))
+        chosen = inventory.prunable(inventory.artefacts(store), unused_for=0)
+        asked.append((chosen[0].state, inventory.prune(store, chosen, unused_for=0) == chosen))
 
     monkeypatch.setattr(download, "_download", pruning)
     assert CONTENT == get(hub, store).read_bytes()

@@ -124,6 +124,9 @@ def served(folder: Path) -> dict[str, Path]:
     return {**found, forums: write_forums(folder / "forums"), bright: write_bright(folder / "bright")}
 
 
+pytestmark = pytest.mark.slow  # importing mteb takes seconds
+
+
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What every command gives, what was requested for it, and what is left without a network."""

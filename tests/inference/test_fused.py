@@ -18,7 +18,7 @@ from evalkit.errors import MissingExtra, ModelError
 from evalkit.inference import fused
 from evalkit.inference.activations import Gate, activation_kind
 from evalkit.inference.backbone import backbone_of
-from evalkit.inference.fused import Heads, Norm, Turn, choose, rotated
+from evalkit.inference.fused import HeadLayout, Norm, Turn, choose, rotated
 
 DTYPES = {torch.float32: 1e-6, torch.bfloat16: 2**-7, torch.float16: 2**-10}
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -77,7 +77,7 @@ def test_rotary_positions_turn_each_pair_of_halves_by_its_angle():
 @pytest.mark.parametrize("rows", [None, [4, 1]])
 def test_queries_and_keys_are_normed_and_turned_as_in_float64(way, normed, dtype, rows):
     torch.manual_seed(0)
-    heads = Heads(query=6, key=2, width=16)
+    heads = HeadLayout(query=6, key=2, width=16)
     norms, exact = zip(*(norm_and_reference(GraniteRMSNorm, dtype, 16) for _ in range(2)), strict=True)
     projected = torch.randn(5, (6 + 2 * 2) * 16).to(dtype)
     angles = torch.rand(5, 8).repeat(1, 2) * 6
@@ -96,7 +96,7 @@ def test_queries_and_keys_are_normed_and_turned_as_in_float64(way, normed, dtype
 @pytest.mark.parametrize("way", ["off", "torch"])
 def test_half_precision_turned_by_tables_in_float32_is_rounded_once(way, dtype):
     torch.manual_seed(0)
-    heads = Heads(query=6, key=2, width=16)
+    heads = HeadLayout(query=6, key=2, width=16)
     projected = torch.randn(50, (6 + 2 * 2) * 16).to(dtype)
     angles = torch.rand(50, 8).repeat(1, 2) * 6
     tables = torch.cat((angles.cos(), angles.sin()), dim=1)
@@ -139,12 +139,11 @@ def test_one_liners_of_whole_models_agree_with_transformers(name):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device; run `pytest -m gpu` where there is one")
 @pytest.mark.parametrize("way", ["off", "torch", "triton"])
 def test_whole_models_on_a_gpu_agree_with_float32_on_the_cpu(way):
     for name in (*DECODERS, "Gte"):
         expected = np.concatenate([states_of(made(name), text) for text in TEXTS])
-        for dtype, bound in {torch.float32: 1e-4, torch.bfloat16: 0.5, torch.float16: 0.05}.items():
+        for dtype, bound in {torch.float32: 1e-4, torch.bfloat16: 0.5, torch.float16: 0.1}.items():
             backbone = backbone_of(made(name).to("cuda", dtype), "packed", way)
             with torch.inference_mode():
                 found = [backbone(packed(TEXTS).to(backbone.device), "all").float().cpu().numpy() for _ in range(2)]
@@ -164,6 +163,13 @@ def test_on_cuda_triton_is_taken_where_it_works_and_torch_with_a_note_where_not(
     assert [choose("auto", CUDA, torch.bfloat16) for _ in range(3)] == [way] * 3
     assert [fault in message for message in caplog.messages] == ([True] if fault else [])
     assert [choose(asked, CUDA, torch.bfloat16) for asked in ("torch", "off")] == ["torch", "off"]
+
+
+def test_whether_triton_works_is_tried_with_a_kernel_of_our_own(monkeypatch):
+    monkeypatch.setattr(fused, "find_spec", lambda _: object())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    fault = fused.fault_of_triton.__wrapped__(CPU, torch.bfloat16)
+    assert fault.startswith("NotImplementedError: Could not run 'evalkit::gate' with arguments from the 'CPU' backend")
 
 
 def test_triton_that_cannot_run_is_refused_where_it_was_asked_for(monkeypatch):

@@ -349,13 +349,6 @@ def test_what_grows_and_does_not_say_what_it_is_is_named_and_begun_anew(store, d
     assert f"{folder}: " in caplog.text
 
 
-def test_what_grows_and_is_damaged_is_not_taken_from_a_process_that_uses_it(store):
-    (grown(store) / "facts.json").write_text("")
-    with pytest.raises(ResultError, match=r"facts.json is absent or damaged, and another process is using it"):
-        Store(store.root).growing("scores", {"a": 1})
-    assert (store.growing("scores", {"a": 1}) / "facts.json").read_text()
-
-
 def test_a_link_in_what_grows_is_removed_and_not_followed(store, tmp_path):
     victim = tmp_path / "victim.txt"
     victim.write_text("mine")
@@ -367,52 +360,34 @@ def test_a_link_in_what_grows_is_removed_and_not_followed(store, tmp_path):
     assert victim.read_text() == "mine"
 
 
-def test_what_was_given_is_in_use_until_the_store_is_gone(store):
-    name = digest({"a": 1})
-    mine = Store(store.root)
-    mine.growing("scores", {"a": 1})
-    mine.folder("corpus", {"a": 1}, Builder())
-    for kind in ("scores", "corpus"):
-        with store.idle(kind, name) as idle:
-            assert not idle
-    del mine
-    for kind in ("scores", "corpus"):
-        with store.idle(kind, name) as idle:
-            assert idle
+# Locks and use
 
 
-# Results
+def test_asking_for_an_artefact_marks_it_as_used(store):
+    paths = [store.folder("corpus", {"a": 1}, Builder()), grown(store)]
+    for path in paths:
+        os.utime(path, (0, 0))
+    assert paths == [store.folder("corpus", {"a": 1}, Builder()), grown(store)]
+    assert all(time.time() - path.stat().st_mtime < 600 for path in paths)
 
 
-def test_where_results_are_is_noted_and_a_wrong_note_is_put_right(store, tmp_path):
-    store.note_results(tmp_path / "results")
-    (note,) = (store.root / "results").iterdir()
-    told = note.read_text()
-    assert json.loads(told) == {"folder": str(tmp_path / "results")}
-    for content in ("", "{}", told.replace("results", "elsewhere")):
-        note.write_text(content)
-        store.note_results(tmp_path / "results")
-        assert note.read_text() == told
+def test_a_cache_that_cannot_be_written_can_be_read(store, monkeypatch):
+    folder = store.folder("corpus", {"a": 1}, Builder())
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("evalkit.store.locked", refuse)
+    assert Store(store.root).folder("corpus", {"a": 1}, Builder()) == folder
 
 
-def test_a_note_that_is_a_link_or_a_pipe_is_replaced(store, tmp_path):
-    victim = tmp_path / "victim.txt"
-    victim.write_text("mine")
-    store.note_results(tmp_path / "results")
-    (note,) = (store.root / "results").iterdir()
-    told = note.read_text()
-    for replace in (lambda: note.symlink_to(victim), lambda: os.mkfifo(note)):
-        note.unlink()
-        replace()
-        store.note_results(tmp_path / "results")
-        assert note.is_file()
-        assert not note.is_symlink()
-        assert note.read_text() == told
-    assert victim.read_text() == "mine"
-
-
-def test_a_cache_that_cannot_be_written_says_so_and_can_be_read(store, tmp_path, caplog):
-    (store.root).mkdir()
-    (store.root / "results").write_text("no folder")
-    store.note_results(tmp_path / "results")
-    assert "knows nothing of the results in" in caplog.text
+def test_scratch_folders_go_with_tidy_unless_another_process_is_in_them(store):
+    mine, other = Store(store.root), Store(store.root)
+    with mine.scratch("searches", {"a": 1}) as folder:
+        (folder / "hits.log").write_text("x")
+    with other.scratch("searches", {"a": 1}) as same:
+        assert same == folder
+        mine.tidy()
+        assert (folder / "hits.log").is_file()
+    other.tidy()
+    assert not folder.exists()

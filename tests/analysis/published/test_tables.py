@@ -30,7 +30,7 @@ def test_every_table_names_settings_that_there_are(name):
 
 
 def test_unknown_table_lists_those_there_are():
-    with pytest.raises(ConfigError, match=r"'nothing' is no published table\. Legal are: bge-rerankers, .*minicpm-re"):
+    with pytest.raises(ConfigError, match=r"'nothing' is not a published table\. Legal are: bge-rerankers, .*minicpm-"):
         load_published("nothing")
 
 
@@ -40,7 +40,7 @@ def test_unknown_table_lists_those_there_are():
 def test_malformed_file_is_named(monkeypatch, content):
     monkeypatch.setattr("evalkit.analysis.published.tables.read_config", lambda *_: yaml.safe_load(content))
     monkeypatch.setattr("evalkit.analysis.published.tables.config_names", lambda _: ["own"])
-    with pytest.raises(ConfigError, match=r"own\.yaml: is no published table"):
+    with pytest.raises(ConfigError, match=r"own\.yaml: not a published table"):
         load_published("own")
 
 

@@ -127,7 +127,7 @@ def test_number_above_the_ceiling_is_remarked(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "'nothing' is no published table. Legal are: bge-rerankers"),
+        (["nothing"], "'nothing' is not a published table. Legal are: bge-rerankers"),
         (["minicpm-reranker", "--table", "x"], "Legal are: cn-en, crosslingual."),
         (["minicpm-reranker", "--tolerance", "-1"], "--tolerance=-1.0 is out of range"),
         (["minicpm-reranker", "--tolerance", "nan"], "--tolerance=nan is out of range"),

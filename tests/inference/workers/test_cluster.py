@@ -12,6 +12,7 @@ from evalkit.inference.workers import cluster, open_pool
 from evalkit.system.stages import LOADING
 
 pytest.importorskip("ray")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from evalkit.inference.workers.shared import SharedPool
 from evalkit.pipeline import evaluate
 
 pytest.importorskip("ray")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", autouse=True)
