@@ -30,7 +30,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evalkit.errors import ConfigError, EvalkitError, reason, report
+from evalkit.errors import ConfigError, EvalkitError, reason
+from evalkit.system.reporting import report
 
 Part = Callable[[Options], Iterator[Check]]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.analysis.ablation import Ablation, ablate, left_out
 from evalkit.analysis.pairwise import Settings
+from evalkit.commands.evaluate_help import help_text
 from evalkit.commands.options import Parser
 from evalkit.commands.settings import sweeps
 from evalkit.commands.settings.arguments import normalise
@@ -16,7 +17,7 @@ from evalkit.commands.settings.compose import prepare, run_jobs, to_config
 from evalkit.commands.settings.legal import one_line
 from evalkit.commands.settings.presets import Presets, expand
 from evalkit.commands.settings.sweeps import Done
-from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_any
+from evalkit.errors import ConfigError, DataError, EvalkitError
 from evalkit.measures import canonical
 from evalkit.pipeline import evaluate
 from evalkit.report.ablation_grid import ablation_grid
@@ -24,7 +25,8 @@ from evalkit.report.evaluation_grids import evaluation_grid, runs_grid
 from evalkit.report.grid import Grid, write
 from evalkit.report.suite_grids import suite_grids
 from evalkit.retrieval.judged import settled
-from evalkit.system.terminal import tell
+from evalkit.system.reporting import report, report_any
+from evalkit.system.terminal import say, tell
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -39,6 +41,8 @@ def main(arguments: list[str]) -> int:
     parser = Parser(prog="evalkit evaluate", add_help=False, allow_abbrev=False)
     parser.add_format()
     options, settings = parser.parse_known_args(arguments)
+    if {"-h", "--help"} & {*settings}:
+        return _help([text for text in settings if text not in {"-h", "--help", "-m", "--multirun"}])
     presets = expand(normalise(settings, options=parser.names))
     given = presets.arguments
     sweeps.require_launcher(given)
@@ -59,6 +63,13 @@ def main(arguments: list[str]) -> int:
             for message in failures:
                 report(DataError(message))
         return 2 if failures else 0
+
+
+def _help(settings: list[str]) -> int:
+    given = [*expand(normalise(settings)).arguments, "hydra.mode=RUN"]
+    prepare()
+    run_jobs(lambda composed: say(help_text(composed)), given, prog="evalkit evaluate")
+    return 0
 
 
 def run_one(settings: "DictConfig", folder: Path, form: str, *, ablation: bool) -> None:

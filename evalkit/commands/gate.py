@@ -36,8 +36,8 @@ def main(arguments: list[str]) -> int:
             out.write(summary(judgements, options.tolerance, code))
     write([grid(judgements, options.tolerance)], options.format)
     if code:
-        told = {1: "a number fell", 2: "something could not be judged"}[code]
-        tell(f"{told}. If that is meant to be, run the same command with --update.")
+        found = {1: "a number fell", 2: "something could not be judged"}[code]
+        tell(f"{found}. If that is intended, run the same command with --update.")
     return code
 
 
@@ -62,9 +62,9 @@ def _parser() -> Parser:
     return parser
 
 
-def _update(path: Path, kept: list[BaselineEntry]) -> None:
+def _update(path: Path, new: list[BaselineEntry]) -> None:
     before = {entry.name: entry for entry in read_baseline(path)} if path.is_file() else {}
-    write_baseline(path, kept)
+    write_baseline(path, new)
     now = {entry.name: entry for entry in read_baseline(path)}
     added, removed = now.keys() - before.keys(), before.keys() - now.keys()
     changed = [name for name in now.keys() & before.keys() if now[name] != before[name]]

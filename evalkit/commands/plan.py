@@ -10,7 +10,7 @@ from evalkit.commands.settings.arguments import normalise
 from evalkit.commands.settings.compose import prepare, run_jobs, to_config
 from evalkit.commands.settings.presets import expand
 from evalkit.config import EvaluateConfig
-from evalkit.errors import EvalkitError, report
+from evalkit.errors import EvalkitError
 from evalkit.plan.already import already_done
 from evalkit.plan.forecast import Forecast, forecast
 from evalkit.plan.machine import Machine
@@ -21,6 +21,7 @@ from evalkit.retrieval.judged import settled
 from evalkit.store import open_store
 from evalkit.system.network import warn_once
 from evalkit.system.progress import progress
+from evalkit.system.reporting import report
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -55,6 +55,7 @@ class EvaluateConfig:
     partial_average: bool = False
     """Average a suite although datasets of it are missing; the table says of how many."""
     results_dir: str = "results"
+    """Folder of the results."""
     cache_dir: str | None = None
     """Where corpora and embeddings are kept; `~/.cache/evalkit` when not set."""
 

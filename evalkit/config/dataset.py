@@ -21,6 +21,7 @@ class ExpectedCounts:
     """What the published dataset holds; None where that is not known."""
 
     documents: int | None = None
+    """Documents of the corpus."""
     queries: int | None = None
     """Judged queries of the split."""
     judgments: int | None = None
@@ -36,7 +37,9 @@ class TextLengths:
     """How long the texts of the published dataset are on average, for `evalkit plan`; None where that is not known."""
 
     document_characters: float | None = None
+    """Mean characters of a document, title included."""
     query_characters: float | None = None
+    """Mean characters of a query."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -56,6 +59,7 @@ class DatasetConfig:
     implementation: ClassVar[str] = ""
     own_ids_by_task: ClassVar[bool] = False
     name: str = MISSING
+    """Its name in tables and in the folder of results."""
     language: str = "en"
     """Language of the documents: `en` or `zh`."""
     query_language: str | None = None

@@ -21,6 +21,7 @@ class RerankerConfig:
     reads_instructions: ClassVar[bool] = False
 
     name: str = MISSING
+    """Its name in tables and in the folder of results."""
     languages: list[str] = field(default_factory=list)
     """Languages of documents that it is made for; any, when empty. Another one is warned of."""
     card: dict[str, Any] = field(default_factory=dict)

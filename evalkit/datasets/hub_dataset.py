@@ -23,6 +23,7 @@ class HubDatasetConfig(DatasetConfig):
 
     implementation: ClassVar[str] = "evalkit.datasets.hub_dataset:HubLoader"
     hub_id: str = MISSING
+    """Repository on the Hugging Face hub."""
     revision: str = MISSING
     """A full commit: a branch moves, and what was made from it would be taken for what it is now."""
     subset: str | None = None
@@ -30,7 +31,9 @@ class HubDatasetConfig(DatasetConfig):
     source: str = "hub"
     """Where to read it from: `hub`, or `zip` for the BEIR zip, checked against `zip_md5`."""
     zip_url: str | None = None
+    """Address of BEIR's zip."""
     zip_md5: str | None = None
+    """Checksum of the zip."""
     folder: str | None = None
     """Which collection, where the zip or `path` holds several in folders of their own."""
 

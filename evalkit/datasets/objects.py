@@ -93,7 +93,7 @@ def _whole(stream: BinaryIO, label: str, keys: str) -> Iterator[tuple[str, dict[
     try:
         parsed = _parsed("\n".join(text))
     except (ValueError, RecursionError) as error:
-        what = "holds more than one JSON value" if "Extra data" in str(error) else "is not JSON"
+        what = "holds more than one JSON value" if getattr(error, "msg", "") == "Extra data" else "is not JSON"
         raise DataError(
             f"{label}: {what} ({error}). Expected one object a line, or one array of objects in the whole file."
         ) from error

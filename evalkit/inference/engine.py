@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evalkit.errors import ModelError, is_out_of_memory
+from evalkit.errors import ModelError
 from evalkit.inference.batches import affordable_tokens, batches
 from evalkit.inference.budget import Budget
 from evalkit.inference.prefix import Prefixes, batches_by_prefix
 from evalkit.inference.turns import my_turn
 from evalkit.inference.usage import Usage
+from evalkit.system.reporting import is_out_of_memory
 
 Rows = NDArray[np.int64]
 _Result = TypeVar("_Result")

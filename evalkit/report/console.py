@@ -14,7 +14,7 @@ _WIDTH_WITHOUT_TERMINAL = 200
 
 
 class _Console(Console):
-    """Goes on where a pipe is not read to its end: what a command comes to does not depend on it."""
+    """Continues when the reader of a pipe stops early: the outcome of a command does not depend on it."""
 
     def print(self, *objects: Any, **options: Any) -> None:
         """See `rich.console.Console`."""
@@ -22,7 +22,7 @@ class _Console(Console):
             super().print(*objects, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """See `rich.console.Console`. Escapes are put in before anything is measured: they are wider."""
+        """See `rich.console.Console`. Escapes are inserted before anything is measured, as they are wider."""
         return super().render_str(measurable(text), **options)
 
     def on_broken_pipe(self) -> None:
@@ -32,7 +32,7 @@ class _Console(Console):
 
 
 class _Harmless(RenderHook):
-    """Whatever is printed, what is not of the console's own making reaches no terminal as a command to it."""
+    """Escapes control characters in everything printed, so that an id cannot drive the terminal."""
 
     class _One(NamedTuple):
         renderable: ConsoleRenderable
@@ -47,7 +47,7 @@ class _Harmless(RenderHook):
 
 
 def console() -> Console:
-    """Where results go: stdout."""
+    """A console on stdout, where results go."""
     plain = _Console(emoji=False)  # an id such as :dog: stays text
     made = plain if plain.is_terminal else _Console(emoji=False, width=_WIDTH_WITHOUT_TERMINAL)
     made.push_render_hook(_Harmless())

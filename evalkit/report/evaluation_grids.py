@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evalkit.analysis.flags import flags_of_means
-from evalkit.errors import printable
 from evalkit.report.grid import Cell, Column, Grid
 from evalkit.results import Evaluation
 from evalkit.system.stages import Stages, rate, speed
+from evalkit.system.terminal import printable
 
 
 def evaluation_grid(evaluation: Evaluation, measures: Sequence[str]) -> Grid:

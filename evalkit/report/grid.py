@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from evalkit.errors import printable
-from evalkit.system.terminal import harmless, naming_stdout, tell
+from evalkit.system.terminal import harmless, naming_stdout, printable, tell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,6 +63,11 @@ class Column:
         if self.write is not None and not isinstance(value, str):
             return self.write(value)
         return format(value, self.spec) if self.spec and not isinstance(value, str) else str(value)
+
+
+def columns(specs: Mapping[str, str]) -> list[Column]:
+    """Columns by name, each with the format of its numbers: `{"system": "", "mean": ".4f"}`."""
+    return [Column(name, spec) for name, spec in specs.items()]
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ from evalkit.plan.forecast import Forecast
 from evalkit.plan.machine import Machine
 from evalkit.report.grid import Column, Grid
 from evalkit.system.memory import GIB
-from evalkit.system.stages import speed
+from evalkit.system.stages import duration, speed
 
 _UNITS = (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6))
-_MINUTE, _HOUR = 60.0, 3600.0
 
 
 def stages_grid(forecast: Forecast, machine: Machine) -> Grid:
@@ -72,13 +71,6 @@ def evaluations_grid(forecasts: Sequence[Forecast], machine: Machine) -> Grid:
     ]
     shared = "each evaluation is planned by itself; vectors and candidates that several share are counted in each"
     return Grid(f"plan, on {machine.name}", columns, rows, notes=[*_notes(forecasts, machine), shared])
-
-
-def duration(seconds: float) -> str:
-    """Such as `12 s`, `3.4 min` or `5.6 h`."""
-    if seconds < 2 * _MINUTE:
-        return f"{seconds:.0f} s" if seconds >= 1 or not seconds else "< 1 s"
-    return f"{seconds / _MINUTE:.0f} min" if seconds < 2 * _HOUR else f"{seconds / _HOUR:.1f} h"
 
 
 def _notes(forecasts: Sequence[Forecast], machine: Machine) -> list[str]:

@@ -31,8 +31,11 @@ class BM25Config(RetrieverConfig):
 
     implementation: ClassVar[str] = "evalkit.retrieval.bm25:BM25Retriever"
     method: str = "lucene"
+    """Formula of BM25."""
     k1: float = 1.5
+    """How soon further occurrences of a word stop counting."""
     b: float = 0.75
+    """How much long documents are penalised: 0 not at all, 1 in full."""
 
     def __post_init__(self) -> None:
         """Check ranges and choices."""

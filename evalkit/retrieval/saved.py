@@ -34,6 +34,7 @@ class SavedConfig(RetrieverConfig):
 
     implementation: ClassVar[str] = "evalkit.retrieval.saved:SavedRetriever"
     path: str | None = None
+    """The run file."""
     order: str | None = None
     """What orders documents where ranks and scores disagree: `score` or `rank`. When not set, scores do, and where the
     cut at `depth` would depend on it, that is an error."""

@@ -162,7 +162,7 @@ def test_command_prints_tables_and_json(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--depths", "ten"], "--depths ten is no list of numbers, such as 10,20,50."),
+        (["--depths", "ten"], "--depths ten is not a list of numbers, such as 10,20,50."),
         (["--depths", "0"], "a depth is at least 1"),
         (["--measure", "mrr@10"], "Did you mean RR@10?"),
     ],

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -199,7 +200,7 @@ def test_bad_data_is_one_line_and_leaves_nothing_half_written(tmp_path):
 def test_results_that_cannot_be_written_are_one_line(settings, tmp_path):
     (tmp_path / "file").write_text("")
     done = run(*settings, f"results_dir={tmp_path / 'file' / 'results'}", cwd=tmp_path)
-    assert_one_line_error(done, "file: is no folder", "Choose another folder")
+    assert_one_line_error(done, "file: is not a folder", "Choose another folder")
 
 
 def test_a_query_without_candidates_counts_as_zero_and_is_reported(tmp_path):
@@ -215,7 +216,7 @@ def test_a_query_without_candidates_counts_as_zero_and_is_reported(tmp_path):
     assert "1 queries have no candidate" in done.stdout
 
 
-def test_no_query_with_candidates_is_no_crash(tmp_path):
+def test_an_evaluation_without_any_candidate_succeeds(tmp_path):
     folder = write_collection(tmp_path / "odd", queries={"q1": "zzz"}, qrels={"q1": {"d1": 1}})
     model = tiny_bert(tmp_path / "model")
     done = run(
@@ -277,3 +278,26 @@ def test_a_partial_average_is_made_when_asked_for_and_says_so(forums, tmp_path):
     assert row.strip("│ ").split()[-1] == f"{sum(values) / 10:.4f}"
     assert "cqadupstack has 10 of 12 datasets" in table
     assert "average of 1 of 1 entries only" in done.stdout
+
+
+def test_help_explains_every_setting_of_the_default_evaluation_on_its_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "400")
+    assert main(["help", "evaluate"]) == 0
+    printed = capsys.readouterr().out
+    (explained,) = [line for line in printed.splitlines() if line.startswith("  depth=100 ")]
+    assert explained.endswith("Candidates of each query that are passed on to the reranker")
+    lines = printed[printed.index("\nsettings:") :].splitlines()
+    for place, line in enumerate(lines):
+        if re.match(r"  [\w.]+=", line) and not re.match(r"  reranker\.(model|revision)=", line):
+            beside = re.split(r"\s{2,}", line.strip())[1:]
+            assert beside or lines[place + 1].startswith(" " * 8), line
+
+
+def test_help_is_of_the_choices_that_were_typed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", "suite=mini", "-m", "retriever=bm25", "retriever.k1=2", "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "retriever=bm25:" in printed
+    assert "retriever.k1=2.0" in printed
+    assert not (tmp_path / "results").exists()

@@ -11,11 +11,12 @@ import pytest
 import torch
 from out_of_memory import OUT_OF_MEMORY, accelerator_error
 
-from evalkit.errors import ModelError, explained
+from evalkit.errors import ModelError
 from evalkit.inference.budget import Budget
 from evalkit.inference.engine import Work, is_out_of_memory, run
 from evalkit.inference.prefix import Prefixes
 from evalkit.inference.turns import taking_turns
+from evalkit.system.reporting import explained
 
 CPU = torch.device("cpu")
 LENGTHS = [3, 9, 4, 4, 12, 2, 2, 2]
@@ -177,7 +178,7 @@ def test_memory_errors_are_distinguished_from_others():
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=said)
 def test_out_of_memory_is_one_line_with_a_remedy(error):
     told = str(explained(error))
-    assert told.startswith("out of memory. What was finished is kept")
+    assert told.startswith("out of memory. Finished work is saved")
     assert "\n" not in told
     assert all(explained(other) is None for other in OTHERS if isinstance(other, RuntimeError))
 

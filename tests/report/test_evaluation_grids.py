@@ -54,7 +54,7 @@ def test_first_stage_reranked_and_ceiling_stand_side_by_side(config, tmp_path):
     assert "1 documents have no text" in text
 
 
-def test_the_time_of_what_was_done_is_split_by_stage(config, tmp_path):
+def test_time_and_speed_are_listed_by_stage_for_work_of_this_run(config, tmp_path):
     late = LateInteractionConfig(name="maxsim", model=str(tiny_bert(tmp_path / "model")), max_length=32)
     first = text_of(evaluation_grid(evaluate(replace(config, reranker=late)), ["nDCG@10"]))
     (split,) = [line for line in first.splitlines() if line.startswith("time by stage: ")]
@@ -64,7 +64,7 @@ def test_the_time_of_what_was_done_is_split_by_stage(config, tmp_path):
     assert "time by stage" not in again  # nothing was done
 
 
-def test_pairs_that_were_scored_before_are_told_apart(config, tmp_path):
+def test_pairs_scored_by_an_earlier_run_are_counted_separately(config, tmp_path):
     late = LateInteractionConfig(name="maxsim", model=str(tiny_bert(tmp_path / "model")), max_length=32)
     evaluate(replace(config, reranker=late))
     text = text_of(

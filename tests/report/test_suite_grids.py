@@ -43,7 +43,7 @@ def test_first_stage_and_reranker_are_columns_and_forums_are_one_row():
     assert "missing" not in text
 
 
-def test_what_one_reranker_lacks_is_said_of_it_alone():
+def test_a_missing_dataset_is_reported_for_the_reranker_that_lacks_it():
     none, both = evaluation(0.5, None), [evaluation(0.1, None), evaluation(0.1, 0.4)]
     text = text_of({"a": [none], "forum/x": both, "forum/y": both})
     assert cells(text, "a ") == ["a", "0.5000", "—"]
@@ -66,7 +66,7 @@ def test_datasets_with_measures_of_their_own_get_one_table_without_an_average():
     assert "measures of their own" in text
 
 
-def test_two_first_stages_are_told_apart():
+def test_columns_of_two_first_stages_have_different_names():
     both = [evaluation(0.1, 0.2), evaluation(0.3, 0.4, retriever="dense")]
     text = text_of({"a": both, "forum/x": both, "forum/y": both})
     assert cells(text, "average") == ["average", "0.1000", "0.2000", "0.3000", "0.4000"]

@@ -40,7 +40,7 @@ def test_stages_come_in_the_order_of_the_work_and_are_added_up():
         ({}, None),
     ],
 )
-def test_a_speed_is_what_was_done_now_by_the_seconds_of_work(facts, expected):
+def test_a_speed_divides_new_units_by_the_seconds_of_work(facts, expected):
     assert rate(facts) == expected
 
 
@@ -49,7 +49,7 @@ def test_slow_speeds_are_written_with_two_digits():
     assert str(rate({"seconds": 3.0, "pairs": 1})) == "0.33 pairs/s"
 
 
-def test_loading_and_finding_are_no_work_and_what_is_kept_is_in_no_speed(clock):
+def test_loading_and_earlier_units_count_in_no_speed(clock):
     meter = Meter("pairs")
     with meter.not_working(LOADING):
         clock.wait(7)

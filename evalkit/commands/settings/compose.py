@@ -15,9 +15,10 @@ from evalkit.commands.settings.legal import GROUPS, one_line, top_settings, unkn
 from evalkit.config import ROOTS
 from evalkit.config.registry import Registry, installed_settings
 from evalkit.config.resources import shipped
-from evalkit.errors import ConfigError, EvalkitError, explained, printable, reason
+from evalkit.errors import ConfigError, EvalkitError, reason
 from evalkit.load import SCHEMAS
-from evalkit.system.terminal import writable
+from evalkit.system.reporting import explained
+from evalkit.system.terminal import printable, writable
 
 
 def compose(name: str, overrides: list[str]) -> Any:
