@@ -192,7 +192,7 @@ def test_a_reranker_that_takes_them_from_the_queries_has_none_for_all():
 
 @pytest.mark.parametrize(("typed", "meant"), [("datset", "dataset"), ("Generic", "generic"), ("crad", "card")])
 def test_a_mistyped_word_is_not_taken_for_an_instruction(typed, meant):
-    with pytest.raises(ConfigError, match=f"reranker.instructions={typed} is one word, .* Did you mean {meant}?"):
+    with pytest.raises(ConfigError, match=f"reranker.instructions={typed} is a single word, .* Did you mean {meant}?"):
         choose_instruction(typed, key="scifact", name="reranker.instructions")
 
 

@@ -213,15 +213,15 @@ def test_a_task_that_was_loaded_once_is_the_same_offline(answers: dict[str, Any]
             "CQADupstackRetrieval",
             "CQADupstackRetrieval is the mean of several tasks. Set dataset.task to one of: CQADu",
         ),
-        ("FiQA2018 dataset.split=train", "dataset.split=train is no split of FiQA2018. Legal are: test."),
-        ("SciFact dataset.subset=zho", "dataset.subset=zho is no part of SciFact. Legal are: default."),
+        ("FiQA2018 dataset.split=train", "dataset.split=train is not a split of FiQA2018. Legal are: test."),
+        ("SciFact dataset.subset=zho", "dataset.subset=zho is not a part of SciFact. Legal are: default."),
         (
             "NeuCLIR2022RetrievalHardNegatives",
             "NeuCLIR2022RetrievalHardNegatives has several parts. Set dataset.subset to one of: fas, rus, zho.",
         ),
         (
             "NeuCLIR2022RetrievalHardNegatives dataset.subset=deu",
-            "dataset.subset=deu is no part of NeuCLIR2022RetrievalHardNegatives. Legal are: fas, rus, zho.",
+            "dataset.subset=deu is not a part of NeuCLIR2022RetrievalHardNegatives. Legal are: fas, rus, zho.",
         ),
     ],
 )
