@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 import pytest
 from few import evaluation
