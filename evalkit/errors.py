@@ -56,9 +56,3 @@ class MissingExtra(EvalkitError):  # noqa: N818 - names the situation; "MissingE
 
 class WrongVersion(EvalkitError):  # noqa: N818 - names the situation
     """An installed package gives other numbers than the versions that evalkit is tested with."""
-
-
-def reason(error: BaseException) -> str:
-    """What a foreign error says, as one line: its first three lines, since some begin with an empty phrase."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:3]).rstrip(".") or type(error).__name__

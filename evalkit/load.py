@@ -12,12 +12,13 @@ from evalkit import rerank, retrieval
 from evalkit.config import ComputeConfig
 from evalkit.config.resources import read_config
 from evalkit.datasets import DATASETS
-from evalkit.errors import ConfigError, reason
+from evalkit.errors import ConfigError
 from evalkit.rerank.registry import RERANKERS
 from evalkit.rerank.seam import Reranker
 from evalkit.retrieval import RETRIEVERS
 from evalkit.store import open_store
 from evalkit.system.lookalikes import instead
+from evalkit.system.reporting import reason
 
 if TYPE_CHECKING:
     from evalkit.interchange.mteb_search import PipelineSearch

@@ -18,10 +18,10 @@ from gpu_families import pair_reranker
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity
 
-from evalkit.errors import reason
 from evalkit.models.checkpoint import resolve
 from evalkit.models.packing import contents
 from evalkit.models.shape import Shape, shape_of
+from evalkit.system.reporting import reason
 
 _PEERS = ("sentence-transformers", "card")
 _ASSUMED_SHARE = 0.4  # of the multiplication's rate, to say how many pairs take the seconds that are asked for

@@ -6,10 +6,11 @@ from typing import NamedTuple
 from evalkit.config.dataset import DatasetConfig
 from evalkit.config.resources import shipped
 from evalkit.config.retriever import DenseConfig
-from evalkit.errors import ConfigError, DataError, reason
+from evalkit.errors import ConfigError, DataError
 from evalkit.formats import strict_json
 from evalkit.system.files import expanded
 from evalkit.system.lookalikes import did_you_mean
+from evalkit.system.reporting import reason
 
 GENERIC = "Given a query, retrieve relevant documents that answer the query."
 """What `generic` means: one text for every dataset, none of which it was written for."""

@@ -19,7 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.errors import ConfigError, reason
+from evalkit.errors import ConfigError
+from evalkit.system.reporting import reason
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

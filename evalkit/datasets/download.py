@@ -17,12 +17,13 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from evalkit.datasets.loader import RemoteFile
-from evalkit.errors import DataError, Unreachable, reason
+from evalkit.errors import DataError, Unreachable
 from evalkit.store import Store
 from evalkit.store.artefact import DOWNLOADS, clear, open_folder
 from evalkit.system.files import is_file, is_folder
 from evalkit.system.network import forbidden, server_fault
 from evalkit.system.progress import progress
+from evalkit.system.reporting import reason
 
 logger = logging.getLogger(__name__)
 

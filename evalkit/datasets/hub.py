@@ -26,9 +26,10 @@ from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.hub_files import check_blob, hub_file, in_hub_cache
 from evalkit.datasets.loader import RemoteFile
 from evalkit.datasets.snapshot import PARTS, Snapshot
-from evalkit.errors import DataError, EvalkitError, Unreachable, reason
+from evalkit.errors import DataError, EvalkitError, Unreachable
 from evalkit.store import Store
 from evalkit.system.network import forbidden, hub_fault
+from evalkit.system.reporting import reason
 
 _ELSEWHERE = (
     "If you have it on disk, set dataset.path to its folder: in BEIR layout, as `hf download` left it, or from "

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from evalkit.datasets.download import ON_DISK, Lacking, checksum, remove
 from evalkit.datasets.loader import RemoteFile
-from evalkit.errors import DataError, Unreachable, reason
+from evalkit.errors import DataError, Unreachable
 from evalkit.system.network import forbidden, hub_fault
+from evalkit.system.reporting import reason
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 

@@ -16,10 +16,11 @@ from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments, are_chinese
 from evalkit.datasets.hub import Repository, require_commit
 from evalkit.datasets.loader import Loader, RemoteFile
-from evalkit.errors import ConfigError, DataError, MissingExtra, Unreachable, reason
+from evalkit.errors import ConfigError, DataError, MissingExtra, Unreachable
 from evalkit.store import Store
 from evalkit.system import network
 from evalkit.system.lookalikes import instead
+from evalkit.system.reporting import reason
 from evalkit.types import Dataset, Documents
 
 logger = logging.getLogger(__name__)

@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from evalkit.datasets.delimited import SEPARATORS, Columns, first_bytes, table
 from evalkit.datasets.source import CollectionFiles
-from evalkit.errors import DataError, reason
+from evalkit.errors import DataError
 from evalkit.formats.strict_json import repeated
 from evalkit.formats.textfile import LARGEST, file_kind, lines
+from evalkit.system.reporting import reason
 
 LINES, ARRAY, TABLE, PARQUET = "lines", "array", "table", "parquet"
 _BOM = b"\xef\xbb\xbf"

@@ -26,10 +26,11 @@ from evalkit.datasets.corpus import from_columns, require_ids
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.objects import rows_per_batch
 from evalkit.datasets.source import CORPUS
-from evalkit.errors import DataError, reason
+from evalkit.errors import DataError
 from evalkit.store import Store
 from evalkit.system.files import file_digest
 from evalkit.system.progress import progress
+from evalkit.system.reporting import reason
 from evalkit.types import Dataset
 
 PARTS = ("qrels", "queries", "corpus")

@@ -5,7 +5,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
-from evalkit.errors import reason
+from evalkit.system.reporting import reason
 
 
 class Flash(NamedTuple):

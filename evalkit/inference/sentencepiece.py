@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.errors import MissingExtra, ModelError, reason
+from evalkit.errors import MissingExtra, ModelError
 from evalkit.inference.tokens import Frame, Ids
+from evalkit.system.reporting import reason
 
 _EMPTY = np.array([], dtype=np.int32)
 

@@ -12,10 +12,11 @@ from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from evalkit.errors import AbsentModel, MissingExtra, ModelError, reason
+from evalkit.errors import AbsentModel, MissingExtra, ModelError
 from evalkit.models.refusals import instead_of_config
 from evalkit.system.files import expanded, file_digest
 from evalkit.system.network import hub_fault, warn_once
+from evalkit.system.reporting import reason
 from evalkit.types import Identity
 
 _PACKAGE_PREFIX = "package:"

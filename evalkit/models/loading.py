@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from evalkit.config import ComputeConfig
-from evalkit.errors import EvalkitError, ModelError, reason
+from evalkit.errors import EvalkitError, ModelError
 from evalkit.models.arithmetic import device_name, require_torch
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import is_gte, is_minicpm
@@ -26,6 +26,7 @@ from evalkit.models.weights import (
     require_stored,
     uninitialised,
 )
+from evalkit.system.reporting import reason
 
 # Tensors that a checkpoint may hold and an encoder does not use: pooler and pretraining heads.
 _UNUSED_BY_ENCODERS = r"(.*\.)?(pooler|cls|lm_head)\..*"

@@ -14,9 +14,10 @@ from pathlib import Path
 from pickle import UnpicklingError  # noqa: TID251 - only the error with which torch refuses other objects than tensors
 from typing import Any, NamedTuple
 
-from evalkit.errors import EvalkitError, ModelError, reason
+from evalkit.errors import EvalkitError, ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.refusals import other_format
+from evalkit.system.reporting import reason
 
 # Stored by older versions of transformers, and computed by every model.
 BUFFERS = r"(.*\.)?(rotary_emb\.inv_freq|position_ids)"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from evalkit.config import ComputeConfig
 from evalkit.config.limits import MISSING, at_least
 from evalkit.config.reranker import RerankerConfig
-from evalkit.errors import ModelError, reason
+from evalkit.errors import ModelError
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic, budget_of, require_torch, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
@@ -27,6 +27,7 @@ from evalkit.models.processor import facts, noting, warn_of_emulation
 from evalkit.models.requirements import require_encoder, require_positions, require_text
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.rerank.seam import Reranker
+from evalkit.system.reporting import reason
 from evalkit.types import Identity, Pair, Scored
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from evalkit import datasets, results
 from evalkit.datasets.from_manifest import dataset_config
-from evalkit.errors import ConfigError, ResultError, reason
+from evalkit.errors import ConfigError, ResultError
 from evalkit.measures import measure, parse_measure
 from evalkit.measures.answers import AnswerJudge
 from evalkit.results import CANDIDATES, PER_QUERY, RUN, Evaluation, Result
 from evalkit.results.manifest import MANIFEST
 from evalkit.store import open_store
+from evalkit.system.reporting import reason
 from evalkit.system.terminal import tell
 from evalkit.types import Dataset, PerQuery
 

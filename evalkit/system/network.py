@@ -13,7 +13,7 @@ from threading import Thread
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from evalkit.errors import reason
+from evalkit.system.reporting import reason
 
 logger = logging.getLogger(__name__)
 

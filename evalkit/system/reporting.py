@@ -84,6 +84,12 @@ def _says_no_memory(error: BaseException) -> bool:
     return text in _WHOLE_TEXTS or os.strerror(errno.ENOMEM) in text
 
 
+def reason(error: BaseException) -> str:
+    """Another library's message as one line: its first three lines, since some begin with an empty phrase."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:3]).rstrip(".") or type(error).__name__
+
+
 def report_any(error: BaseException) -> int | None:
     """Print an error as one line on stderr; returns the exit code, 2, or 0 for a closed pipe, as of `| head`.
 

@@ -15,9 +15,9 @@ from evalkit.commands.settings.legal import GROUPS, one_line, top_settings, unkn
 from evalkit.config import ROOTS
 from evalkit.config.registry import Registry, installed_settings
 from evalkit.config.resources import shipped
-from evalkit.errors import ConfigError, EvalkitError, reason
+from evalkit.errors import ConfigError, EvalkitError
 from evalkit.load import SCHEMAS
-from evalkit.system.reporting import explained
+from evalkit.system.reporting import explained, reason
 from evalkit.system.terminal import printable, writable
 
 

@@ -7,8 +7,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from evalkit.errors import ConfigError, reason
+from evalkit.errors import ConfigError
 from evalkit.system.files import expanded
+from evalkit.system.reporting import reason
 
 _LARGEST = 1_000_000  # bytes of a file of settings
 _ROOTS = ("--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun")

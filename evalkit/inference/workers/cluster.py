@@ -8,11 +8,12 @@ from queue import SimpleQueue
 from typing import Any
 
 from evalkit.config import ComputeConfig
-from evalkit.errors import ConfigError, reason
+from evalkit.errors import ConfigError
 from evalkit.inference.workers import Worker
 from evalkit.inference.workers.connection import connect, resources
 from evalkit.inference.workers.shared import Lost, SharedPool
 from evalkit.inference.workers.station import Failed, Rest, Start, Station
+from evalkit.system.reporting import reason
 
 _PATIENCE = 300.0  # seconds until the first process has started
 

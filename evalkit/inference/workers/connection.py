@@ -5,7 +5,8 @@ import os
 from typing import Any
 
 from evalkit.config import ComputeConfig
-from evalkit.errors import ConfigError, MissingExtra, reason
+from evalkit.errors import ConfigError, MissingExtra
+from evalkit.system.reporting import reason
 
 
 def connect(compute: ComputeConfig) -> Any:
