@@ -13,7 +13,7 @@ from evalkit.config import ComputeConfig
 from evalkit.config.resources import read_config
 from evalkit.datasets import DATASETS
 from evalkit.errors import ConfigError
-from evalkit.rerank.registry import RERANKERS
+from evalkit.rerank import RERANKERS
 from evalkit.rerank.seam import Reranker
 from evalkit.retrieval import RETRIEVERS
 from evalkit.store import open_store

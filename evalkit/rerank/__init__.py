@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.config import ComputeConfig, DatasetConfig, RerankerConfig
 from evalkit.config.instructions import PER_QUERY, choose_instruction
-from evalkit.config.registry import imported
+from evalkit.config.registry import Registry, imported
 from evalkit.errors import ConfigError
 from evalkit.rerank.passthrough import Reordering
 from evalkit.rerank.seam import Reranker
@@ -26,6 +26,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 AnyReranker = Reranker | Reordering
+
+RERANKERS = Registry(
+    "reranker",
+    {
+        "none": "evalkit.rerank.passthrough:KeepOrderConfig",
+        "replay": "evalkit.rerank.passthrough:ReplayConfig",
+        "late_interaction": "evalkit.rerank.late_interaction:LateInteractionConfig",
+        "cross_encoder": "evalkit.rerank.families.cross_encoder:CrossEncoderConfig",
+        "minicpm": "evalkit.rerank.families.minicpm:MiniCPMRerankerConfig",
+        "flag_llm": "evalkit.rerank.families.flag_llm:FlagLLMConfig",
+        "layerwise": "evalkit.rerank.families.flag_llm:LayerwiseConfig",
+        "lightweight": "evalkit.rerank.families.flag_llm:LightweightConfig",
+        "qwen3": "evalkit.rerank.families.qwen3:Qwen3RerankerConfig",
+    },
+)
+"""Schema of a reranker -> its settings; then the entry points `evalkit.rerankers` of installed packages."""
 
 
 def build(

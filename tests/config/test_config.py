@@ -15,6 +15,7 @@ from evalkit.datasets.from_manifest import dataset_config
 from evalkit.datasets.hub_dataset import HubDatasetConfig
 from evalkit.datasets.mteb_task import MtebDatasetConfig
 from evalkit.errors import ConfigError
+from evalkit.rerank import RERANKERS
 from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 from evalkit.rerank.families.flag_llm import FlagLLMConfig, LayerwiseConfig, LightweightConfig
 from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
@@ -22,7 +23,6 @@ from evalkit.rerank.families.qwen3 import Qwen3RerankerConfig
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.pair_reranker import PairRerankerConfig
 from evalkit.rerank.passthrough import ReplayConfig
-from evalkit.rerank.registry import RERANKERS
 from evalkit.retrieval.bm25 import BM25Config
 from evalkit.retrieval.saved import SavedConfig
 
