@@ -24,6 +24,9 @@ LIBRARIES = (
     XLMRobertaForSequenceClassification,
 )
 
+# Plugins of pytest come with the libraries, and it would say that it is too late to rewrite their asserts.
+_OPTIONS = ["-p", "pretend.plugin", "-m", "gpu", "-x", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+
 
 def tested(folder: str, tests: list[str], output: str) -> int:
     """Pytest's exit code, of a process of its own."""
@@ -34,7 +37,7 @@ def tested(folder: str, tests: list[str], output: str) -> int:
         with open(output, "w", encoding="utf-8") as file:  # noqa: PTH123 - its descriptor is what is wanted
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        os._exit(pytest.main(["-p", "pretend.plugin", "-m", "gpu", "-x", "-p", "no:xdist", *tests]))
+        os._exit(pytest.main([*_OPTIONS, *tests]))
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
