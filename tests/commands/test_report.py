@@ -37,8 +37,8 @@ def test_the_page_is_written_by_default(root, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--html", "absent/report.html"], "give a file in a folder that is there"),
-        (["--html", "."], "give a file in a folder that is there"),
+        (["--html", "absent/report.html"], "give a file in a folder that exists"),
+        (["--html", "."], "give a file in a folder that exists"),
         (["--queries", "-1"], "--queries=-1 is out of range"),
         (["--measure", "nDCG10"], "unknown measure"),
     ],
