@@ -8,7 +8,7 @@ QUIET  := --quiet --disable-pip-version-check
 INSTALL := $(RUN)/python -m pip install $(QUIET) --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-lowest check gate format wheel clean
+.PHONY: help demo test test-all test-lowest check gate format docs wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
@@ -45,7 +45,7 @@ check: $(VENV)/.dev ## format, lint, types, layers
 
 # Into a folder of its own, cache included: what was computed before must not be found again.
 SMALL := results_dir=build/gate cache_dir=build/gate/cache
-gate: $(VENV)/.dev ## evaluate the bundled collections anew and compare with the committed baseline
+gate: $(VENV)/.dev ## evaluate the bundled collections and compare with the committed baseline
 	rm -rf build/gate
 	$(RUN)/evalkit evaluate -m dataset=mini,mini_zh retriever=bm25 reranker=none $(SMALL)
 	$(RUN)/evalkit evaluate $(SMALL)
@@ -55,11 +55,15 @@ format: $(VENV)/.dev ## format the code and fix what can be fixed
 	$(RUN)/ruff format .
 	$(RUN)/ruff check --fix .
 
+# The variable silences a notice of Material about its successor, which is no warning of ours.
+docs: $(VENV)/.docs ## build the pages under docs/ as a site into site/; a dead link fails
+	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict
+
 wheel: $(VENV)/.dev ## build dist/*.whl
 	$(RUN)/python -m pip wheel $(QUIET) --no-deps --wheel-dir dist .
 
 clean: ## remove the environment and what tools left
-	rm -rf $(VENV) $(LOWEST) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # Built with the lowest hatchling, too: the second line installs evalkit again, without an environment of pip's own.
 $(LOWEST)/.dev: pyproject.toml constraints-lowest.txt | $(RUN)/python
@@ -84,3 +88,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(RUN)/python
 	@echo 'Installing evalkit with its development tools into $(VENV) (once, a few minutes) ...'
 	$(INSTALL) '.[dev]'
 	@touch $(VENV)/.mini $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(RUN)/python
+	@echo 'Installing evalkit with MkDocs into $(VENV) (once, a minute) ...'
+	$(INSTALL) '.[docs]'
+	@touch $@

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from evalkit.load import load_reranker, load_retriever, load_search
     from evalkit.measures import measure
     from evalkit.pipeline import evaluate
+    from evalkit.rerank.seam import Reranker
     from evalkit.results import Evaluation
     from evalkit.run import Run
-    from evalkit.types import Dataset, Pair, PairScores, PerQuery, Qrels, Reranker
+    from evalkit.types import Dataset, Pair, PerQuery, Qrels, Scored
 
 __all__ = [
     "Dataset",
@@ -27,11 +28,11 @@ __all__ = [
     "EvaluateConfig",
     "Evaluation",
     "Pair",
-    "PairScores",
     "PerQuery",
     "Qrels",
     "Reranker",
     "Run",
+    "Scored",
     "evaluate",
     "load_reranker",
     "load_retriever",
@@ -50,11 +51,12 @@ _HOME = {
     "load_search": "load",
     "measure": "measures",
     "Evaluation": "results",
+    "Reranker": "rerank.seam",
     "evaluate": "pipeline",
     "Run": "run",
-    "read_qrels": "trec",
-    "read_run": "trec",
-    "write_run": "trec",
+    "read_qrels": "formats.trec",
+    "read_run": "formats.trec",
+    "write_run": "formats.trec",
 }
 
 

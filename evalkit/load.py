@@ -9,16 +9,28 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from evalkit import rerank, retrieval
-from evalkit.config import SCHEMAS, ComputeConfig
-from evalkit.config.resources import config_names, shipped
-from evalkit.errors import ConfigError, reason
+from evalkit.config import ComputeConfig
+from evalkit.config.resources import read_config
+from evalkit.datasets import DATASETS
+from evalkit.errors import ConfigError
+from evalkit.rerank import RERANKERS
+from evalkit.rerank.seam import Reranker
+from evalkit.retrieval import RETRIEVERS
 from evalkit.store import open_store
 from evalkit.system.lookalikes import instead
-from evalkit.types import Reranker
+from evalkit.system.reporting import reason
 
 if TYPE_CHECKING:
     from evalkit.interchange.mteb_search import PipelineSearch
     from evalkit.retrieval.dense import DenseRetriever
+
+SCHEMAS: Mapping[str, Mapping[str, Any]] = {
+    "dataset": DATASETS,
+    "retriever": RETRIEVERS,
+    "reranker": RERANKERS,
+    "compute": {"compute": ComputeConfig},
+}
+"""Schema names by group, as the `defaults` lists under `conf/` write them: `/schema/<group>/<name>@_here_`."""
 
 
 def load_reranker(name: str, *, compute: Mapping[str, Any] | None = None, **settings: Any) -> Reranker:
@@ -33,12 +45,7 @@ def load_reranker(name: str, *, compute: Mapping[str, Any] | None = None, **sett
         ConfigError: there is no such reranker or setting, or it reads no texts.
         ModelError: the checkpoint is absent, or contradicts the settings.
     """
-    from evalkit.rerank.passthrough import KeepOrder, Replay
-
-    built = rerank.build(_config("reranker", name, settings), _compute(compute))
-    if isinstance(built, KeepOrder | Replay):
-        raise ConfigError(f"reranker {name} reads no texts, so it has no score for them.")
-    return built
+    return rerank.require_texts(rerank.build(_config("reranker", name, settings), _compute(compute)), name)
 
 
 def load_retriever(name: str, *, compute: Mapping[str, Any] | None = None, **settings: Any) -> "DenseRetriever":
@@ -104,11 +111,7 @@ def _compute(settings: Mapping[str, Any] | None) -> ComputeConfig:
 
 def _config(group: str, name: str, settings: Mapping[str, Any]) -> Any:
     """The settings in `conf/<group>/<name>.yaml`, with some replaced."""
-    import yaml
-
-    if name not in config_names(group):
-        raise ConfigError(f"{group} {name!r} is not a choice. {instead(name, config_names(group))}")
-    stored = yaml.safe_load((shipped("conf") / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    stored = read_config(group, name)
     # `/schema/reranker/minicpm@_here_` -> minicpm
     schema = stored.pop("defaults")[0].rsplit("/", 1)[-1].removesuffix("@_here_")
     return _checked(SCHEMAS[group][schema], group, {**stored, **settings})

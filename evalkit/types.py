@@ -1,4 +1,4 @@
-"""The nouns of an evaluation beside `Run`: Qrels, PerQuery, Dataset, and the two seams FirstStage and Reranker.
+"""The nouns of an evaluation other than `Run`: Qrels, PerQuery, Dataset, Pair and Scored.
 
 Knows nothing of files, models or settings.
 """
@@ -6,9 +6,9 @@ Knows nothing of files, models or settings.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from evalkit.errors import DataError
-from evalkit.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +90,7 @@ class Dataset:
         digest: SHA-256 of corpus, queries, judgments, language and policies; equal digests mean the same task.
         title_separator: what joins title and text.
         query_language: language of the queries.
-        answers: query id -> texts of which a relevant document contains one; for every query, or empty.
+        answers: query id -> answers; a document that contains one is relevant. For every query, or empty.
         instructions: query id -> what it asks for, of the queries that have an instruction of their own.
         notes: counts worth reporting, such as empty documents or judged documents absent from the corpus.
         differences: what it holds other than its card says; empty where the card is right.
@@ -132,23 +131,6 @@ class Dataset:
         return [query_id for query_id, judged in self.qrels.items() if not any(g > 0 for g in judged.values())]
 
 
-class FirstStage(Protocol):
-    """**Protocol:** makes candidates for every query of a dataset."""
-
-    @property
-    def identity(self) -> Identity:
-        """Everything that decides the candidates, apart from dataset and depth. Cheap: loads no model."""
-        ...
-
-    def retrieve(self, dataset: Dataset, depth: int) -> Run:
-        """At most `depth` documents for each query, in the total order of `Run`.
-
-        A query may end with fewer, or none. A document with the query's own id is left out before the cut when the
-        dataset says so.
-        """
-        ...
-
-
 class Pair(NamedTuple):
     """What a reranker is asked about.
 
@@ -180,40 +162,13 @@ def checked_pair(number: int, pair: Sequence[str | None]) -> Pair:
     return Pair(*pair)  # type: ignore[arg-type]
 
 
-class PairScores(NamedTuple):
-    """What a reranker says of a list of pairs.
-
-    Attributes:
-        scores: shape (pairs,), raw float32 logits in the order of the pairs; higher is more relevant. A reranker that
-            was asked for several cut-off layers gives shape (pairs, cut-offs).
-        truncated: how many of the pairs were cut to fit the model's limit.
-        cut: shape (pairs,), which; None where a reranker does not tell.
-    """
-
-    scores: NDArray[np.float32]
-    truncated: int
-    cut: NDArray[np.bool_] | None = None
-
-
-class Reranker(Protocol):
-    """**Protocol:** scores query-document pairs. One method, so that a test's stub is five lines."""
-
-    @property
-    def identity(self) -> Identity:
-        """Everything that decides a score. Cheap: loads no model."""
-        ...
-
-    def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = ...) -> PairScores:
-        """Scores in input order, whatever the batching; `advance(n)` is called as pairs are done."""
-        ...
-
-
 class Scored(NamedTuple):
-    """Scores of some of the pairs that a reranker was given.
+    """Scores of some of the pairs that a reranker was given, or of all of them.
 
     Attributes:
-        rows: shape (pairs,), which ones.
-        scores: shape (pairs,) or (pairs, cut-offs), raw float32 logits.
+        rows: shape (pairs,), which pairs.
+        scores: shape (pairs,), raw float32 logits; higher is more relevant. With several cut-off layers, shape
+            (pairs, cut-offs).
         cut: shape (pairs,), which of them were cut to fit the model's limit.
     """
 
@@ -221,37 +176,7 @@ class Scored(NamedTuple):
     scores: NDArray[np.float32]
     cut: NDArray[np.bool_]
 
-
-@runtime_checkable
-class StreamingReranker(Reranker, Protocol):
-    """**Protocol:** a reranker that gives scores as they are made, so that they can be kept at once."""
-
-    def facts(self) -> Mapping[str, object]:
-        """What decides the last bits of a score beside `identity`: kind of processor, version of torch."""
-        ...
-
-    def stream(self, pairs: Any, *, known: NDArray[np.bool_] | None = None) -> Iterator[Scored]:
-        """Scores of pairs, or of what `prepare` made of them, batch by batch.
-
-        The batches are the same, less the pairs that are `known`, of shape (pairs,): what was killed after some of them
-        goes on with the very ones that were left.
-        """
-        ...
-
-
-@runtime_checkable
-class LoadingReranker(Reranker, Protocol):
-    """**Protocol:** a reranker with a model that can be loaded before the first pair."""
-
-    def load(self) -> None:
-        """Import, read and lay out what scoring needs, and run the model once: the first pass takes longer."""
-        ...
-
-
-@runtime_checkable
-class PreparingReranker(Reranker, Protocol):
-    """**Protocol:** a reranker whose work before the model, such as tokenising, can run ahead of it."""
-
-    def prepare(self, pairs: Sequence[Pair]) -> Any:
-        """What `score` takes in place of the pairs."""
-        ...
+    @property
+    def truncated(self) -> int:
+        """How many of the pairs were cut."""
+        return int(self.cut.sum())

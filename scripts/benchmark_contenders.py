@@ -13,16 +13,13 @@ from benchmarking import OURS, Contender, EngineMeter, Field, ForwardMeter
 from numpy.typing import NDArray
 
 from evalkit import rerank
-from evalkit.config import (
-    ComputeConfig,
-    CrossEncoderConfig,
-    FlagLLMConfig,
-    MiniCPMRerankerConfig,
-    PairRerankerConfig,
-    Qwen3RerankerConfig,
-)
+from evalkit.config import ComputeConfig
 from evalkit.errors import ConfigError
-from evalkit.rerank.pair_reranker import PairReranker
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.families.flag_llm import FlagLLMConfig
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
+from evalkit.rerank.families.qwen3 import Qwen3RerankerConfig
+from evalkit.rerank.pair_reranker import PairReranker, PairRerankerConfig
 from evalkit.types import Pair
 
 FAMILIES: dict[str, type[PairRerankerConfig]] = {

@@ -37,10 +37,11 @@ from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, DenseConfig, FolderDatasetConfig
 from evalkit.datasets import load
-from evalkit.errors import ConfigError, EvalkitError, report
+from evalkit.errors import ConfigError, EvalkitError
 from evalkit.models.shape import shape_of
 from evalkit.retrieval.dense import DenseRetriever
 from evalkit.store import Store, default_cache_dir
+from evalkit.system.reporting import report
 from evalkit.types import Dataset
 
 TOLERANCE = 1e-3  # of numbers in vectors of length 1, in float32

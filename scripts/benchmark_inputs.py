@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evalkit.config import BM25Config, BundledDatasetConfig, FolderDatasetConfig
+from evalkit.config import BundledDatasetConfig, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.errors import ConfigError, DataError
 from evalkit.formats.jsonl import read_pairs
 from evalkit.formats.trec import read_run
 from evalkit.models.arithmetic import require_torch
 from evalkit.models.checkpoint import resolve
-from evalkit.retrieval.bm25 import BM25Retriever
+from evalkit.retrieval.bm25 import BM25Config, BM25Retriever
 from evalkit.run import Run
 from evalkit.store import open_store
 from evalkit.types import Dataset, Pair

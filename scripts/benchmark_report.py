@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmark_peak import matmul_peak
 from benchmarking import OURS, Contender, Field, Sample, Timing, run_rounds, spread, write_json
 from numpy.typing import NDArray
 from rich.console import Console
@@ -12,7 +13,6 @@ from rich.table import Table
 
 from evalkit.errors import ConfigError, MissingExtra
 from evalkit.models.shape import Shape
-from evalkit.plan.peak import matmul_peak
 
 Agreement = Callable[[NDArray[np.float32], NDArray[np.float32]], dict[str, float]]
 """(output, evalkit's) -> how far they are apart; the larger, the further, but for `spearman`."""

@@ -36,10 +36,11 @@ from benchmark_report import finish, measure, place_of_reference, require_suffix
 from benchmarking import DTYPES, OURS, Field, Sample, chosen, stop, warm_up
 from numpy.typing import NDArray
 
-from evalkit.errors import ConfigError, EvalkitError, report
+from evalkit.errors import ConfigError, EvalkitError
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import shape_of
 from evalkit.rerank.pair_reranker import PairReranker
+from evalkit.system.reporting import report
 
 TOLERANCE = 1e-3  # of the scores' standard deviation, in float32
 _WARM_UP = 96

@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evalkit.errors import ConfigError, EvalkitError, reason
+from evalkit.errors import ConfigError, EvalkitError
+from evalkit.system.reporting import reason
 
 DTYPES = ("float32", "bfloat16", "float16")
 OURS = "evalkit"

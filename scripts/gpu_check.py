@@ -30,7 +30,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from evalkit.errors import ConfigError, EvalkitError, reason, report
+from evalkit.errors import ConfigError, EvalkitError
+from evalkit.system.reporting import reason, report
 
 Part = Callable[[Options], Iterator[Check]]
 

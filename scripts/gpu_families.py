@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from tiny_checkpoints import write_bert_embedder
 
 from evalkit import rerank
-from evalkit.config import ComputeConfig, DenseConfig, LateInteractionConfig
+from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.config.retriever import POOLINGS
-from evalkit.errors import EvalkitError, reason
-from evalkit.rerank.late_interaction import LateInteractionReranker
+from evalkit.errors import EvalkitError
+from evalkit.rerank.late_interaction import LateInteractionConfig, LateInteractionReranker
 from evalkit.rerank.pair_reranker import PairReranker
 from evalkit.retrieval.encoder import DenseEncoder
+from evalkit.system.reporting import reason
 
 Numbers = NDArray[np.float32]
 

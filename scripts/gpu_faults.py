@@ -14,8 +14,9 @@ from gpu_checks import Check, Options, emptied, groups_of
 from gpu_families import pair_reranker
 from tiny_checkpoints import write_bert_reranker
 
-from evalkit.errors import ModelError, reason
+from evalkit.errors import ModelError
 from evalkit.inference.backbone import Backbone
+from evalkit.system.reporting import reason
 from evalkit.types import Pair
 
 _MODEL = "bge_v2_m3_568m"

@@ -18,10 +18,10 @@ from gpu_families import pair_reranker
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity
 
-from evalkit.errors import reason
 from evalkit.models.checkpoint import resolve
 from evalkit.models.packing import contents
 from evalkit.models.shape import Shape, shape_of
+from evalkit.system.reporting import reason
 
 _PEERS = ("sentence-transformers", "card")
 _ASSUMED_SHARE = 0.4  # of the multiplication's rate, to say how many pairs take the seconds that are asked for
@@ -214,13 +214,18 @@ def _profiled(name: str, options: Options) -> Check:
     reranker = pair_reranker(size.family, folder, options, budget)
     pairs = _one_batch(reranker, budget)
     prepared = reranker.prepare(pairs)  # so that no tokenising is in the times
+    none_known = np.zeros(len(pairs), dtype=bool)
+
+    def score() -> None:
+        list(reranker.stream(prepared, none_known))
+
     for _ in range(2):
-        reranker.score(prepared)
-    seconds, _ = _timed(lambda: reranker.score(prepared), options.device)
+        score()
+    seconds, _ = _timed(score, options.device)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if options.device == "cuda" else [])]
     everywhere = torch._C._profiler._ExperimentalConfig(profile_all_threads=True)  # noqa: SLF001 - the engine has threads
     with torch.profiler.profile(activities=activities, experimental_config=everywhere) as seen:
-        _timed(lambda: reranker.score(prepared), options.device)
+        _timed(score, options.device)
     by_class, kernels, slowest = classes(seen.key_averages(), options.device)
     busy = sum(by_class.values())
     figures = {

@@ -3,18 +3,20 @@
     with LocalHub({"datasets/mteb/scifact": folder, "org/model": other}) as hub:
         answer = ask(hub.endpoint, "import huggingface_hub; ...; print(json.dumps(answer))", home=tmp_path / "hf")
 
-The clients read HF_ENDPOINT when they are imported, so they run in a process of their own (`ask`). What they ask for
-is in `hub.requests`. Each repository has one commit and the branch `main`; nothing can be uploaded. As on the hub,
+The clients read HF_ENDPOINT when they are imported, so `hub_clients` sets what they made of it. What they ask for is in
+`hub.requests`. Each repository has one commit and the branch `main`; nothing can be uploaded. As on the hub,
 large files go by their SHA-256 and small ones by their id in git. Plain files are at `<endpoint>/files/<name>`.
 """
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +24,7 @@ from pathlib import Path
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self
+from unittest.mock import patch
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from local_files import Answer, Delivery
@@ -268,8 +271,65 @@ def _wanted_paths(body: bytes) -> list[str]:
     return parse_qs(body.decode()).get("paths", [])
 
 
+@contextlib.contextmanager
+def hub_clients(endpoint: str, home: Path, *, offline: bool = False) -> Iterator[None]:
+    """Set the clients of the hub in this process as HF_ENDPOINT, HF_HOME and HF_HUB_OFFLINE would at their import.
+
+    Args:
+        endpoint: of a `LocalHub`, or anything else for a hub that cannot be reached.
+        home: HF_HOME, where the clients cache.
+        offline: whether the clients are told not to use a network.
+    """
+    import datasets
+    from huggingface_hub import constants
+
+    of_hub = {
+        "ENDPOINT": endpoint,
+        "HUGGINGFACE_CO_URL_TEMPLATE": f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
+        "HF_HOME": str(home),
+        "HF_HUB_CACHE": str(home / "hub"),
+        "HF_XET_CACHE": str(home / "xet"),
+        "HF_HUB_OFFLINE": offline,
+        "HF_HUB_DISABLE_XET": True,
+        "HF_HUB_DISABLE_PROGRESS_BARS": True,
+    }
+    of_datasets = {
+        "HF_ENDPOINT": endpoint,
+        "HUB_DATASETS_URL": f"{endpoint}/datasets/{{repo_id}}/resolve/{{revision}}/{{path}}",
+        "HF_CACHE_HOME": str(home),
+        "HF_DATASETS_CACHE": home / "datasets",
+        "HF_MODULES_CACHE": home / "modules",
+        "DOWNLOADED_DATASETS_PATH": home / "datasets" / "downloads",
+        "EXTRACTED_DATASETS_PATH": home / "datasets" / "downloads" / "extracted",
+        "HF_HUB_OFFLINE": offline,
+        "HF_DATASETS_OFFLINE": offline,
+    }
+    with patch.multiple(constants, **of_hub), patch.multiple(datasets.config, **of_datasets):
+        yield
+
+
 def ask(endpoint: str, program: str, *arguments: object, home: Path, offline: bool = False) -> Any:
-    """What a Python program prints as JSON on its last line, run with the hub clients set to an endpoint.
+    """What a Python program prints as JSON on its last line, with the hub clients of this process set to an endpoint.
+
+    Args:
+        endpoint: see `hub_clients`.
+        program: source text; its arguments are in `sys.argv[1:]`.
+        arguments: given to the program as strings.
+        home: see `hub_clients`.
+        offline: see `hub_clients`.
+    """
+    out = io.StringIO()
+    with (
+        hub_clients(endpoint, home, offline=offline),
+        patch.object(sys, "argv", ["program", *map(str, arguments)]),
+        contextlib.redirect_stdout(out),
+    ):
+        exec(compile(program, "program", "exec"), {"__name__": "__main__"})
+    return json.loads(out.getvalue().splitlines()[-1])
+
+
+def ask_process(endpoint: str, program: str, *arguments: object, home: Path, offline: bool = False) -> Any:
+    """As `ask`, by a process of its own: for tests of locks and of processes that die.
 
     Args:
         endpoint: of a `LocalHub`, or anything else for a hub that cannot be reached.

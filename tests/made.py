@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, ReplayConfig, RerankerConfig, SavedConfig
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.pipeline import evaluate
+from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
 from evalkit.results.gather import gather
+from evalkit.retrieval.saved import SavedConfig
 
 Scores = Mapping[str, Mapping[str, float]]
 """Query -> document -> score."""
@@ -86,7 +88,7 @@ def made(
         replay = ReplayConfig(name=name, path=str(path))
         evaluate(_config(folder, collection, dataset, stage, candidates, replay), command=f"made {name}")
     if not systems:
-        evaluate(_config(folder, collection, dataset, stage, candidates, RerankerConfig(name="none")))
+        evaluate(_config(folder, collection, dataset, stage, candidates, KeepOrderConfig(name="none")))
     return folder / "results"
 
 

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 from stubs import write_collection
 
-from evalkit.config import HubDatasetConfig
 from evalkit.config.resources import config_names, shipped
+from evalkit.datasets.hub_dataset import HubDatasetConfig
 
 TWIN = "7"  # the query and the document that have the same id
 QRELS = {

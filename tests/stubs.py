@@ -2,13 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from evalkit.types import Pair, PairScores
+from evalkit.rerank.seam import Reranker
+from evalkit.types import Scored
 
 DOCUMENTS = {
     "d1": ("Tides", "The moon pulls the sea and makes tides."),
@@ -21,15 +22,16 @@ QUERIES = {"q1": "why does the sea have tides", "q2": "what makes bread rise", "
 QRELS = {"q1": {"d1": 2, "d5": 1}, "q2": {"d3": 1, "d2": 0}}
 
 
-class StubReranker:
-    """Score = number of distinct words that query and document share."""
+class StubReranker(Reranker):
+    """Score = number of distinct words that query and document share; all pairs of a window at once."""
 
     identity: ClassVar[dict[str, str]] = {"kind": "stub"}
 
-    def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None]) -> PairScores:
-        advance(len(pairs))
-        shared = [len(set(pair.query.lower().split()) & set(pair.document.lower().split())) for pair in pairs]
-        return PairScores(np.array(shared, dtype=np.float32), truncated=0)
+    def stream(self, pairs, known):
+        rows = np.flatnonzero(~known)
+        words = [(set(pairs[row].query.lower().split()), set(pairs[row].document.lower().split())) for row in rows]
+        shared = [len(query & document) for query, document in words]
+        yield Scored(rows, np.array(shared, dtype=np.float32), np.zeros(len(rows), dtype=bool))
 
 
 class Clock:

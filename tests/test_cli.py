@@ -1,5 +1,6 @@
 """The command line itself: help, errors, and what it must not import."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,31 @@ def test_an_unknown_command_lists_the_legal_ones(capsys):
     } == set(cli.COMMANDS)
 
 
+def test_help_groups_commands_by_what_people_want_and_each_is_a_module(capsys):
+    assert cli.main(["help"]) == 0
+    printed = capsys.readouterr().out
+    assert [line.rstrip(":") for line in printed.splitlines() if line in {f"{name}:" for name in cli.GROUPS}] == [
+        "Evaluate",
+        "Look at results",
+        "Check",
+        "Prepare",
+    ]
+    assert all(importlib.util.find_spec(f"evalkit.commands.{verb}") for verb in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("verb", ["gate", "analyze"])
+def test_help_of_a_command_is_its_own(verb, capsys):
+    found = []
+    for arguments in (["help", verb], [verb, "--help"]):
+        with pytest.raises(SystemExit) as left:
+            cli.main(arguments)
+        assert left.value.code == 0
+        found.append(capsys.readouterr().out)
+    assert found[0] == found[1] != ""
+    assert cli.main(["help", "gat"]) == 2
+    assert "Did you mean gate?" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -91,7 +117,7 @@ def test_an_unknown_command_lists_the_legal_ones(capsys):
         (["--vresion"], "--vresion is not an option. Did you mean --version? Legal are: --help, --version. A command"),
     ],
 )
-def test_what_stands_where_a_command_belongs_is_told_where_it_goes(arguments, message, capsys):
+def test_a_setting_or_option_in_place_of_a_command_says_where_it_goes(arguments, message, capsys):
     assert cli.main(arguments) == 2
     assert message in capsys.readouterr().err
 
@@ -111,7 +137,7 @@ def test_the_module_can_be_run():
     assert "evaluate" in done.stdout
 
 
-def test_no_module_is_longer_than_it_should_be_and_each_says_what_it_is():
+def test_modules_and_functions_are_short_and_modules_have_docstrings():
     import ast
 
     package = Path(cli.__file__).parent

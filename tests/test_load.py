@@ -40,9 +40,9 @@ def encoder(tmp_path_factory) -> Path:
 
 def test_a_reranker_gives_one_finite_float32_a_pair_in_order(classifier):
     reranker = load_reranker("cross_encoder", model=classifier, max_length=64, compute=CPU)
-    scores, truncated, cut = reranker.score(PAIRS)
-    assert cut.tolist() == [False] * 4
-    assert (scores.dtype, scores.shape, truncated) == (np.float32, (4,), 0)
+    rows, scores, cut = scored = reranker.score(PAIRS)
+    assert (rows.tolist(), cut.tolist()) == ([0, 1, 2, 3], [False] * 4)
+    assert (scores.dtype, scores.shape, scored.truncated) == (np.float32, (4,), 0)
     assert np.isfinite(scores).all()
     assert scores[1] == scores[3]
     assert 3 == len(set(scores.tolist()))
@@ -139,7 +139,7 @@ def test_every_name_has_the_settings_of_the_command_line(group):
 @pytest.mark.parametrize(
     ("name", "settings", "parts"),
     [
-        ("nope", {}, ["reranker 'nope' is not a choice", "cross_encoder", "minicpm_reranker"]),
+        ("nope", {}, ["reranker=nope is not a choice", "cross_encoder", "minicpm_reranker"]),
         ("../reranker/none", {}, ["is not a choice"]),
         ("cross_encoder", {}, ["reranker.model is not set"]),
         ("cross_encoder", {"modle": "x"}, ["reranker.modle is not a setting", "max_length, model"]),
@@ -150,8 +150,8 @@ def test_every_name_has_the_settings_of_the_command_line(group):
         ("minicpm_reranker", {"cutoff_layers": [1]}, ["reranker.cutoff_layers is not a setting"]),
         ("bge_reranker_v2_minicpm_layerwise", {"cutoff_layers": [28, 8]}, ["[28, 8]", "ascending"]),
         ("bge_reranker_v2_minicpm_layerwise", {"cutoff_layers": 28}, ["reranker: "]),
-        ("none", {}, ["reranker none reads no texts"]),
-        ("replay", {"path": __file__}, ["reranker replay reads no texts"]),
+        ("none", {}, ["reranker=none reads no texts"]),
+        ("replay", {"path": __file__}, ["reranker=replay reads no texts"]),
         ("cross_encoder", {"model": "x", "compute": {"dtype": "int8"}}, ["compute.dtype=int8", "float32, bfloat16"]),
         ("cross_encoder", {"model": "x", "compute": {"dtpye": "float32"}}, ["compute.dtpye is not a setting", "dtype"]),
     ],
@@ -167,7 +167,7 @@ def test_a_wrong_name_or_setting_of_a_reranker_is_refused(name, settings, parts)
 @pytest.mark.parametrize(
     ("name", "settings", "parts"),
     [
-        ("nope", {}, ["retriever 'nope' is not a choice", "bm25", "minicpm_embedding"]),
+        ("nope", {}, ["retriever=nope is not a choice", "bm25", "minicpm_embedding"]),
         ("dense", {}, ["retriever.model is not set"]),
         ("dense", {"model": "x", "poling": "cls"}, ["retriever.poling is not a setting", "pooling"]),
         ("dense", {"model": "x", "pooling": "first"}, ["retriever.pooling=first", "weighted_mean"]),
@@ -222,7 +222,7 @@ def test_plain_tuples_of_texts_are_pairs_and_anything_else_is_refused(tmp_path):
         (lambda: load_reranker("none", compute={"dtyp": "float16"}), "Did you mean dtype?"),
     ],
 )
-def test_a_mistyped_name_or_setting_is_told_with_what_was_meant(load_one, message):
+def test_a_mistyped_name_or_setting_is_answered_with_what_was_meant(load_one, message):
     with pytest.raises(ConfigError) as caught:
         load_one()
     assert message in str(caught.value)

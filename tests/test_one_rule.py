@@ -7,7 +7,7 @@ import pytest
 from made import made, values_of
 
 from evalkit.analysis.ablation import ablate
-from evalkit.analysis.baseline import Entry, Name
+from evalkit.analysis.baseline import BaselineEntry, Name
 from evalkit.analysis.pairwise import Settings, compare
 from evalkit.analysis.regression import judge
 from evalkit.cli import main
@@ -87,7 +87,7 @@ def test_gate_judges_the_same_comparisons_as_the_letters_do(which, request):
 
     def entry(pair, system):
         values = {f"q{row:03}": value for row, value in enumerate(own[system])}
-        return Entry(Name("one", pair.better, pair.worse), "d", "c", {"nDCG@10": values})
+        return BaselineEntry(Name("one", pair.better, pair.worse), "d", "c", {"nDCG@10": values})
 
     pairs = sorted(found.pairings)
     judged = judge([entry(one, one.better) for one in pairs], [entry(one, one.worse) for one in pairs])

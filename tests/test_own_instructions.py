@@ -8,17 +8,12 @@ import pytest
 from tiny_checkpoints import write_minicpm_reranker
 
 from evalkit.cli import main
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    DenseConfig,
-    EvaluateConfig,
-    FolderDatasetConfig,
-    MiniCPMRerankerConfig,
-    RerankerConfig,
-)
+from evalkit.config import ComputeConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.errors import ConfigError
 from evalkit.pipeline import evaluate
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
+from evalkit.rerank.passthrough import KeepOrderConfig
+from evalkit.retrieval.bm25 import BM25Config
 
 ASKED = {"q1": "find what pulls the sea", "q2": "find what rises"}
 
@@ -71,7 +66,7 @@ def test_another_instruction_is_another_result_and_finds_no_old_score(config, co
 @pytest.mark.parametrize(
     ("reranker", "part"),
     [
-        (RerankerConfig(name="none"), "reranker=none does not use. It has no place for one."),
+        (KeepOrderConfig(name="none"), "reranker=none does not use. It has no place for one."),
         (None, "reranker=minicpm does not use. Set reranker.instructions=query to use it."),
     ],
 )

@@ -15,21 +15,21 @@ from tiny_checkpoints import write_minicpm_embedding, write_minicpm_reranker
 
 from evalkit import rerank
 from evalkit.config import (
-    BM25Config,
     ComputeConfig,
     DenseConfig,
     EvaluateConfig,
     FolderDatasetConfig,
-    LateInteractionConfig,
-    MiniCPMRerankerConfig,
-    ReplayConfig,
     RerankerConfig,
-    SavedConfig,
 )
 from evalkit.errors import ConfigError, DataError, ResultError
 from evalkit.pipeline import evaluate
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.saved import SavedConfig
 
-NONE = RerankerConfig(name="none")
+NONE = KeepOrderConfig(name="none")
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_another_first_stage_depth_or_policy_never_finds_the_old_result(config, 
     assert again.result.folder == old.result.folder
 
 
-def test_a_changed_corpus_under_the_same_path_is_computed_anew(config, collection):
+def test_a_changed_corpus_under_the_same_path_is_computed_again(config, collection):
     old = evaluate(config)
     write_collection(collection, {**DOCUMENTS, "d1": ("Tides", "Nothing about it.")})
     new = evaluate(config)
@@ -136,13 +136,13 @@ def test_a_changed_corpus_under_the_same_path_is_computed_anew(config, collectio
     assert new.result.manifest["dataset"]["digest"] != old.result.manifest["dataset"]["digest"]
 
 
-def test_changed_judgments_under_the_same_path_are_measured_anew(config, collection):
+def test_changed_judgments_under_the_same_path_are_measured_again(config, collection):
     evaluate(config)
     write_collection(collection, qrels={"q1": {"d5": 1}, "q2": {"d3": 1}})
     assert evaluate(config).result.fresh
 
 
-def test_another_model_with_the_same_name_is_computed_anew(config, tmp_path):
+def test_another_model_with_the_same_name_is_computed_again(config, tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     first = tiny_bert(tmp_path / "a" / "model", seed=1)
@@ -159,7 +159,7 @@ def test_another_model_with_the_same_name_is_computed_anew(config, tmp_path):
     "change",
     [{"max_length": 16}, {"query_instruction": "moon "}, {"document_instruction": "moon "}, {"skip_first_token": True}],
 )
-def test_a_changed_reranker_setting_is_computed_anew_and_keeps_the_candidates(config, tmp_path, change):
+def test_a_changed_reranker_setting_is_computed_again_and_keeps_the_candidates(config, tmp_path, change):
     model = tiny_bert(tmp_path / "model")
     late = LateInteractionConfig(name="late_interaction", model=str(model), max_length=32)
     evaluate(replace(config, reranker=late))
@@ -239,7 +239,7 @@ def test_a_saved_run_keeps_its_order_and_identical_ids_can_be_dropped(config, tm
     assert rankings == {"q1": ["d5", "d1"], "q2": ["d3"]}
 
 
-def test_what_is_odd_about_files_is_in_the_manifests_and_told_again_where_results_are_found(config, tmp_path, caplog):
+def test_oddities_of_files_are_in_manifests_and_warned_of_again_for_found_results(config, tmp_path, caplog):
     first, second = tmp_path / "first.trec", tmp_path / "second.trec"
     first.write_text("q1 Q0 d1 1 0.1 x\nq1 Q0 d5 2 0.5 x\nq2 Q0 d3 1 1 x\n")
     second.write_text("q1 Q0 d1 1 1 x\nq1 Q0 d5 2 1 x\nq1 Q0 d2 3 0 x\nq2 Q0 d3 1 1 x\n")
@@ -366,9 +366,7 @@ def test_an_artefact_in_the_place_of_another_is_not_served(models, tmp_path, kin
     "place",
     ["corpora/*/facts.json", "corpora/*/*.arrow", "embeddings/*/vectors.npy", "scores/*/facts.json", "scores/*/*.log"],
 )
-def test_what_is_no_file_in_the_cache_is_made_anew_and_neither_followed_nor_waited_for(
-    models, tmp_path, place, replace_it
-):
+def test_links_and_pipes_in_the_cache_are_replaced_and_never_opened(models, tmp_path, place, replace_it):
     expected = evaluate(models)
     (tmp_path / "victim").write_bytes(b"mine")
     (path,) = (tmp_path / "cache").glob(place)
@@ -382,7 +380,7 @@ def test_what_is_no_file_in_the_cache_is_made_anew_and_neither_followed_nor_wait
 
 
 @pytest.mark.parametrize("kind", ["corpora", "embeddings", "scores"])
-def test_an_artefact_that_became_a_file_is_made_anew(models, tmp_path, kind):
+def test_an_artefact_replaced_by_a_file_is_made_again(models, tmp_path, kind):
     expected = evaluate(models)
     (folder,) = (tmp_path / "cache" / kind).iterdir()
     shutil.rmtree(folder)
@@ -415,7 +413,7 @@ def test_foreign_files_in_an_unfinished_encoding_do_not_stay(models, tmp_path, c
     evaluate(models)
     assert sorted(one.name for one in folder.iterdir()) == ["facts.json", "vectors.npy"]
     assert (folder / "vectors.npy").read_bytes() == expected
-    assert f"{partial / 'stray.txt'}: is no file that evalkit keeps there" in caplog.text
+    assert f"{partial / 'stray.txt'}: does not belong there" in caplog.text
 
 
 def _encoded(models, tmp_path):
@@ -428,6 +426,6 @@ def test_a_result_whose_manifest_is_gone_is_named(config, caplog):
     done = evaluate(config)
     (done.candidates.folder / "manifest.json").unlink()
     again = evaluate(config)
-    assert f"{done.candidates.folder}: has the name of a result and holds no manifest.json" in caplog.text
+    assert f"{done.candidates.folder}: looks like a result but has no manifest.json" in caplog.text
     assert again.candidates.folder != done.candidates.folder
     assert digests(again) == digests(done)

@@ -1,21 +1,94 @@
-"""The lines of Python in README.md and docs/ run as they stand, on tiny checkpoints under the published names."""
+"""The code in README.md and docs/ works: commands compose, and lines of Python run, on tiny checkpoints."""
 
-import re
-from pathlib import Path
+import functools
+import importlib
 
 import pytest
 from made import grade, write_collection
+from pages import PAGES, ROOT, blocks, commands
 from tiny_checkpoints import write_bert_embedder, write_xlm_roberta_reranker
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCKS = {
-    f"{page.name}:{page.read_text(encoding='utf-8')[: found.start()].count(chr(10)) + 1}": found[1]
-    for page in PAGES
-    for found in re.finditer(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-}
+from evalkit.cli import COMMANDS, main
+
+BLOCKS = {block.place: block.body for page in PAGES for block in blocks(page) if block.language == "python"}
 CHECKPOINTS = {"BAAI/bge-reranker-v2-m3": write_xlm_roberta_reranker, "BAAI/bge-m3": write_bert_embedder}
 QUERIES = 3
+
+# What stands for a name of the reader's own.
+STANDS_FOR = {
+    "reranker=NAME": "reranker=bge_reranker_v2_m3",
+    "reranker=A,B": "reranker=none,late_interaction",
+    "NAME": "minicpm-reranker",
+}
+GROUPS = {"dataset", "retriever", "reranker", "compute", "suite", "ablation"}
+ROOTS = {"score": "score", "doctor": "score", "embed": "embed", "prompt": "prompt", "fetch": "fetch"}
+LINES = {" ".join(one.words): one for one in commands("evalkit")}
+
+
+class Parsed(Exception):  # noqa: N818 - it ends a command early, and is no error
+    """The arguments of a command, before it does anything."""
+
+
+@pytest.fixture
+def only_parsed(monkeypatch):
+    """Commands stop where they have read their arguments."""
+    from evalkit.commands.compare import Parser
+
+    def stopping(original):
+        def parse(self, *arguments):
+            raise Parsed(original(self, *arguments))
+
+        return parse
+
+    for name in ("parse_args", "parse_intermixed_args"):
+        monkeypatch.setattr(Parser, name, stopping(getattr(Parser, name)))
+
+
+@functools.cache
+def composed(root, settings):
+    """The settings of a command. Composed once, however many pages have them."""
+    return importlib.import_module(COMMANDS["score"].module).compose(root, list(settings))
+
+
+def first_choices(words, *, sweep):
+    """SETTING=VALUE with the first of several values. Every name is one of a file below conf/."""
+    found = []
+    for word in (STANDS_FOR.get(word, word) for word in words if "=" in word and not word.startswith("-")):
+        name, _, value = word.partition("=")
+        values = [value] if value.startswith("[") or not sweep else value.split(",")
+        if name in GROUPS:
+            missing = [one for one in values if not (ROOT / "conf" / name / f"{one}.yaml").is_file()]
+            assert not missing, f"{name}={missing[0]} is not a choice"
+        if name not in {"suite", "ablation"} and not name.startswith("hydra"):
+            found.append(f"{name}={values[0]}")
+    return found
+
+
+def test_there_are_commands_of_every_kind():
+    assert {one.words[1] for one in LINES.values() if len(one.words) > 2} >= COMMANDS.keys()
+
+
+@pytest.mark.usefixtures("only_parsed")
+@pytest.mark.parametrize("line", LINES)
+def test_every_command_is_one(line, capsys):
+    verb, *words = LINES[line].words[1:]
+    if verb.startswith("-"):
+        assert main([verb, *words]) == 0
+        assert capsys.readouterr().out
+        return
+    module = importlib.import_module(COMMANDS[verb].module)
+    settings = first_choices(words, sweep="-m" in words or verb == "fetch")
+    if verb in {"evaluate", "plan"}:
+        assert {"-m", "--help", "--format", "csv"} >= {word for word in words if "=" not in word}
+        assert composed("evaluate", tuple(settings))
+    elif words:  # without any, the text speaks of a command
+        with pytest.raises(Parsed) as parsed:
+            module.main([STANDS_FOR.get(word, word) for word in words])
+        if verb in ROOTS:
+            fetched = ["dataset=scifact"] if any(word.startswith("suite=") for word in words) else []
+            assert composed(ROOTS[verb], (*fetched, *settings))
+        if verb == "reproduce" and parsed.value.args[0].name:
+            assert (ROOT / "conf" / "published" / f"{parsed.value.args[0].name}.yaml").is_file()
 
 
 @pytest.fixture
@@ -57,6 +130,7 @@ def tasks(tmp_path, monkeypatch):
 
 
 def test_there_are_lines_of_python():
+    assert any("evalkit.measure" in block for block in BLOCKS.values())
     assert any("load_reranker" in block for block in BLOCKS.values())
     assert any("mteb.evaluate" in block for block in BLOCKS.values())
 
@@ -68,8 +142,12 @@ def test_the_lines_of_python_run_as_they_stand(place, tmp_path, monkeypatch, req
     if "mteb" in BLOCKS[place]:
         request.getfixturevalue("tasks")
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td1\t1\n")
+    (tmp_path / "run.trec").write_text("q1 Q0 d2 1 2.0 x\nq1 Q0 d1 2 1.0 x\n")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     names = {"__name__": "readme"}
     exec(compile(BLOCKS[place], place, "exec"), names)
+    if "values" in names:
+        assert {"nDCG@10": pytest.approx(0.63093 / 2, abs=1e-5), "R@20": 0.5} == names["values"].means
     if "reranker" in names:
         assert (1,) == names["reranker"].score([("what do bees make?", "Bees make honey.")]).scores.shape

@@ -1,6 +1,5 @@
-"""A speed is that of the work of this run, and the same figure on stderr, in the table, manifest, report and plan."""
+"""A speed is that of the work of this run, and the same figure on stderr, in the table, manifest and report."""
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,28 +12,28 @@ from evalkit import cli, rerank
 from evalkit.analysis.one_pass import analyse
 from evalkit.analysis.pairwise import Settings
 from evalkit.config import (
-    BM25Config,
     ComputeConfig,
-    CrossEncoderConfig,
     DenseConfig,
     EvaluateConfig,
     FolderDatasetConfig,
-    LateInteractionConfig,
-    ReplayConfig,
     RerankerConfig,
-    SavedConfig,
 )
 from evalkit.datasets import load
 from evalkit.inference import emulation
 from evalkit.pipeline import evaluate
-from evalkit.plan import beside
+from evalkit.report.evaluation_grids import evaluation_grid, runs_grid
+from evalkit.report.grid import write
 from evalkit.report.overview import overview
 from evalkit.report.overview_grids import conditions
-from evalkit.report.table import console, show, show_all
 from evalkit.rerank import texts
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
 from evalkit.results.gather import gather
 from evalkit.results.manifest import read_manifest
 from evalkit.retrieval import encoding
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.saved import SavedConfig
 from evalkit.store import open_store
 from evalkit.system import stages
 from evalkit.types import Scored
@@ -63,8 +62,9 @@ class Timed(StubReranker):
         self.loads += 1
         self.clock.wait(LOADING)
 
-    def stream(self, pairs, *, known=None):
-        scores = self.score(pairs, advance=lambda _: None).scores
+    def stream(self, pairs, known):
+        (every,) = super().stream(pairs, np.zeros(len(pairs), dtype=bool))
+        scores = every.scores
         for row in np.flatnonzero(~known):
             if self.scored == self.dies_after:
                 raise Killed
@@ -148,7 +148,7 @@ def test_a_run_wholly_from_the_journal_loads_nothing_and_has_no_speed(timed, tmp
     assert (reranker.loads, manifest["kept_pairs"], manifest["pairs_per_second"]) == (0, 20, None)
     assert of_rerank(again)["pairs"] == 0
     assert read_manifest(again.result.folder) == manifest
-    show(again, ["nDCG@10"], console())
+    write([evaluation_grid(again, ["nDCG@10"])], "table")
     told = capsys.readouterr().out
     assert "20 pairs scored before" in told
     assert "pairs/s" not in told
@@ -157,7 +157,7 @@ def test_a_run_wholly_from_the_journal_loads_nothing_and_has_no_speed(timed, tmp
 def test_a_result_that_was_found_has_the_speed_that_it_was_made_with(timed, capsys):
     timed()
     again, _ = timed()
-    show(again, ["nDCG@10"], console())
+    write([evaluation_grid(again, ["nDCG@10"])], "table")
     assert "reranking 10.0 s (earlier, 2 pairs/s)" in capsys.readouterr().out
 
 
@@ -165,26 +165,26 @@ def test_a_result_that_was_found_has_the_speed_that_it_was_made_with(timed, caps
 def test_what_scores_nothing_has_no_speed_anywhere(config, tmp_path, capsys, kind):
     run = tmp_path / "run.trec"
     run.write_text("".join(f"{query} Q0 d{row} 1 {60 - row} x\n" for query in QUERIES for row in range(10)))
-    reranker = ReplayConfig(name="replay", path=str(run)) if kind == "replay" else RerankerConfig(name="none")
+    reranker = ReplayConfig(name="replay", path=str(run)) if kind == "replay" else KeepOrderConfig(name="none")
     saved = replace(config, retriever=SavedConfig(name="saved", path=str(run)), reranker=reranker)
     done = evaluate(saved)
     assert done.result.manifest["pairs_per_second"] is None
     assert done.rate is None
     assert not [name for facts in done.result.manifest["stages"].values() for name in facts if "per_second" in name]
     assert not [name for facts in done.candidates.manifest["stages"].values() for name in facts if "per_" in name]
-    show(done, ["nDCG@10"], console())
-    show_all([done], ["nDCG@10"], console())
+    write([evaluation_grid(done, ["nDCG@10"])], "table")
+    write([runs_grid([done], ["nDCG@10"])], "table")
     told = capsys.readouterr().out
     assert not re.search(r"\d pairs/s", told)
     (row,) = [line for line in told.splitlines() if "saved-10" in line and "│" in line]
-    assert row.rstrip("│ ").endswith(f"{done.result.manifest['seconds']:.1f}")
+    assert row.rstrip("│ —").endswith(f"{done.result.manifest['seconds']:.1f}")
 
 
 def test_pairs_outside_a_dataset_are_scored_with_loading_apart(clock, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(rerank, "build", lambda *_, **__: Timed(clock))
     (tmp_path / "pairs.jsonl").write_text('{"query": "a", "document": "b"}\n')
     assert cli.main(["score", "reranker=late_interaction", str(tmp_path / "pairs.jsonl")]) == 0
-    assert capsys.readouterr().err == "scoring: 1 pairs in 0.0 s, loading 40.0 s\n"
+    assert capsys.readouterr().err == "scoring: 1 pairs in 0.5 s, 2 pairs/s, loading 40.0 s\n"
 
 
 # With models, by a clock that moves at every look
@@ -260,7 +260,7 @@ def test_stderr_table_manifest_and_report_have_one_figure(neural, config, models
         neural = replace(neural, reranker=LateInteractionConfig(name="late", model=str(models[0]), max_length=16))
     done = evaluate(neural)
     lines = said(capsys.readouterr().err)
-    show(done, ["nDCG@10"], console())
+    write([evaluation_grid(done, ["nDCG@10"])], "table")
     table = " ".join(capsys.readouterr().out.split())  # long lines are broken
     wanted = {"indexing", "searching"} if kind == "bm25" else {"encoding documents", "encoding queries", "searching"}
     assert wanted | {"reranking"} <= set(lines)
@@ -305,25 +305,12 @@ def test_an_encoding_that_was_killed_has_the_speed_of_what_was_left(neural, monk
     assert line.startswith(f"encoding documents: 36 documents in {facts['seconds']:.1f} s, {stages.rate(facts)}, 24 ")
 
 
-@pytest.mark.usefixtures("ticking")
-def test_a_plan_reckons_with_the_speed_that_was_reached(neural, tmp_path, capsys):
-    settings = [
-        *("dataset=folder", f"dataset.path={neural.dataset.path}", "compute.device=cpu", "depth=10"),
-        *("retriever=dense", f"retriever.model={neural.retriever.model}", "retriever.pooling=mean"),
-        *("retriever.max_length=16", "reranker=cross_encoder", f"reranker.model={neural.reranker.model}"),
-        *("reranker.max_length=24", f"cache_dir={tmp_path / 'cache'}"),
-    ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(beside, "_LEAST_SECONDS", 0.0)
-        assert cli.main(["evaluate", *settings, f"results_dir={tmp_path / 'results'}"]) == 0
-    (path,) = (tmp_path / "results").glob("*/*/cross_encoder/manifest.json")
-    actual = json.loads(path.read_text())["stages"]["rerank"]["pairs_per_second"]
-    capsys.readouterr()
-    assert cli.main(["plan", "--assume", "--format", "json", *settings, f"results_dir={tmp_path / 'others'}"]) == 0
-    (grid,) = json.loads(capsys.readouterr().out)
-    row = next(row for row in grid["rows"] if row["stage"] == "rerank")
-    assert row["texts/s"] == pytest.approx(actual, rel=0.05)
-    assert "as measured here" in row["rate"]
+def test_the_manifests_list_the_stages_in_the_order_of_the_work(neural):
+    done = evaluate(neural)
+    work = ["encode documents", "encode queries", "search"]
+    first, rest = done.candidates.manifest["stages"], done.result.manifest["stages"]
+    assert list(first) == ["load", "load retriever", *work, "measure", "write"]
+    assert list(rest) == ["read candidates", "load reranker", "rerank", "measure", "write"]
 
 
 # Dtypes

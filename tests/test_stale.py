@@ -12,21 +12,15 @@ from huggingface_hub import constants
 from stubs import DOCUMENTS, QRELS, QUERIES, tiny_bert, write_collection
 from tiny_checkpoints import write_gemma_reranker, write_minicpm_reranker
 
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    DenseConfig,
-    EvaluateConfig,
-    FlagLLMConfig,
-    FolderDatasetConfig,
-    LateInteractionConfig,
-    MiniCPMRerankerConfig,
-    RerankerConfig,
-    SavedConfig,
-)
+from evalkit.config import ComputeConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.measures import measure
 from evalkit.pipeline import evaluate
-from evalkit.rerank.passthrough import KeepOrder
+from evalkit.rerank.families.flag_llm import FlagLLMConfig
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.passthrough import KeepOrder, KeepOrderConfig
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.saved import SavedConfig
 from evalkit.run import Run
 
 
@@ -110,7 +104,7 @@ def test_sentence_transformers_improves_ndcg_with_an_identity_reranker():
 
 
 def test_sentence_transformers_improves_ndcg_with_an_identity_reranker_end_to_end(config):
-    done = evaluate(replace(config, depth=2, reranker=RerankerConfig(name="none")))
+    done = evaluate(replace(config, depth=2, reranker=KeepOrderConfig(name="none")))
     assert done.result.manifest["measures"] == done.candidates.manifest["measures"]
 
 

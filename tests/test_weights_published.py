@@ -5,12 +5,13 @@ python -m pytest -m weights -rs
 
 import numpy as np
 import pytest
+from cards import published_cards
 
 from evalkit import load_reranker, load_retriever
 from evalkit.load import _config
 from evalkit.rerank.doctor import known
 
-KNOWN = known.load_known_scores()
+KNOWN = published_cards()
 # Card of openbmb/MiniCPM-Embedding. Its query is printed with either question mark.
 CAPITAL = ("中国的首都是哪里？", "中国的首都是哪里?")  # noqa: RUF001
 SIMILARITIES = (0.35359, 0.18597)
@@ -44,7 +45,7 @@ def test_reranker_gives_the_published_scores(name):
     first = KNOWN[name]["scores"][0]
     reranker = load_reranker(name, compute=compute(first["dtype"]), **first.get("settings", {}))
     found = [known.published_scores(reranker)]
-    if known.pooling_is_open(reranker):
+    if reranker.family.poolings:
         found.append(known.pooling(reranker))
     assert [] == [check for check in found if check.outcome != "passed"]
 

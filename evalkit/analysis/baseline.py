@@ -16,7 +16,7 @@ DIGITS = 6  # of values in the baseline; a mean of them is off by less than 1e-6
 
 
 class Name(NamedTuple):
-    """What a result is known by from one day to the next. The reranker of a first stage is empty."""
+    """The lasting name of a result. The reranker of a first stage is empty."""
 
     dataset: str
     first_stage: str
@@ -27,13 +27,12 @@ class Name(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Entry:
+class BaselineEntry:
     """A result in a baseline.
 
     Attributes:
-        name: what it is known by.
-        dataset_digest: of documents, queries and judgments.
-        candidates_digest: of which documents each query's candidates are, whatever their scores.
+        dataset_digest: digest of documents, queries and judgments.
+        candidates_digest: digest of each query's candidate documents, without their scores.
         measures: measure -> query -> value, rounded to six digits.
     """
 
@@ -43,11 +42,11 @@ class Entry:
     measures: Mapping[str, Mapping[str, float]]
 
 
-def read_baseline(path: Path) -> list[Entry]:
+def read_baseline(path: Path) -> list[BaselineEntry]:
     """A baseline.
 
     Raises:
-        ResultError: it is absent, or not one.
+        ResultError: the file is absent, or was not written by `write_baseline`.
     """
     try:
         found = strict_json.loads(path.read_text(encoding="utf-8"))
@@ -55,7 +54,7 @@ def read_baseline(path: Path) -> list[Entry]:
     except FileNotFoundError as error:
         raise ResultError(f"{path}: there is no such baseline. Write one with --update.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResultError(f"{path}: is no baseline that evalkit wrote ({error}). Restore it, or --update.") from error
+        raise ResultError(f"{path}: not a baseline that evalkit wrote ({error}). Restore it, or --update.") from error
 
 
 def _of_this_format(found: Any) -> dict[str, Any]:
@@ -64,7 +63,7 @@ def _of_this_format(found: Any) -> dict[str, Any]:
     return found
 
 
-def _read(entry: dict[str, Any]) -> Entry:
+def _read(entry: dict[str, Any]) -> BaselineEntry:
     measures = {
         str(measure): {query: _finite(value) for query, value in zip(entry["queries"], own["values"], strict=True)}
         for measure, own in entry["measures"].items()
@@ -72,7 +71,7 @@ def _read(entry: dict[str, Any]) -> Entry:
     if not measures or not entry["queries"]:
         raise ValueError("an entry has no values")
     name = Name(str(entry["dataset"]), str(entry["first_stage"]), str(entry["reranker"]))
-    return Entry(name, str(entry["dataset_digest"]), str(entry["candidates_digest"]), measures)
+    return BaselineEntry(name, str(entry["dataset_digest"]), str(entry["candidates_digest"]), measures)
 
 
 def _finite(value: Any) -> float:
@@ -81,14 +80,14 @@ def _finite(value: Any) -> float:
     return float(value)
 
 
-def write_baseline(path: Path, kept: Sequence[Entry]) -> None:
+def write_baseline(path: Path, kept: Sequence[BaselineEntry]) -> None:
     """Write a baseline; the same results give the same bytes.
 
     Raises:
-        OSError: it cannot be written; what was there is kept.
+        OSError: the file cannot be written; the old one stays.
     """
     rows = []
-    for entry in sorted(kept, key=lambda one: one.name):
+    for entry in sorted(kept, key=lambda entry: entry.name):
         queries = sorted(next(iter(entry.measures.values())))
         measures = {
             measure: {"mean": round(sum(own.values()) / len(own), DIGITS), "values": [own[query] for query in queries]}

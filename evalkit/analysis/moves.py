@@ -1,7 +1,7 @@
-"""The queries on which systems differ most, with their rankings and the texts. Prints nothing."""
+"""The queries on which systems differ most, with their rankings and texts. Prints nothing."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +14,34 @@ from evalkit.run import Run
 from evalkit.types import Dataset
 
 
+class Listing(NamedTuple):
+    """A query with the first documents of any number of systems.
+
+    Attributes:
+        text: None where the collection is not at hand.
+        values: the measure, one value a system.
+        rankings: document ids, best first, one ranking a system.
+        ranks: document id -> rank from 1 in the whole ranking, for the documents of any of `rankings`; one a system.
+        grades: judgments of these documents.
+        texts: their texts, where the collection is at hand.
+    """
+
+    query_id: str
+    text: str | None
+    values: tuple[float, ...]
+    rankings: tuple[tuple[str, ...], ...]
+    ranks: tuple[Mapping[str, int], ...]
+    grades: Mapping[str, int]
+    texts: Mapping[str, str]
+
+
 class Place(NamedTuple):
     """A document in a ranking.
 
     Attributes:
-        doc_id: its id.
         rank: from 1.
-        before: its rank in the other ranking, from 1; None where it is not there.
-        grade: its judgment; None where there is none.
+        before: its rank in the other ranking, from 1; None if it is not there.
+        grade: its judgment; None if it has none.
         text: None where the collection is not at hand.
     """
 
@@ -33,15 +53,7 @@ class Place(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A query.
-
-    Attributes:
-        query_id: its id.
-        text: None where the collection is not at hand.
-        first: value of the measure by the first system.
-        second: by the second.
-        rankings: first places of both systems.
-    """
+    """A query with the measure and the first places of two systems; without the collection `text` is None."""
 
     query_id: str
     text: str | None
@@ -53,57 +65,23 @@ class Move(NamedTuple):
 def moves(
     first: Evaluation, second: Evaluation, measure: str, *, count: int, dataset: Dataset | None, cutoff: int = 10
 ) -> list[Move]:
-    """The queries with the largest difference either way, largest first; those without any are left out.
+    """`widest` of two systems over the same queries."""
+    measured = [per_query(system.result, measure) for system in (first, second)]
+    values = np.column_stack([found.values[measure] for found in measured])
+    systems, query_ids = (first, second), measured[0].query_ids
+    return [_move(found) for found in widest(systems, query_ids, values, count=count, dataset=dataset, cutoff=cutoff)]
 
-    Args:
-        first: a system.
-        second: another, over the same queries.
-        measure: what is compared.
-        count: queries at most.
-        dataset: for texts and judgments.
-        cutoff: documents of each ranking.
-    """
-    ours, theirs = per_query(first.result, measure), per_query(second.result, measure)
-    values = ours.values[measure], theirs.values[measure]
-    apart = np.abs(values[1] - values[0])
-    order = [int(row) for row in np.argsort(-apart, kind="stable")[:count] if apart[row] > 0]
-    chosen = {ours.query_ids[row] for row in order}
-    runs = [one.result.read_run().only_queries(chosen) for one in (first, second)]
-    ranked = [{ranking.query_id: ranking.doc_ids for ranking in run} for run in runs]
-    grades = _grades(dataset, runs)
-    texts = _texts(dataset, {doc_id for one in ranked for found in one.values() for doc_id in found[:cutoff]})
-    return [
-        _move(
-            ours.query_ids[row],
-            (float(values[0][row]), float(values[1][row])),
-            [one.get(ours.query_ids[row], []) for one in ranked],
-            dataset,
-            grades.get(ours.query_ids[row], {}),
-            texts,
-            cutoff,
+
+def _move(found: Listing) -> Move:
+    ours, theirs = found.ranks
+    first, second = (
+        tuple(
+            Place(doc_id, own[doc_id], other.get(doc_id), found.grades.get(doc_id), found.texts.get(doc_id))
+            for doc_id in ranking
         )
-        for row in order
-    ]
-
-
-class Listing(NamedTuple):
-    """A query with the first places of any number of systems.
-
-    Attributes:
-        query_id: its id.
-        text: None where the collection is not at hand.
-        values: of the measure, a system each.
-        rankings: documents, best first, a ranking each.
-        grades: of the documents that are judged.
-        texts: of the documents, where the collection is at hand.
-    """
-
-    query_id: str
-    text: str | None
-    values: tuple[float, ...]
-    rankings: tuple[tuple[str, ...], ...]
-    grades: Mapping[str, int]
-    texts: Mapping[str, str]
+        for ranking, own, other in zip(found.rankings, (ours, theirs), (theirs, ours), strict=True)
+    )
+    return Move(found.query_id, found.text, found.values[0], found.values[1], (first, second))
 
 
 def widest(
@@ -119,56 +97,42 @@ def widest(
 
     Args:
         evaluations: systems.
-        query_ids: of the rows of `values`.
-        values: of a measure, shape (queries, systems).
-        count: queries at most.
-        dataset: for texts and judgments.
+        query_ids: the rows of `values`.
+        values: a measure, shape (queries, systems).
+        count: maximum number of queries.
+        dataset: the source of texts and judgments.
         cutoff: documents of each ranking.
     """
     apart = np.ptp(values, axis=1)
     order = [int(row) for row in np.argsort(-apart, kind="stable")[:count] if apart[row] > 0]
     chosen = {query_ids[row] for row in order}
-    runs = [one.result.read_run().only_queries(chosen) for one in evaluations]
-    ranked = [{ranking.query_id: tuple(ranking.doc_ids[:cutoff]) for ranking in run} for run in runs]
+    runs = [evaluation.result.read_run().only_queries(chosen) for evaluation in evaluations]
+    ranked = [{ranking.query_id: ranking.doc_ids for ranking in run} for run in runs]
     grades = _grades(dataset, runs)
-    texts = _texts(dataset, {doc_id for one in ranked for found in one.values() for doc_id in found})
-    found = []
+    texts = _texts(dataset, {doc_id for found in ranked for doc_ids in found.values() for doc_id in doc_ids[:cutoff]})
+    listings = []
     for row in order:
         query_id = query_ids[row]
-        rankings = tuple(one.get(query_id, ()) for one in ranked)
+        whole = [found.get(query_id, []) for found in ranked]
+        rankings = tuple(tuple(doc_ids[:cutoff]) for doc_ids in whole)
         shown = sorted({doc_id for ranking in rankings for doc_id in ranking})
-        judged = grades.get(query_id, {})
-        found.append(
+        places = [{doc_id: rank for rank, doc_id in enumerate(doc_ids, start=1)} for doc_ids in whole]
+        listings.append(
             Listing(
                 query_id,
                 dataset.queries.get(query_id) if dataset else None,
                 tuple(values[row].tolist()),
                 rankings,
-                {doc_id: judged[doc_id] for doc_id in shown if doc_id in judged},
-                {doc_id: texts[doc_id] for doc_id in shown if doc_id in texts},
+                tuple(_only(shown, ranks) for ranks in places),
+                _only(shown, grades.get(query_id, {})),
+                _only(shown, texts),
             )
         )
-    return found
+    return listings
 
 
-def _move(
-    query_id: str,
-    values: tuple[float, float],
-    ranked: Sequence[Sequence[str]],
-    dataset: Dataset | None,
-    grades: Mapping[str, int],
-    texts: Mapping[str, str],
-    cutoff: int,
-) -> Move:
-    ranks = [{doc_id: rank for rank, doc_id in enumerate(found, start=1)} for found in ranked]
-    first, second = (
-        tuple(
-            Place(doc_id, rank, other.get(doc_id), grades.get(doc_id), texts.get(doc_id))
-            for rank, doc_id in enumerate(found[:cutoff], start=1)
-        )
-        for found, other in zip(ranked, reversed(ranks), strict=True)
-    )
-    return Move(query_id, dataset.queries.get(query_id) if dataset else None, *values, (first, second))
+def _only(keys: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: values[key] for key in keys if key in values}
 
 
 def _grades(dataset: Dataset | None, runs: Sequence[Run]) -> Mapping[str, Mapping[str, int]]:

@@ -1,4 +1,4 @@
-"""What else one scoring pass says, from results on disk: no model, no second run. Prints nothing."""
+"""Everything else that one scoring pass shows, from results on disk: no model, no second run. Prints nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ _CHANGED = "the reranked documents are not those of the candidates"
 
 
 class AtDepth(NamedTuple):
-    """A measure where only so many candidates of each query had been passed on: exactly what `depth=` would give.
+    """A measure with fewer candidates a query: exactly what `depth=` would give.
 
-    Given only for rerankers that score pairs one by one: a score then does not depend on the other candidates.
+    Only for rerankers that score pairs one by one: a score then does not depend on the other candidates.
     """
 
     depth: int
@@ -41,16 +41,11 @@ class AtDepth(NamedTuple):
 
 
 class Bucket(NamedTuple):
-    """Queries of similar length.
+    """Queries with `least` to `most` characters, and their means before and after reranking.
 
     Attributes:
-        least: characters of the shortest.
-        most: of the longest.
-        queries: how many.
-        first_stage: mean of the measure.
-        reranked: the same.
-        low: of the paired 95 % interval of the difference.
-        high: of the same.
+        low: lower end of the paired 95 % interval of the difference.
+        high: upper end of the same.
     """
 
     least: int
@@ -62,13 +57,10 @@ class Bucket(NamedTuple):
     high: float
 
 
-class Judged(NamedTuple):
-    """How much of the first ten documents is judged.
+class JudgedShare(NamedTuple):
+    """Mean share of judged documents in the first ten, before and after reranking.
 
-    Attributes:
-        first_stage: mean share of them that have a judgment.
-        reranked: the same.
-        promoted: unjudged documents a query that the reranker brought into its first ten.
+    `promoted` is the mean number of unjudged documents that the reranker brought into the first ten of a query.
     """
 
     first_stage: float
@@ -77,14 +69,9 @@ class Judged(NamedTuple):
 
 
 class Truncation(NamedTuple):
-    """Pairs that were read whole, or cut.
+    """Pairs that were read `whole` or were `cut`: their number, and how many have a relevant document.
 
-    Attributes:
-        pairs: `whole` or `cut`.
-        number: how many.
-        relevant: of them with a relevant document.
-        first_stage: share of the relevant ones in the first ten before reranking; None where there are none.
-        reranked: the same after.
+    `first_stage` and `reranked` are the shares of the relevant ones in the first ten; None where there are none.
     """
 
     pairs: str
@@ -99,22 +86,14 @@ class Analysis:
     """One evaluation.
 
     Attributes:
-        measure: its name.
-        first_stage: mean.
-        reranked: mean.
-        ceiling: of the candidates.
-        headroom: share of the room between first stage and ceiling that was gained; None where there is none.
-        curve: a value a depth; empty where other depths cannot be told from this pass.
-        no_curve: why there is no curve; empty where there is one.
-        ties: of the reranked run.
-        judged: of the first ten; None where answers decide.
+        ceiling: mean of the best order of the candidates.
+        headroom: share of the room between first stage and ceiling that was gained; None where there is no room.
+        curve: one entry a depth; empty where this pass does not tell of other depths, and `no_curve` is the reason.
+        judged: None where answers decide.
         buckets: by length of the query, shortest first.
-        truncated: pairs that were cut; None where no text was read.
-        truncation: whole pairs beside cut ones; empty where it was not kept which were cut.
-        pairs: how many.
-        seconds: of reranking, without loading the model.
-        pairs_per_second: see `Evaluation.rate`.
-        flags: what to look at.
+        truncated: number of truncated pairs; None where no text was read.
+        truncation: whole pairs and truncated ones; empty where the result does not say which were truncated.
+        seconds: seconds of reranking, without loading the model.
     """
 
     measure: str
@@ -125,7 +104,7 @@ class Analysis:
     curve: tuple[AtDepth, ...]
     no_curve: str
     ties: TieRange
-    judged: Judged | None
+    judged: JudgedShare | None
     buckets: tuple[Bucket, ...]
     truncated: int | None
     truncation: tuple[Truncation, ...]
@@ -138,23 +117,18 @@ class Analysis:
 def analyse(
     evaluation: Evaluation, dataset: Dataset, name: str, depths: Sequence[int] = DEPTHS, *, fall: Fall | None = None
 ) -> Analysis:
-    """Everything about one evaluation and measure.
+    """Everything about one evaluation of a reranker, and one measure.
 
-    Args:
-        evaluation: of a reranker.
-        dataset: what it was measured on.
-        name: of the measure.
-        depths: of the curve; those beyond the candidates' are left out.
-        fall: the verdict on a reranker below its first stage, where systems were compared.
+    The curve leaves out depths beyond the candidates'. `fall` is the verdict on a reranker below its first stage, where
+    systems were compared.
 
     Raises:
         DataError: the dataset has no judgments for the measure.
     """
     run, candidates = evaluation.result.read_run(), evaluation.candidates.read_run()
-    qrels = _qrels(dataset, run, name)
+    qrels, kind = _qrels(dataset, run, name), parse_measure(name)
     before, after = per_query(evaluation.candidates, name), per_query(evaluation.result, name)
-    best = _mean(qrels, ceiling(qrels, candidates), name)
-    first, reranked = before.means[name], after.means[name]
+    best, first, reranked = _mean(qrels, ceiling(qrels, candidates), name), before.means[name], after.means[name]
     scores = _scores_of(candidates, run)
     reason = no_curve(evaluation) or (_CHANGED if scores is None else "")
     manifest = evaluation.result.manifest
@@ -168,11 +142,11 @@ def analyse(
         (reranked - first) / (best - first) if best - first > _ROUNDING else None,
         () if scores is None or reason else tuple(_at(candidates, scores, qrels, name, depth) for depth in asked),
         reason,
-        tie_range(qrels, run, name) if not parse_measure(name).by_answers else TieRange(reranked, None, reranked),
+        TieRange(reranked, None, reranked) if kind.by_answers else tie_range(qrels, run, name),
         _judged(dataset.qrels, candidates, run) if dataset.qrels else None,
         _buckets(dataset, before, after, name),
         manifest.get("truncated_pairs"),
-        _truncation(evaluation, qrels, candidates, run, level=parse_measure(name).level),
+        _truncation(evaluation, qrels, candidates, run, level=kind.level),
         len(run),
         manifest["seconds"],
         evaluation.rate.value if evaluation.rate else None,
@@ -181,12 +155,12 @@ def analyse(
 
 
 def no_curve(evaluation: Evaluation) -> str:
-    """Why its scores do not tell what other depths would give; empty where each was made from its pair alone."""
+    """Why its scores do not tell of other depths; empty where each was made from its pair alone."""
     return _REPLAYED if evaluation.result.manifest.get("reranker", {}).get("kind") == "replay" else ""
 
 
 def at_depth(evaluation: Evaluation, dataset: Dataset, name: str, depth: int) -> float | None:
-    """What `depth=` would give; None where so few candidates are all, or this pass cannot tell (see `Analysis`)."""
+    """The measure that `depth=` would give; None if these are all candidates, or without a curve (see `Analysis`)."""
     run, candidates = evaluation.result.read_run(), evaluation.candidates.read_run()
     scores = _scores_of(candidates, run)
     if scores is None or no_curve(evaluation) or depth >= evaluation.candidates.manifest["retriever"]["depth"]:
@@ -205,10 +179,10 @@ def _mean(qrels: Qrels, run: Run, name: str) -> float:
 
 
 def _scores_of(candidates: Run, run: Run) -> NDArray[np.float32] | None:
-    """The reranker's score of every candidate, in the candidates' order; None where the pairs are not the same."""
+    """The reranker's score of every candidate, in the candidates' order; None where the pairs differ."""
     if candidates.query_ids != run.query_ids or not candidates.doc_ids.equals(run.doc_ids):
         return None
-    keys = [one.row_queries * len(one.doc_ids) + one.codes for one in (candidates, run)]
+    keys = [each.row_queries * len(each.doc_ids) + each.codes for each in (candidates, run)]
     orders = [np.argsort(key) for key in keys]
     if not np.array_equal(keys[0][orders[0]], keys[1][orders[1]]):
         return None
@@ -224,20 +198,17 @@ def _at(candidates: Run, scores: NDArray[np.float32], qrels: Qrels, name: str, d
     return AtDepth(depth, *(_mean(qrels, run, name) for run in runs))
 
 
-def _judged(qrels: Qrels, candidates: Run, run: Run) -> Judged:
-    tops = [{query_id: doc_ids for query_id, doc_ids, _ in one.top(_TOP)} for one in (candidates, run)]
-    shares, promoted = [], 0
-    for top in tops:
-        known = [
-            sum(doc_id in qrels[query] for doc_id in found) / len(found)
-            for query, found in top.items()
-            if query in qrels
-        ]
-        shares.append(float(np.mean(known)) if known else 0.0)
-    for query, found in tops[1].items():
-        before = set(tops[0].get(query, ()))
-        promoted += sum(doc_id not in before and doc_id not in qrels[query] for doc_id in found if query in qrels)
-    return Judged(shares[0], shares[1], promoted / len(qrels))
+def _judged(qrels: Qrels, candidates: Run, run: Run) -> JudgedShare:
+    before, after = (
+        {query: doc_ids for query, doc_ids, _ in each.top(_TOP) if query in qrels} for each in (candidates, run)
+    )
+    shares = [
+        [sum(doc_id in qrels[query] for doc_id in found) / len(found) for query, found in top.items()]
+        for top in (before, after)
+    ]
+    promoted = sum(len(set(found) - set(before.get(query, ())) - qrels[query].keys()) for query, found in after.items())
+    first, reranked = (float(np.mean(some)) if some else 0.0 for some in shares)
+    return JudgedShare(first, reranked, promoted / len(qrels))
 
 
 def _buckets(dataset: Dataset, before: PerQuery, after: PerQuery, name: str) -> tuple[Bucket, ...]:
@@ -261,18 +232,13 @@ def _truncation(
     if cut is None:
         return ()
     tops = [
-        {(query_id, doc_id) for query_id, doc_ids, _ in one.top(_TOP) for doc_id in doc_ids}
-        for one in (candidates, run)
+        {(query_id, doc_id) for query_id, doc_ids, _ in each.top(_TOP) for doc_id in doc_ids}
+        for each in (candidates, run)
     ]
-    relevant = {
-        (query_id, doc_id)
-        for query_id, doc_ids, _ in run
-        for doc_id in doc_ids
-        if qrels.get(query_id, {}).get(doc_id, 0) >= level
-    }
+    pairs = ((query_id, doc_id) for query_id, doc_ids, _ in run for doc_id in doc_ids)
+    relevant = {pair for pair in pairs if qrels.get(pair[0], {}).get(pair[1], 0) >= level}
     found = []
-    for name, chosen in (("whole", relevant - cut), ("cut", relevant & cut)):
-        number = len(cut) if name == "cut" else len(run) - len(cut)
+    for name, number, chosen in (("whole", len(run) - len(cut), relevant - cut), ("cut", len(cut), relevant & cut)):
         shares = [len(chosen & top) / len(chosen) if chosen else None for top in tops]
         found.append(Truncation(name, number, len(chosen), *shares))
     return tuple(found)
@@ -281,12 +247,10 @@ def _truncation(
 def as_json(analysis: Analysis) -> Mapping[str, object]:
     """Everything, unrounded."""
     plain = {key: getattr(analysis, key) for key in Analysis.__dataclass_fields__}
+    lists = ("curve", "buckets", "truncation", "flags")
     return {
         **plain,
         "ties": analysis.ties._asdict(),
         "judged": analysis.judged and analysis.judged._asdict(),
-        **{
-            key: [one._asdict() for one in getattr(analysis, key)]
-            for key in ("curve", "buckets", "truncation", "flags")
-        },
+        **{key: [entry._asdict() for entry in plain[key]] for key in lists},
     }

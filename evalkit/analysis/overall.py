@@ -16,11 +16,11 @@ class Overall:
     """The systems that every dataset has, over all of them.
 
     Attributes:
-        entries: what is averaged; the forums of CQADupStack are one.
+        entries: the entries of the average; the forums of CQADupStack are one.
         systems: best macro average first, with intervals that draw datasets and queries.
         ranks: mean rank of each system over the entries.
-        won: entries on which each system is the best.
-        pairings: as within a dataset, with entries in the place of queries.
+        won: number of entries on which each system is the best.
+        pairings: as within a dataset, over entries instead of queries.
     """
 
     entries: tuple[str, ...]
@@ -31,50 +31,54 @@ class Overall:
 
 
 def overall(comparisons: Sequence[Comparison], settings: Settings) -> Overall | None:
-    """Over the `averaged` datasets; None where there are fewer than two, or no two systems that all have.
+    """Over the `averaged` datasets; None unless there are two entries and two systems that all of them have.
 
-    What is left out `left_out` says.
+    `left_out` names the rest.
     """
+    from scipy.stats import rankdata
+
     chosen = averaged(comparisons)
     common = _common(chosen)
-    entries = by_entry({one.dataset: one.values[:, _columns(one, common)] for one in chosen})
+    entries = by_entry({each.dataset: each.values[:, [each.names.index(name) for name in common]] for each in chosen})
     if len(entries) < 2 or len(common) < 2:  # noqa: PLR2004 - nothing to average or compare
         return None
     means = np.array([np.mean([values.mean(axis=0) for values in some], axis=0) for some in entries.values()])
     order = np.argsort(-means.mean(axis=0), kind="stable")
     labels, means = [common[place] for place in order], means[:, order]
     drawn = [as_one([values[:, order] for values in some]) for some in entries.values()]
-    low, high = macro_intervals(drawn, seed=settings.seed, samples=settings.samples)
-    between = _macro_pairings(labels, means, drawn, settings)
-    ranks = np.mean([_ranks(-row) for row in means], axis=0)
+    seeded = {"seed": settings.seed, "samples": settings.samples}
+    low, high = macro_intervals(drawn, **seeded)
+    bounds = macro_intervals([differences(values) for values in drawn], **seeded)
+    ranks = np.mean([rankdata(-row) for row in means], axis=0)
     best = (means == means.max(axis=1, keepdims=True)).sum(axis=0)
     averages = means.mean(axis=0).tolist()
     systems = tuple(System(*values) for values in zip(labels, averages, low.tolist(), high.tolist(), strict=True))
-    return Overall(tuple(entries), systems, tuple(ranks.tolist()), tuple(best.tolist()), tuple(between))
+    between = tuple(pairings(labels, differences(means), bounds, settings))
+    return Overall(tuple(entries), systems, tuple(ranks.tolist()), tuple(best.tolist()), between)
 
 
 def averaged(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The datasets that averages are of: those with several systems where there are two, else all."""
-    several = [one for one in comparisons if one.pairings]
+    """The datasets of averages: those with several systems where there are two, else all."""
+    several = [comparison for comparison in comparisons if comparison.pairings]
     return several if len(several) > 1 else list(comparisons)
 
 
 def left_out(comparisons: Sequence[Comparison]) -> list[str]:
-    """What averages over the datasets leave out, and why: a sentence each; none for a single dataset."""
+    """A sentence for everything that averages over the datasets leave out; none for a single dataset."""
     if len(comparisons) < 2:  # noqa: PLR2004 - nothing to average
         return []
     chosen = averaged(comparisons)
     found = [
-        f"{one.dataset} has one system, {one.systems[0].name}, so it is not in the average over datasets"
-        for one in comparisons
-        if not any(one is other for other in chosen)
+        f"{each.dataset} has one system, {each.names[0]}, so it is not in the average over datasets"
+        for each in comparisons
+        if not any(each is other for other in chosen)
     ]
     common = _common(chosen)
-    for name in dict.fromkeys(system.name for one in chosen for system in one.systems if common):
-        missing = [one.dataset for one in chosen if name not in [system.name for system in one.systems]]
+    for name in dict.fromkeys(name for each in chosen for name in each.names if common):
+        missing = [each.dataset for each in chosen if name not in each.names]
         if missing:
             found.append(f"{name} has no result on {', '.join(missing)}, so it is not in the average over datasets")
-    if len({entry_of(one.dataset) for one in chosen}) < 2:  # noqa: PLR2004
+    if len({entry_of(each.dataset) for each in chosen}) < 2:  # noqa: PLR2004
         found.append("systems are not compared over datasets, because the datasets are one entry of an average")
     elif len(common) < 2:  # noqa: PLR2004
         found.append("systems are not compared over datasets, because no two have a result on all of them")
@@ -83,34 +87,18 @@ def left_out(comparisons: Sequence[Comparison]) -> list[str]:
 
 def _common(comparisons: Sequence[Comparison]) -> list[str]:
     """Names of the systems that every dataset has."""
-    own = [[system.name for system in one.systems] for one in comparisons]
-    return [name for name in own[0] if all(name in some for some in own)]
+    return [name for name in comparisons[0].names if all(name in each.names for each in comparisons)]
 
 
 def by_entry(values: Mapping[str, Values]) -> dict[str, list[Values]]:
-    """Dataset -> values to entry -> values of its datasets."""
+    """Entry -> values of its datasets, from dataset -> values."""
     entries: dict[str, list[Values]] = defaultdict(list)
     for dataset, own in values.items():
         entries[entry_of(dataset)].append(own)
     return entries
 
 
-def _columns(comparison: Comparison, names: Sequence[str]) -> list[int]:
-    return [[system.name for system in comparison.systems].index(name) for name in names]
-
-
 def as_one(parts: Sequence[Values]) -> Values:
     """Queries of an entry's datasets, weighted so that their mean is the mean of the datasets' means."""
     total = sum(map(len, parts))
     return np.concatenate([values * (total / (len(parts) * len(values))) for values in parts])
-
-
-def _ranks(values: Values) -> Values:
-    from scipy.stats import rankdata
-
-    return np.asarray(rankdata(values), dtype=np.float64)
-
-
-def _macro_pairings(labels: Sequence[str], means: Values, drawn: Sequence[Values], settings: Settings) -> list[Pairing]:
-    bounds = macro_intervals([differences(one) for one in drawn], seed=settings.seed, samples=settings.samples)
-    return pairings(labels, differences(means), bounds, settings)

@@ -1,8 +1,8 @@
 """Systems over the same candidates, compared query by query: is one better, or is it chance? Prints nothing.
 
 A system is a reranker, or a first stage that rerankers started from. Within a dataset every two systems are compared
-with paired tests over its queries; `overall` compares them over datasets. What is called real here, `significance.Rule`
-says.
+with paired tests over its queries; `overall` compares them over datasets. `significance.Rule` decides which
+differences are real.
 """
 
 from collections import defaultdict
@@ -38,12 +38,9 @@ class Settings(NamedTuple):
     """How to compare.
 
     Attributes:
-        measure: such as `nDCG@10`.
-        correction: of the p-values for the number of pairs: `holm` or `none`.
-        alpha: below this a difference is called one.
-        seed: of everything random.
-        samples: draws.
-        same_candidates: whether other candidates are refused.
+        correction: correction of the p-values for the number of pairs, `holm` or `none`.
+        alpha: a difference with a lower p-value is called real.
+        same_candidates: whether to refuse different candidates.
         first_stage: whether the first stages that rerankers started from are systems too.
     """
 
@@ -65,11 +62,9 @@ class System(NamedTuple):
     """One system on one dataset, or over all.
 
     Attributes:
-        name: as in tables.
-        mean: of the measure.
-        low: of its 95 % bootstrap interval.
-        high: of the same.
-        groups: letters; two systems that share one cannot be told apart.
+        low: lower end of the 95 % bootstrap interval of the mean.
+        high: upper end of the same.
+        groups: letters; two systems with a letter in common cannot be told apart.
     """
 
     name: str
@@ -80,20 +75,16 @@ class System(NamedTuple):
 
 
 class Pairing(NamedTuple):
-    """Two systems.
+    """Two systems, the one with the higher mean first.
 
     Attributes:
-        better: the one with the higher mean.
-        worse: the other.
-        difference: of their means, not below 0.
+        difference: difference of their means, not below 0.
         low: lower end of the paired 95 % bootstrap interval of the difference, not corrected.
         high: upper end of the same.
-        randomisation: p-value of the paired randomisation test, corrected. It alone says what is real.
-        t: p-value of the paired t-test, corrected.
-        wins: queries on which the better system is better.
-        ties: queries on which both have the same value.
-        losses: the others.
-        smallest: difference that so many queries would show 8 times of 10; None where they can show none.
+        randomisation: corrected p-value of the paired randomisation test, which alone decides what is real.
+        t: corrected p-value of the paired t-test.
+        wins: queries on which the better system is better; `ties` and `losses` are the others.
+        smallest: the difference that so many queries would show 8 times of 10; None where they can show none.
     """
 
     better: str
@@ -118,14 +109,12 @@ class Comparison:
     """All systems on one dataset.
 
     Attributes:
-        dataset: its name.
-        systems: best first.
-        pairings: every two of them, in the order of `systems`; none where there is one system only.
-        queries: judged ones.
-        ceiling: of the candidates; None where these differ.
-        values: shape (queries, systems), in the order of `systems`.
-        query_ids: of the rows of `values`.
-        evaluations: in the order of `systems`.
+        systems: best first; pairings, values and evaluations have the same order.
+        pairings: every two systems.
+        queries: number of judged queries.
+        ceiling: ceiling of the candidates; None where these differ.
+        values: shape (queries, systems).
+        query_ids: the rows of `values`.
     """
 
     dataset: str
@@ -137,6 +126,11 @@ class Comparison:
     query_ids: tuple[str, ...]
     evaluations: tuple[Evaluation, ...]
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the systems."""
+        return [system.name for system in self.systems]
+
 
 def compare(evaluations: Sequence[Evaluation], settings: Settings) -> list[Comparison]:
     """Every dataset; one with a single system has no pairs.
@@ -145,60 +139,55 @@ def compare(evaluations: Sequence[Evaluation], settings: Settings) -> list[Compa
         ResultError: candidates or datasets differ.
     """
     given: dict[str, list[Evaluation]] = defaultdict(list)
-    for one in evaluations:
-        given[one.dataset].append(one)
-    systems = [one for some in given.values() for one in _systems(some, settings)]
+    for evaluation in evaluations:
+        given[evaluation.dataset].append(evaluation)
+    systems = [system for some in given.values() for system in _systems(some, settings)]
     named = list(zip(names(systems), systems, strict=True))
-    return [
-        _compare(dataset, [(name, one) for name, one in named if one.dataset == dataset], settings) for dataset in given
-    ]
+    return [_compare([pair for pair in named if pair[1].dataset == dataset], settings) for dataset in given]
 
 
 def require_pairs(comparisons: Sequence[Comparison]) -> None:
-    """Refuse comparisons in which there is nothing to compare.
+    """Refuse comparisons without any pair.
 
     Raises:
         ConfigError: no dataset has two systems.
     """
-    if not any(one.pairings for one in comparisons):
-        found = ", ".join(f"{one.systems[0].name} on {one.dataset}" for one in comparisons)
+    if not any(comparison.pairings for comparison in comparisons):
+        found = ", ".join(f"{comparison.names[0]} on {comparison.dataset}" for comparison in comparisons)
         raise ConfigError(
             f"there is one system only ({found}). Give two results over the same dataset, or leave the first stage in."
         )
 
 
 def falls(comparison: Comparison, settings: Settings) -> dict[Path, Fall]:
-    """Folder of each reranker that is below the first stage it started from -> by what verdict."""
-    stages = {
-        _candidates(one): system.name
-        for one, system in zip(comparison.evaluations, comparison.systems, strict=True)
-        if one.is_first_stage
-    }
-    pairs = {(one.better, one.worse): one for one in comparison.pairings}
+    """Folder of each reranker that is below the first stage it started from -> the verdict."""
+    named = list(zip(comparison.evaluations, comparison.names, strict=True))
+    stages = {_candidates(evaluation): name for evaluation, name in named if evaluation.is_first_stage}
+    pairs = {(pair.better, pair.worse): pair for pair in comparison.pairings}
+    count = len(pairs) if settings.correction == "holm" else 1
     found = {}
-    for one, system in zip(comparison.evaluations, comparison.systems, strict=True):
-        pair = pairs.get((stages.get(_candidates(one), ""), system.name))
+    for evaluation, name in named:
+        pair = pairs.get((stages.get(_candidates(evaluation), ""), name))
         if pair is not None:
-            count = len(pairs) if settings.correction == "holm" else 1
-            found[one.result.folder] = Fall(pair.randomisation, count, real=pair.is_real(settings.alpha))
+            found[evaluation.result.folder] = Fall(pair.randomisation, count, real=pair.is_real(settings.alpha))
     return found
 
 
 def _systems(evaluations: Sequence[Evaluation], settings: Settings) -> list[Evaluation]:
-    """What is compared on a dataset. A first stage is there once, though its own folder and `none` both hold it."""
+    """The systems of a dataset. A first stage occurs once, though its own folder and `none` both hold it."""
     _require_comparable(evaluations, settings)
-    rerankers = [one for one in evaluations if not one.is_first_stage]
-    stages = [one for one in evaluations if one.is_first_stage]
+    rerankers = [evaluation for evaluation in evaluations if not evaluation.is_first_stage]
+    stages = [evaluation for evaluation in evaluations if evaluation.is_first_stage]
     if settings.first_stage:
-        stages += [Evaluation(one.candidates, one.candidates) for one in rerankers]
-    once = {(one.first_stage, _candidates(one)): one for one in stages}
+        stages += [Evaluation(evaluation.candidates, evaluation.candidates) for evaluation in rerankers]
+    once = {(stage.first_stage, _candidates(stage)): stage for stage in stages}
     return [*rerankers, *once.values()]
 
 
-def _compare(dataset: str, named: Sequence[tuple[str, Evaluation]], settings: Settings) -> Comparison:
-    evaluations = [one for _, one in named]
-    measured = [per_query(one.result, settings.measure) for one in evaluations]
-    values = np.column_stack([one.values[settings.measure] for one in measured])
+def _compare(named: Sequence[tuple[str, Evaluation]], settings: Settings) -> Comparison:
+    evaluations = [evaluation for _, evaluation in named]
+    measured = [per_query(evaluation.result, settings.measure) for evaluation in evaluations]
+    values = np.column_stack([found.values[settings.measure] for found in measured])
     order = np.argsort(-values.mean(axis=0), kind="stable")
     labels = [named[place][0] for place in order]
     values = values[:, order]
@@ -208,10 +197,11 @@ def _compare(dataset: str, named: Sequence[tuple[str, Evaluation]], settings: Se
     low, high = intervals(values, **seeded)
     letters = groups(labels, pairs, settings.alpha)
     systems = tuple(map(System, labels, values.mean(axis=0).tolist(), low.tolist(), high.tolist(), letters))
-    shared = len({_candidates(one) for one in evaluations}) == 1
-    best = evaluations[0].candidates.manifest["ceiling"].get(settings.measure) if shared else None
+    first = evaluations[0]
+    shared = len({_candidates(evaluation) for evaluation in evaluations}) == 1
+    best = first.candidates.manifest["ceiling"].get(settings.measure) if shared else None
     ordered = tuple(evaluations[place] for place in order)
-    return Comparison(dataset, systems, tuple(pairs), len(values), best, values, measured[0].query_ids, ordered)
+    return Comparison(first.dataset, systems, tuple(pairs), len(values), best, values, measured[0].query_ids, ordered)
 
 
 def _candidates(evaluation: Evaluation) -> str:
@@ -219,19 +209,19 @@ def _candidates(evaluation: Evaluation) -> str:
 
 
 def _require_comparable(evaluations: Sequence[Evaluation], settings: Settings) -> None:
-    first = evaluations[0]
-    for one in evaluations[1:]:
-        digests = [each.result.manifest["dataset"]["digest"] for each in (first, one)]
-        if digests[0] != digests[1]:
+    first, *others = evaluations
+    for other in others:
+        digests = {each.result.manifest["dataset"]["digest"] for each in (first, other)}
+        if len(digests) > 1:
             raise ResultError(
-                f"{first.result.folder} and {one.result.folder} were measured on different documents, queries or "
-                f"judgments, both under the name {one.dataset}. Compare results over one dataset."
+                f"{first.result.folder} and {other.result.folder} were measured on different documents, queries or "
+                f"judgments, both under the name {other.dataset}. Compare results over one dataset."
             )
-        if settings.same_candidates and _candidates(first) != _candidates(one):
+        if settings.same_candidates and _candidates(first) != _candidates(other):
             raise ResultError(
-                f"{first.result.folder} and {one.result.folder} started from different candidates ({first.first_stage} "
-                f"and {one.first_stage}), so a difference may be the first stage's. Compare over the same candidates, "
-                "or give --allow-different-candidates."
+                f"{first.result.folder} and {other.result.folder} started from different candidates "
+                f"({first.first_stage} and {other.first_stage}), so a difference may be the first stage's. Compare "
+                "over the same candidates, or give --allow-different-candidates."
             )
 
 
@@ -247,22 +237,15 @@ def pairings(labels: Sequence[str], between: Values, bounds: Values, settings: S
     random_p = p_values([between], rule)
     t_p = t_test(between).tolist()
     t_p = holm(t_p) if rule.correction == "holm" else t_p
-    low, high = bounds
-    smallest = _smallest(between, rule)
+    columns = zip(between.T, bounds.T.tolist(), random_p, t_p, _smallest(between, rule), strict=True)
     return [
-        Pairing(
-            better,
-            worse,
-            float(column.mean()),
-            float(low[place]),
-            float(high[place]),
-            random_p[place],
-            t_p[place],
-            *_counts(column),
-            smallest[place],
-        )
-        for place, ((better, worse), column) in enumerate(zip(combinations(labels, 2), between.T, strict=True))
+        Pairing(better, worse, float(column.mean()), low, high, p, t, *_counts(column), smallest)
+        for (better, worse), (column, (low, high), p, t, smallest) in zip(combinations(labels, 2), columns, strict=True)
     ]
+
+
+def _counts(differences: Values) -> tuple[int, int, int]:
+    return int((differences > 0).sum()), int((differences == 0).sum()), int((differences < 0).sum())
 
 
 def _smallest(between: Values, rule: Rule) -> list[float | None]:
@@ -272,27 +255,23 @@ def _smallest(between: Values, rule: Rule) -> list[float | None]:
     return [value if value <= _GREATEST and len(between) >= rule.fewest(count) else None for value in found]
 
 
-def _counts(differences: Values) -> tuple[int, int, int]:
-    return int((differences > 0).sum()), int((differences == 0).sum()), int((differences < 0).sum())
-
-
 def groups(labels: Sequence[str], pairings: Sequence[Pairing], alpha: float) -> list[str]:
-    """Letters of each system, given best first: two that share one cannot be told apart at `alpha`.
+    """Letters of each system, given best first: two with a letter in common cannot be told apart at `alpha`.
 
-    A letter is a set of systems without a difference among any two, that is in no larger such set (Piepho 2004).
+    A letter is a largest set of systems without a difference between any two (Piepho 2004).
     """
-    differ = {frozenset((one.better, one.worse)) for one in pairings if one.is_real(alpha)}
+    differ = {frozenset((pair.better, pair.worse)) for pair in pairings if pair.is_real(alpha)}
     sets: list[set[str]] = []
     for label in labels:
-        grown = [{other for other in one if frozenset((other, label)) not in differ} | {label} for one in sets]
-        sets = [*sets, *grown, {label}]
-        sets = [one for number, one in enumerate(sets) if not _contained(one, number, sets)]
-    sets.sort(key=lambda one: sorted(labels.index(label) for label in one))
-    return ["".join(_letter(number) for number, one in enumerate(sets) if label in one) for label in labels]
+        alike = [{other for other in found if frozenset((other, label)) not in differ} | {label} for found in sets]
+        sets = [*sets, *alike, {label}]
+        sets = [found for place, found in enumerate(sets) if not _contained(found, place, sets)]
+    sets.sort(key=lambda found: sorted(labels.index(label) for label in found))
+    return ["".join(_letter(place) for place, found in enumerate(sets) if label in found) for label in labels]
 
 
-def _contained(one: set[str], number: int, sets: Sequence[set[str]]) -> bool:
-    return any(one < other or (one == other and place < number) for place, other in enumerate(sets))
+def _contained(found: set[str], place: int, sets: Sequence[set[str]]) -> bool:
+    return any(found < other or (found == other and before < place) for before, other in enumerate(sets))
 
 
 def _letter(number: int) -> str:

@@ -1,10 +1,10 @@
 """Did a number fall? Results against a baseline, query by query. Prints nothing.
 
-The rule, for every result and measure: a **regression** is a drop of the mean by more than `tolerance` that is real by
-`significance.Rule`, as everywhere: the paired randomisation test over queries, with Holm's correction for all that the
-gate judges. So noise does not fail, and neither does a change that is certain but too small to matter; that is
-reported as **drifting**, and since the baseline stays, small drops add up until they are a regression. An improvement
-is the mirror image. What cannot be judged is never taken for fine.
+A **regression** of a result and measure is a drop of the mean by more than `tolerance` that is real by
+`significance.Rule`: the paired randomisation test over queries, with Holm's correction for everything that the gate
+judges. So noise does not fail. A real drop that is too small to matter is reported as **drifting**; since the baseline
+stays, small drops add up until they are a regression. An improvement is the mirror image. A result that cannot be
+judged never counts as fine.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evalkit.analysis.baseline import DIGITS, Entry, Name
+from evalkit.analysis.baseline import DIGITS, BaselineEntry, Name
 from evalkit.errors import ResultError
 from evalkit.measures.significance import Rule, Values, intervals, p_values
 from evalkit.results import Evaluation, Result
@@ -32,11 +32,9 @@ class Judgement(NamedTuple):
     """One result and measure.
 
     Attributes:
-        name: of the result.
         measure: None where the result as a whole could not be judged.
         status: `fine`, `regression`, `drifting`, `improved`, `not in the baseline`, or `could not be judged`.
-        before: mean in the baseline.
-        now: mean.
+        before: mean in the baseline; `now` is the mean of the result.
         low: lower end of the paired 95 % interval of the difference, not corrected.
         high: upper end of the same.
         p: p-value of the difference, corrected for everything that is judged.
@@ -55,69 +53,71 @@ class Judgement(NamedTuple):
 
 
 def entries(
-    evaluations: Iterable[Evaluation], measures: Sequence[str] = (), *, baseline: Sequence[Entry] = ()
-) -> list[Entry]:
-    """Every result, and every first stage once, as a baseline keeps them, in the order of their names.
+    evaluations: Iterable[Evaluation], measures: Sequence[str] = (), *, baseline: Sequence[BaselineEntry] = ()
+) -> list[BaselineEntry]:
+    """Every result, and every first stage once, as entries of a baseline, in the order of their names.
 
-    Args:
-        evaluations: found ones.
-        measures: names; when none are given, those in the baseline, and else those that the result was asked for.
-        baseline: that the entries will be compared with.
+    Without `measures`, those in the baseline count, or else those that the result was asked for.
 
     Raises:
         ResultError: two results have one name.
     """
-    found: dict[Name, Entry] = {}
+    found: dict[Name, BaselineEntry] = {}
     results: dict[Name, Result] = {}
-    kept = {entry.name: tuple(entry.measures) for entry in baseline}
-    for one in evaluations:
-        for each in dict.fromkeys([one.candidates.folder, one.result.folder]):
-            first_stage = each == one.candidates.folder or one.is_first_stage
-            result = one.candidates if first_stage else one.result
-            name = Name(one.dataset, one.first_stage, "" if first_stage else one.reranker)
-            if results.setdefault(name, result).folder != result.folder:
-                raise ResultError(
-                    f"{results[name].folder} and {result.folder} are both {name}, and differ in "
-                    f"{_differing(results[name], result)}. Give the folder of the one to judge, or keep them in "
-                    "different results folders."
-                )
+    known = {entry.name: tuple(entry.measures) for entry in baseline}
+    for evaluation in evaluations:
+        both = {evaluation.candidates.folder: evaluation.candidates}
+        if not evaluation.is_first_stage:
+            both[evaluation.result.folder] = evaluation.result
+        for result in both.values():
+            reranker = "" if result is evaluation.candidates else evaluation.reranker
+            name = Name(evaluation.dataset, evaluation.first_stage, reranker)
+            _require_one(name, results.setdefault(name, result), result)
             if name not in found:
-                chosen = [measure_of([one], measure) for measure in measures]
-                asked = chosen or kept.get(name) or one.result.manifest["config"]["measures"]
-                found[name] = _entry(name, result, one.candidates, asked)
+                chosen = [measure_of([evaluation], measure) for measure in measures]
+                asked = chosen or known.get(name) or evaluation.result.manifest["config"]["measures"]
+                found[name] = _entry(name, result, evaluation.candidates, asked)
     return [found[name] for name in sorted(found)]
+
+
+def _require_one(name: Name, first: Result, second: Result) -> None:
+    if first.folder != second.folder:
+        raise ResultError(
+            f"{first.folder} and {second.folder} are both {name}, and differ in {_differing(first, second)}. Give the "
+            "folder of the one to judge, or keep them in different results folders."
+        )
 
 
 def _differing(first: Result, second: Result) -> str:
     """Up to three settings in which two results of a name differ, with both values."""
-    flat = [
+    ours, theirs = (
         {
             f"{group}.{key}": value
             for group in ("dataset", "retriever", "reranker", "compute")
-            for part in (one.manifest["config"], one.manifest)
+            for part in (result.manifest["config"], result.manifest)
             for key, value in part.get(group, {}).items()
         }
-        for one in (first, second)
-    ]
+        for result in (first, second)
+    )
     apart = [
-        f"{key} ({flat[0].get(key)} and {flat[1].get(key)})"
-        for key in dict.fromkeys([*flat[0], *flat[1]])
-        if flat[0].get(key) != flat[1].get(key)
+        f"{key} ({ours.get(key)} and {theirs.get(key)})"
+        for key in dict.fromkeys([*ours, *theirs])
+        if ours.get(key) != theirs.get(key)
     ]
     return ", ".join(apart[:3]) or "nothing that their manifests hold"
 
 
-def _entry(name: Name, result: Result, candidates: Result, measures: Sequence[str]) -> Entry:
+def _entry(name: Name, result: Result, candidates: Result, measures: Sequence[str]) -> BaselineEntry:
     values = {}
     for measure in measures:
         measured = per_query(result, measure)
         column = measured.values[measure].round(DIGITS).tolist()
         values[measure] = dict(zip(measured.query_ids, column, strict=True))
-    return Entry(name, result.manifest["dataset"]["digest"], _documents_digest(candidates.read_run()), values)
+    return BaselineEntry(name, result.manifest["dataset"]["digest"], _documents_digest(candidates.read_run()), values)
 
 
 def _documents_digest(candidates: Run) -> str:
-    """Of the set of each query's candidates: scores that differ in the last bit on another machine do not matter."""
+    """Digest of each query's candidates without scores, whose last bits differ on another machine."""
     state = hashlib.sha256()
     for query_id, doc_ids, _ in candidates:
         state.update("\0".join([query_id, *sorted(doc_ids)]).encode() + b"\1")
@@ -125,28 +125,19 @@ def _documents_digest(candidates: Run) -> str:
 
 
 def judge(
-    baseline: Sequence[Entry],
-    now: Sequence[Entry],
+    baseline: Sequence[BaselineEntry],
+    now: Sequence[BaselineEntry],
     *,
     tolerance: float = TOLERANCE,
     measures: Sequence[str] = (),
     rule: Rule = _RULE,
 ) -> list[Judgement]:
-    """Every entry of the baseline, then what is not in it.
-
-    Args:
-        baseline: entries as they were.
-        now: entries as they are.
-        tolerance: a drop up to this is no regression.
-        measures: names; all in the baseline when none are given.
-        rule: when a difference is real.
-    """
+    """Every entry of the baseline, then the entries that it lacks; all of its measures unless some are given."""
     present = {entry.name: entry for entry in now}
     known = {entry.name for entry in baseline}
     found: list[Judgement | _Pair] = []
     for entry in baseline:
-        reason = _unjudgeable(entry, present)
-        if reason:
+        if reason := _unjudgeable(entry, present):
             found.append(Judgement(entry.name, None, UNJUDGED, reason=reason))
             continue
         own = present[entry.name]
@@ -159,12 +150,12 @@ def judge(
     return _judged(found, tolerance, rule)
 
 
-def _new(entry: Entry, measures: Sequence[str]) -> list[Judgement]:
+def _new(entry: BaselineEntry, measures: Sequence[str]) -> list[Judgement]:
     means = {measure: float(np.mean(list(entry.measures[measure].values()))) for measure in measures}
     return [Judgement(entry.name, measure, NEW, now=mean) for measure, mean in means.items()]
 
 
-def _unjudgeable(entry: Entry, present: Mapping[Name, Entry]) -> str:
+def _unjudgeable(entry: BaselineEntry, present: Mapping[Name, BaselineEntry]) -> str:
     now = present.get(entry.name)
     if now is None:
         same = entry.name.dataset, entry.name.reranker
@@ -179,14 +170,14 @@ def _unjudgeable(entry: Entry, present: Mapping[Name, Entry]) -> str:
 
 
 class _Pair(NamedTuple):
-    """Values to be tested, shape (queries, 2): before and now."""
+    """Values to test, shape (queries, 2): before and now."""
 
     name: Name
     measure: str
     values: Values
 
 
-def _paired(entry: Entry, now: Entry, measure: str) -> Judgement | _Pair:
+def _paired(entry: BaselineEntry, now: BaselineEntry, measure: str) -> Judgement | _Pair:
     if measure not in now.measures:
         return Judgement(entry.name, measure, UNJUDGED, reason=f"the result has no {measure}")
     before, after = entry.measures[measure], now.measures[measure]
@@ -197,19 +188,19 @@ def _paired(entry: Entry, now: Entry, measure: str) -> Judgement | _Pair:
 
 
 def _judged(found: Sequence[Judgement | _Pair], tolerance: float, rule: Rule) -> list[Judgement]:
-    """All pairs are tested together, which is what their p-values are corrected for."""
-    changes = [one.values[:, 1:] - one.values[:, :1] for one in found if isinstance(one, _Pair)]
+    """All pairs are tested together, and their p-values are corrected for that."""
+    changes = [pair.values[:, 1:] - pair.values[:, :1] for pair in found if isinstance(pair, _Pair)]
     tested = zip(changes, p_values(changes, rule), strict=True)
     judged = []
-    for one in found:
-        if isinstance(one, Judgement):
-            judged.append(one)
+    for pair in found:
+        if isinstance(pair, Judgement):
+            judged.append(pair)
             continue
         change, p = next(tested)
         low, high = intervals(change, seed=rule.seed, samples=rule.samples)[:, 0].tolist()
-        first, second = one.values.mean(axis=0).tolist()
+        first, second = pair.values.mean(axis=0).tolist()
         status = _status(second - first, tolerance, real=p < rule.alpha)
-        judged.append(Judgement(one.name, one.measure, status, first, second, low, high, p))
+        judged.append(Judgement(pair.name, pair.measure, status, first, second, low, high, p))
     return judged
 
 
@@ -223,5 +214,5 @@ def _status(difference: float, tolerance: float, *, real: bool) -> str:
 
 def exit_code(judgements: Sequence[Judgement]) -> int:
     """1 if anything regressed, which is certain; else 2 if anything could not be judged; else 0."""
-    statuses = {one.status for one in judgements}
+    statuses = {judgement.status for judgement in judgements}
     return 1 if REGRESSION in statuses else 2 if UNJUDGED in statuses else 0

@@ -1,4 +1,4 @@
-"""`evalkit analyse RESULT ...`: what else one scoring pass says. Reads results; needs no model."""
+"""`evalkit analyse RESULT ...`: depth curves, headroom, ties and flags of saved results. Needs no model."""
 
 import json
 from collections.abc import Sequence
@@ -11,15 +11,14 @@ from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
 from evalkit.measures import parse_measure
 from evalkit.report.analysis_grids import grids
-from evalkit.report.grid import FORMATS, write
-from evalkit.report.table import console
+from evalkit.report.grid import write
 from evalkit.results import Evaluation
 from evalkit.results.gather import gather, joiner, measure_of, names
 from evalkit.system.terminal import say, tell
 
 
 def main(arguments: list[str]) -> int:
-    """Print what every evaluation of a reranker comes to."""
+    """Print the analysis of every evaluation of a reranker."""
     options = _parser().parse_args(arguments)
     if options.measure:
         parse_measure(options.measure)  # a typing mistake shows before results are read
@@ -28,7 +27,10 @@ def main(arguments: list[str]) -> int:
     evaluations = [one for one in given if not one.is_first_stage]
     if not evaluations:
         raise ConfigError("there are only first stages. Give the result of a reranker.")
-    alone = [f"{one.reranker} on {one.dataset}" for one in given if _is_alone(one, evaluations)]
+    used = {one.candidates.folder for one in evaluations}
+    alone = [
+        f"{one.reranker} on {one.dataset}" for one in given if one.is_first_stage and one.candidates.folder not in used
+    ]
     if alone:
         tell(f"left out, because a first stage without a reranker has nothing to analyse: {', '.join(alone)}.")
     found, dataset_of, fell = [], joiner(), _falls(given, options.measure)
@@ -40,13 +42,8 @@ def main(arguments: list[str]) -> int:
         whole = [{"title": title, **as_json(analysis)} for title, analysis in found]
         say(json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return 0
-    write([grid for title, analysis in found for grid in grids(title, analysis)], options.format, console())
+    write([grid for title, analysis in found for grid in grids(title, analysis)], options.format)
     return 0
-
-
-def _is_alone(one: Evaluation, rerankers: Sequence[Evaluation]) -> bool:
-    """Whether this is a first stage that no analysis shows."""
-    return one.is_first_stage and one.candidates.folder not in {other.candidates.folder for other in rerankers}
 
 
 def _asked(evaluation: Evaluation, measure: str | None) -> str:
@@ -71,14 +68,14 @@ def _falls(evaluations: Sequence[Evaluation], measure: str | None) -> dict[tuple
 def _parser() -> Parser:
     parser = Parser(
         prog="evalkit analyse",
-        description="What else one scoring pass says, without a model: the measure at smaller depths, headroom "
-        "captured, least, expected and greatest value over the orders of tied documents, judged@10, unjudged documents "
-        "that were brought up, quality by length of the query, speed, and impossible or suspicious values.",
+        description="What saved results say besides their means, without a model: the measure at smaller depths, "
+        "headroom captured, least, expected and greatest value over the orders of tied documents, judged@10, unjudged "
+        "documents that were moved up, quality by length of the query, speed, and impossible or suspicious values.",
     )
     parser.add_argument("results", nargs="+", help="results, or folders of results")
     parser.add_argument("--measure", help="default: the first that the evaluation was asked for")
     parser.add_argument("--depths", default=",".join(map(str, DEPTHS)), metavar="N[,...]")
-    parser.add_argument("--format", choices=("table", *FORMATS), default="table")
+    parser.add_format()
     return parser
 
 
@@ -86,7 +83,7 @@ def _depths(text: str) -> list[int]:
     try:
         found = [int(part) for part in text.split(",")]
     except ValueError as error:
-        raise ConfigError(f"--depths {text} is no list of numbers, such as 10,20,50.") from error
+        raise ConfigError(f"--depths {text} is not a list of numbers, such as 10,20,50.") from error
     if min(found) < 1:
         raise ConfigError(f"--depths {text}: a depth is at least 1.")
     return found

@@ -1,4 +1,4 @@
-"""`evalkit cache list|verify|prune`: what is kept between runs, whether it is whole, and what nobody needs any more."""
+"""`evalkit cache list|verify|prune`: what is stored between runs, whether it is whole, and removing what is old."""
 
 import argparse
 import json
@@ -12,10 +12,9 @@ from pathlib import Path
 
 from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
-from evalkit.report.grid import FORMATS, Column, Grid, write
-from evalkit.report.table import console
+from evalkit.report.grid import Column, Grid, write
 from evalkit.store import open_store
-from evalkit.store.inventory import Artefact, artefacts, fault, misplaced, needs, prunable, prune
+from evalkit.store.inventory import YOUNGEST, Artefact, artefacts, fault, misplaced, prunable, prune
 from evalkit.system.progress import progress
 from evalkit.system.terminal import say, tell
 
@@ -24,27 +23,25 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 def main(arguments: list[str]) -> int:
     """List, verify or prune. Exit code 1 where something is damaged."""
-    options = _parser().parse_intermixed_args(arguments)
-    for path in options.results:
-        if str(path).startswith("cache_dir="):
-            raise ConfigError(f"{path}: did you mean --cache-dir {str(path).removeprefix('cache_dir=')}?")
+    for argument in arguments:
+        if argument.startswith("cache_dir="):
+            raise ConfigError(f"{argument}: did you mean --cache-dir {argument.removeprefix('cache_dir=')}?")
+    options = _parser().parse_args(arguments)
     store = open_store(options.cache_dir)
     if os.path.lexists(store.root) and not store.root.is_dir():
         raise ConfigError(
-            f"{store.root}: is no folder. Give --cache-dir with the folder that cache_dir of `evaluate` was."
+            f"{store.root}: is not a folder. Give --cache-dir with the folder that cache_dir of `evaluate` was."
         )
+    found = artefacts(store)
     match options.verb:
         case "list":
-            needed = needs(store, options.results, options.forget, strict=False)
-            return _list(artefacts(store, needed), options.format, str(store.root))
+            return _list(found, options.format, str(store.root))
         case "verify":
-            return _verify(artefacts(store), misplaced(store))
-    found = artefacts(store, needs(store, options.results, options.forget))
+            return _verify(found, misplaced(store))
     chosen = prunable(found, unused_for=options.older_than)
-    write([_grid(chosen, f"to be removed from {store.root}")], "table", console())
-    kept = sum(bool(one.needed_by) for one in found)
+    write([_grid(chosen, f"to be removed from {store.root}")], "table")
     if not chosen:
-        say(f"nothing to remove: {kept} of {len(found)} are needed by results, the others were used.\n")
+        say(f"nothing to remove: all {len(found)} were used more recently.\n")
         return 0
     if options.dry_run:
         say("nothing was removed: --dry-run.\n")
@@ -52,94 +49,86 @@ def main(arguments: list[str]) -> int:
     if not (options.yes or _confirmed(len(chosen))):
         say("nothing was removed. Answer y, or give --yes.\n")
         return 0
-    stay = prune(store, chosen, options.results, options.forget)
-    for one in stay:
-        tell(f"{one.path} is in use, and stays.")
-    removed = sum(one.size for one in chosen if one not in stay)
-    say(f"removed {_bytes(removed)}; {kept} are needed.\n")
+    stay = prune(store, chosen, unused_for=options.older_than)
+    for artefact in stay:
+        tell(f"{artefact.path} is in use, and stays.")
+    say(f"removed {_bytes(sum(artefact.size for artefact in chosen if artefact not in stay))}.\n")
     return 0
 
 
 def _parser() -> Parser:
     parser = Parser(
         prog="evalkit cache",
-        description="list: sizes, ages, what made each, and which results need it. verify: read every byte and compare "
-        "it with the checksums; exit code 1 if something is damaged, which is made anew when next used. prune: remove "
-        "what was not used lately and no kept result needs.",
+        description="list: sizes, ages, and what made each artefact. verify: read every byte and compare it with the "
+        "checksums; exit code 1 if something is damaged, which is made again when next used. prune: remove what was "
+        "not used lately. Results need nothing of the cache: what is removed is computed again when it is asked for.",
     )
     parser.add_argument("verb", choices=("list", "verify", "prune"))
-    parser.add_argument(
-        "results", nargs="*", type=Path, help="results that were moved, beside those known by the cache"
-    )
     parser.add_argument("--cache-dir", metavar="DIR", help="default: ~/.cache/evalkit, as cache_dir of `evaluate`")
-    parser.add_argument("--forget", action="append", default=[], type=Path, metavar="DIR", help="results that are gone")
-    parser.add_argument("--format", choices=("table", *FORMATS), default="table", help="of list")
+    parser.add_format()
     parser.add_argument(
-        "--older-than", type=_seconds, default=_seconds("7d"), metavar="AGE", help="such as 12h, 30d or 0d; default: 7d"
+        "--older-than", type=_age, default=_age("7d"), metavar="AGE", help="such as 12h or 30d, from 1h; default: 7d"
     )
-    parser.add_argument("--dry-run", action="store_true", help="only tell what prune would remove")
+    parser.add_argument("--dry-run", action="store_true", help="only show what prune would remove")
     parser.add_argument("--yes", action="store_true", help="prune without asking")
     return parser
 
 
-def _seconds(text: str) -> float:
+def _age(text: str) -> float:
+    """Seconds; a lesser age than an hour is refused, since a running process may not have opened the files yet."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
     if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is no age. Give a number and one of {', '.join(_UNITS)}, as in 30d")
-    return float(found[1]) * _UNITS[found[2]]
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not an age. Give a number and one of {', '.join(_UNITS)}, as in 30d"
+        )
+    seconds = float(found[1]) * _UNITS[found[2]]
+    if seconds < YOUNGEST:
+        raise argparse.ArgumentTypeError(
+            f"{text} is too short: what was used in the last hour may be in use now. Legal are ages from 1h. To remove "
+            "everything while nothing runs, delete the folder"
+        )
+    return seconds
 
 
 def _confirmed(count: int) -> bool:
     if sys.stdin is None or not sys.stdin.isatty():
-        raise ConfigError("nothing was removed: there is nobody to ask. Give --yes, or --dry-run to only look.")
+        raise ConfigError("nothing was removed: there is no terminal to ask at. Give --yes, or --dry-run to only look.")
     return input(f"Remove {count} artefacts? [y/N] ").strip().lower() in {"y", "yes"}
 
 
 def _list(found: Sequence[Artefact], form: str, root: str) -> int:
     if form == "json":
-        rows = [asdict(one) | {"path": str(one.path)} for one in found]
+        rows = [asdict(artefact) | {"path": str(artefact.path)} for artefact in found]
         say(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
     else:
-        write([_grid(found, root)], form, console())
+        write([_grid(found, root)], form)
     return 0
 
 
 def _verify(found: Sequence[Artefact], others: Sequence[Path]) -> int:
     faults = [
-        f"{path}: has the place of an artefact and is none; evalkit makes it anew when it needs it" for path in others
+        f"{path}: has the place of an artefact and is none; evalkit makes it again when it needs it" for path in others
     ]
-    with progress("verifying", sum(one.size for one in found) / 1e6, "MB") as advance:
-        for one in found:
-            if told := fault(one):
-                faults.append(f"{one.path}: {told}")
-            advance(one.size / 1e6)
-    for told in faults:
-        say(f"{told}\n")
+    with progress("verifying", sum(artefact.size for artefact in found) / 1e6, "MB") as advance:
+        for artefact in found:
+            if wrong := fault(artefact):
+                faults.append(f"{artefact.path}: {wrong}")
+            advance(artefact.size / 1e6)
+    for line in faults:
+        say(f"{line}\n")
     count = len(found) + len(others)
     say(f"{count - len(faults)} of {count} are as they were made\n")
     return 1 if faults else 0
 
 
-def _grid(found: Sequence[Artefact], title: str) -> Grid:
-    columns = [Column(name) for name in ("kind", "made by", "size", "made", "used", "state", "needed by", "name")]
+def _grid(artefacts: Sequence[Artefact], title: str) -> Grid:
+    columns = [Column(name) for name in ("kind", "made by", "size", "made", "used", "state", "name")]
     rows = [
-        (
-            one.kind,
-            one.label,
-            _bytes(one.size),
-            _ago(one.made),
-            _ago(one.used),
-            one.state,
-            _results(len(one.needed_by)) if one.needed_by else "-",
-            one.name[:8],
-        )
-        for one in found
+        (found.kind, found.label, _bytes(found.size), _ago(found.made), _ago(found.used), found.state, found.name[:8])
+        for found in artefacts
     ]
-    return Grid(title, columns, rows, notes=[f"{len(found)} artefacts, {_bytes(sum(one.size for one in found))}"])
-
-
-def _results(count: int) -> str:
-    return f"{count} result" if count == 1 else f"{count} results"
+    total = _bytes(sum(found.size for found in artefacts))
+    return Grid(title, columns, rows, notes=[f"{len(artefacts)} artefacts, {total}"])
 
 
 def _bytes(count: float) -> str:

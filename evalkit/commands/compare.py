@@ -11,8 +11,7 @@ from evalkit.errors import ConfigError, EvalkitError
 from evalkit.measures import parse_measure
 from evalkit.measures.significance import CORRECTIONS
 from evalkit.report import comparison as report
-from evalkit.report.grid import FORMATS, write
-from evalkit.report.table import console
+from evalkit.report.grid import write
 from evalkit.results import Evaluation
 from evalkit.results.gather import dataset_of, gather, measure_of, names
 from evalkit.system.terminal import say, tell
@@ -43,18 +42,16 @@ def main(arguments: list[str]) -> int:
     require_pairs(comparisons)
     total, absent = overall(comparisons, settings), left_out(comparisons)
     shown = _moved(evaluations, options.queries, settings) if options.queries else None
-    out = console()
     if options.format == "json":
         found = report.as_json(comparisons, total, settings, absent)
         found["moves"] = report.moves_as_json(*shown) if shown else None
         say(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return 0
-    write(report.grids(comparisons, total, settings, absent), options.format, out)
+    moved = report.moves_grids(*shown, settings.measure) if shown else []
+    write([*report.grids(comparisons, total, settings, absent), *moved], options.format)
     if total is None:
         for sentence in absent:
             tell(f"{sentence}.")
-    if shown:
-        report.show_moves(*shown, settings.measure, out)
     return 0
 
 
@@ -77,7 +74,7 @@ def _parser() -> Parser:
     parser.add_argument("--queries", type=int, default=0, metavar="N", help="then the N queries that moved most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--samples", type=int, default=Settings().samples, help="draws of bootstrap and test")
-    parser.add_argument("--format", choices=("table", *FORMATS), default="table")
+    parser.add_format()
     return parser
 
 

@@ -1,17 +1,19 @@
-"""`evalkit -sc install=bash`: commands and settings completed by the Tab key, in bash, zsh and fish.
+"""`evalkit -sc install=bash`: the Tab key completes commands, options and settings, in bash, zsh and fish.
 
-What is installed is a function of the shell that asks `evalkit -sc query=SHELL` with the line in `COMP_LINE`. Hydra
-tells keys and their values, `conf/` the names. Hydra's own scripts know no commands, and change how bash splits words.
+The installed shell function asks `evalkit -sc query=SHELL` with the line in `COMP_LINE`. Hydra completes keys and
+values, `conf/` has the names of choices, and every verb lists its own options.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import fields
-from pathlib import Path
+from importlib import import_module
+from io import StringIO
 
 from evalkit.commands.settings.arguments import PATHS
 from evalkit.commands.settings.legal import GROUPS, top_settings
-from evalkit.config import ROOTS, SCHEMAS
+from evalkit.config import ROOTS
 from evalkit.config.resources import config_names
 from evalkit.errors import ConfigError
 from evalkit.system.files import expanded
@@ -64,19 +66,14 @@ complete -c evalkit -f -n __evalkit_needs_no_file
 complete -c evalkit -a '(__evalkit_choices)'
 """
 _INSTALL = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
-_UNINSTALL = {
-    "bash": "complete -r evalkit\nunset -f _evalkit\n",
-    "zsh": "compdef -d evalkit\nunset -f _evalkit\n",
-    "fish": "complete -c evalkit -e\nfunctions -e __evalkit_choices __evalkit_needs_no_file\n",
-}
-_ACTIONS = ("install", "uninstall", "query")
+_ACTIONS = ("install", "query")
 
 
 def main(arguments: Sequence[str], commands: Iterable[str]) -> int:
-    """Print a script for a shell, or what may stand where the cursor is.
+    """Print a script for a shell, or the completions at the cursor.
 
     Args:
-        arguments: `install=SHELL`, `uninstall=SHELL`, or `query=SHELL` with the line up to the cursor in `COMP_LINE`.
+        arguments: `install=SHELL`, or `query=SHELL` with the line up to the cursor in `COMP_LINE`.
         commands: verbs.
 
     Raises:
@@ -88,7 +85,7 @@ def main(arguments: Sequence[str], commands: Iterable[str]) -> int:
     if shell not in _INSTALL:
         raise ConfigError(f"-sc {action}={shell} is not a choice. {instead(shell, list(_INSTALL))}")
     if action != "query":
-        say((_INSTALL if action == "install" else _UNINSTALL)[shell])
+        say(_INSTALL[shell])
         return 0
     found = choices(os.environ.get("COMP_LINE", ""), commands, files=shell == "zsh")
     say("".join(f"{choice}\n" for choice in found))
@@ -101,21 +98,32 @@ def choices(line: str, commands: Iterable[str], *, files: bool = False) -> list[
     Args:
         line: up to the cursor, with the program's name.
         commands: verbs.
-        files: whether files are named too, where a setting is a path; bash and fish do that for themselves.
+        files: whether to complete files too, where a setting is a path; bash and fish do that by themselves.
     """
-    words = line.split()[1:]
-    word = words.pop() if words and not line[-1:].isspace() else ""
-    if not words:
-        return sorted(command for command in commands if command.startswith(word))
-    verb, *before = words
-    found: Iterable[str] = _nouns(verb) if not before else ()
-    if verb in _CONFIGS:
-        key, equals, value = word.partition("=")
-        if equals and PATHS.fullmatch(key):
-            return [f"{key}={path}" for path in _paths(value)] if files else []
+    before = line.split()[1:]
+    word = before.pop() if before and not line[-1:].isspace() else ""
+    key, equals, value = word.partition("=")
+    found: Iterable[str]
+    if not before:
+        found = commands
+    elif before[0] not in {*commands, "analyze"}:
+        found = commands if before == ["help"] else ()
+    elif word.startswith("-"):
+        found = _options(before[0])
+    elif before[0] in _CONFIGS and equals and PATHS.fullmatch(key):
+        return [f"{key}={path}" for path in _paths(value)] if files else []
+    else:
         typed = [text for text in before if "=" in text and not text.startswith("-")]
-        found = [*found, *_settings(_CONFIGS[verb], typed, word)]
+        nouns = _nouns(before[0]) if len(before) == 1 else ()
+        found = [*nouns, *(_settings(_CONFIGS[before[0]], typed, word) if before[0] in _CONFIGS else ())]
     return sorted({choice for choice in found if choice.startswith(word)})
+
+
+def _options(verb: str) -> list[str]:
+    """The options of a verb, as it lists them."""
+    with redirect_stdout(StringIO()) as listed, suppress(SystemExit):
+        import_module(f"evalkit.commands.{verb.replace('analyze', 'analyse')}").main(["--list-options"])
+    return listed.getvalue().split() + (["--config-dir", "--multirun"] if verb in {"evaluate", "plan"} else [])
 
 
 def _nouns(verb: str) -> Sequence[str]:
@@ -127,14 +135,11 @@ def _nouns(verb: str) -> Sequence[str]:
             return KINDS
         case "reproduce":
             return config_names("published")
-        case "cache":
-            return ("list", "verify", "prune")
-        case _:
-            return ()
+    return ("list", "verify", "prune") if verb == "cache" else ()
 
 
 def _settings(config: str, typed: Sequence[str], word: str) -> list[str]:
-    """Settings that begin with a word, or their values, of which several may be separated by commas."""
+    """Settings that begin with a word, or their values, which may be separated by commas."""
     key, equals, value = word.partition("=")
     top = top_settings(config)
     if equals and key in GROUPS and key in top:
@@ -167,6 +172,8 @@ def _of_hydra(config: str, typed: Sequence[str], word: str, top: Sequence[str]) 
 
 def _as_typed(choice: str) -> str:
     """A list is written whole, `measures=[A,B]`, where Hydra would go on to the number of an entry."""
+    from evalkit.load import SCHEMAS
+
     schemas = [*ROOTS.values(), *(schema for group in SCHEMAS.values() for schema in group.values())]
     key = choice.removesuffix(".")
     name = key.rpartition(".")[2]
@@ -178,10 +185,8 @@ def _first(choice: str) -> str:
     return choice.partition("=")[0].partition(".")[0].partition("/")[0]
 
 
-def _paths(start: str) -> Iterator[str]:
+def _paths(start: str) -> list[str]:
     """Files and folders whose names begin as typed, folders with a slash."""
-    folder, _, name = start.rpartition("/")
-    place = expanded(folder or ("/" if start.startswith("/") else "."))
-    for path in sorted(Path(place).glob("*")) if place.is_dir() else ():
-        if path.name.startswith(name):
-            yield f"{start.removesuffix(name)}{path.name}{'/' if path.is_dir() else ''}"
+    folder, slash, name = start.rpartition("/")
+    found = (path for path in expanded(folder + slash or ".").glob("*") if path.name.startswith(name))
+    return [f"{folder}{slash}{path.name}{'/' if path.is_dir() else ''}" for path in sorted(found)]

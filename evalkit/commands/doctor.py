@@ -5,6 +5,7 @@ import argparse
 from evalkit.commands.json_lines import write_line
 from evalkit.commands.options import Parser
 from evalkit.commands.settings.compose import compose
+from evalkit.report.grid import Column, Grid, write
 from evalkit.rerank.doctor import examine
 from evalkit.rerank.doctor.checks import FAILED, Check
 
@@ -24,7 +25,8 @@ Exit code 1 if a check failed.
     )
     parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE")
     parser.add_argument("--no-float32", action="store_true", help="do not load the weights once more in float32")
-    parser.add_argument("--json", action="store_true", help="one object a check")
+    parser.add_format()
+    parser.add_argument("--json", action="store_true", help="JSON lines: an object a check")
     options = parser.parse_intermixed_args(arguments)
     config = compose("score", options.settings)
     found = list(examine(config, float32=not options.no_float32))
@@ -32,21 +34,12 @@ Exit code 1 if a check failed.
         for check in found:
             write_line(check._asdict())
     else:
-        _show(config.reranker.name, found)
+        write([_grid(config.reranker.name, found)], options.format)
     return 1 if any(check.outcome == FAILED for check in found) else 0
 
 
-def _show(name: str, checks: list[Check]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from evalkit.report.table import console
-
-    table = Table(title=f"{name}: {sum(check.outcome == FAILED for check in checks)} of {len(checks)} checks failed")
-    for column in ("check", "outcome", "detail"):
-        table.add_column(column, overflow="fold")
-    colours = {"passed": "green", "FAILED": "bold red", "skipped": "dim"}
-    for check in checks:
-        outcome = f"[{colours[check.outcome]}]{check.outcome}[/]"
-        table.add_row(escape(check.name), outcome, escape(check.detail))
-    console().print(table)
+def _grid(name: str, checks: list[Check]) -> Grid:
+    colours = {"passed": "green", FAILED: "bold red", "skipped": "dim"}
+    columns = [Column("check"), Column("outcome", colours=colours), Column("detail")]
+    failed = sum(check.outcome == FAILED for check in checks)
+    return Grid(f"{name}: {failed} of {len(checks)} checks failed", columns, list(checks))

@@ -4,25 +4,29 @@ Hydra's own error reports span many lines; `legal.one_line` turns them into one 
 """
 
 import shlex
-import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.analysis.ablation import Ablation, ablate, left_out, load_ablation
+from evalkit.analysis.ablation import Ablation, ablate, left_out
 from evalkit.analysis.pairwise import Settings
+from evalkit.commands.evaluate_help import help_text
+from evalkit.commands.options import Parser
 from evalkit.commands.settings import sweeps
 from evalkit.commands.settings.arguments import normalise
-from evalkit.commands.settings.compose import composing, prepare, to_config
+from evalkit.commands.settings.compose import prepare, run_jobs, to_config
 from evalkit.commands.settings.legal import one_line
+from evalkit.commands.settings.presets import Presets, expand
 from evalkit.commands.settings.sweeps import Done
-from evalkit.config.resources import shipped
-from evalkit.config.suites import load_suite
-from evalkit.errors import ConfigError, DataError, EvalkitError, report, report_any
+from evalkit.errors import ConfigError, DataError, EvalkitError
 from evalkit.measures import canonical
-from evalkit.pipeline import evaluate, settled
+from evalkit.pipeline import evaluate
 from evalkit.report.ablation_grid import ablation_grid
-from evalkit.report.grid import write
-from evalkit.report.suite import show_suite
-from evalkit.report.table import console, show, show_all
+from evalkit.report.evaluation_grids import evaluation_grid, runs_grid
+from evalkit.report.grid import Grid, write
+from evalkit.report.suite_grids import suite_grids
+from evalkit.retrieval.judged import settled
+from evalkit.system.reporting import report, report_any
+from evalkit.system.terminal import say, tell
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -34,19 +38,26 @@ def main(arguments: list[str]) -> int:
     Returns:
         0, or 2 if a dataset of a sweep could not be evaluated.
     """
-    import hydra
-
-    given = normalise(arguments)
+    parser = Parser(prog="evalkit evaluate", add_help=False, allow_abbrev=False)
+    parser.add_format()
+    options, settings = parser.parse_known_args(arguments)
+    if {"-h", "--help"} & {*settings}:
+        return _help([text for text in settings if text not in {"-h", "--help", "-m", "--multirun"}])
+    presets = expand(normalise(settings, options=parser.names))
+    given = presets.arguments
     sweeps.require_launcher(given)
     prepare()
     with sweeps.shared_folder(given) as folder:
-        sys.argv = ["evalkit evaluate", *sweeps.told(given, folder)]
+
+        def job(settings: "DictConfig") -> None:
+            run_one(settings, folder, options.format, ablation=presets.ablation is not None)
+
         try:
-            with composing(run_one):
-                hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(run_one)()
+            run_jobs(job, given, prog="evalkit evaluate")
         finally:
-            # Also when a later run of a sweep failed: the earlier ones are done and kept.
-            _show_sweep(sweeps.done(folder))
+            # Also when a later run of a sweep failed: the earlier ones are complete.
+            if grids := _sweep_grids(sweeps.done(folder), presets, options.format):
+                write(grids, options.format)
         failures = sweeps.failures(folder)
         if failures and sweeps.are_elsewhere(given):  # what they printed is in a log
             for message in failures:
@@ -54,8 +65,22 @@ def main(arguments: list[str]) -> int:
         return 2 if failures else 0
 
 
-def run_one(settings: "DictConfig") -> None:
-    """One evaluation of a sweep, or the only one; perhaps in a process of its own, as the launcher has it."""
+def _help(settings: list[str]) -> int:
+    given = [*expand(normalise(settings)).arguments, "hydra.mode=RUN"]
+    prepare()
+    run_jobs(lambda composed: say(help_text(composed)), given, prog="evalkit evaluate")
+    return 0
+
+
+def run_one(settings: "DictConfig", folder: Path, form: str, *, ablation: bool) -> None:
+    """One evaluation of a sweep, or the only one; a launcher may run it in a process of its own.
+
+    Args:
+        settings: composed.
+        folder: where the evaluations of the sweep leave their reports.
+        form: of the tables.
+        ablation: whether the sweep is an ablation.
+    """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
@@ -63,17 +88,17 @@ def run_one(settings: "DictConfig") -> None:
     prepare()  # a launcher's process has not
     hydra_config = HydraConfig.get()
     try:
-        sweeps.note(_run(settings, hydra_config))
+        sweeps.note(folder, _run(settings, hydra_config, form))
     except EvalkitError as error:
         # One dataset that is not there need not keep the others of a sweep from being evaluated, nor one value
         # that a checkpoint cannot take the others of an ablation.
         choices = hydra_config.runtime.choices
         apart = choices.get("hydra/launcher") != "basic"  # others are at work already
-        one_of_many = apart or isinstance(error, DataError) or choices.get("ablation")
+        one_of_many = apart or isinstance(error, DataError) or ablation
         if hydra_config.mode != RunMode.MULTIRUN or not one_of_many:
             raise SystemExit(report(error)) from None
         report(error)
-        sweeps.note_failure(hydra_config.job.num, str(error), hydra_config.overrides.task)
+        sweeps.note_failure(folder, hydra_config.job.num, str(error), hydra_config.overrides.task)
     except OmegaConfBaseException as error:
         raise SystemExit(report(ConfigError(one_line(error)))) from None
     except Exception as error:  # Hydra would print a report of its own first
@@ -83,30 +108,36 @@ def run_one(settings: "DictConfig") -> None:
         raise SystemExit(code) from None
 
 
-def _run(settings: "DictConfig", hydra_config: Any) -> Done:
-    """One evaluation, shown when it is done."""
+def _run(settings: "DictConfig", hydra_config: Any, form: str) -> Done:
+    """One evaluation, shown when it is done; of a sweep only the terminal gets a table for each."""
     overrides = list(hydra_config.overrides.task)
     config = settled(to_config(settings, overrides))
     command = " ".join(["evalkit evaluate", *map(shlex.quote, overrides)])
     evaluation = evaluate(config, command=command)
     measures = canonical(config.measures, level=config.dataset.relevance_level)
-    show(evaluation, measures, console())
-    choices = hydra_config.runtime.choices
+    swept = bool(hydra_config.mode) and hydra_config.mode.name == "MULTIRUN"
+    if form == "table" or not swept:
+        write([evaluation_grid(evaluation, measures)], form)
     return Done(
-        number=hydra_config.job.get("num", 0) if hydra_config.mode and hydra_config.mode.name == "MULTIRUN" else 0,
+        number=hydra_config.job.get("num", 0) if swept else 0,
         evaluation=evaluation,
         dataset=config.dataset.name,
         measures=measures,
         partial_average=config.partial_average,
         overrides=overrides,
-        suite=choices.get("suite"),
-        ablation=choices.get("ablation"),
+        swept=swept,
     )
 
 
-def _show_sweep(done: list[Done]) -> None:
-    out = console()
-    if len(done) > 1:
+def _sweep_grids(done: list[Done], presets: Presets, form: str) -> list[Grid]:
+    """The tables at the end of a sweep: all runs, the suite's, and what each value of an ablation does.
+
+    CSV is a single table, of the ablation or else of the runs: rows of averages among them would be counted twice.
+    """
+    if not done or not done[0].swept:
+        return []
+    grids = []
+    if len(done) > 1 or form != "table":
         asked = dict.fromkeys(name for one in done for name in one.measures)
         common = set.intersection(*(set(one.overrides) for one in done))
         named = ("dataset=", "retriever=", "reranker=")
@@ -116,20 +147,23 @@ def _show_sweep(done: list[Done]) -> None:
             )
             for one in done
         ]
-        show_all([one.evaluation for one in done], list(asked), out, settings=settings)
-    if done and done[0].suite:
-        suite = load_suite(done[0].suite)
+        grids.append(runs_grid([one.evaluation for one in done], list(asked), settings))
+    if suite := presets.suite:
         found = {
             dataset: [(one.evaluation, one.measures) for one in done if one.dataset == dataset]
             for dataset in suite.datasets
         }
-        show_suite(suite, found, out, partial=done[0].partial_average)
-    if len(done) > 1 and done[0].ablation:
-        _show_ablation(done, load_ablation(done[0].ablation))
+        of_suite = suite_grids(suite, found, partial=done[0].partial_average)
+        if not of_suite:
+            tell(f"{suite.name}: no table of the suite, since its columns would hold several settings under one name")
+        grids += of_suite
+    if len(done) > 1 and presets.ablation:
+        grids.append(_ablation_grid(done, presets.ablation))
+        return grids[-1:] if form == "csv" else grids
+    return grids[:1] if form == "csv" else grids
 
 
-def _show_ablation(done: list[Done], ablation: Ablation) -> None:
-    """What every value of the setting does, in one table."""
+def _ablation_grid(done: list[Done], ablation: Ablation) -> Grid:
     varied = f"{ablation.setting}="
     results = [
         (override.removeprefix(varied), one.evaluation)
@@ -140,5 +174,4 @@ def _show_ablation(done: list[Done], ablation: Ablation) -> None:
     order = {value: place for place, value in enumerate(ablation.values)}
     results.sort(key=lambda one: order.get(one[0], len(order)))
     settings = Settings(done[0].measures[0])
-    grid = ablation_grid(ablation, ablate(results, settings), settings, left_out(results))
-    write([grid], "table", console())
+    return ablation_grid(ablation, ablate(results, settings), settings, left_out(results))

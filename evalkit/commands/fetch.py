@@ -5,23 +5,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rich.markup import escape
-from rich.table import Table
-
 from evalkit.commands.options import Parser
 from evalkit.commands.settings.arguments import normalise
 from evalkit.commands.settings.compose import compose
 from evalkit.commands.settings.legal import top_settings
 from evalkit.config import ExpectedCounts, FetchConfig
 from evalkit.config.suites import load_suite
-from evalkit.datasets import load
+from evalkit.datasets import load, loader
 from evalkit.datasets.inspection import inspect
-from evalkit.datasets.remote import RemoteFile, remote_files
-from evalkit.errors import ConfigError, DataError, report
-from evalkit.report.inspection_grid import show_inspection
-from evalkit.report.table import console
+from evalkit.datasets.loader import RemoteFile
+from evalkit.errors import ConfigError, DataError
+from evalkit.report.grid import Cell, Column, Grid, write
+from evalkit.report.inspection_grid import inspection_grids
 from evalkit.store import Store, open_store
 from evalkit.system.network import forbidden
+from evalkit.system.reporting import report
+from evalkit.system.terminal import say, tell
+from evalkit.types import Dataset
+
+_COUNTS = ("documents", "queries", "judgments")
 
 
 class _Wanted(NamedTuple):
@@ -36,17 +38,62 @@ class _Wanted(NamedTuple):
         return sum(file.bytes or 0 for file in self.files if not file.here)
 
 
+class _Fetched(NamedTuple):
+    """A dataset that is here; `as_its_card` is None where there is nothing to compare it with."""
+
+    dataset: Dataset
+    as_its_card: bool | None
+
+    @classmethod
+    def of(cls, dataset: Dataset, config: FetchConfig) -> "_Fetched":
+        """A dataset, compared with its card."""
+        known = config.dataset.expected != ExpectedCounts() and config.dataset.check != "off"
+        return cls(dataset, not dataset.differences if known else None)
+
+    @property
+    def line(self) -> str:
+        """What it holds, in words."""
+        counts = ", ".join(f"{self.dataset.notes[name]:,} {name}" for name in _COUNTS)
+        state = {None: "", True: ", as its card says", False: ", not as its card says"}[self.as_its_card]
+        return f"{self.dataset.name}: {counts}{state}"
+
+
 def main(arguments: list[str]) -> int:
     """List sizes, then download, check and convert; what fails does not keep the rest from being fetched.
 
     Returns:
         0, or 2 if a dataset could not be fetched.
     """
+    options = _parser().parse_intermixed_args(arguments)
+    configs = _configs(options.settings)
+    store = open_store(configs[0].cache_dir)
+    tried = _Attempts()
+    if forbidden():
+        tell("HF_HUB_OFFLINE is set: nothing is downloaded, only what is here is checked.")
+    listed = [_Wanted(config, found) for config in configs if (found := tried.run(config, store, _files)) is not None]
+    if (sizes := [one for one in listed if one.files]) and (options.sizes or options.format == "table"):
+        write([_sizes_grid(sizes, store)], options.format)
+    if options.sizes:
+        return tried.failed
+    fetched: list[_Fetched] = []
+    for one in listed:
+        if dataset := tried.run(one.config, store, lambda config, store: load(config.dataset, store)):
+            fetched.append(_Fetched.of(dataset, one.config))
+            if options.format == "table":  # a line each, as soon as it is there
+                say(f"{fetched[-1].line}\n")
+                write(_inspected(dataset) if options.check else [], "table")
+    if fetched and options.format != "table":
+        inspected = [grid for one in fetched for grid in _inspected(one.dataset)] if options.check else []
+        write([_fetched_grid(fetched), *inspected], options.format)
+    return tried.failed
+
+
+def _parser() -> Parser:
     parser = Parser(
         prog="evalkit fetch",
         config="fetch",
         description="Download datasets for use without a network: lists what is to be downloaded and how large it is, "
-        "goes on where an earlier download was cut, compares every file with its published checksum, converts it, and "
+        "resumes downloads that broke off, compares every file with its published checksum, converts it, and "
         "compares what it holds with its card. What was fetched is found with HF_HUB_OFFLINE=1.",
         epilog="examples: evalkit fetch suite=beir --sizes; evalkit fetch dataset=scifact,nfcorpus; "
         "evalkit fetch dataset=scifact dataset.source=zip --check; evalkit fetch dataset=mteb dataset.task=SciFact",
@@ -54,20 +101,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="suite=NAME or dataset=NAME[,NAME...]")
     parser.add_argument("--sizes", action="store_true", help="only list what would be downloaded")
     parser.add_argument("--check", action="store_true", help="also look through each dataset for what may surprise")
-    options = parser.parse_intermixed_args(arguments)
-    configs = _configs(options.settings)
-    store = open_store(configs[0].cache_dir)
-    tried = _Attempts()
-    wanted = [
-        _Wanted(config, files)
-        for config in configs
-        if (files := tried.run(config, lambda c: [] if forbidden() else remote_files(c.dataset, store))) is not None
-    ]
-    _show_sizes(wanted, store)
-    if not options.sizes:
-        for one in wanted:
-            tried.run(one.config, lambda c: _fetch(c, store, check=options.check))
-    return tried.failed
+    parser.add_format()
+    return parser
 
 
 class _Attempts:
@@ -76,13 +111,17 @@ class _Attempts:
     def __init__(self) -> None:
         self.failed = 0
 
-    def run(self, config: FetchConfig, work: Callable[[FetchConfig], Any]) -> Any:
+    def run(self, config: FetchConfig, store: Store, work: Callable[[FetchConfig, Store], Any]) -> Any:
         """What `work` gives, or None where it failed."""
         try:
-            return work(config)
+            return work(config, store)
         except DataError as error:
             self.failed = report(error)
         return None
+
+
+def _files(config: FetchConfig, store: Store) -> list[RemoteFile]:
+    return [] if forbidden() else loader(config.dataset, store).remote_files()
 
 
 def _configs(settings: list[str]) -> list[FetchConfig]:
@@ -99,60 +138,43 @@ def _configs(settings: list[str]) -> list[FetchConfig]:
     return [compose("fetch", [f"dataset={name}", *others]) for name in names]
 
 
-def _show_sizes(wanted: list[_Wanted], store: Store) -> None:
-    if forbidden():
-        console().print("HF_HUB_OFFLINE is set: nothing is downloaded, only what is here is checked.", style="dim")
-        return
-    wanted = [one for one in wanted if one.files]
-    if not wanted:
-        return  # all of it is on disk
-    table = Table()
-    table.add_column("dataset", overflow="fold")
-    for column in ("files", "size", "here", "to download"):
-        table.add_column(column, justify="right")
+def _sizes_grid(wanted: list[_Wanted], store: Store) -> Grid:
+    columns = [
+        Column("dataset"),
+        Column("files"),
+        Column("size", write=_megabytes),
+        Column("here"),
+        Column("to download", write=_megabytes),
+    ]
+    rows: list[list[Cell]] = []
     for one in wanted:
-        sizes = [file.bytes for file in one.files]
-        known = sum(size or 0 for size in sizes)
-        table.add_row(
-            escape(one.config.dataset.name),
-            str(len(one.files)),
-            _megabytes(known) + (" or more" if None in sizes else "") if known else "unknown",
-            str(sum(file.here for file in one.files)),
-            _megabytes(one.missing),
-        )
-    out = console()
-    out.print(table)
+        known = sum(file.bytes or 0 for file in one.files) or None
+        rows.append([one.config.dataset.name, len(one.files), known, sum(file.here for file in one.files), one.missing])
     # Several datasets may be in one file.
     files = {file.name: file for one in wanted for file in one.files}
     total = sum(file.bytes or 0 for file in files.values() if not file.here)
     free = shutil.disk_usage(_existing(store.root)).free
     # A converted corpus takes about three times its compressed download.
-    out.print(
-        f"to download {_megabytes(total)}; once converted, {_megabytes(4 * total)} in all. Free: {_megabytes(free)}.",
-        style="bold red" if 4 * total > free else "dim",
-        highlight=False,
-    )
+    room = f"Free: {_megabytes(free)}" + (", which is too little." if 4 * total > free else ".")
+    notes = [f"to download {_megabytes(total)}; once converted, {_megabytes(4 * total)} in all. {room}"]
+    if unknown := sum(file.bytes is None for file in files.values()):
+        notes.append(f"{unknown} of {len(files)} files have no stated size and are not counted")
+    return Grid("to download", columns, rows, notes)
 
 
-def _fetch(config: FetchConfig, store: Store, *, check: bool) -> None:
-    dataset = load(config.dataset, store)
-    out = console()
-    state = "as its card says" if not dataset.differences else "not as its card says"
-    known = config.dataset.expected != ExpectedCounts()
-    notes = dataset.notes
-    out.print(
-        f"{dataset.name}: {notes['documents']:,} documents, {notes['queries']:,} queries, "
-        f"{notes['judgments']:,} judgments" + (f", {state}" if known and config.dataset.check != "off" else ""),
-        markup=False,
-        highlight=False,
-    )
-    if check:
-        show_inspection(dataset.name, inspect(dataset), out)
+def _fetched_grid(fetched: list[_Fetched]) -> Grid:
+    columns = [Column("dataset"), *(Column(name, ",") for name in _COUNTS), Column("as its card says")]
+    rows = [[one.dataset.name, *(one.dataset.notes[name] for name in _COUNTS), one.as_its_card] for one in fetched]
+    return Grid("fetched", columns, rows)
+
+
+def _inspected(dataset: Dataset) -> list[Grid]:
+    return inspection_grids(dataset.name, inspect(dataset))
 
 
 def _existing(path: Path) -> Path:
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
-def _megabytes(size: int) -> str:
+def _megabytes(size: float) -> str:
     return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"  # noqa: PLR2004

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from evalkit.analysis.baseline import Entry, read_baseline, write_baseline
+from evalkit.analysis.baseline import BaselineEntry, read_baseline, write_baseline
 from evalkit.analysis.regression import TOLERANCE, entries, exit_code, judge
 from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
 from evalkit.measures import parse_measure
+from evalkit.report.console import console
 from evalkit.report.gate_grid import grid, junit, summary
-from evalkit.report.grid import FORMATS, write
-from evalkit.report.table import console
+from evalkit.report.grid import write
 from evalkit.results.gather import gather
 from evalkit.system.files import naming, write_output
 from evalkit.system.terminal import tell
@@ -34,10 +34,10 @@ def main(arguments: list[str]) -> int:
     if options.summary:
         with naming(options.summary), options.summary.open("a", encoding="utf-8") as out:
             out.write(summary(judgements, options.tolerance, code))
-    write([grid(judgements, options.tolerance)], options.format, console())
+    write([grid(judgements, options.tolerance)], options.format)
     if code:
-        told = {1: "a number fell", 2: "something could not be judged"}[code]
-        tell(f"{told}. If that is meant to be, run the same command with --update.")
+        found = {1: "a number fell", 2: "something could not be judged"}[code]
+        tell(f"{found}. If that is intended, run the same command with --update.")
     return code
 
 
@@ -58,13 +58,13 @@ def _parser() -> Parser:
     )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also as JUnit XML")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="also append Markdown, as to $GITHUB_STEP_SUMMARY")
-    parser.add_argument("--format", choices=("table", *FORMATS), default="table")
+    parser.add_format()
     return parser
 
 
-def _update(path: Path, kept: list[Entry]) -> None:
+def _update(path: Path, new: list[BaselineEntry]) -> None:
     before = {entry.name: entry for entry in read_baseline(path)} if path.is_file() else {}
-    write_baseline(path, kept)
+    write_baseline(path, new)
     now = {entry.name: entry for entry in read_baseline(path)}
     added, removed = now.keys() - before.keys(), before.keys() - now.keys()
     changed = [name for name in now.keys() & before.keys() if now[name] != before[name]]

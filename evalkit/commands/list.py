@@ -4,11 +4,10 @@ import argparse
 import json
 import re
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from evalkit.commands.options import Parser
-from evalkit.config.resources import config_names, shipped
+from evalkit.config.resources import config_names, config_text, read_config
 from evalkit.errors import ConfigError
 from evalkit.system.terminal import say
 
@@ -20,39 +19,36 @@ _GROUPS = {
     "suites": "suite",
     "ablations": "ablation",
 }
-# A card is too wide for a terminal; `--json` has all of it.
-_ONLY_IN_JSON = {"revision", "title separator", "zip", "judgments", "measures", "instruction", "notes", "settings"}
+# A card has more than a page is wide. CSV has all of it but `settings`, which are no cell; JSON has those too.
+_ONLY_IN_DATA = {"revision", "title separator", "zip", "judgments", "measures", "instruction", "notes"}
 _ONLY_WHERE_WIDE = {"about", "source", "licence", "relevant"}
+_WIDE = 150  # columns of a terminal
 _LICENCE = re.compile(r"^# Licence: (?P<licence>.+?)\.(?: Download: (?P<gigabytes>[\d.]+) GB\.)?$", re.MULTILINE)
-_WIDE = 150  # columns
 KINDS = (*_GROUPS, "published", "instructions", "measures")
 
 
 def main(arguments: list[str]) -> int:
-    """Print a table, or a list of objects with `--json`."""
+    """Print a table."""
     parser = Parser(prog="evalkit list", config="fetch", description="What can be chosen, with a line about each.")
     parser.add_argument("kind", choices=KINDS, metavar="|".join(KINDS))
-    parser.add_argument("--json", action="store_true", help="a list of objects, with all that is known of each")
+    parser.add_format(json_help="a list of objects, with all that is known of each")
     parser.add_argument("--inspect", metavar="NAME", help="look through this dataset for what may surprise")
     parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="of the dataset to inspect")
     options = parser.parse_intermixed_args(arguments)
     if options.inspect or options.settings:
-        return _inspect(options)
-    rows = _rows(options.kind)
-    if options.json:
-        say(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+        _inspect(options)
     else:
-        _show(rows)
+        _write(options.kind, _rows(options.kind), options.format)
     return 0
 
 
-def _inspect(options: argparse.Namespace) -> int:
-    """What a dataset holds; downloads it where it is not here."""
+def _inspect(options: argparse.Namespace) -> None:
+    """Print what a dataset holds; downloads it where it is not here."""
     from evalkit.commands.settings.compose import compose
     from evalkit.datasets import load
     from evalkit.datasets.inspection import inspect
-    from evalkit.report.inspection_grid import show_inspection
-    from evalkit.report.table import console
+    from evalkit.report.grid import write
+    from evalkit.report.inspection_grid import inspection_grids
     from evalkit.store import open_store
 
     if options.kind != "datasets" or not options.inspect:
@@ -60,18 +56,17 @@ def _inspect(options: argparse.Namespace) -> int:
     config = compose("fetch", [f"dataset={options.inspect}", *options.settings])
     dataset = load(config.dataset, open_store(config.cache_dir))
     inspection = inspect(dataset)
-    if options.json:
+    if options.format == "json":
         say(json.dumps({"name": dataset.name, **asdict(inspection)}, ensure_ascii=False, indent=2) + "\n")
     else:
-        show_inspection(dataset.name, inspection, console())
-    return 0
+        write(inspection_grids(dataset.name, inspection), options.format)
 
 
 def _rows(kind: str) -> list[dict[str, Any]]:
     if kind == "measures":
-        from evalkit.measures import FAMILIES
+        from evalkit.measures import families
 
-        return [{"name": name, "about": about} for name, about in FAMILIES.items()]
+        return [{"name": name, "about": about} for name, about in families().items()]
     if kind == "instructions":
         from evalkit.config.instructions import load_instructions
 
@@ -89,20 +84,18 @@ def _rows(kind: str) -> list[dict[str, Any]]:
 
 def _describe(group: str, name: str) -> dict[str, Any]:
     """The first comment of a configuration file, and its settings."""
-    import yaml
-
-    path = shipped("conf") / group / f"{name}.yaml"
-    settings = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    text, settings = config_text(group, name), read_config(group, name)
+    about = next((line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")), "")
     if group == "dataset":
-        return {"name": name, "about": _about(path), **_card(settings)}
+        return {"name": name, "about": about, **_card(settings)}
     keys = ("model", "revision", "max_length", "device", "dtype")
     found = {key: settings[key] for key in keys if key in settings}
-    return {"name": name, "about": _about(path), **(_weights(path) if "model" in found else {}), **found}
+    return {"name": name, "about": about, **(_weights(text) if "model" in found else {}), **found}
 
 
-def _weights(path: Path) -> dict[str, Any]:
+def _weights(text: str) -> dict[str, Any]:
     """Licence of a model's weights, and gigabytes to download; None where they come in a package or are not known."""
-    found = _LICENCE.search(path.read_text(encoding="utf-8"))
+    found = _LICENCE.search(text)
     return {
         "licence": found["licence"] if found else "",
         "download_gb": float(found["gigabytes"]) if found and found["gigabytes"] else None,
@@ -133,39 +126,21 @@ def _card(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _about(path: Path) -> str:
-    comments = [
-        line.removeprefix("#").strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
-    ]
-    return next((line for line in comments if not line.startswith("@package")), "")
+def _write(kind: str, rows: list[dict[str, Any]], form: str) -> None:
+    from evalkit.report.console import console
+    from evalkit.report.grid import Column, Grid, write
 
-
-def _show(rows: list[dict[str, Any]]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    from evalkit.report.table import console
-
+    if form == "json":
+        say(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+        return
     out = console()
-    hidden = _ONLY_IN_JSON
-    if out.width < _WIDE and "documents" in rows[0]:
-        hidden = hidden | _ONLY_WHERE_WIDE
-    table = Table()
-    for column in (columns := [key for key in dict.fromkeys(key for row in rows for key in row) if key not in hidden]):
-        numbers = all(isinstance(row.get(column), int | float | None) for row in rows)
-        table.add_column(column, overflow="fold", justify="right" if numbers else "left")
-    for row in rows:
-        table.add_row(*(escape(_cell(row.get(column))) for column in columns))
-    out.print(table)
+    hidden = {"settings"} if form == "csv" else {"settings", *_ONLY_IN_DATA}
+    if kind == "datasets" and form == "table" and out.width < _WIDE:
+        hidden |= _ONLY_WHERE_WIDE
+    names = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in hidden]
+    columns = [Column(name, spec="g" if name == "download_gb" else ",") for name in names]
+    write([Grid(kind, columns, [[_cell(row.get(name)) for name in names] for row in rows])], form, out)
 
 
-def _cell(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case int():
-            return f"{value:,}"
-        case float():
-            return f"{value:g}"
-        case _:
-            return str(value)
+def _cell(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list) else None if value == "" else value

@@ -11,6 +11,7 @@ from evalkit.formats.runfile import ORDERS, RunFile, read_run_file
 from evalkit.formats.trec import read_qrels
 from evalkit.measures import canonical, measure
 from evalkit.measures.ties import tie_bounds
+from evalkit.report.grid import Column, Grid, write
 from evalkit.run import Run
 from evalkit.system.terminal import say, tell
 from evalkit.types import PerQuery, Qrels
@@ -27,7 +28,13 @@ def main(arguments: list[str]) -> int:
         run = run.select(~run.own_ids)
     per_query = measure(qrels, run, names)
     notes = _notes(qrels, file, run, per_query)
-    _print(per_query, notes, each=options.per_query, as_json=options.json)
+    match options.format:
+        case "json":
+            _print_json(per_query, notes, each=options.per_query)
+        case "table":
+            _print(per_query, each=options.per_query)
+        case form:
+            write([_grid(per_query, each=options.per_query)], form)
     for note in notes:
         tell(note.text)  # on stderr, so that a pipe gets the numbers and a person the warning
     return 0
@@ -53,9 +60,7 @@ def _parser() -> Parser:
         "--drop-identical-ids", action="store_true", help="leave out a document with the id of the query"
     )
     parser.add_argument("--per-query", action="store_true", help="one line a judged query")
-    parser.add_argument(
-        "--json", action="store_true", help="one object, measure name to mean, unrounded; `notes` where there are some"
-    )
+    parser.add_format(json_help="one object, measure name to mean, unrounded; `notes` where there are some")
     return parser
 
 
@@ -76,23 +81,30 @@ def _notes(qrels: Qrels, file: RunFile, run: Run, per_query: PerQuery) -> list[N
     return [note for note in found if note is not None]
 
 
-def _print(per_query: PerQuery, notes: Sequence[Note], *, each: bool, as_json: bool) -> None:
-    columns = {name: values.tolist() for name, values in per_query.values.items()}
-    if as_json:
-        rows = {
-            query_id: {name: values[row] for name, values in columns.items()}
-            for row, query_id in enumerate(per_query.query_ids)
-        }
-        means = {"mean": per_query.means, "per_query": rows} if each else per_query.means
-        told = {"notes": [note.as_json() for note in notes]} if notes else {}
-        say(json.dumps({**means, **told}, ensure_ascii=False) + "\n")
-        return
+def _print_json(per_query: PerQuery, notes: Sequence[Note], *, each: bool) -> None:
+    means = per_query.means
+    rows = {query_id: dict(zip(means, values, strict=True)) for query_id, *values in _grid(per_query, each=True).rows}
+    found = {"mean": means, "per_query": rows} if each else means
+    found_notes = {"notes": [note.as_json() for note in notes]} if notes else {}
+    say(json.dumps({**found, **found_notes}, ensure_ascii=False) + "\n")
+
+
+def _grid(per_query: PerQuery, *, each: bool) -> Grid:
+    """A row a measure, or a row a query."""
+    if not each:
+        return Grid("measures", [Column("measure"), Column("mean", ".4f")], list(per_query.means.items()))
+    columns = [Column("query_id"), *(Column(name, ".4f") for name in per_query.values)]
+    values = (column.tolist() for column in per_query.values.values())
+    return Grid("measures by query", columns, list(zip(per_query.query_ids, *values, strict=True)))
+
+
+def _print(per_query: PerQuery, *, each: bool) -> None:
+    """Plain lines as trec_eval prints them: names and means, or a row a query with tabs and the means last."""
     if each:
-        say("\t".join(["query_id", *columns]) + "\n")
-        for row, query_id in enumerate(per_query.query_ids):
-            say("\t".join([query_id, *(f"{values[row]:.4f}" for values in columns.values())]) + "\n")
-        say("\t".join(["all", *(f"{mean:.4f}" for mean in per_query.means.values())]) + "\n")
+        grid = _grid(per_query, each=True)
+        rows = [[column.name for column in grid.columns], *grid.texts()]
+        rows.append(["all", *(f"{mean:.4f}" for mean in per_query.means.values())])
+        say("".join("\t".join(row) + "\n" for row in rows))
         return
-    width = max(len(name) for name in columns)
-    for name, mean in per_query.means.items():
-        say(f"{name:{width}}  {mean:.4f}\n")
+    width = max(len(name) for name in per_query.means)
+    say("".join(f"{name:{width}}  {mean:.4f}\n" for name, mean in per_query.means.items()))

@@ -1,6 +1,6 @@
-"""Options, which begin with dashes: how verbs read theirs, and what is said of one that does not exist.
+"""Options, which begin with dashes: how verbs read theirs, and the error for one that does not exist.
 
-Settings have no dashes. People who come from other tools write them with some.
+Settings have no dashes. People who come from other tools often type them with dashes.
 """
 
 import argparse
@@ -11,6 +11,16 @@ from typing import Any, NoReturn
 from evalkit.commands.settings.legal import homes, top_settings
 from evalkit.errors import ConfigError
 from evalkit.system.lookalikes import instead, lookalikes, proposal
+from evalkit.system.terminal import say
+
+
+class _ListOptions(argparse.Action):
+    """`--list-options`, for completion: every option of the verb."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        assert isinstance(parser, Parser)
+        say("".join(f"{name}\n" for name in parser.names))
+        parser.exit()
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,18 +28,33 @@ class Parser(argparse.ArgumentParser):
 
     Args:
         prog: as typed, such as `evalkit score`.
-        config: the file under `conf/` whose settings the verb takes beside its options; None where it takes none.
+        config: the file under `conf/` whose settings the verb takes besides its options; None where it takes none.
         options: of `ArgumentParser`.
     """
 
     def __init__(self, prog: str, *, config: str | None = None, **options: Any) -> None:
+        if config and config != "evaluate":
+            options.setdefault("epilog", "`evalkit evaluate --help` explains the settings.")
         super().__init__(prog=prog, **options)
+        self.add_argument("--list-options", action=_ListOptions, nargs=0, help=argparse.SUPPRESS)
         self._settings = top_settings(config) if config else ()
 
     @property
     def names(self) -> list[str]:
         """Every option, as typed."""
-        return [name for action in self._actions for name in action.option_strings]
+        return [name for one in self._actions if one.help != argparse.SUPPRESS for name in one.option_strings]
+
+    def add_format(self, *, json_help: str = "") -> None:
+        """Add `--format`, the form in which the verb writes its tables.
+
+        Args:
+            json_help: of `--json`, short for `--format json`; there is no such option where this is empty.
+        """
+        from evalkit.report.grid import FORMATS
+
+        self.add_argument("--format", choices=("table", *FORMATS), default="table", help="default: table")
+        if json_help:
+            self.add_argument("--json", dest="format", action="store_const", const="json", help=json_help)
 
     def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:  # type: ignore[override]
         """See `ArgumentParser`."""
@@ -55,16 +80,16 @@ class Parser(argparse.ArgumentParser):
     def _refuse(self, unknown: Sequence[str], args: Sequence[str]) -> None:
         if unknown:
             if not unknown[0].startswith("-"):
-                self.error(f"there is no place for the argument {unknown[0]!r}")
+                self.error(f"unexpected argument {unknown[0]!r}")
             raise ConfigError(unknown_option(unknown[0], args, self.names, self._settings))
 
 
 def unknown_option(option: str, arguments: Sequence[str], names: Collection[str], settings: Collection[str]) -> str:
-    """What to say of an option that does not exist: the setting that was meant, or the options that there are.
+    """The error for an option that does not exist: the setting that was meant, or the legal options.
 
     Args:
         option: as typed, such as `--reranker=none`.
-        arguments: all that was typed; of `--reranker none` the value is the argument behind it.
+        arguments: all that was typed; the value in `--reranker none` is the argument after it.
         names: options of the verb.
         settings: of the verb, up to their first dot.
     """

@@ -1,31 +1,27 @@
 """`evalkit plan`: what an evaluation, a sweep or a suite takes, before it runs; with the settings of `evaluate`."""
 
 import re
-import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from evalkit import datasets
 from evalkit.commands.options import Parser
 from evalkit.commands.settings.arguments import normalise
-from evalkit.commands.settings.compose import composing, prepare, to_config
+from evalkit.commands.settings.compose import prepare, run_jobs, to_config
+from evalkit.commands.settings.presets import expand
 from evalkit.config import EvaluateConfig
-from evalkit.config.resources import shipped
-from evalkit.datasets.remote import is_here
-from evalkit.errors import EvalkitError, report
-from evalkit.pipeline import settled
-from evalkit.plan.already import kept_of
+from evalkit.errors import EvalkitError
+from evalkit.plan.already import already_done
 from evalkit.plan.forecast import Forecast, forecast
 from evalkit.plan.machine import Machine
-from evalkit.plan.order import cheapest_first
-from evalkit.plan.pilot import measure_rates
-from evalkit.plan.sample import Sample, sample_from_card, sample_of
-from evalkit.report.grid import FORMATS, write
+from evalkit.plan.sample import TextSample, sample_from_card, sample_of
+from evalkit.report.grid import write
 from evalkit.report.plan_grids import evaluations_grid, stages_grid
-from evalkit.report.table import console
-from evalkit.store import Store, open_store
+from evalkit.retrieval.judged import settled
+from evalkit.store import open_store
 from evalkit.system.network import warn_once
 from evalkit.system.progress import progress
+from evalkit.system.reporting import report
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -41,32 +37,31 @@ def main(arguments: list[str]) -> int:
     """
     parser = _parser()
     options, settings = parser.parse_known_args(arguments)
-    return show_plan(_composed(settings, parser.names), measure=not options.assume, form=options.format)
+    return show_plan(_composed(settings, parser.names), form=options.format)
 
 
-def show_plan(configs: Sequence[EvaluateConfig], *, measure: bool, form: str) -> int:
+def show_plan(configs: Sequence[EvaluateConfig], *, form: str) -> int:
     """Print what evaluations take, in a table for each machine.
 
     Args:
-        configs: of each.
-        measure: whether rates of this machine that are not known are measured.
+        configs: settings of each evaluation.
         form: `table`, or one of `FORMATS`.
 
     Returns:
         0, or 2 if one could not be planned.
     """
     warn_once("What was not downloaded is planned after its card and its published size.")
-    planner, grids = _Planner(measure=measure), []
-    for some in _by_machine(configs):
-        machine = Machine(some[0].compute, open_store(some[0].cache_dir))
-        ready = [config for config in some if planner.prepare(config)]  # has bars of its own
+    planner, grids = _Planner(), []
+    for group in _by_machine(configs):
+        machine = Machine(group[0].compute)
+        ready = [config for config in group if planner.load(config)]  # has bars of its own
         with progress("planning", len(ready), "evaluations") as advance:
-            forecasts = [one for config in ready if (one := planner.forecast(config, advance)) is not None]
+            forecasts = [made for config in ready if (made := planner.forecast(config, machine, advance)) is not None]
         if forecasts:
-            planned = cheapest_first(forecasts)
-            grids.append(stages_grid(planned[0], machine) if len(some) == 1 else evaluations_grid(planned, machine))
+            single = len(group) == 1
+            grids.append(stages_grid(forecasts[0], machine) if single else evaluations_grid(forecasts, machine))
     if grids:
-        write(grids, form, console())
+        write(grids, form)
     return 2 if planner.failed else 0
 
 
@@ -82,18 +77,16 @@ def _parser() -> Parser:
     parser = Parser(
         prog="evalkit plan",
         config="evaluate",
-        usage="evalkit plan [--format FORMAT] [--assume] [-m] [SETTING=VALUE ...]",
+        usage="evalkit plan [--format FORMAT] [-m] [SETTING=VALUE ...]",
         description="Documents, queries, pairs, tokens, operations, time, energy, disk and memory of evaluations, "
-        "before anything runs, and what of them is in the store; several in the order in which they cost least. Takes "
-        "the settings of `evalkit evaluate`. Datasets on disk are read for it, others are planned after their cards.",
+        "before anything runs, and the share that is in the store. Takes the settings of `evalkit evaluate`. Datasets "
+        "on disk are read for it, others are planned after their cards. Hours on this machine come from a matrix "
+        "multiplication that is timed for a second, and from the share of its rate that models reach.",
         epilog="examples: evalkit plan; evalkit plan suite=beir retriever=bge_large_en_v1_5 reranker=minicpm_reranker "
         "compute=h200 compute.machine.devices=8; evalkit plan -m dataset=scifact,fiqa reranker=none,bge_reranker_v2_m3 "
         "compute=a100",
     )
-    parser.add_argument("--format", choices=("table", *FORMATS), default="table")
-    parser.add_argument(
-        "--assume", action="store_true", help="take rates that are not known yet as assumed; do not measure for seconds"
-    )
+    parser.add_format()
     return parser
 
 
@@ -103,7 +96,6 @@ def _composed(arguments: Sequence[str], options: Sequence[str] = ()) -> list[Eva
     Raises:
         ConfigError: a setting is unknown, absent, or of the wrong type.
     """
-    import hydra
     from hydra.core.hydra_config import HydraConfig
 
     found: list[EvaluateConfig] = []
@@ -118,52 +110,41 @@ def _composed(arguments: Sequence[str], options: Sequence[str] = ()) -> list[Eva
     prepare()
     # Whoever will run it: it is planned here.
     given = normalise([text for text in arguments if not _LAUNCHER.match(text)], options=options)
-    sys.argv = ["evalkit plan", *given]
-    with composing(collect):
-        hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(collect)()
+    run_jobs(collect, expand(given).arguments, prog="evalkit plan")
     if faults:
         raise faults[0]
     return found
 
 
 class _Planner:
-    """Plans one evaluation after another; a dataset that cannot be planned keeps no other from it."""
+    """Plans one evaluation after another; a dataset that cannot be planned does not stop the others."""
 
-    def __init__(self, *, measure: bool) -> None:
-        self._measure = measure
-        self._samples: dict[str, Sample] = {}
+    def __init__(self) -> None:
+        self._samples: dict[str, TextSample] = {}
         self.failed = 0
 
-    def prepare(self, config: EvaluateConfig) -> bool:
-        """Read the dataset of an evaluation, and measure its models; False where it cannot be planned."""
-        store = open_store(config.cache_dir)
+    def load(self, config: EvaluateConfig) -> bool:
+        """Read the dataset of an evaluation; False where it cannot be planned."""
+        key, store = repr(config.dataset), open_store(config.cache_dir)
         try:
-            sample = self._sample(config, store)
-            if self._measure and not (machine := Machine(config.compute, store)).described:
-                measure_rates(config, sample, machine)
+            if key not in self._samples:
+                here = datasets.loader(config.dataset, store).is_here()
+                self._samples[key] = (
+                    sample_of(datasets.load(config.dataset, store)) if here else sample_from_card(config.dataset)
+                )
         except EvalkitError as error:
             self.failed = report(error)
             return False
         return True
 
-    def forecast(self, config: EvaluateConfig, advance: Callable[[float], None]) -> Forecast | None:
-        """Of one evaluation that was prepared; None where it cannot be planned."""
-        store = open_store(config.cache_dir)
+    def forecast(self, config: EvaluateConfig, machine: Machine, advance: Callable[[float], None]) -> Forecast | None:
+        """The forecast of an evaluation whose dataset is loaded; None where it cannot be planned."""
+        sample = self._samples[repr(config.dataset)]
         try:
-            sample = self._sample(config, store)
-            kept = kept_of(config, sample.dataset, store) if sample.dataset is not None else None
-            return forecast(config, sample, Machine(config.compute, store), kept)
+            already = already_done(config, sample.dataset, open_store(config.cache_dir)) if sample.dataset else None
+            return forecast(config, sample, machine, already)
         except EvalkitError as error:
             self.failed = report(error)
             return None
         finally:
             advance(1)
-
-    def _sample(self, config: EvaluateConfig, store: Store) -> Sample:
-        key = repr(config.dataset)
-        if key not in self._samples:
-            here = is_here(config.dataset, store)
-            self._samples[key] = (
-                sample_of(datasets.load(config.dataset, store)) if here else sample_from_card(config.dataset)
-            )
-        return self._samples[key]

@@ -75,7 +75,7 @@ def _show(
 ) -> None:
     from rich.text import Text
 
-    from evalkit.report.table import console
+    from evalkit.report.console import console
 
     out = console()
     for row, sample in enumerate(samples):

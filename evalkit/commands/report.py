@@ -20,7 +20,7 @@ from evalkit.system.terminal import say, tell
 
 
 def main(arguments: list[str]) -> int:
-    """Write what was asked for."""
+    """Write the page, the tables and the figures that were asked for."""
     options = _parser().parse_args(arguments)
     at_least("--queries", options.queries, 0)
     at_least("--seed", options.seed, 0)
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
         options.html = Path("report.html")
     for path in filter(None, (options.html, options.markdown)):
         if not path.parent.is_dir() or path.is_dir():
-            raise ConfigError(f"{path} cannot be written: give a file in a folder that is there.")
+            raise ConfigError(f"{path} cannot be written: give a file in a folder that exists.")
     figures = _figures() if options.figures else None
     settings = Settings(parse_measure(options.measure).name, options.correction, seed=options.seed)
     evaluations = gather(options.results)

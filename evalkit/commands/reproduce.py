@@ -1,4 +1,4 @@
-"""`evalkit reproduce NAME`: a published table beside ours; `--run` makes what is missing, `--explain` says why."""
+"""`evalkit reproduce NAME`: a published table beside ours; `--run` runs missing cells, `--explain` explains one."""
 
 import argparse
 import shlex
@@ -8,22 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from evalkit.analysis.published.explain import FOLDER, explain
-from evalkit.analysis.published.missing import Planned, missing
-from evalkit.analysis.published.tables import Column, Published, Row, load_published
+from evalkit.analysis.published.missing import MissingRun, missing
+from evalkit.analysis.published.tables import Published, PublishedColumn, PublishedRow, load_published
 from evalkit.analysis.published.verdicts import TOLERANCE, choose, reproduce, unused
+from evalkit.commands.list import main as list_choices
 from evalkit.commands.options import Parser
 from evalkit.config import EvaluateConfig
 from evalkit.config.limits import at_least
-from evalkit.config.resources import config_names
-from evalkit.errors import ConfigError, EvalkitError, report
-from evalkit.report.grid import FORMATS, write
+from evalkit.errors import ConfigError, EvalkitError
+from evalkit.report.grid import write
 from evalkit.report.reproduction import explanation, grids, plan
-from evalkit.report.table import console
 from evalkit.results import Evaluation
 from evalkit.results.gather import gather
 from evalkit.system.lookalikes import instead
 from evalkit.system.progress import progress
-from evalkit.system.terminal import say, tell
+from evalkit.system.reporting import report
+from evalkit.system.terminal import tell
 
 
 def main(arguments: list[str]) -> int:
@@ -34,11 +34,7 @@ def main(arguments: list[str]) -> int:
     """
     options = _parser().parse_intermixed_args(arguments)
     if options.name is None:
-        found = config_names("published")
-        width = max(map(len, found))
-        for name in found:
-            say(f"{name:{width}}  {load_published(name).title}\n")
-        return 0
+        return list_choices(["published", "--format", options.format])
     published = load_published(options.name)
     _check(options, published)
     if options.explain:
@@ -51,7 +47,7 @@ def main(arguments: list[str]) -> int:
         tell(f"not in these tables ({why}): {', '.join(str(one.result.folder) for one in some)}")
     cells = reproduce(published, evaluations, tolerance=options.tolerance)
     chosen = [cell for cell in cells if options.table in {None, cell.table}]
-    write(grids(published, chosen, options.tolerance), options.format, console())
+    write(grids(published, chosen, options.tolerance), options.format)
     return 2 if failed else 0
 
 
@@ -65,14 +61,14 @@ def _check(options: argparse.Namespace, published: Published) -> None:
 
 
 def _evaluations(folder: str) -> list[Evaluation]:
-    """What there is; nothing is no mistake here."""
+    """The results in a folder; there may be none."""
     path = Path(folder)
     there = path.is_dir() and next(path.rglob("manifest.json"), None) is not None
     return gather([path]) if there else []
 
 
 def _plan_missing(options: argparse.Namespace, published: Published) -> int:
-    """Show what it takes to run what is missing."""
+    """Print the plan of the evaluations that are missing."""
     from evalkit.commands.plan import show_plan
 
     runs = missing(published, _evaluations(options.results), table=options.table, limit=options.limit)
@@ -82,11 +78,11 @@ def _plan_missing(options: argparse.Namespace, published: Published) -> int:
     common = [f"results_dir={options.results}", *options.settings]
     with progress("composing settings", len(runs), "evaluations") as advance:
         configs = _compose_all(runs, common, advance)
-    return show_plan(configs, measure=True, form=options.format)
+    return show_plan(configs, form=options.format)
 
 
 def _compose_all(
-    runs: Sequence[Planned], common: Sequence[str], advance: Callable[[float], None]
+    runs: Sequence[MissingRun], common: Sequence[str], advance: Callable[[float], None]
 ) -> list[EvaluateConfig]:
     """The settings of each run. Hydra takes a quarter of a second, so each dataset and each system is composed once."""
     from evalkit.commands.settings.compose import compose
@@ -113,7 +109,7 @@ def _run_missing(options: argparse.Namespace, published: Published) -> int:
     if not runs:
         tell("nothing is missing.")
         return 0
-    write([plan(published, runs)], "table", console())
+    write([plan(published, runs)], "table")
     if not options.yes and not _confirmed(len(runs)):
         raise ConfigError("nothing was run. Answer y, or give --yes; --limit N leaves out what reads more texts.")
     failed = 0
@@ -131,7 +127,7 @@ def _confirmed(count: int) -> bool:
 
 
 def _run(overrides: Sequence[str]) -> int:
-    """One evaluation; 1 if it failed, which the others need not suffer from."""
+    """Run one evaluation; 1 if it failed, and the others still run."""
     from evalkit.commands.settings.compose import compose
     from evalkit.pipeline import evaluate
 
@@ -155,11 +151,11 @@ def _explain(options: argparse.Namespace, published: Published) -> int:
     toggles = explain(published, row, column, chosen, _evaluations(FOLDER))
     cells = reproduce(published, chosen, tolerance=options.tolerance)
     cell = next(one for one in cells if (one.system, one.column) == (row.name, column.name))
-    write([explanation(cell, toggles)], options.format, console())
+    write([explanation(cell, toggles)], options.format)
     return 0
 
 
-def _cell(options: argparse.Namespace, published: Published) -> tuple[Row, Column]:
+def _cell(options: argparse.Namespace, published: Published) -> tuple[PublishedRow, PublishedColumn]:
     """The cell that `SYSTEM/COLUMN` names; either may hold a slash itself."""
     cells = {
         f"{row.name}/{column.name}": (row, column)
@@ -170,7 +166,7 @@ def _cell(options: argparse.Namespace, published: Published) -> tuple[Row, Colum
         if value is not None
     }
     if options.explain not in cells:
-        raise ConfigError(f"--explain {options.explain} is no cell. {instead(options.explain, cells)}")
+        raise ConfigError(f"--explain {options.explain} is not a cell. {instead(options.explain, cells)}")
     return cells[options.explain]
 
 
@@ -181,17 +177,17 @@ def _parser() -> Parser:
         description="A published table beside the results in a folder: published, ours, delta, ceiling of our "
         "candidates, verdict, and which conditions differ. Without a name, lists the published tables.",
     )
-    parser.add_argument("name", nargs="?", help="of a published table")
+    parser.add_argument("name", nargs="?", help="a published table; without it, all are listed")
     parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="of every run, such as compute=cuda")
-    parser.add_argument("--table", help="only this one")
+    parser.add_argument("--table", help="only this table")
     parser.add_argument("--results", default="results", metavar="DIR", help="default: results")
-    parser.add_argument("--run", action="store_true", help="make what is missing, cheapest first")
-    parser.add_argument("--plan", action="store_true", help="say what it takes to make what is missing, and stop")
-    parser.add_argument("--yes", action="store_true", help="without asking")
+    parser.add_argument("--run", action="store_true", help="run the missing evaluations, cheapest first")
+    parser.add_argument("--plan", action="store_true", help="print what the missing evaluations take, and stop")
+    parser.add_argument("--yes", action="store_true", help="do not ask before running")
     parser.add_argument("--limit", type=float, default=float("inf"), metavar="N", help="texts a run may read")
     parser.add_argument(
-        "--explain", metavar="SYSTEM/COLUMN", help="what other ways of counting and running do to this number"
+        "--explain", metavar="SYSTEM/COLUMN", help="how other ways of counting and running move this number"
     )
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help=f"points; default: {TOLERANCE}")
-    parser.add_argument("--format", choices=("table", *FORMATS), default="table")
+    parser.add_format()
     return parser

@@ -6,13 +6,10 @@ from evalkit import rerank
 from evalkit.commands.json_lines import shortest, split_arguments, write_line
 from evalkit.commands.options import Parser
 from evalkit.commands.settings.compose import compose
-from evalkit.errors import ConfigError
 from evalkit.formats.jsonl import read_pairs
-from evalkit.rerank.passthrough import KeepOrder, Replay
 from evalkit.system.progress import progress
 from evalkit.system.stages import LOADING
 from evalkit.system.terminal import tell
-from evalkit.types import LoadingReranker
 
 _PAIRS_PER_WINDOW = 16_384  # whose scores are printed together
 
@@ -35,16 +32,14 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
     parser.add_argument("--ids", action="store_true", help="add input_ids, the tokens that the model reads")
     options, settings, file = split_arguments(parser, arguments)
     config = compose("score", settings)
-    reranker = rerank.build(config.reranker, config.compute)
-    if isinstance(reranker, KeepOrder | Replay):
-        raise ConfigError(f"reranker={config.reranker.name} reads no texts, so it has no score for them.")
+    reranker = rerank.require_texts(rerank.build(config.reranker, config.compute), config.reranker.name)
     tokenize = rerank.require_pairs(reranker).tokenize if options.ids else None
     lines = read_pairs(file)
     instructed = sum(1 for pair, _ in lines if pair.instruction)
-    if instructed and not rerank.reads_instructions(config.reranker):
+    if instructed and not config.reranker.reads_instructions:
         tell(f"{instructed} pairs have an instruction, which this reranker has no place for")
     with progress("scoring", len(lines), "pairs") as meter:
-        if lines and isinstance(reranker, LoadingReranker):
+        if lines:
             with meter.not_working(LOADING):
                 reranker.load()
         for start in range(0, len(lines), _PAIRS_PER_WINDOW):

@@ -9,66 +9,32 @@ from typing import Any
 
 from evalkit.config.compute import ComputeConfig, MachineConfig
 from evalkit.config.dataset import (
-    DATASETS,
     BundledDatasetConfig,
     DatasetConfig,
     ExpectedCounts,
     FolderDatasetConfig,
-    HubDatasetConfig,
-    MkqaDatasetConfig,
-    MtebDatasetConfig,
-    NeuclirDatasetConfig,
     TextLengths,
 )
 from evalkit.config.limits import MISSING, at_least, given
-from evalkit.config.reranker import (
-    RERANKERS,
-    CrossEncoderConfig,
-    FlagLLMConfig,
-    LateInteractionConfig,
-    LayerwiseConfig,
-    LightweightConfig,
-    MiniCPMRerankerConfig,
-    PairRerankerConfig,
-    Qwen3RerankerConfig,
-    ReplayConfig,
-    RerankerConfig,
-)
-from evalkit.config.retriever import RETRIEVERS, BM25Config, DenseConfig, JudgedConfig, RetrieverConfig, SavedConfig
+from evalkit.config.reranker import RerankerConfig
+from evalkit.config.retriever import DenseConfig, RetrieverConfig
 from evalkit.errors import ConfigError
 
 __all__ = [
     "ROOTS",
-    "SCHEMAS",
-    "BM25Config",
     "BundledDatasetConfig",
     "ComputeConfig",
-    "CrossEncoderConfig",
     "DatasetConfig",
     "DenseConfig",
     "EmbedConfig",
     "EvaluateConfig",
     "ExpectedCounts",
     "FetchConfig",
-    "FlagLLMConfig",
     "FolderDatasetConfig",
-    "HubDatasetConfig",
-    "JudgedConfig",
-    "LateInteractionConfig",
-    "LayerwiseConfig",
-    "LightweightConfig",
     "MachineConfig",
-    "MiniCPMRerankerConfig",
-    "MkqaDatasetConfig",
-    "MtebDatasetConfig",
-    "NeuclirDatasetConfig",
-    "PairRerankerConfig",
     "PromptConfig",
-    "Qwen3RerankerConfig",
-    "ReplayConfig",
     "RerankerConfig",
     "RetrieverConfig",
-    "SavedConfig",
     "ScoreConfig",
     "TextLengths",
 ]
@@ -89,6 +55,7 @@ class EvaluateConfig:
     partial_average: bool = False
     """Average a suite although datasets of it are missing; the table says of how many."""
     results_dir: str = "results"
+    """Folder of the results."""
     cache_dir: str | None = None
     """Where corpora and embeddings are kept; `~/.cache/evalkit` when not set."""
 
@@ -145,11 +112,3 @@ ROOTS: dict[str, Any] = {
     "fetch": FetchConfig,
 }
 """Schemas of whole verbs, as the first entry of `conf/<verb>.yaml` names them."""
-
-SCHEMAS: dict[str, dict[str, Any]] = {
-    "dataset": DATASETS,
-    "retriever": RETRIEVERS,
-    "reranker": RERANKERS,
-    "compute": {"compute": ComputeConfig},
-}
-"""Schema names by group, as the `defaults` lists under `conf/` write them: `/schema/<group>/<name>@_here_`."""

@@ -55,6 +55,7 @@ class ComputeConfig:
     device: str = "auto"
     """`auto` takes CUDA where there is one; the manifest says which was used."""
     dtype: str = "float32"
+    """Number format of weights and states; logits are float32 whatever it is."""
     attention: str = "auto"
     """`auto` is `packed` (no padding), or for a model that the engine does not know `sdpa` or `eager`. On CUDA `packed`
     is flash-attn where it can be imported, else PyTorch's own variable-length kernel, and texts of equal length

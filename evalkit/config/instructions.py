@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from evalkit.config.dataset import DatasetConfig
 from evalkit.config.resources import shipped
-from evalkit.errors import ConfigError, DataError, reason
+from evalkit.config.retriever import DenseConfig
+from evalkit.errors import ConfigError, DataError
 from evalkit.formats import strict_json
 from evalkit.system.files import expanded
 from evalkit.system.lookalikes import did_you_mean
+from evalkit.system.reporting import reason
 
 GENERIC = "Given a query, retrieve relevant documents that answer the query."
 """What `generic` means: one text for every dataset, none of which it was written for."""
@@ -35,11 +38,7 @@ class Instruction(NamedTuple):
 
 
 def load_instructions(path: Path | None = None) -> dict[str, Instruction]:
-    """Dataset name (BEIR folder name or C-MTEB task name) -> its instruction.
-
-    Raises:
-        DataError: the file is absent or malformed.
-    """
+    """Dataset name (BEIR folder name or C-MTEB task name) -> its instruction."""
     path = path or shipped("instructions.json")
     if not path.is_file():
         raise DataError(f"{path}: no such file. A file of instructions is {{dataset: instruction}} in JSON.")
@@ -73,10 +72,6 @@ def choose_instruction(setting: str, *, key: str | None, name: str) -> str:
         key: the dataset's entry; of a name such as `cqadupstack/android` also that before the slash is looked for.
             None where there is no dataset, as in `evalkit score`: its pairs bring their own instructions.
         name: of the setting, for errors, such as `reranker.instructions`.
-
-    Raises:
-        ConfigError: the dataset has no entry, or the setting is one of these words mistyped.
-        DataError: the file is absent or malformed.
     """
     if setting in {"none", PER_QUERY} or (setting in _LOOKED_UP and key is None):
         return ""
@@ -103,10 +98,19 @@ def choose_instruction(setting: str, *, key: str | None, name: str) -> str:
     )
 
 
+def query_instruction(config: DenseConfig, dataset: DatasetConfig | None) -> str | None:
+    """Text before the queries of a dataset; None for the checkpoint's own."""
+    key = dataset.key if dataset else None
+    task = choose_instruction(config.instructions, key=key, name="retriever.instructions")
+    if task:
+        return str(config.instructed_query).replace("{instruction}", task)
+    return "" if key in config.instruction_except else config.query_instruction
+
+
 def _refuse_mistyped(setting: str, name: str) -> None:
     """No instruction is a single word that looks like one of `_WORDS`; as a text it would be used without a notice."""
     if setting.isalpha() and (meant := did_you_mean(setting, _WORDS)):
         raise ConfigError(
-            f"{name}={setting} is one word, so it is no instruction. {meant}Legal are: {', '.join(_WORDS)}, "
+            f"{name}={setting} is a single word, not an instruction. {meant}Legal are: {', '.join(_WORDS)}, "
             "a .json file, or a text of several words."
         )

@@ -38,3 +38,21 @@ def given(key: str, value: str | None, example: str) -> None:
     """Refuse a mandatory setting that is not set."""
     if not value:
         raise ConfigError(f"{key} is not set. Add {key}={example} to the command.")
+
+
+def require_folder(folder: str | None) -> None:
+    """Refuse what is not the name of one folder."""
+    if folder is not None and (not re.fullmatch(r"[^/\\*?\[]+", folder) or folder in {".", ".."}):
+        raise ConfigError(f"dataset.folder={folder} is not the name of one folder in dataset.path.")
+
+
+def require_commit(key: str, revision: str) -> None:
+    """Refuse a branch or a shortened commit: what it names may change."""
+    if not re.fullmatch(r"[0-9a-f]{40}", revision):
+        raise ConfigError(f"{key}={revision} is not a full commit of 40 hexadecimal digits.")
+
+
+def require_md5(key: str, md5: str | None) -> None:
+    """Refuse what is not an MD5. None passes."""
+    if md5 is not None and not re.fullmatch(r"[0-9a-f]{32}", md5):
+        raise ConfigError(f"{key}={md5} is not an MD5: 32 hexadecimal digits, in lower case.")

@@ -1,12 +1,14 @@
-"""Where the files that ship with evalkit are: configuration, instructions, bundled collections.
+"""The files that ship with evalkit: configuration, instructions, bundled collections. Nothing else reads `conf/`.
 
-In a wheel they lie inside the package; in a checkout `conf/` and `instructions.json` lie at its top level. Knows
-nothing of what the files say.
+In a wheel they lie inside the package; in a checkout `conf/` and `instructions.json` lie at its top level.
 """
 
 from pathlib import Path
+from typing import Any
 
+from evalkit.config.registry import installed_settings
 from evalkit.errors import ConfigError
+from evalkit.system.lookalikes import instead
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -24,7 +26,35 @@ def shipped(name: str) -> Path:
     raise ConfigError(f"{name} is missing from this installation of evalkit ({_PACKAGE}). Install it again.")
 
 
-def config_names(group: str) -> list[str]:
-    """Names in a configuration group, as they are typed: `config_names("dataset")` -> `["folder", "mini", ...]`."""
-    folder = shipped("conf") / group
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+def config_names(group: str, own: Path | None = None) -> list[str]:
+    """Names in a configuration group, as they are typed: `config_names("dataset")` -> `["folder", "mini", ...]`.
+
+    Args:
+        group: a folder below `conf/`.
+        own: a user's folder with more groups, as given by `--config-dir`.
+    """
+    shipped_names, others = _names_below(shipped("conf") / group), installed_settings(group)
+    if taken := sorted(shipped_names & others.keys()):
+        raise ConfigError(f"an installed package adds a {group} named {taken[0]}, which evalkit has. Remove it.")
+    return sorted({*shipped_names, *others, *(_names_below(own / group) if own else ())})
+
+
+def _names_below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")}
+
+
+def config_text(group: str, name: str, own: Path | None = None) -> str:
+    """The YAML of one of the `config_names` of a group, comments included, whoever ships it."""
+    if name not in (names := config_names(group, own)):
+        raise ConfigError(f"{group}={name} is not a choice. {instead(name, names)}")
+    for base in (shipped("conf"), own):
+        if base and (path := base / group / f"{name}.yaml").is_file():
+            return path.read_text(encoding="utf-8")
+    return installed_settings(group)[name]
+
+
+def read_config(group: str, name: str, own: Path | None = None) -> dict[str, Any]:
+    """The settings of a choice; its schema is in `defaults`."""
+    import yaml
+
+    return dict(yaml.safe_load(config_text(group, name, own)) or {})

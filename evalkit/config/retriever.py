@@ -1,34 +1,45 @@
-"""Settings of a first stage."""
+"""Settings that every first stage has, and those of dense ones, which `models` reads too.
+
+The settings of all others are beside the class that they are for.
+"""
 
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
+from evalkit.config.cards import require_card
 from evalkit.config.limits import MISSING, at_least, given, nameable, one_of
 from evalkit.errors import ConfigError
 
 POOLINGS = ("checkpoint", "cls", "mean", "max", "mean_sqrt_length", "weighted_mean", "last")
 EMBEDDING_DTYPES = ("float16", "float32")
-ORDERS = ("score", "rank")
-# bm25s also has bm25l and bm25+, but these score every document above 0, so that all of them would be candidates.
-BM25_METHODS = ("lucene", "robertson", "atire")
 
 
 @dataclass
 class RetrieverConfig:
-    """What every first stage has."""
+    """What every first stage has.
 
+    `implementation` is `module:Class` of the `FirstStage` that the settings are for.
+    """
+
+    implementation: ClassVar[str] = ""
     name: str = MISSING
+    """Its name in tables and in the folder of results."""
     languages: list[str] = field(default_factory=list)
     """Languages of documents that it is made for; any, when empty. Another one is warned of."""
+    card: dict[str, Any] = field(default_factory=dict)
+    """What is published of the model; see `config.cards`. It decides no score."""
 
     def __post_init__(self) -> None:
-        """Check the name."""
+        """Check the name and the keys of the card."""
         nameable("retriever.name", self.name)
+        require_card("retriever.card", self.card)
 
 
 @dataclass
 class DenseConfig(RetrieverConfig):
     """A bi-encoder: one vector a text, ranked by dot product over the whole corpus."""
 
+    implementation: ClassVar[str] = "evalkit.retrieval.dense:DenseRetriever"
     model: str | None = None
     """A hub id, a folder, or `package:NAME/PATH` for weights inside an installed package."""
     revision: str | None = None
@@ -72,45 +83,3 @@ class DenseConfig(RetrieverConfig):
                 f"retriever.instructions={self.instructions}, but {self.name} has no place for an instruction. Set "
                 "retriever.instructed_query to a text with {instruction} in it, or retriever.instructions=none."
             )
-
-
-@dataclass
-class BM25Config(RetrieverConfig):
-    """Lexical retrieval with bm25s."""
-
-    method: str = "lucene"
-    k1: float = 1.5
-    b: float = 0.75
-
-    def __post_init__(self) -> None:
-        """Check ranges and choices."""
-        super().__post_init__()
-        one_of("retriever.method", self.method, BM25_METHODS)
-        at_least("retriever.k1", self.k1, 0)
-        if not 0 <= self.b <= 1:
-            raise ConfigError(f"retriever.b={self.b} is out of range. Legal are numbers from 0 to 1.")
-
-
-@dataclass
-class SavedConfig(RetrieverConfig):
-    """Candidates that someone else retrieved: a run of TREC, MS MARCO or tevatron, CSV, Parquet, or JSON."""
-
-    path: str | None = None
-    order: str | None = None
-    """What orders documents where ranks and scores disagree: `score` or `rank`. When not set, scores do, and where the
-    cut at `depth` would depend on it, that is an error."""
-
-    def __post_init__(self) -> None:
-        """Check that there is a path, and the choice."""
-        super().__post_init__()
-        given("retriever.path", self.path, "RUN_FILE")
-        if self.order is not None:
-            one_of("retriever.order", self.order, ORDERS)
-
-
-@dataclass
-class JudgedConfig(RetrieverConfig):
-    """The judged documents of each query, in no order."""
-
-
-RETRIEVERS = {"dense": DenseConfig, "bm25": BM25Config, "saved": SavedConfig, "judged": JudgedConfig}

@@ -6,11 +6,11 @@ the mean of its 12 forums and counts once. Nothing is rounded before it is avera
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from evalkit.config.resources import config_names, shipped
+from evalkit.config.resources import read_config
 from evalkit.errors import ConfigError
-from evalkit.system.lookalikes import instead
 
 
 def entry_of(dataset: str) -> str:
@@ -55,29 +55,19 @@ class Summary(NamedTuple):
         return tuple(entry.name for entry in self.entries if entry.value is not None)
 
 
-def load_suite(name: str) -> Suite:
-    """The suite of this name.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    import yaml
-
-    path = shipped("conf") / "suite" / f"{name}.yaml"
-    if name not in config_names("suite"):
-        raise ConfigError(f"suite={name} is not a choice. {instead(name, config_names('suite'))}")
-    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return Suite(name, tuple(part.strip() for part in settings["hydra"]["sweeper"]["params"]["dataset"].split(",")))
+def load_suite(name: str, own: Path | None = None) -> Suite:
+    """The suite of this name; `own` is a user's folder with a group `suite/`, as given by `--config-dir`."""
+    found = read_config("suite", name, own)
+    datasets = found.get("datasets")
+    if found.keys() != {"datasets"} or not (isinstance(datasets, list) and all(isinstance(d, str) for d in datasets)):
+        raise ConfigError(
+            f"suite/{name}.yaml is not a suite. Expected one list of names: datasets: [scifact, nfcorpus]."
+        )
+    return Suite(name, tuple(dict.fromkeys(datasets)))
 
 
 def summarise(suite: Suite, values: Mapping[str, float], *, partial: bool = False) -> Summary:
-    """The average of a suite: the mean over its entries, of each the mean over its datasets.
-
-    Args:
-        suite: which datasets.
-        values: dataset -> its value, unrounded; a dataset may be missing.
-        partial: whether to average what is there although something is missing.
-    """
+    """The average of a suite: the mean over its entries, of each the mean over its datasets."""
     entries = []
     for name, datasets in suite.entries.items():
         found = [values[dataset] for dataset in datasets if dataset in values]

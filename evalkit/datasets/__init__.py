@@ -1,29 +1,48 @@
-"""Datasets: one loader a source, all giving the same `Dataset`. Knows nothing of retrieval or measures."""
+"""Datasets: one loader a source, all giving the same `Dataset`. Knows nothing of retrieval or measures.
+
+What cannot be read is a `DataError`: one line that names file and line, what was expected and what to do. Docstrings
+in this folder mention only other errors.
+"""
 
 import logging
-from typing import TYPE_CHECKING
 
-from evalkit.config import (
-    BundledDatasetConfig,
-    DatasetConfig,
-    FolderDatasetConfig,
-    HubDatasetConfig,
-    MkqaDatasetConfig,
-    MtebDatasetConfig,
-    NeuclirDatasetConfig,
-)
-from evalkit.config.resources import shipped
+from evalkit.config import DatasetConfig
+from evalkit.config.registry import Registry, imported
 from evalkit.datasets.documents import are_chinese
+from evalkit.datasets.loader import Loader
 from evalkit.datasets.records import SAID
 from evalkit.errors import ConfigError
 from evalkit.store import Store
-from evalkit.system.files import expanded
 from evalkit.types import Dataset
 
-if TYPE_CHECKING:
-    from evalkit.datasets.snapshot import Snapshot
-
 logger = logging.getLogger(__name__)
+
+DATASETS = Registry(
+    "dataset",
+    {
+        "bundled": "evalkit.config.dataset:BundledDatasetConfig",
+        "folder": "evalkit.config.dataset:FolderDatasetConfig",
+        "hub": "evalkit.datasets.hub_dataset:HubDatasetConfig",
+        "mkqa": "evalkit.datasets.mkqa:MkqaDatasetConfig",
+        "mteb": "evalkit.datasets.mteb_task:MtebDatasetConfig",
+        "neuclir": "evalkit.datasets.neuclir:NeuclirDatasetConfig",
+    },
+)
+"""Schema of a dataset -> its settings; then the entry points `evalkit.datasets` of installed packages."""
+
+
+def loader(config: DatasetConfig, store: Store) -> Loader:
+    """What reads the dataset of these settings.
+
+    Raises:
+        ConfigError: there is no loader for this kind of configuration.
+    """
+    if not config.implementation:
+        raise ConfigError(
+            f"there is no loader for {type(config).__name__}. Choose a dataset from `evalkit list datasets`."
+        )
+    kind: type[Loader] = imported(config.implementation)
+    return kind(config, store)
 
 
 def load(config: DatasetConfig, store: Store) -> Dataset:
@@ -33,46 +52,9 @@ def load(config: DatasetConfig, store: Store) -> Dataset:
         ConfigError: there is no loader for this kind of configuration.
         DataError: a file is absent or malformed.
     """
-    from evalkit.datasets import beir, download, hub, mkqa, mteb_task, neuclir, reranking_samples, snapshot
-
-    match config:
-        case BundledDatasetConfig():
-            dataset = beir.load(config, store, path=shipped("collections") / config.name)
-        case FolderDatasetConfig() if reranking_samples.are_samples(config):
-            dataset = reranking_samples.load(config, store)
-        case FolderDatasetConfig() | HubDatasetConfig() if left := _snapshot(config):
-            dataset = snapshot.load(config, store, left)
-        case FolderDatasetConfig():
-            dataset = beir.load(config, store, path=config.path, folder=config.folder, exact=True)
-        case HubDatasetConfig(path=None, source="hub"):
-            dataset = hub.load(config, store)
-        case HubDatasetConfig():
-            path = config.path or download.url_file(store, str(config.zip_url), str(config.zip_md5))
-            dataset = beir.load(config, store, path=path, folder=config.folder)
-        case MtebDatasetConfig():
-            dataset = mteb_task.load(config, store)
-        case MkqaDatasetConfig():
-            dataset = mkqa.load(config, store)
-        case NeuclirDatasetConfig():
-            dataset = neuclir.load(config, store)
-        case _:
-            raise ConfigError(
-                f"there is no loader for {type(config).__name__}. Choose a dataset from `evalkit list datasets`."
-            )
+    dataset = loader(config, store).load()
     _warn(dataset)
     return dataset
-
-
-def _snapshot(config: FolderDatasetConfig | HubDatasetConfig) -> "Snapshot | None":
-    """What `dataset.path` holds, where that is parquet of the hub or was written by `save_to_disk`."""
-    from evalkit.datasets import snapshot
-
-    if not config.path:
-        return None
-    path, folder = expanded(config.path), config.folder
-    if isinstance(config, FolderDatasetConfig):
-        return snapshot.find(path, folder)
-    return snapshot.find(path, config.subset) or (snapshot.find(path / folder) if folder else None)
 
 
 def _warn(dataset: Dataset) -> None:

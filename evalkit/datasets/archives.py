@@ -27,15 +27,7 @@ _BLOCK = 1 << 20
 
 
 class ZipSource:
-    """A collection in a zip.
-
-    Args:
-        path: of the zip.
-        find_root: finds the folder of the collection.
-
-    Raises:
-        DataError: no zip, a damaged one, an unsafe member or one that occurs twice, or no collection in it.
-    """
+    """A collection in a zip."""
 
     def __init__(self, path: Path, find_root: FindRoot) -> None:
         self.path = path
@@ -91,15 +83,7 @@ class ZipSource:
 
 
 class TarSource:
-    """A collection in a tar, plain or compressed with gzip, bzip2 or xz.
-
-    Args:
-        path: of the tar.
-        find_root: finds the folder of the collection.
-
-    Raises:
-        DataError: a damaged tar, an unsafe member or one that occurs twice, or no collection in it.
-    """
+    """A collection in a tar, plain or compressed with gzip, bzip2 or xz."""
 
     def __init__(self, path: Path, find_root: FindRoot) -> None:
         self.path = path
@@ -158,11 +142,7 @@ def is_tar(path: Path) -> bool:
 
 
 def tar_members(archive: tarfile.TarFile, path: Path) -> list[tarfile.TarInfo]:
-    """The files of a tar.
-
-    Raises:
-        DataError: a member is a link or a device, leads out of the archive, or occurs twice.
-    """
+    """The files of a tar."""
     found = []
     for member in archive:
         refuse_unsafe(path, member.name, link=member.issym() or member.islnk())
@@ -176,11 +156,7 @@ def tar_members(archive: tarfile.TarFile, path: Path) -> list[tarfile.TarInfo]:
 
 
 def refuse_unsafe(path: Path, member: str, *, link: bool) -> None:
-    """Refuse an archive with a member that leads out of it. Nothing is ever extracted, but who made it means harm.
-
-    Raises:
-        DataError: the member is a link, or its name leads elsewhere.
-    """
+    """Refuse an archive with a member that leads out of it. Nothing is ever extracted, but who made it means harm."""
     parts = PurePosixPath(member.replace("\\", "/"))
     if link or parts.is_absolute() or ".." in parts.parts or ":" in parts.as_posix().split("/")[0]:
         what = "is a link" if link else "points outside of the archive"
@@ -188,13 +164,9 @@ def refuse_unsafe(path: Path, member: str, *, link: bool) -> None:
 
 
 def refuse_repeated(path: Path, names: Sequence[str]) -> None:
-    """Refuse an archive of which readers would read different things.
-
-    Raises:
-        DataError: two members have one name.
-    """
+    """Refuse an archive that readers would read differently."""
     if repeated := [name for name, count in Counter(names).items() if count > 1]:
-        raise DataError(f"{path}: member {repeated[0]!r} occurs twice. Make the archive anew.")
+        raise DataError(f"{path}: member {repeated[0]!r} occurs twice. Create the archive again.")
 
 
 def _with_slashes(path: Path, originals: Sequence[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from evalkit.config import DatasetConfig, HubDatasetConfig
+from evalkit.config import DatasetConfig
 from evalkit.datasets.documents import read_through
 from evalkit.errors import DataError
 from evalkit.measures.answers import tokens
@@ -26,7 +26,7 @@ class Judged:
         qrels: judgments.
         answers: query id -> texts of which one must occur in a relevant document; for every query, or empty.
         instructions: query id -> what it asks for; of the queries that say so.
-        unjudged_queries: how many queries the source has beside these.
+        unjudged_queries: how many other queries the source has.
         notes: counts of what was unusual in the files.
     """
 
@@ -41,11 +41,7 @@ class Judged:
 def assemble(
     config: DatasetConfig, store: Store, *, documents: Documents, judged: Judged, corpus_digest: str
 ) -> Dataset:
-    """The dataset of a configuration, with its digest over corpus, queries, judgments and policies.
-
-    Raises:
-        DataError: it is not what its card says, and `dataset.check=strict`.
-    """
+    """The dataset of a configuration, with its digest over corpus, queries, judgments and policies."""
     dataset = Dataset(
         name=config.name,
         split=config.split,
@@ -99,16 +95,12 @@ def _only(dataset: Dataset, query_ids: Collection[str]) -> Dataset:
 
 
 def _sampled(query_ids: Iterable[str], count: int) -> list[str]:
-    """As good as drawn, always the same, and a smaller sample is part of a larger one."""
+    """A deterministic pseudo-random sample; a smaller sample is a prefix of a larger one."""
     return sorted(query_ids, key=lambda query_id: digest({"query": query_id}))[:count]
 
 
 def compare(config: DatasetConfig, notes: Mapping[str, int]) -> dict[str, str]:
-    """What a dataset holds other than its card says, such as `{"documents": "5,182, expected 5,183"}`.
-
-    Raises:
-        DataError: something differs, and `dataset.check=strict`.
-    """
+    """How a dataset differs from its card, such as `{"documents": "5,182, expected 5,183"}`."""
     found = {
         "documents": notes["documents"],
         "queries": notes["queries"],
@@ -116,8 +108,7 @@ def compare(config: DatasetConfig, notes: Mapping[str, int]) -> dict[str, str]:
         "relevant": notes["relevant_judgments"],
     }
     expected = {name: getattr(config.expected, name) for name in found}
-    from_hub = isinstance(config, HubDatasetConfig) and config.path is None and config.source == "hub"
-    if from_hub and not config.expected.judgments_on_hub and expected["judgments"] != expected["relevant"]:
+    if config.is_hub_copy and not config.expected.judgments_on_hub and expected["judgments"] != expected["relevant"]:
         # These are counts of BEIR's zips; how many judgments of grade 0 most of the hub's copies have is not published.
         del expected["judgments"]
     differences = {

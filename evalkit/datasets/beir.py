@@ -26,7 +26,7 @@ from evalkit.datasets.judgments import read_judgments
 from evalkit.datasets.objects import format_of
 from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import OF_QUERIES, QUERIES, REPEATED_QUERIES, SAID, checked_text, records, shown
-from evalkit.datasets.source import Source
+from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
 from evalkit.formats.notes import counted
 from evalkit.formats.similar_ids import lookalike
@@ -70,9 +70,6 @@ def load(
         path: a folder, zip or tar.
         folder: which collection, where the path holds several.
         exact: whether the path must hold that folder; otherwise it may be the collection itself.
-
-    Raises:
-        DataError: a file is absent or malformed; the message names file and line.
     """
     with contextlib.closing(open_source(expanded(str(path)), folder, exact=exact)) as source:
         name = corpus_of(source)
@@ -96,9 +93,6 @@ def _require_judged_documents(dataset: Dataset, judgments: str, documents: str) 
     """Refuse judgments and documents whose ids are the same but for how they are written: every number would be 0.
 
     Where no document that is judged is there for another reason, a warning says so, as for some of them.
-
-    Raises:
-        DataError: the message has an id of each.
     """
     judged = dict.fromkeys(doc_id for grades in dataset.qrels.values() for doc_id in grades)
     if judged and dataset.notes["judged_documents_absent"] == len(judged):
@@ -110,7 +104,7 @@ def _require_judged_documents(dataset: Dataset, judgments: str, documents: str) 
             )
 
 
-def _answered(source: Source, split: str) -> Judged:
+def _answered(source: CollectionFiles, split: str) -> Judged:
     """Queries of a collection without judgments, with their answers."""
     queries = _read_queries(source, split)
     if not queries.by_id:
@@ -120,7 +114,7 @@ def _answered(source: Source, split: str) -> Judged:
     return _of_queries(queries, sorted(queries.by_id), {}, answered=True)
 
 
-def _judged(source: Source, found: Judgments) -> Judged:
+def _judged(source: CollectionFiles, found: Judgments) -> Judged:
     """Queries, with their judgments and perhaps answers."""
     if found.note:
         logger.warning("%s: %s.", source.label(found.name), found.note)
@@ -156,7 +150,7 @@ def _of_queries(queries: _Queries, kept: Sequence[str], qrels: Qrels, *, answere
     )
 
 
-def _read_queries(source: Source, split: str) -> _Queries:
+def _read_queries(source: CollectionFiles, split: str) -> _Queries:
     name = queries_of(source, split)
     found: dict[str, _Query] = {}
     notes = Counter[str]()
@@ -178,11 +172,7 @@ def _read_queries(source: Source, split: str) -> _Queries:
 
 
 def parse_answers(value: Any, where: str) -> tuple[str, ...]:
-    """The answers of a question.
-
-    Raises:
-        DataError: they are not a list of texts.
-    """
+    """The answers of a question."""
     if not isinstance(value, list):
         raise DataError(f"{where}: answers is {shown(value)}, expected a list of strings.")
     return tuple(checked_text(answer, where, "an answer") for answer in value)

@@ -19,11 +19,7 @@ _Split = TypeVar("_Split")
 
 
 def choose(splits: Mapping[str, _Split], split: str, *, part: str, label: str) -> _Split:
-    """The split of this name, or the only one of a corpus or of queries; one without a name (`""`) is any.
-
-    Raises:
-        DataError: there is none; `label` begins the message.
-    """
+    """The split of this name, or the only one of a corpus or of queries; one without a name (`""`) is any."""
     if split in splits:
         return splits[split]
     if len(splits) == 1 and (part != "qrels" or "" in splits):
@@ -32,11 +28,7 @@ def choose(splits: Mapping[str, _Split], split: str, *, part: str, label: str) -
 
 
 def id_column(names: Sequence[str], label: str) -> str:
-    """Which column of a corpus or of queries holds the ids.
-
-    Raises:
-        DataError: none does, or there are no texts; `label` begins the message.
-    """
+    """Which column of a corpus or of queries holds the ids."""
     for name in ID_KEYS:
         if name in names and "text" in names:
             return name
@@ -44,11 +36,7 @@ def id_column(names: Sequence[str], label: str) -> str:
 
 
 def judged(qrels: pa.Table, queries: pa.Table, label: str) -> Judged:
-    """Judgments, and the texts of the queries that they are of.
-
-    Raises:
-        DataError: a column is missing, or a value is not legal; `label` begins the message.
-    """
+    """Judgments, and the texts of the queries that they are of."""
     if not set(QRELS_COLUMNS) <= set(qrels.column_names):
         raise DataError(f"{label}: columns {', '.join(qrels.column_names)}, expected {', '.join(QRELS_COLUMNS)}.")
     rows = zip(*(qrels.column(name).to_pylist() for name in QRELS_COLUMNS), strict=True)
@@ -59,11 +47,7 @@ def judged(qrels: pa.Table, queries: pa.Table, label: str) -> Judged:
 
 
 def judgments(rows: Iterable[tuple[Any, Any, Any]], where: str) -> Qrels:
-    """Judgments from (query id, document id, score); a score may be a float, as long as it is a whole number.
-
-    Raises:
-        DataError: a score is no integer, or a pair is judged twice differently; `where` begins the message.
-    """
+    """Judgments from (query id, document id, score); a score may be a float, as long as it is a whole number."""
     qrels: dict[str, dict[str, int]] = {}
     for query_id, doc_id, score in rows:
         whole = str(int(score)) if isinstance(score, float) and score.is_integer() else str(score)
@@ -72,11 +56,7 @@ def judgments(rows: Iterable[tuple[Any, Any, Any]], where: str) -> Qrels:
 
 
 def judged_texts(ids: Sequence[Any], texts: Sequence[Any], qrels: Qrels, where: str) -> dict[str, str]:
-    """Texts of the judged queries, in ascending order of id.
-
-    Raises:
-        DataError: an id occurs twice, or a judged query has no text; `where` begins the message.
-    """
+    """Texts of the judged queries, in ascending order of id."""
     queries = dict(zip(map(str, ids), texts, strict=True))
     if len(queries) < len(ids):
         raise DataError(f"{where}: {len(ids) - len(queries)} query ids occur twice. Ids are unique.")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from evalkit.datasets.objects import LINES, PARQUET, format_of
 from evalkit.datasets.records import REPEATED, Record, records
-from evalkit.datasets.source import FolderSource, Source
+from evalkit.datasets.source import CollectionFiles, FolderSource
 from evalkit.errors import DataError
 from evalkit.formats.textfile import lines
 from evalkit.store import Store
@@ -22,7 +22,7 @@ from evalkit.store.artefact import CORPORA, DOWNLOADS
 from evalkit.system.progress import progress
 
 _SCHEMA = pa.schema([("_id", pa.string()), ("title", pa.string()), ("text", pa.string())])
-_FORMAT = 1  # of the Arrow file; a higher number makes old ones be built anew
+_FORMAT = 1  # of the Arrow file; a higher number has old ones built again
 _DOCUMENTS_PER_BATCH = 10_000
 _CHARACTERS_PER_BATCH = 64_000_000  # a column of a batch holds less than 2 GiB, and a character takes up to 4 bytes
 _LONGEST = 400_000_000  # characters of a document, for the same reason
@@ -43,12 +43,8 @@ class Corpus(NamedTuple):
     notes: Mapping[str, int]
 
 
-def from_file(source: Source, name: str, store: Store) -> Corpus:
-    """The documents of a file in any format of `objects`; of JSON lines the digest is that of the decompressed bytes.
-
-    Raises:
-        DataError: a row is malformed, an id occurs with two texts, or the file changes while it is read.
-    """
+def from_file(source: CollectionFiles, name: str, store: Store) -> Corpus:
+    """The documents of a file in any format of `objects`; JSON lines have the digest of their decompressed bytes."""
     form = format_of(source, name)
     sha256 = _content_digest(source, name)
 
@@ -124,7 +120,7 @@ def from_columns(
     return open_corpus(store, {"format": _FORMAT, **facts}, build, label=label, digest=digest)
 
 
-def _convert(source: Source, name: str, form: str, folder: Path, sha256: str | None = None) -> None:
+def _convert(source: CollectionFiles, name: str, form: str, folder: Path, sha256: str | None = None) -> None:
     """Convert a file, of this content where that is known."""
     label = source.label(name)
     with progress("reading corpus", source.megabytes(name), "MB") as advance:
@@ -143,16 +139,12 @@ def _convert(source: Source, name: str, form: str, folder: Path, sha256: str | N
 
 
 def _require_content(label: str, found: str, sha256: str) -> None:
-    """Refuse what was read under the key of another content.
-
-    Raises:
-        DataError: the file changed after its digest was taken.
-    """
+    """Refuse what was read under the key of another content."""
     if found != sha256:
         raise DataError(f"{label}: changed while it was read. Run again.")
 
 
-def _content_digest(source: Source, name: str) -> str:
+def _content_digest(source: CollectionFiles, name: str) -> str:
     """SHA-256 of a file's decompressed bytes: the same corpus is the same whatever its packaging."""
     state = hashlib.sha256()
     size = source.megabytes(name)
@@ -171,11 +163,7 @@ def _content_digest(source: Source, name: str) -> str:
 
 
 def _write(read: Callable[[], Iterable[Record]], folder: Path, label: str) -> None:
-    """Write documents as an Arrow stream, and counts of what was unusual in them. One of identical documents is kept.
-
-    Raises:
-        DataError: there are none, or an id occurs with two texts.
-    """
+    """Write documents as an Arrow stream, the first of identical ones, and counts of what was unusual in them."""
     seen, unusual = _write_rows(read(), folder)
     if not seen.count:
         raise DataError(f"{label}: holds no documents.")
@@ -220,11 +208,7 @@ class _Seen:
 
 
 def require_ids(ids: pa.ChunkedArray, label: str) -> None:
-    """Refuse ids that occur twice, or that `ids.fault` refuses; for millions of them at once.
-
-    Raises:
-        DataError: the message says how many, and names the first.
-    """
+    """Refuse ids that occur twice, or that `ids.fault` refuses; for millions of them at once."""
     wrong: list[str] = []
     seen = _Seen()
     for chunk in ids.chunks:
@@ -245,15 +229,7 @@ def require_ids(ids: pa.ChunkedArray, label: str) -> None:
 
 
 def _repeats(found: Iterable[Record], suspects: Container[int]) -> set[int]:
-    """Numbers, from 0, of documents that are the same as an earlier one.
-
-    Args:
-        found: all documents.
-        suspects: hashes of the ids that may occur twice.
-
-    Raises:
-        DataError: two documents have the same id and another title or text; the message names both places.
-    """
+    """Numbers, from 0, of documents that are the same as an earlier one."""
     first: dict[str, Record] = {}
     repeated = set()
     for number, record in enumerate(found):
@@ -271,11 +247,7 @@ def _repeats(found: Iterable[Record], suspects: Container[int]) -> set[int]:
 
 
 def _batches(found: Iterable[Record]) -> Iterator[list[Record]]:
-    """Documents of an Arrow batch at a time: bounded in number, and in characters.
-
-    Raises:
-        DataError: a single document is too long for any batch.
-    """
+    """Documents of an Arrow batch at a time: bounded in number, and in characters."""
     batch: list[Record] = []
     characters = 0
     for record in found:

@@ -35,15 +35,6 @@ def table(stream: BinaryIO, label: str, separators: str, columns: Columns) -> It
 
     With a line of names, texts may be in quotes, as the csv module and pandas write them. Without one, a table has two
     columns parted by a tab, an id and a text, and quotes are part of the text, as in MS MARCO's files.
-
-    Args:
-        stream: decompressed bytes of the file.
-        label: what to call the file in errors.
-        separators: those that are tried, the usual one first.
-        columns: the names that tell a line of names.
-
-    Raises:
-        DataError: neither of the two, or a row has another number of cells.
     """
     decoded = _decoded(stream, label)
     first = next((pair for pair in decoded if pair[1].strip()), None)
@@ -121,11 +112,7 @@ def _unnamed(decoded: Iterator[tuple[int, str]], label: str, columns: Columns) -
 
 
 def _decoded(stream: BinaryIO, label: str) -> Iterator[tuple[int, str]]:
-    """(line number, line with its end) of a text; `textfile.lines` takes the ends off, and a cell may hold one.
-
-    Raises:
-        DataError: bytes that are not UTF-8, a line without end, or compressed data that is damaged.
-    """
+    """(line number, line with its end) of a text; `textfile.lines` takes the ends off, and a cell may hold one."""
     if kind := file_kind(first_bytes(stream)):
         raise DataError(f"{label}: is {kind.name}. {kind.remedy}")
     number = 0

@@ -1,4 +1,4 @@
-"""Files from where they were published: downloaded once, gone on with after a cut, checked before they have their name.
+"""Published files: downloaded once, resumed after a broken connection, and checked before they get their name.
 
 A file is at `downloads/<md5>/<name>` of the store, or `<name>.part` until it is whole. What its publisher does not give
 is asked of the mirror of ir_datasets, which has files by their MD5. `hub_files.py` gets those of the Hugging Face hub.
@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from evalkit.errors import DataError, Unreachable, reason
+from evalkit.datasets.loader import RemoteFile
+from evalkit.errors import DataError, Unreachable
 from evalkit.store import Store
 from evalkit.store.artefact import DOWNLOADS, clear, open_folder
 from evalkit.system.files import is_file, is_folder
 from evalkit.system.network import forbidden, server_fault
 from evalkit.system.progress import progress
+from evalkit.system.reporting import reason
 
 logger = logging.getLogger(__name__)
 
@@ -85,11 +87,7 @@ def _place(store: Store, url: str, md5: str) -> Path:
 
 
 def _file_name(url: str) -> str:
-    """The last part of an address.
-
-    Raises:
-        DataError: it is no address of a file on the web.
-    """
+    """The last part of an address."""
     try:
         parts = urlsplit(url)
         name = Path(parts.path).name
@@ -97,7 +95,9 @@ def _file_name(url: str) -> str:
     except ValueError:  # half an IPv6 address, a port that is no number
         legal, name = False, ""
     if not legal or name in ("", "..") or not re.fullmatch(r"[!-~]+", url):
-        raise DataError(f"{url!r} is no address of a file. Expected https://HOST/FILE or http, quoted where needed.")
+        raise DataError(
+            f"{url!r} is not the address of a file. Expected https://HOST/FILE or http, quoted where needed."
+        )
     return name
 
 
@@ -117,12 +117,14 @@ def url_size(url: str) -> int | None:
     return int(length) if length and length.isdigit() else None
 
 
-def _download_from_either(url: str, mirror: str, md5: str, part: Path) -> None:
-    """The file with this MD5, from its publisher or else from the mirror.
+def remote_file(store: Store, url: str, md5: str) -> RemoteFile:
+    """The file at an address, with its size and whether it was downloaded."""
+    here = downloaded(store, url, md5)
+    return RemoteFile(url, here.stat().st_size if here else url_size(url), here is not None)
 
-    Raises:
-        DataError: neither gives it; `Unreachable` where neither answers.
-    """
+
+def _download_from_either(url: str, mirror: str, md5: str, part: Path) -> None:
+    """The file with this MD5, from its publisher or else from the mirror."""
     try:
         _download(url, md5, part)
     except Lacking as fault:

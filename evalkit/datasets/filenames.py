@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from evalkit.datasets.source import Source
+from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
 
 LAYOUT = "corpus.jsonl, queries.jsonl and qrels/<split>.tsv, each also as .json, .csv, .parquet or .gz"
@@ -45,22 +45,14 @@ def is_corpus(name: str) -> bool:
     return found is not None and not found.split
 
 
-def corpus_of(source: Source) -> str:
-    """The file of documents.
-
-    Raises:
-        DataError: there is none; the message names the files that there are.
-    """
+def corpus_of(source: CollectionFiles) -> str:
+    """The file of documents."""
     found = _first(source.files(), _CORPUS, _TABLES, splits=("",))
     return found or _refuse(source, "corpus.jsonl")
 
 
-def queries_of(source: Source, split: str) -> str:
-    """The file of queries: that of all splits or of this one, else the only one.
-
-    Raises:
-        DataError: there is none, or which of several is meant cannot be known.
-    """
+def queries_of(source: CollectionFiles, split: str) -> str:
+    """The file of queries: that of all splits or of this one, else the only one."""
     files = source.files()
     # The queries of `dev` hold those of `dev.small`.
     wider = [".".join(split.split(".")[:length]) for length in range(len(split.split(".")), 0, -1)]
@@ -77,7 +69,7 @@ def queries_of(source: Source, split: str) -> str:
     return _refuse(source, "queries.jsonl")
 
 
-def judgments_of(source: Source, split: str, *, lenient: bool = False) -> Judgments | None:
+def judgments_of(source: CollectionFiles, split: str, *, lenient: bool = False) -> Judgments | None:
     """The judgments of a split; None where the collection has none.
 
     Args:
@@ -85,9 +77,6 @@ def judgments_of(source: Source, split: str, *, lenient: bool = False) -> Judgme
         split: that is asked for.
         lenient: whether judgments of another split are taken where they are the only ones beside the corpus and the
             split that is asked for is the default.
-
-    Raises:
-        DataError: there are judgments, and none of this split; the message lists the splits.
     """
     below, beside = _splits(source.files())
     everywhere = {**beside, **below}
@@ -97,7 +86,7 @@ def judgments_of(source: Source, split: str, *, lenient: bool = False) -> Judgme
     if len(parts) == 1:
         return _explained(everywhere[parts[0]], parts[0], split)
     if "" in beside and not below:
-        note = "" if split == "test" else f"its name tells no split, so it is taken for that of {split}"
+        note = "" if split == "test" else f"its name has no split, so it counts as that of {split}"
         return Judgments(beside[""], split, note)
     if lenient and split == "test" and len(beside) == 1 and not below:
         return _explained(next(iter(beside.values())), next(iter(beside)), split)
@@ -107,7 +96,7 @@ def judgments_of(source: Source, split: str, *, lenient: bool = False) -> Judgme
     return None
 
 
-def refuse_unjudged(source: Source, split: str) -> DataError:
+def refuse_unjudged(source: CollectionFiles, split: str) -> DataError:
     """The error for a collection without any judgments; it names the files that there are."""
     path = source.label(f"qrels/{split}.tsv")
     return DataError(f"{path}: no such file. It has no judgments at all. {_holds(source.files())}")
@@ -181,7 +170,7 @@ def _first(files: Iterable[str], stems: Sequence[str], forms: Sequence[str], *, 
     return None if best is None else found[best]
 
 
-def _refuse(source: Source, name: str) -> str:
+def _refuse(source: CollectionFiles, name: str) -> str:
     files = source.files()
     stem = name.partition(".")[0]
     for file in files:

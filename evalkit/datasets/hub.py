@@ -12,25 +12,24 @@ What `datasets` has of the pinned commit is read without asking the hub. Where t
 commit that `hf download` left in the cache are read too.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from evalkit.config import HubDatasetConfig
 from evalkit.datasets import snapshot
-from evalkit.datasets.assemble import assemble
-from evalkit.datasets.columns import choose, id_column, judged
+from evalkit.datasets.columns import choose, id_column
 from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.hub_files import check_blob, hub_file
+from evalkit.datasets.hub_files import check_blob, hub_file, in_hub_cache
+from evalkit.datasets.loader import RemoteFile
 from evalkit.datasets.snapshot import PARTS, Snapshot
-from evalkit.errors import DataError, EvalkitError, Unreachable, reason
+from evalkit.errors import DataError, EvalkitError, Unreachable
 from evalkit.store import Store
 from evalkit.system.network import forbidden, hub_fault
-from evalkit.types import Dataset
+from evalkit.system.reporting import reason
 
 _ELSEWHERE = (
     "If you have it on disk, set dataset.path to its folder: in BEIR layout, as `hf download` left it, or from "
@@ -64,27 +63,16 @@ class Repository(NamedTuple):
         return f"{self.hub_id}@{self.revision[:8]}"
 
 
-def load(config: HubDatasetConfig, store: Store) -> Dataset:
-    """The dataset at its pinned revision.
-
-    Raises:
-        DataError: it cannot be reached, or its layout is another one.
-    """
-    repository = Repository(config.hub_id, config.revision, config.subset)
-    qrels, queries = (_table(repository, part, config.split) for part in ("qrels", "queries"))
-    found = judged(qrels, queries, repository.hub_id)
-    documents, digest = open_documents(repository, store, title_separator=config.title_separator, split=config.split)
-    return assemble(config, store, documents=documents, judged=found, corpus_digest=digest)
+def judgments_and_queries(repository: Repository, split: str) -> tuple[pa.Table, pa.Table]:
+    """The judgments of a split and the queries, in memory."""
+    qrels, queries = (_table(repository, part, split) for part in ("qrels", "queries"))
+    return qrels, queries
 
 
 def open_documents(
     repository: Repository, store: Store, *, title_separator: str, split: str = "corpus"
 ) -> tuple[ArrowDocuments, str]:
-    """The corpus of a repository, memory-mapped, and what fixes its content.
-
-    Raises:
-        DataError: it cannot be reached, or an id is no id or occurs twice.
-    """
+    """The corpus of a repository, memory-mapped, and what fixes its content."""
     left = _left_by_download(repository, "corpus")
     splits = left.parts["corpus"] if left else _splits(repository, "corpus")
     # A repository may have a corpus for each split.
@@ -98,14 +86,11 @@ def open_documents(
     return documents, digest
 
 
-def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> Iterator[tuple[str, int]]:
-    """(name, bytes) of every file that is read from the hub for these parts; none where it is silent and they are here.
-
-    Raises:
-        DataError: the hub cannot be reached, or its layout is another one.
-    """
+def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> list[RemoteFile]:
+    """Every file that is read from the hub for these parts; none where it is silent and they are here."""
     from huggingface_hub import HfApi
 
+    files: list[RemoteFile] = []
     for part in parts:
         if hub_fault():
             _left_by_download(repository, part)  # raises where the part is not here
@@ -115,7 +100,11 @@ def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> Iterat
             found = HfApi().get_paths_info(repository.hub_id, names, revision=repository.revision, repo_type="dataset")
         except Exception as error:
             raise _refusal(repository, part, error) from error
-        yield from ((file.path, file.size) for file in found if hasattr(file, "size"))
+        for file in found:
+            if hasattr(file, "size"):
+                here = in_hub_cache(repository.hub_id, repository.revision, file.path)
+                files.append(RemoteFile(f"{repository.hub_id}/{file.path}", file.size, here))
+    return files
 
 
 def is_here(repository: Repository, parts: Sequence[str] = PARTS) -> bool:
@@ -130,11 +119,7 @@ def prepared(repository: Repository) -> bool:
 
 
 def require_commit(repository: Repository) -> None:
-    """Make sure, where the hub is out of reach, that what is cached is this commit.
-
-    Raises:
-        DataError: another commit is cached.
-    """
+    """Make sure, where the hub is out of reach, that what is cached is this commit."""
     for part in PARTS:
         try:
             _builder(repository, part)
@@ -168,11 +153,7 @@ def _cache_folder(repository: Repository) -> Path:
 
 
 def _left_by_download(repository: Repository, part: str) -> Snapshot | None:
-    """What the hub's own cache has of this commit; None where a part is to be read, or downloaded, by `datasets`.
-
-    Raises:
-        DataError: the hub cannot be asked, and the part is nowhere on this machine.
-    """
+    """What the hub's own cache has of this commit; None where a part is to be read, or downloaded, by `datasets`."""
     if _prepared(repository, part) or (fault := hub_fault()) is None:
         return None
     cached = snapshot.find(_cache_folder(repository), repository.subset)

@@ -5,24 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evalkit.datasets.download import ON_DISK, Lacking, checksum, remove
-from evalkit.errors import DataError, Unreachable, reason
+from evalkit.datasets.loader import RemoteFile
+from evalkit.errors import DataError, Unreachable
 from evalkit.system.network import forbidden, hub_fault
+from evalkit.system.reporting import reason
 
 _COMMIT = re.compile("[0-9a-f]{40}")
 
 
 def hub_file(hub_id: str, revision: str, name: str, *, md5: str | None = None) -> Path:
-    """A file of a dataset repository, from the hub's cache or downloaded and checked.
-
-    Args:
-        hub_id: of the repository.
-        revision: a commit, or a branch where `md5` fixes the content.
-        name: of the file in the repository.
-        md5: as published beside the hub.
-
-    Raises:
-        DataError: the hub does not give it, or gives another file.
-    """
+    """A file of a dataset repository, from the hub's cache or downloaded and checked."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
 
@@ -52,11 +44,7 @@ def hub_file(hub_id: str, revision: str, name: str, *, md5: str | None = None) -
 
 
 def hub_file_of_any(hub_id: str, revisions: Sequence[str], name: str, *, md5: str) -> Path:
-    """`hub_file` at the first of these revisions that has the file with this MD5; one in the cache comes first.
-
-    Raises:
-        DataError: none has it, or the hub cannot be asked.
-    """
+    """`hub_file` at the first of these revisions that has the file with this MD5; one in the cache comes first."""
     ordered = sorted(revisions, key=lambda revision: not in_hub_cache(hub_id, revision, name))
     faults: list[Lacking] = []
     for revision in ordered:
@@ -96,12 +84,14 @@ def hub_file_size(hub_id: str, revision: str, name: str) -> int | None:
     return next((file.size for file in found if hasattr(file, "size")), None)
 
 
-def check_blob(path: Path, label: str) -> None:
-    """Compare a file in the hub's cache with the checksum that the cache names it by.
+def remote_file(hub_id: str, revision: str, name: str) -> RemoteFile:
+    """A file of a dataset repository, with its size and whether it was downloaded."""
+    here = in_hub_cache(hub_id, revision, name)
+    return RemoteFile(f"{hub_id}/{name}", hub_file_size(hub_id, revision, name), here)
 
-    Raises:
-        DataError: it is damaged; then it is removed, so that the next run downloads it.
-    """
+
+def check_blob(path: Path, label: str) -> None:
+    """Compare a file in the hub's cache with the checksum that the cache names it by."""
     if not path.is_symlink():
         return  # a disk without links: nothing tells the checksum
     # One link on; what repositories share lies behind another link, under a name that is no checksum of ours.

@@ -12,7 +12,7 @@ from typing import Any
 from evalkit.datasets.delimited import Columns
 from evalkit.datasets.objects import format_of, rows
 from evalkit.datasets.records import shown
-from evalkit.datasets.source import Source
+from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
 from evalkit.formats.rows import GRADES, name_columns
 from evalkit.formats.textfile import lines
@@ -22,12 +22,8 @@ from evalkit.types import Qrels
 _COLUMNS = Columns(("query-id",), ("corpus-id",))
 
 
-def read_judgments(source: Source, name: str) -> Qrels:
-    """The judgments of a file.
-
-    Raises:
-        DataError: a line is malformed, a grade is not an integer, a pair is judged twice differently, no judgment.
-    """
+def read_judgments(source: CollectionFiles, name: str) -> Qrels:
+    """The judgments of a file."""
     label = source.label(name)
     ending = PurePosixPath(name.removesuffix(".gz")).suffix
     if ending in {".json", ".jsonl", ".parquet", ".parq"}:

@@ -11,32 +11,33 @@ cleaned document. `answer_cleanup=false` does the same.
 import contextlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from evalkit.config import MkqaDatasetConfig
-from evalkit.datasets import corpus, hub, snapshot
+from evalkit.config import DatasetConfig
+from evalkit.config.limits import MISSING, require_commit
+from evalkit.datasets import corpus, hub, hub_files, snapshot
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.beir import parse_answers
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.filenames import ARCHIVES, LAYOUT, corpus_of
-from evalkit.datasets.hub_files import hub_file
+from evalkit.datasets.loader import Loader, RemoteFile
 from evalkit.datasets.objects import objects
 from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import checked_id, checked_text
-from evalkit.datasets.source import CORPUS, FolderSource, Source, find
+from evalkit.datasets.source import CORPUS, CollectionFiles, FolderSource, find
 from evalkit.errors import DataError
 from evalkit.formats.textfile import lines
 from evalkit.store import Store
 from evalkit.system.files import expanded
 from evalkit.types import Dataset, Documents
 
-_CLEANUP = "cleanup-1"  # a higher number makes vectors of cleaned documents be computed anew
+_CLEANUP = "cleanup-1"  # a higher number has vectors of cleaned documents computed again
 _DELETED = [*range(0x01, 0x09), 0x0E, 0x0F, *range(0x11, 0x1C), 0xAD]
 _REPLACED = {
     " ": "\u000b\u000c\u0085",
@@ -58,6 +59,36 @@ def clean(text: str) -> str:
     As the clean-up of BGE-M3's evaluation, in its order: lower case first.
     """
     return re.sub(r" \. \. \. ", " ... ", text.lower().translate(_TABLE))
+
+
+@dataclass
+class MkqaDatasetConfig(DatasetConfig):
+    """Questions with answers over a corpus of passages: a document is relevant if it contains an answer.
+
+    `path` is a folder or zip with the questions, and perhaps the corpus, which is else read from the hub.
+    """
+
+    implementation: ClassVar[str] = "evalkit.datasets.mkqa:MkqaLoader"
+    questions: str = MISSING
+    """Name of the file of questions, JSON lines of `id`, `question` and `answers`."""
+    corpus_path: str | None = None
+    """A corpus to use instead of the published one: JSON lines, or a folder or zip with `corpus.jsonl`."""
+    text_cleanup: bool = True
+    """Lower-case documents and unify quotes, dashes and blanks, as the published evaluation does."""
+    answer_cleanup: bool = True
+    """Clean the answers as the documents are; the published evaluation does not, and misses some."""
+    hub_id: str = MISSING
+    revision: str = MISSING
+    hub_file: str = MISSING
+    """The zip with the questions, in the repository `hub_id`."""
+    corpus_hub_id: str = MISSING
+    corpus_revision: str = MISSING
+
+    def __post_init__(self) -> None:
+        """Check that what is published is pinned."""
+        super().__post_init__()
+        require_commit("dataset.revision", self.revision)
+        require_commit("dataset.corpus_revision", self.corpus_revision)
 
 
 class CleanedDocuments:
@@ -90,20 +121,35 @@ class _Corpus(NamedTuple):
     notes: Mapping[str, int]
 
 
-def load(config: MkqaDatasetConfig, store: Store) -> Dataset:
-    """The questions of one language over the passages.
+class MkqaLoader(Loader):
+    """Reads the questions of one language over the passages."""
 
-    Raises:
-        DataError: a file is absent or malformed.
-    """
-    judged = _read_questions(config)
-    found = _open_corpus(config, store)
-    if config.text_cleanup and config.answer_cleanup:
-        judged = replace(judged, answers={key: tuple(map(clean, texts)) for key, texts in judged.answers.items()})
-    if config.text_cleanup:
-        found = found._replace(documents=CleanedDocuments(found.documents), digest=f"{found.digest}+{_CLEANUP}")
-    judged = replace(judged, notes=found.notes)
-    return assemble(config, store, documents=found.documents, judged=judged, corpus_digest=found.digest)
+    config: MkqaDatasetConfig
+
+    def load(self) -> Dataset:
+        """See `Loader`."""
+        config, store = self.config, self.store
+        judged = _read_questions(config)
+        found = _open_corpus(config, store)
+        if config.text_cleanup and config.answer_cleanup:
+            judged = replace(judged, answers={key: tuple(map(clean, texts)) for key, texts in judged.answers.items()})
+        if config.text_cleanup:
+            found = found._replace(documents=CleanedDocuments(found.documents), digest=f"{found.digest}+{_CLEANUP}")
+        judged = replace(judged, notes=found.notes)
+        return assemble(config, store, documents=found.documents, judged=judged, corpus_digest=found.digest)
+
+    def remote_files(self) -> list[RemoteFile]:
+        """See `Loader`."""
+        config = self.config
+        questions = [] if config.path else [hub_files.remote_file(config.hub_id, config.revision, config.hub_file)]
+        passages = [] if corpus_path(config) else hub.remote_files(corpus_repository(config), ("corpus",))
+        return [*questions, *passages]
+
+    def is_here(self) -> bool:
+        """See `Loader`."""
+        config = self.config
+        questions = config.path or hub_files.in_hub_cache(config.hub_id, config.revision, config.hub_file)
+        return bool(questions and (corpus_path(config) or hub.is_here(corpus_repository(config), ("corpus",))))
 
 
 def questions_file(config: MkqaDatasetConfig) -> Path:
@@ -112,10 +158,10 @@ def questions_file(config: MkqaDatasetConfig) -> Path:
         path = expanded(config.path)
         if path.is_file() and not path.name.endswith(ARCHIVES):
             raise DataError(
-                f"{path}: is no folder, zip or tar. Set dataset.path={path.parent} dataset.questions={path.name}."
+                f"{path}: is not a folder, zip or tar. Set dataset.path={path.parent} dataset.questions={path.name}."
             )
         return path
-    return hub_file(config.hub_id, config.revision, config.hub_file)
+    return hub_files.hub_file(config.hub_id, config.revision, config.hub_file)
 
 
 def corpus_repository(config: MkqaDatasetConfig) -> hub.Repository:
@@ -153,7 +199,7 @@ def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
         return _Corpus(
             *snapshot.open_documents(left, store, title_separator=config.title_separator, split="corpus"), {}
         )
-    source: Source
+    source: CollectionFiles
     if path.is_dir() or path.name.endswith(ARCHIVES):
         source = open_source(path)
         name = corpus_of(source)
@@ -166,11 +212,7 @@ def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
 
 
 def corpus_path(config: MkqaDatasetConfig) -> Path | None:
-    """The corpus on disk: as set, or beside the questions; None for the published one.
-
-    Raises:
-        DataError: several files beside the questions may be it.
-    """
+    """The corpus on disk: as set, or beside the questions; None for the published one."""
     if config.corpus_path:
         path = expanded(config.corpus_path)
         if not path.exists():

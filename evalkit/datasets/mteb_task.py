@@ -1,21 +1,26 @@
 """Any retrieval task of mteb, loaded by mteb itself: its corpus, queries, judgments and policies."""
 
 import logging
-from dataclasses import replace
-from typing import Any
+import re
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from evalkit.config import MtebDatasetConfig
+from evalkit.config import DatasetConfig
+from evalkit.config.limits import given
+from evalkit.datasets import hub
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.columns import content_digest, judged_texts, judgments
 from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments, are_chinese
 from evalkit.datasets.hub import Repository, require_commit
-from evalkit.errors import ConfigError, DataError, MissingExtra, reason
+from evalkit.datasets.loader import Loader, RemoteFile
+from evalkit.errors import ConfigError, DataError, MissingExtra, Unreachable
 from evalkit.store import Store
 from evalkit.system import network
 from evalkit.system.lookalikes import instead
+from evalkit.system.reporting import reason
 from evalkit.types import Dataset, Documents
 
 logger = logging.getLogger(__name__)
@@ -23,14 +28,65 @@ logger = logging.getLogger(__name__)
 _CHINESE = ("zho", "cmn", "yue", "zh")
 
 
-def load(config: MtebDatasetConfig, store: Store) -> Dataset:
-    """The task of this name.
+@dataclass
+class MtebDatasetConfig(DatasetConfig):
+    """Any retrieval task of the installed mteb, loaded by mteb; language, split and policies are the task's own."""
 
-    Raises:
-        ConfigError: mteb has no such retrieval task, subset or split.
-        DataError: mteb cannot load it.
-        MissingExtra: mteb is not installed.
-    """
+    implementation: ClassVar[str] = "evalkit.datasets.mteb_task:MtebLoader"
+    own_ids_by_task: ClassVar[bool] = True
+    name: str = ""
+    task: str = ""
+    """Name of the task, such as `SciFact`."""
+    subset: str | None = None
+    """Which part of a task that has several, such as `zho`."""
+    split: str = ""
+    """Which judgments; the one that mteb evaluates when empty."""
+    drop_identical_ids: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Check, and name the dataset after its task."""
+        given("dataset.task", self.task, "NAME (a retrieval task of mteb, such as SciFact)")
+        if self.path:
+            raise ConfigError("dataset=mteb is loaded by mteb. For a collection on disk set dataset=folder.")
+        self.name = self.name or re.sub(r"[^A-Za-z0-9._+@-]", "_", "-".join(filter(None, (self.task, self.subset))))
+        # What is the task's own to say is not known before it is loaded.
+        own = self.split, self.drop_identical_ids
+        self.split, self.drop_identical_ids = self.split or "test", bool(self.drop_identical_ids)
+        super().__post_init__()
+        self.split, self.drop_identical_ids = own
+
+
+class MtebLoader(Loader):
+    """Reads a retrieval task as mteb loads it."""
+
+    config: MtebDatasetConfig
+
+    def load(self) -> Dataset:
+        """The task.
+
+        Raises:
+            ConfigError: mteb has no such retrieval task, subset or split.
+            DataError: mteb cannot load it.
+            MissingExtra: mteb is not installed.
+        """
+        return _load(self.config, self.store)
+
+    def remote_files(self) -> list[RemoteFile]:
+        """See `Loader`."""
+        published = repository(self.config)
+        try:
+            return hub.remote_files(published)
+        except Unreachable:
+            raise
+        except DataError:  # a layout that the task reads by code of its own
+            return [RemoteFile(published.hub_id, None, here=False)]
+
+    def is_here(self) -> bool:
+        """See `Loader`."""
+        return hub.prepared(repository(self.config))
+
+
+def _load(config: MtebDatasetConfig, store: Store) -> Dataset:
     task = _task(config)
     subset = _subset(config, task)
     split = _split(config, task)
@@ -101,7 +157,7 @@ def _subset(config: MtebDatasetConfig, task: Any) -> str:
         raise ConfigError(f"{config.task} has several parts. Set dataset.subset to one of: {', '.join(subsets)}.")
     if config.subset not in subsets:
         raise ConfigError(
-            f"dataset.subset={config.subset} is no part of {config.task}. {instead(config.subset, subsets)}"
+            f"dataset.subset={config.subset} is not a part of {config.task}. {instead(config.subset, subsets)}"
         )
     return config.subset
 
@@ -109,7 +165,9 @@ def _subset(config: MtebDatasetConfig, task: Any) -> str:
 def _split(config: MtebDatasetConfig, task: Any) -> str:
     splits = [str(split) for split in task.metadata.eval_splits]
     if config.split and config.split not in splits:
-        raise ConfigError(f"dataset.split={config.split} is no split of {config.task}. {instead(config.split, splits)}")
+        raise ConfigError(
+            f"dataset.split={config.split} is not a split of {config.task}. {instead(config.split, splits)}"
+        )
     return config.split or splits[0]
 
 
@@ -130,11 +188,7 @@ def _data(task: Any, subset: str, split: str) -> Any:
 
 
 def checked_corpus(name: str, table: Any) -> Any:
-    """The documents of a task, as a table whose rows are in its own order.
-
-    Raises:
-        DataError: a column is missing, or an id is no id or occurs twice.
-    """
+    """The documents of a task, as a table whose rows are in its own order."""
     if not {"id", "text"} <= set(table.column_names):
         raise DataError(f"{name}: columns {', '.join(table.column_names)}, expected id, text and perhaps title.")
     ids = table.select_columns(["id"]).with_format("arrow")[:].column("id")

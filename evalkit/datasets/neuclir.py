@@ -14,16 +14,18 @@ import logging
 import re
 import tarfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from evalkit.config import NeuclirDatasetConfig
-from evalkit.datasets import corpus
+from evalkit.config import DatasetConfig
+from evalkit.config.limits import MISSING, one_of, require_commit, require_md5
+from evalkit.datasets import corpus, hub_files
 from evalkit.datasets.archives import tar_members
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.download import url_file
-from evalkit.datasets.hub_files import hub_file_of_any
+from evalkit.datasets.download import downloaded, remote_file, url_file
+from evalkit.datasets.loader import Loader, RemoteFile
 from evalkit.datasets.objects import objects
 from evalkit.datasets.records import checked_id, checked_text
 from evalkit.datasets.source import FolderSource
@@ -33,13 +35,63 @@ from evalkit.formats.textfile import lines, peek, read_bytes, read_lines
 from evalkit.formats.trec import parse_qrels
 from evalkit.store import Store
 from evalkit.system.files import expanded
-from evalkit.types import Dataset, Qrels
+from evalkit.types import Dataset
 
 logger = logging.getLogger(__name__)
 
 _LANGUAGES = ("zho", "fas", "rus")  # what column 2 of judgments of several languages holds
 _SHORT = {"zho": "zh", "fas": "fa", "rus": "ru"}
 _TAR = slice(257, 262)  # where a tar says that it is one
+
+
+_QUERY_FIELDS = ("title", "description", "narrative", "title+description", "title+description+narrative")
+
+
+@dataclass
+class NeuclirDatasetConfig(DatasetConfig):
+    """A TREC NeuCLIR collection: topics and judgments of NIST, documents of the hub.
+
+    `path` is a folder with any of the three files, by the names that NIST and ir_datasets give them.
+    """
+
+    implementation: ClassVar[str] = "evalkit.datasets.neuclir:NeuclirLoader"
+    documents_path: str | None = None
+    """A file to use for the documents: JSON lines or parquet with `id`, `title` and `text`."""
+    topics_path: str | None = None
+    qrels_path: str | None = None
+    query_field: str = "title+description"
+    """Which parts of a topic make the query."""
+    topic_language: str = "eng"
+    topic_source: str = "original"
+    """`original`, or with `topic_language=zho` also `human translation` or `google translation`."""
+    document_language: str = MISSING
+    """As the files of NIST abbreviate it: `zho`."""
+    year: int = MISSING
+    hub_id: str = MISSING
+    revision: str = "main"
+    """A branch: the content is fixed by `documents_md5`."""
+    commits: list[str] = field(default_factory=list)
+    """Commits that are tried before `revision`."""
+    hub_file: str = MISSING
+    documents_md5: str = MISSING
+    topics_url: str = MISSING
+    topics_md5: str = MISSING
+    qrels_url: str = MISSING
+    qrels_md5: str = MISSING
+
+    def __post_init__(self) -> None:
+        """Check choices."""
+        super().__post_init__()
+        one_of("dataset.query_field", self.query_field, _QUERY_FIELDS)
+        for key in ("documents_md5", "topics_md5", "qrels_md5"):
+            require_md5(f"dataset.{key}", getattr(self, key))
+        for commit in self.commits:
+            require_commit("dataset.commits", commit)
+
+    @property
+    def revisions(self) -> list[str]:
+        """Where the documents are looked for, in this order."""
+        return [*self.commits, self.revision]
 
 
 class Places(NamedTuple):
@@ -50,27 +102,46 @@ class Places(NamedTuple):
     qrels: Path | None
 
 
-def load(config: NeuclirDatasetConfig, store: Store) -> Dataset:
-    """The collection of one language and year.
+class NeuclirLoader(Loader):
+    """Reads the collection of one language and year."""
 
-    Raises:
-        DataError: a file is absent or malformed.
-    """
-    places = find_places(config)
-    qrels = _read_qrels(config, places.qrels or url_file(store, config.qrels_url, config.qrels_md5))
-    topics = _read_topics(config, places.topics or url_file(store, config.topics_url, config.topics_md5), set(qrels))
-    found = _open_documents(config, places.documents, store)
-    documents = ArrowDocuments(found.table, title_separator=config.title_separator)
-    judged = Judged(topics, qrels, notes=found.notes)
-    return assemble(config, store, documents=documents, judged=judged, corpus_digest=found.digest)
+    config: NeuclirDatasetConfig
+
+    def load(self) -> Dataset:
+        """See `Loader`."""
+        config, store, places = self.config, self.store, find_places(self.config)
+        path = places.qrels or url_file(store, config.qrels_url, config.qrels_md5)
+        qrels = parse_qrels(_of_language(_qrels_lines(config, path), config.document_language), path)
+        path = places.topics or url_file(store, config.topics_url, config.topics_md5)
+        topics = _read_topics(config, path, set(qrels))
+        found = _open_documents(config, places.documents, store)
+        documents = ArrowDocuments(found.table, title_separator=config.title_separator)
+        judged = Judged(topics, qrels, notes=found.notes)
+        return assemble(config, store, documents=documents, judged=judged, corpus_digest=found.digest)
+
+    def remote_files(self) -> list[RemoteFile]:
+        """See `Loader`."""
+        config, places, files = self.config, find_places(self.config), []
+        if places.documents is None:
+            revision = hub_files.revision_in_hub(config.hub_id, config.revisions, config.hub_file)
+            files.append(hub_files.remote_file(config.hub_id, revision, config.hub_file))
+        if places.topics is None:
+            files.append(remote_file(self.store, config.topics_url, config.topics_md5))
+        if places.qrels is None:
+            files.append(remote_file(self.store, config.qrels_url, config.qrels_md5))
+        return files
+
+    def is_here(self) -> bool:
+        """See `Loader`."""
+        config, places = self.config, find_places(self.config)
+        cached = any(hub_files.in_hub_cache(config.hub_id, at, config.hub_file) for at in config.revisions)
+        topics = places.topics or downloaded(self.store, config.topics_url, config.topics_md5)
+        qrels = places.qrels or downloaded(self.store, config.qrels_url, config.qrels_md5)
+        return bool((places.documents or cached) and topics and qrels)
 
 
 def find_places(config: NeuclirDatasetConfig) -> Places:
-    """Which files on disk are to be used.
-
-    Raises:
-        DataError: one that is set is absent, or several in `path` may be meant.
-    """
+    """Which files on disk are to be used."""
     names = {
         "documents": ("docs*", "*docs.jsonl*", "corpus.jsonl*", f"{config.document_language}*.jsonl*", "*.parquet"),
         "topics": ("*topics*.jsonl", "*topics*.jsonl.gz"),
@@ -120,10 +191,6 @@ def _of_another_year(path: Path, year: int) -> bool:
     return bool(years) and f"{year % 100}" not in years
 
 
-def _read_qrels(config: NeuclirDatasetConfig, path: Path) -> Qrels:
-    return parse_qrels(_of_language(_qrels_lines(config, path), config.document_language), path)
-
-
 def _qrels_lines(config: NeuclirDatasetConfig, path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a file, or of the member for this language in a tar."""
     if ".tar" not in path.suffixes and peek(path, _TAR.stop)[_TAR] != b"ustar":
@@ -142,7 +209,7 @@ def _qrels_lines(config: NeuclirDatasetConfig, path: Path) -> Iterator[tuple[int
                 raise DataError(f"{path}: holds {len(members)} of {name}. Set dataset.qrels_path to the one you mean.")
             yield from lines(stream, f"{path}!{name}")  # type: ignore[arg-type]
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        raise DataError(f"{path}: is no tar, or a damaged one ({error}). Download it again.") from error
+        raise DataError(f"{path}: is not a tar, or is damaged ({error}). Download it again.") from error
 
 
 def _of_language(numbered: Iterator[tuple[int, str]], language: str) -> Iterator[tuple[int, str]]:
@@ -172,7 +239,7 @@ def _read_topics(config: NeuclirDatasetConfig, path: Path, judged: set[str]) -> 
 
 def _topic_text(config: NeuclirDatasetConfig, versions: Any, where: str) -> str:
     if not isinstance(versions, list) or not all(isinstance(version, dict) for version in versions):
-        raise DataError(f"{where}: topics is no list of objects with lang, source and topic_title.")
+        raise DataError(f"{where}: topics is not a list of objects with lang, source and topic_title.")
     wanted = (config.topic_language, config.topic_source)
     for version in versions:
         if (version.get("lang"), version.get("source")) == wanted:
@@ -191,7 +258,9 @@ def _open_documents(config: NeuclirDatasetConfig, path: Path | None, store: Stor
         return corpus.from_published(
             store,
             f"md5:{config.documents_md5}",
-            lambda: hub_file_of_any(config.hub_id, config.revisions, config.hub_file, md5=config.documents_md5),
+            lambda: hub_files.hub_file_of_any(
+                config.hub_id, config.revisions, config.hub_file, md5=config.documents_md5
+            ),
         )
     with contextlib.closing(FolderSource(path.parent)) as source:
         return corpus.from_file(source, path.name, store)

@@ -15,10 +15,11 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from evalkit.datasets.delimited import SEPARATORS, Columns, first_bytes, table
-from evalkit.datasets.source import Source
-from evalkit.errors import DataError, reason
+from evalkit.datasets.source import CollectionFiles
+from evalkit.errors import DataError
 from evalkit.formats.strict_json import repeated
 from evalkit.formats.textfile import LARGEST, file_kind, lines
+from evalkit.system.reporting import reason
 
 LINES, ARRAY, TABLE, PARQUET = "lines", "array", "table", "parquet"
 _BOM = b"\xef\xbb\xbf"
@@ -27,12 +28,8 @@ _ROWS_PER_BATCH = 10_000
 _BYTES_PER_BATCH = 64_000_000
 
 
-def format_of(source: Source, name: str) -> str:
-    """How a file is written: `LINES`, `ARRAY`, `TABLE` or `PARQUET`; by its name, and for JSON by its first character.
-
-    Raises:
-        DataError: the file cannot be opened.
-    """
+def format_of(source: CollectionFiles, name: str) -> str:
+    """`LINES`, `ARRAY`, `TABLE` or `PARQUET`, by the name of a file, and for JSON by its first character."""
     ending = _ending(name)
     if ending in SEPARATORS:
         return TABLE
@@ -48,7 +45,7 @@ def format_of(source: Source, name: str) -> str:
     return ARRAY if begins == b"[" else LINES
 
 
-def _is_record(source: Source, name: str) -> bool:
+def _is_record(source: CollectionFiles, name: str) -> bool:
     """Whether the first line is an object with an id: the first of many, whatever the file's name says."""
     try:
         with source.open(name) as stream:
@@ -59,18 +56,7 @@ def _is_record(source: Source, name: str) -> bool:
 
 
 def rows(stream: BinaryIO, label: str, name: str, form: str, columns: Columns) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(place, object) of every row.
-
-    Args:
-        stream: decompressed bytes of the file.
-        label: what to call the file in errors.
-        name: of the file; its ending tells the separator of a table.
-        form: as `format_of` tells it.
-        columns: legal names of those that are needed.
-
-    Raises:
-        DataError: the file is of another format, or a row is malformed.
-    """
+    """(place, object) of every row."""
     if form == PARQUET:
         return _parquet(stream, label)
     if form == TABLE:
@@ -87,11 +73,7 @@ def _ending(name: str) -> str:
 
 
 def objects(numbered: Iterator[tuple[int, str]], label: object, keys: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(file and line number, object) of every line; `keys` says in errors what an object should have.
-
-    Raises:
-        DataError: a line is not a JSON object.
-    """
+    """(file and line number, object) of every line; `keys` says in errors what an object should have."""
     for number, line in numbered:
         where = f"{label}:{number}"
         try:
@@ -112,7 +94,7 @@ def _whole(stream: BinaryIO, label: str, keys: str) -> Iterator[tuple[str, dict[
     try:
         parsed = _parsed("\n".join(text))
     except (ValueError, RecursionError) as error:
-        what = "holds more than one JSON value" if "Extra data" in str(error) else "is not JSON"
+        what = "holds more than one JSON value" if getattr(error, "msg", "") == "Extra data" else "is not JSON"
         raise DataError(
             f"{label}: {what} ({error}). Expected one object a line, or one array of objects in the whole file."
         ) from error
@@ -169,7 +151,7 @@ def _parquet(stream: BinaryIO, label: str) -> Iterator[tuple[str, dict[str, Any]
                     row += 1
                     yield f"{label} row:{row}", fields
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{label}: is no parquet, or a damaged one ({reason(error)}).") from error
+        raise DataError(f"{label}: is not parquet, or is damaged ({reason(error)}).") from error
 
 
 def rows_per_batch(metadata: Any) -> int:

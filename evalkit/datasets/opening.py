@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from evalkit.datasets.archives import TarSource, ZipSource, is_tar
 from evalkit.datasets.filenames import LAYOUT, is_corpus
-from evalkit.datasets.source import CORPUS, FolderSource, Source
+from evalkit.datasets.source import CORPUS, CollectionFiles, FolderSource
 from evalkit.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ _LEFTOVERS = ("__MACOSX",)
 
 def open_source(
     path: Path, folder: str | None = None, *, marker: str = CORPUS, layout: str = LAYOUT, exact: bool = False
-) -> Source:
+) -> CollectionFiles:
     """The collection at a path.
 
     Args:
@@ -29,9 +29,6 @@ def open_source(
             names that `filenames` knows.
         layout: what errors say that the path should hold.
         exact: whether the path must hold that folder; otherwise it may be the collection itself.
-
-    Raises:
-        DataError: there is nothing there, it is neither a folder nor an archive, or it holds several collections.
     """
     if path.is_dir():
         return FolderSource(_inside(path, folder, marker, exact=exact))
@@ -98,7 +95,7 @@ def _single_root(path: Path, names: Sequence[str], folder: str | None, marker: s
 
 
 def _kinds_of(marker: str) -> list[Callable[[str], bool]]:
-    """Which names tell a collection: the marker, and where there is none, what else may be a file of documents."""
+    """Which names mark a collection: the marker, or without one any name of a file of documents."""
 
     def is_marker(name: str) -> bool:
         return PurePosixPath(name).name in {marker, f"{marker}.gz"}
@@ -107,7 +104,7 @@ def _kinds_of(marker: str) -> list[Callable[[str], bool]]:
 
 
 def _roots(names: Sequence[str], kinds: Sequence[Callable[[str], bool]]) -> list[str]:
-    """Folders with a file of the first kind of which there are any, each with a final `/`, or empty for the top."""
+    """Folders with a file of the first kind that occurs, each with a final `/`; empty for the top."""
     for is_wanted in kinds:
         found = {name[: len(name) - len(PurePosixPath(name).name)] for name in names if is_wanted(name)}
         if found:

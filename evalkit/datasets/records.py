@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from evalkit.datasets.delimited import Columns
 from evalkit.datasets.objects import rows
-from evalkit.datasets.source import Source
+from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
 from evalkit.formats import ids
 
@@ -94,7 +94,7 @@ class _Noted(io.RawIOBase):
 
 
 def records(
-    source: Source,
+    source: CollectionFiles,
     name: str,
     form: str,
     columns: Columns = DOCUMENTS,
@@ -104,16 +104,8 @@ def records(
 ) -> Iterator[Record]:
     """The rows of a file.
 
-    Args:
-        source: of the file.
-        name: of the file.
-        form: of the file; see `objects.format_of`.
-        columns: under which names ids and texts are looked for.
-        advance: called with the megabytes read.
-        note: called with all decompressed bytes, block by block; not for parquet, which is not read from end to end.
-
-    Raises:
-        DataError: a row is not an object with an id and a text.
+    `form` is as `objects.format_of` tells it; `advance` is called with megabytes, and `note` with all decompressed
+    bytes, block by block, of every format but parquet, which is not read from end to end.
     """
     position = 0
     with source.open(name) as stream:
@@ -126,11 +118,7 @@ def records(
 
 
 def checked(fields: dict[str, Any], where: str, columns: Columns = DOCUMENTS) -> Record:
-    """A record from an object.
-
-    Raises:
-        DataError: the id cannot stand in a run file, or a text is none.
-    """
+    """A record from an object."""
     key, text_key = (_key(fields, names, what, where) for names, what in ((columns.ids, "id"), (columns.texts, "text")))
     value = fields[key]
     unusual: tuple[str, ...] = ()
@@ -154,7 +142,7 @@ def _key(fields: dict[str, Any], names: Sequence[str], what: str, where: str) ->
 
 
 def _mended(fields: dict[str, Any], text_key: str, where: str, *, empty: bool) -> tuple[str, Any, tuple[str, ...]]:
-    """Title and text where one is no string, and names of what was unusual: what pandas makes of missing ones.
+    """Title and text where one is not a string, and what was unusual about them, such as pandas' NaN.
 
     Args:
         fields: of the row.
@@ -182,18 +170,14 @@ def _is_missing(value: Any) -> bool:
 
 
 def _digits(value: Any) -> str | None:
-    """A number as its shortest digits, `1984` also for 1984.0; None for what is no finite number."""
+    """A number as its shortest digits, `1984` also for 1984.0; None for anything but a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return str(int(value)) if value == int(value) else repr(value)
 
 
 def checked_id(value: Any, where: str, key: str) -> str:
-    """An id as text.
-
-    Raises:
-        DataError: it is empty, no text or integer, or cannot stand in a run file.
-    """
+    """An id as text."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value:
@@ -204,18 +188,14 @@ def checked_id(value: Any, where: str, key: str) -> str:
 
 
 def checked_text(value: Any, where: str, key: str) -> str:
-    """A text.
-
-    Raises:
-        DataError: it is none, or not made of characters.
-    """
+    """A text."""
     if not isinstance(value, str):
         raise DataError(f"{where}: {key} is {shown(value)}, expected a string (an empty one is fine).")
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise DataError(
-            f"{where}: {key} holds half of a surrogate pair, which is no character. Mend the text."
+            f"{where}: {key} holds half of a surrogate pair, which is not a character. Correct the text."
         ) from error
     return value
 

@@ -9,6 +9,7 @@ number of its row. It may have an `instruction`.
 
 import contextlib
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,14 +30,16 @@ from evalkit.store import Store
 from evalkit.system.files import expanded
 from evalkit.types import Dataset
 
+logger = logging.getLogger(__name__)
+
 MEASURES = ["MAP", "RR@10", "nDCG@10"]
-"""What is reported of reranking, beside what is asked for."""
+"""Reported for reranking, in addition to what is asked for."""
 
 _QUERIES = ("query", "question", "text")
 _IDS = ("_id", "id", "query_id", "query-id", "qid")
 _POSITIVES = ("positive", "positives", "pos")
 _NEGATIVES = ("negative", "negatives", "neg")
-_FORMAT = 1  # of ids; a higher number makes old corpora be built anew
+_FORMAT = 1  # of ids; a higher number has old corpora built again
 
 
 class _Sample(NamedTuple):
@@ -59,11 +62,7 @@ def are_samples(config: DatasetConfig) -> bool:
 
 
 def load(config: DatasetConfig, store: Store) -> Dataset:
-    """The queries of a file, and as documents all that any of them has for a candidate.
-
-    Raises:
-        DataError: a row is malformed, or a text is both positive and negative for a query.
-    """
+    """The queries of a file, and as documents all that any of them has for a candidate."""
     path = expanded(str(config.path))
     samples = list(_samples(path))
     if not samples:

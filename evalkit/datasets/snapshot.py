@@ -19,17 +19,18 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from evalkit.config import DatasetConfig, HubDatasetConfig
+from evalkit.config import DatasetConfig
 from evalkit.datasets.assemble import assemble
 from evalkit.datasets.columns import choose, content_digest, id_column, judged
 from evalkit.datasets.corpus import from_columns, require_ids
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.objects import rows_per_batch
 from evalkit.datasets.source import CORPUS
-from evalkit.errors import DataError, reason
+from evalkit.errors import DataError
 from evalkit.store import Store
 from evalkit.system.files import file_digest
 from evalkit.system.progress import progress
+from evalkit.system.reporting import reason
 from evalkit.types import Dataset
 
 PARTS = ("qrels", "queries", "corpus")
@@ -66,11 +67,7 @@ class Snapshot:
     check: Callable[[Path], None] = lambda _: None
 
     def files(self, part: str, split: str) -> Files:
-        """The files of a split of a part, once it is sure that none is missing.
-
-        Raises:
-            DataError: there is no such part or split, or only some of its files.
-        """
+        """The files of a split of a part, once it is sure that none is missing."""
         if part not in self.parts:
             held = f"holds the subsets {', '.join(self.subsets)}" if self.subsets else f"holds no {part}"
             advice = f"Set dataset.{'subset or dataset.folder to one' if self.subsets else 'path to another folder'}"
@@ -85,11 +82,7 @@ class Snapshot:
         return files
 
     def table(self, part: str, split: str) -> pa.Table:
-        """A split of judgments or queries, in memory.
-
-        Raises:
-            DataError: it is not there whole, or a file is damaged.
-        """
+        """A split of judgments or queries, in memory."""
         files = self.files(part, split)
         if files[0].is_dir():
             return _saved(files[0]).with_format("arrow")[:]
@@ -114,9 +107,6 @@ def find(folder: Path, subset: str | None = None) -> Snapshot | None:
     Args:
         folder: perhaps a repository in the cache of the hub, with its commits below `snapshots`.
         subset: which part of a repository that holds several, or the name of a folder in it.
-
-    Raises:
-        DataError: it is a repository with several commits.
     """
     folder = _commit(folder)
     if not folder.is_dir() or any((folder / f"{name}{end}").is_file() for name in _BEIR for end in ("", ".gz")):
@@ -129,27 +119,17 @@ def find(folder: Path, subset: str | None = None) -> Snapshot | None:
 
 
 def load(config: DatasetConfig, store: Store, snapshot: Snapshot) -> Dataset:
-    """The dataset in a folder.
-
-    Raises:
-        DataError: a part is missing, damaged or malformed.
-    """
+    """The dataset in a folder."""
     label = str(snapshot.path)
     found = judged(snapshot.table("qrels", config.split), snapshot.table("queries", config.split), label)
     documents, digest = open_documents(snapshot, store, title_separator=config.title_separator, split=config.split)
-    if isinstance(config, HubDatasetConfig):
-        config = replace(config, path=None, source="hub")  # it is compared with its card as the hub's copy
     return assemble(config, store, documents=documents, judged=found, corpus_digest=digest)
 
 
 def open_documents(
     snapshot: Snapshot, store: Store, *, title_separator: str, split: str, published: str | None = None
 ) -> tuple[ArrowDocuments, str]:
-    """The corpus, memory-mapped, and what fixes its content: `published` where that is known, else a digest.
-
-    Raises:
-        DataError: it is not there whole, or an id is no id or occurs twice.
-    """
+    """The corpus, memory-mapped, and what fixes its content: `published` where that is known, else a digest."""
     files, label = snapshot.files("corpus", split), str(snapshot.path)
     if files[0].is_dir():
         table = _saved(files[0])
@@ -259,11 +239,7 @@ def _digest(files: Files) -> str:
 
 
 def _columns(snapshot: Snapshot, files: Files, content: str | None) -> Iterator[list[pa.Array]]:
-    """Ids, titles and texts of parquet files, some rows at a time; `content` is their digest where it fixes the key.
-
-    Raises:
-        DataError: a file is damaged, lacks a column or an id, or changes while it is read.
-    """
+    """Ids, titles and texts of parquet files, some rows at a time; `content` is their digest where it fixes the key."""
     for path in files:
         snapshot.check(path)
         with (
@@ -284,11 +260,7 @@ def _columns(snapshot: Snapshot, files: Files, content: str | None) -> Iterator[
 
 
 def _text(column: pa.Array, label: str) -> pa.Array:
-    """A column as text, ids in digits among them.
-
-    Raises:
-        DataError: it is of another type; `label` begins the message.
-    """
+    """A column as text, ids in digits among them."""
     try:
         return column.cast(pa.string())
     except pa.ArrowException as error:

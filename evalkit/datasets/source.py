@@ -10,7 +10,7 @@ from evalkit.formats.textfile import open_binary
 CORPUS = "corpus.jsonl"
 
 
-class Source(Protocol):
+class CollectionFiles(Protocol):
     """**Protocol:** where the files of a collection are."""
 
     def files(self) -> Sequence[str]:
@@ -66,12 +66,8 @@ class FolderSource:
         return None if name.endswith(".gz") else (self.path / name).stat().st_size / 1e6
 
 
-def find(source: Source, name: str, layout: str) -> str:
-    """The name under which a file is there: as it is, or with `.gz`.
-
-    Raises:
-        DataError: neither is there.
-    """
+def find(source: CollectionFiles, name: str, layout: str) -> str:
+    """The name under which a file is there: as it is, or with `.gz`."""
     files = source.files()
     for candidate in (name, f"{name}.gz"):
         if candidate in files:

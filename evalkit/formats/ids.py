@@ -1,8 +1,8 @@
-"""What may be an id of a query or document: anything that a run file can hold and give back."""
+"""Which texts may be ids of a query or document: those that a run file can hold and give back."""
 
 
 def fault(text: str) -> str | None:
-    """What is wrong with an id, or None if nothing is.
+    """The reason why a text cannot be an id; None if it can.
 
     TREC files separate fields by blanks or tabs and rows by line ends, so an id can hold none of these at its ends, and
     no tab, line break or NUL at all. A single blank inside is fine: such runs are written with tabs.
@@ -14,5 +14,10 @@ def fault(text: str) -> str | None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "holds half of a surrogate pair, which is no character"
+        return "holds half of a surrogate pair, which is not a character"
     return None
+
+
+def are_ids(query_id: str, doc_id: str) -> bool:
+    """Whether neither is empty, nor holds a NUL, which would end it early in trec_eval's C."""
+    return bool(query_id and doc_id) and "\0" not in query_id and "\0" not in doc_id

@@ -17,20 +17,8 @@ STDIN = "-"
 ROLES = ("query", "document")
 
 
-class Line(NamedTuple):
-    """One line.
-
-    Attributes:
-        where: file and line number, for errors.
-        fields: its keys and values.
-    """
-
-    where: str
-    fields: dict[str, Any]
-
-
 def read_pairs(file: str) -> list[tuple[Pair, dict[str, Any]]]:
-    """Pairs, each with what else its line holds, such as ids.
+    """Pairs, each with the other fields of its line, such as ids.
 
     Args:
         file: a path, or `-` for standard input; plain or gzip.
@@ -52,8 +40,8 @@ class Text(NamedTuple):
     Attributes:
         role: `query` or `document`.
         text: the text itself.
-        instruction: what a query asks for; None for the retriever's own.
-        rest: what else its line holds.
+        instruction: the instruction of a query; None for the retriever's own.
+        rest: the other fields of its line.
     """
 
     role: str
@@ -83,7 +71,8 @@ def read_texts(file: str) -> list[Text]:
     return texts
 
 
-def _objects(file: str, keys: str) -> Iterator[Line]:
+def _objects(file: str, keys: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(file and line number, object) of every line."""
     name = "standard input" if file == STDIN else file
     numbered = lines(_standard_input(), name) if file == STDIN else read_lines(expanded(file))
     for number, text in numbered:
@@ -94,11 +83,11 @@ def _objects(file: str, keys: str) -> Iterator[Line]:
             raise DataError(f"{where}: not JSON ({error}). Expected an object with {keys}.") from error
         if not isinstance(fields, dict):
             raise DataError(f"{where}: {_kind(fields)}, expected an object with {keys}.")
-        yield Line(where, fields)
+        yield where, fields
 
 
 def _kind(value: Any) -> str:
-    """What JSON calls a value."""
+    """The kind of a value, in JSON's words."""
     names = {dict: "an object", list: "an array", str: "a text", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")
 
@@ -115,14 +104,14 @@ def _standard_input() -> BinaryIO:
 
 
 def _without(fields: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """The fields that are passed on: not those that the output has under the same names."""
+    """The fields to pass on, without those that the output sets itself."""
     return {key: value for key, value in fields.items() if key not in keys}
 
 
 def _take_text(where: str, fields: dict[str, Any], key: str) -> str:
     if key not in fields:
-        beside = f" beside {', '.join(fields)}" if fields else ""
-        raise DataError(f"{where}: has no {key}{beside}.")
+        found = f" but {', '.join(fields)}" if fields else ""
+        raise DataError(f"{where}: has no {key}{found}.")
     return _require_text(where, key, fields.pop(key))
 
 
@@ -137,5 +126,5 @@ def _require_text(where: str, key: str, value: Any) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise DataError(f"{where}: {key} holds half of a surrogate pair, which is no character.") from error
+        raise DataError(f"{where}: {key} holds half of a surrogate pair, which is not a character.") from error
     return value

@@ -1,4 +1,4 @@
-"""`Note`: something a user should know about a file that was read all the same, with its counts."""
+"""`Note`: something a user should know about a file that was read, with its counts."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -8,9 +8,9 @@ class Note(NamedTuple):
     """One remark, for stderr, `--json` and manifests.
 
     Attributes:
-        kind: a stable name, such as `ties`; programs look for it.
+        kind: a stable name for programs, such as `ties`.
         text: one sentence or two, for people.
-        facts: counts and examples behind the text, as JSON-able values.
+        facts: counts and examples behind the text, as JSON values.
     """
 
     kind: str

@@ -1,7 +1,7 @@
-"""Ranks that a run file gives beside its scores, or in their place. Knows arrays, not files or ids.
+"""Ranks in a run file, with its scores or instead of them. Knows arrays, not files or ids.
 
-Scores decide, as in trec_eval. Ranks say when that cannot be what was meant: distances, where lower is better, or one
-score for all documents.
+Scores decide, as in trec_eval. Ranks show when that must be wrong: for distances, where lower is better, or one score
+for all documents.
 """
 
 import numpy as np
@@ -11,12 +11,7 @@ from evalkit.run import Run
 
 
 def are_usable(queries: NDArray[np.integer], ranks: NDArray[np.float64]) -> bool:
-    """Whether ranks order anything: all are numbers, and some query has two that differ.
-
-    Args:
-        queries: shape (rows,), which query each row belongs to.
-        ranks: shape (rows,); NaN for what is no number.
-    """
+    """Whether ranks order anything: all are numbers (NaN is not), and some query has two that differ."""
     if not len(ranks) or not np.isfinite(ranks).all():
         return False
     first = np.empty(int(queries.max()) + 1)
@@ -27,8 +22,8 @@ def are_usable(queries: NDArray[np.integer], ranks: NDArray[np.float64]) -> bool
 def are_ranks(queries: NDArray[np.integer], values: NDArray[np.float64]) -> bool | None:
     """Whether a column is ranks rather than scores; None where it could be either.
 
-    Ranks are 1, 2, 3, ... (or from 0) within every query. If they stand in descending order in the file they may as
-    well be scores, best first. Whole numbers that ascend with gaps may be ranks of which some rows were removed.
+    Ranks are 1, 2, 3, ... (or from 0) within every query. In descending order in the file they could also be scores,
+    best first. Whole numbers that ascend with gaps could be ranks with some rows removed.
     """
     if not np.isfinite(values).all() or (values != np.floor(values)).any() or (values < 0).any():
         return False
@@ -52,14 +47,14 @@ def aligned(
     queries: NDArray[np.integer],
     ranks: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Shape (rows,), the rank of each row of a run, from ranks in the order of the file.
+    """Shape (rows,), the rank of each row of a run, from rows in the order of the file.
 
     Args:
-        run: made of the same rows.
-        query_ids: what `queries` are indices into.
-        doc_codes: shape (rows,), each row's document as an index into `run.doc_ids`.
-        queries: shape (rows,).
-        ranks: shape (rows,).
+        run: a run of the same rows.
+        query_ids: the ids that `queries` are indices into.
+        doc_codes: each row's document as an index into `run.doc_ids`.
+        queries: each row's query.
+        ranks: each row's rank.
     """
     place = {query_id: index for index, query_id in enumerate(run.query_ids)}  # none for a query without rows
     of_run = np.array([place.get(query_id, -1) for query_id in query_ids], dtype=np.int64)
@@ -70,11 +65,11 @@ def aligned(
 
 
 def by_rank(run: Run, ranks: NDArray[np.float64]) -> tuple[Run, list[str]] | None:
-    """The same pairs by rank, equal ranks by score; None where that is the order that they are in.
+    """The same pairs by rank, equal ranks by score; None where that is their order already.
 
     Args:
         run: by score.
-        ranks: shape (rows,), of each row of the run; lower is better.
+        ranks: the rank of each row of the run; lower is better.
 
     Returns:
         A run whose scores are 0, -1, -2, ..., and the queries in which a document has the better rank and the lower
@@ -91,7 +86,7 @@ def by_rank(run: Run, ranks: NDArray[np.float64]) -> tuple[Run, list[str]] | Non
 
 
 def shared_ranks(run: Run, ranks: NDArray[np.float64]) -> int:
-    """In how many queries two documents have one rank; `ranks` are of each row of the run."""
+    """The number of queries in which two documents have the same rank; `ranks` has one for each row of the run."""
     order = np.lexsort((ranks, run.row_queries))
     owners = run.row_queries[order]
     equal = (np.diff(ranks[order]) == 0) & (np.diff(owners) == 0)
@@ -101,10 +96,8 @@ def shared_ranks(run: Run, ranks: NDArray[np.float64]) -> int:
 def is_reversed(run: Run, lines: NDArray[np.float64]) -> bool:
     """Whether every query lists its documents in the file in ascending order of score, or with one score for all.
 
-    Args:
-        run: by score.
-        lines: shape (rows,), where in the file each row of the run is.
+    `lines` is the place in the file of each row of the run.
     """
     order = np.lexsort((lines, run.row_queries))
     rising = np.diff(run.scores[order])[np.diff(run.row_queries[order]) == 0]
-    return len(rising) > 1 and bool((rising >= 0).all())  # two documents alone may stand so by chance
+    return len(rising) > 1 and bool((rising >= 0).all())  # a single pair may be in this order by chance

@@ -7,7 +7,7 @@
     ColBERT     query_id doc_id rank score
     CSV, TSV    the same with commas or semicolons; columns with names in any order, in quotes or not
 
-Knows nothing of what values mean.
+Knows nothing of the meaning of values.
 """
 
 import csv
@@ -28,6 +28,8 @@ _RANK = ("rank", "position")
 SCORES = ("score", "similarity", "sim")
 GRADES = ("relevance", "relevancy", "relevancelabel", "label", "grade", "judgment", "judgement", "rel", "score")
 
+Split = Callable[[str], list[str]]
+
 
 class Row(NamedTuple):
     """One judgment or scored document; `rank` and `value` are None where the layout has no such field."""
@@ -39,15 +41,12 @@ class Row(NamedTuple):
     value: str | None
 
 
-class Columns(NamedTuple):
-    """Where in a row each field is.
+class FieldPlaces(NamedTuple):
+    """The index of each field in a row; None for a field that the layout lacks.
 
     Attributes:
-        query: place of the query id.
-        document: of the document id.
-        rank: of the rank; None where there is none.
-        value: of the score or grade; None where there is none.
-        may_be_ranks: whether values are perhaps ranks, since nothing names them.
+        value: index of the score or grade.
+        may_be_ranks: whether the values could be ranks, since the column has no name.
     """
 
     query: int
@@ -63,19 +62,11 @@ class Columns(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """How the lines of a file are read.
+    """How to read the lines of a file with `width` fields; `shown` is the layout in errors."""
 
-    Attributes:
-        columns: where each field is.
-        width: fields of a line.
-        split: a line to its fields.
-        has_header: whether the first line names the columns.
-        shown: the layout, for errors.
-    """
-
-    columns: Columns
+    columns: FieldPlaces
     width: int
-    split: Callable[[str], list[str]]
+    split: Split
     has_header: bool
     shown: str
 
@@ -83,7 +74,7 @@ class Layout(NamedTuple):
         """Rows of the numbered lines, the first included.
 
         Raises:
-            DataError: a line has another number of fields, or an id that is empty.
+            DataError: a line has another number of fields.
         """
         to_row, width, skip = self.columns.row, self.width, self.has_header
         for number, line in numbered:
@@ -92,95 +83,85 @@ class Layout(NamedTuple):
                 skip = False
                 continue
             if len(found) != width:
-                raise DataError(f"{name}:{number}: {count(found)}, expected {width} ({self.shown}).")
+                raise DataError(f"{name}:{number}: {_count(found)}, expected {width} ({self.shown}).")
             yield to_row(number, found)
 
 
-def count(found: Sequence[str]) -> str:
-    """How many fields these are, with the noun."""
-    return f"{len(found)} field{'' if len(found) == 1 else 's'}"
+TREC_RUN = Layout(FieldPlaces(0, 2, 3, 4), 6, partial(fields, counts=(6,)), has_header=False, shown=RUN_LAYOUT)
 
 
 def qrels_layout(line: str, where: str) -> Layout:
     """The layout of a file of judgments from its first line.
 
     Raises:
-        DataError: the line is of no known layout.
+        DataError: the layout is unknown.
     """
     if named := _named(line, GRADES):
         return named
-    plain = fields(line, (3, 4))
-    if len(plain) in QRELS_LAYOUTS:
-        return _plain_qrels(plain, partial(fields, counts=(len(plain),)))
-    for delimiter in ",;":
-        split = partial(_csv_fields, delimiter=delimiter)
-        if len(found := split(line)) in QRELS_LAYOUTS:
-            return _plain_qrels(found, split)
-    legal = " or ".join(QRELS_LAYOUTS.values())
-    hint = " These look like a run: the order is QRELS RUN." if plain[1:2] in (["Q0"], ["q0"]) else ""
-    raise DataError(f"{where}: {count(plain)}, expected 3 or 4 ({legal}).{hint}")
-
-
-def _plain_qrels(row: list[str], split: Callable[[str], list[str]]) -> Layout:
-    """Judgments in lines without names, from the fields of the first one."""
-    width = len(row)
-    is_header = width == 3 and _is_header(row)  # noqa: PLR2004
-    if width == 3 and _is_quoted(row[0]) and _is_quoted(row[1]):  # noqa: PLR2004 - in TREC files quotes are letters
-        split = _without_quotes(split)
-    return Layout(Columns(0, width - 2, None, width - 1), width, split, is_header, QRELS_LAYOUTS[width])
-
-
-def _without_quotes(split: Callable[[str], list[str]]) -> Callable[[str], list[str]]:
-    return lambda line: [_unquoted(field) for field in split(line)]
+    for row, split, _ in _splits(line):
+        width = len(row)
+        if width in QRELS_LAYOUTS:
+            is_trec = width == 4  # noqa: PLR2004
+            own = split if is_trec else _without_quotes(split, row)  # in TREC files quotes are letters
+            places, has_header = FieldPlaces(0, width - 2, None, width - 1), not is_trec and _is_header(row)
+            return Layout(places, width, own, has_header, QRELS_LAYOUTS[width])
+    found, legal = fields(line, (3, 4)), " or ".join(QRELS_LAYOUTS.values())
+    hint = " These look like a run: the order is QRELS RUN." if found[1:2] in (["Q0"], ["q0"]) else ""
+    raise DataError(f"{where}: {_count(found)}, expected 3 or 4 ({legal}).{hint}")
 
 
 def run_layout(line: str, where: str) -> Layout:
     """The layout of a run from its first line.
 
     Raises:
-        DataError: the line is of no known layout.
+        DataError: the layout is unknown.
     """
     if named := _named(line, SCORES):
         return named
-    plain = fields(line, (6,))
-    if len(plain) == 6:  # noqa: PLR2004
+    found = fields(line, (6,))
+    if len(found) == TREC_RUN.width:
         return TREC_RUN
-    candidates = [(fields(line, (3, 4)), "\t", partial(fields, counts=(3,)), partial(fields, counts=(4,)))]
+    for row, split, plain in _splits(line):
+        if layout := _plain_run(row, split, plain=plain):
+            return layout
+    hint = " These look like judgments: the order is QRELS RUN." if len(found) == 4 and found[1] == "0" else ""  # noqa: PLR2004
+    raise DataError(f"{where}: {_count(found)}, expected 6 ({RUN_LAYOUT}), or 3 (query_id doc_id score).{hint}")
+
+
+def _splits(line: str) -> Iterator[tuple[list[str], Split, bool]]:
+    """(fields, how the line was split, whether at tabs or blanks), in the order of preference."""
+    row = fields(line, (3, 4))
+    yield row, partial(fields, counts=(len(row),)), True
     for delimiter in ",;":
         split = partial(_csv_fields, delimiter=delimiter)
-        candidates.append((split(line), delimiter, split, split))
-    for row, delimiter, of_three, of_four in candidates:
-        if found := _plain_run(row, delimiter, of_three, of_four):
-            return found
-    hint = " These look like judgments: the order is QRELS RUN." if len(plain) == 4 and plain[1] == "0" else ""  # noqa: PLR2004
-    raise DataError(f"{where}: {count(plain)}, expected 6 ({RUN_LAYOUT}), or 3 (query_id doc_id score).{hint}")
+        yield split(line), split, False
 
 
-TREC_RUN = Layout(Columns(0, 2, 3, 4), 6, partial(fields, counts=(6,)), has_header=False, shown=RUN_LAYOUT)
-
-
-def _plain_run(
-    row: list[str], delimiter: str, of_three: Callable[[str], list[str]], of_four: Callable[[str], list[str]]
-) -> Layout | None:
-    """A run of lines without names, from the fields of its first one; None where they are of no known layout."""
+def _plain_run(row: list[str], split: Split, *, plain: bool) -> Layout | None:
+    """A run without column names, from the fields of its first line; None for an unknown layout."""
+    numbers = [is_number(_unquoted(field)) for field in row]
     match row:
-        case [_, _, value] if is_number(_unquoted(value)):
-            columns, split, shown = Columns(0, 1, None, 2, may_be_ranks=True), of_three, "query_id doc_id score"
+        case [_, _, _] if numbers[2]:
+            columns, shown = FieldPlaces(0, 1, None, 2, may_be_ranks=True), "query_id doc_id score"
         case [_, "Q0", _, _]:
             return None  # a run that lacks fields
         case [_, "0", _, grade] if re.fullmatch(r"-?[0-9]+", grade):
             return None  # judgments
-        case [_, _, rank, score] if is_number(_unquoted(rank)) and is_number(_unquoted(score)):
-            columns, split, shown = Columns(0, 1, 2, 3), of_four, "query_id doc_id rank score"
-        case [_, _, _, _] if delimiter == "\t":
-            columns, split, shown = Columns(0, 1, None, None), of_four, "query_id doc_id query document"
-        case [_, _, _, rank, score, _] if delimiter != "\t" and is_number(score) and is_number(rank):
-            columns, split, shown = Columns(0, 2, 3, 4), of_three, RUN_LAYOUT
+        case [_, _, _, _] if numbers[2] and numbers[3]:
+            columns, shown = FieldPlaces(0, 1, 2, 3), "query_id doc_id rank score"
+        case [_, _, _, _] if plain:
+            columns, shown = FieldPlaces(0, 1, None, None), "query_id doc_id query document"
+        case [_, _, _, _, _, _] if not plain and numbers[3] and numbers[4]:
+            columns, shown = TREC_RUN.columns, RUN_LAYOUT
         case _:
             return None
-    if delimiter == "\t" and _is_quoted(row[0]) and _is_quoted(row[1]):
-        split = _without_quotes(split)
-    return Layout(columns, len(row), split, has_header=False, shown=shown)
+    return Layout(columns, len(row), _without_quotes(split, row) if plain else split, has_header=False, shown=shown)
+
+
+def _without_quotes(split: Split, row: list[str]) -> Split:
+    """The same split, without the quotes around fields if the first two of this row have them."""
+    quoted = _is_quoted(row[0]) and _is_quoted(row[1])
+    return (lambda line: [_unquoted(field) for field in split(line)]) if quoted else split
 
 
 def _named(line: str, values: tuple[str, ...]) -> Layout | None:
@@ -197,8 +178,8 @@ def _named(line: str, values: tuple[str, ...]) -> Layout | None:
     return None
 
 
-def name_columns(names: Sequence[str], values: tuple[str, ...] = SCORES) -> Columns | None:
-    """Where each field is, from the names of columns; None where query, document or value are not named."""
+def name_columns(names: Sequence[str], values: tuple[str, ...] = SCORES) -> FieldPlaces | None:
+    """The index of each field from the names of columns; None unless query, document and value have names."""
     plain = [re.sub(r"[\W_]+", "", _unquoted(name.strip())).lower() for name in names]
     query, document, rank, value = (
         next((plain.index(name) for name in known if name in plain), None)
@@ -206,11 +187,11 @@ def name_columns(names: Sequence[str], values: tuple[str, ...] = SCORES) -> Colu
     )
     if query is None or document is None or (value is None and (rank is None or values is GRADES)):
         return None
-    return Columns(query, document, rank, value)
+    return FieldPlaces(query, document, rank, value)
 
 
 def _is_header(row: list[str]) -> bool:
-    """Whether these are column names of another wording: query, document, score, in this order."""
+    """Whether these are column names in other words: query, document, score, in this order."""
     query, document, _ = (name.lower() for name in row)
     named = any(part in document for part in ("corpus", "doc", "passage", "pid"))
     return ("query" in query or query == "qid") and named and not is_number(row[2])
@@ -223,6 +204,10 @@ def is_number(text: str) -> bool:
     except ValueError:
         return False
     return text.isascii() and "_" not in text
+
+
+def _count(found: Sequence[str]) -> str:
+    return f"{len(found)} field{'' if len(found) == 1 else 's'}"
 
 
 def _is_quoted(text: str) -> bool:

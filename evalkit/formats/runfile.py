@@ -1,6 +1,6 @@
-"""Runs from files that other tools wrote: scored documents, by score or by rank, and what is odd about them.
+"""Runs from files that other tools wrote: scored documents, by score or by rank, and doubts about them.
 
-Which layouts of lines and columns are read is in `rows.py`, of JSON in `run_json.py`.
+`rows.py` has the layouts of lines and columns, `run_json.py` those of JSON.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,25 +13,25 @@ from numpy.typing import NDArray
 from evalkit.errors import DataError
 from evalkit.formats import ranks, run_json
 from evalkit.formats.notes import Note, counted
-from evalkit.formats.rows import RUN_LAYOUT, SCORES, Columns, Row, is_number, run_layout
+from evalkit.formats.rows import RUN_LAYOUT, SCORES, FieldPlaces, Row, is_number, run_layout
 from evalkit.formats.run_rows import RunRows, checked, from_mapping
 from evalkit.formats.tabular import is_table, table_columns, table_rows
-from evalkit.formats.textfile import fields, peek, read_lines
+from evalkit.formats.textfile import fields, read_lines
 from evalkit.run import Run
 
 ORDERS = ("score", "rank")
 
 
 class RunFile(NamedTuple):
-    """A run as a file has it.
+    """The content of a run file.
 
     Attributes:
-        run: what was asked for: by score, or by rank.
-        by_rank: the same pairs by rank, where that is another order and nobody chose between them; else None.
+        run: the run in the order that was asked for: by score, or by rank.
+        by_rank: the same pairs by rank, if that is another order and nobody chose between them; else None.
         disagreeing: queries in which a document has the better rank and the lower score.
-        ranks_are: what ranks are taken from, such as `the rank column`.
+        ranks_are: the source of the ranks, such as `the rank column`.
         is_unordered: whether the file has neither scores nor ranks.
-        notes: how it was read, where that is not plain.
+        notes: how the file was read, if that is not obvious.
     """
 
     run: Run
@@ -56,7 +56,7 @@ def read_run_file(path: str | Path, *, order: str | None = None) -> RunFile:
     if is_table(path):
         columns = table_columns(path, SCORES)
         found = _from_rows(columns, lambda: table_rows(path, columns), path, order)
-    elif _is_json(path):
+    elif run_json.is_json(path, _is_trec):
         parsed = run_json.read(path, order=order)
         if isinstance(parsed, tuple):
             columns, rows = parsed
@@ -70,12 +70,10 @@ def read_run_file(path: str | Path, *, order: str | None = None) -> RunFile:
     return found
 
 
-def _is_json(path: Path) -> bool:
-    """A query id may begin with a bracket too; no line of JSON has six fields with numbers in the right places."""
-    start = peek(path, 4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-    row = fields(start.split(b"\n", 1)[0].decode(errors="replace"), (6,))
-    is_trec = len(row) == 6 and row[3].isdigit() and is_number(row[4])  # noqa: PLR2004
-    return start[:1] in (b"{", b"[") and not is_trec
+def _is_trec(line: str) -> bool:
+    """Whether a line has six fields with numbers in the right places, which JSON never has."""
+    row = fields(line, (6,))
+    return len(row) == 6 and row[3].isdigit() and is_number(row[4])  # noqa: PLR2004
 
 
 def _from_lines(path: Path, order: str | None) -> RunFile:
@@ -86,16 +84,15 @@ def _from_lines(path: Path, order: str | None) -> RunFile:
     return _from_rows(layout.columns, lambda: layout.rows(read_lines(path), path), path, order)
 
 
-def _from_rows(columns: Columns, rows: Callable[[], Iterator[Row]], path: Path, order: str | None) -> RunFile:
+def _from_rows(columns: FieldPlaces, rows: Callable[[], Iterator[Row]], path: Path, order: str | None) -> RunFile:
     scored, run = checked(rows, path)
     if columns.value is None:
         scored = _without_scores(scored, path)
-        run = scored.run(str(path))
-        is_unordered = columns.rank is None
-        return _ordered(scored, run, order)._replace(is_unordered=is_unordered and order is None)
-    if not columns.may_be_ranks:
-        return _ordered(scored, run, order)
-    return _of_three_columns(scored, run, path, order)
+        is_unordered = columns.rank is None and order is None
+        return _ordered(scored, scored.run(str(path)), order)._replace(is_unordered=is_unordered)
+    if columns.may_be_ranks:
+        return _of_three_columns(scored, run, path, order)
+    return _ordered(scored, run, order)
 
 
 def _without_scores(scored: RunRows, path: Path) -> RunRows:
@@ -104,30 +101,31 @@ def _without_scores(scored: RunRows, path: Path) -> RunRows:
         return scored._replace(scores=np.zeros(len(scored.queries)))
     bad = np.flatnonzero(~np.isfinite(scored.ranks))
     if len(bad):
-        raise DataError(f"{path}: the rank of {counted(len(bad), 'document')} is no number, and there are no scores.")
+        found = counted(len(bad), "document")
+        raise DataError(f"{path}: the rank of {found} is not a number, and there are no scores.")
     return scored._replace(scores=0 - scored.ranks, ranks=None)
 
 
 def _of_three_columns(scored: RunRows, run: Run, path: Path, order: str | None) -> RunFile:
     """A run of query, document and a value that is either a rank, as in MS MARCO, or a score, as tevatron writes it."""
     are_ranks = ranks.are_ranks(scored.queries, scored.scores)
-    if order is None and are_ranks is None:
-        raise DataError(
-            f"{path}: the third column may hold ranks or scores: it has whole numbers that could be either. "
-            f"{run_json.CHOOSE}."
-        )
     if are_ranks is None:
+        if order is None:
+            raise DataError(
+                f"{path}: the third column may hold ranks or scores: it has whole numbers that could be either. "
+                f"{run_json.CHOOSE}."
+            )
         are_ranks = order == "rank"
     if order == "score" or not are_ranks:
-        told = Note("third_column", "the third column is read as scores, the higher the better", {"read_as": "score"})
+        text = "the third column is read as scores, the higher the better"
         found = _ordered(scored, run, order)
-        return found._replace(notes=(told, *found.notes))
-    told = Note("third_column", "the third column is read as ranks: 1, 2, 3, ... in each query", {"read_as": "rank"})
-    return RunFile(scored._replace(scores=0 - scored.scores).run(str(path)), notes=(told,))
+        return found._replace(notes=(Note("third_column", text, {"read_as": "score"}), *found.notes))
+    note = Note("third_column", "the third column is read as ranks: 1, 2, 3, ... in each query", {"read_as": "rank"})
+    return RunFile(scored._replace(scores=0 - scored.scores).run(str(path)), notes=(note,))
 
 
 def _ordered(scored: RunRows, run: Run, order: str | None) -> RunFile:
-    """The run in the order that was asked for, beside that by rank where nobody asked."""
+    """The run in the order that was asked for, and that by rank if nobody asked."""
     if order == "score" or len(run) == len(run.query_ids):  # one document a query needs no order
         return RunFile(run)
     has_ranks = scored.ranks is not None and ranks.are_usable(scored.queries, scored.ranks)
@@ -144,7 +142,7 @@ def _ordered(scored: RunRows, run: Run, order: str | None) -> RunFile:
 
 
 def _notes_of_ranks(run: Run, of_rows: NDArray[np.float64], has_ranks: bool) -> tuple[Note, ...]:
-    """What is odd about ranks that were asked for."""
+    """Doubts about ranks that were asked for."""
     if not has_ranks:
         text = "the file has no ranks that order anything, so its documents are taken in the order of the file"
         return (Note("no_ranks", text, {}),)

@@ -9,14 +9,12 @@ from typing import NamedTuple
 
 _LOOKED_AT = 100_000  # ids of each side
 _COMPARED = 2_000  # ids of each side, where only letters in common are left to go by
-_ADVICE = {
-    "number": "pandas reads ids as numbers unless it is given dtype=str.",
-    "other": "Write ids the same way in both files.",
-}
+_AS_NUMBERS = "pandas reads ids as numbers unless it is given dtype=str."
+_ALIKE = "Write ids the same way in both files."
 
 
-class Pair(NamedTuple):
-    """Two ids that look alike, and what to do about it."""
+class Lookalike(NamedTuple):
+    """Two ids that look alike, and advice about them."""
 
     ours: str
     theirs: str
@@ -28,16 +26,13 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold().strip().strip("\"'")
 
 
-def _as_number(text: str) -> str:
-    """A number without what pandas and spreadsheets add or take: `.0` at the end, zeros in front."""
-    folded = _folded(text)
-    found = re.fullmatch(r"[+]?0*([0-9]+)(\.0*)?", folded)
-    return found[1] if found else folded
-
-
 def unpadded(text: str) -> str:
-    """An id without zeros in front of its numbers and without `.0` at its end."""
-    return re.sub(r"(?<![0-9.])0+(?=[0-9])", "", re.sub(r"(?<=[0-9])\.0+$", "", text))
+    """Without the changes of pandas and spreadsheets: zeros in front of numbers, and `.0` at the end."""
+    return re.sub(r"(?<![0-9.])0+(?=[0-9])", "", re.sub(r"(?<=[0-9])\.0*$", "", text))
+
+
+def _as_number(text: str) -> str:
+    return unpadded(_folded(text))
 
 
 def _bare(text: str) -> str:
@@ -45,8 +40,8 @@ def _bare(text: str) -> str:
     return re.sub(r"\.(txt|json|xml|html?|pdf)$", "", re.sub(r"[\W_]+", ".", _as_number(text)).strip("."))
 
 
-def _digits(place: int) -> Callable[[str], str]:
-    """The first or last number in an id that has letters or separators around it."""
+def _number_at(place: int) -> Callable[[str], str]:
+    """A key: the first (0) or last (-1) number in an id."""
 
     def key(text: str) -> str:
         numbers = re.findall(r"[0-9]+", _folded(text))
@@ -55,45 +50,35 @@ def _digits(place: int) -> Callable[[str], str]:
     return key
 
 
-_KEYS: tuple[tuple[Callable[[str], str], str], ...] = (
-    (_folded, "other"),
-    (_as_number, "number"),
-    (_bare, "other"),
-    (_digits(-1), "other"),
-    (_digits(0), "other"),
+_KEYS = (
+    (_folded, _ALIKE),
+    (_as_number, _AS_NUMBERS),
+    (_bare, _ALIKE),
+    (_number_at(-1), _ALIKE),
+    (_number_at(0), _ALIKE),
 )
 _CLOSE = 3  # keys by which ids are surely meant to be the same
 
 
-def lookalike(ours: Iterable[str], theirs: Iterable[str], *, loosely: bool = True) -> Pair | None:
-    """The first of our ids that looks like one of theirs, by the likeness that is nearest; None where none does.
+def lookalike(ours: Iterable[str], theirs: Iterable[str], *, loosely: bool = True) -> Lookalike | None:
+    """The first of our ids that looks like one of theirs, by the nearest likeness; None where none does.
 
-    Args:
-        ours: ids of which none is among `theirs`.
-        theirs: ids to look for.
-        loosely: whether a number or some letters in common are enough.
+    No id is on both sides. `loosely` says whether a number or some letters in common are enough.
     """
     some, others = list(islice(ours, _LOOKED_AT)), list(islice(theirs, _LOOKED_AT))
     for key, advice in _KEYS if loosely else _KEYS[:_CLOSE]:
         known = {key(text): text for text in reversed(others)}
         for text in some:
             if (found := known.get(key(text))) is not None and key(text):
-                return Pair(text, found, _ADVICE[advice])
+                return Lookalike(text, found, advice)
     for text in some[:50] if loosely else ():
         if close := get_close_matches(text, others[:_COMPARED], n=1, cutoff=0.6):
-            return Pair(text, close[0], _ADVICE["other"])
+            return Lookalike(text, close[0], _ALIKE)
     return None
 
 
 def compared(ours: Iterable[str], theirs: Iterable[str], *, place: str, other: str) -> str:
-    """Two sentences that set an id of ours beside the one of theirs that is nearest to it.
-
-    Args:
-        ours: ids of which none is among `theirs`; at least one.
-        theirs: ids to look for; at least one.
-        place: where ours stand, such as `the run`.
-        other: where theirs stand.
-    """
+    """Two sentences that name an id of ours in `place`, such as `the run`, and the nearest one of theirs in `other`."""
     some, others = list(islice(ours, _LOOKED_AT)), list(islice(theirs, _LOOKED_AT))
     if pair := lookalike(some, others):
         return f"{pair.ours!r} stands in {place} and {pair.theirs!r} in {other}. {pair.advice}"

@@ -1,4 +1,4 @@
-"""JSON as its standard has it, from files that anyone may have written. Knows nothing of what is in it."""
+"""Standard JSON, from files that anyone may have written. Refuses texts that readers would understand differently."""
 
 import json
 import math
@@ -6,23 +6,31 @@ from collections import Counter
 from typing import Any
 
 
+class RepeatedKeyError(ValueError):
+    """A key occurs twice in one object; json would silently use the last."""
+
+
 def loads(text: str) -> Any:
     """The value of a JSON text.
 
     Raises:
-        ValueError: it is none; or readers would differ about it: a key twice in one object, a number that is not
-            finite, arrays in arrays without end.
+        ValueError: not JSON, a key twice in one object, a number that is not finite, or arrays nested too deeply.
     """
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse, parse_float=_finite)
+        return json.loads(text, object_pairs_hook=distinct, parse_constant=_refuse, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object from its pairs; a hook for `json`.
+
+    Raises:
+        RepeatedKeyError: a key occurs twice.
+    """
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError(f"{repeated(pairs)!r} occurs twice in one object")
+        raise RepeatedKeyError(f"{repeated(pairs)!r} occurs twice in one object")
     return found
 
 
@@ -32,7 +40,7 @@ def repeated(pairs: list[tuple[str, Any]]) -> str:
 
 
 def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number; pandas and Python write it for a missing one")
+    raise ValueError(f"{name} is not a JSON number; pandas and Python write it for a missing one")
 
 
 def _finite(text: str) -> float:

@@ -1,4 +1,4 @@
-"""Judgments and runs in Parquet and Feather files, of which columns have names. Knows nothing of what values mean."""
+"""Judgments and runs in Parquet and Feather files, whose columns have names. Knows nothing of the meaning of values."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from evalkit.errors import DataError
-from evalkit.formats.rows import GRADES, Columns, Row, name_columns
+from evalkit.formats.rows import GRADES, FieldPlaces, Row, name_columns
 from evalkit.formats.textfile import open_binary, peek
 
 _PARQUET, _FEATHER = b"PAR1", b"ARROW1\0\0"
@@ -16,12 +16,7 @@ _ROWS_AT_A_TIME = 65_536
 
 
 class _Table(NamedTuple):
-    """An open file.
-
-    Attributes:
-        names: of its columns.
-        batches: reads columns of these names, some rows at a time.
-    """
+    """An open file: the names of its columns, and a function that reads some of them, some rows at a time."""
 
     names: list[str]
     batches: Callable[[list[str]], Iterator[pa.RecordBatch]]
@@ -33,12 +28,12 @@ def is_table(path: Path) -> bool:
     return start.startswith(_FEATHER) or (start.startswith(_PARQUET) and any(byte < ord("\t") for byte in start))
 
 
-def table_columns(path: Path, values: tuple[str, ...]) -> Columns:
-    """Which columns of a table hold what.
+def table_columns(path: Path, values: tuple[str, ...]) -> FieldPlaces:
+    """The index of each field in a table.
 
     Args:
-        path: to the file.
-        values: what the column of values may be called: `rows.SCORES` or `rows.GRADES`.
+        path: the file.
+        values: legal names of the column of values: `rows.SCORES` or `rows.GRADES`.
 
     Raises:
         DataError: the file is damaged, or its columns have other names.
@@ -50,7 +45,7 @@ def table_columns(path: Path, values: tuple[str, ...]) -> Columns:
         raise DataError(f"{path}: has the columns {', '.join(table.names)}. Expected {wanted}, or names like these.")
 
 
-def table_rows(path: Path, columns: Columns) -> Iterator[Row]:
+def table_rows(path: Path, columns: FieldPlaces) -> Iterator[Row]:
     """The rows of a table, numbered from 1.
 
     Raises:

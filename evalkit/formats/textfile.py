@@ -1,4 +1,4 @@
-"""Lines of text files, plain or gzip, with errors that name file and line. Knows nothing of what the lines mean."""
+"""Lines of text files, plain or gzip, with errors that name file and line. Knows nothing of their meaning."""
 
 import codecs
 import gzip
@@ -22,7 +22,7 @@ _DAMAGE = (EOFError, zlib.error, zipfile.BadZipFile, OSError)
 # The blanks of C's isspace, by which trec_eval splits; Python's split() would also cut an id at a no-break space.
 _BLANK = " \t\v\f\r"
 _BLANKS = re.compile(f"[{_BLANK}]+")
-KIND_BYTES = 512  # that `file_kind` needs: tar has its name at byte 257
+KIND_BYTES = 512  # for `file_kind`: tar has its name at byte 257
 _TAR = slice(257, 262)
 _DECOMPRESS = "Decompress it first, as with"
 _UNPACK = "Unpack it and name a file in it."
@@ -30,11 +30,11 @@ _CONVERT = "Write its rows as text first, as with"
 
 
 class FileKind(NamedTuple):
-    """What a file is that holds no lines of text.
+    """The kind of a file without lines of text.
 
     Attributes:
         name: such as "a Parquet file", to follow "is".
-        remedy: what to do with it, one sentence.
+        remedy: advice, one sentence.
     """
 
     name: str
@@ -78,7 +78,7 @@ _PAGE = (b"<!doctype html", b"<html")
 
 
 def file_kind(start: bytes) -> FileKind | None:
-    """What a file is, from its first `KIND_BYTES` bytes; None for what may be lines of UTF-8 text.
+    """The kind of a file, from its first `KIND_BYTES` bytes; None if these may be lines of UTF-8 text.
 
     A text that begins with the letters of a format (a query id PAR1, say) is text: the rest shows it.
     """
@@ -105,7 +105,7 @@ def _other_unicode(start: bytes) -> FileKind | None:
 
 
 def _is_text(start: bytes) -> bool:
-    """Whether these bytes may begin a UTF-8 text; a character that is cut at their end counts as whole."""
+    """Whether these bytes may begin a UTF-8 text; a character cut at their end is fine."""
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(start)
     except UnicodeDecodeError:
@@ -136,7 +136,7 @@ def read_bytes(path: Path) -> bytes:
     """The whole content of a file, decompressed.
 
     Raises:
-        DataError: there is no such file, its compressed data is damaged, or there is no end of it.
+        DataError: there is no such file, its compressed data is damaged, or it is too large.
     """
     blocks, size = [], 0
     with open_binary(path) as stream:
@@ -145,14 +145,14 @@ def read_bytes(path: Path) -> bytes:
                 blocks.append(block)
                 size += len(block)
                 if size > LARGEST:
-                    raise DataError(f"{path}: is more than {LARGEST >> 20:,} MiB, which are too many.")
+                    raise DataError(f"{path}: is more than {LARGEST >> 20:,} MiB. Is this the right file?")
         except _DAMAGE as error:
             raise DataError(f"{path}: the compressed data is damaged or cut short ({error}).") from error
     return b"".join(blocks)
 
 
 def peek(path: Path, size: int) -> bytes:
-    """The first bytes of a file, decompressed; none where they are damaged, for whoever reads on to report."""
+    """The first bytes of a file, decompressed; empty where they are damaged, which later reads report."""
     with open_binary(path) as stream:
         try:
             return stream.read(size)
@@ -165,11 +165,10 @@ def lines(stream: BinaryIO, name: object) -> Iterator[tuple[int, str]]:
 
     Args:
         stream: UTF-8 bytes; a byte-order mark at the start is skipped.
-        name: what to call the file in errors.
+        name: the file in errors.
 
     Raises:
-        DataError: a file of another kind, bytes that are not UTF-8, a line without end, or compressed data that ends
-            early or is damaged.
+        DataError: a file of another kind, bytes that are not UTF-8, a line that is too long, or damaged gzip data.
     """
     number = 0
     try:

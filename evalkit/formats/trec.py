@@ -4,7 +4,7 @@
             query-id <tab> corpus-id <tab> score          BEIR, first line a header
     run     query_id Q0 doc_id rank score tag             TREC; scores decide, as in trec_eval
 
-Other layouts of lines and columns are in `rows.py`, JSON in `run_json.py`; what a run file may be is in `runfile.py`.
+`rows.py` has other layouts of lines and columns, `run_json.py` has JSON, and `runfile.py` reads any run.
 """
 
 import gzip
@@ -16,11 +16,12 @@ from pathlib import Path
 
 from evalkit.errors import DataError
 from evalkit.formats import run_json
+from evalkit.formats.ids import are_ids
 from evalkit.formats.rows import GRADES, QRELS_LAYOUTS, TREC_RUN, Row, is_number, qrels_layout
-from evalkit.formats.run_rows import are_ids, checked
+from evalkit.formats.run_rows import checked
 from evalkit.formats.runfile import read_run_file
 from evalkit.formats.tabular import is_table, table_columns, table_rows
-from evalkit.formats.textfile import fields, peek, read_lines
+from evalkit.formats.textfile import fields, read_lines
 from evalkit.run import Run
 from evalkit.types import Qrels
 
@@ -39,17 +40,15 @@ def read_qrels(path: str | Path) -> Qrels:
     path = Path(path)
     if is_table(path):
         return _gathered(table_rows(path, table_columns(path, GRADES)), path)
-    if _is_json(path):
-        rows = run_json.read_judgments(path)
-        return _gathered((Row(number, row[0], row[1], None, row[2]) for number, row in enumerate(rows, 1)), path)
+    if run_json.is_json(path, _is_judgment):
+        return _gathered(run_json.read_judgments(path), path)
     return parse_qrels(read_lines(path), path)
 
 
-def _is_json(path: Path) -> bool:
-    """A query id may begin with a bracket too; no line of JSON ends in a grade of its own."""
-    start = peek(path, 4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-    row = fields(start.split(b"\n", 1)[0].decode(errors="replace"), (3, 4))
-    return start[:1] in (b"{", b"[") and not (len(row) in QRELS_LAYOUTS and is_number(row[-1]))
+def _is_judgment(line: str) -> bool:
+    """Whether a line ends in a grade, as JSON never does."""
+    row = fields(line, (3, 4))
+    return len(row) in QRELS_LAYOUTS and is_number(row[-1])
 
 
 def parse_qrels(numbered: Iterable[tuple[int, str]], name: object) -> Qrels:
@@ -87,10 +86,10 @@ def add_judgment(qrels: dict[str, dict[str, int]], query_id: str, doc_id: str, r
 
 
 def read_run(path: str | Path, *, order: str | None = None) -> Run:
-    """A run from a file of any layout that `runfile.read_run_file` reads; what is odd about it is logged.
+    """A run from a file of any layout that `runfile.read_run_file` reads; doubts about it are logged.
 
     Args:
-        path: to the file, plain or gzip.
+        path: the file, plain or gzip.
         order: `score`, or `rank` to go by the ranks of the file instead; None for scores, and doubts about them.
 
     Raises:
@@ -110,7 +109,7 @@ def read_run(path: str | Path, *, order: str | None = None) -> Run:
 
 
 def read_trec_run(path: Path) -> Run:
-    """A file that is known to be TREC, by score; it may be empty."""
+    """A TREC run by score; it may be empty."""
     return checked(lambda: TREC_RUN.rows(read_lines(path), path), path)[1]
 
 

@@ -1,4 +1,4 @@
-"""The CUDA devices of this machine. Knows neither models nor workers."""
+"""The CUDA devices of this machine."""
 
 import os
 
@@ -12,7 +12,7 @@ def on_cuda(compute: ComputeConfig) -> bool:
 
 
 def shared_devices(compute: ComputeConfig) -> list[str]:
-    """What `CUDA_VISIBLE_DEVICES` is for each process that does the work; empty where this process does it alone.
+    """`CUDA_VISIBLE_DEVICES` for each process that does the work; empty if this process does it alone.
 
     Raises:
         ConfigError: more devices were asked for than there are.
@@ -26,13 +26,13 @@ def shared_devices(compute: ComputeConfig) -> list[str]:
             f"compute.devices={compute.devices} was asked for, and torch sees {len(there)} CUDA devices. "
             + ("Set compute.devices=all." if there else "Set compute.device=cpu, and leave compute.devices out.")
         )
-    # All devices once, then again: the first processes that are ready are on different ones.
+    # All devices once, then again, so that the first processes that are ready have different ones.
     names = there[:wanted] * compute.processes_per_device
     return names if len(names) > 1 else []
 
 
 def _names() -> list[str]:
-    """Each device as `CUDA_VISIBLE_DEVICES` names it; where that is set, those of its devices that torch sees."""
+    """Each device as `CUDA_VISIBLE_DEVICES` names it; if that is set, the devices in it that torch sees."""
     listed = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     count = _count()
     return listed[:count] if listed else [str(number) for number in range(count)]

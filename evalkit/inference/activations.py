@@ -9,12 +9,7 @@ from torch.nn.functional import gelu, silu
 
 
 class Gate:
-    """Activation(gate) * up.
-
-    Args:
-        activation: of transformers.
-        way: see `choose`.
-    """
+    """Activation(gate) * up, for an activation of transformers, in a way of `fused.choose`."""
 
     def __init__(self, activation: Any, way: str) -> None:
         self.activation = activation

@@ -14,13 +14,13 @@ from evalkit.inference.packed import Packed, Select, equal_runs
 _FEW = 3  # queries of a sequence
 
 
-class Rule(NamedTuple):
+class AttentionRule(NamedTuple):
     """How the tokens of a sequence see each other.
 
     Attributes:
-        scale: on the dot products.
-        causal: whether a token sees only itself and what is before it.
-        window: how many tokens back a causal one sees, itself included; all when None.
+        scale: factor of the dot products.
+        causal: whether a token sees only itself and the tokens before it.
+        window: number of tokens back that a causal one sees, itself included; all when None.
         softcap: bound of the scaled dot products, by tanh; none when None.
     """
 
@@ -30,7 +30,7 @@ class Rule(NamedTuple):
     softcap: float | None = None
 
 
-Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Packed, Select, Rule], torch.Tensor]
+Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, Packed, Select, AttentionRule], torch.Tensor]
 """(query, key, value, batch, whose queries, rule) -> shape of the query.
 
 Query has shape (tokens or sequences, heads, width), key and value (tokens, key heads, width).
@@ -38,9 +38,9 @@ Query has shape (tokens or sequences, heads, width), key and value (tokens, key 
 
 
 def by_runs(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch: Packed, select: Select, rule: Rule
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch: Packed, select: Select, rule: AttentionRule
 ) -> torch.Tensor:
-    """Sequences of equal length together; sorted by length, they are neighbours, and need no copy."""
+    """Attention over neighbours of equal length at once; batches are sorted by length, so nothing is copied."""
     key, value = _seen(key, value, batch, select)
     keys = batch.keys if select == "all" else batch.scored_keys
     key_lengths = batch.lengths if keys is None else keys.lengths
@@ -66,8 +66,8 @@ def _seen(key: torch.Tensor, value: torch.Tensor, batch: Packed, select: Select)
     return (key, value) if keys is None else (key[keys.rows], value[keys.rows])
 
 
-def _mask(queries: int, keys: int, rule: Rule, device: torch.device) -> torch.Tensor | None:
-    """Which keys each query sees, shape (queries, keys); None where all are, or where `is_causal` alone says it.
+def _mask(queries: int, keys: int, rule: AttentionRule, device: torch.device) -> torch.Tensor | None:
+    """Which keys each query sees, shape (queries, keys); None if it sees all, or if `is_causal` is enough.
 
     The queries are the last of the keys' tokens.
     """
@@ -79,7 +79,9 @@ def _mask(queries: int, keys: int, rule: Rule, device: torch.device) -> torch.Te
     return (back >= 0) & (back < (rule.window or keys))
 
 
-def _plain(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tensor | None, rule: Rule) -> torch.Tensor:
+def _plain(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tensor | None, rule: AttentionRule
+) -> torch.Tensor:
     dtype = q.dtype
     if q.device.type == "cpu" and dtype == torch.float32 and q.shape[2] <= _FEW:
         # Several threads share the sums of few queries, in an order of their own: see `linear.summed`.
@@ -92,7 +94,9 @@ def _plain(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tensor
     ).to(dtype)
 
 
-def _capped(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tensor | None, rule: Rule) -> torch.Tensor:
+def _capped(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tensor | None, rule: AttentionRule
+) -> torch.Tensor:
     repeats = q.shape[1] // k.shape[1]
     k, v = k.repeat_interleave(repeats, dim=1), v.repeat_interleave(repeats, dim=1)
     scores = torch.matmul(q, k.transpose(2, 3)) * rule.scale
@@ -104,7 +108,7 @@ def _capped(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tenso
 
 
 def by_torch_varlen(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch: Packed, select: Select, rule: Rule
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch: Packed, select: Select, rule: AttentionRule
 ) -> torch.Tensor:
     """PyTorch's own variable-length kernel (CUDA, bfloat16 or float16)."""
     from torch.nn.attention.varlen import varlen_attn
@@ -115,20 +119,9 @@ def by_torch_varlen(
     # its batch, and torch 2.15 does not turn to cuDNN, which makes a plan for every new shape.
     newer = {"enable_gqa": query.shape[1] != key.shape[1], "num_splits": 1}
     kernel: Callable[..., Any] = varlen_attn
-    rows, offsets, wide, longest = _spans(batch, select, query.device)
-    key, value = _seen(key, value, batch, select)
-    result = kernel(
-        query,
-        key,
-        value,
-        rows,
-        offsets,
-        wide,
-        longest,
-        scale=rule.scale,
-        window_size=_window(rule),
-        **{name: setting for name, setting in newer.items() if name in _parameters(kernel)},
-    )
+    known = {name: setting for name, setting in newer.items() if name in _parameters(kernel)}
+    tensors = _arguments(query, key, value, batch, select)
+    result = kernel(*tensors, scale=rule.scale, window_size=_window(rule), **known)
     assert isinstance(result, torch.Tensor)  # a pair only where the normaliser is asked for too
     return result
 
@@ -139,37 +132,28 @@ def _parameters(function: Callable[..., Any]) -> frozenset[str]:
 
 
 def by_flash_attn(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch: Packed, select: Select, rule: Rule
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch: Packed, select: Select, rule: AttentionRule
 ) -> torch.Tensor:
     """The variable-length kernel of flash-attn (CUDA, bfloat16 or float16)."""
-    rows, offsets, wide, longest = _spans(batch, select, query.device)
-    key, value = _seen(key, value, batch, select)
-    result: torch.Tensor = flash().function(
-        query,
-        key,
-        value,
-        rows,
-        offsets,
-        wide,
-        longest,
-        softmax_scale=rule.scale,
-        causal=rule.causal,
-        window_size=_window(rule),
-        softcap=rule.softcap or 0.0,
-    )
+    settings = {"softmax_scale": rule.scale, "causal": rule.causal, "window_size": _window(rule)}
+    tensors = _arguments(query, key, value, batch, select)
+    result: torch.Tensor = flash().function(*tensors, **settings, softcap=rule.softcap or 0.0)
     return result
 
 
-def _spans(batch: Packed, select: Select, device: torch.device) -> tuple[torch.Tensor, torch.Tensor, int, int]:
-    """Where queries start, where keys start, and the most of both in a sequence."""
+def _arguments(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch: Packed, select: Select
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int, int]:
+    """The tensors of both kernels: query, key, value, starts of queries and of keys, the most of both a sequence."""
     keys = batch.keys if select == "all" else batch.scored_keys
     offsets, lengths = (batch.offsets, batch.lengths) if keys is None else (keys.offsets, keys.lengths)
-    if select == "all":
-        return batch.offsets, offsets, max(batch.lengths), max(lengths)
-    return torch.arange(len(lengths) + 1, dtype=torch.int32, device=device), offsets, 1, max(lengths)
+    starts, most = batch.offsets, max(batch.lengths)
+    if select != "all":
+        starts, most = torch.arange(len(lengths) + 1, dtype=torch.int32, device=query.device), 1
+    return query, *_seen(key, value, batch, select), starts, offsets, most, max(lengths)
 
 
-def _window(rule: Rule) -> tuple[int, int]:
+def _window(rule: AttentionRule) -> tuple[int, int]:
     """Tokens seen to the left and right, -1 for all. Both kernels align the queries with the last keys."""
     return (-1 if rule.window is None else rule.window - 1, 0) if rule.causal else (-1, -1)
 

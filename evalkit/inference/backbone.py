@@ -1,13 +1,13 @@
-"""A model of transformers as blocks over packed tokens: same weights and results, no padding, no work that is lost."""
+"""A model of transformers as layers over packed tokens: same weights and results, no padding, no wasted work."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from evalkit.inference.attention import KERNELS, Attend, Rule
+from evalkit.inference.attention import KERNELS, Attend, AttentionRule
 from evalkit.inference.fused import Norm, choose, tables
-from evalkit.inference.layers import BertBlock, Block, Context, DecoderBlock, GteBlock
+from evalkit.inference.layers import BertBlock, Context, DecoderBlock, GteBlock, Layer
 from evalkit.inference.packed import Packed, Select
 
 
@@ -17,17 +17,17 @@ class Backbone:
     Args:
         embed: batch -> states of shape (tokens, width).
         blocks: the layers.
-        norm: after the last layer; also before a head on an earlier one.
+        norm: norm after the last layer, and before a head on an earlier one.
         rotary: (states, positions) -> cosine and sine of each token; None for absolute positions.
-        device: of the weights.
-        causal: whether tokens see only what is before them.
-        way: of the steps between multiplications, see `fused.choose`.
+        device: device of the weights.
+        causal: whether tokens see only the tokens before them.
+        way: how to compute the steps between multiplications, see `fused.choose`.
     """
 
     def __init__(
         self,
         embed: Callable[[Packed], torch.Tensor],
-        blocks: Sequence[Block],
+        blocks: Sequence[Layer],
         *,
         norm: Any,
         rotary: Any,
@@ -39,7 +39,7 @@ class Backbone:
         self.rotary, self.device, self.causal, self.way = rotary, device, causal, way
 
     def context(self, states: torch.Tensor, batch: Packed) -> Context:
-        """What the layers share; made anew when tokens are merged."""
+        """The inputs that all layers share; made again after tokens are merged."""
         if self.rotary is None:
             return Context(batch)
         return Context(batch, tables(self.rotary, states, batch.positions, self.way))
@@ -49,7 +49,7 @@ class Backbone:
         return self.after(batch, select, [len(self.blocks)])[0]
 
     def after(self, batch: Packed, select: Select, layers: Sequence[int]) -> list[torch.Tensor]:
-        """Normed states after each of some layers (in ascending order); what is above the last is not computed."""
+        """Normed states after each of some layers (in ascending order); layers above the last are not computed."""
         states = self.embed(batch)
         context = self.context(states, batch)
         # A kernel sees a single query at the end of its sequence; the first token of a causal model sees no other.
@@ -70,15 +70,15 @@ def supported(model: Any) -> bool:
 
 
 def backbone_of(model: Any, attention: str, fused: str = "auto") -> Backbone:
-    """The blocks of a bare model of transformers, which loses its weights to them.
+    """The layers of a bare model of transformers, which loses its weights to them.
 
     Args:
         model: without head, in evaluation mode on its device.
         attention: a key of `KERNELS`.
-        fused: as `compute.fused`.
+        fused: `compute.fused`.
 
     Raises:
-        EvalkitError: `fused` cannot be had there; see `fused.choose`.
+        EvalkitError: `fused` does not work there; see `fused.choose`.
     """
     return _MAKERS[type(model).__name__](model, KERNELS[attention], choose(fused, model.device, model.dtype))
 
@@ -101,7 +101,7 @@ def _encoder(model: Any, attend: Attend, way: str) -> Backbone:
 
 
 def _behind_padding(batch: Packed, padding: int) -> torch.Tensor:
-    """Positions as RoBERTa counts them: from behind the padding id, and none for that token written in a text."""
+    """Positions as RoBERTa counts them: from the padding id on, without counting that token in a text."""
     counted = (batch.input_ids != padding).long()
     upto = counted.cumsum(0)
     before = (upto - counted)[batch.offsets[:-1].long()]
@@ -131,21 +131,23 @@ def _decoder(model: Any, attend: Attend, way: str) -> Backbone:
     blocks = []
     for layer, kind in zip(model.layers, kinds, strict=True):
         if type(model).__name__ == "GemmaModel" and config.hidden_act == "gelu":
-            # The approximation by tanh is meant, which transformers knows since 5.18.
+            # Gemma means the approximation by tanh, which transformers knows since 5.18.
             layer.mlp.act_fn = torch.nn.GELU(approximate="tanh")
         window = config.sliding_window if kind == "sliding_attention" else None
         cap = getattr(config, "attn_logit_softcapping", None)
-        blocks.append(DecoderBlock(layer, attend, Rule(float(layer.self_attn.scaling), causal, window, cap), way))
+        blocks.append(
+            DecoderBlock(layer, attend, AttentionRule(float(layer.self_attn.scaling), causal, window, cap), way)
+        )
     rotary = _in_float32(model.rotary_emb) if getattr(config, "rotary_dtype", "") == "float32" else model.rotary_emb
     norm = Norm(model.norm, way)
     return Backbone(embed, blocks, norm=norm, rotary=rotary, device=model.device, causal=causal, way=way)
 
 
 def embedding_factor(model: Any) -> float:
-    """What a decoder multiplies its embeddings by.
+    """The factor of a decoder's embeddings.
 
-    Versions of transformers differ in where they do it for Gemma, so it is done here: by the square root of the width,
-    rounded to the dtype of the weights, as in Gemma's own code.
+    Versions of transformers differ in where they apply it for Gemma. Here it is the square root of the width, rounded
+    to the dtype of the weights, as in Gemma's own code.
     """
     if type(model).__name__ in _GEMMAS:
         return float(torch.tensor(model.config.hidden_size**0.5, dtype=model.embed_tokens.weight.dtype))
@@ -159,7 +161,7 @@ def embedded(model: Any, input_ids: torch.Tensor, factor: float) -> torch.Tensor
 
 
 def _in_float32(rotary: Any) -> Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
-    """A module of rotary embeddings whose cosines and sines are float32, whatever the dtype of the states."""
+    """Rotary embeddings with cosines and sines in float32, whatever the dtype of the states."""
 
     def exact(states: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         found: tuple[torch.Tensor, torch.Tensor] = rotary(states.new_empty(0, dtype=torch.float32), positions)

@@ -1,4 +1,4 @@
-"""Tokens of a batch, kept with a model from one window to the next. Knows neither torch nor models."""
+"""The number of tokens in a batch, from one window of a model's work to the next."""
 
 import threading
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from evalkit.system.files import atomic_write, is_file, read_file
 
 
 class Budget:
-    """Tokens of a batch: as set, as an earlier run found, or as the first run that is large enough finds.
+    """Tokens of a batch: as set, as an earlier run found, or as the first large work finds.
 
     Args:
-        tokens: as set; they stay unless memory runs out. Found out when None.
-        sharers: processes on the same device, which have to share its memory.
+        tokens: as set; lowered only when memory runs out. Probed when None.
+        sharers: processes on the same device, which share its memory.
 
     Attributes:
-        found: what a probe found, here or elsewhere; None where there was none. Halving leaves it as it is.
+        found: result of a probe, here or elsewhere; None without any. Halving does not change it.
     """
 
     def __init__(self, tokens: int | None = None, *, sharers: int = 1) -> None:
@@ -27,43 +27,43 @@ class Budget:
 
     @property
     def tokens(self) -> int | None:
-        """Those in force; None while nobody knows."""
+        """The budget in force; None until it is known."""
         return self._now
 
     def settle(self, probe: Callable[[], int]) -> int:
-        """The tokens in force, which a probe finds where nobody knows; of several threads one probes."""
+        """The budget in force, from a probe if necessary; only one of several threads probes."""
         with self._lock:
             if self._now is None:
                 self._now = self.found = probe()
             return self._now
 
     def take(self, found: int | None) -> None:
-        """Take what was found elsewhere; it changes nothing that was set, or halved since."""
+        """Take a budget that was found elsewhere, unless it was set, or halved since."""
         with self._lock:
             if found is not None and not self._set and self._now == self.found:
                 self._now = self.found = found
 
     def lower(self, tokens: int) -> None:
-        """Go on with fewer, from now on."""
+        """Use fewer tokens from now on."""
         with self._lock:
             self._now = tokens
 
 
 def budget_name(journal: str) -> str:
-    """What the file beside a journal is called that holds the budget with which its records were made."""
+    """Name of the file with the budget of a journal's records."""
     return f"{journal}.budget"
 
 
 class KeptBudget:
-    """The budget that was found for a piece of work: all workers have the same, and so has a run that goes on with it.
+    """The budget that was found for some work, the same for all workers and for a resumed run.
 
-    On CUDA it decides which texts share a batch, and with it the last bits.
+    On CUDA it decides which texts share a batch, and so the last bits.
 
     Args:
-        path: of the file that keeps it; only for this run when None.
+        path: file that stores it; None for this run alone.
 
     Attributes:
-        tokens: None while none was found.
+        tokens: None until one was found.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -71,7 +71,7 @@ class KeptBudget:
         self.tokens = None if path is None else _read(path)
 
     def keep(self, tokens: int | None) -> None:
-        """Take what a worker found, unless one is known.
+        """Take a worker's budget, unless one is known.
 
         Raises:
             ResultError: the file cannot be written.
@@ -88,7 +88,7 @@ class KeptBudget:
 
 
 def _read(path: Path) -> int | None:
-    """The number in a file; None where there is none, or no such number."""
+    """The number in a file; None without a file or a legal number."""
     try:
         text = read_file(path).strip() if is_file(path) else ""
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Dtypes that a processor has no instructions for: it computes them by way of float32, slower than float32 itself."""
+"""Dtypes that a processor emulates with float32, slower than float32 itself, since it lacks instructions for them."""
 
 import logging
 import platform
@@ -7,7 +7,7 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-# By architecture and dtype, capabilities of which one is enough: as torch names them, then as Linux does.
+# By architecture and dtype: capabilities, one of which is enough, in the names of torch and of Linux.
 _X86 = {"bfloat16": {"avx512_bf16", "amx_bf16"}, "float16": {"avx512_fp16", "amx_fp16"}}
 _ARM = {"bfloat16": {"bf16", "sve_bf16", "svebf16"}, "float16": {"fp16_arith", "asimdhp"}}
 _ENOUGH = {"x86_64": _X86, "amd64": _X86, "arm64": _ARM, "aarch64": _ARM}
@@ -18,12 +18,7 @@ _NAMES = {
 
 
 def emulated(dtype: str, device: str) -> str:
-    """The dtype where this processor emulates it, else nothing; nothing also where that is not known.
-
-    Args:
-        dtype: such as `bfloat16`.
-        device: `cpu`, or an accelerator, which is taken to have instructions for every dtype.
-    """
+    """The dtype if this processor emulates it; empty if not, if that is unknown, and for any device but `cpu`."""
     enough = _ENOUGH.get(platform.machine().lower(), {}).get(dtype)
     there = capabilities() if enough and device == "cpu" else frozenset()
     return dtype if enough and there and not there & enough else ""
@@ -31,7 +26,7 @@ def emulated(dtype: str, device: str) -> str:
 
 @cache
 def warn(dtype: str) -> None:
-    """Say, once, that a dtype is emulated."""
+    """Log, once, that a dtype is emulated."""
     logger.warning(
         "compute.dtype=%s is emulated: this processor has no instructions for it (%s), so expect it to be slower than "
         "float32. Set compute.dtype=float32 unless memory is short.",
@@ -42,7 +37,7 @@ def warn(dtype: str) -> None:
 
 @cache
 def capabilities() -> frozenset[str]:
-    """What this processor can do, by torch's names; by those of Linux with a torch that does not tell."""
+    """Capabilities of this processor in torch's names, or in those of Linux with a torch that has none."""
     import torch
 
     if found := getattr(torch.cpu, "get_capabilities", None):  # since torch 2.12; delete the rest once that is required

@@ -1,7 +1,7 @@
-"""Runs the batches of a plan: on every core of a CPU, or on a device that is never left waiting.
+"""Runs the batches of a plan: on every core of a CPU, or on a device that never waits.
 
-Results come in the order of the plan, whatever runs side by side. Out of memory halves the budget of what is left, down
-to a single text; no other error is taken for it.
+Results come in the order of the plan, whatever runs at the same time. Out of memory halves the budget of the remaining
+texts, down to a single one; every other error is raised.
 """
 
 from collections import deque
@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evalkit.errors import ModelError, is_out_of_memory
+from evalkit.errors import ModelError
 from evalkit.inference.batches import affordable_tokens, batches
 from evalkit.inference.budget import Budget
 from evalkit.inference.prefix import Prefixes, batches_by_prefix
 from evalkit.inference.turns import my_turn
 from evalkit.inference.usage import Usage
+from evalkit.system.reporting import is_out_of_memory
 
 Rows = NDArray[np.int64]
 _Result = TypeVar("_Result")
@@ -34,19 +35,19 @@ _IN_FLIGHT = 3
 
 @dataclass
 class Work:
-    """What is to be run.
+    """Texts and a model to run them.
 
     Attributes:
         lengths: shape (texts,), tokens.
         assemble: rows -> the model's input, on the host or the device.
         model: input -> tensor on the device.
-        device: of the model.
-        padded: whether assembling pads.
-        workers: CPU batches side by side, each on one core; 1 leaves all cores to a single one.
-        budget: tokens of a batch; found out when None. A `Budget` remembers it for the next work of the same model.
-        known: shape (texts,), which are not run, though batches are made as if they were; none when None.
-        shared: starts that texts have in common and that are computed once a batch.
-        usage: what is added to.
+        device: device of the model.
+        padded: whether `assemble` pads.
+        workers: CPU batches at the same time, each on one core; 1 uses all cores for a single one.
+        budget: tokens of a batch; probed when None. A `Budget` remembers it for the next work of the same model.
+        known: shape (texts,), texts that are planned but not run; none when None.
+        shared: common starts of texts, which are computed once a batch.
+        usage: the counters to add to.
     """
 
     lengths: NDArray[np.int64]
@@ -61,12 +62,12 @@ class Work:
     usage: Usage = field(default_factory=Usage)
 
     def __post_init__(self) -> None:
-        """A number becomes a budget of this work alone."""
+        """Make a budget of a number, for this work alone."""
         self._budget = self.budget if isinstance(self.budget, Budget) else Budget(self.budget)
         self._planned = 0  # tokens of a batch, as last planned
 
     def plan(self, rows: Rows) -> deque[Rows]:
-        """The batches of some rows, without what is known."""
+        """The batches of some rows, without the known ones."""
         self._planned = self.tokens
         planned = self._batches(rows)
         if self.known is None:
@@ -87,7 +88,7 @@ class Work:
             return self._budget.tokens
         if self.device.type == "cpu":
             return _CPU_TOKENS
-        # So few are one batch whatever fits; and they would say little of what a token takes.
+        # So few are one batch anyway, and too few to measure the memory of a token.
         few = int(self.lengths.sum()) <= _PROBE_TOKENS
         return _PROBE_TOKENS if few else self._budget.settle(self._probed)
 
@@ -97,7 +98,7 @@ class Work:
             return self.model(self.assemble(rows))
 
     def count(self, rows: Rows) -> None:
-        """Add a batch that is done to the usage."""
+        """Add a finished batch to the usage."""
         lengths, usage = self.lengths[rows], self.usage
         computed = len(rows) * int(lengths.max()) if self.padded else int(lengths.sum() - self._spared(rows))
         usage.add(
@@ -109,19 +110,19 @@ class Work:
         usage.batch_tokens = self.tokens
 
     def _spared(self, rows: Rows) -> int:
-        """Tokens of a batch that stand for those of several texts."""
+        """Tokens that a batch saves by common starts."""
         if self.shared is None:
             return 0
         return int(self.shared.lengths[rows].sum()) - self.shared.of(rows).tokens
 
     def _probed(self) -> int:
-        """Run the longest texts once and see what a token takes."""
+        """The budget, from the memory that the longest texts need."""
         first = next(batches(self.lengths, _PROBE_TOKENS, padded=self.padded))
         torch.cuda.synchronize(self.device)
         torch.cuda.reset_peak_memory_stats(self.device)
         before = torch.cuda.memory_allocated(self.device)
         if not self._fits(first):
-            return _PROBE_TOKENS // 2  # and halved on, batch by batch
+            return _PROBE_TOKENS // 2  # and halved further, batch by batch
         peak = torch.cuda.max_memory_allocated(self.device) - before
         count = len(first) * int(self.lengths[first].max()) if self.padded else int(self.lengths[first].sum())
         free = torch.cuda.mem_get_info(self.device)[0]
@@ -129,7 +130,7 @@ class Work:
         return affordable_tokens(free // self._budget.sharers, peak / count, at_most=_CUDA_TOKENS)
 
     def _fits(self, rows: Rows) -> bool:
-        """Run some texts for nothing but to see whether there is memory for them."""
+        """Run some texts to see whether there is memory for them."""
 
         def act() -> bool:
             self.run(rows)
@@ -139,9 +140,9 @@ class Work:
         return _unless_out_of_memory(act) is not None
 
     def halve(self, left: list[Rows]) -> deque[Rows]:
-        """The plan of what is left, with half the budget; or with what other work of the model has made of it since.
+        """The plan of the remaining batches, with half the budget, or the one that other work has lowered it to since.
 
-        Call it when the error is gone: its traceback holds the tensors.
+        The error must be gone before: its traceback holds the tensors.
 
         Raises:
             ModelError: a single text does not fit.
@@ -160,7 +161,7 @@ class Work:
 
 
 def run(work: Work) -> Iterator[tuple[Rows, torch.Tensor]]:
-    """(which texts, what the model gives for them, on the host) for all texts, longest first.
+    """(texts, the model's output for them on the host) for all texts, longest first.
 
     Raises:
         ModelError: a single text does not fit into memory.
@@ -174,7 +175,7 @@ def run(work: Work) -> Iterator[tuple[Rows, torch.Tensor]]:
 
 
 def _on_cores(work: Work, plan: deque[Rows]) -> Iterator[tuple[Rows, torch.Tensor]]:
-    """Several batches side by side, each on one core: cores need not wait for each other at every layer."""
+    """Several batches at the same time, each on one core, so that cores need not wait for each other at every layer."""
     threads, workers = torch.get_num_threads(), min(work.workers, len(plan))
     alone = workers < 2  # noqa: PLR2004
     pool = ThreadPoolExecutor(workers, initializer=(lambda: None) if alone else _one_thread)
@@ -191,8 +192,8 @@ def _on_cores(work: Work, plan: deque[Rows]) -> Iterator[tuple[Rows, torch.Tenso
             else:
                 yield rows, result
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # who is interrupted need not wait for batches that nobody reads
-        # The workers' setting is in part that of the process.
+        pool.shutdown(wait=False, cancel_futures=True)  # an interrupt need not wait for unread batches
+        # The workers' setting partly applies to the whole process.
         torch.set_num_threads(threads)
 
 
@@ -201,7 +202,7 @@ def _one_thread() -> None:
 
 
 def _drained(pending: "deque[tuple[Rows, Future[torch.Tensor]]]") -> list[Rows]:
-    """Rows of batches under way, which are run again; memory is free once they are through."""
+    """Rows of running batches, which are run again; waits for the batches, so that their memory is free."""
     rows = []
     while pending:
         batch, future = pending.popleft()
@@ -211,9 +212,9 @@ def _drained(pending: "deque[tuple[Rows, Future[torch.Tensor]]]") -> list[Rows]:
 
 
 def _on_device(work: Work, plan: deque[Rows]) -> Iterator[tuple[Rows, torch.Tensor]]:
-    """Batches are assembled and copied by a thread ahead of the device, and results are fetched behind it.
+    """A thread assembles and copies batches ahead of the device; results are fetched later.
 
-    Other work of the same model may begin once the device has all of this one, though results are still to be fetched.
+    Other work of the same model may begin once the device has all of this one, before all results are fetched.
     """
     ready: deque[tuple[Rows, Future[Any]]] = deque()
     done: deque[tuple[Rows, _Sent]] = deque()
@@ -239,13 +240,13 @@ def _on_device(work: Work, plan: deque[Rows]) -> Iterator[tuple[Rows, torch.Tens
 def _assemble(
     work: Work, plan: deque[Rows], ready: "deque[tuple[Rows, Future[Any]]]", pool: ThreadPoolExecutor
 ) -> None:
-    """Have batches assembled, as many as may be ahead of the device."""
+    """Assemble batches in the thread, as many as may be ahead of the device."""
     while plan and len(ready) < _IN_FLIGHT:
         ready.append((plan[0], pool.submit(work.assemble, plan.popleft())))
 
 
 def _given_up(ready: "deque[tuple[Rows, Future[Any]]]", pool: ThreadPoolExecutor) -> list[Rows]:
-    """Rows of batches that are assembled anew. Once it returns, nothing of these is held, by the thread either."""
+    """Rows of assembled batches, to be planned again. When it returns, nothing holds their tensors any more."""
     rows = [batch for batch, _ in ready]
     for _, future in ready:
         future.cancel()
@@ -255,14 +256,14 @@ def _given_up(ready: "deque[tuple[Rows, Future[Any]]]", pool: ThreadPoolExecutor
 
 
 class _Sent(NamedTuple):
-    """A result on its way to the host, which is there when the event has come."""
+    """A result on its way to the host; it has arrived when the event has happened."""
 
     host: torch.Tensor
     event: torch.cuda.Event
 
 
 def _send(work: Work, future: Future[Any]) -> _Sent:
-    """Give the device a batch that was assembled, and have its result brought."""
+    """Run an assembled batch on the device, and start copying its result."""
     with torch.inference_mode():
         result = work.model(future.result())
         host = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
@@ -278,12 +279,12 @@ def _fetched(rows: Rows, sent: _Sent) -> tuple[Rows, torch.Tensor]:
 
 
 def _unless_out_of_memory(act: Callable[[], _Result]) -> _Result | None:
-    """What comes of it; None where memory ran out. Then the error is gone, and what its traceback held is free."""
+    """The result; None if memory ran out. Then the error is gone, and the tensors of its traceback are free."""
     try:
         return act()
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        # A future that still holds the error would hold the tensors with it, and be held by them.
+        # A future that still holds the error would hold the tensors too.
         error.__traceback__ = error.__context__ = error.__cause__ = None
     return None

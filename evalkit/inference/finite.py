@@ -1,4 +1,4 @@
-"""Numbers that came out of a model, if they are numbers."""
+"""A check of the output of models."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ def finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
     bad = ~np.isfinite(values.reshape(len(values), -1)).all(axis=1)
     if bad.any():
         raise ModelError(
-            f"what the model gives is not a finite number for {int(bad.sum())} of {len(values)} texts or pairs. The "
+            f"the model's output is not a finite number for {int(bad.sum())} of {len(values)} texts or pairs. The "
             "weights are damaged, or compute.dtype is too narrow: try float32."
         )
     return values

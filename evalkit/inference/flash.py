@@ -1,20 +1,20 @@
-"""The kernel of flash-attn, if there is one that works here. Decided once, by importing it. Knows no model."""
+"""The kernel of flash-attn, if its import works. Tried once."""
 
 import importlib.util
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
-from evalkit.errors import reason
+from evalkit.system.reporting import reason
 
 
 class Flash(NamedTuple):
-    """What importing flash-attn gave.
+    """The result of importing flash-attn.
 
     Attributes:
-        function: `flash_attn_varlen_func`; None without.
-        fault: why an installed flash-attn cannot be imported, as when it was built for another torch; empty where it
-            is absent, or where only another package of its name is there (flash-attn-4 has a namespace `flash_attn`).
+        function: `flash_attn_varlen_func`; None if it cannot be imported.
+        fault: why an installed flash-attn cannot be imported, as when it was built for another torch; empty if it is
+            absent, or if only another package of its name is there (flash-attn-4 has a namespace `flash_attn`).
     """
 
     function: Any
@@ -40,7 +40,7 @@ def _is_installed() -> bool:
 
 
 def flash_version() -> str:
-    """The version of flash-attn; empty where no installed package says it."""
+    """The version of flash-attn; empty if it is not installed."""
     try:
         return version("flash-attn")
     except PackageNotFoundError:

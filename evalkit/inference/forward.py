@@ -12,18 +12,18 @@ from evalkit.inference.budget import Budget
 from evalkit.inference.engine import Rows, Work, run
 from evalkit.inference.packed import Packed, Select, pack
 from evalkit.inference.prefix import Prefixes, pack_shared, prefixes
-from evalkit.inference.sending import copied, sent
+from evalkit.inference.sending import copied
 from evalkit.inference.tokens import Ids, Tokenized, TokenizedPairs
 from evalkit.inference.usage import Usage
 
 
 class States(NamedTuple):
-    """What a model gave for some of the texts.
+    """The output of a model for some of the texts.
 
     Attributes:
-        rows: shape (texts,), which texts these are.
-        states: of shape (tokens, width), texts one behind the other; or (texts, width) if one state each was asked for;
-            or what was made of them.
+        rows: shape (texts,), indices of the texts.
+        states: shape (tokens, width), one text after another; or (texts, width) for one state a text; or the result of
+            `finish`.
         lengths: shape (texts,), tokens of each.
     """
 
@@ -36,13 +36,9 @@ Finish = Callable[[States], torch.Tensor]
 
 
 class PairInputs(NamedTuple):
-    """What an unpacked model reads of a batch of pairs; all on the model's device, padded on the right.
+    """A batch of pairs for an unpacked model, on its device, padded on the right: tensors of shape (pairs, tokens).
 
-    Attributes:
-        input_ids: shape (pairs, tokens).
-        attention_mask: shape (pairs, tokens), 1 where there is a token.
-        token_type_ids: shape (pairs, tokens), the segment of each token.
-        documents: shape (pairs, 2), where each document starts and stops.
+    `documents` has shape (pairs, 2): where each document starts and stops.
     """
 
     input_ids: torch.Tensor
@@ -58,14 +54,14 @@ class PackedScorer(Protocol):
 
     @property
     def shares_prefixes(self) -> bool:
-        """Whether tokens see only what is before them, so that a common start may be computed once."""
+        """Whether tokens see only the tokens before them, so that a common start can be computed once."""
         ...
 
     def score(self, batch: Packed, documents: torch.Tensor) -> torch.Tensor:
         """Shape (pairs, scores), float32.
 
-        Documents of shape (pairs, 2) are where each document starts and stops. They are on the host: most models do
-        not read them, and copying them would make the host wait for the device.
+        `documents` of shape (pairs, 2) says where each document starts and stops. It is on the host: most models do not
+        read it, and a copy would make the host wait for the device.
         """
         ...
 
@@ -81,17 +77,17 @@ def forward(
     usage: Usage | None = None,
     finish: Finish = lambda batch: batch.states,
 ) -> Iterator[States]:
-    """The states of every text after the last layer, or what is made of them, batch by batch.
+    """The states of every text after the last layer, batch by batch.
 
     Args:
         model: a `Backbone`, or a transformers model in evaluation mode.
         tokenized: the texts.
-        batch_tokens: in a batch; found out when None, and remembered by a `Budget`.
-        select: of which tokens.
-        workers: CPU batches side by side, of a `Backbone`.
-        known: shape (texts,), which are left out; the batches are the same otherwise.
-        usage: what the batches took is added to it.
-        finish: states of a batch -> what is made of them where the model is, so that less is fetched: a pooling.
+        batch_tokens: tokens of a batch; probed when None, and remembered by a `Budget`.
+        select: the tokens whose states are needed.
+        workers: CPU batches at the same time, of a `Backbone`.
+        known: shape (texts,), texts to leave out; the batches are the same otherwise.
+        usage: the counters to add to.
+        finish: states of a batch -> result on the model's device, so that less is fetched: a pooling.
     """
     lengths = tokenized.lengths
     packed = isinstance(model, Backbone)
@@ -145,13 +141,13 @@ def score_pairs(
     """(which pairs, their scores of shape (pairs, scores)), batch by batch.
 
     Args:
-        model: a `PackedScorer`, or a module that reads `PairInputs` and gives float32 scores; in evaluation mode.
+        model: a `PackedScorer`, or a module from `PairInputs` to float32 scores, in evaluation mode.
         tokenized: the pairs.
-        batch_tokens: in a batch; found out when None, and remembered by a `Budget`.
+        batch_tokens: tokens of a batch; probed when None, and remembered by a `Budget`.
         pad_id: token of the padding.
-        workers: CPU batches side by side, of a `PackedScorer`.
-        known: shape (pairs,), which are left out; the batches are the same otherwise.
-        usage: what the batches took is added to it.
+        workers: CPU batches at the same time, of a `PackedScorer`.
+        known: shape (pairs,), pairs to leave out; the batches are the same otherwise.
+        usage: the counters to add to.
     """
     packed = not isinstance(model, torch.nn.Module)
     device = model.device if packed else next(model.parameters()).device
@@ -185,12 +181,8 @@ def _packed_pairs(
 def _unpacked_pairs(tokenized: TokenizedPairs, rows: Rows, pad_id: int, device: torch.device) -> PairInputs:
     ids, mask = _padded([tokenized.ids[row] for row in rows], pad_id)
     segments, _ = _padded([tokenized.segments[row] for row in rows], 0)
-    return PairInputs(
-        copied(ids, device),
-        copied(mask, device),
-        copied(segments, device),
-        sent(tokenized.documents[rows], device),
-    )
+    inputs = PairInputs(ids, mask, segments, torch.from_numpy(tokenized.documents[rows]))
+    return PairInputs(*(copied(tensor, device) for tensor in inputs))
 
 
 def last_states(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -199,7 +191,7 @@ def last_states(states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
 
 
 def _padded(sequences: Sequence[Ids], fill: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sequences filled up on the right and their mask, both of shape (sequences, longest), int64."""
+    """Sequences padded on the right and their mask, both of shape (sequences, longest), int64."""
     lengths = np.array([len(sequence) for sequence in sequences])
     padded = np.full((len(sequences), int(lengths.max())), fill, dtype=np.int64)
     for row, sequence in enumerate(sequences):

@@ -1,12 +1,12 @@
-"""The steps of a layer between its multiplications: norms, rotary positions, gates, residuals. They wait for memory.
+"""The steps of a layer between its multiplications: norms, rotary positions, gates, residuals.
 
-Each step has up to three ways, and `choose` says which a model takes:
+Memory bandwidth limits them, not arithmetic. Each step has up to three ways, and `choose` says which one a model takes:
 
-* `off`: the formulas of transformers, one operation behind the other. What a CPU does.
+* `off`: the formulas of transformers, one operation after another. The way of a CPU.
 * `torch`: one operation of torch where there is one; a residual is added by the multiplication before it.
 * `triton`: as `torch`, and kernels of our own (`triton_kernels`) where they move fewer bytes: positions with the norms
-  of queries and keys, gates, norms that are added to a residual (Gemma 2); and norms with an offset (Gemma), which
-  keep the digits of their weight there.
+  of queries and keys, gates, norms that are added to a residual (Gemma 2); and norms with an offset (Gemma), whose
+  weight stays in float32 there.
 
 The last bits differ from way to way. Knows neither attention nor whole layers.
 """
@@ -47,12 +47,9 @@ _LIBRARY.impl("gate", lambda both, _: both.new_empty(len(both), both.shape[1] //
 
 
 def choose(asked: str, device: torch.device, dtype: torch.dtype) -> str:
-    """Which way a model takes, `off`, `torch` or `triton`, for what `compute.fused` asks.
+    """The way of a model, `off`, `torch` or `triton`, for `compute.fused`.
 
-    Args:
-        asked: one of these, or `auto`: on CUDA `triton` where it works, else `torch`; elsewhere `off`.
-        device: of the model.
-        dtype: of the model.
+    `auto` is `triton` on CUDA where that works, else `torch` on CUDA, and `off` elsewhere.
 
     Raises:
         MissingExtra: Triton was asked for and is absent.
@@ -77,7 +74,7 @@ def choose(asked: str, device: torch.device, dtype: torch.dtype) -> str:
 
 @cache
 def fault_of_triton(device: torch.device, dtype: torch.dtype) -> str:
-    """Why our Triton kernels cannot run there, found out by running the smallest; empty where they can."""
+    """Why our Triton kernels cannot run there, by running the smallest of them; empty where they can."""
     if find_spec("triton") is None:
         return "triton is not installed"
     if not torch.cuda.is_available():
@@ -101,7 +98,7 @@ class Norm:
     """A norm of transformers over the last axis.
 
     Args:
-        module: an RMSNorm, with or without an offset of 1 on its weight, or any other norm, which is taken as it is.
+        module: an RMSNorm, with or without an offset of 1 on its weight. Any other norm is called unchanged.
         way: see `choose`.
     """
 
@@ -115,7 +112,7 @@ class Norm:
         weight = module.weight.detach()
         self.weight = weight.float() + offset if offset else weight
         if offset and way == "triton":
-            return  # the kernel takes a float32 weight beside states in half precision; torch's operation does not
+            return  # the kernel takes a float32 weight with states in half precision; torch's operation does not
         self.way, self.weight = "torch", self.weight.to(weight.dtype)
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
@@ -138,7 +135,7 @@ class Norm:
         return residual.add_(self(states), alpha=factor)
 
 
-# What is added to the weight of an RMSNorm of transformers.
+# The offset that an RMSNorm of transformers adds to its weight.
 _OFFSETS = {
     "GemmaRMSNorm": 1.0,
     "Gemma2RMSNorm": 1.0,
@@ -154,14 +151,8 @@ def _eps(module: Any) -> float:
     return float(module.eps if hasattr(module, "eps") else module.variance_epsilon)
 
 
-class Heads(NamedTuple):
-    """How projections to queries, keys and values stand side by side.
-
-    Attributes:
-        query: heads of queries, a multiple of those of keys.
-        key: heads of keys, and of values.
-        width: of a head.
-    """
+class HeadLayout(NamedTuple):
+    """Number of query heads (a multiple of the others), of key and of value heads, and the width of a head."""
 
     query: int
     key: int
@@ -172,8 +163,8 @@ def tables(rotary: Any, states: torch.Tensor, positions: torch.Tensor, way: str)
     """Shape (tokens, 2 * width of a head): the cosines of each token's position, then its sines.
 
     Args:
-        rotary: of transformers, or like one whose tables are float32 whatever the dtype of the states.
-        states: shape (tokens, width), whose dtype the tables have else; the Triton kernel reads float32.
+        rotary: rotary embeddings of transformers.
+        states: shape (tokens, width); the tables have their dtype, but float32 for the Triton kernel.
         positions: shape (tokens,).
         way: see `choose`.
     """
@@ -183,15 +174,9 @@ def tables(rotary: Any, states: torch.Tensor, positions: torch.Tensor, way: str)
 
 
 class Turn:
-    """Queries and keys, normed where the model does that, and turned by their positions.
+    """Queries and keys, normed if the model has norms for both, and turned by their positions."""
 
-    Args:
-        heads: of the projections.
-        norms: of queries and of keys; None where there are none.
-        way: see `choose`.
-    """
-
-    def __init__(self, heads: Heads, norms: tuple[Any, Any] | None, way: str) -> None:
+    def __init__(self, heads: HeadLayout, norms: tuple[Any, Any] | None, way: str) -> None:
         self.heads, self.norms, self.way = heads, norms, way
         self.weights: torch.Tensor | None = None
         self.eps = 0.0
@@ -214,9 +199,9 @@ class Turn:
         """Queries of shape (tokens or rows, heads, width) and keys of shape (tokens, key heads, width).
 
         Args:
-            projected: shape (tokens, widths of all heads together); may be overwritten, but for the values.
-            tables: of `tables`.
-            rows: of which tokens queries are wanted; of all when None.
+            projected: shape (tokens, widths of all heads together); may be overwritten, except the values.
+            tables: from `tables`.
+            rows: tokens whose queries are needed; all when None.
         """
         heads = self.heads
         if self.way == "off":

@@ -1,4 +1,4 @@
-"""Matrix multiplications of a forward pass: several layers over the same input as one, laid out for the processor."""
+"""Matrix multiplications of a forward pass: several layers with the same input as one, laid out for the processor."""
 
 from collections.abc import Sequence
 
@@ -7,14 +7,10 @@ from torch import nn
 
 
 class FusedLinear:
-    """Linear layers over the same input as one multiplication; their outputs stand side by side.
+    """Linear layers with the same input as one multiplication; their outputs are side by side.
 
-    On a CPU, weights are laid out once as oneDNN reads them, which it would otherwise do at every call, and a GELU runs
-    while the results are still in the cache. The layers given lose their weights, so that a model is never held twice.
-
-    Args:
-        layers: of the same input width.
-        gelu: whether the exact GELU follows.
+    On a CPU, weights are laid out for oneDNN once instead of at every call, and an exact GELU (`gelu`) runs while the
+    results are still in the cache. The layers lose their weights, so that a model is never in memory twice.
     """
 
     def __init__(self, layers: Sequence[nn.Linear], *, gelu: bool = False) -> None:
@@ -38,21 +34,16 @@ class FusedLinear:
         return nn.functional.gelu(result) if self.gelu else result
 
     def onto(self, residual: torch.Tensor, states: torch.Tensor, factor: float) -> torch.Tensor:
-        """The residual, to which factor * the outputs are added in place; by the multiplication itself where it can."""
+        """The residual plus factor * the outputs, in place; added by the multiplication itself where possible."""
         if self.laid_out or self.gelu or self.bias is not None:
             return residual.add_(self(states), alpha=factor)
         return torch.addmm(residual, states, self.weight.t(), alpha=factor, out=residual)
 
 
 def summed(states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """A linear layer summed in float64 and rounded to float32, so that the order of summing does not show.
+    """A linear layer summed in float64 and rounded to float32, so that the order of summing does not matter.
 
-    Kernels choose that order by the number of rows and of threads; a score must not depend on its neighbours.
-
-    Args:
-        states: shape (rows, width), any float dtype.
-        weight: shape (outputs, width).
-        bias: shape (outputs,).
+    Kernels choose that order by the number of rows and of threads, and a score must not depend on its neighbours.
     """
     return nn.functional.linear(states.double(), weight.double(), None if bias is None else bias.double()).float()
 
@@ -65,7 +56,7 @@ def _biases(layers: Sequence[nn.Linear], weight: torch.Tensor) -> torch.Tensor |
 
 
 def _onednn(dtype: torch.dtype) -> bool:
-    """Whether oneDNN multiplies this dtype here without going through another one."""
+    """Whether oneDNN multiplies this dtype here without a conversion."""
     if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
         return False
     if dtype == torch.bfloat16:

@@ -1,6 +1,6 @@
-"""MaxSim of queries with documents, many pairs at once, where the token vectors are. Knows neither texts nor models.
+"""MaxSim of queries with documents, many pairs at once, on the device of the token vectors.
 
-Cosines and means are float64 and rounded to float32 at the end, so that the order of summing does not show: a score
+Cosines and means are float64 and rounded to float32 at the end, so that the order of summing does not matter: a score
 depends neither on the other pairs nor on the kernel.
 """
 
@@ -35,12 +35,12 @@ class TokenVectors(NamedTuple):
 
 
 class _Blocks(NamedTuple):
-    """Queries that are compared with the same document, as one matrix.
+    """Queries that are compared with the same document, as one matrix; arrays of shape (blocks,).
 
     Attributes:
-        documents: shape (blocks,), which document.
-        starts: shape (blocks,), first of its rows among those of all pairs.
-        heights: shape (blocks,), its rows: tokens of its queries.
+        documents: index of the document.
+        starts: first of the block's rows among those of all pairs.
+        heights: number of rows: tokens of the queries.
     """
 
     documents: _Indices
@@ -53,9 +53,9 @@ def max_sim(queries: TokenVectors, documents: TokenVectors, query_of: _Indices, 
 
     Args:
         queries: on the device of the documents.
-        documents: near each other in length, since short ones are filled up to the longest.
+        documents: of similar length, since short ones are padded to the longest.
         query_of: shape (pairs,).
-        document_of: shape (pairs,); all pairs of a document follow each other.
+        document_of: shape (pairs,); all pairs of a document are neighbours.
     """
     device = documents.vectors.device
     if not len(query_of):
@@ -77,7 +77,7 @@ def max_sim(queries: TokenVectors, documents: TokenVectors, query_of: _Indices, 
 
 
 def spans(starts: _Indices, lengths: _Indices) -> _Indices:
-    """The indices from each start on, as many as its length, one span behind the other."""
+    """The indices from each start on, as many as its length, one span after another."""
     ends = np.cumsum(lengths)
     found: _Indices = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
     return found
@@ -91,12 +91,7 @@ def _filled(starts: _Indices, lengths: _Indices) -> _Indices:
 
 
 def _blocks(rows: _Indices, document_of: _Indices) -> _Blocks:
-    """The pairs of each document, cut where they have too many rows.
-
-    Args:
-        rows: shape (pairs,), tokens of the query of each.
-        document_of: shape (pairs,).
-    """
+    """The pairs of each document, split where they have too many rows; `rows` are the query tokens of each pair."""
     before = np.cumsum(rows) - rows
     begins = np.concatenate([[True], document_of[1:] != document_of[:-1]])
     within = before - before[begins][np.cumsum(begins) - 1]
@@ -106,7 +101,7 @@ def _blocks(rows: _Indices, document_of: _Indices) -> _Blocks:
 
 
 def _chunks(blocks: _Blocks, documents: TokenVectors, numbers: int) -> Iterator[_Indices]:
-    """Which blocks are multiplied together: of similar height, so that little is filled up, and within memory."""
+    """Blocks to multiply together: of similar height, so that little is padding, and within memory."""
     order = np.argsort(-blocks.heights, kind="stable")
     width, start = documents.vectors.shape[1], 0
     length, lengths = 0, documents.lengths[blocks.documents]
@@ -121,13 +116,9 @@ def _chunks(blocks: _Blocks, documents: TokenVectors, numbers: int) -> Iterator[
 
 
 def _best(queries: TokenVectors, rows: _Indices, documents: TokenVectors, columns: _Indices) -> torch.Tensor:
-    """For each row of each block its best cosine, one behind the other, float64.
+    """The best cosine of each row of each block, float64, one block after another.
 
-    Args:
-        queries: token vectors.
-        rows: shape (blocks, rows), of `queries`.
-        documents: token vectors.
-        columns: shape (blocks, tokens), of `documents`.
+    `rows` of shape (blocks, rows) are indices into `queries`; `columns` of shape (blocks, tokens) into `documents`.
     """
     sides = [
         texts.vectors.index_select(0, sent(index.ravel(), texts.vectors.device)).double().view(*index.shape, -1)

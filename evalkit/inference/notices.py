@@ -1,4 +1,4 @@
-"""What is said once about a processor, by the process that people look at."""
+"""Warnings about the processor, each logged once."""
 
 import logging
 from functools import cache
@@ -9,7 +9,7 @@ logger = logging.getLogger(__name__)
 
 
 def say(emulated: str, notice: str) -> None:
-    """Say, once, which dtype is emulated, and what a GPU does slowly; nothing where these are empty."""
+    """Log, once each, the dtype that is emulated and advice about a GPU; nothing for empty texts."""
     if emulated:
         emulation.warn(emulated)
     if notice:

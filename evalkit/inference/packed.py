@@ -1,4 +1,4 @@
-"""Sequences laid end to end, without padding: what the packed forward pass reads."""
+"""Sequences end to end, without padding: the input of the packed forward pass."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
@@ -10,14 +10,14 @@ from evalkit.inference.sending import copied
 from evalkit.inference.tokens import Ids
 
 Select = Literal["all", "first", "last"]
-"""Whose states are wanted: of every token, or of the first or the last one of each sequence."""
+"""The tokens whose states are needed: all, or the first or the last one of each sequence."""
 
 
 class Keys(NamedTuple):
-    """Which tokens each sequence sees, where these are more than its own.
+    """The tokens that each sequence sees, if it sees more than its own.
 
     Attributes:
-        rows: shape (keys,), tokens of the batch, those of one sequence behind those of another.
+        rows: shape (keys,), tokens of the batch, one sequence after another.
         offsets: shape (sequences + 1,), int32; where the keys of each sequence start, and the end.
         lengths: keys of each sequence, on the host.
     """
@@ -28,7 +28,7 @@ class Keys(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """Token sequences one behind the other. Tensors are on the model's device.
+    """Token sequences one after another. Tensors are on the model's device.
 
     Attributes:
         input_ids: shape (tokens,).
@@ -36,7 +36,7 @@ class Packed(NamedTuple):
         positions: shape (tokens,), place in its own sequence, from 0.
         offsets: shape (sequences + 1,), int32; where each sequence starts, and the end.
         lengths: tokens of each sequence, on the host.
-        keys: what each sequence sees beside itself: the common start of several. None where all see only their own.
+        keys: the tokens that each sequence sees, with common starts; None where all see only their own.
         scored: shape (texts,), the sequence of each text, where some sequences are only starts of others.
         scored_keys: `keys` of these sequences alone.
     """
@@ -56,21 +56,21 @@ class Packed(NamedTuple):
         return rows if self.scored is None else rows[self.scored]
 
     def to(self, device: torch.device) -> "Packed":
-        """On another device; from pinned memory, so that the host does not wait."""
+        """The same on another device, copied from pinned memory, so that the host does not wait."""
         if device.type == "cpu":
             return self
         return Packed(*(_moved(part, device) for part in self))
 
 
 def _moved(part: Any, device: torch.device) -> Any:
-    """A tensor of the host, or every tensor of some keys, on another device."""
+    """A tensor, or every tensor of `Keys`, on another device."""
     if isinstance(part, Keys):
         return Keys(*(_moved(own, device) for own in part))
     return copied(part, device) if isinstance(part, torch.Tensor) else part
 
 
 def equal_runs(queries: Sequence[int], keys: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """(sequences, queries of each, keys of each) of neighbours that have as many of both."""
+    """(sequences, queries of each, keys of each) of neighbours with equal numbers of both."""
     first = 0
     for index in range(1, len(queries) + 1):
         if index == len(queries) or (queries[index], keys[index]) != (queries[first], keys[first]):

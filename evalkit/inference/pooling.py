@@ -1,4 +1,4 @@
-"""Token vectors to one vector a text, as the pooling modes of sentence-transformers. Always in float32."""
+"""Token vectors to one float32 vector a text, as the pooling modes of sentence-transformers."""
 
 import numpy as np
 import torch
@@ -9,16 +9,16 @@ from evalkit.inference.sending import sent
 
 
 def select_for(pooling: str) -> Select:
-    """Which states a pooling reads."""
+    """The states that a pooling reads."""
     return "first" if pooling == "cls" else "last" if pooling == "last" else "all"
 
 
 def pool(states: torch.Tensor, lengths: NDArray[np.int64], pooling: str) -> torch.Tensor:
-    """One float32 vector a text, of shape (texts, width), where the states are. The host does not wait for the device.
+    """One float32 vector a text, of shape (texts, width), on the states' device. The host does not wait for it.
 
     Args:
-        states: as `select_for` says: shape (tokens, width), texts one behind the other, or (texts, width).
-        lengths: shape (texts,), tokens of each text; their sum is the number of states.
+        states: of the tokens of `select_for`: shape (tokens, width), one text after another, or (texts, width).
+        lengths: shape (texts,), tokens of each text.
         pooling: `cls` (first token), `last`, `mean`, `max`, `mean_sqrt_length` (sum over the root of the number of
             tokens), or `weighted_mean`, where the i-th token counts i times (Muennighoff 2022, arXiv:2202.08904).
     """

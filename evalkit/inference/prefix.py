@@ -1,10 +1,10 @@
-"""What pairs have in common at their start, once for all of them, in models whose tokens see only what is before them.
+"""Common starts of pairs, computed once for all of them, in models whose tokens see only the tokens before them.
 
-Two levels: template and instruction come before the query and are those of most pairs; with the query behind them they
-are those of all its candidates. A batch holds each once, as a sequence of its own, and the tokens behind it attend to
-it and to their own. A document differs from pair to pair, and what follows it sees it, so nothing else can be shared.
+Two levels: most pairs share template and instruction before the query; the candidates of a query also share the query.
+A batch has each start once, as a sequence of its own, and later tokens attend to it and to their own sequence. Nothing
+else can be shared, since documents differ and later tokens see them.
 
-How a pair is taken apart depends on the pair alone, never on its company: its score has the same bits in any batch.
+The split of a pair depends on that pair alone, so its score has the same bits in any batch.
 """
 
 from collections import defaultdict
@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 from evalkit.inference.packed import Keys, Packed, pack
 from evalkit.inference.tokens import Ids, TokenizedPairs
 
-# PyTorch's attention on a CPU takes 32 queries at a time, where there are fewer than 192 (`q_split_size` in
-# FlashAttentionKernel.cpp). A start cut into whole blocks of them has the bits that it has within a longer one.
+# PyTorch's attention on a CPU takes 32 queries at a time if there are fewer than 192 (`q_split_size` in
+# FlashAttentionKernel.cpp). A start of whole blocks has the same bits as within a longer sequence.
 _BLOCK = 32
 _LONGEST = 191
-_FEWEST = 4  # queries behind a start; `attention.by_runs` computes fewer in another dtype
+_FEWEST = 4  # queries after a start; `attention.by_runs` computes fewer in another dtype
 
 
 class Prefixes(NamedTuple):
-    """What pairs have in common at their start.
+    """The common starts of pairs.
 
     Attributes:
-        groups: shape (pairs,); pairs with the same number begin alike.
-        lengths: shape (pairs,), tokens in which they do.
+        groups: shape (pairs,); pairs with the same number have the same start.
+        lengths: shape (pairs,), tokens of the start.
         above: shorter starts that several groups share, of the same pairs; 0 tokens where a pair has none.
     """
 
@@ -39,13 +39,13 @@ class Prefixes(NamedTuple):
     above: "Prefixes | None" = None
 
     def of(self, rows: NDArray[np.int64]) -> "Prefixes":
-        """Those of some pairs."""
+        """The starts of some pairs."""
         above = None if self.above is None else self.above.of(rows)
         return Prefixes(self.groups[rows], self.lengths[rows], above)
 
     @property
     def tokens(self) -> int:
-        """Tokens of all starts together, every one counted once."""
+        """Tokens of all starts together, each start counted once."""
         firsts = self.of(np.unique(self.groups, return_index=True)[1])
         if firsts.above is None:
             return int(firsts.lengths.sum())
@@ -54,7 +54,7 @@ class Prefixes(NamedTuple):
 
 def prefixes(tokenized: TokenizedPairs) -> Prefixes:
     """The tokens before each document, and above them, in whole blocks, those before each query."""
-    # The last token is the pair's own: its state is the one that is scored.
+    # The last token belongs to the pair alone: its state gives the score.
     lengths = np.minimum(tokenized.documents[:, 0], tokenized.lengths - 1)
     groups = _alike(tokenized.ids, lengths)
     if tokenized.starts is None:
@@ -65,14 +65,14 @@ def prefixes(tokenized: TokenizedPairs) -> Prefixes:
 
 
 def _alike(ids: Sequence[Ids], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Shape (pairs,), the same number for pairs that have their first tokens in common, and as many of them."""
+    """Shape (pairs,), the same number for pairs with the same first tokens, and the same number of them."""
     known: dict[bytes, int] = {}
     starts = (row[:length].tobytes() for row, length in zip(ids, lengths, strict=True))
     return np.array([known.setdefault(start, len(known)) for start in starts], dtype=np.int64)
 
 
 def batches_by_prefix(lengths: NDArray[np.int64], shared: Prefixes, budget: int) -> Iterator[NDArray[np.int64]]:
-    """As `plan.batches`, with pairs that begin alike side by side and their common tokens counted once a batch."""
+    """As `batches.batches`, with pairs of the same start together and their common tokens counted once a batch."""
     longest = np.zeros(int(shared.groups.max(initial=0)) + 1, dtype=np.int64)
     np.maximum.at(longest, shared.groups, lengths)
     order = np.lexsort((-lengths, shared.groups, -longest[shared.groups]))
@@ -102,11 +102,11 @@ def _parts(row: int, shared: Prefixes) -> dict[tuple[int, int], int]:
 
 
 class _Layout:
-    """Sequences of a batch, each behind another one or behind none.
+    """Sequences of a batch, each of which may continue another one.
 
     Attributes:
-        sequences: ids of each, without what it is behind.
-        behind: which sequence each follows; None where it is a beginning.
+        sequences: ids of each, without those of the sequence it continues.
+        behind: index of the sequence that it continues; None if it begins a pair.
         before: tokens before each.
     """
 
@@ -116,7 +116,7 @@ class _Layout:
         self.before: list[int] = []
 
     def add(self, ids: Ids, behind: int | None) -> int:
-        """The number of a new sequence, whose ids are those of all before it and its own."""
+        """Add a sequence, given with the ids of all before it; returns its index."""
         before = 0 if behind is None else self.before[behind] + len(self.sequences[behind])
         self.sequences.append(ids[before:])
         self.behind.append(behind)
@@ -124,7 +124,7 @@ class _Layout:
         return len(self.sequences) - 1
 
     def rows(self, offsets: NDArray[np.int32]) -> list[NDArray[np.int64]]:
-        """Tokens of the batch that each sequence sees: those before it, then its own."""
+        """Tokens of the batch that each sequence sees: the ones before it, then its own."""
         found: list[NDArray[np.int64]] = []
         for number, behind in enumerate(self.behind):
             own = np.arange(offsets[number], offsets[number + 1], dtype=np.int64)
@@ -133,15 +133,15 @@ class _Layout:
 
 
 def pack_shared(ids: Sequence[Ids], shared: Prefixes) -> Packed:
-    """Pairs packed with every common start once. `shared` is of these pairs.
+    """Pairs packed with every common start once. `shared` has the starts of these pairs.
 
-    A pair that shares its start with no other is taken apart too: its score does not depend on what else is in a batch.
+    A pair with a start of its own is split, too, so that its score does not depend on the batch.
     """
     members: dict[int, list[int]] = defaultdict(list)
     for pair, group in enumerate(shared.groups.tolist()):
         members[group].append(pair)
     layout = _Layout()
-    starts: dict[int, int] = {}  # which sequence the start of each group above is
+    starts: dict[int, int] = {}  # group above -> index of its sequence
     scored = np.empty(len(ids), dtype=np.int64)
     for pairs in members.values():
         first, length = pairs[0], int(shared.lengths[pairs[0]])
@@ -166,7 +166,7 @@ def pack_shared(ids: Sequence[Ids], shared: Prefixes) -> Packed:
 
 
 def _keys(rows: Sequence[NDArray[np.int64]]) -> Keys:
-    """The tokens that each of some sequences sees, one sequence behind the other."""
+    """The tokens that each of some sequences sees, one sequence after another."""
     lengths = [len(own) for own in rows]
     ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     return Keys(torch.from_numpy(np.concatenate(rows)), torch.from_numpy(ends), tuple(lengths))

@@ -12,5 +12,5 @@ def sent(array: NDArray[Any], device: torch.device) -> torch.Tensor:
 
 
 def copied(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """A tensor on a device: from pinned memory, so that neither the host nor the device's queue waits for the copy."""
+    """A tensor on a device, copied from pinned memory, so that neither the host nor the device's queue waits."""
     return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

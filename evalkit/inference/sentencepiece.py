@@ -3,7 +3,7 @@
 MiniCPM's repositories hold no `tokenizer.json`, and the fast tokenizer that transformers 5 makes of the file ignores
 how the model card frames a pair. The rules are those of `LlamaTokenizer` with `legacy=True`: special-token strings
 written in a text become the special ids, and every stretch between them is encoded on its own, so that each gets
-sentencepiece's leading blank (measured against the golden ids of MiniCPM-Reranker).
+sentencepiece's leading blank (equal to the golden ids of MiniCPM-Reranker).
 """
 
 import re
@@ -13,26 +13,27 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.errors import MissingExtra, ModelError, reason
+from evalkit.errors import MissingExtra, ModelError
 from evalkit.inference.tokens import Frame, Ids
+from evalkit.system.reporting import reason
 
 _EMPTY = np.array([], dtype=np.int32)
 
 
 class SentencePieceTokenizer:
-    """A Llama-type sentencepiece vocabulary. Cuts on the right, as MiniCPM's card does.
+    """A Llama-type sentencepiece vocabulary. Truncates on the right, as MiniCPM's card does.
 
     Args:
         file: the `tokenizer.model`.
-        added: special-token strings beside those of the vocabulary itself, with their ids.
+        added: special-token strings that the vocabulary lacks, with their ids.
 
     Raises:
-        ModelError: the file is no sentencepiece model, or has no token for the beginning of a text.
+        ModelError: the file is not a sentencepiece model, or has no token for the beginning of a text.
         MissingExtra: sentencepiece is not installed.
     """
 
     cuts_left = False
-    splits_after_colon = False  # a piece may reach over any place
+    splits_after_colon = False  # a piece may span any place
 
     def __init__(self, file: Path, added: Mapping[str, int] | None = None) -> None:
         try:

@@ -1,10 +1,10 @@
-"""Where a tokenizer splits every text, so that its parts may be tokenised apart and joined. Knows no templates."""
+"""Places where a tokenizer splits every text, so that its parts can be tokenised apart and joined."""
 
 import json
 from typing import Any
 
-# Whatever these match, it never has a colon with a blank behind it, and they look ahead by one character alone. So a
-# match ends at the colon, whatever is before it, and what follows is matched as if the text began with the blank.
+# No match has a colon with a blank after it, and both patterns look ahead by only one character. So a match ends at the
+# colon, whatever is before it, and the rest is matched as if the text began with the blank.
 _QWEN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -14,11 +14,8 @@ _LLAMA_3 = _QWEN.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 def splits_after_colon(tokenizer: Any) -> bool:
     """Whether the tokens of `x:` and of ` y`, joined, are those of `x: y`, for any texts x and y.
 
-    True only where the settings prove it: words of a byte-level BPE by a known pattern, at most composed before (NFC,
-    which never joins a blank to what is before it), and no added token that reaches over the place.
-
-    Args:
-        tokenizer: a `tokenizers.Tokenizer`.
+    True only where the settings of a `tokenizers.Tokenizer` prove it: words of a byte-level BPE by a known pattern, at
+    most NFC before it (which never joins a blank to the character before), and no added token that spans the place.
     """
     stored = json.loads(tokenizer.to_str())
     model, normaliser = stored["model"], stored["normalizer"]

@@ -20,12 +20,9 @@ _CHARACTERS_PER_CALL = 2_000_000
 
 
 class Frame(NamedTuple):
-    """The special tokens that a tokenizer puts around one or two texts.
+    """The special tokens before, between and behind one or two texts.
 
     Attributes:
-        before: in front of the first text.
-        between: between two texts; empty for one.
-        behind: after the last text.
         segments: segment id of each part in order: before, first text, between, second text, behind.
     """
 
@@ -36,15 +33,15 @@ class Frame(NamedTuple):
 
     @property
     def tokens(self) -> int:
-        """How many special tokens there are."""
+        """Number of special tokens."""
         return len(self.before) + len(self.between) + len(self.behind)
 
 
 class Tokenizer(Protocol):
-    """**Protocol:** what evalkit asks of a tokenizer, whichever library reads its files.
+    """**Protocol:** a tokenizer, whichever library reads its files.
 
     Attributes:
-        cuts_left: whether a text that is too long loses its beginning, and not its end.
+        cuts_left: whether truncation drops the beginning of a text, and not its end.
     """
 
     cuts_left: bool
@@ -55,11 +52,11 @@ class Tokenizer(Protocol):
         ...
 
     def token_ids(self, texts: Sequence[str]) -> list[Ids]:
-        """Ids of each text, uncut and without added special tokens; special-token strings in a text count as such."""
+        """Ids of each whole text without added special tokens; special-token strings in a text become special ids."""
         ...
 
     def frame(self, texts: int) -> Frame:
-        """What the tokenizer adds around one text or two."""
+        """The special tokens around one text or two."""
         ...
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
@@ -67,17 +64,14 @@ class Tokenizer(Protocol):
         ...
 
     def text(self, ids: Sequence[int]) -> str:
-        """What the ids spell, special tokens included."""
+        """The ids as text, special tokens included."""
         ...
 
 
 class FastTokenizer:
     """A `tokenizers.Tokenizer`, as in `tokenizer.json`.
 
-    Args:
-        tokenizer: the library's.
-        cuts_left: whether a text that is too long loses its beginning, and not its end.
-        segmented: whether the second text of a pair has a segment (token type) of its own for the model.
+    `segmented` says whether the second text of a pair has a segment (token type) of its own for the model.
     """
 
     def __init__(self, tokenizer: Any, *, cuts_left: bool = False, segmented: bool = True) -> None:
@@ -101,7 +95,7 @@ class FastTokenizer:
         return ids
 
     def frame(self, texts: int) -> Frame:
-        """Read off a sample: what is before, between and behind the tokens of the texts themselves."""
+        """From a sample: the tokens before, between and behind those of the texts themselves."""
         sample = self._tokenizer.encode("a") if texts == 1 else self._tokenizer.encode("a", "a")
         owners = np.array([-1 if owner is None else owner for owner in sample.sequence_ids])
         ids, segments = np.array(sample.ids, dtype=np.int32), np.array(sample.type_ids, dtype=np.int32)
@@ -127,13 +121,9 @@ class FastTokenizer:
 
 
 class CachedTokenizer:
-    """A tokenizer that remembers texts, so that a document that many queries found is tokenised once.
+    """A tokenizer with a cache, so that a document that many queries found is tokenised once.
 
-    Keeps digests and ids, not texts; forgets all when it holds as many tokens as it may.
-
-    Args:
-        tokenizer: of a checkpoint.
-        limit: tokens to remember, of four bytes each.
+    The cache has digests and ids, not texts. It is emptied when it reaches its limit (tokens, of four bytes each).
     """
 
     def __init__(self, tokenizer: Tokenizer, limit: int = 32_000_000) -> None:
@@ -151,7 +141,7 @@ class CachedTokenizer:
     def token_ids(self, texts: Sequence[str]) -> list[Ids]:
         """See `Tokenizer`."""
         keys = [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]
-        known = self._ids  # another thread may begin anew meanwhile
+        known = self._ids  # another thread may empty the cache meanwhile
         absent = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
         found = dict(zip(absent, self._tokenizer.token_ids(list(absent.values())), strict=True))
         result = [found[key] if key in found else known[key] for key in keys]
@@ -170,7 +160,7 @@ class Tokenized(NamedTuple):
     Attributes:
         ids: one array a text.
         segments: segment (token type) ids, one array a text.
-        truncated: shape (texts,), whether the text was cut.
+        truncated: shape (texts,), whether the text was truncated.
     """
 
     ids: list[Ids]
@@ -190,9 +180,9 @@ class TokenizedPairs(NamedTuple):
         ids: one array a pair.
         segments: segment (token type) ids, one array a pair.
         documents: shape (pairs, 2), where each document starts and stops.
-        dropped: shape (pairs, 2), tokens of query and document that were cut off.
-        starts: shape (pairs,), tokens before each query, which are of the template and its instruction alone; None
-            where the template has too few to be worth knowing.
+        dropped: shape (pairs, 2), tokens of query and document that were truncated.
+        starts: shape (pairs,), tokens of template and instruction before each query; None where they are too few to be
+            computed once for all.
     """
 
     ids: list[Ids]
@@ -208,43 +198,38 @@ class TokenizedPairs(NamedTuple):
 
     @property
     def truncated(self) -> NDArray[np.bool_]:
-        """Shape (pairs,), whether anything was cut off."""
+        """Shape (pairs,), whether anything was truncated."""
         return np.asarray(self.dropped.any(axis=1), dtype=bool)
 
 
 def prepare(texts: Sequence[str], *, instruction: str, lowercase: bool) -> list[str]:
-    """Texts behind their instruction, perhaps in lower case: also special-token strings, which then are words.
+    """Texts after their instruction, perhaps in lower case, which makes words of special-token strings.
 
-    So sentence-transformers did up to version 5; the models that ask for it are older.
+    sentence-transformers did the same up to version 5; the models that need it are older.
     """
     prepared = [instruction + text for text in texts]
     return [text.lower() for text in prepared] if lowercase else prepared
 
 
 def shortened(ids: Ids, count: int, *, left: bool = False) -> Ids:
-    """The first tokens of a text, as many as may stay, or the last ones."""
+    """The first tokens of a text, at most `count`, or the last ones."""
     return ids[max(len(ids) - count, 0) :] if left else ids[:count]
 
 
 def require_tokens(ids: Sequence[Ids]) -> None:
-    """Refuse a text of which no token is left, where the tokenizer adds none of its own.
+    """Refuse a text without any token.
 
     Raises:
-        ModelError: the message says which.
+        ModelError: the message has the number of the text.
     """
     if (empty := next((number for number, row in enumerate(ids) if not len(row)), None)) is not None:
         raise ModelError(
-            f"text {empty} is empty, and this tokenizer adds no token of its own, so a model has none to read."
+            f"text {empty} is empty, and this tokenizer adds no token of its own, so the model has nothing to read."
         )
 
 
 def tokenize(tokenizer: Tokenizer, texts: Sequence[str], *, max_length: int) -> Tokenized:
-    """Token ids of texts with special tokens, cut to `max_length`.
-
-    Args:
-        tokenizer: the checkpoint's.
-        texts: any number, each already behind its instruction.
-        max_length: tokens, special ones included.
+    """Token ids of texts (already after their instruction), truncated to `max_length` tokens with the special ones.
 
     Raises:
         ModelError: a text has no token at all.
@@ -264,9 +249,9 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], *, max_length: int) -> 
 
 
 def without_ends(pairs: TokenizedPairs, token: int | None) -> TokenizedPairs:
-    """Pairs without what no score is made of: one token, wherever it ends a pair. Each keeps its first token.
+    """Pairs without one token wherever it ends a pair, since no score depends on it. Each has its first token still.
 
-    For models in which a token sees only those before it, so that the others' states stay as they are.
+    For models in which a token sees only those before it, so that the other states do not change.
     """
     if token is None:
         return pairs
@@ -279,6 +264,6 @@ def without_ends(pairs: TokenizedPairs, token: int | None) -> TokenizedPairs:
 
 
 def distinct_token_ids(tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, Ids]:
-    """Ids of each distinct text, as `Tokenizer.token_ids`."""
+    """Text -> `Tokenizer.token_ids`, each text once."""
     distinct = list(dict.fromkeys(texts))
     return dict(zip(distinct, tokenizer.token_ids(distinct), strict=True))

@@ -1,7 +1,7 @@
 """Three steps of a decoder layer as Triton kernels of one pass each. Imported only where Triton is installed.
 
-All compute in float32 and round once, whatever the dtype of the tensors. Nothing here depends on the number of rows, so
-a model compiles each kernel once, and a row's bytes do not depend on its neighbours.
+All compute in float32 and round once, whatever the dtype of the tensors. Nothing depends on the number of rows, so a
+model compiles each kernel once, and a row's bytes do not depend on its neighbours.
 """
 
 import torch
@@ -9,11 +9,11 @@ import triton
 import triton.language as tl
 
 FIXED = {"enable_fp_fusion": True}
-"""Options whose defaults are not those of every Triton, and which decide last bits."""
+"""Options that decide last bits and whose defaults differ between versions of Triton."""
 _HEADS = 16  # of a token that one program turns
 _COLUMNS = 1024  # of a row that four warps take at once
 ACTIVATIONS = {"silu": 0, "gelu_tanh": 1, "gelu": 2}
-"""Activations that `gate` has, by their number in the kernel."""
+"""Activation -> its number in the kernel of `gate`."""
 
 
 @triton.jit
@@ -107,12 +107,12 @@ def turn(
     """Query and key heads normed, where there are weights, and turned by their positions, in place.
 
     Args:
-        projected: shape (tokens, at least heads * width); what is behind the heads is left alone.
+        projected: shape (tokens, at least heads * width); values after the heads do not change.
         tables: shape (tokens, 2 * width), cosines and sines, dense.
         weights: shape (2, width), float32, of queries and of keys.
-        queries: heads of queries, which come first.
-        heads: of queries and of keys.
-        eps: of the norm.
+        queries: number of query heads, which come first.
+        heads: number of query and key heads.
+        eps: epsilon of the norm.
     """
     width = tables.shape[1] // 2
     with torch.cuda.device_of(projected):

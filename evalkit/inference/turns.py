@@ -1,7 +1,7 @@
-"""Whose turn it is on a device, where threads of one process have work for the same one.
+"""Turns of threads that share a device.
 
-A thread that has given the device all of its work lets the next begin, and fetches its results meanwhile: so the device
-does not wait while a window ends and the next one begins.
+A thread that has given the device all of its work lets the next begin, and fetches its results meanwhile. So the device
+never waits between two windows.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _LOCK: "ContextVar[Lock | None]" = ContextVar("turns", default=None)
 
 @contextmanager
 def taking_turns(lock: Lock) -> Iterator[None]:
-    """Have this thread share a device with others that have the same lock, for the time of a `with` block."""
+    """Share a device with the threads that have the same lock, for the time of a `with` block."""
     token = _LOCK.set(lock)
     try:
         yield
@@ -24,7 +24,7 @@ def taking_turns(lock: Lock) -> Iterator[None]:
 
 @contextmanager
 def my_turn() -> Iterator[None]:
-    """Wait until the device takes work of this thread; at once where it shares with nobody."""
+    """Wait for this thread's turn on the device, if it shares one."""
     lock = _LOCK.get()
     if lock is None:
         yield

@@ -9,20 +9,20 @@ _ADDING = threading.Lock()  # windows may be worked on side by side
 
 @dataclass
 class Usage:
-    """What scoring or encoding took so far; those of several processes can be added.
+    """The work of scoring or encoding so far; that of several processes can be added.
 
     Attributes:
-        tokens: of the texts that were run.
-        squared_tokens: the squares of the tokens of each text, summed up: what attention takes.
-        computed_tokens: those that went through the model; more where batches are padded.
-        batches: how many.
+        tokens: tokens of the texts.
+        squared_tokens: sum of the squares of the tokens of each text, the cost of attention.
+        computed_tokens: tokens that went through the model, with padding.
+        batches: number of batches.
         batch_tokens: the last budget in force.
         out_of_memory: how often the budget was halved.
-        tokenizing_seconds: spent on tokenising, in part beside the model's work.
-        fused: how the steps between multiplications were computed, `compute.fused`; empty where as by default on a CPU.
-        emulated: the dtype that the processor emulates; empty where it has instructions for the one that is used.
-        kernel: which attention kernel a GPU uses; empty on a CPU and for padded models.
-        notice: what a GPU does slowly, and what to do about it; empty where there is nothing to say.
+        tokenizing_seconds: seconds of tokenising, in part while the model worked.
+        emulated: the dtype if the processor emulates it; else empty.
+        kernel: attention kernel of a GPU; empty on a CPU and for padded models.
+        notice: advice about a GPU that works slowly; empty if there is none.
+        fused: the way of the steps between multiplications, as `compute.fused`; empty for the default of a CPU.
     """
 
     tokens: int = 0
@@ -38,19 +38,19 @@ class Usage:
     fused: str = ""
 
     def add(self, **more: float) -> None:
-        """Add to some of the numbers, whichever thread asks."""
+        """Add to some of the numbers, from any thread."""
         with _ADDING:
             for name, value in more.items():
                 setattr(self, name, getattr(self, name) + value)
 
     def read(self, before: "Usage | None" = None) -> dict[str, float]:
-        """What a model read since, as stages note it; nothing where it read nothing."""
+        """The tokens that a model read since, as stages note them; empty for none."""
         before = before or Usage()
         tokens, squares = self.tokens - before.tokens, self.squared_tokens - before.squared_tokens
         return {"tokens": tokens, "squared_tokens": squares} if tokens else {}
 
     def __add__(self, other: "Usage") -> "Usage":
-        """Both together; of the budgets the greater one, and what either says of its processor."""
+        """Both together, with the greater budget and any remark on the processor."""
         ours, theirs = asdict(self), asdict(other)
         summed: dict[str, Any] = {
             name: value or theirs[name] if isinstance(value, str) else value + theirs[name]

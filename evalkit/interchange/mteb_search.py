@@ -3,8 +3,7 @@
 search = load_search("bm25", "bge_reranker_v2_m3", depth=100)
 mteb.evaluate(search, mteb.get_tasks(["SciFact"]))
 
-mteb sees one model. So no first stage is shared behind its back, and its cache keeps first stages and depths apart:
-they are part of the model's `experiment_kwargs`.
+mteb sees one model. Its `experiment_kwargs` name first stage and depth, so mteb's cache distinguishes them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from evalkit import rerank, retrieval
-from evalkit.config import ComputeConfig, MtebDatasetConfig, RerankerConfig, RetrieverConfig
+from evalkit.config import ComputeConfig, RerankerConfig, RetrieverConfig
 from evalkit.datasets import columns, mteb_task
 from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.mteb_task import MtebDatasetConfig
 from evalkit.errors import ConfigError
 from evalkit.interchange.tasks import card_of
 from evalkit.run import Run
@@ -31,7 +31,7 @@ class PipelineSearch:
         self, retriever: RetrieverConfig, reranker: RerankerConfig, compute: ComputeConfig, *, depth: int, store: Store
     ) -> None:
         if depth < 1:
-            raise ConfigError(f"depth={depth} is no number of candidates. Give 1 or more.")
+            raise ConfigError(f"depth={depth} is not a number of candidates. Give 1 or more.")
         rerank.require_one_score(reranker)
         self._retriever, self._reranker, self._compute = retriever, reranker, compute
         self._depth, self._store = depth, store
@@ -40,7 +40,7 @@ class PipelineSearch:
 
     @property
     def mteb_model_meta(self) -> Any:
-        """Tells mteb's cache this pipeline from every other."""
+        """The identity of this pipeline in mteb's cache."""
         from mteb.models.model_meta import ModelMeta
 
         first_stage = retrieval.build(self._retriever, self._compute, self._store)
@@ -56,7 +56,7 @@ class PipelineSearch:
         )
 
     def index(self, corpus: Any, *, task_metadata: Any, **_: Any) -> None:
-        """Take the documents; vectors are made, or found, when the first query comes."""
+        """Take the documents; their vectors are made, or read from the cache, at the first search."""
         table = mteb_task.checked_corpus(task_metadata.name, corpus)
         self._documents = ArrowDocuments(table, title_separator=" ", id_column="id")
         self._corpus_digest = columns.content_digest(table)
@@ -72,15 +72,15 @@ class PipelineSearch:
         top_ranked: Mapping[str, Sequence[str]] | None = None,
         **_: Any,
     ) -> dict[str, dict[str, float]]:
-        """The scores of the last stage for the candidates of every query, `depth` at most.
+        """The scores of the last stage for at most `depth` candidates of every query.
 
         Args:
-            queries: with columns `id` and `text`.
-            task_metadata: of the task; its dataset's instruction is looked up where the reranker reads one.
-            hf_split: of the task.
-            hf_subset: of the task.
-            top_k: how many documents mteb keeps; fewer than `depth` cut after reranking.
-            top_ranked: candidates of mteb's own for each query, taken in place of the first stage's.
+            queries: a table with columns `id` and `text`.
+            task_metadata: the task; where the reranker reads instructions, it gets the one of the task's dataset.
+            hf_split: split of the task.
+            hf_subset: subset of the task.
+            top_k: documents that mteb asks for; fewer than `depth` truncate the ranking after reranking.
+            top_ranked: candidates of mteb's own for each query, instead of the first stage's.
         """
         config = _config(task_metadata, hf_split, hf_subset)
         dataset = rerank.instructed(self._reranker, self._dataset(config, queries, task_metadata, hf_subset))
@@ -113,14 +113,14 @@ class PipelineSearch:
 
 
 def _config(task_metadata: Any, split: str, subset: str) -> MtebDatasetConfig:
-    """The task as a dataset whose instructions are looked up: under the name of our card, where we have one."""
+    """The task as a dataset; its instruction has the name of our card, where we have one."""
     card = card_of(task_metadata.dataset["path"], subset) or {}
     key = card.get("instruction_key") or card.get("name")
     return MtebDatasetConfig(task=task_metadata.name, subset=subset, split=split, instruction_key=key)
 
 
 def _drops_identical_ids(task: str) -> bool:
-    """As the task says, so that the depth counts documents that stay; a task that is not registered keeps them."""
+    """The rule of the task, so that `depth` counts documents that stay; False for a task that is not registered."""
     import mteb
 
     try:

@@ -1,15 +1,15 @@
-"""Which task of mteb a dataset is, and the other way round: the same repository on the hub, at the same revision."""
+"""mteb's tasks and our datasets: equal if they read the same repository on the hub at the same revision."""
 
 from typing import Any
 
-from evalkit.config.resources import config_names, shipped
+from evalkit.config.resources import config_names, read_config
 from evalkit.errors import MissingExtra
 
 _LANGUAGES = {"en": ["eng-Latn"], "zh": ["zho-Hans"]}
 
 
 def mteb_module(purpose: str) -> Any:
-    """The package.
+    """Mteb.
 
     Raises:
         MissingExtra: it is not installed.
@@ -22,28 +22,27 @@ def mteb_module(purpose: str) -> Any:
 
 
 def task_of(settings: dict[str, Any], purpose: str) -> Any:
-    """Metadata of mteb's task; None where mteb has none that reads the same files.
+    """Metadata of mteb's task; None if no task reads the same files.
 
     Args:
-        settings: of the dataset, from a manifest.
-        purpose: what mteb is needed for, for the error.
+        settings: settings of the dataset, from a manifest.
+        purpose: why mteb is needed, for the error.
 
     Raises:
         MissingExtra: mteb is not installed.
     """
     mteb = mteb_module(purpose)
     tasks = mteb.get_tasks(task_types=["Retrieval"], exclude_superseded=False, exclude_aggregate=True)
+    known = [task.metadata for task in tasks]
     if "task" in settings:
-        return next((one.metadata for one in tasks if one.metadata.name == settings["task"]), None)
-    wanted = settings.get("hub_id"), settings.get("revision")
-    found = [
-        one.metadata for one in tasks if (one.metadata.dataset["path"], one.metadata.dataset["revision"]) == wanted
-    ]
-    return found[0] if found and wanted[0] else None
+        return next((task for task in known if task.name == settings["task"]), None)
+    path, revision = settings.get("hub_id"), settings.get("revision")
+    same = (task for task in known if (task.dataset["path"], task.dataset["revision"]) == (path, revision))
+    return next(same, None) if path else None
 
 
 def languages_of(task: Any, subset: str, language: str) -> list[str]:
-    """Codes as mteb writes them, such as `eng-Latn`."""
+    """Mteb's codes of a language, such as `eng-Latn`."""
     if task is None:
         return _LANGUAGES[language]
     found = task.eval_langs
@@ -52,10 +51,8 @@ def languages_of(task: Any, subset: str, language: str) -> list[str]:
 
 def card_of(repository: str, subset: str) -> dict[str, Any] | None:
     """Our card of the dataset in a repository of the hub; None where we have none."""
-    import yaml
-
     for name in config_names("dataset"):
-        card = yaml.safe_load((shipped("conf") / "dataset" / f"{name}.yaml").read_text(encoding="utf-8"))
+        card = read_config("dataset", name)
         if card.get("hub_id") == repository and card.get("subset") in {None, subset}:
-            return dict(card)
+            return card
     return None

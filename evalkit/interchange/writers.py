@@ -1,4 +1,4 @@
-"""Results in the layouts of other tools. Computes no score anew; measures by mteb's names come from the kept run."""
+"""Results in the layouts of other tools. Scores no pair; measures under mteb's names come from the run on disk."""
 
 import json
 import re
@@ -26,46 +26,46 @@ def export(evaluations: Sequence[Evaluation], layout: str, folder: Path) -> list
     """Write results, and the first stages that they started from.
 
     Args:
-        evaluations: which.
+        evaluations: the results.
         layout: a key of `LAYOUTS`.
-        folder: where to; made where it is not there.
+        folder: the folder to write to; created if it is absent.
 
     Raises:
         DataError: the collection is not at hand any more.
         MissingExtra: mteb is not installed, and the layout is mteb's.
-        ResultError: the collection is another now, or two results would be written to one file.
+        ResultError: the collection has changed, or two results would be written to one file.
     """
-    stages = {one.candidates.folder: Evaluation(one.candidates, one.candidates) for one in evaluations}
-    others = {one.result.folder: one for one in evaluations if one.result.folder not in stages}
-    chosen = sorted((*stages.values(), *others.values()), key=lambda one: one.dataset)
+    stages = {each.candidates.folder: Evaluation(each.candidates, each.candidates) for each in evaluations}
+    others = {each.result.folder: each for each in evaluations if each.result.folder not in stages}
+    chosen = sorted((*stages.values(), *others.values()), key=lambda evaluation: evaluation.dataset)
     if layout != "mteb":  # its names hold the key
         _require_apart(chosen)
     written: list[Path] = []
     dataset_of = joiner()
-    for one in chosen:
-        written += LAYOUTS[layout](one, folder, dataset_of(one.result))
+    for evaluation in chosen:
+        written += LAYOUTS[layout](evaluation, folder, dataset_of(evaluation.result))
     return list(dict.fromkeys(written))
 
 
 def _require_apart(evaluations: Sequence[Evaluation]) -> None:
-    """Refuse what would overwrite each other: files are named for dataset, first stage and reranker."""
+    """Refuse results that would overwrite each other: files are named for dataset, first stage and reranker."""
     names: dict[tuple[str, ...], tuple[Evaluation, str]] = {}
-    for one in evaluations:
-        facts = one.result.manifest
+    for evaluation in evaluations:
+        facts = evaluation.result.manifest
         for name, content, what in (
-            ((one.dataset,), facts["dataset"]["digest"], "documents, queries or judgments"),
-            ((one.dataset, *one.result.folder.parts[-2:]), facts["run_sha256"], "rankings"),
+            ((evaluation.dataset,), facts["dataset"]["digest"], "documents, queries or judgments"),
+            ((evaluation.dataset, *evaluation.result.folder.parts[-2:]), facts["run_sha256"], "rankings"),
         ):
-            other, before = names.setdefault(name, (one, content))
+            other, before = names.setdefault(name, (evaluation, content))
             if before != content:
                 raise ResultError(
-                    f"{other.result.folder} and {one.result.folder} have different {what} under one name, "
+                    f"{other.result.folder} and {evaluation.result.folder} have different {what} under one name, "
                     f"{'/'.join(name)}. Export each to a folder of its own."
                 )
 
 
 def _trec(evaluation: Evaluation, folder: Path, dataset: Dataset) -> list[Path]:
-    """`<dataset>/<first stage>/<reranker>.trec`, and the judgments beside."""
+    """`<dataset>/<first stage>/<reranker>.trec`, and the judgments as `<dataset>/qrels.trec`."""
     parent = folder / evaluation.dataset
     path = parent / evaluation.candidates.folder.parent.name / f"{evaluation.result.folder.name}.trec"
     written = [_write(path, "".join(run_lines(evaluation.result.read_run(), evaluation.reranker)))]
@@ -81,7 +81,7 @@ def _write(path: Path, text: str) -> Path:
 
 
 def _predictions(evaluation: Evaluation, folder: Path, _: Dataset) -> list[Path]:
-    """`<first stage>/<reranker>/<task>_predictions.json`, a folder for each so that mteb takes none for another's."""
+    """`<first stage>/<reranker>/<task>_predictions.json`, each in its own folder, as mteb expects."""
     manifest = evaluation.result.manifest
     task = task_of(manifest["config"]["dataset"], "--to mteb-predictions")
     run = {
@@ -96,7 +96,7 @@ def _predictions(evaluation: Evaluation, folder: Path, _: Dataset) -> list[Path]
 
 
 def _results(evaluation: Evaluation, folder: Path, dataset: Dataset) -> list[Path]:
-    """A `ResultCache` of mteb, with what tells rows apart in `experiment_kwargs`."""
+    """A `ResultCache` of mteb, whose `experiment_kwargs` distinguish the rows."""
     manifest = evaluation.result.manifest
     mteb = mteb_module("--to mteb")
     task = task_of(manifest["config"]["dataset"], "--to mteb")
@@ -125,7 +125,7 @@ def _results(evaluation: Evaluation, folder: Path, dataset: Dataset) -> list[Pat
 
 
 def _scores(evaluation: Evaluation, dataset: Dataset) -> dict[str, float]:
-    """By mteb's names, at its cutoffs as far as the run is deep."""
+    """Measures under mteb's names, at its cutoffs up to the depth of the run."""
     depth = evaluation.candidates.manifest["retriever"]["depth"]
     asked = {
         f"{theirs}_{cutoff}": f"{ours}@{cutoff}"
@@ -146,7 +146,7 @@ def _task_name(task: Any, evaluation: Evaluation) -> str:
 
 
 def _meta(evaluation: Evaluation) -> Any:
-    """A `ModelMeta` of the system, apart from every other by first stage, depth, settings and key."""
+    """A `ModelMeta` of the system, with first stage, depth, settings and key."""
     from mteb.models.model_meta import ModelMeta
 
     manifest = evaluation.result.manifest

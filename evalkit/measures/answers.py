@@ -43,11 +43,7 @@ def _patterns(answers: Sequence[str]) -> list[str]:
 
 
 class AnswerJudge:
-    """Judgments of runs over a dataset by its answers; a pair that was judged before is not read again.
-
-    Args:
-        dataset: whose questions have answers.
-    """
+    """Judgments of runs over a dataset by its answers; a pair that was judged before is not read again."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset

@@ -11,7 +11,7 @@ from evalkit.measures import Measure, measure, parse_measure
 from evalkit.run import Run
 from evalkit.types import PerQuery, Qrels
 
-_GAINS = ("nDCG", "P", "R")  # sums over places, of which the expectation is that of each place
+_GAINS = ("nDCG", "P", "R")  # sums over places: the expectation is the sum of each place's
 
 
 class TieRange(NamedTuple):
@@ -19,7 +19,7 @@ class TieRange(NamedTuple):
 
     Attributes:
         least: with tied documents in their worst order.
-        expected: over orders that are equally likely; None for measures that are no sum over places.
+        expected: over orders that are equally likely; None for measures that are not sums over places.
         greatest: with tied documents in their best order.
     """
 
@@ -29,13 +29,7 @@ class TieRange(NamedTuple):
 
 
 def tie_range(qrels: Qrels, run: Run, name: str) -> TieRange:
-    """Of a measure that is judged by `qrels`.
-
-    Args:
-        qrels: judgments.
-        run: with ties.
-        name: of a measure.
-    """
+    """Of a measure that is judged by `qrels`."""
     grades = _grades(qrels, run)
     least, greatest = (measure(qrels, _reordered(run, sign * grades), [name]).means[name] for sign in (-1, 1))
     one = parse_measure(name)
@@ -44,13 +38,7 @@ def tie_range(qrels: Qrels, run: Run, name: str) -> TieRange:
 
 
 def tie_bounds(qrels: Qrels, run: Run, per_query: PerQuery) -> dict[str, tuple[float, float]]:
-    """Least and greatest mean of every measure of `per_query` over the orders of tied documents.
-
-    Args:
-        qrels: judgments.
-        run: with ties.
-        per_query: its values. Only queries with ties are measured once more.
-    """
+    """Least and greatest mean of every measure of `per_query` over the orders of tied documents."""
     tied = set(run.queries_with_ties(len(run)))
     some = run.only_queries(tied)
     judged = {query_id: qrels[query_id] for query_id in per_query.query_ids if query_id in tied}

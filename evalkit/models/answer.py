@@ -19,18 +19,9 @@ from evalkit.inference.tokens import Tokenizer
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.headed import Headed
 from evalkit.models.loading import assemble
-from evalkit.models.weights import Source, Tensors
+from evalkit.models.weights import Stored, Tensors
 
 _HEAD = r"lm_head\.weight"
-_REQUIRED = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "rms_norm_eps",
-)
 
 
 class AnswerReranker(Headed):
@@ -70,18 +61,12 @@ class AnswerReranker(Headed):
 def load_answer_reranker(
     checkpoint: Checkpoint, compute: ComputeConfig, factory: Any, answer_ids: Sequence[int]
 ) -> AnswerReranker:
-    """The model of a checkpoint, in evaluation mode on its device.
-
-    Args:
-        checkpoint: of a language model, in the layout of transformers.
-        compute: where and how.
-        factory: the backbone's class.
-        answer_ids: tokens whose logits make the score.
+    """The model of a checkpoint in the layout of transformers, with a backbone of class `factory`, on its device.
 
     Raises:
         ModelError: the weights are not those of this architecture.
     """
-    checkpoint.numbers(*_REQUIRED)
+    checkpoint.require_sizes("num_key_value_heads", "rms_norm_eps")
     raw = checkpoint.read_json("config.json") or {}
     own = {"use_cache": False, "attn_implementation": compute.padded_attention}
     if raw.get("model_type") == "gemma" and raw.get("hidden_act") == "gelu":
@@ -91,10 +76,10 @@ def load_answer_reranker(
     tied = bool(config.tie_word_embeddings)
     embeddings, head = "model.embed_tokens.weight", "lm_head.weight"
 
-    def source(name: str, tensors: Tensors) -> Source:
+    def source(name: str, tensors: Tensors) -> Stored:
         if name != "answers.weight":
-            return Source(name)
-        of_answers = Source(embeddings if tied else head, rows=answer_ids, shape=shape)
+            return Stored(name)
+        of_answers = Stored(embeddings if tied else head, rows=answer_ids, shape=shape)
         if tied and head in tensors.shapes:
             _require_same(tensors, of_answers, of_answers._replace(name=head))
         return of_answers
@@ -103,7 +88,7 @@ def load_answer_reranker(
     return cast("AnswerReranker", model)
 
 
-def _require_same(tensors: Tensors, tied: Source, stored: Source) -> None:
+def _require_same(tensors: Tensors, tied: Stored, stored: Stored) -> None:
     """Refuse a stored head that is not the matrix it is said to be tied to."""
     same = tensors.shapes[stored.name] == stored.shape and tensors.shapes.get(tied.name) == tied.shape
     if not same or not torch.equal(tensors.read(tied), tensors.read(stored)):

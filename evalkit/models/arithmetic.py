@@ -7,11 +7,12 @@ from typing import Any
 
 from evalkit.config import ComputeConfig
 from evalkit.config.compute import FLASH, PACKED
-from evalkit.errors import MissingExtra, ModelError, reason
+from evalkit.errors import MissingExtra, ModelError
 from evalkit.inference.budget import Budget
 from evalkit.inference.flash import flash
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import can_pack, has_sdpa, is_minicpm
+from evalkit.system.reporting import reason
 from evalkit.system.versions import require_version
 
 _ALLOCATOR = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")
@@ -80,12 +81,7 @@ def hardware(compute: ComputeConfig) -> str:
 
 
 def resolved(compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = False) -> ComputeConfig:
-    """The same settings with `auto` attention replaced by what it means.
-
-    Args:
-        compute: as configured.
-        checkpoint: of the model; some have no `sdpa`.
-        softcap: whether the model caps its attention scores, which `sdpa` cannot.
+    """The same settings with `auto` attention replaced by what it means for this checkpoint.
 
     Raises:
         ModelError: CUDA was asked for and there is none, or an attention that the model does not have.

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evalkit.errors import ModelError, reason
+from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import TOKENIZER
+from evalkit.system.reporting import reason
 
 _FILE = "chat_template.jinja"
 

@@ -12,10 +12,11 @@ from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from evalkit.errors import AbsentModel, MissingExtra, ModelError, reason
+from evalkit.errors import AbsentModel, MissingExtra, ModelError
 from evalkit.models.refusals import instead_of_config
 from evalkit.system.files import expanded, file_digest
 from evalkit.system.network import hub_fault, warn_once
+from evalkit.system.reporting import reason
 from evalkit.types import Identity
 
 _PACKAGE_PREFIX = "package:"
@@ -46,6 +47,7 @@ _ALSO_CALLED = {
 }
 # Where the classes of a module come from whose code is known. Any other is code of the checkpoint's own.
 _KNOWN_PACKAGES = ("sentence_transformers.", "pylate.")
+_SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 # Settings that every model has, and far more than any has: a model of a billion layers takes for ever to build.
 _AT_MOST = {
     "hidden_size": 1_000_000,
@@ -56,7 +58,7 @@ _AT_MOST = {
 
 
 class Stamp(NamedTuple):
-    """What changes when a file is written anew or another takes its place; times in nanoseconds."""
+    """What changes when a file is rewritten or replaced; times in nanoseconds."""
 
     inode: int
     size: int
@@ -71,7 +73,7 @@ class Checkpoint:
     Attributes:
         path: the folder with `config.json` and weights.
         known: what fixes its content, where that is known without reading it: hub id and commit.
-        also: names of files that are read beside weights, configuration and tokenizer.
+        also: names of further files that are read.
     """
 
     path: Path
@@ -144,11 +146,19 @@ class Checkpoint:
                 raise ModelError(f"{self.path}/config.json: {key}={value!r}, expected a whole number up to {most:,}.")
         return stored
 
+    def require_sizes(self, *others: str) -> None:
+        """Refuse a transformer whose configuration lacks a size, or one of the other numbers that it is built with.
+
+        Raises:
+            ModelError: one is absent, or not a positive number.
+        """
+        self.numbers(*_SIZES, *others)
+
     def numbers(self, *keys: str) -> dict[str, Any]:
         """Settings that a model cannot be built without; a default in their place would be another model.
 
         Raises:
-            ModelError: one is absent, or is no positive number.
+            ModelError: one is absent, or not a positive number.
         """
         wrong = [
             key

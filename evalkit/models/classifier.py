@@ -14,8 +14,9 @@ from evalkit.models import jina
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.headed import Headed
 from evalkit.models.layout import layout
-from evalkit.models.loading import assemble, load_native, require_classifier
+from evalkit.models.loading import assemble, load_native
 from evalkit.models.padding import minds_padding
+from evalkit.models.requirements import require_classifier
 
 # What the classes of transformers call the part behind the encoder.
 _HEADS = {"classifier", "score", "logits_proj", "classification_head"}
@@ -107,12 +108,9 @@ class Classifier(Headed):
 
 
 def load_classifier(checkpoint: Checkpoint, compute: ComputeConfig, label: int | None) -> Classifier:
-    """The classifier of a checkpoint, in evaluation mode on its device.
+    """The classifier of a checkpoint, native or as jina-reranker-v2 and gte are published, on its device.
 
-    Args:
-        checkpoint: native, or in the published layout of jina-reranker-v2 or gte.
-        compute: where and how.
-        label: which logit is the score; may be None where there is one, or two of which the second says relevant.
+    `label` says which logit is the score; it may be None with one logit, or with two of which the second says relevant.
 
     Raises:
         ModelError: the checkpoint has no trained head, or `label` is not one of its logits.

@@ -1,4 +1,4 @@
-"""What the files of a checkpoint say of how texts are to be read, beside its architecture and weights.
+"""How the files of a checkpoint say that texts are read; not its architecture and weights.
 
 The one place that reads `config_sentence_transformers.json`, `sentence_bert_config.json` and `tokenizer_config.json`.
 What is said there is obeyed unless a setting says otherwise; what is not known here is refused by file and key, as a
@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.layout import is_gte, is_jina, is_minicpm, usable_positions
-from evalkit.models.refusals import MERGE, an_adapter, elsewhere
+from evalkit.models.layout import usable_positions
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +46,6 @@ _MADE_FOR = {"query": ("query",), "document": ("passage", "corpus", "document")}
 # What a tokenizer writes as its length when it has none.
 _NO_LIMIT = 1_000_000
 _PLAIN_OUTPUTS = {"last_hidden_state", "logits"}
-_OWN_CODE = ("cost_wise_gemma",)
 
 
 @dataclass(frozen=True)
@@ -129,13 +127,7 @@ def declared(checkpoint: Checkpoint, *, pairs: bool = False) -> Declared:
 
 
 def reading(checkpoint: Checkpoint, said: Declared, settings: Any, *, group: str) -> Reading:
-    """How a checkpoint's texts are read.
-
-    Args:
-        checkpoint: for the message of an error.
-        said: what it says itself.
-        settings: with `query_instruction`, `document_instruction` and `max_length`, each None for the checkpoint's.
-        group: `retriever` or `reranker`, as a setting is called on the command line.
+    """How a checkpoint's texts are read; `settings` count where they are not None. `group` is for the error.
 
     Raises:
         ModelError: neither says how many tokens a text may have.
@@ -160,21 +152,6 @@ def length(checkpoint: Checkpoint, said: Declared, max_length: int | None, *, gr
     return chosen
 
 
-def require_text(checkpoint: Checkpoint, said: Declared) -> None:
-    """Refuse an encoder that is not given texts as they are, or whose transformer is loaded as something else.
-
-    Raises:
-        ModelError: texts go through a chat template, or the transformer has another head than none.
-    """
-    if said.chat:
-        raise ModelError(
-            f"{checkpoint.path}: its texts are messages for a chat template (modality_config), which evalkit does not "
-            "write for encoders yet."
-        )
-    if said.task not in {None, "feature-extraction"}:
-        raise ModelError(f"{checkpoint.path}: transformer_task is {said.task}, so it is not an encoder of texts.")
-
-
 def unused_prompts(said: Declared, settings: Any) -> dict[str, str]:
     """`query` or `document` -> the name of a stored prompt that looks made for it and that no text gets."""
     found: dict[str, str] = {}
@@ -190,51 +167,6 @@ def is_late(checkpoint: Checkpoint) -> bool:
     """Whether the checkpoint has settings of late interaction (ColBERT), by PyLate or sentence-transformers 6."""
     files = (SENTENCE_TRANSFORMERS, *_TRANSFORMER)
     return any(_LATE_INTERACTION & set(checkpoint.read_json(name) or {}) for name in files)
-
-
-def require_whole(checkpoint: Checkpoint) -> None:
-    """Refuse a checkpoint of which the weights beside `config.json` are not the model.
-
-    Raises:
-        ModelError: an adapter lies beside them, they are quantised, or `modules.json` has the model in another folder.
-    """
-    inner = next((folder for kind, folder in checkpoint.modules() if kind == "Transformer" and folder), None)
-    if inner is not None:
-        raise ModelError(f"{checkpoint.path}/modules.json: {elsewhere(inner)}")
-    if (checkpoint.path / "adapter_config.json").is_file():
-        raise ModelError(
-            f"{checkpoint.path}/adapter_config.json: an adapter ({an_adapter(checkpoint.path)}) lies beside the "
-            f"weights, which are another model without it. {MERGE} If it is a leftover, remove the file."
-        )
-    quantised = checkpoint.config.get("quantization_config")
-    if quantised is not None:
-        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
-        raise ModelError(
-            f"{checkpoint.path}/config.json: quantization_config says that the weights are quantised ({method}), which "
-            "evalkit does not run. Take the checkpoint in bfloat16 or float32."
-        )
-
-
-def require_no_code(checkpoint: Checkpoint) -> None:
-    """Refuse a checkpoint that names code of its own, where no module of evalkit stands for that code.
-
-    Raises:
-        ModelError: `auto_map` does, in the model's configuration or in that of the tokenizer.
-    """
-    own = is_minicpm(checkpoint) or is_jina(checkpoint) or is_gte(checkpoint)
-    code = checkpoint.config.get("auto_map")
-    if code and not own and checkpoint.config.get("model_type") not in _OWN_CODE:
-        raise ModelError(
-            f"{checkpoint.path}/config.json: auto_map names the model's own code ({next(iter(code.values()))}), which "
-            f"evalkit never runs. The class of transformers for {checkpoint.config.get('model_type')!r} may compute "
-            "something else. If you know that it does not, remove auto_map in a copy of the folder."
-        )
-    tokenizer = (checkpoint.read_json(TOKENIZER) or {}).get("auto_map")
-    if tokenizer and not own:
-        raise ModelError(
-            f"{checkpoint.path}/{TOKENIZER}: auto_map names the tokenizer's own code, which evalkit never runs. "
-            "If tokenizer.json gives the same tokens, remove auto_map in a copy of the folder."
-        )
 
 
 def _checked(checkpoint: Checkpoint, name: str, known: set[str]) -> dict[str, Any]:

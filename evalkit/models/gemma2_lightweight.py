@@ -2,7 +2,7 @@
 
 FlagEmbedding, `inference/reranker/decoder_only/models/gemma_model.py` (7ed43d67). Before block c runs, a cut-off c
 scores the normed state of the last token, and a compression at c replaces every `ratio` consecutive tokens of the
-passage by their mean; query and prompt keep their tokens, and positions are counted anew. The blocks are those of
+passage by their mean; query and prompt keep their tokens, and positions are counted again. The blocks are those of
 transformers' Gemma2Model.
 """
 
@@ -21,18 +21,6 @@ from evalkit.inference.forward import PairInputs, last_states
 from evalkit.inference.linear import summed
 from evalkit.inference.packed import Packed
 from evalkit.models.checkpoint import Checkpoint
-
-_REQUIRED = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "head_dim",
-    "query_pre_attn_scalar",
-    "rms_norm_eps",
-)
 
 
 class LightweightGemma2(nn.Module):
@@ -119,12 +107,7 @@ class LightweightGemma2(nn.Module):
 
 
 class PackedLightweight:
-    """The same over packed pairs. The module keeps only its heads.
-
-    Args:
-        module: loaded.
-        backbone: its blocks.
-    """
+    """The same over packed pairs. The module keeps only its heads."""
 
     unscored: int | None = None
     alone = False
@@ -222,14 +205,8 @@ def merge_documents(
 
 
 def gemma2_config(checkpoint: Checkpoint, *, softcap: bool, layers: int) -> Gemma2Config:
-    """The configuration of the blocks.
-
-    Args:
-        checkpoint: with this architecture's `config.json`.
-        softcap: whether attention scores are capped.
-        layers: how many to compute.
-    """
-    checkpoint.numbers(*_REQUIRED)
+    """The configuration of the first `layers` blocks, with or without the cap on attention scores."""
+    checkpoint.require_sizes("num_key_value_heads", "head_dim", "query_pre_attn_scalar", "rms_norm_eps")
     raw = checkpoint.read_json("config.json") or {}
     for key in ("model_type", "auto_map", "architectures", "torch_dtype", "dtype", "layer_types"):
         raw.pop(key, None)

@@ -10,21 +10,13 @@ from typing import Any
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.weights import Source, Tensors
+from evalkit.models.weights import Stored, Tensors
 
 try:
     from transformers import GteConfig
 except ImportError as error:
     raise ModelError("this version of transformers has no GTE. Run: pip install 'transformers>=5.18'") from error
 
-_REQUIRED = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "layer_norm_eps",
-)
 # Heads that published encoders hold and that no vector of a text depends on: term weights, and for masked words.
 UNUSED_BY_ENCODERS = r"(classifier|lm_head|(new\.)?pooler)\..*"
 # Part of a layer in transformers -> its stored name.
@@ -50,7 +42,7 @@ def config_of(checkpoint: Checkpoint, attention: str) -> GteConfig:
         ModelError: a setting that this layout has and transformers does not.
     """
     raw = checkpoint.config
-    checkpoint.numbers(*_REQUIRED)
+    checkpoint.require_sizes("layer_norm_eps")
     for key, value in _SUPPORTED.items():
         if raw.get(key, value) != value:
             raise ModelError(f"{checkpoint.path}/config.json: {key}={raw[key]!r} is not supported, only {value!r}.")
@@ -75,27 +67,27 @@ def _rope(scaling: Any, theta: float, width: int, checkpoint: Checkpoint) -> dic
     return {"rope_type": "linear", "rope_theta": theta * factor, "factor": factor ** (2 / width)}
 
 
-def bare_source(name: str, config: GteConfig, tensors: Tensors) -> Source:
+def bare_source(name: str, config: GteConfig, tensors: Tensors) -> Stored:
     """Where a parameter of a bare encoder is stored; published ones have `new.` before their names, or nothing."""
     found = source(f"gte.{name}", config)
     return found if found.name in tensors.shapes else found._replace(name=found.name.removeprefix("new."))
 
 
-def source(name: str, config: GteConfig) -> Source:
+def source(name: str, config: GteConfig) -> Stored:
     """Where a parameter is stored."""
     if name.startswith("classifier."):
-        return Source(name)
+        return Stored(name)
     layer = re.fullmatch(r"gte\.layers\.(\d+)\.(.+)\.(weight|bias)", name)
     if layer is None:
-        return Source("new." + name.removeprefix("gte."))
+        return Stored("new." + name.removeprefix("gte."))
     number, part, kind = layer.groups()
     block = f"new.encoder.layer.{number}."
     hidden, inner = config.hidden_size, config.intermediate_size
     if part in _NAMES:
-        return Source(f"{block}{_NAMES[part]}.{kind}")
+        return Stored(f"{block}{_NAMES[part]}.{kind}")
     if part in {"mlp.up_proj", "mlp.gate_proj"}:
         first = 0 if part == "mlp.up_proj" else inner
-        return Source(f"{block}mlp.up_gate_proj.{kind}", slice(first, first + inner), (2 * inner, hidden))
+        return Stored(f"{block}mlp.up_gate_proj.{kind}", slice(first, first + inner), (2 * inner, hidden))
     index = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj").index(part)
     shape = (3 * hidden, hidden) if kind == "weight" else (3 * hidden,)
-    return Source(f"{block}attention.qkv_proj.{kind}", slice(index * hidden, (index + 1) * hidden), shape)
+    return Stored(f"{block}attention.qkv_proj.{kind}", slice(index * hidden, (index + 1) * hidden), shape)

@@ -20,7 +20,7 @@ class Headed(nn.Module):
 
     @property
     def select(self) -> Select:
-        """The state of which token the head reads."""
+        """Which token's state the head reads."""
         return "last"
 
     @property

@@ -10,19 +10,8 @@ from transformers import XLMRobertaConfig
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.weights import Source
+from evalkit.models.weights import Stored
 
-_REQUIRED = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "layer_norm_eps",
-    "pad_token_id",
-)
 # Part of a layer in transformers -> its stored name.
 _NAMES = {
     "attention.output.dense": "mixer.out_proj",
@@ -40,7 +29,7 @@ def config_of(checkpoint: Checkpoint, attention: str) -> XLMRobertaConfig:
         ModelError: positions are not absolute ones: this is another model of the family.
     """
     raw = checkpoint.config
-    checkpoint.numbers(*_REQUIRED)
+    checkpoint.require_sizes("max_position_embeddings", "type_vocab_size", "layer_norm_eps", "pad_token_id")
     positions = raw.get("position_embedding_type", "absolute")
     if positions != "absolute":
         raise ModelError(f"{checkpoint.path}/config.json: position_embedding_type={positions!r} is not supported.")
@@ -50,18 +39,18 @@ def config_of(checkpoint: Checkpoint, attention: str) -> XLMRobertaConfig:
     return XLMRobertaConfig(**kept, attn_implementation=attention)
 
 
-def source(name: str, config: XLMRobertaConfig) -> Source:
+def source(name: str, config: XLMRobertaConfig) -> Stored:
     """Where a parameter is stored."""
     if name.startswith("roberta.embeddings.LayerNorm."):
-        return Source(name.replace("embeddings.LayerNorm", "emb_ln"))
+        return Stored(name.replace("embeddings.LayerNorm", "emb_ln"))
     layer = re.fullmatch(r"roberta\.encoder\.layer\.(\d+)\.(.+)\.(weight|bias)", name)
     if layer is None:
-        return Source(name)
+        return Stored(name)
     number, part, kind = layer.groups()
     block = f"roberta.encoder.layers.{number}."
     if part in _NAMES:
-        return Source(f"{block}{_NAMES[part]}.{kind}")
+        return Stored(f"{block}{_NAMES[part]}.{kind}")
     hidden = config.hidden_size
     index = ("attention.self.query", "attention.self.key", "attention.self.value").index(part)
     shape = (3 * hidden, hidden) if kind == "weight" else (3 * hidden,)
-    return Source(f"{block}mixer.Wqkv.{kind}", slice(index * hidden, (index + 1) * hidden), shape)
+    return Stored(f"{block}mixer.Wqkv.{kind}", slice(index * hidden, (index + 1) * hidden), shape)

@@ -18,41 +18,28 @@ class Kernel(NamedTuple):
 
     Attributes:
         name: a key of `inference.attention.KERNELS`.
-        notice: what people are told where a GPU could do better; empty where it could not.
+        notice: what to tell people where a GPU could do better; empty where it could not.
     """
 
     name: str
     notice: str = ""
 
 
-class Heads(NamedTuple):
-    """What a kernel must be able to compute.
-
-    Attributes:
-        width: numbers in a head; None where the configuration does not say.
-        softcap: whether scores are capped.
-    """
-
-    width: int | None
-    softcap: bool
-
-
-def heads(config: Mapping[str, Any], *, softcap: bool) -> Heads:
-    """Of a model with this `config.json`."""
+def head_width(config: Mapping[str, Any]) -> int | None:
+    """Numbers in an attention head of a model with this `config.json`; None where it does not say."""
     hidden, count = config.get("hidden_size"), config.get("num_attention_heads")
     width = config.get("head_dim")
     if not isinstance(width, int) and isinstance(hidden, int) and isinstance(count, int) and count > 0:
         width = hidden // count
-    return Heads(width if isinstance(width, int) else None, softcap)
+    return width if isinstance(width, int) else None
 
 
-def kernel(compute: ComputeConfig, capability: tuple[int, int] | None, model: Heads) -> Kernel:
-    """The kernel for `compute.attention`, one of `PACKED`; float32 has none of its own on CUDA.
+def kernel(
+    compute: ComputeConfig, capability: tuple[int, int] | None, config: Mapping[str, Any], *, softcap: bool
+) -> Kernel:
+    """The kernel for `compute.attention`, one of `PACKED`, on a GPU of this capability, or a CPU when None.
 
-    Args:
-        compute: with the attention resolved.
-        capability: compute capability of the GPU; None on a CPU.
-        model: its heads.
+    float32 has none of its own on CUDA.
 
     Raises:
         ModelError: a kernel was asked for by name, and this machine, its GPU or the model cannot have it.
@@ -62,14 +49,14 @@ def kernel(compute: ComputeConfig, capability: tuple[int, int] | None, model: He
         raise ModelError(f"compute.attention={asked} runs on CUDA only. Set compute.attention=packed.")
     if capability is None or compute.dtype == "float32":
         return Kernel("packed")
-    missing = _missing(capability, model.width)
+    missing = _missing(capability, head_width(config))
     if missing and asked != "packed":
         raise ModelError(f"compute.attention={asked} {missing}. Set compute.attention=packed.")
     if missing:
         return Kernel("packed", f"attention runs by lengths, which is slow: variable-length attention {missing}.")
     if asked == "flash_attn" or (asked == "packed" and flash().function is not None):
         return Kernel("flash_attn")
-    if model.softcap:
+    if softcap:
         return Kernel(
             "packed",
             "attention runs by lengths, which is slow: torch's own kernel cannot cap scores, as this model does. "

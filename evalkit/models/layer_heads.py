@@ -7,7 +7,7 @@ from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.loading import assemble
-from evalkit.models.weights import Shape, Source, Tensors, layers_above
+from evalkit.models.weights import Shape, Stored, Tensors, layers_above
 
 
 def layers_with_heads(checkpoint: Checkpoint, model_type: str) -> range:
@@ -52,8 +52,8 @@ def assemble_with_heads(
         heads: which stored head each head of the model is.
     """
 
-    def source(name: str, _: Tensors) -> Source:
-        return Source(_stored(heads[int(name.split(".")[1])]) if name.startswith("heads.") else name)
+    def source(name: str, _: Tensors) -> Stored:
+        return Stored(_stored(heads[int(name.split(".")[1])]) if name.startswith("heads.") else name)
 
     def beside(model: Any) -> dict[str, Shape]:
         unused = [head for head in range(len(legal)) if head not in heads]

@@ -11,22 +11,22 @@ from contextlib import contextmanager
 from typing import Any
 
 from evalkit.config import ComputeConfig
-from evalkit.errors import EvalkitError, ModelError, reason
+from evalkit.errors import EvalkitError, ModelError
 from evalkit.models.arithmetic import device_name, require_torch
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.declared import is_late, require_no_code, require_whole
-from evalkit.models.layout import is_gte, is_minicpm, usable_positions
-from evalkit.models.refusals import instead_of_classifier, module_kind
+from evalkit.models.layout import is_gte, is_minicpm
+from evalkit.models.requirements import architectures
 from evalkit.models.weights import (
     BUFFERS,
     Shape,
-    Source,
+    Stored,
     Tensors,
     fill,
     require_complete,
     require_stored,
     uninitialised,
 )
+from evalkit.system.reporting import reason
 
 # Tensors that a checkpoint may hold and an encoder does not use: pooler and pretraining heads.
 _UNUSED_BY_ENCODERS = r"(.*\.)?(pooler|cls|lm_head)\..*"
@@ -57,11 +57,7 @@ def refusing(checkpoint: Checkpoint) -> Iterator[None]:
 
 
 def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
-    """The bare encoder of a checkpoint, in evaluation mode on its device.
-
-    Args:
-        checkpoint: native, or MiniCPM-Embedding.
-        compute: where and how, with the attention resolved.
+    """The bare encoder of a native checkpoint, gte or MiniCPM-Embedding, in evaluation mode on its device.
 
     Raises:
         ModelError: the weights are not those of its configuration.
@@ -87,20 +83,20 @@ def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
                 unused=gte.UNUSED_BY_ENCODERS,
             )
         options = {"add_pooling_layer": False} if _has_optional_pooler(checkpoint) else {}
-        heads = _HEADS if any(name.endswith(_WITH_HEAD) for name in _architectures(checkpoint)) else ""
+        heads = _HEADS if any(name.endswith(_WITH_HEAD) for name in architectures(checkpoint)) else ""
         return load_native(transformers.AutoModel, checkpoint, compute, unused=_UNUSED_BY_ENCODERS + heads, **options)
 
 
-def _minicpm_source(name: str, tensors: Tensors) -> Source:
+def _minicpm_source(name: str, tensors: Tensors) -> Stored:
     """MiniCPM-Embedding's names have no `model.` before them; those of a language model do."""
-    return Source(name if "norm.weight" in tensors.shapes else f"model.{name}")
+    return Stored(name if "norm.weight" in tensors.shapes else f"model.{name}")
 
 
 def assemble(
     make: Callable[[], Any],
     checkpoint: Checkpoint,
     compute: ComputeConfig,
-    source: Callable[[str, Tensors], Source],
+    source: Callable[[str, Tensors], Stored],
     *,
     beside: Callable[[Any], Mapping[str, Shape]] = lambda _: {},
     unused: str = "(?!)",
@@ -136,50 +132,6 @@ def _has_optional_pooler(checkpoint: Checkpoint) -> bool:
     classes = transformers.MODEL_MAPPING
     config = type(_config(checkpoint))
     return config in classes and "add_pooling_layer" in inspect.signature(classes[config].__init__).parameters
-
-
-def require_encoder(checkpoint: Checkpoint) -> None:
-    """Refuse what is no encoder of texts: a cross-encoder, whose token vectors mean nothing on their own, and others.
-
-    Raises:
-        ModelError: the checkpoint's files name another kind of model, or something that evalkit does not run.
-    """
-    require_whole(checkpoint)
-    require_no_code(checkpoint)
-    if found := module_kind([kind for kind, _ in checkpoint.modules()]):
-        raise ModelError(f"{checkpoint.path}: is {found}, not a bi-encoder. evalkit does not run these yet.")
-    architectures = _architectures(checkpoint)
-    if any(name.endswith(("EncoderModel", "ForConditionalGeneration")) for name in architectures):
-        raise ModelError(
-            f"{checkpoint.path}: is an encoder-decoder or the encoder of one ({', '.join(architectures)}), which "
-            "evalkit does not run yet. `evalkit list retrievers` shows what it does run."
-        )
-    if _is_classifier(architectures):
-        raise ModelError(
-            f"{checkpoint.path}: config.json names {', '.join(architectures)}, a cross-encoder. "
-            f"Use it as reranker={'minicpm_reranker' if is_minicpm(checkpoint) else 'cross_encoder'}."
-        )
-
-
-def require_classifier(checkpoint: Checkpoint) -> None:
-    """Refuse what is no sequence classifier. One whose `config.json` names no class at all may be: its tensors tell.
-
-    Raises:
-        ModelError: the checkpoint's files name another kind of model, or something that evalkit does not run.
-    """
-    require_no_code(checkpoint)
-    architectures, kinds = _architectures(checkpoint), [kind for kind, _ in checkpoint.modules()]
-    late = is_late(checkpoint)
-    if late or set(kinds) - {"Transformer"} or (architectures and not _is_classifier(architectures)):
-        raise ModelError(f"{checkpoint.path}: {instead_of_classifier(architectures, kinds, late=late)}")
-
-
-def _architectures(checkpoint: Checkpoint) -> list[str]:
-    return [str(name) for name in checkpoint.config.get("architectures", [])]
-
-
-def _is_classifier(architectures: list[str]) -> bool:
-    return any(name.endswith("ForSequenceClassification") for name in architectures)
 
 
 def load_native(factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *, unused: str, **extra: Any) -> Any:
@@ -251,14 +203,3 @@ def _config(checkpoint: Checkpoint) -> Any:
         raise ModelError(
             f"{checkpoint.path}: transformers knows no model of type {kind!r}. {remote}".rstrip()
         ) from error
-
-
-def require_positions(checkpoint: Checkpoint, max_length: int) -> None:
-    """Refuse at once more tokens than the model has positions for.
-
-    Raises:
-        ModelError: `max_length` is more than that.
-    """
-    positions = usable_positions(checkpoint)
-    if positions is not None and max_length > positions:
-        raise ModelError(f"{checkpoint.path}: max_length={max_length}, but the model has {positions} positions.")

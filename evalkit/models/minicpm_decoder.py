@@ -24,16 +24,6 @@ from evalkit.inference.pooling import pool
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.headed import Headed
 
-_REQUIRED = (
-    "vocab_size",
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "rms_norm_eps",
-    "scale_emb",
-    "scale_depth",
-)
 _BOTH_WAYS = False  # where config.json does not say: the cards of the published models say that they read both ways
 
 
@@ -95,7 +85,7 @@ def granite_config(
         ModelError: `config.json` is not a MiniCPM's.
     """
     config = checkpoint.config
-    checkpoint.numbers(*_REQUIRED)
+    checkpoint.require_sizes("rms_norm_eps", "scale_emb", "scale_depth")
     causal = config.get("is_causal", _BOTH_WAYS) if is_causal is None else is_causal
     if not isinstance(causal, bool):
         raise ModelError(f"{checkpoint.path}/config.json: is_causal={causal!r} is neither true nor false.")

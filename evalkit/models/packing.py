@@ -10,7 +10,7 @@ from evalkit.inference.backbone import Backbone, backbone_of
 from evalkit.inference.packed import Packed
 from evalkit.models.arithmetic import capability
 from evalkit.models.headed import Headed
-from evalkit.models.kernels import heads, kernel
+from evalkit.models.kernels import kernel
 
 
 class Contents(NamedTuple):
@@ -23,7 +23,7 @@ class Contents(NamedTuple):
 
 
 def contents(model: Any) -> Contents:
-    """Of a packed model as it was before its weights were laid out anew."""
+    """The contents of a model; of a packed one, before its weights were laid out for the engine."""
     if not isinstance(model, torch.nn.Module):
         found: Contents = model.contents
         return found
@@ -77,5 +77,5 @@ def packed_encoder(model: Any, compute: ComputeConfig) -> Any:
     if compute.attention not in KERNELS:
         return model
     config = model.config.to_dict()
-    shape = heads(config, softcap=bool(config.get("attn_logit_softcapping")))
-    return backbone_of(model, kernel(compute, capability(model.device), shape).name, compute.fused)
+    chosen = kernel(compute, capability(model.device), config, softcap=bool(config.get("attn_logit_softcapping")))
+    return backbone_of(model, chosen.name, compute.fused)

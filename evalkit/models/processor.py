@@ -13,7 +13,7 @@ from evalkit.inference.notices import say
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import capability, device_name, fused, hardware
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.kernels import Kernel, heads, kernel
+from evalkit.models.kernels import Kernel, kernel
 
 # From these compute capabilities on, multiplications in float16 and bfloat16 have units of their own.
 _FLOAT16, _BFLOAT16 = (7, 0), (8, 0)
@@ -33,14 +33,7 @@ def warn_of_emulation(compute: ComputeConfig) -> None:
 
 
 def noting(usage: Usage, compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = False) -> Usage:
-    """The usage with what this processor does, of which emulation and what a GPU does slowly are also said.
-
-    Args:
-        usage: so far.
-        compute: with the attention resolved.
-        checkpoint: of the model.
-        softcap: whether the model caps its attention scores.
-    """
+    """The usage with what this processor does; emulation and what a GPU does slowly are also said on stderr."""
     chosen = _kernel(compute, checkpoint, softcap)
     notice = _notice_of_float32(compute) or (chosen.notice if chosen else "")
     kernel_used = chosen.name if chosen else ""
@@ -54,7 +47,7 @@ def _kernel(compute: ComputeConfig, checkpoint: Checkpoint, softcap: bool) -> Ke
     found = capability(device_name(compute))
     if found is None or compute.attention not in PACKED:
         return None
-    return kernel(compute, found, heads(checkpoint.config, softcap=softcap))
+    return kernel(compute, found, checkpoint.config, softcap=softcap)
 
 
 def _notice_of_float32(compute: ComputeConfig) -> str:
@@ -69,13 +62,7 @@ def _notice_of_float32(compute: ComputeConfig) -> str:
 
 
 def facts(compute: ComputeConfig, checkpoint: Checkpoint | None = None, *, softcap: bool = False) -> dict[str, object]:
-    """What decides the last bits of a number beside the model and the settings.
-
-    Args:
-        compute: with the attention resolved.
-        checkpoint: of the model; None where there is none, as in a search.
-        softcap: whether the model caps its attention scores.
-    """
+    """What decides the last bits of a number beside the model and the settings; without a checkpoint, of a search."""
     found: dict[str, object] = {"torch": version("torch"), "hardware": hardware(compute)}
     if checkpoint is None:
         return found

@@ -1,7 +1,7 @@
 """What a folder is that evalkit does not run, in words that are true of it, and what to do. Reads no weights."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ def instead_of_config(path: Path) -> str:
         return f"it holds an adapter: {an_adapter(path)}. {MERGE}"
     if (path / _OLD_TRANSFORMER / "config.json").is_file():
         return elsewhere(_OLD_TRANSFORMER)
-    kinds = _module_kinds(path)
+    listed = _json(path / "modules.json")
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    kinds = [str(entry["type"]).rsplit(".", 1)[-1] for entry in entries if "type" in entry]
     for kind in kinds:
         if kind in _KINDS:
             return f"modules.json says {kind}: it is {_KINDS[kind]}, which evalkit does not run yet."
@@ -64,7 +66,8 @@ MERGE = (
 
 def an_adapter(path: Path) -> str:
     """The adapter in a folder: its kind, and over what."""
-    stored = _object(path / "adapter_config.json")
+    found = _json(path / "adapter_config.json")
+    stored = found if isinstance(found, dict) else {}
     return f"{stored.get('peft_type', 'PEFT')} over {stored.get('base_model_name_or_path', 'a base model')}"
 
 
@@ -114,17 +117,9 @@ _ARCHITECTURES = {
 }
 
 
-def _module_kinds(path: Path) -> list[str]:
+def _json(file: Path) -> Any:
+    """What a file holds; None where it cannot be read, as it is only described here."""
     try:
-        listed: Any = json.loads((path / "modules.json").read_text(encoding="utf-8"))
-        return [str(entry["type"]).rsplit(".", 1)[-1] for entry in listed]
-    except (OSError, ValueError, TypeError, KeyError):
-        return []
-
-
-def _object(file: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return None

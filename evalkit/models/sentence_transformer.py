@@ -55,11 +55,6 @@ class EmbeddingHead:
 def embedding_head(checkpoint: Checkpoint, config: DenseConfig, said: Declared) -> EmbeddingHead:
     """The head that settings and checkpoint agree on.
 
-    Args:
-        checkpoint: with the modules.
-        config: the settings.
-        said: what the checkpoint says beside them.
-
     Raises:
         ModelError: they contradict each other, the checkpoint has a module that is not supported, or neither says.
     """
@@ -136,7 +131,7 @@ def load_dense(folder: Path, device: Any) -> Any:
     """
     import torch
 
-    from evalkit.models.weights import Source, Tensors, fill, require_stored
+    from evalkit.models.weights import Stored, Tensors, fill, require_stored
 
     stage = Checkpoint(folder, {})
     settings = stage.config
@@ -157,7 +152,7 @@ def load_dense(folder: Path, device: Any) -> Any:
 
     tensors = Tensors(stage)
     require_stored(make, tensors)
-    fill(layer := make(), tensors, lambda parameter: Source(f"linear.{parameter}"))
+    fill(layer := make(), tensors, lambda parameter: Stored(f"linear.{parameter}"))
     return torch.nn.Sequential(layer, activations[name]()).double().eval().to(device)
 
 

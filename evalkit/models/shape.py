@@ -1,10 +1,9 @@
 """How large a model is: what decides its operations and its memory, from its configuration alone. Reads no weights."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from evalkit.config.resources import shipped
+from evalkit.config.cards import published_shape
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import is_gte, is_minicpm
@@ -48,11 +47,7 @@ class Shape(NamedTuple):
 
 
 def shape_of(checkpoint: Checkpoint, *, layers: int | None = None) -> Shape:
-    """A checkpoint's, from its configuration.
-
-    Args:
-        checkpoint: on disk; its weights need not be.
-        layers: how many of them are computed; all when None.
+    """The shape of a checkpoint, from its configuration; of its first `layers` layers, or all when None.
 
     Raises:
         ModelError: the configuration lacks a width.
@@ -71,10 +66,10 @@ def known_shape(model: str, *, layers: int | None = None) -> Shape:
     Raises:
         ModelError: nothing is known of it.
     """
-    known = json.loads(shipped("models/known_shapes.json").read_text(encoding="utf-8"))
-    if model not in known:
+    known = published_shape(model)
+    if known is None:
         raise ModelError(f"{model}: is not on disk, and nothing is known of its size. Download it first.")
-    return _shape(known[model], gated=known[model].get("gated", False), layers=layers)
+    return _shape(known, gated=known.get("gated", False), layers=layers)
 
 
 def _shape(facts: Mapping[str, Any], *, gated: bool, layers: int | None) -> Shape:

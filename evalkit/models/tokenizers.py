@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from evalkit.errors import ModelError, reason
+from evalkit.errors import ModelError
 from evalkit.inference.sentencepiece import SentencePieceTokenizer
 from evalkit.inference.tokens import Ids, Tokenizer
 from evalkit.models.arithmetic import require_torch
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import is_minicpm
+from evalkit.system.reporting import reason
 
 _FILES = (
     "tokenizer.json",

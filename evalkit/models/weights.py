@@ -11,20 +11,21 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from pickle import UnpicklingError  # noqa: TID251 - only the error, with which torch refuses what is no tensor
+from pickle import UnpicklingError  # noqa: TID251 - only the error with which torch refuses other objects than tensors
 from typing import Any, NamedTuple
 
-from evalkit.errors import EvalkitError, ModelError, reason
+from evalkit.errors import EvalkitError, ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.refusals import other_format
+from evalkit.system.reporting import reason
 
-# Stored by older versions of transformers, and computed anew by every model.
+# Stored by older versions of transformers, and computed by every model.
 BUFFERS = r"(.*\.)?(rotary_emb\.inv_freq|position_ids)"
 
 Shape = tuple[int, ...]
 
 
-class Source(NamedTuple):
+class Stored(NamedTuple):
     """Where a parameter is stored.
 
     Attributes:
@@ -85,7 +86,7 @@ class Tensors:
             raise ModelError(f"{self.path}: holds the tensor {name} twice.")
         self.shapes[name], self._readers[name] = shape, reader
 
-    def read(self, source: Source) -> Any:
+    def read(self, source: Stored) -> Any:
         """The tensor, or the rows asked for, in the stored dtype."""
         import torch
 
@@ -146,10 +147,6 @@ def require_stored(make: Callable[[], Any], tensors: Tensors) -> None:
 
     What only lacks a tensor, or has a shape that is not stored, is for `require_complete`, which names it.
 
-    Args:
-        make: gives the model.
-        tensors: the checkpoint's.
-
     Raises:
         ModelError: it has ten times the numbers that are stored.
     """
@@ -168,7 +165,7 @@ def require_stored(make: Callable[[], Any], tensors: Tensors) -> None:
 def fill(
     model: Any,
     tensors: Tensors,
-    source: Callable[[str], Source],
+    source: Callable[[str], Stored],
     *,
     beside: Mapping[str, Shape] | None = None,
     unused: str = "(?!)",
@@ -201,7 +198,7 @@ def fill(
     _copy(parameters, sources, tensors)
 
 
-def _copy(parameters: Mapping[str, Any], sources: Mapping[str, Source], tensors: Tensors) -> None:
+def _copy(parameters: Mapping[str, Any], sources: Mapping[str, Stored], tensors: Tensors) -> None:
     import torch
 
     with torch.no_grad():

@@ -1,6 +1,6 @@
 """What an evaluation takes, before it runs: texts, tokens, operations, time, energy, disk and memory.
 
-    Sample (texts of a dataset, or such as its card describes) -> lengths in tokens -> operations -> Rates -> Forecast
+    TextSample (texts of a dataset, or made up after its card) -> lengths in tokens -> operations -> Machine -> Forecast
 
-Nothing is retrieved or scored for it. The same forecast goes into the manifest beside what the stages really took.
+Nothing is retrieved or scored for it, and nothing is learnt from runs.
 """

@@ -1,4 +1,4 @@
-"""What a model reads of texts, in tokens: by its own tokenizer and template, or where these are absent, assumed."""
+"""Tokens that a model reads: by its own tokenizer and template, or assumed where these are not on disk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.config import DenseConfig, LateInteractionConfig, LayerwiseConfig, LightweightConfig, PairRerankerConfig
+from evalkit.config import DenseConfig, RerankerConfig
 from evalkit.errors import AbsentModel
 from evalkit.inference.tokens import Frame, Ids, Tokenizer, tokenize
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import Reading, declared, reading
 from evalkit.models.shape import Shape, known_shape, shape_of
 from evalkit.models.tokenizers import load_tokenizer
-from evalkit.rerank.families import family_of
-from evalkit.rerank.pair_reranker import filled_in
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.pair_reranker import PairRerankerConfig, family_of, filled_in
 from evalkit.types import Pair
 
 _LATIN, _CHINESE = 4.3, 1.6  # characters a token, as multilingual vocabularies have them
@@ -28,17 +28,17 @@ ModelConfig = DenseConfig | LateInteractionConfig | PairRerankerConfig
 
 
 class AssumedTokenizer:
-    """Knows no vocabulary: a text has as many tokens as its letters usually make."""
+    """Has no vocabulary: a text gets as many tokens as so many letters usually make."""
 
     cuts_left = False
     splits_after_colon = False  # it counts whole texts
 
     def token_ids(self, texts: Sequence[str]) -> list[Ids]:
-        """See `Tokenizer`; the ids are not those of any text, and differ from one place to the next."""
+        """See `Tokenizer`; the ids mean nothing, only their number does."""
         return [np.arange(_count(text), dtype=np.int32) for text in texts]
 
     def frame(self, texts: int) -> Frame:
-        """One token in front and one behind, two between."""
+        """One token before the texts, one after them, and two between."""
         one, none = np.zeros(1, dtype=np.int32), np.zeros(0, dtype=np.int32)
         between = none if texts == 1 else np.zeros(2, dtype=np.int32)
         return Frame(one, between, one, (one, 0, between, 0, one))
@@ -59,7 +59,7 @@ def _count(text: str) -> int:
 
 
 @dataclass(frozen=True)
-class Lengths:
+class TokenLengths:
     """Tokens of some texts or pairs, which stand for many.
 
     Attributes:
@@ -69,11 +69,11 @@ class Lengths:
     sample: NDArray[np.int64]
 
     def tokens(self, count: float) -> float:
-        """Of so many."""
+        """Tokens of so many texts."""
         return float(self.sample.mean() * count) if len(self.sample) else 0.0
 
     def squares(self, count: float) -> float:
-        """The squares of the tokens of each of so many, summed up."""
+        """The sum of the squared token count of so many texts."""
         return float(np.square(self.sample, dtype=np.float64).mean() * count) if len(self.sample) else 0.0
 
 
@@ -81,8 +81,8 @@ class Reader:
     """A model as far as a plan needs it: its size, and how long texts are for it.
 
     Args:
-        config: which.
-        made_up: whether texts have no words, so that a vocabulary says nothing of them.
+        config: settings of the model.
+        made_up: whether texts have no words, so that its vocabulary cannot count them.
 
     Raises:
         ModelError: it is not on disk, and nothing is known of its size.
@@ -93,7 +93,7 @@ class Reader:
 
     @cached_property
     def checkpoint(self) -> Checkpoint | None:
-        """Configuration and vocabulary on disk; None where they are not and cannot be had."""
+        """Configuration and vocabulary; None where they are neither on disk nor can be downloaded."""
         try:
             return resolve(str(self.config.model), self.config.revision, weights=False)
         except AbsentModel:
@@ -101,12 +101,12 @@ class Reader:
 
     @property
     def assumed(self) -> bool:
-        """Whether tokens are not counted with the model's own vocabulary."""
+        """Whether tokens are counted without the model's own vocabulary."""
         return self._made_up or self.checkpoint is None
 
     @cached_property
     def shape(self) -> Shape:
-        """Of the layers that are computed."""
+        """The size of the layers that are computed."""
         found, layers = self.checkpoint, cutoff(self.config)
         return known_shape(str(self.config.model), layers=layers) if found is None else shape_of(found, layers=layers)
 
@@ -116,7 +116,7 @@ class Reader:
 
     @cached_property
     def _reading(self) -> Reading:
-        """How texts are read; as the settings say, where the checkpoint is not on disk."""
+        """How texts are read; by the settings alone where the checkpoint is not on disk."""
         config = self.config
         assert isinstance(config, DenseConfig | LateInteractionConfig)
         if self.checkpoint is not None:
@@ -124,25 +124,25 @@ class Reader:
         own = (config.query_instruction or "", config.document_instruction or "")
         return Reading(*own, config.max_length or _ASSUMED_LENGTH)
 
-    def queries(self, texts: Sequence[str], instruction: str | None = None) -> Lengths:
-        """Of queries alone, as bi-encoders and late interaction read them; behind the usual instruction when None."""
+    def queries(self, texts: Sequence[str], instruction: str | None = None) -> TokenLengths:
+        """Lengths of queries, as bi-encoders and late interaction read them; with the usual instruction when None."""
         return self._texts(texts, self._reading.query_instruction if instruction is None else instruction)
 
-    def documents(self, texts: Sequence[str]) -> Lengths:
-        """Of documents alone, as bi-encoders and late interaction read them."""
+    def documents(self, texts: Sequence[str]) -> TokenLengths:
+        """Lengths of documents, as bi-encoders and late interaction read them."""
         return self._texts(texts, self._reading.document_instruction)
 
-    def _texts(self, texts: Sequence[str], instruction: str) -> Lengths:
+    def _texts(self, texts: Sequence[str], instruction: str) -> TokenLengths:
         instructed = [instruction + text for text in texts]
-        return Lengths(tokenize(self._tokenizer, instructed, max_length=self._reading.max_length).lengths)
+        return TokenLengths(tokenize(self._tokenizer, instructed, max_length=self._reading.max_length).lengths)
 
-    def pairs(self, pairs: Sequence[Pair], instruction: str) -> Lengths:
-        """Of pairs of a query and a document, with all that the template puts around them."""
+    def pairs(self, pairs: Sequence[Pair], instruction: str) -> TokenLengths:
+        """Lengths of pairs of a query and a document, with all that the template puts around them."""
         assert isinstance(self.config, PairRerankerConfig)
         asked = [pair if pair.instruction is not None else pair._replace(instruction=instruction) for pair in pairs]
         assumed = replace(self.config, max_length=self.config.max_length or _ASSUMED_LENGTH)
         config = assumed if self.checkpoint is None else filled_in(self.config, self.checkpoint)
-        return Lengths(family_of(config).tokenize(self._tokenizer, asked).lengths)
+        return TokenLengths(family_of(config).tokenize(self._tokenizer, asked).lengths)
 
     def weights(self, dtype: str) -> int:
         """Bytes of all parameters in memory."""
@@ -150,17 +150,11 @@ class Reader:
 
 
 def cutoff(config: Any) -> int | None:
-    """After how many layers a model is left; None where all are computed."""
-    layers = config.cutoff_layers if isinstance(config, LayerwiseConfig | LightweightConfig) else None
+    """After how many layers a model stops; None where all are computed."""
+    layers = config.layers_scored if isinstance(config, RerankerConfig) else []
     return layers[-1] if layers else None
 
 
 def compressed(config: Any, flops: float, layers: int) -> float:
-    """Operations of a reranker that merges passage tokens on the way, as if all tokens were the passage's."""
-    if not isinstance(config, LightweightConfig) or config.compress_ratio == 1:
-        return flops
-    left, share = 1.0, 0.0
-    for layer in range(layers):
-        left = left / config.compress_ratio if layer in config.compress_layers and layer else left
-        share += left / layers
-    return flops * share
+    """Operations of a reranker that merges passage tokens on the way."""
+    return flops * config.share_computed(layers) if isinstance(config, RerankerConfig) else flops

@@ -1,4 +1,4 @@
-"""Texts that stand for those of a dataset: some of its own, or where it is not on disk, such as its card describes."""
+"""Texts that stand for those of a dataset: some of its own, or texts made up after its card."""
 
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -17,17 +17,17 @@ _LETTER = {"en": "x", "zh": "\u4e00"}
 
 
 @dataclass(frozen=True)
-class Sample:
+class TextSample:
     """A dataset in small.
 
     Attributes:
-        name: of the dataset.
-        documents: how many it has.
-        queries: how many are judged.
-        document_texts: of some documents.
-        query_texts: of some queries.
-        document_bytes: of all documents together, in UTF-8.
-        dataset: itself, where it is on disk; None where texts are made up after its card.
+        name: name of the dataset.
+        documents: number of documents.
+        queries: number of judged queries.
+        document_texts: texts of some documents.
+        query_texts: texts of some queries.
+        document_bytes: bytes of all documents together, in UTF-8.
+        dataset: the dataset, where it is on disk; None where texts are made up after its card.
     """
 
     name: str
@@ -39,11 +39,11 @@ class Sample:
     dataset: Dataset | None = None
 
 
-def sample_of(dataset: Dataset, *, texts: int = _TEXTS) -> Sample:
-    """Documents and queries at even distances."""
+def sample_of(dataset: Dataset, *, texts: int = _TEXTS) -> TextSample:
+    """Evenly spaced documents and queries."""
     queries = list(dataset.queries.values())
     rows = _spread(len(dataset.documents), texts)
-    return Sample(
+    return TextSample(
         dataset.name,
         len(dataset.documents),
         len(queries),
@@ -58,11 +58,11 @@ def _spread(count: int, wanted: int) -> Any:
     return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64)) if count else []
 
 
-def sample_from_card(config: DatasetConfig) -> Sample:
-    """Texts with the lengths that a card gives, spread as those of passages are; they have no words.
+def sample_from_card(config: DatasetConfig) -> TextSample:
+    """Texts without words, of the mean length that a card gives, spread as passages are.
 
     Raises:
-        DataError: the card does not say how many documents and queries there are, and of which length.
+        DataError: the card does not give the number or the length of documents and queries.
     """
     expected, lengths = config.expected, config.lengths
     if not (expected.documents and expected.queries and lengths.document_characters):
@@ -74,7 +74,7 @@ def sample_from_card(config: DatasetConfig) -> Sample:
     asked = config.query_language or config.language
     of_query = lengths.query_characters or _QUERY_CHARACTERS[asked]
     documents = _made_up(lengths.document_characters, config.language)
-    return Sample(
+    return TextSample(
         config.name,
         expected.documents,
         queries,
@@ -90,12 +90,12 @@ def _made_up(mean: float, language: str) -> tuple[str, ...]:
     logarithms = np.array([NormalDist().inv_cdf(place) for place in places]) * _SPREAD
     lengths = np.exp(logarithms)
     lengths *= mean / lengths.mean()
-    # As if drawn: neighbours in a list should not be neighbours in length.
+    # Shuffled, so that neighbours in the list are not neighbours in length.
     return tuple(_LETTER[language] * max(round(length), 1) for length in np.random.default_rng(0).permutation(lengths))
 
 
-def pairs_of(sample: Sample) -> list[Pair]:
-    """Queries of a sample with its documents, each document once, as if retrieved at random."""
+def pairs_of(sample: TextSample) -> list[Pair]:
+    """The documents of a sample, each once, with its queries in turn, as if retrieved at random."""
     if not sample.query_texts:
         return []
     count = len(sample.query_texts)

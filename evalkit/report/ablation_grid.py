@@ -1,29 +1,19 @@
-"""What one setting does, as a table."""
+"""The effect of one setting, as a table."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 
 from evalkit.analysis.ablation import Ablation, Effect
 from evalkit.analysis.pairwise import Settings
-from evalkit.report.grid import Cell, Column, Grid
+from evalkit.report.grid import Cell, Column, Grid, columns
 
 
 def ablation_grid(
     ablation: Ablation, effects: Sequence[Effect], settings: Settings, left_out: Sequence[str] = ()
 ) -> Grid:
     """A row a value of the setting, dataset by dataset; averages last."""
-    columns = [
-        Column("dataset"),
-        Column("reranker"),
-        Column(ablation.setting),
-        Column(settings.measure, ".4f"),
-        Column("difference", "+.4f"),
-        Column("low", "+.4f"),
-        Column("high", "+.4f"),
-        Column("p", ".3g"),
-        Column("truncated"),
-        Column("seconds", ".1f"),
-    ]
+    specs = {"difference": "+.4f", "low": "+.4f", "high": "+.4f", "p": ".3g", "truncated": "", "seconds": ".1f"}
+    headings = [*map(Column, ("dataset", "reranker", ablation.setting)), *columns({settings.measure: ".4f", **specs})]
     rows: list[list[Cell]] = [list(one) for one in effects]
     sections = frozenset(
         row
@@ -39,4 +29,4 @@ def ablation_grid(
         "of an average the interval draws datasets too, and nothing is tested",
         *left_out,
     ]
-    return Grid(f"ablation={ablation.name}", columns, rows, notes, sections, strong)
+    return Grid(f"ablation={ablation.name}", headings, rows, notes, sections, strong)

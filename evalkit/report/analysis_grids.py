@@ -3,27 +3,19 @@
 from collections.abc import Sequence
 
 from evalkit.analysis.one_pass import Analysis
-from evalkit.report.grid import Cell, Column, Grid
+from evalkit.report.grid import Cell, Grid, columns
 from evalkit.system.stages import speed
 
 _VALUES = ("first stage", "reranked", "ceiling")
 
 
 def grids(title: str, one: Analysis) -> list[Grid]:
-    """What it comes to, then by depth and by length of the query."""
+    """The summary of an analysis, then by depth and by length of the query."""
     found = [_whole(title, one)]
     if one.curve:
-        columns = [Column("depth"), *(Column(name, ".4f") for name in _VALUES)]
-        found.append(Grid(f"{title}: by depth", columns, [list(row) for row in one.curve], [_CURVE]))
-    columns = [
-        Column("characters"),
-        Column("queries"),
-        Column("first stage", ".4f"),
-        Column("reranked", ".4f"),
-        Column("difference", "+.4f"),
-        Column("low", "+.4f"),
-        Column("high", "+.4f"),
-    ]
+        by_depth = columns({"depth": "", **dict.fromkeys(_VALUES, ".4f")})
+        found.append(Grid(f"{title}: by depth", by_depth, [list(row) for row in one.curve], [_CURVE]))
+    values = {"first stage": ".4f", "reranked": ".4f", "difference": "+.4f", "low": "+.4f", "high": "+.4f"}
     rows: list[list[Cell]] = [
         [
             f"{bucket.least}-{bucket.most}",
@@ -36,7 +28,8 @@ def grids(title: str, one: Analysis) -> list[Grid]:
         ]
         for bucket in one.buckets
     ]
-    found.append(Grid(f"{title}: by length of the query", columns, rows, [_BUCKETS]))
+    by_length = columns({"characters": "", "queries": "", **values})
+    found.append(Grid(f"{title}: by length of the query", by_length, rows, [_BUCKETS]))
     return [*found, *_truncation(title, one)]
 
 
@@ -44,14 +37,15 @@ def _truncation(title: str, one: Analysis) -> list[Grid]:
     """Where some pairs were cut."""
     if not one.truncated or not one.truncation:
         return []
-    columns = [Column("pairs"), Column("number", ","), Column("relevant", ",")]
-    columns += [Column("in the first 10", ".1%"), Column("after reranking", ".1%")]
+    specs = {"pairs": "", "number": ",", "relevant": ",", "in the first 10": ".1%", "after reranking": ".1%"}
     note = "shares of the relevant documents that are among the first ten"
-    return [Grid(f"{title}: cut pairs beside whole ones", columns, [list(row) for row in one.truncation], [note])]
+    return [Grid(f"{title}: cut pairs and whole ones", columns(specs), [list(row) for row in one.truncation], [note])]
 
 
-_BUCKETS = "paired 95 % bootstrap intervals of each row, not corrected for there being several; they decide nothing"
-_CURVE = "what depth= would give: only so many candidates of each query are there, for the ceiling too"
+_BUCKETS = (
+    "paired 95 % bootstrap intervals of each row, not corrected for there being several; no verdict rests on them"
+)
+_CURVE = "what depth= would give: each query has at most so many candidates, for the ceiling too"
 
 
 def _whole(title: str, one: Analysis) -> Grid:
@@ -75,4 +69,4 @@ def _whole(title: str, one: Analysis) -> Grid:
         ]
     notes = [f"{flag.level}: {flag.text}" for flag in one.flags]
     notes += [f"no depth curve: {one.no_curve}"] if one.no_curve else []
-    return Grid(title, [Column("what"), Column("value")], rows, notes)
+    return Grid(title, columns({"what": "", "value": ""}), rows, notes)

@@ -1,19 +1,16 @@
-"""Comparisons as tables, and the queries that moved most on the terminal."""
+"""Comparisons and the queries that moved most, as tables."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from itertools import zip_longest
 
 from evalkit.analysis.moves import Move, Place
 from evalkit.analysis.overall import Overall
 from evalkit.analysis.pairwise import Comparison, Pairing, Settings
 from evalkit.measures.significance import Rule
-from evalkit.report.grid import Cell, Column, Grid
+from evalkit.report.grid import Cell, Column, Grid, columns
 
-_TEXT = 160  # characters of a text on the terminal
+_TEXT = 160  # characters of a text in a table
 
 
 def grids(
@@ -44,12 +41,12 @@ def too_few(count: int, what: str, comparisons: int, rule: Rule) -> list[str]:
     are = "is" if count == 1 else "are"
     subject = {"queries": "query", "datasets": "dataset"}[what] if count == 1 else what
     pairs = "pair" if comparisons == 1 else "pairs"
-    told = f"{number} {subject} {are} too few to tell systems apart"
-    return [f"{told}: with {comparisons} {pairs} at {rule.alpha:g} it takes {fewest} that all agree"]
+    few = f"{number} {subject} {are} too few to tell systems apart"
+    return [f"{few}: with {comparisons} {pairs} at {rule.alpha:g} it takes {fewest} that all agree"]
 
 
 def _systems(one: Comparison, settings: Settings) -> Grid:
-    columns = [Column("system"), Column("mean", ".4f"), Column("low", ".4f"), Column("high", ".4f"), Column("group")]
+    specs = {"system": "", "mean": ".4f", "low": ".4f", "high": ".4f", "group": ""}
     rows: list[list[Cell]] = [[each.name, each.mean, each.low, each.high, each.groups] for each in one.systems]
     sections = frozenset[int]()
     if one.ceiling is not None:
@@ -61,42 +58,24 @@ def _systems(one: Comparison, settings: Settings) -> Grid:
         shared if one.pairings else "one system only: there is nothing to compare it with",
         *too_few(one.queries, "queries", len(one.pairings), settings.rule),
     ]
-    return Grid(f"{one.dataset}: {settings.measure}", columns, rows, notes, sections)
+    return Grid(f"{one.dataset}: {settings.measure}", columns(specs), rows, notes, sections)
 
 
 def _pairs(title: str, pairings: Sequence[Pairing], settings: Settings, count: int, what: str) -> Grid:
-    columns = [
-        Column("better"),
-        Column("worse"),
-        Column("difference", "+.4f"),
-        Column("low", "+.4f"),
-        Column("high", "+.4f"),
-        Column("p randomisation", ".3g"),
-        Column("p t-test", ".3g"),
-        Column("win"),
-        Column("tie"),
-        Column("loss"),
-        Column("smallest visible", ".4f"),
-    ]
+    specs = {"better": "", "worse": "", "difference": "+.4f", "low": "+.4f", "high": "+.4f", "p randomisation": ".3g"}
+    specs |= {"p t-test": ".3g", "win": "", "tie": "", "loss": "", "smallest visible": ".4f"}
     strong = frozenset((row, 5) for row, one in enumerate(pairings) if one.is_real(settings.alpha))
     notes = [
         f"bold: more than chance ({rule_text(settings)}); the t-test and the uncorrected 95 % intervals decide nothing",
         f"smallest visible: the true difference that so many {what} would show 8 times of 10 at this level",
         *too_few(count, what, len(pairings), settings.rule),
     ]
-    return Grid(title, columns, [list(one) for one in pairings], notes, strong=strong)
+    return Grid(title, columns(specs), [list(one) for one in pairings], notes, strong=strong)
 
 
 def overall_grids(total: Overall, settings: Settings, left_out: Sequence[str] = ()) -> list[Grid]:
     """Systems over all datasets, and their pairs."""
-    columns = [
-        Column("system"),
-        Column("macro average", ".4f"),
-        Column("low", ".4f"),
-        Column("high", ".4f"),
-        Column("mean rank", ".2f"),
-        Column("best on"),
-    ]
+    specs = {"system": "", "macro average": ".4f", "low": ".4f", "high": ".4f", "mean rank": ".2f", "best on": ""}
     rows: list[list[Cell]] = [
         [one.name, one.mean, one.low, one.high, rank, won]
         for one, rank, won in zip(total.systems, total.ranks, total.won, strict=True)
@@ -108,51 +87,46 @@ def overall_grids(total: Overall, settings: Settings, left_out: Sequence[str] = 
     ]
     count = len(total.entries)
     pairs = _pairs(f"over datasets: {settings.measure}, pairs", total.pairings, settings, count, "datasets")
-    kept = [place for place, column in enumerate(pairs.columns) if column.name != "p t-test"]
+    places = [place for place, column in enumerate(pairs.columns) if column.name != "p t-test"]
     renamed = {"win": Column("datasets won"), "tie": Column("tied"), "loss": Column("lost")}
     return [
-        Grid(f"over datasets: {settings.measure}", columns, rows, notes),
+        Grid(f"over datasets: {settings.measure}", columns(specs), rows, notes),
         Grid(
             pairs.title,
-            [renamed.get(pairs.columns[place].name, pairs.columns[place]) for place in kept],
-            [[row[place] for place in kept] for row in pairs.rows],
+            [renamed.get(pairs.columns[place].name, pairs.columns[place]) for place in places],
+            [[row[place] for place in places] for row in pairs.rows],
             ["the test is over datasets, each a mean over its queries", *pairs.notes],
             strong=pairs.strong,
         ),
     ]
 
 
-def show_moves(moves: Sequence[Move], systems: tuple[str, str], measure: str, out: Console) -> None:
-    """Query by query: both rankings side by side, best first."""
+def moves_grids(moves: Sequence[Move], systems: tuple[str, str], measure: str) -> list[Grid]:
+    """A table a query: both rankings side by side, best first; relevant documents stand out."""
+    headings = [*map(Column, ("#", *systems))]
+    found = []
     for move in moves:
-        out.print()
-        out.print(
-            f"{move.query_id}: {measure} {move.first:.4f} by {systems[0]}, {move.second:.4f} by {systems[1]}",
-            style="bold",
-            markup=False,
-            highlight=False,
+        rows = list(zip_longest(*move.rankings))
+        cells: list[list[Cell]] = [
+            [row, *(place and _place(place) for place in places)] for row, places in enumerate(rows, start=1)
+        ]
+        strong = frozenset(
+            (row, column)
+            for row, places in enumerate(rows)
+            for column, place in enumerate(places, start=1)
+            if place and place.grade
         )
-        if move.text is not None:
-            out.print(_short(move.text), markup=False, highlight=False)
-        table = Table(show_lines=False)
-        table.add_column("#", justify="right")
-        for name in systems:
-            table.add_column(escape(name), ratio=1, overflow="fold")
-        for row in range(max(map(len, move.rankings))):
-            cells = [_place(found[row]) if row < len(found) else "" for found in move.rankings]
-            table.add_row(str(row + 1), *cells)
-        out.print(table)
+        title = f"{move.query_id}: {measure} {move.first:.4f} by {systems[0]}, {move.second:.4f} by {systems[1]}"
+        notes = [] if move.text is None else [f"query: {_short(move.text)}"]
+        found.append(Grid(title, headings, cells, notes, strong=strong))
+    return found
 
 
 def _place(place: Place) -> str:
     grade = "unjudged" if place.grade is None else f"grade {place.grade}"
-    moved = (
-        "not in the other" if place.before is None else "" if place.before == place.rank else f"there {place.before}"
-    )
-    style = "green" if place.grade else "default" if place.grade is None else "dim"
-    head = escape(f"{place.doc_id} ({', '.join(part for part in (grade, moved) if part)})")
-    text = "" if place.text is None else f"\n{escape(_short(place.text))}"
-    return f"[{style}]{head}{text}[/{style}]"
+    moved = "not in the other" if place.before is None else f"there {place.before}"
+    remarks = grade if place.before == place.rank else f"{grade}, {moved}"
+    return f"{place.doc_id} ({remarks})" + ("" if place.text is None else f" {_short(place.text)}")
 
 
 def _short(text: str) -> str:

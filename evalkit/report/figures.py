@@ -21,11 +21,11 @@ _STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "evalkit", "axes.spines.t
 
 
 def write_figures(found: Overview, folder: Path) -> list[Path]:
-    """Write every chart that there are data for into a folder, and name the files.
+    """Write every chart that has data into a folder; returns the files.
 
     Args:
-        found: what is shown.
-        folder: made where it is not there.
+        found: the overview to draw.
+        folder: made if absent.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []

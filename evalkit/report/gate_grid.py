@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from evalkit.analysis.regression import REGRESSION, UNJUDGED, Judgement
 from evalkit.measures.significance import ALPHA
-from evalkit.report.grid import Cell, Column, Grid, markdown
+from evalkit.report.grid import Cell, Grid, columns, markdown
 
 # What XML 1.0 has no way to write.
 _UNWRITABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -15,22 +15,11 @@ _UNWRITABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def grid(judgements: Sequence[Judgement], tolerance: float) -> Grid:
     """A row a result and measure."""
-    columns = [
-        Column("dataset"),
-        Column("first stage"),
-        Column("reranker"),
-        Column("measure"),
-        Column("baseline", ".4f"),
-        Column("now", ".4f"),
-        Column("difference", "+.4f"),
-        Column("low", "+.4f"),
-        Column("high", "+.4f"),
-        Column("p", ".3g"),
-        Column("judgement"),
-    ]
+    specs = {"dataset": "", "first stage": "", "reranker": "", "measure": "", "baseline": ".4f", "now": ".4f"}
+    specs |= {"difference": "+.4f", "low": "+.4f", "high": "+.4f", "p": ".3g", "judgement": ""}
     rows = [_row(one) for one in judgements]
     strong = frozenset(
-        (row, len(columns) - 1) for row, one in enumerate(judgements) if one.status in {REGRESSION, UNJUDGED}
+        (row, len(specs) - 1) for row, one in enumerate(judgements) if one.status in {REGRESSION, UNJUDGED}
     )
     counts = Counter(one.status for one in judgements)
     counted = ", ".join(f"{count} {status}" for status, count in counts.items()) or "nothing to judge"
@@ -40,7 +29,7 @@ def grid(judgements: Sequence[Judgement], tolerance: float) -> Grid:
         f"Holm's correction for the {tested} judged here; drifting is such a drop within {tolerance:g}; the 95 % "
         "intervals are not corrected and decide nothing"
     )
-    return Grid("gate", columns, rows, [counted, rule], strong=strong)
+    return Grid("gate", columns(specs), rows, [counted, rule], strong=strong)
 
 
 def _row(one: Judgement) -> list[Cell]:

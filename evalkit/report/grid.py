@@ -9,16 +9,15 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from evalkit.system.terminal import harmless, naming_stdout, printable, tell
 
-from evalkit.errors import printable
-from evalkit.system.terminal import harmless, naming_stdout
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Cell = str | int | float | bool | None
-"""None is a value that there is not."""
+"""None stands for a missing value."""
 
 ABSENT = "—"
 _LINE_BREAK = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
@@ -47,11 +46,13 @@ class Column:
         name: its heading, and its key in CSV and JSON.
         spec: format of its numbers, such as `.4f` or `+.2f`; CSV and JSON have them unrounded.
         write: for numbers that no format suits, such as seconds or bytes; CSV and JSON have the number.
+        colours: style of a text on the terminal, such as {"passed": "green"}.
     """
 
     name: str
     spec: str = ""
     write: Callable[[float], str] | None = None
+    colours: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, value: Cell) -> str:
         """A value for people."""
@@ -62,6 +63,11 @@ class Column:
         if self.write is not None and not isinstance(value, str):
             return self.write(value)
         return format(value, self.spec) if self.spec and not isinstance(value, str) else str(value)
+
+
+def columns(specs: Mapping[str, str]) -> list[Column]:
+    """Columns by name, each with the format of its numbers: `{"system": "", "mean": ".4f"}`."""
+    return [Column(name, spec) for name, spec in specs.items()]
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,12 @@ class Grid:
         return bool(values) and not any(isinstance(value, str | bool) for value in values)
 
 
-def show(grids: Sequence[Grid], out: Console) -> None:
-    """On the terminal."""
+def show(grids: Sequence[Grid], out: "Console") -> None:
+    """Print tables on the terminal."""
+    from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
+
     for grid in grids:
         out.print(grid.title, style="bold", markup=False, highlight=False)
         table = Table()
@@ -104,12 +114,11 @@ def show(grids: Sequence[Grid], out: Console) -> None:
         for row, cells in enumerate(grid.texts()):
             if row in grid.sections:
                 table.add_section()
-            table.add_row(
-                *(
-                    f"[bold]{cell}[/bold]" if (row, number) in grid.strong else cell
-                    for number, cell in enumerate(map(escape, map(printable, cells)))
-                )
-            )
+            styles = [
+                "bold" if (row, number) in grid.strong else column.colours.get(cell, "")
+                for number, (column, cell) in enumerate(zip(grid.columns, cells, strict=True))
+            ]
+            table.add_row(*(Text(printable(cell), style) for cell, style in zip(cells, styles, strict=True)))
         out.print(table)
         for note in grid.notes:
             out.print(note, style="dim", markup=False, highlight=False)
@@ -172,28 +181,28 @@ def _latex(grid: Grid) -> str:
 
 
 def csv_text(grids: Sequence[Grid]) -> str:
-    """Unrounded, with a first column `table` where there are several."""
+    """One table under one header, unrounded; of several grids the first column `table` holds the title."""
+    if len(grids) == 1:
+        rows = [[column.name for column in grids[0].columns], *grids[0].rows]
+    else:
+        names = dict.fromkeys(column.name for grid in grids for column in grid.columns)
+        rows = [["table", *names]]
+        for grid in grids:
+            for row in _objects(grid):
+                rows.append([grid.title, *(row.get(name) for name in names)])
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    several = len(grids) > 1
-    for grid in grids:
-        writer.writerow([*(["table"] if several else []), *(column.name for column in grid.columns)])
-        for row in grid.rows:
-            writer.writerow([*([grid.title] if several else []), *("" if value is None else value for value in row)])
+    csv.writer(out, lineterminator="\n").writerows(rows)  # which leaves None blank
     return out.getvalue()
 
 
 def json_text(grids: Sequence[Grid]) -> str:
-    """Unrounded: of each table its title, rows as objects, and notes."""
-    found = [
-        {
-            "title": grid.title,
-            "rows": [dict(zip([column.name for column in grid.columns], row, strict=True)) for row in grid.rows],
-            "notes": list(grid.notes),
-        }
-        for grid in grids
-    ]
+    """The title, the rows as objects, and the notes of each table; numbers are unrounded."""
+    found = [{"title": grid.title, "rows": _objects(grid), "notes": list(grid.notes)} for grid in grids]
     return json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _objects(grid: Grid) -> list[dict[str, Cell]]:
+    return [dict(zip([column.name for column in grid.columns], row, strict=True)) for row in grid.rows]
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Grid]], str]] = {
@@ -202,14 +211,19 @@ FORMATS: Mapping[str, Callable[[Sequence[Grid]], str]] = {
     "csv": csv_text,
     "json": json_text,
 }
-"""Names of `--format` beside `table`, which is the terminal's."""
+"""Values of `--format` besides `table`, which is the terminal's."""
 
 
-def write(grids: Sequence[Grid], form: str, out: Console) -> None:
-    """To stdout, as `table` or a key of `FORMATS`."""
+def write(grids: Sequence[Grid], form: str, out: "Console | None" = None) -> None:
+    """Print tables as `table` or as a key of `FORMATS`. CSV has no place for notes, so they go to stderr."""
+    from evalkit.report.console import console
+
+    out = out or console()
     if form == "table":
         show(grids, out)
-    else:
-        text = FORMATS[form](grids)
-        with naming_stdout():
-            out.file.write(harmless(text) if out.is_terminal else text)
+        return
+    text = FORMATS[form](grids)
+    with naming_stdout():
+        out.file.write(harmless(text) if out.is_terminal else text)
+    for note in dict.fromkeys(note for grid in grids for note in grid.notes) if form == "csv" else ():
+        tell(note)

@@ -1,42 +1,24 @@
-"""A dataset's inspection on the terminal."""
+"""A dataset's inspection as tables."""
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from dataclasses import astuple
 
-from evalkit.datasets.inspection import Inspection, Lengths
-
-
-def show_inspection(name: str, inspection: Inspection, out: Console) -> None:
-    """What a collection holds, and what in it may surprise."""
-    out.print(f"{name}: {inspection.documents:,} documents, {inspection.queries:,} judged queries", style="bold")
-    findings = Table()
-    findings.add_column("looked for")
-    findings.add_column("found", justify="right")
-    findings.add_column("such as", overflow="fold")
-    for finding in inspection.findings:
-        examples = escape(", ".join(finding.examples))
-        findings.add_row(finding.what, f"{finding.count:,}", examples, style="" if finding.count else "dim")
-    out.print(findings)
-    lengths = Table()
-    lengths.add_column("distribution")
-    for column in ("least", "median", "mean", "95 %", "most"):
-        lengths.add_column(column, justify="right")
-    lengths.add_row("characters of a document", *_row(inspection.document_characters))
-    lengths.add_row("characters of a query", *_row(inspection.query_characters))
-    if inspection.grades:
-        lengths.add_row("relevant documents of a query", *_row(inspection.relevant_per_query))
-    out.print(lengths)
-    if inspection.grades:
-        grades = ", ".join(f"{grade}: {count:,}" for grade, count in inspection.grades.items())
-        out.print(f"judgments by grade {grades}", style="dim", highlight=False)
+from evalkit.datasets.inspection import Inspection
+from evalkit.report.grid import Cell, Grid, columns
 
 
-def _row(lengths: Lengths) -> tuple[str, ...]:
-    return (
-        f"{lengths.least:,}",
-        f"{lengths.median:,.0f}",
-        f"{lengths.mean:,.1f}",
-        f"{lengths.percentile_95:,.0f}",
-        f"{lengths.most:,}",
-    )
+def inspection_grids(name: str, inspection: Inspection) -> list[Grid]:
+    """Surprising findings in a collection, and how long its texts are."""
+    rows: list[list[Cell]] = [[one.what, one.count, ", ".join(one.examples) or None] for one in inspection.findings]
+    strong = frozenset((row, 1) for row, one in enumerate(inspection.findings) if one.count)
+    title = f"{name}: {inspection.documents:,} documents, {inspection.queries:,} judged queries"
+    findings = Grid(title, columns({"looked for": "", "found": ",", "such as": ""}), rows, strong=strong)
+    measured = {
+        "characters of a document": inspection.document_characters,
+        "characters of a query": inspection.query_characters,
+        **({"relevant documents of a query": inspection.relevant_per_query} if inspection.grades else {}),
+    }
+    specs = {"distribution": "", "least": ",", "median": ",.0f", "mean": ",.1f", "95 %": ",.0f", "most": ","}
+    grades = ", ".join(f"{grade}: {count:,}" for grade, count in inspection.grades.items())
+    lengths: list[list[Cell]] = [[what, *astuple(one)] for what, one in measured.items()]
+    notes = [f"judgments by grade {grades}"] if grades else []
+    return [findings, Grid(f"{name}: distributions", columns(specs), lengths, notes)]

@@ -1,6 +1,6 @@
 """Everything a report shows, from results on disk: comparisons, curves, speeds, published cells, queries, remarks.
 
-Prints nothing. A system is a reranker or a first stage, as in `compare`; first stages are always among them.
+A system is a reranker or a first stage, as in `compare`; first stages are always included.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ from evalkit.types import Dataset
 
 
 class SystemView(NamedTuple):
-    """What is known of a system on a dataset beside its place in the comparison.
+    """Facts about a system on a dataset, besides its place in the comparison.
 
     Attributes:
         evaluation: its result.
@@ -64,8 +64,8 @@ class Overview:
         settings: of the comparisons.
         datasets: in the order of their results.
         total: over the datasets; None for one, and where no two systems are on all.
-        left_out: what the averages over datasets leave out, and why.
-        published: tables of which some number was run, with their cells.
+        left_out: systems and datasets that the averages leave out, and why.
+        published: tables with at least one number that was run here, and their cells.
     """
 
     settings: Settings
@@ -82,13 +82,13 @@ def overview(
     queries: int,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Overview:
-    """Of these evaluations; several first stages may be among them.
+    """The overview of these evaluations, which may have several first stages.
 
     Args:
         evaluations: of any datasets.
         settings: of the comparisons.
         queries: how many of each dataset are listed with their rankings.
-        advance: called with the number of systems that were done.
+        advance: called with the number of systems just finished.
 
     Raises:
         ResultError: results under one name are of different datasets, or damaged.

@@ -1,4 +1,4 @@
-"""An overview as tables: the summary, what is published, comparisons, and the conditions of every result."""
+"""An overview as tables: the summary, published tables, comparisons, and the conditions of every result."""
 
 from collections.abc import Sequence
 
@@ -57,12 +57,12 @@ def _best(rows: Sequence[Sequence[Cell]], column: int) -> list[int]:
 
 
 def published(found: Overview) -> list[Grid]:
-    """The published tables of which something was run, without the cells that were not."""
-    kept = []
+    """The published tables that have results here, with those cells alone."""
+    found_grids = []
     for tables, cells in found.published:
         run = [cell for cell in cells if not cell.verdict.startswith(NOT_RUN)]
-        kept += reproduction.grids(tables, run, TOLERANCE)
-    return kept
+        found_grids += reproduction.grids(tables, run, TOLERANCE)
+    return found_grids
 
 
 def over(found: Overview) -> list[Grid]:

@@ -23,11 +23,7 @@ _UNITS = 10_000  # values are whole numbers of these parts, to keep the file sma
 
 
 def page(found: Overview) -> str:
-    """The whole file.
-
-    Args:
-        found: what is shown.
-    """
+    """The whole file."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 

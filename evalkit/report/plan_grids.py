@@ -1,20 +1,19 @@
-"""Plans as tables: the stages of one evaluation, or several evaluations in the order in which they cost least."""
+"""Plans as tables: the stages of one evaluation, or several evaluations."""
 
 from collections.abc import Sequence
 
+from evalkit.plan.forecast import Forecast
 from evalkit.plan.machine import Machine
-from evalkit.plan.order import Planned
 from evalkit.report.grid import Column, Grid
 from evalkit.system.memory import GIB
-from evalkit.system.stages import speed
+from evalkit.system.stages import duration, speed
 
 _UNITS = (("E", 1e18), ("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6))
-_MINUTE, _HOUR = 60.0, 3600.0
 
 
-def stages_grid(planned: Planned, machine: Machine) -> Grid:
-    """One evaluation, a row a stage."""
-    config = planned.forecast.config
+def stages_grid(forecast: Forecast, machine: Machine) -> Grid:
+    """One evaluation, a row for each stage."""
+    config = forecast.config
     columns = [
         Column("stage"),
         Column("texts", ",.0f"),
@@ -31,82 +30,67 @@ def stages_grid(planned: Planned, machine: Machine) -> Grid:
             stage.texts,
             stage.tokens or None,
             stage.flops or None,
-            stage.left,
+            stage.left("seconds"),
             stage.done,
             stage.rate.value if stage.rate else None,
             stage.source,
         )
-        for stage in planned.stages
+        for stage in forecast.stages
     ]
     title = f"{config.dataset.name}: {config.retriever.name} top {config.depth}, {config.reranker.name}"
-    return Grid(f"{title}, on {machine.name}", columns, rows, notes=_notes([planned], machine))
+    return Grid(f"{title}, on {machine.name}", columns, rows, notes=_notes([forecast], machine))
 
 
-def evaluations_grid(planned: Sequence[Planned], machine: Machine) -> Grid:
-    """Several evaluations, a row each, the cheapest next."""
+def evaluations_grid(forecasts: Sequence[Forecast], machine: Machine) -> Grid:
+    """Several evaluations, a row each; what they share is counted in each of them."""
     columns = [
         *(Column(name) for name in ("dataset", "first stage", "reranker")),
         *(Column(name, ",.0f") for name in ("documents", "queries", "pairs")),
         *(Column(name, write=_count) for name in ("tokens", "FLOP")),
         Column("time", write=duration),
-        Column("done after", write=duration),
         Column("kWh", ",.2f"),
         Column("disk", write=_bytes),
         Column("in the store", ".0%"),
     ]
     rows = [
         (
-            one.forecast.config.dataset.name,
-            f"{one.forecast.config.retriever.name}-{one.forecast.config.depth}",
-            one.forecast.config.reranker.name,
-            one.forecast.sample.documents,
-            one.forecast.sample.queries,
-            one.forecast.pairs,
-            _left(one, "tokens"),
-            _left(one, "flops"),
-            one.seconds,
-            one.until,
-            machine.kilowatt_hours(one.seconds),
-            one.disk,
-            _share(one),
+            found.config.dataset.name,
+            f"{found.config.retriever.name}-{found.config.depth}",
+            found.config.reranker.name,
+            found.sample.documents,
+            found.sample.queries,
+            found.pairs,
+            found.left("tokens"),
+            found.left("flops"),
+            found.left("seconds"),
+            machine.kilowatt_hours(found.left("seconds")),
+            found.disk,
+            _share(found),
         )
-        for one in planned
+        for found in forecasts
     ]
-    return Grid(f"plan, on {machine.name}", columns, rows, notes=_notes(planned, machine))
+    shared = "each evaluation is planned by itself; vectors and candidates that several share are counted in each"
+    return Grid(f"plan, on {machine.name}", columns, rows, notes=[*_notes(forecasts, machine), shared])
 
 
-def duration(seconds: float) -> str:
-    """Such as `12 s`, `3.4 min` or `5.6 h`."""
-    if seconds < 2 * _MINUTE:
-        return f"{seconds:.0f} s" if seconds >= 1 or not seconds else "< 1 s"
-    return f"{seconds / _MINUTE:.0f} min" if seconds < 2 * _HOUR else f"{seconds / _HOUR:.1f} h"
-
-
-def _notes(planned: Sequence[Planned], machine: Machine) -> list[str]:
-    seconds = sum(one.seconds for one in planned)
+def _notes(forecasts: Sequence[Forecast], machine: Machine) -> list[str]:
+    seconds, tokens, flops = (sum(found.left(name) for found in forecasts) for name in ("seconds", "tokens", "flops"))
     energy = machine.kilowatt_hours(seconds)
-    host = max(one.forecast.host for one in planned)
-    device = max(one.forecast.device for one in planned)
+    host, device = max(found.host for found in forecasts), max(found.device for found in forecasts)
     notes = [
         f"in all {duration(seconds)}"
         + (f", {_energy(energy)}" if energy is not None else "")
-        + f", {_count(sum(_left(one, 'tokens') for one in planned))} tokens, "
-        f"{_count(sum(_left(one, 'flops') for one in planned))} FLOP, "
-        f"{_bytes(sum(one.disk for one in planned))} to be kept on disk",
+        + f", {_count(tokens)} tokens, {_count(flops)} FLOP, {_bytes(sum(found.disk for found in forecasts))} of disk",
         f"memory of a process {host / GIB:.1f} GiB" + (f", of a device {device / GIB:.1f} GiB" if device else ""),
     ]
-    assumed = dict.fromkeys(text for one in planned for text in one.forecast.assumed)
+    assumed = dict.fromkeys(text for found in forecasts for text in found.assumed)
     return notes + ([f"assumed, not counted: {'; '.join(assumed)}"] if assumed else [])
 
 
-def _left(one: Planned, what: str) -> float:
-    return sum(float(getattr(stage, what)) * (1 - stage.done) for stage in one.stages)
-
-
-def _share(one: Planned) -> float:
-    """What of an evaluation need not be done again, by time."""
-    whole = sum(stage.seconds for stage in one.forecast.stages)
-    return 1 - sum(stage.left for stage in one.forecast.stages) / whole if whole else 0.0
+def _share(forecast: Forecast) -> float:
+    """Share of an evaluation's time that need not be spent again."""
+    whole = sum(stage.seconds for stage in forecast.stages)
+    return 1 - forecast.left("seconds") / whole if whole else 0.0
 
 
 def _count(number: float) -> str:

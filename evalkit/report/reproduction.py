@@ -1,14 +1,14 @@
-"""Published numbers beside ours as tables."""
+"""Published numbers and ours as tables."""
 
 from collections import Counter
 from collections.abc import Sequence
 
 from evalkit.analysis.published.explain import Toggle
-from evalkit.analysis.published.missing import Planned
+from evalkit.analysis.published.missing import MissingRun
 from evalkit.analysis.published.tables import Published
 from evalkit.analysis.published.verdicts import NEAR_TIMES, Cell
 from evalkit.report.grid import Cell as Value
-from evalkit.report.grid import Column, Grid
+from evalkit.report.grid import Grid, columns
 
 _NEAR_CEILING = 0.98
 
@@ -22,16 +22,7 @@ def grids(published: Published, cells: Sequence[Cell], tolerance: float) -> list
 
 
 def _grid(published: Published, cells: Sequence[Cell], name: str, tolerance: float) -> Grid:
-    columns = [
-        Column("system"),
-        Column("on"),
-        Column("published", ".2f"),
-        Column("ours", ".2f"),
-        Column("delta", "+.2f"),
-        Column("ceiling", ".2f"),
-        Column("verdict"),
-        Column("remark"),
-    ]
+    specs = {"system": "", "on": "", "published": ".2f", "ours": ".2f", "delta": "+.2f", "ceiling": ".2f"}
     rows: list[Sequence[Value]] = [
         [
             cell.system,
@@ -52,7 +43,7 @@ def _grid(published: Published, cells: Sequence[Cell], name: str, tolerance: flo
     )
     counted = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     notes = [counted, rule, *published.notes, f"source: {published.source}"]
-    return Grid(f"{published.title}: {name}", columns, rows, notes)
+    return Grid(f"{published.title}: {name}", columns({**specs, "verdict": "", "remark": ""}), rows, notes)
 
 
 def _remark(cell: Cell) -> str:
@@ -66,10 +57,10 @@ def _remark(cell: Cell) -> str:
     return "; ".join(remarks)
 
 
-def plan(published: Published, runs: Sequence[Planned]) -> Grid:
-    """What is to be run, in order."""
-    columns = [*map(Column, ("#", "dataset", "first stage", "reranker", "settings"))]
-    columns += [Column("documents to encode", ","), Column("pairs to score", ",")]
+def plan(published: Published, runs: Sequence[MissingRun]) -> Grid:
+    """The evaluations to run, in order."""
+    specs = {"#": "", "dataset": "", "first stage": "", "reranker": "", "settings": ""}
+    specs |= {"documents to encode": ",", "pairs to score": ","}
     rows: list[Sequence[Value]] = [
         [number, run.dataset, run.retriever, run.reranker, " ".join(run.settings), run.documents, run.pairs]
         for number, run in enumerate(runs, start=1)
@@ -77,16 +68,16 @@ def plan(published: Published, runs: Sequence[Planned]) -> Grid:
     known = [run for run in runs if run.documents is not None and run.pairs is not None]
     total = f"{sum(run.documents or 0 for run in known):,} documents and {sum(run.pairs or 0 for run in known):,} pairs"
     unknown = f"; {len(runs) - len(known)} of unknown size come last" if len(known) < len(runs) else ""
-    return Grid(f"{published.title}: {len(runs)} evaluations are missing", columns, rows, [f"{total}{unknown}"])
+    return Grid(f"{published.title}: {len(runs)} evaluations are missing", columns(specs), rows, [f"{total}{unknown}"])
 
 
 def explanation(cell: Cell, toggles: Sequence[Toggle]) -> Grid:
-    """What moves a number, most first; what was not run, with its command, last."""
-    columns = [Column("under"), Column("value", ".2f"), Column("moved", "+.2f"), Column("command")]
+    """Conditions that move a number, the largest first; those that were not run come last, with their command."""
+    specs = {"under": "", "value": ".2f", "moved": "+.2f", "command": ""}
     rows: list[Sequence[Value]] = [[one.what, one.value, one.moved, one.command] for one in toggles]
     apart = "" if cell.ours is None else f"published {cell.published:.2f}, ours {cell.ours:.2f}, {cell.verdict}"
     note = (
-        "recomputed from the kept runs, in points of this cell; those with a command change what the model reads, and "
+        "recomputed from the saved runs, in points of this cell; those with a command change what the model reads, and "
         "are measured on a sample of one dataset's queries once the command was run here"
     )
-    return Grid(f"{cell.system} on {cell.column}: {apart}", columns, rows, [note])
+    return Grid(f"{cell.system} on {cell.column}: {apart}", columns(specs), rows, [note])

@@ -5,35 +5,43 @@ Two of them, `none` and `replay`, need no text. All others are a `Reranker`: tex
 
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, Any
 
-from evalkit.config import (
-    ComputeConfig,
-    DatasetConfig,
-    LateInteractionConfig,
-    LayerwiseConfig,
-    LightweightConfig,
-    MiniCPMRerankerConfig,
-    PairRerankerConfig,
-    Qwen3RerankerConfig,
-    ReplayConfig,
-    RerankerConfig,
-)
+from evalkit.config import ComputeConfig, DatasetConfig, RerankerConfig
 from evalkit.config.instructions import PER_QUERY, choose_instruction
+from evalkit.config.registry import Registry, imported
 from evalkit.errors import ConfigError
-from evalkit.rerank.passthrough import KeepOrder, Replay
-from evalkit.rerank.texts import Reranked, score_candidates
+from evalkit.rerank.passthrough import Reordering
+from evalkit.rerank.seam import Reranker
+from evalkit.rerank.texts import score_candidates
+from evalkit.results.outcome import Reranked
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.system.stages import Stages
-from evalkit.types import Dataset, Reranker
+from evalkit.types import Dataset
 
 if TYPE_CHECKING:
     from evalkit.rerank.pair_reranker import PairReranker
 
 logger = logging.getLogger(__name__)
 
-AnyReranker = Reranker | KeepOrder | Replay
+AnyReranker = Reranker | Reordering
+
+RERANKERS = Registry(
+    "reranker",
+    {
+        "none": "evalkit.rerank.passthrough:KeepOrderConfig",
+        "replay": "evalkit.rerank.passthrough:ReplayConfig",
+        "late_interaction": "evalkit.rerank.late_interaction:LateInteractionConfig",
+        "cross_encoder": "evalkit.rerank.families.cross_encoder:CrossEncoderConfig",
+        "minicpm": "evalkit.rerank.families.minicpm:MiniCPMRerankerConfig",
+        "flag_llm": "evalkit.rerank.families.flag_llm:FlagLLMConfig",
+        "layerwise": "evalkit.rerank.families.flag_llm:LayerwiseConfig",
+        "lightweight": "evalkit.rerank.families.flag_llm:LightweightConfig",
+        "qwen3": "evalkit.rerank.families.qwen3:Qwen3RerankerConfig",
+    },
+)
+"""Schema of a reranker -> its settings; then the entry points `evalkit.rerankers` of installed packages."""
 
 
 def build(
@@ -52,24 +60,15 @@ def build(
         ConfigError: there is no reranker for this kind of configuration.
         ModelError: the checkpoint is absent, or contradicts the settings.
     """
-    match config:
-        case LateInteractionConfig():
-            from evalkit.rerank.late_interaction import LateInteractionReranker
-
-            return LateInteractionReranker(config, compute, weights=weights)
-        case PairRerankerConfig():
-            from evalkit.rerank.families import family_of
-            from evalkit.rerank.pair_reranker import PairReranker
-
-            return PairReranker(config, compute, family_of, instruction_of(config, dataset), weights=weights)
-        case ReplayConfig():
-            return Replay(config)
-        case RerankerConfig(name="none"):
-            return KeepOrder()
-        case _:
-            raise ConfigError(
-                f"there is no reranker for {type(config).__name__}. Choose one from `evalkit list rerankers`."
-            )
+    if not config.implementation:
+        raise ConfigError(
+            f"there is no reranker for {type(config).__name__}. Choose one from `evalkit list rerankers`."
+        )
+    instruction = instruction_of(config, dataset)
+    made: AnyReranker = imported(config.implementation).from_config(
+        config, compute, instruction=instruction, weights=weights
+    )
+    return made
 
 
 def require_one_score(config: RerankerConfig) -> None:
@@ -78,17 +77,12 @@ def require_one_score(config: RerankerConfig) -> None:
     Raises:
         ConfigError: a pair would have several scores.
     """
-    cutoffs = config.cutoff_layers if isinstance(config, LayerwiseConfig | LightweightConfig) else None
-    if cutoffs and len(cutoffs) > 1:
+    cutoffs = config.layers_scored
+    if len(cutoffs) > 1:
         raise ConfigError(
             f"reranker.cutoff_layers={cutoffs} gives {len(cutoffs)} scores a pair, and a ranking needs one. Give one "
             "layer, or compare them: evalkit evaluate -m 'reranker.cutoff_layers=[8],[28]'."
         )
-
-
-def reads_instructions(config: RerankerConfig) -> TypeGuard[MiniCPMRerankerConfig | Qwen3RerankerConfig]:
-    """Whether the reranker's template has a place for a task instruction."""
-    return isinstance(config, MiniCPMRerankerConfig | Qwen3RerankerConfig)
 
 
 def instructed(config: RerankerConfig, dataset: Dataset) -> Dataset:
@@ -98,8 +92,7 @@ def instructed(config: RerankerConfig, dataset: Dataset) -> Dataset:
         ConfigError: they are asked for, and no query has one.
     """
     count, total = len(dataset.instructions), len(dataset.queries)
-    has_place = reads_instructions(config)
-    if reads_instructions(config) and config.instructions == PER_QUERY:
+    if _instructions(config) == PER_QUERY:
         if not count:
             raise ConfigError(
                 f"reranker.instructions=query, but no query of {dataset.name} has an instruction. Put one beside each "
@@ -109,7 +102,9 @@ def instructed(config: RerankerConfig, dataset: Dataset) -> Dataset:
             logger.warning("%s: %d of %d queries have no instruction of their own.", dataset.name, total - count, total)
         return dataset
     if count:
-        way_out = "Set reranker.instructions=query to use it" if has_place else "It has no place for one"
+        way_out = (
+            "Set reranker.instructions=query to use it" if config.reads_instructions else "It has no place for one"
+        )
         logger.warning(
             "%s: %d of %d queries have an instruction of their own, which %s does not use. %s.",
             dataset.name,
@@ -119,6 +114,17 @@ def instructed(config: RerankerConfig, dataset: Dataset) -> Dataset:
             way_out,
         )
     return replace(dataset, instructions={})
+
+
+def require_texts(reranker: AnyReranker, name: str) -> Reranker:
+    """The reranker, if it reads texts.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if isinstance(reranker, Reordering):
+        raise ConfigError(f"reranker={name} reads no texts, so it has no score for them.")
+    return reranker
 
 
 def require_pairs(reranker: AnyReranker) -> "PairReranker":
@@ -134,12 +140,17 @@ def require_pairs(reranker: AnyReranker) -> "PairReranker":
     return reranker
 
 
-def instruction_of(config: PairRerankerConfig, dataset: DatasetConfig | None) -> str:
-    """The task instruction of a dataset's pairs, for the families that have a place for one."""
-    if not reads_instructions(config):
+def instruction_of(config: RerankerConfig, dataset: DatasetConfig | None) -> str:
+    """The task instruction of a dataset's pairs; empty for a reranker that has no place for one."""
+    if not config.reads_instructions:
         return ""
     key = dataset.key if dataset else None
-    return choose_instruction(config.instructions, key=key, name="reranker.instructions")
+    return choose_instruction(_instructions(config), key=key, name="reranker.instructions")
+
+
+def _instructions(config: Any) -> str:
+    """The setting `instructions`, which the schemas of kinds that read instructions have."""
+    return str(config.instructions) if config.reads_instructions else "none"
 
 
 def apply(
@@ -149,19 +160,12 @@ def apply(
     store: Store | None = None,
     compute: ComputeConfig | None = None,
 ) -> Reranked:
-    """The candidates in the reranker's order.
-
-    Args:
-        reranker: as `build` gave it.
-        candidates: of the dataset's queries.
-        dataset: with the texts.
-        store: where scores are kept as they are made; they are not when None.
-        compute: where it is done; in this process when None.
+    """The candidates in the reranker's order. Scores are kept in the store as they are made, where there is one.
 
     Raises:
         DataError: a candidate has no text in the corpus, or no score in the file that is replayed.
     """
-    if isinstance(reranker, KeepOrder | Replay):
+    if isinstance(reranker, Reordering):
         stages = Stages()
         with stages.timed("rerank"):  # no pair is scored, so there is no speed
             run, unscored, notes = reranker.reorder(candidates)

@@ -1,4 +1,4 @@
-"""Scores of pairs, kept as they are made: a run that was killed goes on, and only new pairs are ever scored.
+"""Scores of pairs on disk, written as they are made: a killed run resumes, and no pair is scored twice.
 
 A score is found again by what was read, the texts of query and document, in a file by all else that decides it. So a
 corpus that was changed, a greater depth, more queries or another first stage find exactly the pairs that are the same.
@@ -19,14 +19,14 @@ from evalkit.store.artefact import SCORES as KIND
 from evalkit.store.journal import Journal
 from evalkit.types import Identity, Pair, Scored
 
-_FORMAT = 2  # of the records; a higher number makes old ones be computed anew
+_FORMAT = 2  # of the records; raise it to have old ones recomputed
 SCORES = "scores.log"
 _KEY = np.dtype([("high", "<u8"), ("low", "<u8")])
 _RECORD = np.dtype([*_KEY.descr, ("score", "<f4"), ("cut", "?")])
 _SHARE_OF_SMALL = 8
 
 
-class Found(NamedTuple):
+class Lookup(NamedTuple):
     """What is known of some pairs.
 
     Attributes:
@@ -67,7 +67,7 @@ class KeptScores:
 
         Args:
             identity: of the reranker.
-            facts: what decides the last bits of its scores; see `StreamingReranker`.
+            facts: what decides the last bits of its scores; see `Reranker`.
             store: where scores are kept.
             name: of the reranker, for people.
             collection: its name; only so that two collections need not wait for each other.
@@ -80,7 +80,7 @@ class KeptScores:
         with self._lock:
             self._bring_up_to_date()
 
-    def find(self, keys: NDArray[np.void]) -> Found:
+    def find(self, keys: NDArray[np.void]) -> Lookup:
         """What is known of the pairs with these keys."""
         wanted = keys.view(_KEY)
         found = np.zeros(len(keys), dtype=_RECORD)
@@ -95,7 +95,7 @@ class KeptScores:
                 )
                 known[inside[same]] = True
                 found[inside[same]] = part[place[inside[same]]]
-        return Found(known, found["score"], found["cut"])
+        return Lookup(known, found["score"], found["cut"])
 
     def keep(self, keys: NDArray[np.void], scored: Scored) -> None:
         """Add scores of some of the pairs with these keys.

@@ -5,27 +5,30 @@ Score of a pair: for every query token the largest cosine with a token of the do
 document is encoded once and scored against all its queries, so its token vectors are never kept.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pickle import UnpicklingError  # noqa: TID251 - only the error, with which torch refuses what is no tensor
-from typing import TYPE_CHECKING, Any
+from pickle import UnpicklingError  # noqa: TID251 - only the error with which torch refuses other objects than tensors
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.config import ComputeConfig, LateInteractionConfig
-from evalkit.errors import ModelError, reason
+from evalkit.config import ComputeConfig
+from evalkit.config.limits import MISSING, at_least
+from evalkit.config.reranker import RerankerConfig
+from evalkit.errors import ModelError
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import arithmetic, budget_of, resolved, workers
+from evalkit.models.arithmetic import arithmetic, budget_of, require_torch, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
-from evalkit.models.declared import declared, reading, require_text
-from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
-from evalkit.models.packing import packed_encoder
+from evalkit.models.declared import declared, reading
+from evalkit.models.loading import load_encoder, refusing
 from evalkit.models.processor import facts, noting, warn_of_emulation
+from evalkit.models.requirements import require_encoder, require_positions, require_text
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
-from evalkit.rerank.streaming import gathered
-from evalkit.types import Identity, Pair, PairScores, Scored, checked_pair
+from evalkit.rerank.seam import Reranker
+from evalkit.system.reporting import reason
+from evalkit.types import Identity, Pair, Scored
 
 if TYPE_CHECKING:
     from evalkit.inference.forward import Finish, States
@@ -33,15 +36,46 @@ if TYPE_CHECKING:
     from evalkit.inference.tokens import Tokenized
 
 _PROJECTION = "colbert_linear.pt"  # bge-m3's
-_FORMAT = 3  # of scores; a higher number makes old ones be computed anew
+_FORMAT = 3  # of scores; raise it to have old ones recomputed
 _ANY_PAIR = Pair("a", "a")  # the first pass through a model takes longer than the others
 
 
-class LateInteractionReranker:
-    """Token-level MaxSim. Resolves its checkpoint at once, and loads it for the first pair."""
+@dataclass
+class LateInteractionConfig(RerankerConfig):
+    """Token-level MaxSim with any encoder checkpoint."""
+
+    implementation: ClassVar[str] = "evalkit.rerank.late_interaction:LateInteractionReranker"
+
+    model: str = MISSING
+    revision: str | None = None
+    query_instruction: str | None = None
+    """Put before every query as it is; the checkpoint's prompt `query` when not set."""
+    document_instruction: str | None = None
+    """Put before every document as it is; the checkpoint's prompt `document` when not set."""
+    max_length: int | None = None
+    """Tokens of one text, special tokens included; as many as the checkpoint says when not set."""
+    skip_first_token: bool = False
+    """Leave the checkpoint's first token (`[CLS]`, `<s>`) out of queries and documents, as bge-m3's mode does."""
+    projection: str | None = None
+    """Linear layer over the token vectors, as a file in the checkpoint: bge-m3's `colbert_linear.pt`."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        super().__post_init__()
+        at_least("reranker.max_length", self.max_length, 8)
+
+
+class LateInteractionReranker(Reranker):
+    """Mean over query tokens of the best cosine with a document token, from -1 to 1; see above.
+
+    Resolves its checkpoint at once, and loads it for the first pair.
+    """
+
+    usage: Usage
+    overlaps = True
 
     def __init__(self, config: LateInteractionConfig, compute: ComputeConfig, *, weights: bool = True) -> None:
-        self.config = config
+        self.config, self.name = config, config.name
         self._asked = compute
         self.usage, self.budget = Usage(), budget_of(compute)
         also = [config.projection or _PROJECTION]
@@ -55,6 +89,14 @@ class LateInteractionReranker:
         require_positions(self.checkpoint, self.reading.max_length)
         if weights:
             warn_of_emulation(compute)
+
+    @classmethod
+    def from_config(
+        cls, config: LateInteractionConfig, compute: ComputeConfig, *, instruction: str, weights: bool
+    ) -> "LateInteractionReranker":
+        """See `Reranker`."""
+        del instruction  # it has no place for one
+        return cls(config, compute, weights=weights)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """The same in another process, which finds the checkpoint for itself."""
@@ -76,6 +118,9 @@ class LateInteractionReranker:
 
     @cached_property
     def _model(self) -> Any:
+        require_torch()
+        from evalkit.models.packing import packed_encoder  # imports torch, and settings must not
+
         return packed_encoder(load_encoder(self.checkpoint, self.compute), self.compute)
 
     @cached_property
@@ -111,25 +156,19 @@ class LateInteractionReranker:
         return weight, bias
 
     def load(self) -> None:
-        """See `LoadingReranker`."""
+        """See `Reranker`."""
         before = replace(self.usage)
-        list(self.stream([_ANY_PAIR]))
+        self.score([_ANY_PAIR])
         self.usage = noting(before, self.compute, self.checkpoint)
 
     def facts(self) -> Mapping[str, object]:
-        """See `StreamingReranker`."""
+        """See `Reranker`."""
         return facts(self.compute, self.checkpoint)
 
-    def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = lambda _: None) -> PairScores:
-        """Mean over query tokens of the best cosine with a document token, from -1 to 1."""
-        pairs = [checked_pair(number, pair) for number, pair in enumerate(pairs)]
-        return gathered(self.stream(pairs), len(pairs), advance)
-
-    def stream(self, pairs: Sequence[Pair], *, known: NDArray[np.bool_] | None = None) -> Iterator[Scored]:
-        """See `StreamingReranker`; all pairs of a document come together."""
+    def stream(self, pairs: Sequence[Pair], known: NDArray[np.bool_]) -> Iterator[Scored]:
+        """See `Reranker`. All pairs of a document come together."""
         from evalkit.inference.max_sim import TokenVectors, max_sim, spans
 
-        known = np.zeros(len(pairs), dtype=bool) if known is None else known
         queries, query_of = _distinct([pair.query for pair in pairs])
         documents, document_of = _distinct([pair.document for pair in pairs])
         rows = np.flatnonzero(~known)

@@ -1,68 +1,124 @@
 """Rerankers that read query and document as one sequence: tokens, forward passes, raw float32 logits.
 
-What differs from family to family (template, weights, head) is a `Family`, one file each under `families/`.
+What differs from family to family (settings, template, weights, head) is a `Family`, one file each under `families/`.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.config import ComputeConfig, CrossEncoderConfig, PairRerankerConfig, Qwen3RerankerConfig
+from evalkit.config import ComputeConfig
+from evalkit.config.limits import at_least, given
+from evalkit.config.registry import imported
+from evalkit.config.reranker import RerankerConfig
+from evalkit.errors import ConfigError
 from evalkit.inference.finite import finite
 from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer, without_ends
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic, budget_of, require_torch, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
-from evalkit.models.declared import declared, length, require_whole
-from evalkit.models.loading import refusing, require_positions
+from evalkit.models.declared import declared, length
+from evalkit.models.loading import refusing
 from evalkit.models.processor import facts, noting, warn_of_emulation
+from evalkit.models.requirements import require_positions, require_whole
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
-from evalkit.rerank.streaming import gathered
-from evalkit.types import Identity, Pair, PairScores, Scored, checked_pair
+from evalkit.rerank.seam import Reranker
+from evalkit.types import Identity, Pair, Scored
 
-_FORMAT = 2  # of templates and heads; a higher number makes old scores be computed anew
+_FORMAT = 2  # of templates and heads; raise it to have old scores recomputed
 _ANY_PAIR = Pair("a", "a")  # the first pass through a model takes longer than the others
 
 
-class Family(Protocol):
-    """**Protocol:** one kind of checkpoint: how it is asked, and where the score is in its answer."""
+@dataclass
+class PairRerankerConfig(RerankerConfig):
+    """What every model has that reads query and document as one sequence; its `implementation` names a `Family`.
+
+    Further class attributes:
+        prompt_setting: the setting that the checkpoint's default prompt fills in where it is not set; none when empty.
+    """
+
+    prompt_setting: ClassVar[str] = ""
+
+    model: str | None = None
+    """A hub id, a folder, or `package:NAME/PATH` for weights inside an installed package."""
+    revision: str | None = None
+    """Commit of the hub id."""
+    max_length: int | None = 512
+    """Tokens of query and document together, special tokens included."""
+
+    def __post_init__(self) -> None:
+        """Check that there is a model, and ranges."""
+        super().__post_init__()
+        given("reranker.model", self.model, "HUB_ID_OR_FOLDER")
+        at_least("reranker.max_length", self.max_length, 8)
 
     @property
+    def tokens(self) -> int:
+        """`max_length`, of settings that were filled in from the checkpoint where they leave it open."""
+        assert self.max_length is not None
+        return self.max_length
+
+
+class Family(ABC):
+    """One kind of checkpoint: how it is asked, and where the score is in its answer.
+
+    Args:
+        config: settings, filled in from the checkpoint.
+
+    Attributes:
+        softcap: whether attention scores are capped.
+        padding_side: where other code must pad for the score to be read at the right token; None where either will do.
+        answers: the words whose logits make the score, of a language model without a head of its own.
+        poolings: values of the setting `pooling`, where the checkpoint's authors do not say which is right.
+    """
+
+    softcap: bool = False
+    padding_side: str | None = None
+    answers: tuple[str, ...] = ()
+    poolings: tuple[str, ...] = ()
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @classmethod
+    def from_config(cls, config: Any, compute: ComputeConfig, *, instruction: str, weights: bool) -> "PairReranker":
+        """See `Reranker`."""
+        return PairReranker(config, compute, instruction, weights=weights)
+
+    @property
+    @abstractmethod
     def settings(self) -> Identity:
-        """What decides a score beside checkpoint, `max_length`, instruction and arithmetic."""
-        ...
+        """What decides a score, but for checkpoint, `max_length`, instruction and arithmetic."""
 
-    @property
-    def softcap(self) -> bool:
-        """Whether attention scores are capped."""
-        ...
-
-    @property
-    def padding_side(self) -> str | None:
-        """On which side other code must pad for the score to be read at the right token; None where either will do."""
-        ...
-
-    @property
-    def answers(self) -> tuple[str, ...]:
-        """The words whose logits make the score, of a language model; none where the score has a head of its own."""
-        ...
-
+    @abstractmethod
     def check(self, checkpoint: Checkpoint) -> None:
         """Refuse at once what cannot work. Loads no weights."""
-        ...
 
+    @abstractmethod
     def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
         """The pairs as the model reads them."""
-        ...
 
+    @abstractmethod
     def load(self, checkpoint: Checkpoint, tokenizer: Tokenizer, compute: ComputeConfig) -> Any:
         """A torch module from `PairInputs` to float32 scores of shape (pairs, scores), on its device."""
-        ...
+
+
+def family_of(config: PairRerankerConfig) -> Family:
+    """The family that settings are of.
+
+    Raises:
+        ConfigError: the class of the settings names none.
+    """
+    if not config.implementation:
+        raise ConfigError(f"{type(config).__name__} names no implementation, so it is not the settings of a reranker.")
+    made: Family = imported(config.implementation)(config)
+    return made
 
 
 class Prepared(NamedTuple):
@@ -77,13 +133,12 @@ class Prepared(NamedTuple):
     index_of: NDArray[np.int64]
 
 
-class PairReranker:
+class PairReranker(Reranker):
     """A reranker with a checkpoint. Resolves it at once, and loads it for the first pair.
 
     Args:
         config: checkpoint and limits.
         compute: where and how.
-        family_of: gives the family of the settings, once they are filled in from the checkpoint.
         instruction: of the pairs that have none of their own.
         weights: whether a hub id's weights are downloaded too; tokens need none.
 
@@ -91,17 +146,18 @@ class PairReranker:
         ModelError: the checkpoint is absent, or not of this family.
     """
 
+    usage: Usage
+    overlaps = True
+
     def __init__(
         self,
         config: PairRerankerConfig,
         compute: ComputeConfig,
-        family_of: Callable[[Any], Family],
         instruction: str = "",
         *,
         weights: bool = True,
     ) -> None:
-        self._asked, self._family_of = compute, family_of
-        self.instruction = instruction
+        self._asked, self.instruction, self.name = compute, instruction, config.name
         self.usage, self.budget = Usage(), budget_of(compute)
         self.checkpoint = resolve(str(config.model), config.revision, weights=weights)
         require_whole(self.checkpoint)
@@ -115,7 +171,7 @@ class PairReranker:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """The same in another process, which finds the checkpoint for itself."""
-        return PairReranker, (self.config, self._asked.on_worker(), self._family_of, self.instruction)
+        return PairReranker, (self.config, self._asked.on_worker(), self.instruction)
 
     @property
     def identity(self) -> Identity:
@@ -146,9 +202,9 @@ class PairReranker:
             return loaded
 
     def load(self) -> None:
-        """See `LoadingReranker`."""
+        """See `Reranker`."""
         before = replace(self.usage)
-        list(self.stream([_ANY_PAIR]))
+        self.score([_ANY_PAIR])
         self.usage = noting(before, self.compute, self.checkpoint, softcap=self.family.softcap)
 
     def unload(self) -> None:
@@ -164,10 +220,9 @@ class PairReranker:
         require_vocabulary(self.checkpoint, tokenized.ids)
         return tokenized
 
-    def prepare(self, pairs: Sequence[Pair]) -> "Prepared":
-        """Everything that scoring needs but the model; may run while other pairs are scored. Equal pairs become one."""
+    def prepare(self, pairs: Sequence[Pair]) -> Prepared:
+        """See `Reranker`. Equal pairs become one."""
         start = time.perf_counter()
-        pairs = [checked_pair(number, pair) for number, pair in enumerate(pairs)]
         distinct = {pair: index for index, pair in enumerate(dict.fromkeys(pairs))}
         index_of = np.array([distinct[pair] for pair in pairs], dtype=np.int64)
         tokenized = self.tokenize(list(distinct))
@@ -175,34 +230,22 @@ class PairReranker:
         return Prepared(tokenized, index_of)
 
     def facts(self) -> Mapping[str, object]:
-        """See `StreamingReranker`."""
+        """See `Reranker`."""
         return facts(self.compute, self.checkpoint, softcap=self.family.softcap)
 
-    def score(
-        self, pairs: "Sequence[Pair] | Prepared", *, advance: Callable[[int], None] = lambda _: None
-    ) -> PairScores:
-        """The raw logit of every pair, of shape (pairs,), or (pairs, cut-offs) where several were asked for.
-
-        Equal pairs are scored once.
-        """
-        prepared = pairs if isinstance(pairs, Prepared) else self.prepare(pairs)
-        return gathered(self.stream(prepared), len(prepared.index_of), advance)
-
-    def stream(self, pairs: "Sequence[Pair] | Prepared", *, known: NDArray[np.bool_] | None = None) -> Iterator[Scored]:
-        """See `StreamingReranker`. Equal pairs are scored once, and come together."""
+    def stream(self, pairs: Prepared, known: NDArray[np.bool_]) -> Iterator[Scored]:
+        """See `Reranker`. Equal pairs are scored once, and come together."""
         require_torch()
         from evalkit.inference.forward import score_pairs
 
-        tokenized, index_of = pairs if isinstance(pairs, Prepared) else self.prepare(pairs)
+        tokenized, index_of = pairs
         if not len(index_of):
             return
         read = without_ends(tokenized, self.model.unscored)
         repeats = np.bincount(index_of, minlength=len(tokenized.ids))
         order, ends = np.argsort(index_of, kind="stable"), np.cumsum(repeats)
-        of_distinct = None
-        if known is not None:
-            of_distinct = np.ones(len(tokenized.ids), dtype=bool)
-            of_distinct[index_of[~known]] = False
+        of_distinct = np.ones(len(tokenized.ids), dtype=bool)
+        of_distinct[index_of[~known]] = False
         for distinct, scores in score_pairs(
             self.model,
             read,
@@ -225,9 +268,8 @@ def filled_in(config: PairRerankerConfig, checkpoint: Checkpoint) -> PairReranke
         ModelError: these say something that evalkit does not know, or neither says how long a pair may be.
     """
     said = declared(checkpoint, pairs=True)
-    filled = replace(config, max_length=length(checkpoint, said, config.max_length, group="reranker"))
-    if isinstance(filled, CrossEncoderConfig) and filled.query_instruction is None:
-        return replace(filled, query_instruction=said.default_prompt)
-    if isinstance(filled, Qwen3RerankerConfig) and filled.default_instruction is None:
-        return replace(filled, default_instruction=said.default_prompt or None)
-    return filled
+    filled: dict[str, Any] = {"max_length": length(checkpoint, said, config.max_length, group="reranker")}
+    setting = config.prompt_setting
+    if setting and getattr(config, setting) is None:
+        filled[setting] = said.default_prompt or None
+    return replace(config, **filled)

@@ -1,12 +1,15 @@
 """Rerankers that read no text: keep the first stage's order, or replay scores from a run file."""
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.config import ReplayConfig
+from evalkit.config.limits import given, one_of
+from evalkit.config.reranker import RerankerConfig
 from evalkit.errors import DataError
 from evalkit.formats import doubts
 from evalkit.formats.notes import Note
@@ -15,6 +18,37 @@ from evalkit.formats.similar_ids import compared
 from evalkit.run import Run
 from evalkit.system.files import expanded, file_digest
 from evalkit.types import Identity
+
+MISSING_SCORES = ("error", "below")
+ORDERS = ("score", "rank")
+
+
+@dataclass
+class KeepOrderConfig(RerankerConfig):
+    """`reranker=none`, which keeps the first stage's order."""
+
+    implementation: ClassVar[str] = "evalkit.rerank.passthrough:KeepOrder"
+
+
+@dataclass
+class ReplayConfig(RerankerConfig):
+    """Scores that someone else made, from a run file."""
+
+    implementation: ClassVar[str] = "evalkit.rerank.passthrough:Replay"
+
+    path: str | None = None
+    missing: str = "error"
+    """A candidate that the file lacks: `error`, or rank it `below` all scored ones, in first-stage order."""
+    order: str | None = None
+    """What counts where ranks and scores disagree: `score` or `rank`. When not set, scores do, with a note."""
+
+    def __post_init__(self) -> None:
+        """Check the path and the choice."""
+        super().__post_init__()
+        given("reranker.path", self.path, "RUN_FILE")
+        one_of("reranker.missing", self.missing, MISSING_SCORES)
+        if self.order is not None:
+            one_of("reranker.order", self.order, ORDERS)
 
 
 class Reordered(NamedTuple):
@@ -31,17 +65,38 @@ class Reordered(NamedTuple):
     notes: tuple[Note, ...] = ()
 
 
-class KeepOrder:
+class Reordering(ABC):
+    """**Seam** of rerankers that read no text: a run in, the same pairs in another order out."""
+
+    @classmethod
+    def from_config(cls, config: Any, *_: object, **__: object) -> "Reordering":
+        """See `Reranker.from_config`."""
+        return cls(config)  # type: ignore[call-arg]
+
+    @property
+    @abstractmethod
+    def identity(self) -> Identity:
+        """Everything that decides the order."""
+
+    @abstractmethod
+    def reorder(self, candidates: Run) -> Reordered:
+        """The candidates in their new order."""
+
+
+class KeepOrder(Reordering):
     """The first stage as it is: `reranker=none`."""
 
     identity: ClassVar[Identity] = {"kind": "none"}
+
+    def __init__(self, config: KeepOrderConfig | None = None) -> None:
+        del config  # it has no settings
 
     def reorder(self, candidates: Run) -> Reordered:
         """The candidates unchanged; none of them lacks a score."""
         return Reordered(candidates)
 
 
-class Replay:
+class Replay(Reordering):
     """Scores that someone else made for the same candidates.
 
     Raises:
@@ -78,7 +133,7 @@ class Replay:
         return Reordered(found, int(absent.sum()), self._notes(file, found, int((~absent).sum())))
 
     def _notes(self, file: RunFile, found: Run, matched: int) -> tuple[Note, ...]:
-        """What is odd about the file, of which so many scores are of candidates."""
+        """What is odd about the file, `matched` of whose scores are of candidates."""
         notes = (
             *file.notes,
             _outside(file.run, found, len(file.run) - matched),
@@ -116,7 +171,7 @@ def _of_another(saved: Run, candidates: Run) -> str:
 
 
 def _outside(saved: Run, candidates: Run, number: int) -> Note | None:
-    """Scores of documents that are no candidates."""
+    """A note on scores of documents that are not among the candidates."""
     if not number:
         return None
     given = {(query_id, doc_id) for query_id, doc_ids, _ in candidates for doc_id in doc_ids}

@@ -4,10 +4,7 @@ The pairs of all queries are one list, cut into windows whose texts are in memor
 scored by several workers. Scores are kept as they come, and put in their places here.
 """
 
-from collections.abc import Mapping
 from contextlib import ExitStack
-from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,49 +12,23 @@ from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import DataError
-from evalkit.formats.notes import Note
 from evalkit.inference.batches import windows
 from evalkit.inference.budget import KeptBudget
 from evalkit.inference.finite import finite
 from evalkit.inference.room import Room, room
-from evalkit.inference.usage import Usage
 from evalkit.inference.workers import Shards, open_pool
 from evalkit.rerank.known_scores import KeptScores, pair_keys
-from evalkit.rerank.worker import Part, ScoringWorker, Window
+from evalkit.rerank.seam import Reranker
+from evalkit.rerank.worker import ScoringWorker, Window
+from evalkit.results.outcome import Reranked
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.system.progress import progress
 from evalkit.system.stages import FINDING, LOADING, Meter, Stages
-from evalkit.types import Dataset, Pair, Reranker, Scored, StreamingReranker
+from evalkit.types import Dataset, Pair, Scored
 
 # Pairs whose texts are in memory, and which a reranker may sort by length, at a time; on CUDA at the least.
 PAIRS_PER_WINDOW = 8192
-
-
-class Reranked(NamedTuple):
-    """Candidates in a reranker's order.
-
-    Attributes:
-        run: the same pairs with new scores.
-        truncated: how many pairs were cut to fit the model; None where no text was read.
-        unscored: how many candidates have no score of the reranker's and were ranked below all others.
-        cut: columns `query_id` and `doc_id` of the pairs that were cut; None where the reranker does not tell which.
-        kept: how many scores were made by an earlier run and only read.
-        usage: what the engine took; None where there is none.
-        workers: what a manifest should say of those that did the work.
-        notes: what was odd about a file that scores came from.
-        stages: what they took.
-    """
-
-    run: Run
-    truncated: int | None
-    unscored: int = 0
-    cut: pa.Table | None = None
-    kept: int = 0
-    usage: Usage | None = None
-    workers: dict[str, object] | None = None
-    notes: tuple[Note, ...] = ()
-    stages: Mapping[str, Mapping[str, float]] = MappingProxyType({})
 
 
 def score_candidates(
@@ -67,18 +38,11 @@ def score_candidates(
     store: Store | None = None,
     compute: ComputeConfig | None = None,
 ) -> Reranked:
-    """Score every candidate with its text.
-
-    Args:
-        reranker: that is asked.
-        candidates: of the dataset's queries.
-        dataset: with the texts.
-        store: where scores are kept as they are made, of a reranker that gives them so; they are not when None.
-        compute: where it is done; in this process when None.
+    """Score every candidate with its text, in this process when `compute` is None, and keep scores in the store.
 
     Raises:
         DataError: a candidate is not in the corpus.
-        ModelError: a score is no finite number.
+        ModelError: a score is not finite.
         ResultError: a score cannot be kept.
     """
     worker, stages = ScoringWorker(reranker), Stages()
@@ -86,12 +50,13 @@ def score_candidates(
         with meter.not_working(LOADING):
             pool = exits.enter_context(open_pool(worker, compute))
         scoring = _Scoring(candidates, dataset, room(compute or ComputeConfig(device="cpu")), meter)
-        if store is not None and isinstance(reranker, StreamingReranker):
-            name = getattr(getattr(reranker, "config", None), "name", "reranker")
+        if store is not None:
             with meter.not_working(LOADING):
                 facts = {key: value for key, value in pool.facts().items() if key != worker.IDENTITY}
             with meter.not_working(FINDING):
-                scoring.kept = KeptScores.of(reranker.identity, facts, store, name=name, collection=dataset.name)
+                scoring.kept = KeptScores.of(
+                    reranker.identity, facts, store, name=reranker.name, collection=dataset.name
+                )
                 scoring.kept.read()
         budget = KeptBudget() if scoring.kept is None else scoring.kept.budget
         pool.run(Shards(len(scoring.windows), scoring.payload, scoring.keep, scoring.done, meter, budget))
@@ -120,8 +85,7 @@ class _Scoring:
         self._keys: dict[int, NDArray[np.void]] = {}
         self._scores = np.zeros(len(candidates), dtype=np.float32)
         self._scored = np.zeros(len(candidates), dtype=bool)
-        self._cut: NDArray[np.bool_] | None = np.zeros(len(candidates), dtype=bool)
-        self._truncated = 0
+        self._cut = np.zeros(len(candidates), dtype=bool)
 
     def payload(self, shard: int) -> Window | None:
         """The pairs of a window, and which of them are known; None where all are."""
@@ -146,27 +110,22 @@ class _Scoring:
     def _look_up(self, window: slice, keys: NDArray[np.void], kept: KeptScores) -> None:
         known, scores, cut = kept.find(keys)
         new = np.flatnonzero(known & ~self._scored[window])
-        self._note(window, Part(new, scores[new], int(cut[new].sum()), cut[new]))
+        self._note(window, Scored(new, scores[new], cut[new]))
         self._meter.found(len(new))
 
-    def keep(self, shard: int, part: Part) -> None:
+    def keep(self, shard: int, part: Scored) -> None:
         """Take scores of a window, and write them down."""
         if part.scores.shape != part.rows.shape:
             raise ValueError(f"{len(part.rows)} pairs were given, and scores of shape {part.scores.shape} came back")
         part = part._replace(scores=finite(part.scores))
-        if self.kept is not None and part.cut is not None:
-            self.kept.keep(self._keys[shard], Scored(part.rows, part.scores, part.cut))
+        if self.kept is not None:
+            self.kept.keep(self._keys[shard], part)
         self._note(self.windows[shard], part)
         self._meter(len(part.rows))
 
-    def _note(self, window: slice, part: Part) -> None:
+    def _note(self, window: slice, part: Scored) -> None:
         rows = window.start + part.rows
-        self._scores[rows], self._scored[rows] = part.scores, True
-        self._truncated += part.truncated
-        if part.cut is None:
-            self._cut = None
-        elif self._cut is not None:
-            self._cut[rows] = part.cut
+        self._scores[rows], self._scored[rows], self._cut[rows] = part.scores, True, part.cut
 
     def done(self, shard: int) -> None:
         """Forget what only this window needed."""
@@ -177,8 +136,8 @@ class _Scoring:
         """The run in its new order."""
         if not self._scored.all():
             raise ValueError(f"{int((~self._scored).sum())} of {len(self._scored)} pairs were given no score")
-        table = None if self._cut is None else _table(self._candidates, self._cut)
-        return Reranked(self._candidates.rescored(self._scores), self._truncated, cut=table, kept=int(self._meter.kept))
+        run, table = self._candidates.rescored(self._scores), _table(self._candidates, self._cut)
+        return Reranked(run, int(self._cut.sum()), cut=table, kept=int(self._meter.kept))
 
 
 def _table(candidates: Run, chosen: NDArray[np.bool_]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Results that are on disk: found below folders, told apart by name, and joined to their dataset again."""
+"""Results on disk: found below folders, named apart, and joined to their dataset again."""
 
 import os
 import re
@@ -7,13 +7,14 @@ from glob import escape
 from pathlib import Path
 
 from evalkit import datasets, results
-from evalkit.config.from_manifest import dataset_config
-from evalkit.errors import ConfigError, ResultError, reason
+from evalkit.datasets.from_manifest import dataset_config
+from evalkit.errors import ConfigError, ResultError
 from evalkit.measures import measure, parse_measure
 from evalkit.measures.answers import AnswerJudge
 from evalkit.results import CANDIDATES, PER_QUERY, RUN, Evaluation, Result
 from evalkit.results.manifest import MANIFEST
 from evalkit.store import open_store
+from evalkit.system.reporting import reason
 from evalkit.system.terminal import tell
 from evalkit.types import Dataset, PerQuery
 
@@ -23,9 +24,9 @@ _KEY = re.compile(r"\.[0-9a-f]{8}")  # at the end of a folder's name that was ta
 def gather(paths: Sequence[str | Path]) -> list[Evaluation]:
     """The evaluations in these folders and below them, in the order of their paths, none twice.
 
-    A folder of candidates that is named itself gives the first stage as an evaluation of its own, and so does one below
-    a named folder that no reranker has a result beside. A folder that is there only with its key at the end of its name
-    is found without it. What is below a named folder and left out is named on stderr.
+    A folder of candidates gives the first stage as an evaluation of its own where it is given itself, or where no
+    reranker has a result beside it. A folder that exists only with its key at the end of its name is found without it.
+    Whatever lies below a given folder and is left out is named on stderr.
 
     Raises:
         ResultError: a folder is absent, holds no result, or holds one that is damaged.
@@ -36,14 +37,14 @@ def gather(paths: Sequence[str | Path]) -> list[Evaluation]:
         own = [folder] if (folder / MANIFEST).is_file() else sorted(_below(folder))
         if not own:
             raise ResultError(f"{path}: holds no result (no {MANIFEST} in it or below). Run `evalkit evaluate` first.")
-        for one in own:
-            if one.resolve() not in found:
-                found[one.resolve()] = _evaluation(one)
+        for place in own:
+            if place.resolve() not in found:
+                found[place.resolve()] = _evaluation(place)
     return list(found.values())
 
 
 def _present(folder: Path) -> Path:
-    """A folder, or the one of its name with a key behind it.
+    """A folder, or the only one of its name with a key at the end.
 
     Raises:
         ResultError: there is none, or there are several.
@@ -51,8 +52,8 @@ def _present(folder: Path) -> Path:
     if folder.is_dir():
         return folder
     parents = [folder.parent, *_keyed(folder.parent)]
-    others = [one for parent in parents for one in (parent / folder.name, *_keyed(parent / folder.name))]
-    there = [one for one in others if one.is_dir()]
+    places = (place for parent in parents for place in (parent / folder.name, *_keyed(parent / folder.name)))
+    there = [place for place in places if place.is_dir()]
     if not there:
         raise ResultError(f"{folder}: there is no such folder. Give a result, or a folder of results.")
     if len(there) > 1:
@@ -65,13 +66,13 @@ def _present(folder: Path) -> Path:
 
 
 def _keyed(folder: Path) -> list[Path]:
-    """Folders with this name and a key behind it."""
+    """Folders with this name and a key at its end."""
     beside = folder.parent.glob(f"{escape(folder.name)}.*")
-    return sorted(one for one in beside if one.is_dir() and _KEY.fullmatch(one.name.removeprefix(folder.name)))
+    return sorted(place for place in beside if place.is_dir() and _KEY.fullmatch(place.name.removeprefix(folder.name)))
 
 
 def _below(folder: Path) -> list[Path]:
-    """Folders with a result; of candidates only those that no reranker has a result beside."""
+    """Folders with a result, without candidates that a reranker has a result beside."""
     inside: list[Path] = []
     for place, folders, files in os.walk(folder):
         path = Path(place)
@@ -85,8 +86,8 @@ def _below(folder: Path) -> list[Path]:
             inside.append(path)
         elif {RUN, PER_QUERY} & set(files):
             tell(f"{path}: left out, because it has no {MANIFEST}. Remove it and run again.")
-    with_reranker = {one.parent for one in inside if one.name != CANDIDATES}
-    return [one for one in inside if one.name != CANDIDATES or one.parent not in with_reranker]
+    with_reranker = {path.parent for path in inside if path.name != CANDIDATES}
+    return [path for path in inside if path.name != CANDIDATES or path.parent not in with_reranker]
 
 
 def _evaluation(folder: Path) -> Evaluation:
@@ -100,9 +101,9 @@ def _evaluation(folder: Path) -> Evaluation:
 
 
 def names(evaluations: Sequence[Evaluation]) -> list[str]:
-    """What to call each evaluation within its dataset: its reranker; with the first stage if one has several.
+    """A name for each evaluation within its dataset: its reranker, with the first stage if a dataset has several.
 
-    Where that is not enough, so much of its path as tells it from the others; a folder's name may hold its key.
+    Where names are still equal, the end of its path that differs from the others; a folder's name may hold its key.
     """
     stages: dict[str, set[str]] = {}
     for one in evaluations:
@@ -116,13 +117,15 @@ def names(evaluations: Sequence[Evaluation]) -> list[str]:
     for name, one in zip(given, evaluations, strict=True):
         same.setdefault((one.dataset, name), []).append(one.result.folder.resolve())
     return [
-        name if len(same[one.dataset, name]) == 1 else _told_apart(one.result.folder.resolve(), same[one.dataset, name])
+        name
+        if len(same[one.dataset, name]) == 1
+        else _shortest_end(one.result.folder.resolve(), same[one.dataset, name])
         for name, one in zip(given, evaluations, strict=True)
     ]
 
 
-def _told_apart(folder: Path, others: Sequence[Path]) -> str:
-    """The end of a folder's path, as long as it takes to differ from the ends of others; first stage and reranker."""
+def _shortest_end(folder: Path, others: Sequence[Path]) -> str:
+    """The shortest end of a folder's path that differs from the ends of others, at least first stage and reranker."""
     ends = (folder.parts[-length:] for length in range(2, len(folder.parts) + 1))
     own = next((end for end in ends if sum(one.parts[-len(end) :] == end for one in others) == 1), folder.parts)
     return "/".join(own)
@@ -132,8 +135,8 @@ def dataset_of(result: Result) -> Dataset:
     """The dataset that a result was measured on, with its texts and judgments.
 
     Raises:
-        DataError: its files are not there any more.
-        ResultError: what is there now is not what was measured on.
+        DataError: its files are gone.
+        ResultError: the dataset has changed since.
     """
     settings = result.manifest["config"]
     try:
@@ -154,7 +157,7 @@ def dataset_of(result: Result) -> Dataset:
 
 
 def joiner() -> Callable[[Result], Dataset]:
-    """`dataset_of`, which loads a dataset once for results that follow each other."""
+    """`dataset_of` that loads a dataset once for results that follow each other."""
     last: dict[tuple[str, str], Dataset] = {}
 
     def join(result: Result) -> Dataset:
@@ -188,11 +191,11 @@ def _at_level(one: Evaluation, name: str) -> str:
 
 
 def per_query(result: Result, measure_name: str) -> PerQuery:
-    """Values of a measure for every judged query, as kept with the result, or measured now on its run.
+    """Values of a measure for every judged query, as saved with the result, or measured now on its run.
 
     Raises:
-        DataError: the dataset is not there any more, or has no judgments for the measure.
-        ResultError: it is not what was measured on.
+        DataError: the dataset is gone, or has no judgments for the measure.
+        ResultError: the dataset has changed since.
     """
     if measure_name in result.manifest["measures"]:
         return result.read_per_query()

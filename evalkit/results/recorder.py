@@ -1,6 +1,10 @@
-"""From a run to a result on disk: measures, ceiling, and the manifest that says how it came about."""
+"""From a run to a result on disk: measures, ceiling, and the manifest that says how it came about.
 
-from collections.abc import Mapping, Sequence
+A result is found by its key, or made by one process while others with the same settings wait.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,33 +14,38 @@ import pyarrow as pa
 
 from evalkit import results
 from evalkit.config import EvaluateConfig
+from evalkit.config.cards import without_cards
 from evalkit.formats.doubts import TIES, with_bounds
 from evalkit.formats.notes import Note
+from evalkit.inference.usage import Usage
 from evalkit.measures import canonical, ceiling, measure, parse_measure, require_judged
 from evalkit.measures.answers import AnswerJudge
 from evalkit.measures.ties import tie_bounds
-from evalkit.results import Result
+from evalkit.results import CANDIDATES, Result
+from evalkit.results.outcome import Reranked, Retrieved
 from evalkit.results.provenance import environment
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.store.artefact import digest
-from evalkit.system.files import expanded
-from evalkit.system.stages import Stages
+from evalkit.system.files import require_writable
+from evalkit.system.stages import Stages, rate
 from evalkit.types import Dataset, Identity, PerQuery
 
-FORMAT = 1  # of results; a higher number makes old ones be computed anew
+logger = logging.getLogger(__name__)
+
+FORMAT = 1  # of results; a higher number has old ones computed again
 STANDARD_MEASURES = ("nDCG@10", "nDCG@20", "R@20", "R@100", "MAP@100", "RR@10", "P@10")
 STANDARD_ANSWER_MEASURES = ("AnswerRecall@1", "AnswerRecall@5", "AnswerRecall@20", "AnswerRecall@100")
 _TIES_CUTOFF = 10
 
 
 def candidates_key(dataset: Dataset, first_stage: Identity, depth: int) -> str:
-    """What candidates are found by."""
+    """The key that candidates are found by."""
     return digest({"format": FORMAT, "dataset": dataset.digest, "depth": depth, "first_stage": first_stage})
 
 
 def result_key(dataset: Dataset, run_digest: str, reranker: Identity) -> str:
-    """What a reranked result is found by; `run_digest` is that of its candidates."""
+    """The key that a reranked result is found by; `run_digest` is that of its candidates."""
     facts = {"format": FORMAT, "dataset": dataset.digest, "candidates": run_digest, "reranker": reranker}
     own = {"instructions": dict(dataset.instructions)} if dataset.instructions else {}
     return digest({**facts, **own})
@@ -44,7 +53,7 @@ def result_key(dataset: Dataset, run_digest: str, reranker: Identity) -> str:
 
 @dataclass(frozen=True)
 class Recorder:
-    """Measures runs over one dataset and keeps them with what they were made from.
+    """Measures runs over one dataset and saves them with all that they were made from.
 
     Attributes:
         config: all settings of the evaluation.
@@ -63,7 +72,7 @@ class Recorder:
     store: Store
 
     def __post_init__(self) -> None:
-        """Check before anything is computed that it can be measured."""
+        """Refuse measures that the dataset cannot have, before anything is computed."""
         asked = [parse_measure(name) for name in canonical(self.config.measures, level=self._level)]
         require_judged(asked, by_judgments=bool(self.dataset.qrels), by_answers=bool(self.dataset.answers))
 
@@ -96,6 +105,90 @@ class Recorder:
             best.update(measure({}, ceiling(answers, run), by_answers, answers=answers).means)
         return measure(qrels, run, names, answers=answers), {name: best[name] for name in names}
 
+    def candidates(self, first_stage: Identity, retrieve: Callable[[], Retrieved], stages: Stages) -> Result:
+        """The candidates of a first stage, found or made.
+
+        Args:
+            first_stage: everything that decides them, apart from dataset and depth.
+            retrieve: makes them.
+            stages: what came before, for the manifest.
+        """
+        config = self.config
+        key = candidates_key(self.dataset, first_stage, config.depth)
+
+        def make(folder: Path) -> Result:
+            made = retrieve()
+            stages.join(made.stages)
+            return self.keep(
+                folder,
+                made.run,
+                stages=stages,
+                inner=CANDIDATES,
+                key=key,
+                tag=config.retriever.name,
+                run_digest=made.run.digest(),
+                notes=made.notes,
+                retriever={"name": config.retriever.name, "depth": config.depth, **first_stage},
+                seconds=made.seconds,
+                **_engine(made.usage, made.workers),
+            )
+
+        found = self._found_or_made(key, lambda: results.locate_candidates(config, self.dataset.name, key), make)
+        self.store.used.update(found.manifest["artefacts"])
+        return found
+
+    def reranked(self, reranker: Identity, candidates: Result, rerank: Callable[[Run], Reranked]) -> Result:
+        """The candidates in a reranker's order, found or made.
+
+        Args:
+            reranker: everything that decides the order.
+            candidates: as `candidates` gave them.
+            rerank: makes the order.
+        """
+        config, given = self.config, candidates.manifest
+        key = result_key(self.dataset, given["run_digest"], reranker)
+
+        def make(folder: Path) -> Result:
+            stages = Stages()
+            with stages.timed("read candidates"):
+                run = candidates.read_run()
+            made = rerank(run)
+            stages.join(made.stages)
+            speed = rate(stages["rerank"])
+            return self.keep(
+                folder,
+                made.run,
+                stages=stages,
+                key=key,
+                tag=f"{config.retriever.name}+{config.reranker.name}",
+                truncated=made.cut,
+                notes=made.notes,
+                candidates={name: given[name] for name in ("run_digest", "key", "measures")},
+                retriever=given["retriever"],
+                reranker={"name": config.reranker.name, **reranker},
+                truncated_pairs=made.truncated,
+                unscored_pairs=made.unscored,
+                kept_pairs=made.kept,
+                seconds=stages["rerank"]["seconds"],
+                pairs_per_second=speed.value if speed else None,
+                **_engine(made.usage, made.workers),
+            )
+
+        parent = candidates.folder.parent
+        return self._found_or_made(key, lambda: results.locate(parent, config.reranker.name, key), make)
+
+    def _found_or_made(
+        self, key: str, locate: Callable[[], tuple[Path, Result | None]], make: Callable[[Path], Result]
+    ) -> Result:
+        _, found = locate()
+        if found is None:
+            with self.store.lock(key):
+                folder, found = locate()
+                if found is None:
+                    require_writable(folder)
+                    return _warned(make(folder))
+        return _warned(self.complete(found))
+
     def keep(
         self,
         folder: Path,
@@ -116,10 +209,15 @@ class Recorder:
         """
         with stages.timed("measure"):
             per_query, best = self._measure(run, self.measures)
-        told = [self._with_bounds(note, run, per_query).as_json() for note in notes]
-        facts = {"key": key, "measures": per_query.means, "ceiling": best, **({"notes": told} if told else {}), **facts}
-        self.store.note_results(expanded(self.config.results_dir))
-        kept = results.save(
+        bounded = [self._with_bounds(note, run, per_query).as_json() for note in notes]
+        facts = {
+            "key": key,
+            "measures": per_query.means,
+            "ceiling": best,
+            **({"notes": bounded} if bounded else {}),
+            **facts,
+        }
+        saved = results.save(
             folder,
             run=run,
             per_query=per_query,
@@ -130,19 +228,19 @@ class Recorder:
             stages=stages,
         )
         self.store.tidy()
-        return kept
+        return saved
 
     def _with_bounds(self, note: Note, run: Run, per_query: PerQuery) -> Note:
         """A note on ties with the least and greatest values of the measures asked for."""
         asked = [parse_measure(name) for name in canonical(self.config.measures, level=self._level)]
-        names = [one.name for one in asked if not one.by_answers]
+        names = [parsed.name for parsed in asked if not parsed.by_answers]
         if note.kind != TIES or not names:
             return note
         some = replace(per_query, values={name: per_query.values[name] for name in names})
         return with_bounds(note, tie_bounds(self.dataset.qrels, run, some))
 
     def _describe(self, run: Run, per_query: PerQuery, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """The manifest: what is true of any run, and `facts` of this one."""
+        """The manifest: what every run has, and `facts` of this one."""
         return {
             "format": FORMAT,
             "queries": len(per_query.query_ids),
@@ -151,18 +249,17 @@ class Recorder:
             **facts,
             "artefacts": sorted(self.store.used),
             "dataset": self._describe_dataset(),
-            "config": asdict(self.config),
+            "config": without_cards(self.config),
             "command": self.command,
             "environment": environment(self.config.compute.device),
         }
 
     def complete(self, found: Result) -> Result:
-        """A result that was found, with the measures added that are asked for now and were not then.
+        """A result that was found, with those measures added that it lacks.
 
         Raises:
             ResultError: it cannot be written.
         """
-        self.store.note_results(expanded(self.config.results_dir))
         if set(self.measures) <= set(found.manifest["measures"]):
             return found
         with results.alone(found) as present:
@@ -175,3 +272,18 @@ class Recorder:
         names = ("name", "split", "digest", "corpus_digest")
         described = {**{name: getattr(self.dataset, name) for name in names}, **self.dataset.notes}
         return {**described, "differences": dict(self.dataset.differences)}
+
+
+def _warned(result: Result) -> Result:
+    """The result, after a warning of anything odd about the file that it comes from."""
+    settings = result.manifest["config"]["reranker" if "reranker" in result.manifest else "retriever"]
+    for note in result.manifest.get("notes", ()):
+        logger.warning("%s: %s", settings.get("path") or settings["name"], note["text"])
+    return result
+
+
+def _engine(usage: Usage | None, workers: Mapping[str, object] | None) -> dict[str, Any]:
+    """What the inference engine took and who did the work, as far as that is known."""
+    spent = {name: value for name, value in asdict(usage or Usage()).items() if value != ""}
+    engine = {"engine": spent} if usage is not None and usage.batches else {}
+    return {**engine, **({"workers": dict(workers)} if workers else {})}

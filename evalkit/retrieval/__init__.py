@@ -1,60 +1,24 @@
 """First stages: each gives the best candidates of every query as a `Run`. Knows nothing of judgments or rerankers."""
 
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
-
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    DatasetConfig,
-    DenseConfig,
-    JudgedConfig,
-    MtebDatasetConfig,
-    RetrieverConfig,
-    SavedConfig,
-)
-from evalkit.config.instructions import choose_instruction
+from evalkit.config import ComputeConfig, DatasetConfig, RetrieverConfig
+from evalkit.config.registry import Registry, imported
 from evalkit.errors import ConfigError
-from evalkit.formats.notes import Note
-from evalkit.inference.usage import Usage
+from evalkit.results.outcome import Retrieved
+from evalkit.retrieval.first_stage import FirstStage
 from evalkit.store import Store
 from evalkit.system.stages import Stages
-from evalkit.types import Dataset, FirstStage, Identity
+from evalkit.types import Dataset
 
-
-@runtime_checkable
-class Metered(Protocol):
-    """**Protocol:** a first stage that tells what its last `retrieve` took.
-
-    Attributes:
-        stages: how long its parts took.
-        usage: what the engine took.
-        workers: what a manifest should say of those that did the work.
-    """
-
-    stages: Stages
-    usage: Usage
-    workers: Mapping[str, object]
-
-
-@runtime_checkable
-class Noting(Protocol):
-    """**Protocol:** a first stage that tells what was odd about what it read.
-
-    Attributes:
-        notes: of its last `retrieve`.
-    """
-
-    notes: tuple[Note, ...]
-
-
-@runtime_checkable
-class VectorStage(Protocol):
-    """**Protocol:** a first stage that keeps vectors of the documents."""
-
-    def corpus_facts(self, dataset: Dataset) -> Identity:
-        """All that decides the vectors of a dataset's documents."""
-        ...
+RETRIEVERS = Registry(
+    "retriever",
+    {
+        "dense": "evalkit.config.retriever:DenseConfig",
+        "bm25": "evalkit.retrieval.bm25:BM25Config",
+        "saved": "evalkit.retrieval.saved:SavedConfig",
+        "judged": "evalkit.retrieval.judged:JudgedConfig",
+    },
+)
+"""Schema of a first stage -> its settings; then the entry points `evalkit.retrievers` of installed packages."""
 
 
 def build(
@@ -65,49 +29,31 @@ def build(
     dataset: DatasetConfig | None = None,
     weights: bool = True,
 ) -> FirstStage:
-    """The first stage that a configuration names. Loads no model; `retrieve` does.
+    """The first stage that a configuration is for. Loads no model; `retrieve` does.
 
     Args:
         config: which, and its settings.
         compute: where and how models run.
         store: where what it makes of a corpus is kept.
         dataset: whose instruction is looked up, where the settings say so.
-        weights: whether the weights of a hub id are downloaded too; to find what was kept needs none.
+        weights: whether the weights of a hub id are downloaded too; finding earlier results needs none.
 
     Raises:
         ConfigError: there is no first stage for this kind of configuration.
         ModelError: the checkpoint is absent, or contradicts the settings.
     """
-    match config:
-        case DenseConfig():
-            from evalkit.retrieval.dense import DenseRetriever
-
-            return DenseRetriever(config, compute, store, query_instruction(config, dataset), weights=weights)
-        case BM25Config():
-            from evalkit.retrieval.bm25 import BM25Retriever
-
-            return BM25Retriever(config)
-        case SavedConfig():
-            from evalkit.retrieval.saved import SavedRetriever
-
-            decided = (
-                dataset is None or dataset.drop_identical_ids is not None or isinstance(dataset, MtebDatasetConfig)
-            )
-            return SavedRetriever(config, own_ids_decided=decided)
-        case JudgedConfig():
-            from evalkit.retrieval.judged import JudgedRetriever
-
-            return JudgedRetriever()
-        case _:
-            raise ConfigError(
-                f"there is no first stage for {type(config).__name__}. Choose one from `evalkit list retrievers`."
-            )
+    if not config.implementation:
+        raise ConfigError(
+            f"there is no first stage for {type(config).__name__}. Choose one from `evalkit list retrievers`."
+        )
+    kind: type[FirstStage] = imported(config.implementation)
+    return kind.build(config, compute=compute, store=store, dataset=dataset, weights=weights)
 
 
-def query_instruction(config: DenseConfig, dataset: DatasetConfig | None) -> str | None:
-    """What is put before the queries of a dataset; None for what the checkpoint says."""
-    key = dataset.key if dataset else None
-    task = choose_instruction(config.instructions, key=key, name="retriever.instructions")
-    if task:
-        return str(config.instructed_query).replace("{instruction}", task)
-    return "" if key in config.instruction_except else config.query_instruction
+def apply(first_stage: FirstStage, dataset: Dataset, depth: int) -> Retrieved:
+    """The candidates of every query of a dataset, and what they took."""
+    stages = Stages()
+    with stages.timed("retrieve"):
+        run = first_stage.retrieve(dataset, depth)
+    own = first_stage.stages or stages
+    return Retrieved(run, own.seconds, first_stage.usage, first_stage.workers, first_stage.notes, own)

@@ -1,15 +1,18 @@
 """BM25 with bm25s, over terms from the analyser of the dataset's language."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.config import BM25Config
-from evalkit.inference.usage import Usage
+from evalkit.config.limits import at_least, one_of
+from evalkit.config.retriever import RetrieverConfig
+from evalkit.errors import ConfigError
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
+from evalkit.retrieval.first_stage import FirstStage
 from evalkit.retrieval.words import Analyser, analyser
 from evalkit.run import Run
 from evalkit.system.progress import progress
@@ -18,21 +21,39 @@ from evalkit.types import Dataset, Identity
 
 _DOCUMENTS_PER_WINDOW = 10_000
 _MODEL = "retriever"
+# bm25s also has bm25l and bm25+, but these score every document above 0, so that all of them would be candidates.
+BM25_METHODS = ("lucene", "robertson", "atire")
 
 
-class BM25Retriever:
-    """Lexical retrieval. A document without a term of the query is no candidate, so a query may have few or none.
+@dataclass
+class BM25Config(RetrieverConfig):
+    """Lexical retrieval with bm25s."""
 
-    Attributes:
-        stages: what those of the last `retrieve` took.
-        usage: nothing, as there is no model.
-        workers: nothing.
-    """
+    implementation: ClassVar[str] = "evalkit.retrieval.bm25:BM25Retriever"
+    method: str = "lucene"
+    """Formula of BM25."""
+    k1: float = 1.5
+    """How soon further occurrences of a word stop counting."""
+    b: float = 0.75
+    """How much long documents are penalised: 0 not at all, 1 in full."""
+
+    def __post_init__(self) -> None:
+        """Check ranges and choices."""
+        super().__post_init__()
+        one_of("retriever.method", self.method, BM25_METHODS)
+        at_least("retriever.k1", self.k1, 0)
+        if not 0 <= self.b <= 1:
+            raise ConfigError(f"retriever.b={self.b} is out of range. Legal are numbers from 0 to 1.")
+
+
+class BM25Retriever(FirstStage):
+    """Lexical retrieval. Documents without a term of the query are left out, so a query may have no candidates."""
+
+    stages: Stages
 
     def __init__(self, config: BM25Config) -> None:
         self.config = config
-        self.stages, self.usage = Stages(), Usage()
-        self.workers: Mapping[str, object] = {}
+        self.stages = Stages()
 
     @property
     def identity(self) -> Identity:

@@ -5,7 +5,7 @@ finds them. Nothing here has all documents or all vectors in memory.
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,15 +13,16 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from evalkit.config import ComputeConfig, DenseConfig
+from evalkit.config import ComputeConfig, DatasetConfig, DenseConfig
+from evalkit.config.instructions import query_instruction
 from evalkit.errors import ConfigError, ResultError
 from evalkit.inference.room import room
-from evalkit.inference.usage import Usage
 from evalkit.inference.workers import Pool, open_pool, together
 from evalkit.models.declared import unused_prompts
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.retrieval.encoding import EncodingWorker, encode_corpus, encode_texts
+from evalkit.retrieval.first_stage import FirstStage
 from evalkit.retrieval.vectors import FILES, VECTORS
 from evalkit.run import Run
 from evalkit.store import Store
@@ -35,7 +36,7 @@ logger = logging.getLogger(__name__)
 _MODEL = "retriever"
 
 
-class DenseRetriever:
+class DenseRetriever(FirstStage):
     """A bi-encoder over a whole corpus.
 
     Args:
@@ -47,10 +48,9 @@ class DenseRetriever:
 
     Attributes:
         encoder: of texts.
-        stages: what those of the last `retrieve` took.
-        usage: what encoding took.
-        workers: what a manifest should say of those that did it.
     """
+
+    stages: Stages
 
     def __init__(
         self,
@@ -78,8 +78,14 @@ class DenseRetriever:
             )
         self.checkpoint, self.compute = self.encoder.checkpoint, self.encoder.compute
         self.tokenize, self.encode = self.encoder.tokenize, self.encoder.encode
-        self.stages, self.usage = Stages(), Usage()
-        self.workers: Mapping[str, object] = {}
+        self.stages = Stages()
+
+    @classmethod
+    def build(
+        cls, config: DenseConfig, *, compute: ComputeConfig, store: Store, dataset: DatasetConfig | None, weights: bool
+    ) -> "DenseRetriever":
+        """One with the instruction for the dataset's queries."""
+        return cls(config, compute, store, query_instruction(config, dataset), weights=weights)
 
     @property
     def identity(self) -> Identity:
@@ -95,9 +101,10 @@ class DenseRetriever:
 
                 pool = exits.enter_context(open_pool(EncodingWorker(self.encoder), self.compute))
             folder = self._document_vectors(dataset, pool)
+            # Opened before the queries take their time: an open file stays readable when it is pruned.
+            documents, content = np.load(folder / VECTORS, mmap_mode="r"), content_digest(folder)
             queries = self._query_vectors(dataset, pool)
             self.usage, encoding = pool.spent(), pool.describe()
-        documents = np.load(folder / VECTORS, mmap_mode="r")
         if len(documents) != len(dataset.documents):
             raise ResultError(
                 f"{len(documents)} stored vectors for {len(dataset.documents)} documents. Empty cache_dir."
@@ -113,7 +120,7 @@ class DenseRetriever:
                 id_ranks=_id_ranks(dataset),
                 k=k,
                 store=self.store,
-                content=content_digest(folder),
+                content=content,
                 meter=meter,
             )
             self.workers = together(encoding, pool.describe())

@@ -15,10 +15,11 @@ from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic, budget_of, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
-from evalkit.models.declared import declared, reading, require_text
-from evalkit.models.loading import load_encoder, refusing, require_encoder, require_positions
+from evalkit.models.declared import declared, reading
+from evalkit.models.loading import load_encoder, refusing
 from evalkit.models.packing import packed_encoder
 from evalkit.models.processor import facts, noting, warn_of_emulation
+from evalkit.models.requirements import require_encoder, require_positions, require_text
 from evalkit.models.sentence_transformer import embedding_head, load_dense
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 from evalkit.store.artefact import digest
@@ -27,16 +28,11 @@ from evalkit.types import Identity
 if TYPE_CHECKING:
     from evalkit.inference.forward import States
 
-_FORMAT = 3  # of vectors; a higher number makes old ones be computed anew
+_FORMAT = 3  # of vectors; a higher number has old ones computed again
 
 
 class DenseEncoder:
     """A bi-encoder. Resolves its checkpoint at once, and loads it for the first text.
-
-    Args:
-        config: checkpoint, head and limits.
-        compute: where and how.
-        weights: whether a hub id's weights are downloaded too; tokens need none.
 
     Attributes:
         usage: what the engine took so far.
@@ -136,11 +132,6 @@ class DenseEncoder:
         self, texts: Sequence[str], *, instruction: str = "", advance: Callable[[float], None] = lambda _: None
     ) -> NDArray[np.float32]:
         """Vectors of texts.
-
-        Args:
-            texts: any number.
-            instruction: put before each text as it is.
-            advance: called with the number of texts done.
 
         Returns:
             Shape (texts, width), float32, as the checkpoint's own modules give them.

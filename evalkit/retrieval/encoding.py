@@ -82,18 +82,7 @@ def encode_corpus(
     room: Room,
     meter: Meter,
 ) -> None:
-    """Vectors of all documents into a folder; goes on with what a process which was killed left there.
-
-    Args:
-        pool: of `EncodingWorker`s.
-        documents: in corpus order.
-        folder: for `vectors.VECTORS`, of shape (documents, width).
-        width: of a vector.
-        dtype: of the file.
-        instruction: put before each document.
-        room: how much text may be in memory.
-        meter: counts the documents.
-    """
+    """Write vectors of all documents, shape (documents, width), into a folder; resume what a killed process left."""
     count = room.count(len(documents), least=_TEXTS_PER_WINDOW)
     shards = windows(documents.sizes(), count=count, size=room.text)
     with meter.not_working(LOADING):
@@ -122,15 +111,7 @@ def _tidy(vectors: GrowingVectors, room: Room) -> None:
 def encode_texts(
     pool: Pool, texts: Sequence[str], *, width: int, instruction: str, meter: Meter
 ) -> NDArray[np.float32]:
-    """Vectors of texts in memory, of shape (texts, width).
-
-    Args:
-        pool: of `EncodingWorker`s.
-        texts: any number.
-        width: of a vector.
-        instruction: put before each text.
-        meter: counts the texts.
-    """
+    """Vectors of texts in memory, of shape (texts, width)."""
     vectors = np.empty((len(texts), width), dtype=np.float32)
     starts = range(0, len(texts), _TEXTS_PER_WINDOW)
 

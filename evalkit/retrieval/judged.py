@@ -1,13 +1,33 @@
 """Candidates that are the judged documents of each query, in no order: what reranking samples bring."""
 
+import logging
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from evalkit.config import EvaluateConfig
+from evalkit.config.retriever import RetrieverConfig
+from evalkit.datasets.reranking_samples import MEASURES, are_samples
 from evalkit.errors import DataError
 from evalkit.retrieval.candidates import cut
+from evalkit.retrieval.first_stage import FirstStage
 from evalkit.run import Run
 from evalkit.types import Dataset, Identity
 
+logger = logging.getLogger(__name__)
 
-class JudgedRetriever:
+
+@dataclass
+class JudgedConfig(RetrieverConfig):
+    """The judged documents of each query, in no order."""
+
+    implementation: ClassVar[str] = "evalkit.retrieval.judged:JudgedRetriever"
+
+
+class JudgedRetriever(FirstStage):
     """All judged documents of a query, relevant or not, with equal scores."""
+
+    def __init__(self, config: JudgedConfig | None = None) -> None:
+        del config  # there is nothing to set
 
     @property
     def identity(self) -> Identity:
@@ -35,3 +55,17 @@ class JudgedRetriever:
                 f"them at random. Set depth={most}."
             )
         return candidates
+
+
+def settled(config: EvaluateConfig) -> EvaluateConfig:
+    """The settings of an evaluation as they are used: reranking samples bring their own candidates and measures."""
+    if not are_samples(config.dataset):
+        return config
+    if not isinstance(config.retriever, JudgedConfig):
+        logger.warning(
+            "%s: reranking samples bring their own candidates, so retriever=%s is not used.",
+            config.dataset.name,
+            config.retriever.name,
+        )
+    measures = list(dict.fromkeys([*MEASURES, *config.measures]))
+    return replace(config, retriever=JudgedConfig(name="judged"), measures=measures)

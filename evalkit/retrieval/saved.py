@@ -1,15 +1,19 @@
 """Candidates that someone else retrieved, from a run file."""
 
 import logging
+from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
-from evalkit.config import SavedConfig
+from evalkit.config import DatasetConfig
+from evalkit.config.limits import given, one_of
+from evalkit.config.retriever import RetrieverConfig
 from evalkit.errors import DataError
 from evalkit.formats import doubts
-from evalkit.formats.notes import Note
 from evalkit.formats.runfile import RunFile, read_run_file
 from evalkit.formats.similar_ids import compared
 from evalkit.retrieval.candidates import cut
+from evalkit.retrieval.first_stage import FirstStage
 from evalkit.run import Run
 from evalkit.system.files import expanded, file_digest
 from evalkit.types import Dataset, Identity
@@ -21,15 +25,30 @@ _WITHOUT_OWN = "dataset.drop_identical_ids=true"
 _LOOKED_AT = 100_000  # documents of the corpus that ids are compared with
 
 
-class SavedRetriever:
+_ORDERS = ("score", "rank")
+
+
+@dataclass
+class SavedConfig(RetrieverConfig):
+    """Candidates that someone else retrieved: a run of TREC, MS MARCO or tevatron, CSV, Parquet, or JSON."""
+
+    implementation: ClassVar[str] = "evalkit.retrieval.saved:SavedRetriever"
+    path: str | None = None
+    """The run file."""
+    order: str | None = None
+    """What orders documents where ranks and scores disagree: `score` or `rank`. When not set, scores do, and where the
+    cut at `depth` would depend on it, that is an error."""
+
+    def __post_init__(self) -> None:
+        """Check that there is a path, and the choice."""
+        super().__post_init__()
+        given("retriever.path", self.path, "RUN_FILE")
+        if self.order is not None:
+            one_of("retriever.order", self.order, _ORDERS)
+
+
+class SavedRetriever(FirstStage):
     """Candidates from a run file of any layout that `runfile.py` reads.
-
-    Args:
-        config: the settings.
-        own_ids_decided: whether somebody said what becomes of a document with the query's own id.
-
-    Attributes:
-        notes: what was odd about the run that was read last.
 
     Raises:
         DataError: there is no such file.
@@ -39,9 +58,14 @@ class SavedRetriever:
         self.path = expanded(str(config.path))
         self.order = config.order
         self.own_ids_decided = own_ids_decided
-        self.notes: tuple[Note, ...] = ()
         if not self.path.is_file():
             raise DataError(f"{self.path}: no such run file. Set retriever.path to a TREC run or a JSON run.")
+
+    @classmethod
+    def build(cls, config: SavedConfig, *, dataset: DatasetConfig | None, **_: object) -> "SavedRetriever":
+        """One that asks about a query's own id, unless the dataset's settings or its mteb task decide."""
+        decided = dataset is None or dataset.drop_identical_ids is not None or dataset.own_ids_by_task
+        return cls(config, own_ids_decided=decided)
 
     @cached_property
     def identity(self) -> Identity:

@@ -1,4 +1,4 @@
-"""Exact search of a large corpus in shards, by workers: what is found is kept as it is found, and told to the next.
+"""Exact search of a large corpus in shards, by workers. Each shard's hits are saved, and raise the bar for the next.
 
 What is known of each query when a shard is handed out is its floor: nothing below can be among the k best, so later
 shards give little, whichever they are. Keys are distinct: the order in which shards are merged changes nothing.
@@ -26,7 +26,7 @@ from evalkit.store.artefact import SEARCHES
 from evalkit.store.journal import Journal
 from evalkit.system.stages import Meter
 
-_FORMAT = 1  # of what is kept; a higher number makes old ones be searched anew
+_FORMAT = 1  # of what is kept; a higher number has old ones searched again
 _DOCUMENTS_PER_SHARD = 65_536
 _QUERIES_PER_MERGE = 1024
 _HEAD = np.dtype([("shard", "<i8"), ("count", "<i8")])
@@ -64,13 +64,7 @@ class Hits(NamedTuple):
 
 
 class SearchWorker:
-    """A `Worker` that searches shards for the best documents of some queries.
-
-    Args:
-        queries: shape (queries, width).
-        k: documents a query.
-        compute: where.
-    """
+    """A `Worker` that searches shards for the best documents of some queries."""
 
     overlaps = False  # a shard is searched in the place of the one before
     budget = None
@@ -123,18 +117,7 @@ def search_corpus(
     content: str,
     meter: Meter,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Rows and scores of the `k` best documents of every query, best first; as `exact_top_k`, which see.
-
-    Args:
-        pool: of `SearchWorker`s for these queries and this k.
-        queries: shape (queries, width).
-        documents: shape (documents, width), memory-mapped.
-        id_ranks: shape (documents,).
-        k: documents a query, at most as many as there are.
-        store: where hits are kept until the result is.
-        content: digest of the vectors.
-        meter: counts the documents.
-    """
+    """Rows and scores of the `k` best documents of every query, best first; as `exact_top_k`, which see."""
     wanted = {
         "format": _FORMAT,
         "vectors": content,
@@ -172,11 +155,6 @@ def _run(
 
 class _Found:
     """The best documents of all queries so far.
-
-    Args:
-        queries: how many.
-        k: documents a query.
-        folder: where hits are kept.
 
     Attributes:
         keys: shape (queries, k), in no order; `NO_KEY` where there are fewer.

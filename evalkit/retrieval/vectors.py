@@ -1,8 +1,8 @@
-"""Vectors of a corpus in a file of their final size, and beside it a journal of which of them are done.
+"""Vectors of a corpus in a file of their final size, with a journal of those that are done.
 
-The first record of the journal tells what the vectors are of and who makes them, every other one rows and the checksum
-of their vectors. What a killed process left is compared with it, so that only vectors that are on the disk as they were
-made count as done.
+The first record of the journal says which vectors these are and who makes them; each other one holds rows and the
+checksum of their vectors. What a killed process left is compared with it, so that only vectors that are on the disk as
+they were made count as done.
 """
 
 import hashlib
@@ -37,10 +37,6 @@ _RECORDS_PER_BREATH = 1000
 class GrowingVectors:
     """Vectors that are made bit by bit.
 
-    Args:
-        vectors: shape (documents, width), memory-mapped.
-        journal: of what is done.
-
     Attributes:
         known: shape (documents,), which are done.
         budget: tokens of a batch that they are made with, where a probe found it.
@@ -58,7 +54,7 @@ class GrowingVectors:
                 self.let_go()
         if count := int((lost & ~self.known).sum()):
             logger.warning(
-                "%s: %d vectors are not as they were made (the file is damaged). They are made anew.",
+                "%s: %d vectors are not as they were made (the file is damaged). They are computed again.",
                 journal.path.with_name(VECTORS),
                 count,
             )
@@ -85,13 +81,7 @@ class GrowingVectors:
 def open_vectors(
     folder: Path, shape: tuple[int, int], dtype: str, made_by: Mapping[str, object]
 ) -> Iterator[GrowingVectors]:
-    """The vectors in a folder, begun or gone on with; the journal is gone once a `with` block is through.
-
-    Args:
-        folder: of the artefact.
-        shape: documents and width.
-        dtype: of the file.
-        made_by: what must be the same for the vectors of one file, such as the version of torch.
+    """The vectors in a folder, new or resumed; the journal is removed when the `with` block ends.
 
     Raises:
         OSError: there is no room for them.
@@ -110,7 +100,7 @@ def open_vectors(
 
 
 def _are_rows(documents: int, record: bytes) -> bool:
-    """Whether a record can tell rows of so many documents."""
+    """Whether a record can hold rows of so many documents."""
     if len(record) < DIGEST_BYTES or (len(record) - DIGEST_BYTES) % np.dtype(np.int64).itemsize:
         return False
     rows = np.frombuffer(record[:-DIGEST_BYTES], dtype=np.int64)

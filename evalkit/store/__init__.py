@@ -1,12 +1,14 @@
 """Content-addressed folders on disk: built once, found again by everything that made them.
 
 An artefact is a folder named by the digest of its facts. It is built under another name and renamed when whole, so a
-folder with its final name is complete. Knows nothing of what is inside; see `artefact`.
+folder with its final name is complete. Nothing depends on what is here: whatever is removed is made again.
+
+Whoever makes an artefact holds its lock, and whoever begins to read one marks it as used under that lock.
+`inventory.prune` takes the lock as well and removes only what has not been used for an hour or more. A process that
+reads longer has its files open by then, and open files stay readable after they are removed.
 """
 
 import errno
-import hashlib
-import json
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -15,25 +17,24 @@ from pathlib import Path
 
 from evalkit.errors import EvalkitError, ResultError
 from evalkit.store.artefact import FACTS, clear, describe_files, digest, dump, fault_of, fault_of_facts, open_folder
-from evalkit.system.files import atomic_write, expanded, is_file, read_file, remove
-from evalkit.system.locks import Locks
+from evalkit.system.files import atomic_write, expanded, is_file, remove
+from evalkit.system.locks import locked
 
 logger = logging.getLogger(__name__)
 
 PARTIAL = ".partial-"
-LOCKS, RESULTS = "locks", "results"
+LOCKS = "locks"
 
 
 class Store:
-    """Artefacts that are kept between runs: corpora, embeddings, scores.
+    """Artefacts that are stored between runs: corpora, embeddings, scores.
 
         <root>/<kind>/<digest of the facts>/   what was made, and facts.json
         <root>/<kind>/.partial-<digest>/       what is being made, or was when its process was killed
         <root>/locks/                          held by the process that makes something, until it ends or dies
-        <root>/results/                        which folders of results there are: what these need is never pruned
 
     Args:
-        root: the folder; made when something is first kept.
+        root: the folder; made when something is first stored.
 
     Attributes:
         used: names of the artefacts that were asked for, such as `corpora/<digest>`; for the manifest.
@@ -43,7 +44,6 @@ class Store:
         self.root = root
         self.used: set[str] = set()
         self._scratch: dict[str, Path] = {}
-        self._locks = Locks(root / LOCKS)
 
     def folder(
         self,
@@ -54,17 +54,18 @@ class Store:
         label: str = "",
         resumes: Collection[str] = (),
     ) -> Path:
-        """The artefact of this kind and these facts, built if it is not there yet, or is damaged.
+        """The artefact of this kind and these facts, built if it is absent or damaged.
 
-        Of several processes that ask for it, one builds and the others wait.
+        Of several processes that ask for it, one builds and the others wait. Open its files soon, before a prune can
+        remove them.
 
         Args:
             kind: of the artefact.
             facts: all that it is made from.
             build: fills the folder that it is given with files.
             label: what people call what it was made by, and of.
-            resumes: names of the files with which `build` goes on in a folder that a process which was killed left;
-                it makes no others. Where there are none, it begins in an empty folder.
+            resumes: names of the files with which `build` resumes in a folder that a killed process left; it makes no
+                others. Where there are none, it begins in an empty folder.
 
         Raises:
             ResultError: the store cannot be written.
@@ -82,47 +83,42 @@ class Store:
         return target
 
     def use(self, kind: str, name: str) -> None:
-        """Have an artefact stay while this object is there: nobody prunes it meanwhile."""
-        with suppress(OSError), self._locks.working(f"{kind}-{name}"):  # a cache that cannot be written can be read
-            self._locks.use(f"{kind}-{name}")
+        """Note that an artefact is used now, so that it is not pruned soon."""
+        with suppress(OSError), locked(self._lock_file(f"{kind}-{name}")):  # a cache that cannot be written can be read
+            os.utime(self.root / kind / name)
 
     def peek(self, kind: str, facts: Mapping[str, object]) -> Path:
         """Where an artefact of these facts is, or would be; it is not asked for, nor looked at."""
         return self.root / kind / digest(facts)
 
-    def growing(self, kind: str, facts: Mapping[str, object], *, label: str = "", needed: bool = True) -> Path:
+    def growing(self, kind: str, facts: Mapping[str, object], *, label: str = "") -> Path:
         """The folder of an artefact that grows with use and checks itself, such as a `Journal`.
 
         Args:
             kind: of the artefact.
             facts: all that decides what is in it.
             label: what people call what it is made by, and of.
-            needed: whether the result of this evaluation rests on it.
 
         Raises:
-            ResultError: the store cannot be written, or it is damaged and another process is using it.
+            ResultError: the store cannot be written.
         """
         name = digest(facts)
-        target, mark = self.root / kind / name, f"{kind}-{name}"
-        if needed:
-            self.used.add(f"{kind}/{name}")
-        with _writing(target), self._locks.working(mark):
+        target = self.root / kind / name
+        self.used.add(f"{kind}/{name}")
+        with _writing(target), locked(self._lock_file(f"{kind}-{name}")):
             if os.path.lexists(target) and (fault := fault_of_facts(target)):
-                if not self._locks.unused(mark):
-                    raise ResultError(f"{target}: {fault}, and another process is using it. Run again when it ended.")
-                logger.warning("%s: %s. It is made anew.", target, fault)
+                logger.warning("%s: %s. It is started again.", target, fault)
                 remove(target)
-            self._locks.use(mark)
             target.mkdir(parents=True, exist_ok=True)
             clear(target)
             if not is_file(target / FACTS):
                 atomic_write(target / FACTS, dump({"facts": facts, "label": label}))
-            _touch(target)
+            os.utime(target)
         return target
 
     @contextmanager
     def scratch(self, kind: str, facts: Mapping[str, object], *, label: str = "") -> Iterator[Path]:
-        """A folder for work that goes on where it stopped, and which nobody needs once its result is kept: see `tidy`.
+        """A folder for work that resumes, and which nobody needs once its result is saved: see `tidy`.
 
         Of several processes with the same facts, one is in the `with` block and the others wait.
 
@@ -140,62 +136,28 @@ class Store:
             yield target
 
     def tidy(self) -> None:
-        """Remove the scratch folders of this object, but for those that another process is using."""
+        """Remove the scratch folders of this object, but for those that another process is working in."""
         for name, folder in self._scratch.items():
-            with suppress(OSError), self._locks.idle(name) as idle:
-                if idle:
+            with suppress(OSError), locked(self._lock_file(name), wait=False) as free:
+                if free:
                     remove(folder)
         self._scratch = {}
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Keep other processes from the same work; the system releases it when a process dies.
+    def lock(self, name: str, *, wait: bool = True) -> Iterator[bool]:
+        """Keep other processes from the same work; see `locked`.
 
         Raises:
             ResultError: the store cannot be written.
         """
+        path = self._lock_file(name)
         with ExitStack() as held:
-            with _writing(self.root / LOCKS / f"{name}.lock"):
-                held.enter_context(self._locks.working(name))
-            yield
+            with _writing(path):
+                is_held = held.enter_context(locked(path, wait=wait))
+            yield is_held
 
-    @contextmanager
-    def idle(self, kind: str, name: str) -> Iterator[bool]:
-        """Whether no process makes or uses an artefact; then none begins to within the `with` block.
-
-        Raises:
-            ResultError: the store cannot be written.
-        """
-        with ExitStack() as held:
-            with _writing(self.root / LOCKS):
-                idle = held.enter_context(self._locks.idle(f"{kind}-{name}"))
-            yield idle
-
-    def note_results(self, folder: Path) -> None:
-        """Remember where results are, so that what they need is not pruned."""
-        folder = folder.resolve()
-        path, told = results_note(self.root, folder), json.dumps({"folder": str(folder)}, indent=2) + "\n"
-        try:
-            if read_file(path) == told:
-                return
-        except (OSError, ValueError):
-            pass  # absent, or not as it was written
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(path, told)
-        except OSError as error:
-            # Of a cache that can only be read, nothing is pruned either.
-            logger.warning(
-                "%s: cannot be written (%s), so `evalkit cache prune` knows nothing of the results in %s.",
-                path,
-                error.strerror or error,
-                folder,
-            )
-
-
-def results_note(root: Path, folder: Path) -> Path:
-    """The file of a store that remembers a folder of results."""
-    return root / RESULTS / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
+    def _lock_file(self, name: str) -> Path:
+        return self.root / LOCKS / f"{name}.lock"
 
 
 def _build(target: Path, record: Mapping[str, object], build: Callable[[Path], None], resumes: Collection[str]) -> None:
@@ -230,25 +192,18 @@ def _writing(path: Path) -> Iterator[None]:
         raise ResultError(
             f"{error.filename or path}: cannot be written ({error.strerror or error}). "
             + ("Choose a cache_dir that can be" if forbidden else "Make room or choose another cache_dir")
-            + ", and run the same command again: it goes on where it stopped."
+            + ", and run the same command again to resume."
         ) from error
 
 
 def _is_whole(target: Path) -> bool:
-    """Whether an artefact is there; a damaged one is named, and is not."""
+    """Whether an artefact is there and undamaged."""
     if not os.path.lexists(target):
         return False
     if fault := fault_of(target):
-        logger.warning("%s: %s. It is built anew.", target, fault)
+        logger.warning("%s: %s. It is built again.", target, fault)
         return False
-    _touch(target)
     return True
-
-
-def _touch(target: Path) -> None:
-    """Note when an artefact was last used."""
-    with suppress(OSError):  # a cache that cannot be written can be read
-        os.utime(target)
 
 
 def open_store(cache_dir: str | None = None) -> Store:

@@ -1,7 +1,7 @@
-"""What an artefact is: a folder of plain files, named by the digest of what it was made from, and checked by it.
+"""An artefact is a folder of plain files, named by the digest of what it was made from, and checked by it.
 
-Its `facts.json` says what it was made from, what people call that, and the checksums of its files. Nothing else is
-followed or opened: links, pipes and devices are no part of an artefact.
+Its `facts.json` says what it was made from, what people call that, and the checksums of its files. Links, pipes and
+devices are not part of an artefact, and are neither followed nor opened.
 """
 
 import hashlib
@@ -17,7 +17,8 @@ from evalkit.system.files import file_digest, is_file, is_folder, read_file, rem
 logger = logging.getLogger(__name__)
 
 CORPORA, COUNTS, EMBEDDINGS, SEARCHES = "corpora", "counts", "embeddings", "searches"
-SCORES, RATES = GROWING = "scores", "rates"
+SCORES = "scores"
+GROWING = (SCORES,)
 DOWNLOADS = "downloads"
 KINDS = (CORPORA, COUNTS, EMBEDDINGS, SEARCHES, *GROWING, DOWNLOADS)
 """All kinds of artefacts. Those in `GROWING` grow with use; downloads are named by their published MD5."""
@@ -45,10 +46,10 @@ def describe_files(folder: Path) -> dict[str, dict[str, object]]:
 
 
 def record_of(folder: Path) -> dict[str, Any]:
-    """What is written of an artefact: its `facts`, its `label`, and once it is whole its `files`.
+    """The `facts.json` of an artefact: its `facts`, its `label`, and once it is whole its `files`.
 
     Raises:
-        OSError: that is absent.
+        OSError: it is absent.
         ValueError: it is damaged.
     """
     try:
@@ -57,11 +58,11 @@ def record_of(folder: Path) -> dict[str, Any]:
         raise ValueError("is nested too deeply") from error
     if isinstance(record, dict):
         return record
-    raise ValueError("is no object")
+    raise ValueError("is not an object")
 
 
 def content_digest(folder: Path) -> str:
-    """SHA-256 of what an artefact holds, by the checksums that were recorded when it was made."""
+    """SHA-256 of an artefact's content, from the checksums that were recorded when it was made."""
     return digest(record_of(folder)["files"])
 
 
@@ -76,7 +77,7 @@ def fault_of(folder: Path, *, grows: bool = False) -> str | None:
         return fault
     try:
         if others := strays(folder, flat=grows):
-            return f"{others[0].relative_to(folder)} is no file that was written"
+            return f"{others[0].relative_to(folder)} is not a file that was written"
         found, recorded = ({}, {}) if grows else (describe_files(folder), record_of(folder).get("files"))
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
@@ -87,9 +88,9 @@ def fault_of(folder: Path, *, grows: bool = False) -> str | None:
 
 
 def fault_of_facts(folder: Path) -> str | None:
-    """What is wrong with what an artefact says of itself: it has the name of its facts."""
+    """What is wrong with the `facts.json` of an artefact, whose digest is its name; None if nothing is."""
     if not is_folder(folder):
-        return "is no folder"
+        return "is not a folder"
     try:
         own = digest(record_of(folder)["facts"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -98,7 +99,7 @@ def fault_of_facts(folder: Path) -> str | None:
 
 
 def strays(folder: Path, *, flat: bool) -> list[Path]:
-    """What is no file in a folder: links, pipes, devices, and empty folders; all folders where it is flat.
+    """Whatever is not a file in a folder: links, pipes, devices, and empty folders; all folders where it is flat.
 
     Raises:
         OSError: a folder cannot be read.
@@ -108,24 +109,24 @@ def strays(folder: Path, *, flat: bool) -> list[Path]:
 
 
 def open_folder(folder: Path) -> None:
-    """A folder of the store as it was left, or a new one; what else has its name is removed.
+    """A folder of the store as it was left, or a new one; anything else of its name is removed.
 
     Raises:
         OSError: it cannot be made.
     """
     if os.path.lexists(folder) and not is_folder(folder):
-        logger.warning("%s: is no folder. It is removed.", folder)
+        logger.warning("%s: is not a folder. It is removed.", folder)
         remove(folder)
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def clear(folder: Path, names: Collection[str] = ()) -> None:
-    """Remove from a folder what is no file, and where names are given, other files.
+    """Remove whatever is not a file from a folder, and where names are given, other files.
 
     Raises:
         OSError: it cannot be removed.
     """
     for path in sorted(folder.iterdir()):
         if not is_file(path) or (names and path.name not in {FACTS, *names}):
-            logger.warning("%s: is no file that evalkit keeps there. It is removed.", path)
+            logger.warning("%s: does not belong there. It is removed.", path)
             remove(path)

@@ -2,9 +2,9 @@
 
     record = b"EVK1", length of the payload (uint32, little-endian), BLAKE2b-128 of both, payload
 
-Several processes may append to one file. They take turns by a lock that the system releases when one dies. A record
-that was cut short, or is not what was written, ends the file: it and what follows is taken off, to be made anew. So
-does a first record that says that the file is of something else, and a record of another kind.
+Several processes may append to one file. They take turns with a lock that the system releases when one dies. A record
+that was cut short or changed ends the file: it and all that follows are removed, and their content is made again. The
+same holds for a first record that names another owner of the file, and for a record of another kind.
 """
 
 import errno
@@ -30,13 +30,12 @@ _NOT_TO_BE_WRITTEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Journal:
-    """Records in a file; made when something is first appended. A link or a pipe in its place is never opened.
+    """Records in a file, which is made by the first append. A link or a pipe in its place is never opened.
 
     Args:
         path: of the file. A lock is beside it.
-        head: what the first record says that the file is of; that record is none of those given. Every record is given
-            when empty.
-        fits: whether a payload can be one of this file's.
+        head: the first record, which says what the file belongs to and is never given out; there is none when empty.
+        fits: whether a payload can belong to this file.
 
     Raises:
         ResultError: the file cannot be read or written.
@@ -49,11 +48,11 @@ class Journal:
         self._read = 0  # bytes, up to the end of the last whole record
 
     def fresh(self) -> list[bytes]:
-        """The payloads that this object has neither given nor appended, of whichever process."""
+        """The payloads of all processes that this object has neither given nor appended yet."""
         return list(self.replay())
 
     def replay(self) -> Generator[bytes]:
-        """The payloads of `fresh` one at a time, for journals that would fill the memory."""
+        """`fresh` one payload at a time, for journals that would fill the memory."""
         try:
             if not self._is_there() or self.path.stat().st_size == self._read:
                 return
@@ -63,7 +62,7 @@ class Journal:
             raise ResultError(f"{self.path}: cannot be read ({error.strerror or error}).") from error
 
     def append(self, payload: bytes) -> list[bytes]:
-        """Add a record; gives what other processes appended since `fresh`."""
+        """Add a record, and give what other processes appended since `fresh`."""
         try:
             with self._lock, self._opened() as file:
                 others = list(self._news(file))
@@ -79,7 +78,7 @@ class Journal:
         except OSError as error:
             raise ResultError(
                 f"{self.path}: cannot be written ({error.strerror or error}). Make room, and run the same command "
-                "again: it goes on where it stopped."
+                "again to resume."
             ) from error
         return others
 
@@ -92,19 +91,19 @@ class Journal:
             except OSError as error:
                 if error.errno not in _NOT_TO_BE_WRITTEN:
                     raise
-                file = held.enter_context(self.path.open("rb"))  # who reads alone needs no turn
+                file = held.enter_context(self.path.open("rb"))  # a file that cannot be written has no other writers
             yield file
 
     def _opened(self) -> BinaryIO:
         if os.path.lexists(self.path) and not self._is_there():
-            raise OSError("it is no regular file; remove it")
+            raise OSError("it is not a regular file; remove it")
         return self.path.open("a+b")
 
     def _is_there(self) -> bool:
         return is_folder(self.path.parent) and is_file(self.path)
 
     def _news(self, file: BinaryIO) -> Iterator[bytes]:
-        """The records behind those that were read; then the file is cut behind the last whole one."""
+        """The records after those that were read; then the file is cut after the last whole one."""
         size = file.seek(0, os.SEEK_END)
         if size < self._read:
             raise OSError(f"it is shorter than it was: {size:,} of {self._read:,} bytes")
@@ -112,13 +111,13 @@ class Journal:
         if self._read < size:
             if self._head and not self._read:
                 logger.warning(
-                    "%s: was begun on another machine or torch, is of something else, or damaged. It is begun again.",
+                    "%s: written by another machine or torch version, or damaged. Starting a new one.",
                     self.path,
                 )
             else:
                 logger.warning(
-                    "%s: the last %d bytes are no whole record of it (the process that wrote them was killed, or the "
-                    "file is damaged). They count for nothing, and what they held is made anew.",
+                    "%s: the last %d bytes are not a whole record (the process that wrote them was killed, or the file "
+                    "is damaged). Their content is made again.",
                     self.path,
                     size - self._read,
                 )
@@ -141,12 +140,12 @@ class Journal:
 
 
 def lock_name(name: str) -> str:
-    """What the lock beside a journal is called."""
+    """The file name of the lock beside a journal."""
     return f".{name}.lock"
 
 
 def damage(path: Path, *, head: bytes = b"") -> str | None:
-    """What is wrong with a file, or None; it stays as it is.
+    """What is wrong with a file, or None. The file is not changed.
 
     Args:
         path: of the file.
@@ -158,7 +157,7 @@ def damage(path: Path, *, head: bytes = b"") -> str | None:
     own = Journal(path, head=head)
     try:
         if not is_file(path):
-            return "is no regular file"
+            return "is not a regular file"
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             whole = sum(1 for _ in own._whole(file, size))  # noqa: SLF001 - of this module
@@ -166,8 +165,8 @@ def damage(path: Path, *, head: bytes = b"") -> str | None:
         raise ResultError(f"{path}: cannot be read ({error.strerror or error}).") from error
     left = size - own._read  # noqa: SLF001
     if left and head and not own._read:  # noqa: SLF001
-        return "is of something else, or damaged from the start"
-    return f"behind {whole} records there are {left} bytes that are none" if left else None
+        return "belongs to something else, or is damaged from the start"
+    return f"{left} bytes after {whole} records are not a record" if left else None
 
 
 def _checksum(payload: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """Files and folders that appear whole or not at all, whatever happens to the process that writes them.
 
-Also what is in a folder, without following links or waiting for pipes: a folder of ours may hold what others put there.
+Folders are read without following links or waiting for pipes, since others may have put some there.
 """
 
 import hashlib
@@ -39,12 +39,12 @@ def expanded(path: str | Path) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there: no link to one, no pipe and no device."""
+    """Whether a path is a regular file, and not a link to one."""
     return _is(path, stat.S_ISREG)
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is there, and no link to one."""
+    """Whether a path is a folder, and not a link to one."""
     return _is(path, stat.S_ISDIR)
 
 
@@ -63,12 +63,12 @@ def read_file(path: Path) -> str:
         ValueError: it is not UTF-8.
     """
     if not stat.S_ISREG(path.lstat().st_mode):
-        raise OSError("it is no regular file")
+        raise OSError("it is not a regular file")
     return path.read_text(encoding="utf-8")
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """All that is in a folder and the folders within, by name. Links are given and not followed.
+    """Everything in a folder and its subfolders, by name. Links are yielded and not followed.
 
     Raises:
         OSError: a folder cannot be read.
@@ -80,7 +80,7 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a folder with all in it, or whatever else is there; of a link the link itself.
+    """Remove a folder with its content, or a file; of a link, the link itself.
 
     Raises:
         OSError: it cannot be removed.
@@ -93,7 +93,7 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Have errors of the system name a file: what is raised while it is written, such as for a full disk, does not."""
+    """Name a file in errors of the system that lack it, such as a full disk while it is written."""
     try:
         yield
     except OSError as error:
@@ -123,6 +123,7 @@ def write_output(path: Path, text: str) -> None:
     """Write a text file that a person named: `atomic_write` to where a link leads; a pipe or device is written into.
 
     Raises:
+        ConfigError: it is a link, and links lead to each other.
         OSError: it cannot be written; the message names it.
     """
     if path.exists() and not path.is_file():
@@ -131,29 +132,29 @@ def write_output(path: Path, text: str) -> None:
         return
     try:
         place = path.resolve()
-    except RuntimeError as error:  # links that lead to each other
-        raise OSError(f"{path}: is a link that leads nowhere ({error})") from error
+    except RuntimeError as error:  # of Python before 3.13
+        raise ConfigError(f"{path}: the links lead to each other. Remove them, or choose another place.") from error
     atomic_write(place, text)
 
 
 def require_writable(folder: Path) -> None:
-    """Refuse a folder that could not be made or filled, before hours are spent on what goes into it.
+    """Refuse a folder that cannot be created or written, before hours of work go into it.
 
     Raises:
-        ResultError: what is there is no folder, or may not be written.
+        ResultError: something else is there, or the folder is not writable.
     """
     there = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
     if not there.is_dir():
-        raise ResultError(f"{there}: is no folder. Choose another folder for {folder}.")
+        raise ResultError(f"{there}: is not a folder. Choose another folder for {folder}.")
     if not os.access(there, os.W_OK | os.X_OK):
         raise ResultError(f"{there}: cannot be written (Permission denied). Choose another folder for {folder}.")
 
 
 def build_folder(target: Path, build: Callable[[Path], None]) -> bool:
-    """Have `build` fill a new folder, and give it its name only when that succeeded.
+    """Let `build` fill a new folder, and rename it to `target` only when that succeeded.
 
     Returns:
-        False if another process finished the same folder first; then that one stays.
+        False if another process finished the same folder first; then that one is left.
 
     Raises:
         ResultError: the folder cannot be written; nothing is left behind.
@@ -178,7 +179,7 @@ def build_folder(target: Path, build: Callable[[Path], None]) -> bool:
 
 @contextmanager
 def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
-    """A folder for a time; what killed processes of this machine left under the prefix goes, too.
+    """A temporary folder; leftovers of killed processes of this machine with the same prefix are removed, too.
 
     Raises:
         OSError: it cannot be made.
@@ -191,7 +192,7 @@ def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 def _own_folder(parent: Path, prefix: str) -> Path:
-    """A new folder whose name tells the process; those of processes of this machine that were killed are removed."""
+    """A new folder named after this process; those of killed processes of this machine are removed."""
     prefix = f"{prefix}{_HOST}-"
     for leftover in parent.glob(f"{prefix}*"):
         process = leftover.name.removeprefix(prefix).partition("-")[0]

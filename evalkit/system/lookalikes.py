@@ -1,4 +1,4 @@
-"""What a mistyped name may have meant: the one place that guesses. Knows nothing of what the names are for."""
+"""Guesses what a mistyped name may have meant."""
 
 from collections.abc import Collection, Sequence
 from difflib import SequenceMatcher, get_close_matches

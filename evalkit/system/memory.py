@@ -1,4 +1,4 @@
-"""Memory of this process: how much is resident, and giving back what is not in use. Knows nothing of what is in it."""
+"""Memory of this process: how much is resident, and returning unused memory to the system."""
 
 import ctypes
 import mmap
@@ -14,18 +14,18 @@ _STATUS = Path("/proc/self/status")
 
 
 def resident() -> int:
-    """Bytes that are resident now; where the system does not tell, the most that were."""
+    """Bytes that are resident now; where the system does not say, the peak."""
     return _status("VmRSS") or peak()
 
 
 def peak() -> int:
-    """The most bytes that were resident, pages of mapped files included."""
+    """Peak of resident bytes, pages of mapped files included."""
     scale = 1 if sys.platform == "darwin" else 1024
     return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
 def let_go(mapping: object) -> None:
-    """Let pages of a mapped file go: they stay in the file, and would count as memory in use.
+    """Drop the resident pages of a mapped file, which would count as memory in use.
 
     Args:
         mapping: an `mmap` of a file that is shared or only read; anything else is left alone.
@@ -35,7 +35,7 @@ def let_go(mapping: object) -> None:
 
 
 def give_back() -> None:
-    """Give memory back to the system that was freed and is held for later, which after many sizes of text is much."""
+    """Return freed memory that allocators hold for later; after texts of many sizes that is much."""
     pa.default_memory_pool().release_unused()
     # Only glibc holds back so much that this is worth a call, and has it.
     with suppress(OSError, AttributeError):

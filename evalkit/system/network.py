@@ -1,7 +1,6 @@
 """Whether a server answers at all: asked once, for some seconds, before clients that would try for half a minute.
 
-Knows no dataset and no model. What is found holds for a minute, so a sweep asks once, and a run of days notices that
-the network is back.
+The answer holds for a minute, so a sweep asks once, and a run of days notices that the network is back.
 """
 
 import logging
@@ -14,7 +13,7 @@ from threading import Thread
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from evalkit.errors import reason
+from evalkit.system.reporting import reason
 
 logger = logging.getLogger(__name__)
 

@@ -5,31 +5,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from evalkit.errors import printable
-from evalkit.system.stages import LOADING, Meter
+from evalkit.system.stages import LOADING, Meter, duration
+from evalkit.system.terminal import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+
+_EVERY = 30.0  # seconds between two lines where there is no terminal
 
 
 @contextmanager
 def progress(description: str, total: float | None, unit: str) -> Iterator[Meter]:
     """A bar for the time of a `with` block; call the meter that it gives with the number of units done.
 
-    The bar counts the work of this run: what is found from an earlier one makes the total smaller. Drawn only on a
-    terminal, where it stays once a block has taken a second or more. Into a file or a pipe it writes one line when such
-    a block ends.
+    The bar counts the work of this run: units that an earlier run did make the total smaller. It is drawn only on a
+    terminal, where it stays if the block took a second or more. A file or a pipe gets a line every 30 seconds with the
+    rate and the time left, and one at the end of such a block.
     """
     description = printable(description)  # it may hold the name of a file
     bar = _bar()
     with bar:
         task = bar.add_task(description, total=total, unit=unit, rate="")
+        due = _EVERY
 
         def changed() -> None:
-            if bar.disable:
-                return
+            nonlocal due
             left = None if total is None else total - meter.kept
-            bar.update(task, completed=meter.done, total=left, rate=_speeds(meter))
+            if not bar.disable:
+                bar.update(task, completed=meter.done, total=left, rate=_speeds(meter))
+            elif meter.elapsed >= due and (left is None or meter.done < left):
+                due = meter.elapsed + _EVERY
+                _write(f"{description}: {_so_far(meter, left)}")
 
         meter = Meter(unit, changed)
         yield meter
@@ -37,14 +44,26 @@ def progress(description: str, total: float | None, unit: str) -> Iterator[Meter
         # What took no time leaves no line behind.
         bar.live.transient = meter.elapsed < 1
     if bar.disable and meter.elapsed >= 1:
-        loading = f", loading {meter.apart[LOADING]:.1f} s" if meter.apart.get(LOADING, 0.0) >= 1 else ""
-        line = f"{description}: {meter.done:,.0f} {unit} in {meter.seconds:.1f} s"
-        with suppress(OSError):  # nobody reads it
-            sys.stderr.write(f"{line}{', ' if (said := _speeds(meter)) else ''}{said}{loading}\n")
+        loading = f"loading {meter.apart[LOADING]:.1f} s" if meter.apart.get(LOADING, 0.0) >= 1 else ""
+        parts = [f"{meter.done:,.0f} {unit} in {meter.seconds:.1f} s", _speeds(meter), loading]
+        _write(f"{description}: {', '.join(filter(None, parts))}")
+
+
+def _write(line: str) -> None:
+    with suppress(OSError):  # nobody reads it
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
+def _so_far(meter: Meter, total: float | None) -> str:
+    """How much is done, how fast, and how long the rest takes at that rate."""
+    done = f"{meter.done:,.0f}{'' if total is None else f' of {total:,.0f}'} {meter.unit}"
+    left = f"{duration((total - meter.done) / meter.rate.value)} left" if total is not None and meter.rate else ""
+    return ", ".join(filter(None, (done, _speeds(meter), left)))
 
 
 def _speeds(meter: Meter) -> str:
-    kept = f"{meter.kept:,.0f} {meter.unit} kept from before" if meter.kept else ""
+    kept = f"{meter.kept:,.0f} {meter.unit} from an earlier run" if meter.kept else ""
     return ", ".join(part for part in (str(meter.rate or ""), kept) if part)
 
 

@@ -1,7 +1,7 @@
 """How long the stages of an evaluation took and how fast they were: for stderr, the manifest and the tables.
 
-A speed is that of the work of this run. Loading a model and looking for what an earlier run kept have seconds of their
-own, and what was kept counts in no speed. `rate` is the one definition: whatever shows a speed reads it.
+A speed counts the work of this run. Loading a model and looking up earlier scores are timed apart, and pairs that were
+scored earlier count in no speed. `rate` is the only definition of a speed.
 """
 
 import math
@@ -14,6 +14,7 @@ LOADING = "load"  # imports, weights, workers, and a first pass through the mode
 FINDING = "find kept"
 UNITS = ("pairs", "documents", "queries")
 _WITHOUT_DECIMALS = 10.0
+_MINUTE, _HOUR = 60.0, 3600.0
 
 
 class Rate(NamedTuple):
@@ -34,6 +35,13 @@ class Rate(NamedTuple):
 def speed(value: float) -> str:
     """Units a second as people read them, such as `1,234` or `0.41`."""
     return f"{value:,.0f}" if value >= _WITHOUT_DECIMALS else f"{value:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """Such as `12 s`, `34 min` or `5.6 h`."""
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s" if seconds >= 1 or not seconds else "< 1 s"
+    return f"{seconds / _MINUTE:.0f} min" if seconds < 2 * _HOUR else f"{seconds / _HOUR:.1f} h"
 
 
 def rate(facts: Mapping[str, float], unit: str = "") -> Rate | None:
@@ -58,8 +66,8 @@ class Meter:
 
     Attributes:
         done: units of this run.
-        kept: units of earlier runs, which were only found.
-        apart: seconds that were no work, by what they were spent on.
+        kept: units that an earlier run did.
+        apart: seconds outside the work, by what they were spent on.
     """
 
     def __init__(self, unit: str = "", changed: Callable[[], None] = lambda: None) -> None:
@@ -90,12 +98,12 @@ class Meter:
         return max(self.elapsed - sum(self.apart.values()), 0.0)
 
     def set_apart(self, what: str, seconds: float) -> None:
-        """Take seconds that went by for no work."""
+        """Count seconds as outside the work."""
         self.apart[what] = self.apart.get(what, 0.0) + seconds
 
     @contextmanager
     def not_working(self, what: str) -> Iterator[None]:
-        """Set the seconds of a `with` block apart; one inside it keeps its own."""
+        """Time a `with` block as outside the work; a nested block is timed under its own name."""
         start, before = self.elapsed, sum(self.apart.values())
         try:
             yield
@@ -104,12 +112,12 @@ class Meter:
             self.set_apart(what, self.elapsed - start - inside)
 
     def stop(self) -> None:
-        """Let the time stand still."""
+        """Stop the clock."""
         self._end = min(perf_counter(), self._end)
 
     @property
     def facts(self) -> dict[str, float]:
-        """What `rate` reads, and how many units were only found, if any."""
+        """The numbers that `rate` reads, and how many units an earlier run did, if any."""
         return {
             "seconds": self.seconds,
             self.unit: self.done,
@@ -123,31 +131,29 @@ class Meter:
 
 
 class Stages(dict[str, dict[str, float]]):
-    """Stage -> what it took: `seconds`, whatever else it notes, and what was planned, in the order of the work."""
+    """Stage -> what it took: `seconds` and whatever else it notes, in the order of the work."""
 
     @contextmanager
     def timed(self, name: str) -> Iterator[dict[str, float]]:
-        """Time a `with` block; what it notes is added to the stage, as are blocks of the same name."""
+        """Time a `with` block and add its time and notes to the stage of that name."""
         noted: dict[str, float] = {}
         start = perf_counter()
         yield noted
         self.add(name, {"seconds": perf_counter() - start, **noted})
 
     def add(self, name: str, facts: Mapping[str, float]) -> None:
-        """Add numbers to those that are known of a stage."""
+        """Add numbers to those of a stage."""
         known = self.get(name, {})
-        if "seconds" in facts and "seconds" not in known:  # its place is when it happened, not when it was planned
-            self.pop(name, None)
         self[name] = {**known, **{key: known.get(key, 0) + value for key, value in facts.items()}}
 
     def take(self, name: str, meter: Meter, *, model: str, **read: float) -> None:
-        """Add what was metered, as up to three stages: what was kept is found, the model is loaded, work is done.
+        """Add a meter's numbers as up to three stages: finding earlier work, loading the model, and the work itself.
 
         Args:
             name: of the work.
-            meter: of it.
+            meter: its meter.
             model: what was loaded, such as `reranker`.
-            read: what else is known of the work.
+            read: further numbers of the work.
         """
         if meter.kept and FINDING in meter.apart:
             self.add(f"{FINDING} {meter.unit}", {"seconds": meter.apart[FINDING]})
@@ -156,7 +162,7 @@ class Stages(dict[str, dict[str, float]]):
         self.add(name, {**meter.facts, **read})
 
     def join(self, others: Mapping[str, Mapping[str, float]]) -> None:
-        """Add what is known of stages elsewhere."""
+        """Add the numbers of other stages."""
         for name, facts in others.items():
             self.add(name, facts)
 
@@ -165,10 +171,9 @@ class Stages(dict[str, dict[str, float]]):
         """Seconds of all work, without loading and finding."""
         return sum(facts.get("seconds", 0.0) for name, facts in self.items() if not name.startswith((LOADING, FINDING)))
 
-    def happened(self) -> dict[str, dict[str, float]]:
-        """The stages that took place, each with its speed where it has one; others were only planned."""
+    def with_speeds(self) -> dict[str, dict[str, float]]:
+        """The stages, each with its speed where it has one."""
         return {
             name: {**facts, **({f"{found.unit}_per_second": found.value} if (found := rate(facts)) else {})}
             for name, facts in self.items()
-            if "seconds" in facts
         }

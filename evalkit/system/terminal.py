@@ -1,4 +1,4 @@
-"""What is told on stdout and stderr: harmless to a terminal, also where stdout is closed, full, or read by nobody.
+"""Printing on stdout and stderr: harmless to a terminal, also where stdout is closed, full, or read by nobody.
 
 Ids, texts and names of files hold any character, and some of them move a terminal's cursor or change its title. What
 programs read keeps every character: only where stdout is a terminal are they written as escapes.
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from evalkit.errors import ConfigError, printable, report
+from evalkit.errors import ConfigError
 
 # Control characters but tab and line feed; what breaks lines besides; what turns the direction of writing.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -33,18 +33,23 @@ def measurable(text: str) -> str:
     )
 
 
+def printable(text: str) -> str:
+    """A text of one line for a terminal: whatever would move its cursor or change its colours becomes an escape."""
+    return "".join(one if one.isprintable() else _escape(one) for one in text)
+
+
 def _escape(one: str) -> str:
     return one.encode("unicode_escape").decode("ascii")
 
 
 def writable(text: str) -> bool:
-    """Whether a text is one of characters: what bytes that are no UTF-8 become, no file of text can hold."""
+    """Whether a text can be encoded as UTF-8, that is, holds no lone surrogate."""
     return not any("\ud800" <= one <= "\udfff" for one in text)
 
 
 @contextmanager
 def naming_stdout() -> Iterator[None]:
-    """Have errors say that it is stdout that takes no more."""
+    """Name stdout in the errors of a `with` block that writes to it."""
     try:
         yield
     except BrokenPipeError:
@@ -60,18 +65,18 @@ def say(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Write a line on stderr. Where nobody can read it, that is no reason to stop."""
+    """Write a line on stderr. A closed stderr does not stop the command."""
     with suppress(OSError):
         sys.stderr.write(f"evalkit: {printable(text)}\n")
 
 
 def open_streams() -> None:
-    """Have stdin and stderr lead somewhere: a file that is opened would take the place of one that is closed.
+    """Reopen a closed stdin or stderr, so that no file takes its number.
 
     Raises:
-        ConfigError: stdout is closed; what a command finds would be lost.
+        ConfigError: stdout is closed, so results would be lost.
     """
-    told = sys.stdout is not None
+    has_stdout = sys.stdout is not None
     for number in range(3):
         try:
             os.fstat(number)
@@ -79,26 +84,13 @@ def open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for as long as the process is
-    if not told:
+    if not has_stdout:
         sys.stdout = sys.stderr
-        raise ConfigError("stdout is closed, so nothing can be told. Write it to a file or to /dev/null: > FILE.")
-
-
-def leave(code: int) -> int:
-    """The exit code once everything is told: 2 where stdout cannot take it, in which case that is said."""
-    try:
-        with naming_stdout():
-            sys.stdout.flush()
-    except BrokenPipeError:
-        stop_telling()
-    except OSError as error:
-        stop_telling()
-        return code or report(error)
-    return code
+        raise ConfigError("stdout is closed, so nothing can be printed. Write it to a file or to /dev/null: > FILE.")
 
 
 def stop_telling() -> None:
-    """Let what is still to be told go nowhere; Python would try it again at exit, and complain."""
+    """Discard further output; Python would try to write it again at exit, and complain."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -25,7 +25,7 @@ LIMITS = {
 
 
 def require_version(package: str) -> None:
-    """Do nothing if the installed version gives the numbers that evalkit reports.
+    """Refuse an installed version that gives other numbers than evalkit reports.
 
     Args:
         package: an installed package, a key of `LIMITS`.

@@ -84,7 +84,7 @@ def test_p_values_are_corrected_for_all_rerankers_on_a_dataset(tmp_path):
     assert both == pytest.approx(holm(alone))
 
 
-def test_first_stages_are_told_apart_and_what_is_not_shown_is_named(results, tmp_path):
+def test_first_stages_are_distinguished_and_hidden_results_named(results, tmp_path):
     found = list(results[0])
     root = made(tmp_path, {"same": 1.0}, stage="other")
     extra = [("b", one) for one in gather([root])]

@@ -15,7 +15,7 @@ from evalkit.analysis.flags import Fall, flags_of_means
         ((0.9, 0.9, 0.9), []),  # nothing was left to gain
     ],
 )
-def test_three_means_give_away_what_cannot_be(values, expected):
+def test_three_means_reveal_impossible_numbers(values, expected):
     found = [f"{flag.level}: {flag.text}" for flag in flags_of_means(*values, "nDCG@10")]
     assert len(found) == len(expected)
     for text, wanted in zip(found, expected, strict=True):
@@ -41,6 +41,6 @@ def test_a_fall_is_called_real_only_by_the_verdict_of_a_comparison(fall, expecte
     assert any("not by chance" in flag.text for flag in found) == bool(fall and fall.real)
 
 
-def test_a_verdict_without_a_fall_is_no_flag():
+def test_verdict_without_a_fall_raises_no_flag():
     """A mean that is lower by rounding alone comes second in the comparison."""
     assert flags_of_means(0.7, 0.7, 0.9, "nDCG@10", Fall(1.0, 3, real=False)) == []

@@ -11,17 +11,13 @@ from stubs import tiny_bert
 from evalkit.analysis.flags import Fall
 from evalkit.analysis.one_pass import analyse, at_depth
 from evalkit.cli import main
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    CrossEncoderConfig,
-    EvaluateConfig,
-    FolderDatasetConfig,
-    ReplayConfig,
-    SavedConfig,
-)
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.pipeline import evaluate
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.passthrough import ReplayConfig
 from evalkit.results.gather import dataset_of, gather
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.saved import SavedConfig
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +47,7 @@ def test_headroom_is_the_share_of_the_room_that_was_gained(folder):
 
 
 @pytest.mark.parametrize("depth", [1, 3, 6])
-def test_curve_is_what_an_evaluation_of_that_depth_gives(folder, tmp_path, depth):
+def test_curve_equals_an_evaluation_of_that_depth(folder, tmp_path, depth):
     found = pairwise(folder, (depth,))
     config = EvaluateConfig(
         dataset=FolderDatasetConfig(name="one", path=str(folder / "collections/one")),
@@ -166,7 +162,7 @@ def test_command_prints_tables_and_json(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--depths", "ten"], "--depths ten is no list of numbers, such as 10,20,50."),
+        (["--depths", "ten"], "--depths ten is not a list of numbers, such as 10,20,50."),
         (["--depths", "0"], "a depth is at least 1"),
         (["--measure", "mrr@10"], "Did you mean RR@10?"),
     ],
@@ -206,7 +202,7 @@ def test_flags_are_shown_below_the_table_of_an_evaluation(tmp_path, capsys):
     assert "not by chance" not in printed
 
 
-def test_cut_pairs_are_told_from_whole_ones(tmp_path):
+def test_truncated_pairs_are_counted_apart(tmp_path):
     """A model that reads 60 tokens: every other document is longer."""
     collection = write_collection(tmp_path / "collection", queries=6)
     path = collection / "corpus.jsonl"

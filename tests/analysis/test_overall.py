@@ -73,7 +73,7 @@ def test_eight_datasets_that_agree_show_a_difference_by_the_test_of_one_dataset(
     assert left_out(comparisons) == []
 
 
-def test_what_the_average_leaves_out_is_named(several, tmp_path):
+def test_datasets_that_the_average_leaves_out_are_named(several, tmp_path):
     comparisons = compare(gather([several / "a", several / "b/stage-100/weak", several / "cqadupstack-x"]), QUICK)
     alone = compare(gather([made(tmp_path, {}, dataset="alone")]), QUICK)
     assert left_out([*comparisons, *alone]) == [

@@ -7,7 +7,7 @@ import pytest
 from made import grade, made, scores
 
 from evalkit.analysis import regression
-from evalkit.analysis.baseline import Entry, Name, read_baseline, write_baseline
+from evalkit.analysis.baseline import BaselineEntry, Name, read_baseline, write_baseline
 from evalkit.analysis.regression import entries, exit_code, judge
 from evalkit.errors import ResultError
 from evalkit.results.gather import gather
@@ -15,8 +15,8 @@ from evalkit.results.gather import gather
 NAME = Name("one", "stage-100", "strong")
 
 
-def entry(values, *, name=NAME, dataset="d", candidates="c", measure="nDCG@10") -> Entry:
-    return Entry(name, dataset, candidates, {measure: {f"q{row}": value for row, value in enumerate(values)}})
+def entry(values, *, name=NAME, dataset="d", candidates="c", measure="nDCG@10") -> BaselineEntry:
+    return BaselineEntry(name, dataset, candidates, {measure: {f"q{row}": value for row, value in enumerate(values)}})
 
 
 def judged(before, after, **settings):
@@ -85,7 +85,7 @@ def test_tolerance_is_a_setting():
         ([entry(BASE[:-1])], "the judged queries are not those of the baseline"),
     ],
 )
-def test_what_cannot_be_judged_is_said_and_is_not_fine(now, reason):
+def test_result_that_cannot_be_judged_is_reported_and_fails(now, reason):
     found = judge([entry(BASE)], now)[0]
     assert (found.status, found.reason, exit_code([found])) == ("could not be judged", reason, 2)
 
@@ -102,7 +102,7 @@ def test_regression_decides_over_what_could_not_be_judged():
     assert ([one.status for one in found], exit_code(found)) == (["regression", "could not be judged"], 1)
 
 
-def test_new_result_is_told_and_does_not_fail():
+def test_new_result_is_reported_and_does_not_fail():
     found = judge([], [entry(BASE)])
     assert ([one.status for one in found], exit_code(found)) == (["not in the baseline"], 0)
     assert found[0].now == pytest.approx(BASE.mean())
@@ -200,18 +200,18 @@ def test_one_query_ranked_upside_down_is_within_the_rule(tmp_path):
 def test_damaged_baseline_is_one_clear_error(tmp_path, text):
     path = tmp_path / "b.json"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(ResultError, match=r"b\.json: is no baseline that evalkit wrote"):
+    with pytest.raises(ResultError, match=r"b\.json: not a baseline that evalkit wrote"):
         read_baseline(path)
 
 
 @pytest.mark.parametrize("value", [None, "1", True, float("nan"), 2.0])
-def test_value_that_is_no_measure_s_is_refused(root, tmp_path, value):
+def test_value_outside_0_to_1_is_refused(root, tmp_path, value):
     path = tmp_path / "b.json"
     write_baseline(path, entries(gather([root])))
     found = json.loads(path.read_text(encoding="utf-8"))
     found["results"][1]["measures"]["nDCG@10"]["values"][3] = value
     path.write_text(json.dumps(found), encoding="utf-8")
-    with pytest.raises(ResultError, match=r"not a number from 0 to 1|is no JSON number"):
+    with pytest.raises(ResultError, match=r"not a number from 0 to 1|is not a JSON number"):
         read_baseline(path)
 
 

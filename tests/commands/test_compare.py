@@ -13,7 +13,7 @@ def root(tmp_path_factory):
     return made(tmp_path_factory.mktemp("compare"), {"strong": 3.0, "weak": 0.4})
 
 
-def test_table_has_systems_pairs_and_what_they_rest_on(root, capsys):
+def test_table_has_systems_pairs_and_the_notes_on_their_statistics(root, capsys):
     assert main(["compare", str(root), "--samples", "500"]) == 0
     printed = capsys.readouterr().out
     for expected in ("strong", "weak", "stage-100", "ceiling", "30 queries", "smallest visible", "seed 0"):
@@ -75,7 +75,7 @@ def test_mistakes_are_one_line_and_exit_code_2(root, capsys, arguments, message)
     assert error.count("\n") == 1
 
 
-def test_a_dataset_with_one_system_is_shown_and_what_averages_leave_out_is_said(tmp_path, capsys):
+def test_a_dataset_with_one_system_is_shown_and_averages_name_what_they_leave_out(tmp_path, capsys):
     made(tmp_path, {"strong": 3.0})
     root = made(tmp_path, {}, dataset="alone", queries=8)
     assert main(["compare", str(root), "--samples", "500"]) == 0
@@ -102,7 +102,7 @@ def test_first_stages_alone_are_nothing_to_compare_and_are_named(tmp_path, capsy
     assert "one system only (stage-100 on one, stage-100 on two)" in capsys.readouterr().err
 
 
-def test_queries_of_other_datasets_are_said_not_to_be_shown(tmp_path, capsys):
+def test_queries_name_the_datasets_that_they_do_not_show(tmp_path, capsys):
     made(tmp_path, {"strong": 3.0}, queries=8)
     root = made(tmp_path, {"strong": 3.0}, dataset="two", queries=8)
     assert main(["compare", str(root), "--queries", "1", "--samples", "500"]) == 0

@@ -95,8 +95,8 @@ def test_wrong_pooling_is_exit_code_1_and_the_remedy_is_in_the_table(tmp_path, m
     right = load_reranker("minicpm_reranker", model=folder, pooling="first", compute={"device": "cpu"})
     score = float(right.score([PAIR]).scores[0])
     published = {"dtype": "float16", "values": "logit", "pairs": [[PAIR.query, PAIR.document, score]]}
-    entry = {"model": "publisher/model", "shape": {"hidden_size": 32}, "scores": [published]}
-    monkeypatch.setattr(known, "load_known_scores", lambda: {"minicpm_reranker": entry})
+    card = {"config": {"hidden_size": 32}, "scores": [published]}
+    monkeypatch.setattr(known, "card_of", lambda _: card)
 
     assert doctor(folder, "reranker.pooling=last", name="minicpm_reranker") == 1
     wrong = rows(capsys.readouterr().out)

@@ -143,7 +143,7 @@ def test_an_empty_file_gives_no_line(typed, tmp_path, printed):
     assert [] == printed(*typed, write_texts(tmp_path / "empty.jsonl", []))
 
 
-def test_windows_do_not_change_what_is_printed(typed, file, printed, monkeypatch):
+def test_windows_do_not_change_the_output(typed, file, printed, monkeypatch):
     expected = printed(*typed, "--ids", file)
     monkeypatch.setattr(embed, "_TEXTS_PER_WINDOW", 2)
     windowed = printed(*typed, "--ids", file)

@@ -1,13 +1,16 @@
-"""`evalkit evaluate` as a user types it: a process, its output, its exit code."""
+"""`evalkit evaluate` as a user types it: its output, its exit code, and what it leaves on disk."""
 
+import io
 import json
 import math
-import os
-import subprocess
+import re
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
+import pandas as pd
 import pytest
+from in_process import evalkit
 from stubs import tiny_bert, write_collection
 
 from evalkit.cli import main
@@ -15,14 +18,11 @@ from evalkit.config.resources import config_names
 from evalkit.config.suites import load_suite
 
 
-def run(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "evalkit", "evaluate", f"cache_dir={cwd / 'cache'}", *arguments]
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, check=False, env={**os.environ, **(environment or {})}
-    )
+def run(*arguments: str, cwd: Path) -> CompletedProcess[str]:
+    return evalkit("evaluate", f"cache_dir={cwd / 'cache'}", *arguments, cwd=cwd)
 
 
-def assert_one_line_error(done: subprocess.CompletedProcess[str], *parts: str) -> None:
+def assert_one_line_error(done: CompletedProcess[str], *parts: str) -> None:
     errors = [line for line in done.stderr.splitlines() if line.startswith("evalkit: error:")]
     assert done.returncode == 2, done.stderr
     assert len(errors) == 1
@@ -104,6 +104,37 @@ def test_a_sweep_runs_every_combination_and_ends_with_one_table(settings, tmp_pa
     assert (tmp_path / "results/tiny/bm25-2/none/manifest.json").is_file()
 
 
+def test_one_process_evaluates_as_often_as_it_is_asked(settings, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["notebook"])
+    common = ["evaluate", *settings, f"cache_dir={tmp_path / 'cache'}", "measures=RR@3", "--format", "csv"]
+    for more, rows in (([], 1), (["depth=1"], 1), (["-m", "depth=1,2"], 2), (["ablation=depth"], 4), ([], 1)):
+        assert main([*common, *more]) == 0
+        assert len(pd.read_csv(io.StringIO(capsys.readouterr().out))) == rows
+    assert sys.argv == ["notebook"]
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex", "csv", "json"])
+def test_a_sweep_in_another_format_is_its_last_tables_alone(settings, tmp_path, monkeypatch, capsys, form):
+    monkeypatch.chdir(tmp_path)
+    typed = [*settings, f"cache_dir={tmp_path / 'cache'}", f"--format={form}", "-m", "depth=1,2"]
+    assert main(["evaluate", *typed]) == 0
+    printed = capsys.readouterr().out
+    values = [
+        json.loads((tmp_path / f"results/tiny/bm25-{depth}/none/manifest.json").read_text())["measures"]["nDCG@10"]
+        for depth in (1, 2)
+    ]
+    match form:
+        case "csv":
+            assert list(pd.read_csv(io.StringIO(printed))["nDCG@10"]) == values
+        case "json":
+            (table,) = json.loads(printed)
+            assert [row["nDCG@10"] for row in table["rows"]] == values
+        case _:
+            assert printed.count("bm25-1") == printed.count("bm25-2") == 1
+            assert "┃" not in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
@@ -169,7 +200,7 @@ def test_bad_data_is_one_line_and_leaves_nothing_half_written(tmp_path):
 def test_results_that_cannot_be_written_are_one_line(settings, tmp_path):
     (tmp_path / "file").write_text("")
     done = run(*settings, f"results_dir={tmp_path / 'file' / 'results'}", cwd=tmp_path)
-    assert_one_line_error(done, "file: is no folder", "Choose another folder")
+    assert_one_line_error(done, "file: is not a folder", "Choose another folder")
 
 
 def test_a_query_without_candidates_counts_as_zero_and_is_reported(tmp_path):
@@ -185,7 +216,7 @@ def test_a_query_without_candidates_counts_as_zero_and_is_reported(tmp_path):
     assert "1 queries have no candidate" in done.stdout
 
 
-def test_no_query_with_candidates_is_no_crash(tmp_path):
+def test_an_evaluation_without_any_candidate_succeeds(tmp_path):
     folder = write_collection(tmp_path / "odd", queries={"q1": "zzz"}, qrels={"q1": {"d1": 1}})
     model = tiny_bert(tmp_path / "model")
     done = run(
@@ -215,7 +246,7 @@ def forums(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def suite(forums: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def suite(forums: Path, *arguments: str, cwd: Path) -> CompletedProcess[str]:
     path = f"dataset.path={forums}/${{dataset.name}}"
     return run("suite=cqadupstack", path, "dataset.check=off", "retriever=bm25", "reranker=none", *arguments, cwd=cwd)
 
@@ -229,7 +260,7 @@ def test_a_suite_goes_on_without_a_missing_dataset_and_refuses_the_average(forum
     assert "webmasters" in errors[0]
     assert "wordpress" in errors[1]
     table = done.stdout[done.stdout.index("cqadupstack: nDCG@10") :]
-    assert "10 of 12" in table
+    assert "cqadupstack has 10 of 12 datasets" in table
     assert "missing are cqadupstack/webmasters, cqadupstack/wordpress" in table
     assert [line.split()[3] for line in table.splitlines() if "average" in line and "│" in line] == ["—"]
 
@@ -242,5 +273,31 @@ def test_a_partial_average_is_made_when_asked_for_and_says_so(forums, tmp_path):
     ]
     values = [manifest["measures"]["nDCG@10"] for manifest in found]
     assert len(values) == 10
-    assert f"10 of 12: {sum(values) / 10:.4f}" in done.stdout
+    table = done.stdout[done.stdout.index("cqadupstack: nDCG@10") :]
+    (row,) = [line for line in table.splitlines() if line.startswith("│ cqadupstack")]
+    assert row.strip("│ ").split()[-1] == f"{sum(values) / 10:.4f}"
+    assert "cqadupstack has 10 of 12 datasets" in table
     assert "average of 1 of 1 entries only" in done.stdout
+
+
+def test_help_explains_every_setting_of_the_default_evaluation_on_its_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "400")
+    assert main(["help", "evaluate"]) == 0
+    printed = capsys.readouterr().out
+    (explained,) = [line for line in printed.splitlines() if line.startswith("  depth=100 ")]
+    assert explained.endswith("Candidates of each query that are passed on to the reranker")
+    lines = printed[printed.index("\nsettings:") :].splitlines()
+    for place, line in enumerate(lines):
+        if re.match(r"  [\w.]+=", line) and not re.match(r"  reranker\.(model|revision)=", line):
+            beside = re.split(r"\s{2,}", line.strip())[1:]
+            assert beside or lines[place + 1].startswith(" " * 8), line
+
+
+def test_help_is_of_the_choices_that_were_typed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", "suite=mini", "-m", "retriever=bm25", "retriever.k1=2", "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "retriever=bm25:" in printed
+    assert "retriever.k1=2.0" in printed
+    assert not (tmp_path / "results").exists()

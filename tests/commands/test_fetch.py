@@ -1,15 +1,14 @@
 """`evalkit fetch` as a user types it: sizes first, then downloads, checks, and what is left to do."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import yaml
-from local_hub import LocalHub
+from in_process import evalkit
+from local_hub import LocalHub, hub_clients
 from published import write_parquet
 
 from evalkit.config.resources import shipped
@@ -25,16 +24,12 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
         yield served
 
 
-def run(*arguments: str, cwd: Path, endpoint: str = "", offline: bool = False) -> subprocess.CompletedProcess[str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
-    clients = {"HF_ENDPOINT": endpoint, "HF_HOME": str(cwd / "home"), "HF_HUB_OFFLINE": str(int(offline))}
-    quiet = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    command = [sys.executable, "-m", "evalkit", *arguments, f"cache_dir={cwd / 'cache'}"]
-    environment = {**kept, **clients, **quiet}
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=environment)
+def run(*arguments: str, cwd: Path, endpoint: str = "", offline: bool = False) -> CompletedProcess[str]:
+    with hub_clients(endpoint, cwd / "home", offline=offline):
+        return evalkit(*arguments, f"cache_dir={cwd / 'cache'}", cwd=cwd)
 
 
-def errors(done: subprocess.CompletedProcess[str]) -> list[str]:
+def errors(done: CompletedProcess[str]) -> list[str]:
     assert "Traceback" not in done.stderr
     return [line for line in done.stderr.splitlines() if line.startswith("evalkit: error:")]
 
@@ -73,7 +68,7 @@ def test_a_strict_check_refuses_another_version(hub, tmp_path):
     assert "dataset.check=warn" in error
 
 
-def test_a_dataset_that_the_hub_lacks_does_not_keep_the_others_from_being_fetched(hub, tmp_path):
+def test_a_dataset_that_the_hub_lacks_does_not_stop_the_others(hub, tmp_path):
     done = run("fetch", "suite=beir_small", cwd=tmp_path, endpoint=hub.endpoint)
     assert done.returncode == 2
     (error,) = errors(done)
@@ -84,7 +79,7 @@ def test_a_dataset_that_the_hub_lacks_does_not_keep_the_others_from_being_fetche
 def test_offline_only_what_is_here_is_checked(tmp_path):
     done = run("fetch", "dataset=scifact", cwd=tmp_path, offline=True)
     assert done.returncode == 2
-    assert "nothing is downloaded" in done.stdout
+    assert "nothing is downloaded" in done.stderr
     (error,) = errors(done)
     assert "mteb/scifact" in error
 
@@ -97,6 +92,22 @@ def test_without_a_network_what_is_here_is_checked_and_the_rest_is_a_line_each(h
     (error,) = errors(done)
     assert "mteb/nfcorpus@ec0fa4fe (qrels) is not on this machine, and http://127.0.0.1:9 does not answer (" in error
     assert [line for line in done.stderr.splitlines() if not line.startswith("evalkit: ")] == []
+
+
+def test_what_is_fetched_is_one_table_that_pandas_reads(tmp_path):
+    import io
+
+    import pandas as pd
+
+    done = run("fetch", "suite=mini", "--format", "csv", cwd=tmp_path, offline=True)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(io.StringIO(done.stdout))
+    assert ["mini", "mini_zh", "mini_en_zh"] == table["dataset"].tolist()
+    assert [340, 340, 340] == table["documents"].tolist()
+    checked = run("fetch", "dataset=mini", "--check", "--format", "json", cwd=tmp_path, offline=True)
+    assert ["fetched", "mini: 340 documents, 74 judged queries", "mini: distributions"] == [
+        grid["title"] for grid in json.loads(checked.stdout)
+    ]
 
 
 def test_a_dataset_on_disk_needs_no_download(tmp_path):

@@ -120,7 +120,7 @@ def test_a_folder_that_got_its_key_is_judged_by_its_name(root, baseline, capsys)
     assert "stage-100.0123abcd/strong, the only one of that name" in captured.err
 
 
-def test_two_results_of_a_name_are_told_apart_in_one_line(root, baseline, tmp_path, capsys):
+def test_two_results_of_one_name_are_refused_with_their_difference_in_one_line(root, baseline, tmp_path, capsys):
     made(tmp_path, {"strong": 2.0})
     assert main(["gate", "--baseline", str(baseline), str(root)]) == 2
     error = capsys.readouterr().err

@@ -41,7 +41,7 @@ def test_what_hydra_reads_as_a_setting_is_one(setting):
 
 
 @pytest.mark.parametrize("file", ["pairs", "./pairs.jsonl", "./depth=5.jsonl", "what is this=.jsonl"])
-def test_what_is_no_setting_is_the_file(file):
+def test_an_argument_that_is_not_a_setting_is_the_file(file):
     assert (False, [], file) == split(file)
 
 

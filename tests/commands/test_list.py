@@ -1,7 +1,9 @@
 """`evalkit list` shows what the files under conf/ offer."""
 
+import io
 import json
 
+import pandas as pd
 import pytest
 
 from evalkit.cli import main
@@ -94,6 +96,17 @@ def test_the_table_of_datasets_has_their_names_and_counts_at_any_width(width, ca
     main(["list", "datasets"])
     out = capsys.readouterr().out
     assert all(part in out for part in ("scifact", "5,183", "dev", "dropped"))
+
+
+@pytest.mark.parametrize("kind", ["datasets", "rerankers", "measures", "suites", "published"])
+def test_every_list_is_one_csv_that_pandas_reads_and_a_markdown_table(kind, capsys):
+    assert main(["list", kind, "--format", "csv"]) == 0
+    table = pd.read_csv(io.StringIO(capsys.readouterr().out), keep_default_na=False)
+    assert main(["list", kind, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == table["name"].tolist()
+    assert main(["list", kind, "--format", "markdown"]) == 0
+    assert capsys.readouterr().out.startswith(f"**{kind}**\n\n| name |")
 
 
 def test_a_dataset_is_inspected_with_its_settings(collection, tmp_path, capsys):

@@ -2,9 +2,11 @@
 
 import bz2
 import gzip
+import io
 import json
 import lzma
 
+import pandas as pd
 import pytest
 
 from evalkit.cli import main
@@ -45,6 +47,17 @@ def test_per_query_gives_a_line_a_query(files, capsys):
         "q2\t0.0000\t0.0000",
         "all\t0.5000\t0.5000",
     ]
+
+
+@pytest.mark.parametrize("each", [False, True])
+def test_csv_reads_back_as_one_table(files, capsys, each):
+    main(["measure", *files, "RR@10", "P@1", "--format", "csv", *(["--per-query"] if each else [])])
+    found = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    if each:
+        assert list(found.columns) == ["query_id", "RR@10", "P@1"]
+        assert dict(zip(found["query_id"], found["RR@10"], strict=True)) == {"q1": 1.0, "q2": 0.0}
+    else:
+        assert dict(zip(found["measure"], found["mean"], strict=True)) == {"RR@10": 0.5, "P@1": 0.5}
 
 
 def test_per_query_json_holds_means_and_queries(files, capsys):

@@ -27,7 +27,7 @@ def test_page_tables_and_figures_are_written_and_named(root, tmp_path, capsys):
     assert "| strong | **" in (tmp_path / "a.md").read_text(encoding="utf-8")
 
 
-def test_a_page_is_what_is_written_when_nothing_is_asked_for(root, tmp_path, monkeypatch, capsys):
+def test_the_page_is_written_by_default(root, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["report", root, "--measure", "R@20"]) == 0
     assert capsys.readouterr().out == "report.html\n"
@@ -37,8 +37,8 @@ def test_a_page_is_what_is_written_when_nothing_is_asked_for(root, tmp_path, mon
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--html", "absent/report.html"], "give a file in a folder that is there"),
-        (["--html", "."], "give a file in a folder that is there"),
+        (["--html", "absent/report.html"], "give a file in a folder that exists"),
+        (["--html", "."], "give a file in a folder that exists"),
         (["--queries", "-1"], "--queries=-1 is out of range"),
         (["--measure", "nDCG10"], "unknown measure"),
     ],
@@ -63,7 +63,7 @@ def test_a_full_disk_is_one_line_that_names_the_file(root, tmp_path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_figure_that_finds_no_room_is_named(root, tmp_path, monkeypatch, capsys):
+def test_a_figure_that_cannot_be_written_is_named(root, tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
 
     def full(*_, **__):
@@ -106,7 +106,7 @@ def test_a_first_stage_alone_makes_a_report(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_few_datasets_are_said_to_be_too_few(tmp_path, capsys):
+def test_a_note_says_when_datasets_are_too_few(tmp_path, capsys):
     made(tmp_path, {"strong": 3.0}, queries=8)
     root = made(tmp_path, {"strong": 3.0}, dataset="two", queries=8)
     assert main(["report", str(root), "--html", str(tmp_path / "a.html"), "--markdown", str(tmp_path / "a.md")]) == 0

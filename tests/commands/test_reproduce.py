@@ -20,7 +20,7 @@ def test_without_yes_it_shows_the_plan_and_runs_nothing(tmp_path, monkeypatch, c
     assert not folder.exists()
 
 
-def test_failed_runs_are_told_and_the_table_still_comes(tmp_path, capsys):
+def test_failed_runs_are_reported_and_the_table_still_comes(tmp_path, capsys):
     asked = ["--table", "cn-en", "--run", "--yes", "--limit", "4000", "--results", str(tmp_path / "results")]
     assert main(["reproduce", "minicpm-reranker", *asked, "retriever.model=/absent", "compute=cpu"]) == 2
     printed = capsys.readouterr()
@@ -29,7 +29,7 @@ def test_failed_runs_are_told_and_the_table_still_comes(tmp_path, capsys):
     assert "MiniCPM-Reranker" in printed.out
 
 
-def test_nothing_missing_is_said(tmp_path, capsys):
+def test_a_line_says_when_no_evaluation_is_missing(tmp_path, capsys):
     root = made(tmp_path, {"bge_reranker_v2_m3": 1.0}, dataset="nfcorpus", stage="bge_large_en_v1_5", queries=4)
     asked = ["reproduce", "minicpm-reranker", "--table", "cn-en", "--run", "--limit", "4000", "--results", str(root)]
     assert main(asked) == 0
@@ -99,7 +99,7 @@ def test_a_plan_of_many_runs_says_how_far_it_is(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--explain", "bge-reranker-v2-m3"], "is no cell. Did you mean bge-reranker-v2-m3/BEIR? Legal are:"),
+        (["--explain", "bge-reranker-v2-m3"], "is not a cell. Did you mean bge-reranker-v2-m3/BEIR? Legal are:"),
         (["--explain", "bge-reranker-v2-m3/BEIR"], "not run on"),
         (["compute=cuda"], "settings are for --run"),
         (["--table", "nothing"], "Legal are: cn-en, crosslingual"),

@@ -149,7 +149,7 @@ def test_an_empty_file_gives_no_line(typed, tmp_path, printed, options):
     assert [] == printed(*typed, *options, write_pairs(tmp_path / "empty.jsonl", []))
 
 
-def test_windows_do_not_change_what_is_printed(typed, file, printed, monkeypatch):
+def test_windows_do_not_change_the_output(typed, file, printed, monkeypatch):
     expected = printed(*typed, "--ids", file)
     monkeypatch.setattr(score, "_PAIRS_PER_WINDOW", 2)
     windowed = printed(*typed, "--ids", file)

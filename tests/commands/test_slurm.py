@@ -12,6 +12,7 @@ from evalkit.commands.settings import sweeps
 from evalkit.errors import ConfigError, MissingExtra
 
 pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+pytestmark = pytest.mark.slow
 PLAYED = Path(__file__).resolve().parents[1] / "slurm"
 
 

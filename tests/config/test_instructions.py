@@ -84,7 +84,7 @@ def chosen(setting: str, key: str | None = "scifact") -> str:
 
 
 @pytest.mark.parametrize("key", ["scifact", "no such dataset", None])
-def test_none_is_no_instruction_for_any_dataset(key):
+def test_none_means_no_instruction_for_any_dataset(key):
     assert chosen("none", key) == ""
 
 
@@ -93,7 +93,7 @@ def test_dataset_is_its_entry_in_the_shipped_file():
     assert chosen("dataset", "mini") == ""
 
 
-def test_dataset_is_no_instruction_where_there_is_none():
+def test_the_instruction_dataset_is_refused_without_a_dataset():
     """`evalkit score`: its pairs bring their own instructions."""
     assert chosen("dataset", None) == ""
 
@@ -170,7 +170,7 @@ def test_card_is_the_published_entry_and_none_where_there_is_none():
         ("[" * 100_000, "nested too deeply"),
         ('{"a": "x", "a": "y"}', "'a' occurs twice"),
         ('{"a": {"instruction": 5}}', "instruction is 5"),
-        ('{"a": {"instruction": "x", "assumed": NaN}}', "NaN is no JSON number"),
+        ('{"a": {"instruction": "x", "assumed": NaN}}', "NaN is not a JSON number"),
         ("[]", "no attribute 'items'"),
     ],
     ids=["deep", "twice", "number", "NaN", "list"],
@@ -192,15 +192,15 @@ def test_a_reranker_that_takes_them_from_the_queries_has_none_for_all():
 
 @pytest.mark.parametrize(("typed", "meant"), [("datset", "dataset"), ("Generic", "generic"), ("crad", "card")])
 def test_a_mistyped_word_is_not_taken_for_an_instruction(typed, meant):
-    with pytest.raises(ConfigError, match=f"reranker.instructions={typed} is one word, .* Did you mean {meant}?"):
+    with pytest.raises(ConfigError, match=f"reranker.instructions={typed} is a single word, .* Did you mean {meant}?"):
         choose_instruction(typed, key="scifact", name="reranker.instructions")
 
 
 @pytest.mark.parametrize("text", ["Find it", "检索", "query:", "code"])
-def test_a_text_that_is_no_such_word_is_the_instruction(text):
+def test_a_text_unlike_any_of_the_words_is_the_instruction(text):
     assert text == choose_instruction(text, key="scifact", name="reranker.instructions")
 
 
-def test_a_mistyped_entry_is_told_with_its_lookalike():
+def test_a_mistyped_entry_is_refused_with_its_lookalike():
     with pytest.raises(ConfigError, match=r"has no entry 'scifcat'\. Did you mean scifact\?"):
         choose_instruction("dataset", key="scifcat", name="reranker.instructions")

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stubs import DOCUMENTS, QRELS, QUERIES, write_collection
 
-from evalkit.config import BundledDatasetConfig, ComputeConfig, DatasetConfig, FolderDatasetConfig, HubDatasetConfig
+from evalkit.config import BundledDatasetConfig, DatasetConfig, FolderDatasetConfig
 from evalkit.datasets import load
+from evalkit.datasets.hub_dataset import HubDatasetConfig
 from evalkit.errors import ConfigError, DataError
 from evalkit.store import Store
 from evalkit.types import Dataset
@@ -320,7 +321,7 @@ def test_an_empty_corpus_is_refused(collection: Path, store: Store, content: str
 
 
 @pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl"])
-def test_a_folder_that_lacks_a_file_is_told_the_layout(collection: Path, store: Store, name: str):
+def test_the_error_for_a_missing_file_shows_the_layout(collection: Path, store: Store, name: str):
     (collection / name).unlink()
     message = refusal(collection, store)
     assert message.startswith(f"{collection / name}: no such file.")
@@ -387,8 +388,8 @@ def test_a_tilde_in_the_path_is_the_home_folder(collection: Path, store: Store, 
 
 
 def test_a_configuration_without_a_loader_is_a_config_error(store: Store):
-    with pytest.raises(ConfigError, match="no loader for ComputeConfig"):
-        load(ComputeConfig(), store)
+    with pytest.raises(ConfigError, match="no loader for DatasetConfig"):
+        load(DatasetConfig(name="x"), store)
 
 
 # Collections as people bring them

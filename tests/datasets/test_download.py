@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 from local_files import ALWAYS, Answer, Delivery
-from local_hub import LocalHub, ask
+from local_hub import LocalHub, ask_process
 
 from evalkit.datasets import download
 from evalkit.datasets.download import downloaded, url_file, url_size
@@ -100,13 +100,13 @@ def test_after_a_cut_only_the_rest_is_asked_for(hub: LocalHub, store: Store, pau
     assert [1, 2] == pauses
 
 
-def test_a_later_run_goes_on_where_an_earlier_one_stopped(hub: LocalHub, store: Store):
+def test_a_later_run_resumes_an_earlier_one(hub: LocalHub, store: Store):
     leave_part(store, CONTENT[:250_000])
     assert CONTENT == get(hub, store).read_bytes()
     assert ["206 bytes=250000-"] == answers(hub)
 
 
-def test_a_run_goes_on_after_another_was_killed(hub: LocalHub, store: Store, tmp_path: Path):
+def test_a_run_resumes_after_another_was_killed(hub: LocalHub, store: Store, tmp_path: Path):
     """The first process ends without a word at its first pause, with the lock in its hands."""
     program = """
 import os, sys, time
@@ -122,7 +122,7 @@ time.sleep = die
 url_file(Store(Path(sys.argv[1])), *sys.argv[2:])
 """
     hub.deliveries[ADDRESS] = Delivery(cut_after=100_000)
-    ask(hub.endpoint, program, store.root, f"{hub.endpoint}/{ADDRESS}", MD5, home=tmp_path / "home")
+    ask_process(hub.endpoint, program, store.root, f"{hub.endpoint}/{ADDRESS}", MD5, home=tmp_path / "home")
     assert {f"downloads/{MD5}/scifact.zip.part": 100_000} == left_in(store)
     assert CONTENT == get(hub, store).read_bytes()
     assert ["200", "206 bytes=100000-"] == answers(hub)
@@ -184,7 +184,7 @@ def test_a_server_that_stays_busy_ends_in_one_line(hub: LocalHub, store: Store):
 
 @pytest.mark.usefixtures("pauses")
 @pytest.mark.parametrize(("ranges", "kept"), [(True, 250_000), (False, 50_000)])
-def test_a_server_that_always_cuts_ends_in_one_line_and_the_part_is_kept(
+def test_a_server_that_always_disconnects_gives_one_line_and_leaves_the_partial_file(
     hub: LocalHub, store: Store, ranges: bool, kept: int
 ):
     hub.deliveries[ADDRESS] = Delivery(ranges=ranges, cut_after=50_000, cuts=ALWAYS)
@@ -200,7 +200,7 @@ MIRRORED = f"files/mirror/{MD5}"
 
 
 @pytest.mark.parametrize("fault", ["absent", "damaged", "busy", "silent"])
-def test_what_a_publisher_does_not_give_comes_from_the_mirror(
+def test_the_mirror_gives_a_file_that_the_publisher_lacks(
     hub: LocalHub, store: Store, pauses: list[float], caplog: pytest.LogCaptureFixture, fault: str
 ):
     hub.files[f"mirror/{MD5}"] = CONTENT
@@ -224,7 +224,7 @@ def test_what_a_publisher_does_not_give_comes_from_the_mirror(
 
 
 @pytest.mark.usefixtures("pauses")
-def test_the_mirror_goes_on_with_what_the_publisher_gave(hub: LocalHub, store: Store):
+def test_the_mirror_resumes_the_partial_file_of_the_publisher(hub: LocalHub, store: Store):
     hub.files[f"mirror/{MD5}"] = CONTENT
     hub.deliveries[ADDRESS] = Delivery(cut_after=50_000, cuts=ALWAYS)
     assert CONTENT == get(hub, store).read_bytes()
@@ -294,7 +294,7 @@ def test_a_server_that_is_not_there_ends_in_one_line(hub: LocalHub, store: Store
         pytest.param("{server}/files/数据.zip", id="not-quoted"),
     ],
 )
-def test_what_is_no_address_of_a_file_on_the_web_is_refused(
+def test_an_address_that_is_not_of_a_file_on_the_web_is_refused(
     hub: LocalHub, store: Store, tmp_path: Path, pauses: list[float], url: str
 ):
     local = tmp_path / "local.zip"
@@ -358,7 +358,7 @@ print(json.dumps(url_file(Store(Path(sys.argv[1])), *sys.argv[2:]).stat().st_siz
     hub.deliveries[ADDRESS] = Slow()
     wanted = (store.root, f"{hub.endpoint}/{ADDRESS}", MD5)
     with ThreadPoolExecutor(2) as pool:
-        sizes = list(pool.map(lambda _: ask(hub.endpoint, program, *wanted, home=tmp_path / "home"), range(2)))
+        sizes = list(pool.map(lambda _: ask_process(hub.endpoint, program, *wanted, home=tmp_path / "home"), range(2)))
     assert [len(CONTENT), len(CONTENT)] == sizes
     assert CONTENT == get(hub, store).read_bytes()
     assert ["200"] == answers(hub)
@@ -405,7 +405,7 @@ ON_DISK = "If you have the collection on disk, set dataset.path=FOLDER."
 
 def ask_for(hub: LocalHub, home: Path, *calls: tuple[str, ...], offline: bool = False, die: bool = False) -> Any:
     way = "die" if die else "live"
-    return ask(hub.endpoint, HUB_PROGRAM, way, json.dumps(calls), home=home, offline=offline)
+    return ask_process(hub.endpoint, HUB_PROGRAM, way, json.dumps(calls), home=home, offline=offline)
 
 
 def repositories(folder: Path, *names: str, commit: str = COMMIT, content: bytes = CONTENT) -> dict[str, Path]:
@@ -470,7 +470,7 @@ def test_the_cache_names_files_as_the_hub_does(found: dict[str, Any]):
 
 
 @pytest.mark.parametrize(("place", "algorithm"), [(0, "sha256"), (1, "sha1")])
-def test_a_damaged_file_of_the_hub_is_refused_and_then_downloaded_anew(
+def test_a_hub_file_with_a_wrong_checksum_is_refused_then_downloaded_again(
     found: dict[str, Any], place: int, algorithm: str
 ):
     name, content = list(GIVEN.items())[place]
@@ -486,7 +486,7 @@ def test_a_damaged_file_of_the_hub_is_refused_and_then_downloaded_anew(
     assert ["200"] * 4 == found["asked"]["damaged"]
 
 
-def test_a_cut_download_of_the_hub_goes_on(found: dict[str, Any]):
+def test_an_interrupted_download_from_the_hub_resumes(found: dict[str, Any]):
     assert [MD5] == [answer["md5"] for answer in found["cut"]]
     assert ["200", "206 bytes=100000-"] == found["asked"]["cut"]
 
@@ -525,7 +525,7 @@ def test_a_download_of_the_hub_that_was_killed_is_made_again(tmp_path: Path):
         assert 2 == len(hub.asked("/docs.jsonl.gz"))
 
 
-def test_what_a_branch_moved_to_is_compared_with_the_md5_too(tmp_path: Path):
+def test_a_moved_branch_is_compared_with_the_md5_too(tmp_path: Path):
     call = ("org/moves", "main", "docs.jsonl.gz", MD5)
     with LocalHub(repositories(tmp_path / "first", "org/moves")) as hub:
         (first,) = ask_for(hub, tmp_path / "home", call)
@@ -556,27 +556,29 @@ def test_of_several_commits_the_first_that_has_the_file_is_read(tmp_path: Path):
     """A server of this suite has one commit of a repository, so the others are those that it lacks."""
     call = ("org/moves", MD5, MOVED, COMMIT, "main")
     with LocalHub(repositories(tmp_path / "served", "org/moves")) as hub:
-        assert ask(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
+        assert ask_process(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
         assert [] == hub.asked("/resolve/main/")
         first = len(hub.requests)
         # Now it is in the cache, and comes before those that were not found.
-        assert ask(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
+        assert ask_process(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
         assert first == len(hub.requests)
-    assert ask("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
+    assert ask_process("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
 
 
 def test_a_branch_is_tried_last_and_its_content_is_compared(tmp_path: Path):
     with LocalHub(repositories(tmp_path / "served", "org/moves")) as hub:
-        found = ask(hub.endpoint, ANY_PROGRAM, "org/moves", MD5, MOVED, LATER, "main", home=tmp_path / "home")
+        found = ask_process(hub.endpoint, ANY_PROGRAM, "org/moves", MD5, MOVED, LATER, "main", home=tmp_path / "home")
         assert found == [COMMIT, "main"]
-        refusal = ask(hub.endpoint, ANY_PROGRAM, "org/moves", "0" * 32, MOVED, COMMIT, "main", home=tmp_path / "home")
+        refusal = ask_process(
+            hub.endpoint, ANY_PROGRAM, "org/moves", "0" * 32, MOVED, COMMIT, "main", home=tmp_path / "home"
+        )
     tried = f"org/moves: no docs.jsonl.gz with md5 {'0' * 32} at any of {COMMIT[:8]}, main, {MOVED[:8]}. First: "
     one_line(refusal, f"{tried}org/moves@{COMMIT[:8]}: docs.jsonl.gz: md5 is {MD5}")
 
 
 def test_a_hub_that_does_not_answer_is_asked_for_no_second_commit(tmp_path: Path):
     call = ("org/moves", MD5, MOVED, COMMIT, "main")
-    refusal = ask("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home")
+    refusal = ask_process("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home")
     one_line(
         refusal, "org/moves@22222222: docs.jsonl.gz was not downloaded yet, and http://127.0.0.1:9 does not answer"
     )
@@ -652,8 +654,10 @@ def test_a_download_under_way_is_not_pruned(hub: LocalHub, store: Store, monkeyp
 
     def pruning(_url, _md5, part):
         part.write_bytes(CONTENT)
-        (one,) = inventory.artefacts(store)
-        asked.append((one.state, inventory.prune(store, [one], [], []) == [one]))
+        for path in (part, part.parent):
+            os.utime(path, (0, 0))
+        chosen = inventory.prunable(inventory.artefacts(store), unused_for=0)
+        asked.append((chosen[0].state, inventory.prune(store, chosen, unused_for=0) == chosen))
 
     monkeypatch.setattr(download, "_download", pruning)
     assert CONTENT == get(hub, store).read_bytes()

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from stubs import QRELS
 
-from evalkit.config import FolderDatasetConfig, HubDatasetConfig
+from evalkit.config import FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.datasets.filenames import corpus_of, is_corpus, judgments_of, queries_of
+from evalkit.datasets.hub_dataset import HubDatasetConfig
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
 

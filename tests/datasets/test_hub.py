@@ -15,9 +15,9 @@ from local_hub import LocalHub, ask
 from omegaconf import OmegaConf
 from published import CORPUS, QRELS, QUERIES, Columns, write_parquet
 
-from evalkit.config import HubDatasetConfig
 from evalkit.config.resources import shipped
-from evalkit.datasets import hub as hub_datasets
+from evalkit.datasets import load
+from evalkit.datasets.hub_dataset import HubDatasetConfig
 from evalkit.errors import DataError
 from evalkit.store import Store
 
@@ -28,8 +28,8 @@ PUBLISHED = OmegaConf.load(shipped("conf") / "dataset" / "scifact.yaml")
 PROGRAM = """
 import json, sys, time
 from pathlib import Path
-from evalkit.config import HubDatasetConfig
-from evalkit.datasets import hub, load, remote
+from evalkit.datasets import hub, load, loader
+from evalkit.datasets.hub_dataset import HubDatasetConfig
 from evalkit.errors import DataError
 from evalkit.store import Store
 import pyarrow as pa
@@ -46,11 +46,11 @@ for asked in wanted:
     config = HubDatasetConfig("mini", hub_id=hub_id, revision=commit, split=split or "test", subset=subset or None)
     try:
         if asked.startswith("files "):
-            answers[name] = list(hub.remote_files(hub.Repository(hub_id.removeprefix("files "), commit)))
+            answers[name] = hub.remote_files(hub.Repository(hub_id.removeprefix("files "), commit))
             continue
         if asked.startswith("here "):
             config = HubDatasetConfig("mini", hub_id=hub_id.removeprefix("here "), revision=commit)
-            answers[name] = remote.is_here(config, Store(Path(store)))
+            answers[name] = loader(config, Store(Path(store))).is_here()
             continue
         dataset = load(config, Store(Path(store)))
         answers[name] = {
@@ -196,7 +196,7 @@ def test_a_dataset_that_was_loaded_once_is_there_offline(answers: dict[str, Any]
     assert answers["offline"]["mteb/scifact"] == answers["mteb/scifact"]
 
 
-def test_whether_a_dataset_is_here_is_told_without_asking_the_hub(answers: dict[str, Any]):
+def test_whether_a_dataset_is_here_needs_no_answer_of_the_hub(answers: dict[str, Any]):
     assert answers["here mteb/scifact"] is False  # nothing was loaded yet
     assert [answers["offline"][asked] for asked in HERE] == [True, False]
 
@@ -263,7 +263,7 @@ def test_of_several_corpora_the_one_of_the_split_is_read(answers: dict[str, Any]
     )
 
 
-def test_a_damaged_file_is_refused_by_its_checksum_and_downloaded_anew(answers: dict[str, Any]):
+def test_a_file_with_a_wrong_checksum_is_downloaded_again(answers: dict[str, Any]):
     published = (answers["folder"] / "fault" / "damaged" / CORPUS_FILE).read_bytes()
     damaged = bytes(byte ^ 0xFF for byte in published)
     found, expected = (hashlib.sha256(content).hexdigest() for content in (damaged, published))
@@ -286,11 +286,12 @@ def downloads(answers: dict[str, Any], address: str) -> list[str]:
     return [words[3] for words in lines if words[0] == "GET" and words[1] == f"/datasets/{address}"]
 
 
-def test_what_would_be_downloaded_is_told_with_sizes(answers: dict[str, Any]):
+def test_files_to_download_are_listed_with_sizes(answers: dict[str, Any]):
     folder = answers["folder"] / "other" / "listed"
     files = ["data/test", "queries/queries", "corpus/corpus"]
     names = [f"{file}-00000-of-00001.parquet" for file in files]
-    assert answers["files other/listed"] == [[name, (folder / name).stat().st_size] for name in names]
+    listed = [[f"other/listed/{name}", (folder / name).stat().st_size, False] for name in names]
+    assert answers["files other/listed"] == listed
     assert [line for line in answers["requests"] if "other/listed/" in line and ".parquet" in line] == []
     one_line_about_the_folder(answers["files mteb/unknown"], "mteb/unknown@d56462d0", "doesn't exist")
 
@@ -410,7 +411,7 @@ def test_an_offline_session_without_a_cache_is_refused_at_once(store: Store):
     """This process has HF_HUB_OFFLINE=1 (conftest)."""
     config = HubDatasetConfig(name="x", hub_id="evalkit-tests/never-published", revision="0" * 40)
     with pytest.raises(DataError) as caught:
-        hub_datasets.load(config, store)
+        load(config, store)
     one_line_about_the_folder(str(caught.value), "evalkit-tests/never-published@00000000")
 
 

@@ -69,7 +69,7 @@ def test_judgments_are_read_from_parquet_also_with_ids_that_are_numbers(tmp_path
             '{"query-id": "q1", "score": 1}\n',
             "a.jsonl:1: {'query-id': 'q1', 'score': 1} has no query, document and grade",
         ),
-        ("a.parquet", "query-id,corpus-id", "is no parquet"),
+        ("a.parquet", "query-id,corpus-id", "is not parquet"),
         ("a.tsv", b"\xfd7zXZ\0\0\0\xff", "is compressed with xz"),
     ],
 )

@@ -12,14 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.config import BM25Config, EvaluateConfig, MkqaDatasetConfig, RerankerConfig
+from evalkit.config import EvaluateConfig
 from evalkit.datasets import load
-from evalkit.datasets.mkqa import clean, corpus_path
+from evalkit.datasets.mkqa import MkqaDatasetConfig, clean, corpus_path
 from evalkit.errors import ConfigError, DataError
 from evalkit.formats.trec import read_qrels
 from evalkit.measures import measure
 from evalkit.measures.answers import AnswerJudge
 from evalkit.pipeline import evaluate
+from evalkit.rerank.passthrough import KeepOrderConfig
+from evalkit.retrieval.bm25 import BM25Config
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.types import Dataset
@@ -453,7 +455,7 @@ def test_the_order_of_the_questions_changes_no_value_of_any_of_them(shared, tmp_
                 folder, questions="en.jsonl", query_language="en", corpus_path=str(data / "corpus_paragraph.jsonl")
             ),
             retriever=BM25Config(name="bm25"),
-            reranker=RerankerConfig(name="none"),
+            reranker=KeepOrderConfig(name="none"),
             measures=["AnswerRecall@20"],
             results_dir=str(folder / "results"),
             cache_dir=str(tmp_path / "cache"),

@@ -12,9 +12,9 @@ from datasets import Dataset, Value, concatenate_datasets
 from local_hub import LocalHub, ask
 from miniatures import TWIN, settings
 
-from evalkit.config import MtebDatasetConfig
 from evalkit.datasets import load, mteb_task
 from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.mteb_task import MtebDatasetConfig
 from evalkit.errors import ConfigError, DataError, MissingExtra
 from evalkit.store import Store
 
@@ -124,6 +124,9 @@ def served(folder: Path) -> dict[str, Path]:
     return {**found, forums: write_forums(folder / "forums"), bright: write_bright(folder / "bright")}
 
 
+pytestmark = pytest.mark.slow  # importing mteb takes seconds
+
+
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What every command gives, what was requested for it, and what is left without a network."""
@@ -210,15 +213,15 @@ def test_a_task_that_was_loaded_once_is_the_same_offline(answers: dict[str, Any]
             "CQADupstackRetrieval",
             "CQADupstackRetrieval is the mean of several tasks. Set dataset.task to one of: CQADu",
         ),
-        ("FiQA2018 dataset.split=train", "dataset.split=train is no split of FiQA2018. Legal are: test."),
-        ("SciFact dataset.subset=zho", "dataset.subset=zho is no part of SciFact. Legal are: default."),
+        ("FiQA2018 dataset.split=train", "dataset.split=train is not a split of FiQA2018. Legal are: test."),
+        ("SciFact dataset.subset=zho", "dataset.subset=zho is not a part of SciFact. Legal are: default."),
         (
             "NeuCLIR2022RetrievalHardNegatives",
             "NeuCLIR2022RetrievalHardNegatives has several parts. Set dataset.subset to one of: fas, rus, zho.",
         ),
         (
             "NeuCLIR2022RetrievalHardNegatives dataset.subset=deu",
-            "dataset.subset=deu is no part of NeuCLIR2022RetrievalHardNegatives. Legal are: fas, rus, zho.",
+            "dataset.subset=deu is not a part of NeuCLIR2022RetrievalHardNegatives. Legal are: fas, rus, zho.",
         ),
     ],
 )

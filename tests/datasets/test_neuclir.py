@@ -13,9 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from evalkit.config import NeuclirDatasetConfig
 from evalkit.datasets import load
-from evalkit.datasets.neuclir import find_places
+from evalkit.datasets.neuclir import NeuclirDatasetConfig, find_places
 from evalkit.errors import ConfigError, DataError
 from evalkit.store import Store
 from evalkit.types import Dataset
@@ -412,7 +411,7 @@ def test_a_file_that_is_set_and_not_there_is_refused(folder, store, tmp_path, ki
         assert message == f"{wrong}: no such file. Check dataset.{kind}_path."
 
 
-def test_a_path_that_is_no_folder_is_refused(folder, store, tmp_path):
+def test_a_path_that_is_not_a_folder_is_refused(folder, store, tmp_path):
     for wrong in (tmp_path / "nowhere", folder / "docs.jsonl"):
         assert refusal(wrong, store).startswith(f"{wrong}: no such folder. dataset.path of a NeuCLIR collection is")
 
@@ -516,7 +515,7 @@ def test_a_text_in_parquet_that_is_not_utf8_is_refused(folder, store):
     path = folder / "docs.parquet"
     texts_column = pa.Array.from_buffers(pa.string(), 1, pa.array([b"caf\xe9"], pa.binary()).buffers())
     pq.write_table(pa.table({"id": ["a"], "text": texts_column}), path)
-    assert refusal(folder, store, documents_path=str(path)).startswith(f"{path}: is no parquet, or a damaged one (")
+    assert refusal(folder, store, documents_path=str(path)).startswith(f"{path}: is not parquet, or is damaged (")
 
 
 def test_a_malformed_document_names_file_and_line(folder, store):
@@ -542,9 +541,9 @@ def changed_version(**changed: object) -> dict[str, Any]:
         ('{"topics": []}', "topic_id is None"),
         ('{"topic_id": "", "topics": []}', "topic_id is ''"),
         ('{"topic_id": "a\\tb", "topics": []}', "holds a tab"),
-        ('{"topic_id": "10"}', "topics is no list of objects with lang, source and topic_title"),
-        ('{"topic_id": "10", "topics": {"eng": {}}}', "topics is no list of objects"),
-        ('{"topic_id": "10", "topics": ["moon"]}', "topics is no list of objects"),
+        ('{"topic_id": "10"}', "topics is not a list of objects with lang, source and topic_title"),
+        ('{"topic_id": "10", "topics": {"eng": {}}}', "topics is not a list of objects"),
+        ('{"topic_id": "10", "topics": ["moon"]}', "topics is not a list of objects"),
         ('{"topic_id": "10", "topics": []}', "has no topic with dataset.topic_language=eng"),
         (json.dumps(topic("9", "again")), "topic '9' occurs twice"),
         (json.dumps(topic(9, "again")), "topic '9' occurs twice"),

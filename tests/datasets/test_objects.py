@@ -102,7 +102,7 @@ def test_the_digest_of_lines_is_that_of_their_bytes_and_other_formats_have_other
         ("c.csv", "_id,text\nd1,a\n".encode("utf-16"), ": is a text in UTF-16"),
         ("c.csv", b"PK\x03\x04\0\0\0\xff", ": is a zip archive"),
         ("c.jsonl", b"BZh9\xff\0", ": is compressed with bzip2"),
-        ("c.parquet", b"PAR1 and no more", ": is no parquet, or a damaged one"),
+        ("c.parquet", b"PAR1 and no more", ": is not parquet, or is damaged"),
     ],
 )
 def test_a_malformed_file_names_its_place(tmp_path, name, content, part):

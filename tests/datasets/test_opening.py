@@ -138,7 +138,7 @@ def test_a_zip_made_on_windows_is_read(collection, tmp_path, store):
         (b"", "is neither a folder nor a zip nor a tar"),
     ],
 )
-def test_a_file_that_is_no_archive_is_called_what_it_is(tmp_path, store, content, part):
+def test_the_error_names_the_kind_of_a_file_that_is_not_an_archive(tmp_path, store, content, part):
     (tmp_path / "thing").write_bytes(content)
     assert part in refusal(tmp_path / "thing", store)
 

@@ -7,16 +7,11 @@ from pathlib import Path
 import pytest
 from miniatures import cards, configured, settings
 
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    EvaluateConfig,
-    ExpectedCounts,
-    FolderDatasetConfig,
-    RerankerConfig,
-)
+from evalkit.config import ComputeConfig, EvaluateConfig, ExpectedCounts, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.pipeline import evaluate
+from evalkit.rerank.passthrough import KeepOrderConfig
+from evalkit.retrieval.bm25 import BM25Config
 from evalkit.store import Store
 
 pytestmark = pytest.mark.shared
@@ -90,7 +85,7 @@ def measured(shared: Path, folder: Path, name: str, **languages: str) -> dict[st
     config = EvaluateConfig(
         dataset=FolderDatasetConfig(path=path, expected=counts, check="strict", **languages),
         retriever=BM25Config(name="bm25"),
-        reranker=RerankerConfig(name="none"),
+        reranker=KeepOrderConfig(name="none"),
         compute=ComputeConfig(device="cpu"),
         results_dir=str(folder / "results"),
         cache_dir=str(folder / "cache"),

@@ -9,19 +9,14 @@ import pytest
 from stubs import StubReranker
 
 from evalkit import rerank
-from evalkit.config import (
-    BM25Config,
-    ComputeConfig,
-    DenseConfig,
-    EvaluateConfig,
-    FolderDatasetConfig,
-    JudgedConfig,
-    RerankerConfig,
-)
+from evalkit.config import ComputeConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig, RerankerConfig
 from evalkit.datasets import load
 from evalkit.datasets.reranking_samples import are_samples
 from evalkit.errors import DataError
 from evalkit.pipeline import evaluate
+from evalkit.rerank.passthrough import KeepOrderConfig
+from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.judged import JudgedConfig
 
 SAMPLES = [
     {"query": "what makes bread", "positive": ["Yeast makes bread."], "negative": ["Bees make honey.", "Moon."]},
@@ -117,7 +112,7 @@ def test_neither_ids_nor_their_order_tell_the_relevant_documents(tmp_path, store
         ({"query": "q", "id": " x", "positive": ["x"]}, ":2: id ' x' holds a tab"),
     ],
 )
-def test_a_row_that_is_no_sample_is_refused(tmp_path, store, row, part):
+def test_a_row_that_is_not_a_sample_is_refused(tmp_path, store, row, part):
     path = write(tmp_path / "s.jsonl", [SAMPLES[0], row])
     with pytest.raises(DataError) as caught:
         read(path, store)
@@ -173,7 +168,7 @@ def test_a_retriever_of_a_collection_stays_what_it_is(collection, tmp_path):
     config = EvaluateConfig(
         dataset=FolderDatasetConfig(path=str(collection)),
         retriever=BM25Config(name="bm25"),
-        reranker=RerankerConfig(name="none"),
+        reranker=KeepOrderConfig(name="none"),
         results_dir=str(tmp_path / "results"),
         cache_dir=str(tmp_path / "cache"),
     )

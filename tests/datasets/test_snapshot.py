@@ -12,8 +12,9 @@ import pytest
 from miniatures import configured
 from published import CORPUS, QRELS, QUERIES, Columns, write_parquet
 
-from evalkit.config import FolderDatasetConfig, HubDatasetConfig
-from evalkit.datasets import load, mkqa, snapshot
+from evalkit.config import FolderDatasetConfig
+from evalkit.datasets import load, snapshot
+from evalkit.datasets.hub_dataset import HubDatasetConfig
 from evalkit.errors import DataError
 from evalkit.store import Store
 from evalkit.types import Dataset
@@ -235,12 +236,12 @@ def test_passages_of_mkqa_may_be_a_snapshot(tmp_path: Path, store: Store):
     from miniatures import settings
     from omegaconf import OmegaConf
 
-    from evalkit.config import MkqaDatasetConfig
+    from evalkit.datasets.mkqa import MkqaDatasetConfig
 
     card = {key: value for key, value in settings("mkqa_en_zh_cn").items() if key != "defaults"}
     places = {"path": str(tmp_path), "corpus_path": str(tmp_path / "nq"), "check": "off"}
     config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(MkqaDatasetConfig), card, places))
-    assert mkqa.load(config, store).documents.texts([3]) == ["the dna methylome\n of human cells."]
+    assert load(config, store).documents.texts([3]) == ["the dna methylome\n of human cells."]
 
 
 def refusal(folder: Path, store: Store) -> str:

@@ -232,10 +232,10 @@ def test_a_member_that_occurs_twice_is_refused(collection: Path, tmp_path: Path,
     path = write_zip(tmp_path / "toy.zip", contents(collection))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("queries.jsonl", '{"_id": "q1", "text": "another"}')
-    assert refusal(path, store) == f"{path}: member 'queries.jsonl' occurs twice. Make the archive anew."
+    assert refusal(path, store) == f"{path}: member 'queries.jsonl' occurs twice. Create the archive again."
 
 
-def test_a_member_without_a_real_name_is_no_crash(collection: Path, tmp_path: Path, store: Store):
+def test_a_member_without_a_name_does_not_crash(collection: Path, tmp_path: Path, store: Store):
     path = write_zip(tmp_path / "toy.zip", {**contents(collection), ".": b"x"})
     try:
         assert digest(path, Store(tmp_path / "other")) == digest(collection, store)
@@ -262,7 +262,7 @@ def test_an_encrypted_zip_is_refused(collection: Path, tmp_path: Path, store: St
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"moon and tides\n" * 100, gzip.compress(b"tar", mtime=0)])
-def test_a_file_that_is_no_zip_is_refused(tmp_path: Path, store: Store, content: bytes):
+def test_a_file_that_is_not_a_zip_is_refused(tmp_path: Path, store: Store, content: bytes):
     (tmp_path / "toy.zip").write_bytes(content)
     assert refusal(tmp_path / "toy.zip", store).startswith(f"{tmp_path / 'toy.zip'}: ")
 

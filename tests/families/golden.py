@@ -10,14 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evalkit import rerank
-from evalkit.config import (
-    ComputeConfig,
-    CrossEncoderConfig,
-    FlagLLMConfig,
-    LayerwiseConfig,
-    LightweightConfig,
-    MiniCPMRerankerConfig,
-)
+from evalkit.config import ComputeConfig
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.families.flag_llm import FlagLLMConfig, LayerwiseConfig, LightweightConfig
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
 from evalkit.rerank.pair_reranker import PairReranker
 from evalkit.types import Pair
 

@@ -17,7 +17,8 @@ from families.golden import (
 )
 
 from evalkit import rerank
-from evalkit.config import ComputeConfig, MiniCPMRerankerConfig
+from evalkit.config import ComputeConfig
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
 
 pytestmark = pytest.mark.shared
 
@@ -85,7 +86,7 @@ def test_scores_of_shuffled_pairs_are_those_of_the_official_code(shared, family,
 
 
 @pytest.mark.parametrize(("pooling", "key"), [("first", "score_first_token"), ("mean", "score_mean")])
-def test_minicpm_pools_as_it_is_told_and_by_default_from_the_last_token(shared, pooling, key):
+def test_minicpm_pools_by_setting_and_by_default_from_the_last_token(shared, pooling, key):
     folder = shared / "golden" / "minicpm_reranker"
     for part in cases_of(folder, None):
         model = limited(model_of(folder, None, pooling=pooling), part.max_length)
@@ -107,7 +108,7 @@ def test_minicpm_reads_both_ways_unless_its_config_says_causal(shared, tmp_path)
 
 
 @pytest.mark.parametrize("setting", NAMED_SETTINGS[LIGHTWEIGHT])
-def test_lightweight_leaves_the_cap_out_only_when_told(shared, setting):
+def test_lightweight_leaves_the_cap_out_only_by_setting(shared, setting):
     folder, moved = shared / "golden" / LIGHTWEIGHT, 0.0
     for part in cases_of(folder, setting, lengths=(64, 65)):
         model = limited(model_of(folder, setting, attention_softcap=False), part.max_length)

@@ -21,16 +21,12 @@ from tiny_checkpoints import (
 from tokenizers import Tokenizer
 
 from evalkit import rerank
-from evalkit.config import (
-    ComputeConfig,
-    CrossEncoderConfig,
-    FlagLLMConfig,
-    LayerwiseConfig,
-    LightweightConfig,
-    MiniCPMRerankerConfig,
-    Qwen3RerankerConfig,
-)
+from evalkit.config import ComputeConfig
 from evalkit.inference.tokens import TokenizedPairs
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.families.flag_llm import FlagLLMConfig, LayerwiseConfig, LightweightConfig
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
+from evalkit.rerank.families.qwen3 import Qwen3RerankerConfig
 from evalkit.rerank.pair_reranker import PairReranker
 from evalkit.types import Pair
 

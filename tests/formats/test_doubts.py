@@ -41,7 +41,7 @@ def test_without_judgments_or_documents_there_is_nothing_to_compare():
     refuse({"q": {"d": 1}}, {})
 
 
-def test_a_judged_query_that_is_missing_is_set_beside_its_like_in_the_run():
+def test_missing_query_is_shown_with_its_lookalike_in_the_run():
     note = doubts.missing_queries(("07",), Run.from_dict({"1": {"d": 1.0}, "7": {"d": 1.0}}), 2)
     assert note is not None
     assert note.text == (
@@ -73,7 +73,7 @@ def test_ties_are_noted_with_the_range_of_each_measure():
     assert "--order rank" in doubts.ties(RunFile(run, by_rank=run), run, remedy="--order rank").text
 
 
-def test_ties_below_the_first_ten_are_no_doubt():
+def test_ties_below_the_first_ten_are_ignored():
     run = Run.from_dict({"q": {f"d{place}": float(-min(place, 11)) for place in range(14)}})
     assert doubts.ties(RunFile(run), run, remedy="") is None
 
@@ -95,6 +95,6 @@ def test_a_relevant_document_under_an_id_of_other_zeros_is_noted():
     assert doubts.other_spelling(whole, qrels) is None
 
 
-def test_judgments_of_which_none_is_relevant_are_noted():
+def test_judgments_without_a_relevant_document_are_noted():
     assert "every measure is 0" in doubts.nothing_relevant({"q": {"d": 0}, "r": {"d": -1}}).text
     assert doubts.nothing_relevant({"q": {"d": 0}, "r": {"e": 1}}) is None

@@ -22,7 +22,7 @@ def write(tmp_path):
     return to_file
 
 
-def test_pairs_come_in_order_with_what_else_their_lines_hold(write):
+def test_pairs_come_in_order_with_the_other_fields_of_their_lines(write):
     file = write(
         '{"id": 7, "query": "q", "document": "d", "instruction": "i", "more": {"a": [1, null]}}',
         '{"document": "", "query": "中"}',
@@ -37,7 +37,7 @@ def test_pairs_come_in_order_with_what_else_their_lines_hold(write):
     ] == read_pairs(file)
 
 
-def test_texts_come_in_order_with_role_and_what_else_their_lines_hold(write):
+def test_texts_come_in_order_with_role_and_other_fields(write):
     file = write('{"role": "query", "text": "t", "instruction": "i", "id": "a"}', '{"text": "", "role": "document"}')
     assert [Text("query", "t", "i", {"id": "a"}), Text("document", "", None, {})] == read_texts(file)
 
@@ -89,7 +89,7 @@ def test_a_home_folder_is_expanded(write, tmp_path, monkeypatch):
         ('"q"', ["a text"]),
         ("null", ["null"]),
         ("{}", ["has no query", "has no query."]),
-        ('{"doc": "d", "id": 1}', ["has no query", "beside doc, id"]),
+        ('{"doc": "d", "id": 1}', ["has no query", "but doc, id"]),
         ('{"query": "q", "text": "d"}', ["has no document", "text"]),
         ('{"query": 5, "document": "d"}', ["query is a number", "expected a text"]),
         ('{"query": "q", "document": null}', ["document is null", "expected a text"]),
@@ -100,7 +100,7 @@ def test_a_home_folder_is_expanded(write, tmp_path, monkeypatch):
         (r'{"query": "q", "document": "d", "instruction": "\ud83d"}', ["instruction holds half of a surrogate pair"]),
     ],
 )
-def test_a_line_that_is_no_pair_is_refused_by_file_and_number(write, line, parts):
+def test_line_that_is_not_a_pair_is_refused_with_file_and_number(write, line, parts):
     with pytest.raises(DataError) as caught:
         read_pairs(write(PAIR, line))
     for part in ["in.jsonl:2: ", *parts]:
@@ -112,7 +112,7 @@ def test_a_line_that_is_no_pair_is_refused_by_file_and_number(write, line, parts
     [
         ("text", ["not JSON", "role and text"]),
         ("[1]", ["an array", "role and text"]),
-        ('{"text": "t"}', ["has no role", "beside text"]),
+        ('{"text": "t"}', ["has no role", "but text"]),
         ('{"role": "query", "document": "t"}', ["has no text", "document"]),
         ('{"role": "passage", "text": "t"}', ["role is 'passage'", "Legal are: query, document."]),
         ('{"role": 1, "text": "t"}', ["role is a number"]),
@@ -120,7 +120,7 @@ def test_a_line_that_is_no_pair_is_refused_by_file_and_number(write, line, parts
         (r'{"role": "query", "text": "\udc00"}', ["text holds half of a surrogate pair"]),
     ],
 )
-def test_a_line_that_is_no_text_is_refused_by_file_and_number(write, line, parts):
+def test_line_that_is_not_a_text_is_refused_with_file_and_number(write, line, parts):
     with pytest.raises(DataError) as caught:
         read_texts(write('{"role": "query", "text": "t"}', line))
     for part in ["in.jsonl:2: ", *parts]:
@@ -150,8 +150,8 @@ def test_an_absent_file_is_refused_by_name(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
-def test_what_python_writes_for_a_missing_number_is_refused_before_anything_is_scored(write, value):
-    with pytest.raises(DataError, match=rf"in\.jsonl:2: not JSON \({value} is no JSON number"):
+def test_nan_is_refused_before_anything_is_scored(write, value):
+    with pytest.raises(DataError, match=rf"in\.jsonl:2: not JSON \({value} is not a JSON number"):
         read_pairs(write(PAIR, f'{{"query": "q", "document": "d", "grade": {value}}}'))
 
 
@@ -169,6 +169,6 @@ def test_keys_that_the_output_has_are_not_passed_on(write):
     ],
     ids=["twice", "infinite", "deep"],
 )
-def test_a_line_of_which_readers_could_differ_or_that_none_could_write_again_is_refused(write, line, told):
+def test_ambiguous_or_unwritable_line_is_refused(write, line, told):
     with pytest.raises(DataError, match=f":1: not JSON .*{told}"):
         read_pairs(write(line))

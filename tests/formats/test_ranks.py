@@ -34,7 +34,7 @@ def arrays(by_query):
         ([[float("nan"), 1.0]], False),
     ],
 )
-def test_a_column_of_1_2_3_in_each_query_is_ranks_and_what_could_be_either_is_not_decided(by_query, expected):
+def test_column_of_1_2_3_is_ranks_and_ambiguous_columns_are_undecided(by_query, expected):
     queries, values = arrays(by_query)
     assert ranks.are_ranks(queries, values) is expected
 

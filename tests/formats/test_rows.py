@@ -3,7 +3,7 @@
 import pytest
 
 from evalkit.errors import DataError
-from evalkit.formats.rows import GRADES, Columns, name_columns, qrels_layout, run_layout
+from evalkit.formats.rows import GRADES, FieldPlaces, name_columns, qrels_layout, run_layout
 
 RUN_LINES = {
     "trec": "q1 Q0 d1 1 0.5 tag\n",
@@ -41,13 +41,13 @@ def test_query_and_document_of_a_run_are_found_in_every_layout(name):
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("q d 0.5", Columns(0, 1, None, 2, may_be_ranks=True)),
-        ("q\td\t3\t0.5", Columns(0, 1, 2, 3)),
-        ("q\td\twhat bees make\tBees make honey.", Columns(0, 1, None, None)),
-        ("10\t0\twhat bees make\tBees make honey.", Columns(0, 1, None, None)),
-        ("10\t0\t1\t0.5", Columns(0, 1, 2, 3)),
-        ("qid\tdocno\tscore", Columns(0, 1, None, 2)),
-        ("Query ID\tCorpus ID\tRank\tScore", Columns(0, 1, 2, 3)),
+        ("q d 0.5", FieldPlaces(0, 1, None, 2, may_be_ranks=True)),
+        ("q\td\t3\t0.5", FieldPlaces(0, 1, 2, 3)),
+        ("q\td\twhat bees make\tBees make honey.", FieldPlaces(0, 1, None, None)),
+        ("10\t0\twhat bees make\tBees make honey.", FieldPlaces(0, 1, None, None)),
+        ("10\t0\t1\t0.5", FieldPlaces(0, 1, 2, 3)),
+        ("qid\tdocno\tscore", FieldPlaces(0, 1, None, 2)),
+        ("Query ID\tCorpus ID\tRank\tScore", FieldPlaces(0, 1, 2, 3)),
     ],
 )
 def test_a_value_without_a_name_may_be_a_rank(line, expected):
@@ -79,7 +79,7 @@ def test_quotes_in_trec_files_are_letters_of_the_id():
     assert [('"q1"', '"d1"')] == rows(qrels_layout('"q1" 0 "d1" 1', "f:1"), '"q1" 0 "d1" 1')
 
 
-def test_a_line_with_a_number_is_no_header_whatever_its_words():
+def test_line_with_a_number_is_never_a_header():
     layout = run_layout("query Q0 document 1 0.5 rank", "f:1")
     assert not layout.has_header
     assert not qrels_layout("query doc 1", "f:1").has_header
@@ -103,5 +103,5 @@ def test_a_row_of_another_width_than_the_header_is_an_error():
 
 
 def test_grades_may_be_called_scores_and_scores_not_grades():
-    assert name_columns(["query-id", "corpus-id", "score"], GRADES) == Columns(0, 1, None, 2)
+    assert name_columns(["query-id", "corpus-id", "score"], GRADES) == FieldPlaces(0, 1, None, 2)
     assert name_columns(["qid", "docno", "relevance"]) is None

@@ -132,7 +132,7 @@ def test_order_is_checked_within_a_query_not_across_queries(file):
     ],
     ids=["BEIR", "FlagEmbedding", "mteb", "rank_llm"],
 )
-def test_score_that_is_no_number_is_an_error_that_names_the_pair(file, layout, score, shown):
+def test_score_that_is_not_a_number_is_an_error_with_the_pair(file, layout, score, shown):
     path = file(layout(score))
     message = f"^{re.escape(str(path))}: the score of 'd' for query 'q' is {shown}, expected a number"
     with pytest.raises(DataError, match=message):

@@ -44,14 +44,14 @@ def test_ranks_decide_where_they_are_asked_for(file):
     assert (found.by_rank, found.disagreeing, found.notes) == (None, (), ())
 
 
-def test_who_asks_for_scores_has_no_doubts(file):
+def test_order_score_raises_no_doubts(file):
     found = read_run_file(file(DISTANCES), order="score")
     assert listed(found.run) == {"q1": ["b", "a"], "q2": ["d", "c"]}
     assert (found.by_rank, found.disagreeing) == (None, ())
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_ranks_from_0_or_1_that_agree_raise_no_doubt_whatever_the_order_of_lines(file, first):
+def test_ranks_that_agree_raise_no_doubt_in_any_order_of_lines(file, first):
     lines = [f"q Q0 b {first + 1} 2.0 t", f"q Q0 c {first + 2} 1.0 t", f"q Q0 a {first} 3.0 t"]
     found = read_run_file(file("\n".join(lines)))
     assert (listed(found.run), found.by_rank, found.notes) == ({"q": ["a", "b", "c"]}, None, ())
@@ -63,7 +63,7 @@ def test_ties_that_ranks_break_otherwise_are_another_order_and_no_disagreement(f
     assert found.disagreeing == ()
 
 
-def test_zeros_in_the_rank_column_are_no_ranks(file):
+def test_zeros_in_the_rank_column_are_ignored(file):
     found = read_run_file(file("q Q0 a 0 2.0 t\nq Q0 b 0 3.0 t\nq Q0 c 0 1.0 t\n"))
     assert (found.by_rank, found.disagreeing, found.notes) == (None, (), ())
 
@@ -119,8 +119,8 @@ def test_a_named_rank_without_a_score_orders_the_documents(file):
     assert listed(read_run_file(file("qid,docno,rank\nq,a,2\nq,b,1\n")).run) == {"q": ["b", "a"]}
 
 
-def test_a_named_rank_that_is_no_number_is_an_error(file):
-    with pytest.raises(DataError, match="the rank of 1 document is no number"):
+def test_named_rank_that_is_not_a_number_is_an_error(file):
+    with pytest.raises(DataError, match="the rank of 1 document is not a number"):
         read_run_file(file("qid,docno,rank\nq,a,first\nq,b,1\n"))
 
 
@@ -154,7 +154,7 @@ def test_a_list_of_hits_that_contradicts_its_scores_is_read_as_somebody_chooses(
     assert listed(read_run_file(path, order=order).run) == {"q": expected}
 
 
-def test_the_first_passage_of_ms_marco_is_a_document_and_no_sign_of_judgments(file):
+def test_ms_marco_passage_0_is_a_document_and_not_a_sign_of_judgments(file):
     found = read_run_file(file("10\t0\twhat do bees make\tBees make honey\n10\t7\twhat do bees make\tNectar, 2 kg\n"))
     assert (listed(found.run), found.is_unordered) == ({"10": ["7", "0"]}, True)
     with pytest.raises(DataError, match="look like judgments"):

@@ -35,7 +35,7 @@ def test_the_nearest_likeness_is_taken_before_an_earlier_id():
     assert ("12.0", "12") == pair[:2]
 
 
-def test_ids_with_nothing_in_common_are_no_pair():
+def test_ids_with_nothing_in_common_do_not_match():
     assert lookalike(["alpha"], ["12345"]) is None
 
 
@@ -44,7 +44,7 @@ def test_a_number_in_common_is_not_enough_where_ids_must_surely_be_meant_to_be_t
     assert lookalike(["12.0"], ["12"], loosely=False) is not None
 
 
-def test_the_sentence_names_both_ids_and_what_to_do():
+def test_sentence_names_both_ids_and_a_remedy():
     told = compared(["1.0"], ["1"], place="the run", other="the judgments")
     assert (
         told
@@ -62,4 +62,4 @@ def test_without_a_pair_the_first_of_both_are_named():
     [(("42", "00042", "42.0"), True), (("en-d7", "en-d007"), True), (("d10", "d1"), False), (("1.05", "1.5"), False)],
 )
 def test_ids_that_differ_in_zeros_alone_are_the_same_without_them(ids, same):
-    assert same is (len({unpadded(one) for one in ids}) == 1)
+    assert same is (len({unpadded(text) for text in ids}) == 1)

@@ -13,8 +13,8 @@ def test_plain_json_is_read():
     ("text", "message"),
     [
         ('{"a": {"b": 1, "c": 2, "b": 1}}', "'b' occurs twice"),
-        ("[NaN]", "NaN is no JSON number"),
-        ("[-Infinity]", "no JSON number"),
+        ("[NaN]", "NaN is not a JSON number"),
+        ("[-Infinity]", "not a JSON number"),
         ("[1e999]", "1e999 is beyond any float"),
         ("[" * 100_000, "nested too deeply"),
         ("9" * 100_000, "limit"),
@@ -23,6 +23,6 @@ def test_plain_json_is_read():
     ],
     ids=["repeated", "NaN", "infinity", "overflow", "deep", "digits", "cut", "BOM"],
 )
-def test_what_is_ambiguous_or_endless_is_refused(text, message):
+def test_ambiguous_or_endless_json_is_refused(text, message):
     with pytest.raises(ValueError, match=message):
         loads(text)

@@ -66,7 +66,7 @@ def test_a_table_in_gzip_is_read(tmp_path):
         ({**RUN, "score": ["high", "low", "low"]}, ":1: the score is 'high'"),
     ],
 )
-def test_what_a_table_lacks_is_an_error_that_names_it(tmp_path, columns, message):
+def test_missing_column_of_a_table_is_named(tmp_path, columns, message):
     with pytest.raises(DataError, match=message):
         read_run(written(tmp_path / "run", columns))
 

@@ -190,7 +190,7 @@ def test_malformed_line_of_a_run_is_an_error_that_names_file_and_line(file, seco
 
 
 @pytest.mark.parametrize("score", ["1_0", "\u0663"], ids=["underscore", "Arabic digit"])
-def test_number_that_only_python_reads_is_no_score(file, score):
+def test_number_that_only_python_reads_is_not_a_score(file, score):
     path = file(f"q1 Q0 d1 1 {score} tag\n")
     with pytest.raises(DataError, match=f"^{re.escape(str(path))}:1: the score is '{score}', expected a number"):
         read_run(path)

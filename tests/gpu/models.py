@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from stubs import DOCUMENTS, QUERIES, tiny_bert
 
-from evalkit.config import ComputeConfig, DenseConfig, LateInteractionConfig
-from evalkit.rerank.late_interaction import LateInteractionReranker
+from evalkit.config import ComputeConfig, DenseConfig
+from evalkit.rerank.late_interaction import LateInteractionConfig, LateInteractionReranker
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.types import Pair
 

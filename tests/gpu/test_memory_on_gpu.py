@@ -8,7 +8,8 @@ from gpu.models import PAIRS, TEXTS, compute, encoder, late, projected_bert
 from out_of_memory import OUT_OF_MEMORY
 
 from evalkit.cli import main
-from evalkit.errors import ModelError, explained
+from evalkit.errors import ModelError
+from evalkit.system.reporting import explained
 from evalkit.types import Pair
 
 pytestmark = pytest.mark.gpu

@@ -40,7 +40,7 @@ def test_each_process_has_a_device_of_those_that_are_visible(cards, count, visib
     assert shared_devices(ComputeConfig(device="cuda", **settings)) == expected
 
 
-def test_where_there_is_no_cuda_auto_is_this_process(cards):
+def test_auto_without_cuda_is_this_process(cards):
     cards(0)
     assert shared_devices(ComputeConfig(device="auto", devices="all")) == []
     assert not on_cuda(ComputeConfig())

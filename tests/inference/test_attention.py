@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from evalkit.inference import attention
-from evalkit.inference.attention import KERNELS, Rule, by_runs
+from evalkit.inference.attention import KERNELS, AttentionRule, by_runs
 from evalkit.inference.flash import Flash
 from evalkit.inference.packed import Keys, pack
 
@@ -17,17 +17,17 @@ LENGTHS = (5, 3, 3, 1, 7)
 HEADS, KEY_HEADS, WIDTH = 4, 2, 8
 
 RULES = {
-    "bidirectional": Rule(0.3),
-    "causal": Rule(0.3, causal=True),
-    "window": Rule(0.3, causal=True, window=3),
-    "wide window": Rule(0.3, causal=True, window=100),
-    "softcap": Rule(2.0, causal=True, softcap=1.5),
-    "softcap and window": Rule(2.0, causal=True, window=2, softcap=1.5),
-    "bidirectional softcap": Rule(2.0, softcap=1.5),
+    "bidirectional": AttentionRule(0.3),
+    "causal": AttentionRule(0.3, causal=True),
+    "window": AttentionRule(0.3, causal=True, window=3),
+    "wide window": AttentionRule(0.3, causal=True, window=100),
+    "softcap": AttentionRule(2.0, causal=True, softcap=1.5),
+    "softcap and window": AttentionRule(2.0, causal=True, window=2, softcap=1.5),
+    "bidirectional softcap": AttentionRule(2.0, softcap=1.5),
 }
 
 
-def dense(query: np.ndarray, key: np.ndarray, value: np.ndarray, rule: Rule) -> np.ndarray:
+def dense(query: np.ndarray, key: np.ndarray, value: np.ndarray, rule: AttentionRule) -> np.ndarray:
     """Queries of shape (queries, heads, width), which are the last of the keys' tokens."""
     repeats = query.shape[1] // key.shape[1]
     key, value = np.repeat(key, repeats, axis=1), np.repeat(value, repeats, axis=1)
@@ -65,7 +65,7 @@ def test_every_token_sees_its_own_sequence_alone(rule):
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-def test_last_token_alone_gets_what_it_gets_among_all(rule):
+def test_last_token_alone_has_the_result_that_it_has_among_all(rule):
     batch = batch_of(LENGTHS)
     query, key, value = inputs(sum(LENGTHS))
     whole = by_runs(query, key, value, batch, "all", rule)
@@ -78,8 +78,8 @@ def test_first_token_of_a_bidirectional_model_sees_its_whole_sequence():
     batch = batch_of(LENGTHS)
     query, key, value = inputs(sum(LENGTHS))
     rows = batch.rows("first")
-    alone = by_runs(query[rows], key, value, batch, "first", Rule(0.3))
-    whole = by_runs(query, key, value, batch, "all", Rule(0.3))
+    alone = by_runs(query[rows], key, value, batch, "first", AttentionRule(0.3))
+    whole = by_runs(query, key, value, batch, "all", AttentionRule(0.3))
     np.testing.assert_allclose(alone.numpy(), whole[rows].numpy(), rtol=0, atol=1e-6)
 
 
@@ -104,8 +104,8 @@ def test_shared_start_is_seen_as_if_it_were_each_sequences_own(rule):
 
 def test_neighbours_change_nothing_beyond_rounding():
     query, key, value = inputs(19)
-    alone = by_runs(query[:5], key[:5], value[:5], batch_of((5,)), "all", Rule(0.3))
-    among = by_runs(query, key, value, batch_of((5, 5, 5, 4)), "all", Rule(0.3))
+    alone = by_runs(query[:5], key[:5], value[:5], batch_of((5,)), "all", AttentionRule(0.3))
+    among = by_runs(query, key, value, batch_of((5, 5, 5, 4)), "all", AttentionRule(0.3))
     np.testing.assert_allclose(among[:5].numpy(), alone.numpy(), rtol=0, atol=1e-6)
 
 
@@ -131,7 +131,7 @@ def varlen(request, monkeypatch):
         assert settings.get("enable_gqa", grouped) is grouped
         assert (int(cu_seq_q.diff().max()), int(cu_seq_k.diff().max())) == (max_q, max_k)
         left, right = settings["window_size"]
-        rule = Rule(settings["scale"], causal=right == 0, window=None if left < 0 else left + 1)
+        rule = AttentionRule(settings["scale"], causal=right == 0, window=None if left < 0 else left + 1)
         return by_runs(query, key, value, batch_of(cu_seq_k.diff().tolist()), "all" if max_q > 1 else "last", rule)
 
     positional = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in POSITIONAL]
@@ -157,7 +157,7 @@ def strict(function):
 
 @pytest.mark.parametrize("name", ["bidirectional", "causal", "window"])
 @pytest.mark.parametrize("select", ["all", "last"])
-def test_torch_s_kernel_is_given_what_its_version_takes(varlen, name, select):
+def test_torch_kernel_gets_the_arguments_of_its_version(varlen, name, select):
     given, taken = varlen
     batch, (query, key, value) = batch_of(LENGTHS), inputs(sum(LENGTHS))
     query = query if select == "all" else query[batch.rows("last")]
@@ -167,12 +167,12 @@ def test_torch_s_kernel_is_given_what_its_version_takes(varlen, name, select):
     assert given.get("num_splits", 1) == 1
 
 
-def test_what_torch_s_kernel_is_given_the_installed_version_takes():
+def test_installed_torch_kernel_accepts_our_arguments():
     varlen_attn = importlib.import_module("torch.nn.attention.varlen").varlen_attn
     assert {"scale", "window_size"} <= set(signature(varlen_attn).parameters)
 
 
-def test_flash_attn_is_given_what_it_takes(monkeypatch):
+def test_flash_attn_gets_its_arguments(monkeypatch):
     given: dict[str, object] = {}
 
     def kernel(query, *_, **settings):

@@ -93,7 +93,7 @@ def test_gelu_of_gemma_is_the_approximation_by_tanh_whether_transformers_knows_i
     assert torch.equal(states_of_packed(made("Gemma")), states_of_packed(older))
 
 
-def test_gelu_of_other_decoders_stays_what_it_is():
+def test_gelu_of_other_decoders_is_unchanged():
     exact = made("Llama")
     for layer in exact.layers:
         layer.mlp.act_fn = transformers.activations.ACT2FN["gelu"]

@@ -73,7 +73,7 @@ def test_without_padding_the_budget_counts_tokens_and_no_batch_could_take_the_ne
     assert all(total + lengths[after[0]] > budget for total, after in zip(sums, found[1:], strict=False))
 
 
-def test_four_fifths_of_the_free_memory_are_used_up_to_what_wins_and_at_least_one_token():
+def test_budget_is_four_fifths_of_free_memory_within_its_limits():
     assert [
         affordable_tokens(free, per_token, at_most=500) for free, per_token in ((1000, 10.0), (10**9, 10.0), (5, 10.0))
     ] == [80, 500, 1]

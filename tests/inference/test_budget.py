@@ -12,7 +12,7 @@ def unasked() -> int:
     raise AssertionError("nobody should probe")
 
 
-def test_what_a_probe_found_stays_and_is_not_looked_for_again():
+def test_probe_runs_once():
     budget = Budget()
     assert (budget.tokens, budget.found) == (None, None)
     assert budget.settle(lambda: 500) == budget.settle(unasked) == budget.tokens == budget.found == 500
@@ -35,7 +35,7 @@ def test_of_several_threads_one_probes():
     assert (probes, budget.tokens) == ([1], 7)
 
 
-def test_what_was_found_elsewhere_is_taken_and_what_was_set_or_halved_stays():
+def test_budget_found_elsewhere_replaces_neither_a_set_nor_a_halved_one():
     fresh, own, halved, fixed = Budget(), Budget(), Budget(), Budget(64)
     own.settle(lambda: 300)
     halved.settle(lambda: 300)
@@ -47,7 +47,7 @@ def test_what_was_found_elsewhere_is_taken_and_what_was_set_or_halved_stays():
     assert [budget.found for budget in (fresh, own, halved, fixed)] == [200, 200, 300, None]
 
 
-def test_the_first_that_is_found_is_kept_in_the_file_for_the_next_run(tmp_path):
+def test_first_budget_found_is_stored_for_the_next_run(tmp_path):
     path = tmp_path / "scores.log.budget"
     first = KeptBudget(path)
     first.keep(None)
@@ -58,7 +58,7 @@ def test_the_first_that_is_found_is_kept_in_the_file_for_the_next_run(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "many", "-3", "0", "1e4", "9" * 40, "\u0663"])
-def test_a_file_that_holds_no_budget_counts_for_nothing(tmp_path, content):
+def test_file_without_a_budget_is_ignored(tmp_path, content):
     path = tmp_path / "x.budget"
     path.write_text(content, encoding="utf-8")
     kept = KeptBudget(path)

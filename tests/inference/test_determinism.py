@@ -85,7 +85,9 @@ def threads():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("make", [bert, qwen3, gemma2])
+@pytest.mark.parametrize(
+    "make", [bert, pytest.param(qwen3, marks=pytest.mark.slow), pytest.param(gemma2, marks=pytest.mark.slow)]
+)
 def test_a_pair_s_score_has_the_same_bits_in_every_batch_and_company(make, dtype, threads):
     torch.manual_seed(0)
     scorer = Scorer(backbone_of(make().eval().to(dtype), "packed"))

@@ -11,11 +11,12 @@ import pytest
 import torch
 from out_of_memory import OUT_OF_MEMORY, accelerator_error
 
-from evalkit.errors import ModelError, explained
+from evalkit.errors import ModelError
 from evalkit.inference.budget import Budget
 from evalkit.inference.engine import Work, is_out_of_memory, run
 from evalkit.inference.prefix import Prefixes
 from evalkit.inference.turns import taking_turns
+from evalkit.system.reporting import explained
 
 CPU = torch.device("cpu")
 LENGTHS = [3, 9, 4, 4, 12, 2, 2, 2]
@@ -126,7 +127,7 @@ def test_budget_far_above_all_texts_is_halved_from_what_was_tried():
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_single_text_without_memory_is_an_error_that_says_what_to_do(workers):
+def test_single_text_without_memory_is_an_error_with_a_remedy(workers):
     with pytest.raises(ModelError, match=r"out of memory on one text of 12 tokens\. Lower max_length"):
         results(work(model=failing_above(10, MemoryError()), budget=1000, workers=workers))
 
@@ -169,20 +170,20 @@ def test_no_gradient_is_recorded_in_any_thread():
             assert not values.requires_grad
 
 
-def test_memory_errors_are_told_from_others():
+def test_memory_errors_are_distinguished_from_others():
     assert all(is_out_of_memory(error) for error in OUT_OF_MEMORY)
     assert not any(is_out_of_memory(error) for error in OTHERS)
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=said)
-def test_memory_that_is_out_is_one_line_that_says_what_to_do(error):
+def test_out_of_memory_is_one_line_with_a_remedy(error):
     told = str(explained(error))
-    assert told.startswith("out of memory. What was finished is kept")
+    assert told.startswith("out of memory. Finished work is saved")
     assert "\n" not in told
     assert all(explained(other) is None for other in OTHERS if isinstance(other, RuntimeError))
 
 
-def test_what_it_took_is_counted_with_and_without_padding():
+def test_usage_counts_tokens_with_and_without_padding():
     packed, padded = work(budget=12), work(budget=12, padded=True)
     results(packed)
     results(padded)
@@ -237,7 +238,7 @@ def on_a_card(monkeypatch, card: Card, **settings) -> Work:
     return todo
 
 
-def test_budget_on_a_gpu_is_what_four_fifths_of_its_free_memory_hold(monkeypatch):
+def test_gpu_budget_fills_four_fifths_of_free_memory(monkeypatch):
     # 8 texts of 500 tokens are probed: 4,000 tokens take 40,000 bytes, and 99,500 + 500 that torch holds are free.
     assert on_a_card(monkeypatch, Card(free=99_500, peak=40_000)).tokens == 8_000
     assert on_a_card(monkeypatch, Card(free=10**12, peak=40_000)).tokens == 65_536
@@ -254,7 +255,7 @@ def test_other_error_of_a_probe_is_raised(monkeypatch):
         _ = todo.tokens
 
 
-def test_probe_is_made_once_for_all_work_of_a_model_and_not_for_what_is_one_batch_anyway(monkeypatch):
+def test_probe_runs_once_a_model_and_not_for_a_single_batch(monkeypatch):
     budget, probes = Budget(), []
     card = Card(free=99_500, peak=40_000)
     card.reset_peak_memory_stats = lambda *_: probes.append(1)
@@ -271,7 +272,7 @@ def test_processes_on_one_gpu_share_its_memory(monkeypatch):
     assert todo.tokens == 2_000
 
 
-def test_halved_budget_stays_for_the_next_work_of_the_model_and_is_not_halved_again_for_what_was_planned_before():
+def test_halved_budget_lasts_and_is_halved_once_for_earlier_plans():
     budget = Budget(50)
     first, second = work(model=failing_above(26, MemoryError()), budget=budget), work(budget=budget)
     second.plan(np.arange(8))

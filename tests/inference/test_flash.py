@@ -34,7 +34,7 @@ def test_the_kernel_of_flash_attn_is_taken(package):
     assert flash() is found  # decided once
 
 
-def test_a_namespace_of_flash_attn_4_is_none(package):
+def test_flash_attn_4_namespace_does_not_count_as_flash_attn(package):
     package(cute="kernels = ()\n")
     assert flash() == (None, "")
 
@@ -47,19 +47,19 @@ def test_a_namespace_of_flash_attn_4_is_none(package):
         "raise RuntimeError('compiled with another CUDA')",
     ],
 )
-def test_a_build_for_another_torch_is_none_and_its_fault_is_known(package, text):
+def test_build_for_another_torch_is_unusable_with_a_reason(package, text):
     package(__init__=text)
     assert flash() == (None, text.split("'")[1])
 
 
-def test_another_package_without_the_kernel_is_none_and_its_fault_is_known(package):
+def test_package_without_the_kernel_is_unusable_with_a_reason(package):
     package(__init__="")
     found = flash()
     assert found.function is None
     assert "flash_attn_varlen_func" in found.fault
 
 
-def test_where_there_is_none_nothing_is_at_fault(monkeypatch):
+def test_absent_flash_attn_is_not_a_fault(monkeypatch):
     monkeypatch.setitem(sys.modules, "flash_attn", None)
     flash.cache_clear()
     assert flash() == (None, "")

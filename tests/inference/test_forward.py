@@ -119,7 +119,7 @@ def test_batches_stay_within_the_budget_and_hold_every_text_once(bert):
     assert shapes == [(1, 12), (1, 9), (3, 4), (3, 2)]
 
 
-def test_no_gradient_is_kept(bert):
+def test_forward_records_no_gradient(bert):
     (batch,) = forward(bert, tokenized([[2, 3]]), batch_tokens=10)
     assert batch.states.requires_grad is False
 

@@ -18,7 +18,7 @@ from evalkit.errors import MissingExtra, ModelError
 from evalkit.inference import fused
 from evalkit.inference.activations import Gate, activation_kind
 from evalkit.inference.backbone import backbone_of
-from evalkit.inference.fused import Heads, Norm, Turn, choose, rotated
+from evalkit.inference.fused import HeadLayout, Norm, Turn, choose, rotated
 
 DTYPES = {torch.float32: 1e-6, torch.bfloat16: 2**-7, torch.float16: 2**-10}
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -77,7 +77,7 @@ def test_rotary_positions_turn_each_pair_of_halves_by_its_angle():
 @pytest.mark.parametrize("rows", [None, [4, 1]])
 def test_queries_and_keys_are_normed_and_turned_as_in_float64(way, normed, dtype, rows):
     torch.manual_seed(0)
-    heads = Heads(query=6, key=2, width=16)
+    heads = HeadLayout(query=6, key=2, width=16)
     norms, exact = zip(*(norm_and_reference(GraniteRMSNorm, dtype, 16) for _ in range(2)), strict=True)
     projected = torch.randn(5, (6 + 2 * 2) * 16).to(dtype)
     angles = torch.rand(5, 8).repeat(1, 2) * 6
@@ -96,7 +96,7 @@ def test_queries_and_keys_are_normed_and_turned_as_in_float64(way, normed, dtype
 @pytest.mark.parametrize("way", ["off", "torch"])
 def test_half_precision_turned_by_tables_in_float32_is_rounded_once(way, dtype):
     torch.manual_seed(0)
-    heads = Heads(query=6, key=2, width=16)
+    heads = HeadLayout(query=6, key=2, width=16)
     projected = torch.randn(50, (6 + 2 * 2) * 16).to(dtype)
     angles = torch.rand(50, 8).repeat(1, 2) * 6
     tables = torch.cat((angles.cos(), angles.sin()), dim=1)

@@ -20,7 +20,7 @@ def separately(some, states):
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("biases", [(True, True, True), (False, False, False), (True, False, True)])
-def test_layers_at_once_give_what_they_give_one_by_one(dtype, biases):
+def test_states_of_several_layers_equal_those_of_each_alone(dtype, biases):
     some, states = layers(dtype, biases), torch.randn(7, 24).to(dtype)
     expected = separately(some, states)
     actual = FusedLinear(some)(states)

@@ -33,7 +33,7 @@ def test_on_cuda_windows_grow_with_the_texts_up_to_eight_times(texts, count):
 
 
 @pytest.mark.parametrize(("setting", "limit"), [(None, 2.0), (1.0, 1.0), (16.0, 16.0)])
-def test_a_cpu_has_two_gibibytes_unless_told_otherwise(setting, limit):
+def test_a_cpu_has_two_gibibytes_by_default(setting, limit):
     assert room(ComputeConfig(device="cpu", memory_gib=setting)).limit == limit * GIB
 
 

@@ -101,7 +101,7 @@ def test_stretch_behind_a_special_token_begins_with_the_blank_of_a_text(tokenize
     assert tokenizer.tokens(ids)[-3:] == ["</s>", "▁the", "▁sea"]
 
 
-def test_a_blank_behind_a_special_token_is_kept_beside_that_of_a_text(tokenizer):
+def test_blank_after_a_special_token_stays(tokenizer):
     assert [2, *ids_of(tokenizer, " moon")] == ids_of(tokenizer, "</s> moon")
     assert ids_of(tokenizer, "</s> moon") != ids_of(tokenizer, "</s>moon")
 
@@ -140,7 +140,7 @@ def test_text_is_framed_and_cut_behind_its_beginning(tokenizer):
     assert actual.truncated.tolist() == [True, False]
 
 
-def test_a_file_that_is_no_sentencepiece_model_is_named(tmp_path):
+def test_file_that_is_not_a_sentencepiece_model_is_named(tmp_path):
     file = tmp_path / "tokenizer.model"
     file.write_text("moon", encoding="utf-8")
     with pytest.raises(ModelError, match=re.escape(f"{file}: not a sentencepiece model")):

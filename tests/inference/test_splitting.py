@@ -10,8 +10,13 @@ from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
 
 from evalkit.inference.splitting import splits_after_colon
 from evalkit.inference.tokens import CachedTokenizer, FastTokenizer
-from evalkit.rerank.families.qwen3_template import body, tokenize
+from evalkit.rerank.families.qwen3 import Qwen3Family, Qwen3RerankerConfig, body
 from evalkit.types import Pair
+
+
+def tokenize(tokenizer, pairs, **settings):
+    return Qwen3Family(Qwen3RerankerConfig(name="x", model="x", **settings)).tokenize(tokenizer, pairs)
+
 
 QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 
@@ -98,7 +103,7 @@ NOT_PROVEN = {
 
 
 @pytest.mark.parametrize("tokenizer", NOT_PROVEN.values(), ids=NOT_PROVEN)
-def test_what_is_not_proven_is_tokenised_as_one_text(tokenizer):
+def test_other_tokenizers_read_each_text_as_a_whole(tokenizer):
     assert not splits_after_colon(tokenizer)
     pair = Pair("Why?", "The moon.")
     pairs = tokenize(FastTokenizer(tokenizer), [pair], max_length=8192, default_instruction="Find.")

@@ -208,7 +208,7 @@ def test_text_seen_before_is_not_tokenised_again():
     assert inner.asked == [["ab", "c"], ["d"]]
 
 
-def test_no_more_tokens_are_remembered_than_may_be():
+def test_cache_is_emptied_at_its_limit():
     inner = Counting()
     cached = CachedTokenizer(inner, limit=4)
     for texts in (["abc"], ["de"], ["de"], ["abc"], ["123456"], ["abc"]):
@@ -217,6 +217,6 @@ def test_no_more_tokens_are_remembered_than_may_be():
     assert [["abc"], ["de"], ["abc"], ["123456"], ["abc"]] == [asked for asked in inner.asked if asked]
 
 
-def test_texts_that_are_no_unicode_are_remembered_too():
+def test_texts_with_lone_surrogates_are_cached_too():
     cached = CachedTokenizer(Counting())
     assert listed(cached.token_ids(["\ud800"])) == listed(cached.token_ids(["\ud800"])) == [[0xD800]]

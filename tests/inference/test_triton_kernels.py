@@ -39,7 +39,7 @@ def test_interpreted_kernels_agree_with_float64(distances, dtype):
     assert {case: distance for case, distance in own.items() if distance > BOUNDS[dtype]} == {}
 
 
-def test_values_beside_the_turned_heads_keep_their_bytes(distances):
+def test_turning_heads_leaves_values_unchanged(distances):
     values = {case: distance for case, distance in distances.items() if case.startswith("values")}
     assert len(values) == 6
     assert set(values.values()) == {0.0}

@@ -1,5 +1,7 @@
 """The pipeline inside `mteb.evaluate`: its numbers are those of `evalkit evaluate`, and its rows stay apart."""
 
+import importlib.util
+
 import pytest
 from made import grade, write_collection
 from stubs import tiny_bert
@@ -9,7 +11,10 @@ from evalkit.cli import main
 from evalkit.errors import ConfigError
 from evalkit.results.gather import gather
 
-mteb = pytest.importorskip("mteb")
+pytestmark = [
+    pytest.mark.slow,  # importing mteb takes seconds
+    pytest.mark.skipif(importlib.util.find_spec("mteb") is None, reason="mteb is not installed"),
+]
 datasets = pytest.importorskip("datasets")
 QUERIES = 6
 
@@ -80,6 +85,8 @@ def task(collection):
 
 def evaluated(search, task, folder):
     """nDCG@10 from mteb."""
+    import mteb
+
     found = mteb.evaluate(search, [task], cache=mteb.ResultCache(folder), co2_tracker=False, show_progress_bar=False)
     (result,) = found.task_results
     return result.scores["test"][0]["ndcg_at_10"]
@@ -145,14 +152,14 @@ def test_candidates_of_mteb_are_taken_where_it_has_them(task, model):
     assert (list(found["q1"]), found["q2"]) == (["d1_1"], {})
 
 
-def test_it_is_what_mteb_calls_a_searcher():
+def test_pipeline_is_a_searcher_of_mteb():
     from mteb.models.models_protocols import SearchProtocol
 
     assert isinstance(evalkit.load_search("bm25"), SearchProtocol)
 
 
-def test_mistakes_are_told():
+def test_mistakes_are_named():
     with pytest.raises(ConfigError, match="retriever 'bm26' is not a choice"):
         evalkit.load_search("bm26")
-    with pytest.raises(ConfigError, match=r"depth=0 is no number of candidates"):
+    with pytest.raises(ConfigError, match=r"depth=0 is not a number of candidates"):
         evalkit.load_search("bm25", depth=0)

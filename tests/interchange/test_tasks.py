@@ -22,7 +22,7 @@ def test_a_card_is_the_task_that_reads_the_same_files(name, task):
     assert (found and found.name) == task
 
 
-def test_another_revision_is_no_task_of_mteb():
+def test_another_revision_is_not_a_task_of_mteb():
     assert task_of({**card("scifact"), "revision": "0" * 40}, "a test") is None
 
 

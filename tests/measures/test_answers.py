@@ -333,7 +333,7 @@ def test_queries_that_are_not_judged_need_no_answers(tmp_path, store):
 
 @pytest.mark.parametrize("judgments", [True, False])
 @pytest.mark.parametrize("queries", [[Q1, BARE], [BARE, Q1], [Q1, {**BARE, "answers": None}]])
-def test_queries_of_which_only_some_have_answers_are_refused(tmp_path, store, judgments, queries):
+def test_answers_for_only_some_queries_are_refused(tmp_path, store, judgments, queries):
     folder = write_answers(tmp_path / "c", queries, judgments=judgments)
     with pytest.raises(DataError) as caught:
         load(FolderDatasetConfig(path=str(folder)), store)

@@ -41,7 +41,7 @@ def test_range_is_that_of_all_orders(documents, name):
     assert found.expected == pytest.approx(np.mean(values), abs=1e-6)
 
 
-def test_two_tied_documents_of_which_one_is_relevant():
+def test_two_tied_documents_one_of_them_relevant():
     run = Run.from_dict({"q": {"a": 1.0, "b": 1.0}})
     found = tie_range({"q": {"a": 1}}, run, "nDCG@10")
     assert (found.least, found.greatest) == (pytest.approx(1 / math.log2(3)), 1.0)
@@ -53,7 +53,7 @@ def test_query_without_candidates_counts_as_zero():
     assert found == (0.5, pytest.approx(0.5), 0.5)
 
 
-def test_measure_that_is_no_sum_over_places_has_no_expectation():
+def test_measures_that_are_not_sums_over_places_have_no_expectation():
     run = Run.from_dict({"q": {"a": 1.0, "b": 1.0}})
     assert tie_range({"q": {"a": 1}}, run, "RR@10") == (0.5, None, 1.0)
 

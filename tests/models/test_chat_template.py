@@ -53,6 +53,6 @@ def test_a_template_that_fails_or_reaches_for_more_is_refused(tmp_path, template
 
 
 @pytest.mark.parametrize("template", [3, {"default": 4}])
-def test_a_template_that_is_no_text_is_refused(tmp_path, template):
+def test_a_template_that_is_not_a_text_is_refused(tmp_path, template):
     with pytest.raises(ModelError, match=r"tokenizer_config\.json: chat_template is a int"):
         chat_template(stored(tmp_path, template))

@@ -177,7 +177,7 @@ def refusal(model: str) -> str:
     return str(caught.value)
 
 
-def test_a_folder_without_config_is_no_checkpoint(checkpoint: Path):
+def test_a_folder_without_config_is_refused(checkpoint: Path):
     (checkpoint / "config.json").unlink()
     assert refusal(str(checkpoint)).startswith(f"{checkpoint}: has no config.json; it is not a checkpoint.")
 
@@ -188,15 +188,13 @@ def test_a_module_with_code_of_its_own_is_refused_by_name(checkpoint: Path, kind
     assert f"{kind} is code of the checkpoint's own, which evalkit never runs" in refusal(str(checkpoint))
 
 
-def test_a_folder_without_checkpoint_files_is_no_checkpoint(tmp_path: Path):
+def test_a_folder_without_checkpoint_files_is_refused(tmp_path: Path):
     (tmp_path / "README.md").write_text("moon")
     assert "holds no checkpoint files" in refusal(str(tmp_path))
 
 
 @pytest.mark.parametrize("model", ["/nowhere/at/all", "./nowhere", "~/nowhere/at-all", "nowhere", "a/b/c", "../a", ""])
-def test_a_path_that_does_not_exist_is_told_what_a_model_is(
-    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_missing_path_is_answered_with_what_a_model_is(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     if model:
         message = refusal(model)
@@ -366,7 +364,7 @@ def test_the_error_of_the_hub_says_more_than_a_status_number(answers: dict[str, 
     one_line_model_error(answers["org/gated"], "gated")
 
 
-def test_a_repository_without_config_is_no_checkpoint(answers: dict[str, Any]):
+def test_a_repository_without_config_is_refused(answers: dict[str, Any]):
     answer = answers["org/configless"]
     assert answer["error"] == "ModelError"
     assert "no config.json" in answer["message"]

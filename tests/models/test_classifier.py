@@ -13,11 +13,12 @@ from tiny_checkpoints import write_gte_reranker, write_jina_reranker, write_xlm_
 from transformers import BertForSequenceClassification, GemmaConfig, GemmaForSequenceClassification
 
 from evalkit import models, rerank
-from evalkit.config import ComputeConfig, CrossEncoderConfig
+from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.inference.forward import PairInputs
 from evalkit.models.checkpoint import resolve
 from evalkit.models.classifier import load_classifier
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 
 CPU = ComputeConfig(device="cpu", attention="sdpa")
 TENSOR = "encoder.layer.1.output.dense.weight"
@@ -103,13 +104,13 @@ def test_classifier_with_a_surplus_tensor_is_refused_by_name(classifier, tmp_pat
         load(folder)
 
 
-def test_position_ids_that_older_libraries_stored_are_no_surplus(classifier, tmp_path):
+def test_position_ids_that_older_libraries_stored_are_accepted(classifier, tmp_path):
     ids = {"bert.embeddings.position_ids": torch.arange(64)[None]}
     folder = changed(classifier, tmp_path / "c", lambda tensors: tensors.update(ids))
     assert scores(load(classifier)).tolist() == scores(load(folder)).tolist()
 
 
-def test_checkpoint_without_a_classification_head_is_no_classifier(encoder):
+def test_checkpoint_without_a_classification_head_is_refused(encoder):
     with pytest.raises(ModelError, match=r"BertModel, not a \.\.\.ForSequenceClassification"):
         load(encoder)
 
@@ -131,7 +132,7 @@ def test_published_layout_that_lacks_its_head_is_refused_by_name(tmp_path, write
         load(lacking)
 
 
-def test_decoder_scores_the_last_token_it_is_given_and_says_which_one_is_no_score_s(tmp_path):
+def test_decoder_scores_its_last_token_and_names_the_one_that_is_never_scored(tmp_path):
     """Texts are given without that token at their end (`without_ends`): transformers looks for the last other one."""
     config = GemmaConfig(
         vocab_size=40,

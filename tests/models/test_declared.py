@@ -8,16 +8,9 @@ import pytest
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint, resolve
-from evalkit.models.declared import (
-    Reading,
-    declared,
-    reading,
-    require_no_code,
-    require_text,
-    require_whole,
-    unused_prompts,
-)
+from evalkit.models.declared import Reading, declared, reading, unused_prompts
 from evalkit.models.layout import usable_positions
+from evalkit.models.requirements import require_no_code, require_text, require_whole
 
 MODEL = "config_sentence_transformers.json"
 TRANSFORMER = "sentence_bert_config.json"
@@ -133,7 +126,7 @@ def test_a_text_without_any_limit_needs_a_setting(checkpoint):
     ],
     ids=str,
 )
-def test_what_is_not_known_is_refused_by_file_and_key(checkpoint, name, content, message):
+def test_unknown_keys_are_refused_by_file_and_key(checkpoint, name, content, message):
     with pytest.raises(ModelError, match=f"{name}: .*") as error:
         declared(write(checkpoint, name, **content))
     assert message in str(error.value)
@@ -159,7 +152,7 @@ def test_texts_for_a_chat_template_are_refused_for_an_encoder(checkpoint):
 # Weights that are not the whole model, and code
 
 
-def test_an_adapter_beside_the_weights_is_refused(checkpoint):
+def test_an_adapter_next_to_the_weights_is_refused(checkpoint):
     require_whole(checkpoint)
     write(checkpoint, "adapter_config.json", peft_type="LORA", base_model_name_or_path="x/y")
     with pytest.raises(ModelError, match=r"adapter_config\.json: an adapter \(LORA over x/y\).*merge_and_unload"):

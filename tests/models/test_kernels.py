@@ -5,10 +5,13 @@ import pytest
 from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.inference import flash as flash_module
-from evalkit.models.kernels import Heads, heads, kernel
+from evalkit.models.kernels import head_width, kernel
 
 H200, T4 = (9, 0), (7, 5)
-MODEL = Heads(64, softcap=False)
+
+
+def chosen(compute, capability, *, width=64, softcap=False):
+    return kernel(compute, capability, {"head_dim": width}, softcap=softcap)
 
 
 @pytest.fixture(autouse=True)
@@ -29,20 +32,20 @@ def half(attention="packed", dtype="bfloat16") -> ComputeConfig:
 @pytest.mark.parametrize("there", [True, False])
 def test_on_a_gpu_flash_attn_is_taken_where_it_is_installed_and_torch_s_own_kernel_where_not(installed, there):
     installed(print if there else None)
-    assert kernel(half(), H200, MODEL) == ("flash_attn" if there else "torch_varlen", "")
+    assert chosen(half(), H200) == ("flash_attn" if there else "torch_varlen", "")
 
 
 @pytest.mark.parametrize("attention", ["torch_varlen", "flash_attn"])
 def test_a_kernel_that_is_asked_for_is_taken_on_a_gpu_and_refused_on_a_cpu(attention):
-    assert kernel(half(attention), H200, MODEL).name == attention
+    assert chosen(half(attention), H200).name == attention
     with pytest.raises(ModelError, match=rf"{attention} runs on CUDA only\. Set compute\.attention=packed"):
-        kernel(half(attention), None, MODEL)
+        chosen(half(attention), None)
 
 
 def test_float32_on_a_gpu_has_no_kernel_of_its_own_and_half_precision_on_a_cpu_neither(installed):
     installed(print)
-    assert kernel(half(dtype="float32"), H200, MODEL) == ("packed", "")
-    assert kernel(half(), None, MODEL) == ("packed", "")
+    assert chosen(half(dtype="float32"), H200) == ("packed", "")
+    assert chosen(half(), None) == ("packed", "")
 
 
 @pytest.mark.parametrize(
@@ -57,31 +60,31 @@ def test_float32_on_a_gpu_has_no_kernel_of_its_own_and_half_precision_on_a_cpu_n
 @pytest.mark.parametrize("there", [True, False])
 def test_what_no_kernel_can_do_is_computed_by_lengths_and_said(installed, capability, width, said, there):
     installed(print if there else None)
-    found = kernel(half(), capability, Heads(width, softcap=False))
+    found = chosen(half(), capability, width=width)
     assert found.name == "packed"
     assert found.notice.startswith("attention runs by lengths, which is slow: variable-length attention needs")
     assert said in found.notice
     for attention in ("torch_varlen", "flash_attn"):
         with pytest.raises(ModelError, match=rf"{attention} needs .*{said}\. Set compute\.attention=packed"):
-            kernel(half(attention), capability, Heads(width, softcap=False))
+            chosen(half(attention), capability, width=width)
 
 
 @pytest.mark.parametrize(("capability", "width"), [((8, 0), 8), ((8, 9), 256), ((12, 0), 128), (H200, None)])
 def test_what_a_kernel_can_do_is_left_to_it(capability, width):
-    assert kernel(half(), capability, Heads(width, softcap=False)) == ("torch_varlen", "")
+    assert chosen(half(), capability, width=width) == ("torch_varlen", "")
 
 
 def test_a_cap_on_scores_needs_flash_attn(installed):
-    found = kernel(half(), H200, Heads(64, softcap=True))
+    found = chosen(half(), H200, softcap=True)
     assert (found.name, "evalkit[flash]" in found.notice) == ("packed", True)
-    assert kernel(half("torch_varlen"), H200, Heads(64, softcap=True)).name == "packed"
+    assert chosen(half("torch_varlen"), H200, softcap=True).name == "packed"
     installed(print)
-    assert kernel(half(), H200, Heads(64, softcap=True)) == ("flash_attn", "")
+    assert chosen(half(), H200, softcap=True) == ("flash_attn", "")
 
 
 def test_a_flash_attn_that_does_not_start_is_said_and_torch_s_kernel_taken(installed):
     installed(None, "undefined symbol: _ZN3c10")
-    found = kernel(half(), H200, MODEL)
+    found = chosen(half(), H200)
     assert found.name == "torch_varlen"
     assert found.notice.startswith("flash_attn is installed and cannot be imported (undefined symbol: _ZN3c10)")
 
@@ -97,4 +100,4 @@ def test_a_flash_attn_that_does_not_start_is_said_and_torch_s_kernel_taken(insta
     ],
 )
 def test_width_of_a_head_is_as_config_json_says_it(config, width):
-    assert heads(config, softcap=False).width == width
+    assert head_width(config) == width

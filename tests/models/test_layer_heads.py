@@ -10,10 +10,11 @@ from tiny_checkpoints import write_gemma2_lightweight, write_minicpm_layerwise, 
 from torch import nn
 
 from evalkit import rerank
-from evalkit.config import ComputeConfig, LayerwiseConfig, LightweightConfig
+from evalkit.config import ComputeConfig
 from evalkit.errors import ConfigError, ModelError
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.layer_heads import assemble_with_heads, layers_with_heads
+from evalkit.rerank.families.flag_llm import LayerwiseConfig, LightweightConfig
 from evalkit.types import Pair
 
 
@@ -136,9 +137,7 @@ def test_head_behind_the_last_is_an_error(tmp_path):
     ("write", "config", "first", "last"),
     [(write_minicpm_layerwise, LayerwiseConfig, 1, 3), (write_gemma2_lightweight, LightweightConfig, 1, 3)],
 )
-def test_cut_off_without_a_head_is_refused_at_once_and_told_which_are_legal(
-    tmp_path, write, config, first, last, cutoffs
-):
+def test_cut_off_without_a_head_is_refused_at_once_with_the_legal_ones(tmp_path, write, config, first, last, cutoffs):
     folder = write(tmp_path / "model", start_layer=1, num_hidden_layers=3)
     with pytest.raises(ConfigError, match=rf"layer \d+ has no head\. Legal are {first} to {last}\."):
         rerank.build(config(name="x", model=str(folder), cutoff_layers=cutoffs), ComputeConfig())

@@ -13,7 +13,8 @@ from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import resolve
 from evalkit.models.classifier import load_classifier
-from evalkit.models.loading import load_encoder, require_classifier, require_encoder, require_positions
+from evalkit.models.loading import load_encoder
+from evalkit.models.requirements import require_classifier, require_encoder, require_positions
 
 CPU = ComputeConfig(device="cpu", attention="sdpa")
 TENSOR = "encoder.layer.1.output.dense.weight"
@@ -175,7 +176,7 @@ def test_model_without_a_table_of_positions_has_no_limit(encoder, tmp_path):
     require_positions(resolve(str(folder)), 100_000)
 
 
-def test_cross_encoder_is_no_encoder_and_says_what_to_use_it_as(encoder, classifier):
+def test_cross_encoder_is_refused_as_an_encoder_with_what_to_use_it_as(encoder, classifier):
     require_encoder(resolve(str(encoder)))
     with pytest.raises(ModelError, match=r"BertForSequenceClassification, a cross-encoder.*reranker=cross_encoder"):
         require_encoder(resolve(str(classifier)))

@@ -83,7 +83,7 @@ def test_template_and_query_are_computed_once_for_all_candidates(name, template,
     assert usage.tokens == own + before.sum()
 
 
-def test_what_the_checkpoint_holds_is_told_of_the_packed_model_as_of_the_padded_one(name, folder, packed):
+def test_packing_keeps_the_reported_tensor_and_parameter_counts(name, folder, packed):
     whole = built(KINDS[name], folder, attention=PADDED.get(name, "sdpa")).model
     assert contents(packed.model) == contents(whole)
 

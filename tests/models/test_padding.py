@@ -7,8 +7,9 @@ import transformers
 from stubs import tiny_bert
 
 from evalkit import rerank
-from evalkit.config import ComputeConfig, CrossEncoderConfig, DenseConfig
+from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.models.padding import minds_padding
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.types import Pair
 
@@ -34,7 +35,7 @@ def model_of(kind: str, auto=transformers.AutoModel, **settings):
 
 
 @pytest.mark.parametrize("kind", CONFIGS)
-def test_models_that_mind_padding_are_told_from_those_that_do_not(kind):
+def test_models_that_mind_padding_are_recognised(kind):
     assert (kind in MINDS) is minds_padding(model_of(kind))
 
 

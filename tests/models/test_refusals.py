@@ -47,12 +47,12 @@ def test_a_folder_without_config_is_called_what_it_is(tmp_path, name, content, e
         ([], [], "config.json names no architecture"),
     ],
 )
-def test_what_is_no_classifier_is_called_what_it_is(architectures, kinds, expected):
+def test_other_models_than_classifiers_are_called_by_their_kind(architectures, kinds, expected):
     found = instead_of_classifier(architectures, kinds)
     assert expected in found
     assert "random" not in found
 
 
-def test_a_bi_encoder_is_no_other_kind():
+def test_the_modules_of_a_bi_encoder_have_no_other_kind():
     assert module_kind(["Transformer", "Pooling", "Dense", "Normalize"]) is None
     assert "SPLADE" in str(module_kind(["MLMTransformer", "SpladePooling"]))

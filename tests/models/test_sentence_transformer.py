@@ -214,7 +214,7 @@ def test_stored_mean_of_a_minicpm_may_be_called_the_weighted_mean_that_it_is(min
 
 
 @pytest.mark.parametrize("asked", ["cls", "last"])
-def test_stored_mean_of_a_minicpm_is_no_other_pooling(minicpm, asked):
+def test_stored_mean_of_a_minicpm_is_its_weighted_mean(minicpm, asked):
     with pytest.raises(ModelError, match=f"retriever.pooling={asked}, but 1_Pooling/config.json says mean"):
         head_of(minicpm, config(pooling=asked))
 

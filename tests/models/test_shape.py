@@ -19,9 +19,10 @@ from tiny_checkpoints import (
 )
 
 from evalkit.config.resources import config_names, shipped
-from evalkit.errors import ModelError
+from evalkit.errors import ConfigError, ModelError
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import Shape, known_shape, shape_of
+from evalkit.rerank.passthrough import KeepOrderConfig
 
 IN_LAYER = re.compile(r"(^|\.)(layers?|blocks?|h)\.\d+\.")
 CAUSAL = {write_gemma2_lightweight, write_gemma_reranker, write_minicpm_layerwise, write_qwen3_reranker}
@@ -102,6 +103,11 @@ def test_known_sizes_are_those_of_the_published_models(model, parameters):
     assert known_shape(model).parameters == parameters
 
 
-def test_a_model_of_which_nothing_is_known_is_refused():
+def test_a_card_with_a_key_that_nothing_reads_is_refused():
+    with pytest.raises(ConfigError, match=r"reranker.card.shapes is not a key of a card. Did you mean shape\?"):
+        KeepOrderConfig(name="none", card={"shapes": {}})
+
+
+def test_an_unknown_model_that_is_not_on_disk_is_refused():
     with pytest.raises(ModelError, match="nobody/nothing: is not on disk, and nothing is known of its size"):
         known_shape("nobody/nothing")

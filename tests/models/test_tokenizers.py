@@ -67,7 +67,7 @@ def test_minicpm_with_sentencepiece_alone_is_read_with_sentencepiece(tmp_path):
 
 
 @pytest.mark.parametrize("write", [write_minicpm_layerwise, write_gemma_reranker])
-def test_tokenizer_json_is_preferred_to_the_sentencepiece_model_beside_it(tmp_path, write):
+def test_tokenizer_json_is_preferred_to_the_sentencepiece_model(tmp_path, write):
     folder = write(tmp_path / "model")
     assert (folder / "tokenizer.model").exists()
     before = listed(load_tokenizer(resolve(str(folder))))

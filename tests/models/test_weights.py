@@ -27,18 +27,14 @@ from tiny_checkpoints import (
 from torch import nn
 
 from evalkit import rerank
-from evalkit.config import (
-    ComputeConfig,
-    CrossEncoderConfig,
-    FlagLLMConfig,
-    LayerwiseConfig,
-    LightweightConfig,
-    MiniCPMRerankerConfig,
-    Qwen3RerankerConfig,
-)
+from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import resolve
-from evalkit.models.weights import Source, Tensors, fill, layers_above, uninitialised
+from evalkit.models.weights import Stored, Tensors, fill, layers_above, uninitialised
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.families.flag_llm import FlagLLMConfig, LayerwiseConfig, LightweightConfig
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
+from evalkit.rerank.families.qwen3 import Qwen3RerankerConfig
 from evalkit.types import Pair
 
 PAIR = Pair("Why does the sea have tides?", "The moon pulls the sea.")
@@ -217,7 +213,7 @@ def test_missing_shard_is_an_error_that_names_it(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../shard.safetensors", "sub/shard.safetensors", "shard.weights"])
-def test_shard_that_is_no_part_of_the_identity_is_an_error_that_names_it(tmp_path, name):
+def test_shard_outside_the_identity_is_an_error_that_names_it(tmp_path, name):
     folder = written("gemma", tmp_path / "model")
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / "model-00002-of-00003.safetensors").rename(folder / name)
@@ -440,16 +436,16 @@ def test_rows_are_read_in_the_order_asked_for(tmp_path):
     table = torch.arange(12.0).reshape(6, 2)
     tensors = tensors_of(tmp_path / "model", {"table": table})
     assert {"table": (6, 2)} == tensors.shapes
-    assert table.tolist() == tensors.read(Source("table")).tolist()
-    assert [[8, 9], [0, 1], [8, 9]] == tensors.read(Source("table", rows=[4, 0, 4])).tolist()
-    assert [[2, 3], [4, 5]] == tensors.read(Source("table", rows=slice(1, 3))).tolist()
+    assert table.tolist() == tensors.read(Stored("table")).tolist()
+    assert [[8, 9], [0, 1], [8, 9]] == tensors.read(Stored("table", rows=[4, 0, 4])).tolist()
+    assert [[2, 3], [4, 5]] == tensors.read(Stored("table", rows=slice(1, 3))).tolist()
 
 
 def test_shared_parameter_is_filled_under_both_names(tmp_path):
     model = nn.ModuleDict({"a": nn.Linear(2, 2, bias=False), "b": nn.Linear(2, 2, bias=False)})
     model["b"].weight = model["a"].weight
     tensors = tensors_of(tmp_path / "model", {"w": torch.eye(2)})
-    fill(model, tensors, lambda _: Source("w"))
+    fill(model, tensors, lambda _: Stored("w"))
     assert torch.eye(2).tolist() == model["b"].weight.tolist()
 
 
@@ -458,17 +454,17 @@ def test_names_that_may_be_there_match_as_a_whole(tmp_path, name):
     model = nn.Linear(2, 2, bias=False)
     tensors = tensors_of(tmp_path / "model", {"weight": torch.eye(2), name: torch.zeros(1)})
     if name == "old":
-        fill(model, tensors, Source, unused="old")
+        fill(model, tensors, Stored, unused="old")
         assert torch.eye(2).tolist() == model.weight.tolist()
     else:
         with pytest.raises(ModelError, match=r"no place for.*old\.weight"):
-            fill(model, tensors, Source, unused="old")
+            fill(model, tensors, Stored, unused="old")
 
 
 def test_stored_dtype_becomes_that_of_the_model(tmp_path):
     stored_half = torch.tensor([[0.1, 1 / 3], [3.0, -7.0]], dtype=torch.bfloat16)
     model = nn.Linear(2, 2, bias=False)
-    fill(model, tensors_of(tmp_path / "model", {"weight": stored_half}), Source)
+    fill(model, tensors_of(tmp_path / "model", {"weight": stored_half}), Stored)
     assert (torch.float32, stored_half.float().tolist()) == (model.weight.dtype, model.weight.tolist())
 
 
@@ -665,7 +661,7 @@ def test_quantised_tensor_is_an_error_that_names_it(tmp_path):
 
 
 @pytest.mark.parametrize("layout", ["jina", "xlm_roberta"])
-def test_one_whole_file_is_read_and_not_shards_beside_it(tmp_path, layout):
+def test_one_whole_file_is_read_instead_of_shards_next_to_it(tmp_path, layout):
     folder = written(layout, tmp_path / "model")
     expected = score(layout, folder)
     tensors = stored(folder)

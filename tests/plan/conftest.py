@@ -4,14 +4,8 @@ import pytest
 from stubs import DOCUMENTS, tiny_bert, write_collection
 
 from evalkit import datasets
-from evalkit.config import (
-    ComputeConfig,
-    CrossEncoderConfig,
-    DenseConfig,
-    EvaluateConfig,
-    FolderDatasetConfig,
-    MachineConfig,
-)
+from evalkit.config import ComputeConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig, MachineConfig
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 from evalkit.store import open_store
 
 WORDS = [word for title, text in DOCUMENTS.values() for word in text.lower().replace(".", "").split()]
@@ -19,9 +13,8 @@ WORDS = [word for title, text in DOCUMENTS.values() for word in text.lower().rep
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    """Peaks are measured once, in no time."""
-    monkeypatch.setattr("evalkit.plan.peak._SECONDS", 0.0)
-    monkeypatch.setattr("evalkit.plan.pilot._SECONDS", 0.01)
+    """Matrices are multiplied once."""
+    monkeypatch.setattr("evalkit.plan.matmul._SECONDS", 0.0)
 
 
 @pytest.fixture(scope="session")

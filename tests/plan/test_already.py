@@ -6,19 +6,19 @@ import pytest
 from stubs import tiny_bert
 
 from evalkit.pipeline import evaluate
-from evalkit.plan.already import Kept, kept_of
+from evalkit.plan.already import Already, already_done
 from evalkit.retrieval.vectors import DONE
 from evalkit.store import PARTIAL
 from evalkit.types import Pair
 
 
-def test_nothing_is_there_before_anything_ran(config, dataset, store):
-    assert kept_of(config, dataset, store) == Kept()
+def test_an_empty_store_has_nothing(config, dataset, store):
+    assert already_done(config, dataset, store) == Already()
 
 
-def test_a_whole_evaluation_is_there(config, dataset, store):
+def test_a_finished_evaluation_is_found_whole(config, dataset, store):
     evaluate(config)
-    found = kept_of(config, dataset, store)
+    found = already_done(config, dataset, store)
     assert (found.vectors, found.candidates, found.scores, found.result) == (1.0, 40, 1.0, True)
     assert len(found.pairs) == 40
     assert set(found.pairs) <= {
@@ -26,23 +26,23 @@ def test_a_whole_evaluation_is_there(config, dataset, store):
     }
 
 
-def test_what_another_evaluation_shares_is_there(config, dataset, store, tmp_path):
+def test_vectors_and_candidates_of_another_evaluation_are_found(config, dataset, store, tmp_path):
     evaluate(config)
     other = replace(config.reranker, model=str(tiny_bert(tmp_path / "other", classifier=True, seed=9)))
-    found = kept_of(replace(config, reranker=other), dataset, store)
+    found = already_done(replace(config, reranker=other), dataset, store)
     assert (found.vectors, found.candidates, found.scores, found.result) == (1.0, 40, 0.0, False)
-    deeper = kept_of(replace(config, depth=20), dataset, store)
+    deeper = already_done(replace(config, depth=20), dataset, store)
     assert (deeper.vectors, deeper.candidates) == (1.0, None)
 
 
 @pytest.mark.parametrize("change", [{"max_length": 12}, {"pooling": "cls"}])
-def test_what_other_settings_made_is_not(config, dataset, store, change):
+def test_vectors_of_other_settings_are_not_found(config, dataset, store, change):
     evaluate(config)
-    found = kept_of(replace(config, retriever=replace(config.retriever, **change)), dataset, store)
-    assert found == Kept()
+    found = already_done(replace(config, retriever=replace(config.retriever, **change)), dataset, store)
+    assert found == Already()
 
 
-def test_half_encoded_is_half_there(config, dataset, store, monkeypatch):
+def test_half_of_the_vectors_is_found_after_a_kill(config, dataset, store, monkeypatch):
     class Killed(BaseException):
         pass
 
@@ -60,9 +60,9 @@ def test_half_encoded_is_half_there(config, dataset, store, monkeypatch):
     with pytest.raises(Killed):
         evaluate(small)
     assert list(store.root.glob(f"embeddings/{PARTIAL}*/{DONE}"))
-    assert 0.2 < kept_of(config, dataset, store).vectors <= 0.5
+    assert 0.2 < already_done(config, dataset, store).vectors <= 0.5
 
 
-def test_a_checkpoint_that_is_not_there_leaves_nothing_to_find(config, dataset, store):
+def test_an_absent_checkpoint_finds_nothing(config, dataset, store):
     absent = replace(config, reranker=replace(config.reranker, model="/nowhere"))
-    assert kept_of(absent, dataset, store) == Kept()
+    assert already_done(absent, dataset, store) == Already()

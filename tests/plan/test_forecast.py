@@ -5,21 +5,23 @@ from dataclasses import replace
 import pytest
 
 from evalkit.commands.settings.compose import compose
-from evalkit.config import BM25Config, LateInteractionConfig, RerankerConfig
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import known_shape, shape_of
-from evalkit.plan.already import Kept
+from evalkit.plan.already import Already
 from evalkit.plan.forecast import forecast
 from evalkit.plan.machine import Machine
 from evalkit.plan.reading import Reader
 from evalkit.plan.sample import sample_from_card, sample_of
+from evalkit.rerank.late_interaction import LateInteractionConfig
+from evalkit.rerank.passthrough import KeepOrderConfig
+from evalkit.retrieval.bm25 import BM25Config
 from evalkit.types import Pair
 
 
 @pytest.fixture
-def made(config, dataset, described, store):
-    def make(kept=None, **changes):
-        return forecast(replace(config, **changes), sample_of(dataset), Machine(described, store), kept)
+def made(config, dataset, described):
+    def make(already=None, **changes):
+        return forecast(replace(config, **changes), sample_of(dataset), Machine(described), already)
 
     return make
 
@@ -50,44 +52,46 @@ def test_stages_have_the_names_and_the_order_of_manifests(made):
     assert names[found.first :] == ["read candidates", "load reranker", "rerank", "measure", "write"]
 
 
-def test_libraries_are_imported_once_and_a_model_is_loaded_only_for_what_is_not_kept(made):
+def test_libraries_are_imported_once_and_a_model_is_loaded_only_for_missing_scores(made):
     def loading(found):
-        return {one.name: one.left for one in found.stages if one.name.startswith("load ")}
+        return {one.name: one.left("seconds") for one in found.stages if one.name.startswith("load ")}
 
     both = loading(made())
     assert both["load retriever"] > 4 > both["load reranker"] > 0
     alone = loading(made(retriever=BM25Config(name="bm25")))
     assert list(alone) == ["load reranker"]
     assert alone["load reranker"] > 4
-    assert loading(made(Kept(vectors=1.0, candidates=40, scores=0.5))) == {
+    assert loading(made(Already(vectors=1.0, candidates=40, scores=0.5))) == {
         "load retriever": 0.0,
         "load reranker": alone["load reranker"],
     }
-    assert loading(made(Kept(vectors=1.0, candidates=40, scores=1.0)))["load reranker"] == 0
+    assert loading(made(Already(vectors=1.0, candidates=40, scores=1.0)))["load reranker"] == 0
 
 
 def test_a_speed_is_of_all_texts_of_a_stage_and_loading_has_none(made):
-    found = made(Kept(vectors=1.0, candidates=40, scores=0.25))
+    found = made(Already(vectors=1.0, candidates=40, scores=0.25))
     reading = stage(found, "rerank", first=False)
     assert reading.rate == (40 / reading.seconds, "pairs")
     assert stage(found, "encode documents").rate.unit == "documents"
     assert stage(found, "load reranker", first=False).rate is None
 
 
-def test_what_is_in_the_store_is_not_left_to_do(made):
-    half = made(Kept(vectors=0.5))
-    assert stage(half, "encode documents").left == pytest.approx(stage(made(), "encode documents").left / 2)
-    there = made(Kept(vectors=1.0, candidates=40, scores=0.25))
+def test_stored_work_takes_no_time(made):
+    half = made(Already(vectors=0.5))
+    assert stage(half, "encode documents").left("seconds") == pytest.approx(
+        stage(made(), "encode documents").left("seconds") / 2
+    )
+    there = made(Already(vectors=1.0, candidates=40, scores=0.25))
     assert all(one.done == 1 for one in there.stages[1 : there.first])
     assert stage(there, "rerank", first=False).done == 0.25
-    whole = made(Kept(vectors=1.0, candidates=40, scores=1.0, result=True))
-    assert whole.seconds == whole.stages[0].left
+    whole = made(Already(vectors=1.0, candidates=40, scores=1.0, result=True))
+    assert whole.left("seconds") == whole.stages[0].left("seconds")
     assert whole.disk <= made().disk
 
 
 def test_candidates_that_are_known_are_counted_as_they_are(made):
     pairs = [Pair("why", "the moon pulls the sea and makes tides")] * 3
-    found = made(Kept(vectors=1.0, candidates=7, pairs=pairs))
+    found = made(Already(vectors=1.0, candidates=7, pairs=pairs))
     assert found.pairs == 7
     assert stage(found, "rerank", first=False).tokens == 7 * 12
 
@@ -102,19 +106,19 @@ def test_late_interaction_reads_a_document_once_a_window(made, dataset, encoder)
 
 
 def test_bm25_and_no_reranker_read_nothing(made):
-    found = made(retriever=BM25Config(name="bm25"), reranker=RerankerConfig(name="none"))
-    assert (found.tokens, found.flops) == (0, 0)
+    found = made(retriever=BM25Config(name="bm25"), reranker=KeepOrderConfig(name="none"))
+    assert (found.left("tokens"), found.left("flops")) == (0, 0)
     assert ["load", "index", "search"] == [one.name for one in found.stages][:3]
     assert [str(one.rate).split()[1] for one in found.stages[1:3]] == ["documents/s", "queries/s"]
-    assert found.host > made(reranker=RerankerConfig(name="none")).host - 2**30
+    assert found.host > made(reranker=KeepOrderConfig(name="none")).host - 2**30
 
 
-def test_a_published_evaluation_is_planned_after_cards_and_known_sizes(store, monkeypatch):
+def test_a_published_evaluation_is_planned_after_cards_and_known_sizes(monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     config = compose(
         "evaluate", ["dataset=fiqa", "retriever=bge_large_en_v1_5", "reranker=minicpm_reranker", "compute=h200"]
     )
-    found = forecast(config, sample_from_card(config.dataset), Machine(config.compute, store))
+    found = forecast(config, sample_from_card(config.dataset), Machine(config.compute))
     assert found.pairs == 648 * 100
     reading = stage(found, "rerank", first=False)
     # 2.44 G parameters; about 180 tokens of the passage, 15 of the query and 20 of the instruction.

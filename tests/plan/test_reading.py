@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from evalkit.commands.settings.compose import compose
-from evalkit.config import CrossEncoderConfig, LightweightConfig, PairRerankerConfig
 from evalkit.config.resources import config_names
-from evalkit.plan.reading import AssumedTokenizer, Lengths, Reader, compressed, cutoff
+from evalkit.plan.reading import AssumedTokenizer, Reader, TokenLengths, compressed, cutoff
 from evalkit.rerank import build
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.families.flag_llm import LightweightConfig
+from evalkit.rerank.pair_reranker import PairRerankerConfig
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.types import Pair
 
@@ -51,10 +53,10 @@ def test_assumed_tokens_follow_the_script():
     assert [len(ids) for ids in tokens] == [10, 10, 0, 1]
 
 
-def test_many_are_as_a_few_are():
-    lengths = Lengths(np.array([2, 4]))
+def test_a_sample_stands_for_any_number_of_texts():
+    lengths = TokenLengths(np.array([2, 4]))
     assert (lengths.tokens(100), lengths.squares(100)) == (300.0, 1000.0)
-    nothing = Lengths(np.array([], dtype=np.int64))
+    nothing = TokenLengths(np.array([], dtype=np.int64))
     assert (nothing.tokens(5), nothing.squares(5)) == (0.0, 0.0)
 
 
@@ -66,6 +68,6 @@ def test_merged_tokens_cost_less_in_the_layers_above():
 
 
 @pytest.mark.parametrize(("layers", "expected"), [(None, None), ([3], 3), ([2, 5], 5)])
-def test_a_model_is_left_after_its_last_cutoff(layers, expected):
+def test_a_model_stops_after_its_last_cutoff(layers, expected):
     assert cutoff(LightweightConfig(name="x", model="y", cutoff_layers=layers)) == expected
     assert cutoff(CrossEncoderConfig(name="x", model="y")) is None

@@ -38,7 +38,7 @@ def test_every_published_dataset_can_be_planned_without_being_there():
         assert sample.document_texts, name
 
 
-def test_a_sample_of_queries_is_planned_as_that():
+def test_a_sampled_dataset_has_that_many_queries():
     config = compose("fetch", ["dataset=msmarco", "dataset.sample=50"]).dataset
     assert sample_from_card(config).queries == 50
 

@@ -66,8 +66,8 @@ MUTANTS = {
     ),
     "the longest key is that of the pairs' own tokens": Mutant(
         "inference/attention.py",
-        "return batch.offsets, offsets, max(batch.lengths), max(lengths)",
-        "return batch.offsets, offsets, max(batch.lengths), max(batch.lengths)",
+        "starts, offsets, most, max(lengths)",
+        "starts, offsets, most, max(batch.lengths)",
         f"{STARTS}[qwen3]",
     ),
     "flash-attn caps no scores": Mutant(
@@ -75,8 +75,8 @@ MUTANTS = {
     ),
     "torch's kernel scales by the width of a head": Mutant(
         "inference/attention.py",
-        "        longest,\n        scale=rule.scale,\n        window_size",
-        "        longest,\n        window_size",
+        "kernel(*tensors, scale=rule.scale, window_size",
+        "kernel(*tensors, window_size",
         SCALE,
     ),
     "queries of the last tokens are those of the first": Mutant(

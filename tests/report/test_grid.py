@@ -4,6 +4,7 @@ import csv
 import io
 import json
 
+import pandas as pd
 from rich.console import Console
 
 from evalkit.report.grid import FORMATS, Column, Grid, csv_text, json_text, latex, markdown, show, write
@@ -45,9 +46,20 @@ def test_csv_is_unrounded_and_reads_back():
     assert rows == [["name", "value", "seen"], ["x|y", "0.12345", "True"], ["#1_{z}", "", "False"], ["~^\\$", "-1", ""]]
 
 
-def test_csv_of_several_tables_names_each():
-    rows = list(csv.reader(io.StringIO(csv_text([GRID, GRID]))))
-    assert [row[0] for row in rows] == ["table", *[GRID.title] * 3] * 2
+def test_csv_of_several_tables_is_one_table_that_pandas_reads():
+    other = Grid("other", [Column("value"), Column("late")], [[2.5, "x"]])
+    found = pd.read_csv(io.StringIO(csv_text([GRID, other])))
+    assert list(found.columns) == ["table", "name", "value", "seen", "late"]
+    assert list(found["table"]) == [GRID.title] * 3 + ["other"]
+    assert list(found["value"].fillna(0)) == [0.12345, 0, -1, 2.5]
+    assert list(found["late"].fillna("")) == ["", "", "", "x"]
+
+
+def test_notes_of_csv_go_to_stderr_so_that_stdout_is_the_table(capsys):
+    write([GRID], "csv")
+    printed = capsys.readouterr()
+    assert printed.out == csv_text([GRID])
+    assert printed.err == "evalkit: a note\n"
 
 
 def test_json_has_objects_and_no_rounding():

@@ -55,7 +55,7 @@ def test_replayed_scores_have_no_speed(root):
     assert view.listings == ()
 
 
-def test_several_first_stages_are_told_apart(tmp_path):
+def test_several_first_stages_have_different_names(tmp_path):
     made(tmp_path, {"strong": 3.0})
     root = made(tmp_path, {"strong": 2.0}, stage="another")
     (view,) = overview(gather([root]), QUICK, queries=0).datasets

@@ -7,16 +7,12 @@ from stubs import tiny_bert
 from tiny_checkpoints import write_minicpm_reranker, write_qwen3_reranker
 
 from evalkit import rerank
-from evalkit.config import (
-    ComputeConfig,
-    CrossEncoderConfig,
-    FolderDatasetConfig,
-    MiniCPMRerankerConfig,
-    PairRerankerConfig,
-    Qwen3RerankerConfig,
-    RerankerConfig,
-)
+from evalkit.config import ComputeConfig, FolderDatasetConfig, RerankerConfig
 from evalkit.errors import ConfigError, ModelError
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
+from evalkit.rerank.families.qwen3 import Qwen3RerankerConfig
+from evalkit.rerank.pair_reranker import PairRerankerConfig
 
 CPU = ComputeConfig(device="cpu")
 

@@ -37,10 +37,11 @@ class Streaming(StubReranker):
     def identity(self):
         return {"kind": "streaming", "setting": self.setting}
 
-    def stream(self, pairs, *, known=None):
-        scores = self.score(pairs, advance=lambda _: None).scores
+    def stream(self, pairs, known):
+        (every,) = super().stream(pairs, np.zeros(len(pairs), dtype=bool))
+        scores = every.scores
         for row, pair in enumerate(pairs):
-            if known is not None and known[row]:
+            if known[row]:
                 continue
             if len(self.scored) == self.dies_after:
                 raise Killed
@@ -70,7 +71,7 @@ def test_a_second_run_scores_nothing_and_gives_the_same(dataset, store):
 
 
 @pytest.mark.parametrize("after", range(5))
-def test_what_was_killed_goes_on_where_it_stopped(dataset, store, after, tmp_path):
+def test_a_killed_run_resumes_where_it_stopped(dataset, store, after, tmp_path):
     candidates = Run.from_dict(CANDIDATES)
     expected = score_candidates(Streaming(), candidates, dataset, Store(tmp_path / "other"))
     with pytest.raises(Killed):
@@ -100,7 +101,7 @@ def test_what_another_setting_processor_or_torch_made_is_not_found(dataset, stor
     assert len(other.scored) == 5
 
 
-def test_a_changed_text_is_scored_anew_and_the_others_are_not(collection, dataset, store):
+def test_only_a_changed_text_is_scored_again(collection, dataset, store):
     candidates = Run.from_dict(CANDIDATES)
     score_candidates(Streaming(), candidates, dataset, store)
     path = collection / "corpus.jsonl"
@@ -113,7 +114,7 @@ def test_a_changed_text_is_scored_anew_and_the_others_are_not(collection, datase
     assert all("otherwise" in pair.document for pair in again.scored)
 
 
-def test_a_damaged_file_of_scores_is_named_and_made_anew(dataset, store, caplog):
+def test_a_damaged_file_of_scores_is_named_and_replaced(dataset, store, caplog):
     candidates = Run.from_dict(CANDIDATES)
     expected = score_candidates(Streaming(), candidates, dataset, store)
     (path,) = store.root.glob("scores/*/scores.log")
@@ -177,11 +178,11 @@ def test_scores_of_another_reranker_are_not_served_from_its_file(dataset, store,
     again = Streaming()
     assert score_candidates(again, candidates, dataset, store).run.digest() == expected.run.digest()
     assert len(again.scored) == 5
-    assert f"{log_of(store)}: was begun on another machine or torch, is of something else" in caplog.text
+    assert f"{log_of(store)}: written by another machine or torch version, or damaged" in caplog.text
 
 
 @pytest.mark.parametrize("payload", [b"x" * 20, b"x" * 22, np.full(21, 255, np.uint8).tobytes()])
-def test_a_record_that_holds_no_scores_is_named_and_they_are_made_anew(dataset, store, caplog, payload):
+def test_a_record_without_scores_is_named_and_its_pairs_are_scored_again(dataset, store, caplog, payload):
     candidates = Run.from_dict(CANDIDATES)
     expected = score_candidates(Streaming(), candidates, dataset, store)
     path = log_of(store)
@@ -194,7 +195,7 @@ def test_a_record_that_holds_no_scores_is_named_and_they_are_made_anew(dataset, 
 
 
 @pytest.mark.parametrize("what", ["link", "pipe", "folder"])
-def test_a_file_of_scores_that_is_no_file_is_removed_and_not_followed(dataset, store, tmp_path, what):
+def test_a_link_in_place_of_the_scores_is_removed_and_not_followed(dataset, store, tmp_path, what):
     candidates = Run.from_dict(CANDIDATES)
     expected = score_candidates(Streaming(), candidates, dataset, store)
     victim = tmp_path / "victim"

@@ -11,10 +11,10 @@ from tokenizers import Tokenizer
 from transformers import AutoModel
 from waiting import forbid_waiting
 
-from evalkit.config import ComputeConfig, LateInteractionConfig
+from evalkit.config import ComputeConfig
 from evalkit.errors import DataError, ModelError
 from evalkit.inference.forward import States
-from evalkit.rerank.late_interaction import LateInteractionReranker
+from evalkit.rerank.late_interaction import LateInteractionConfig, LateInteractionReranker
 from evalkit.types import Pair
 
 PAIRS = [
@@ -154,7 +154,7 @@ def test_bfloat16_gives_float32_scores_near_the_exact_ones(bert):
 
 
 @pytest.mark.parametrize("content", ["absent", "no tensors", "no weight", "only a tensor", "other width"])
-def test_projection_that_is_no_fitting_linear_layer_is_refused(tmp_path, content):
+def test_projection_that_does_not_fit_is_refused(tmp_path, content):
     folder = tiny_bert(tmp_path / "bert")
     match content:
         case "no tensors":
@@ -207,7 +207,7 @@ def test_plain_tuples_are_pairs_too(bert):
 
 
 @pytest.mark.parametrize("wrong", [("ab", "d"), [("q",)], [("q", None)], ["ab"], [None]])
-def test_what_is_no_pair_is_refused(bert, wrong):
+def test_anything_but_a_pair_is_refused(bert, wrong):
     reranker = LateInteractionReranker(
         LateInteractionConfig(name="x", model=str(bert), max_length=64), ComputeConfig(device="cpu")
     )
@@ -248,7 +248,7 @@ def test_threads_of_the_batches_read_no_tensor(bert, monkeypatch):
     assert 1 < len(reads) <= model.usage.batches
 
 
-def test_a_text_of_which_no_token_is_left_is_refused(tmp_path):
+def test_a_text_without_a_token_left_is_refused(tmp_path):
     folder = tiny_bert(tmp_path / "bare")
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     bare = Tokenizer(tokenizer.model)

@@ -13,8 +13,10 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForSequenceClassification
 
 from evalkit import rerank
-from evalkit.config import ComputeConfig, CrossEncoderConfig, MiniCPMRerankerConfig
+from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
 from evalkit.rerank.pair_reranker import PairReranker
 from evalkit.types import Pair
 
@@ -133,7 +135,7 @@ def test_of_two_labels_the_second_less_the_first_is_the_score(two_labels):
 
 
 @pytest.mark.parametrize("names", [{0: "relevant", 1: "irrelevant"}, {0: "yes", 1: "no"}], ids=str)
-def test_two_labels_of_which_the_second_says_the_opposite_need_a_setting(two_labels, tmp_path, names):
+def test_two_labels_need_a_setting_where_the_second_says_the_opposite(two_labels, tmp_path, names):
     folder = shutil.copytree(two_labels, tmp_path / "named")
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     labels = {"id2label": names, "label2id": {name: index for index, name in names.items()}}
@@ -191,7 +193,7 @@ def test_identity_is_known_without_loading_and_tells_settings_apart(bert):
     assert all({"model", "tokenizer"}.isdisjoint(vars(model)) for model in models)
 
 
-def test_auto_attention_is_told_by_its_name(bert):
+def test_auto_attention_is_resolved_to_a_name(bert):
     """`auto` may mean another kernel tomorrow, and then scores of today must not be found under its key."""
     assert (reranker(bert).identity["attention"], reranker(bert).compute.attention) == ("packed", "packed")
 

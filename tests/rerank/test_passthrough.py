@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from evalkit.config import ComputeConfig, ReplayConfig, RerankerConfig
+from evalkit.config import ComputeConfig
 from evalkit.errors import DataError
 from evalkit.rerank import build
-from evalkit.rerank.passthrough import KeepOrder, Replay
+from evalkit.rerank.passthrough import KeepOrder, KeepOrderConfig, Replay, ReplayConfig
 from evalkit.run import Run
 
 CANDIDATES = {"q1": {"a": 3.0, "b": 2.0, "c": 1.0, "d": 0.5}, "q2": {"a": 9.0, "z": 8.0}}
@@ -42,7 +42,7 @@ def test_none_returns_the_same_run(candidates):
 
 
 def test_configuration_named_none_keeps_the_order(candidates):
-    assert candidates is build(RerankerConfig(name="none"), ComputeConfig(device="cpu")).reorder(candidates)[0]
+    assert candidates is build(KeepOrderConfig(name="none"), ComputeConfig(device="cpu")).reorder(candidates)[0]
 
 
 def test_candidates_get_the_scores_of_the_file(replay, candidates):
@@ -61,7 +61,7 @@ def test_trec_run_is_replayed_by_its_scores(tmp_path, candidates):
     assert {query_id: doc_ids[::-1] for query_id, doc_ids in listed(candidates).items()} == listed(actual)
 
 
-def test_documents_and_queries_of_the_file_that_are_no_candidates_are_left_out(replay, candidates):
+def test_rows_of_the_file_outside_the_candidates_are_left_out(replay, candidates):
     scores = {query: dict.fromkeys([*found, "other"], 1.0) for query, found in [*CANDIDATES.items(), ("q9", {"a": 1})]}
     actual = replay(scores).reorder(candidates)[0]
     assert {"q1": {"a", "b", "c", "d"}, "q2": {"a", "z"}} == {
@@ -73,7 +73,7 @@ def kinds(reordered) -> list[str]:
     return [note.kind for note in reordered.notes]
 
 
-def test_scored_documents_that_are_no_candidates_are_counted_in_a_note(replay, candidates):
+def test_scored_documents_outside_the_candidates_are_counted_in_a_note(replay, candidates):
     scores = {**CANDIDATES, "q1": {**CANDIDATES["q1"], "other": 9.0, "more": 0.1}, "q9": {"a": 1.0}}
     (note,) = replay(scores).reorder(candidates).notes
     assert (note.kind, note.facts) == ("not_candidates", {"documents": 3, "example": ["q1", "other"]})

@@ -1,6 +1,7 @@
 """From candidates to pairs of texts and back."""
 
 import threading
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ from evalkit.inference import room
 from evalkit.inference.budget import Budget
 from evalkit.rerank import apply, texts
 from evalkit.rerank.passthrough import KeepOrder
+from evalkit.rerank.seam import Reranker
 from evalkit.rerank.texts import score_candidates
 from evalkit.run import Run
-from evalkit.types import Pair, PairScores, Scored
+from evalkit.types import Pair, Scored
 
 CANDIDATES = {"q1": {"d1": 1.0, "d2": 5.0, "d3": 4.0, "d4": 3.0, "d5": 2.0}, "q2": {"d3": 1.0, "d1": 2.0, "d2": 3.0}}
 
@@ -23,18 +25,19 @@ CANDIDATES = {"q1": {"d1": 1.0, "d2": 5.0, "d3": 4.0, "d4": 3.0, "d5": 2.0}, "q2
 ON_CUDA = ComputeConfig(device="cuda")  # for who hands out work; the rerankers here are stubs
 
 
-class Recorder:
+class Recorder(Reranker):
     """Score = length of the document; says that pairs with an empty document were cut, and remembers all."""
 
+    identity: ClassVar = {"kind": "recorder"}
+
     def __init__(self) -> None:
-        self.identity = {"kind": "recorder"}
         self.calls = []
 
-    def score(self, pairs, *, advance):
+    def stream(self, pairs, known):
+        assert not known.any()
         self.calls.append(list(pairs))
-        advance(len(pairs))
         scores = np.array([len(pair.document) for pair in pairs], dtype=np.float32)
-        return PairScores(scores, truncated=sum(not pair.document for pair in pairs))
+        yield Scored(np.arange(len(pairs)), scores, np.array([not pair.document for pair in pairs]))
 
 
 @pytest.fixture
@@ -92,10 +95,10 @@ def test_candidate_absent_from_the_corpus_is_refused_before_anything_is_scored(d
 
 def test_score_that_is_not_finite_is_refused(dataset):
     class Broken(Recorder):
-        def score(self, pairs, *, advance):
-            scores = super().score(pairs, advance=advance).scores
-            scores[1] = np.nan
-            return PairScores(scores, truncated=0)
+        def stream(self, pairs, known):
+            for part in super().stream(pairs, known):
+                part.scores[1] = np.nan
+                yield part
 
     with pytest.raises(ModelError, match="not a finite number for 1 of"):
         score_candidates(Broken(), Run.from_dict(CANDIDATES), dataset)
@@ -134,12 +137,12 @@ class Preparing(Recorder):
         self.ready[number].set()
         return list(pairs)
 
-    def score(self, pairs, *, advance):
+    def stream(self, pairs, known):
         number = len(self.calls)
         if number + 1 < len(self.ready):
             assert self.ready[number + 1].wait(timeout=30)
         self.order.append(f"score {number}")
-        return super().score(pairs, advance=advance)
+        yield from super().stream(pairs, known)
 
 
 def test_next_window_is_prepared_while_one_is_scored_and_no_further_ahead(dataset, monkeypatch):
@@ -173,7 +176,7 @@ class Probing(Recorder):
     def facts(self):
         return {"hardware": "pretended"}
 
-    def stream(self, pairs, *, known):
+    def stream(self, pairs, known):
         Probing.found += 1
         rows = np.flatnonzero(~known)
         tokens = self.budget.settle(lambda: Probing.found)
@@ -183,7 +186,7 @@ class Probing(Recorder):
                 raise KeyboardInterrupt
 
 
-def test_a_run_that_goes_on_scores_with_the_budget_of_the_one_that_was_stopped(dataset, store, monkeypatch):
+def test_a_resumed_run_scores_with_the_budget_of_the_stopped_one(dataset, store, monkeypatch):
     monkeypatch.setattr(texts, "PAIRS_PER_WINDOW", 3)
     candidates = Run.from_dict(CANDIDATES)
     monkeypatch.setattr(Probing, "found", 4999)

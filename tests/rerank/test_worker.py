@@ -5,8 +5,9 @@ import pytest
 from stubs import StubReranker, tiny_bert
 
 from evalkit import rerank
-from evalkit.config import ComputeConfig, CrossEncoderConfig
+from evalkit.config import ComputeConfig
 from evalkit.inference.usage import Usage
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 from evalkit.rerank.worker import ScoringWorker, Window
 from evalkit.types import Pair
 
@@ -42,20 +43,20 @@ def test_scores_are_the_same_whatever_is_known(streaming):
     assert some == {row: every[row] for row in some}
 
 
-def test_a_reranker_that_only_scores_gives_one_part():
+def test_a_reranker_may_give_all_scores_in_one_part():
     (part,) = worked(StubReranker(), [False] * 4)
     assert part.scores.tolist() == [1.0, 0.0, 1.0, 1.0]
     assert part.rows.tolist() == [0, 1, 2, 3]
 
 
-def test_what_a_reranker_took_is_told_where_it_counts(streaming):
+def test_usage_is_counted_where_a_reranker_has_some(streaming):
     assert ScoringWorker(StubReranker()).spent() == Usage()
     before = ScoringWorker(streaming).spent().tokens
     worked(streaming, [False] * 4)
     assert ScoringWorker(streaming).spent().tokens > before
 
 
-def test_workers_of_two_rerankers_are_told_apart(streaming):
+def test_workers_of_two_rerankers_have_different_facts(streaming):
     assert ScoringWorker(streaming).facts()[ScoringWorker.IDENTITY] != ScoringWorker(StubReranker()).facts()["reranker"]
     again = copy.deepcopy(ScoringWorker(streaming))
     assert again.facts() == ScoringWorker(streaming).facts()

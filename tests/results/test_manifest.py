@@ -66,7 +66,7 @@ def changed(manifest, place, value):
     return copy
 
 
-def test_what_was_written_is_read(written, manifest):
+def test_a_written_manifest_is_read_back(written, manifest):
     assert sealed(manifest) == (written / MANIFEST).read_text(encoding="utf-8")
 
 
@@ -84,11 +84,11 @@ def test_what_was_written_is_read(written, manifest):
     ],
     ids=["NaN", "infinity", "beyond a float", "half a character", "digits", "depth", "nothing", "null"],
 )
-def test_what_is_no_json_of_ours_is_one_line(is_refused, content):
+def test_foreign_json_is_refused_in_one_line(is_refused, content):
     is_refused(content)
 
 
-def test_such_a_value_in_a_manifest_is_one_line(is_refused, written):
+def test_an_illegal_number_or_text_in_a_manifest_is_refused_in_one_line(is_refused, written):
     own = (written / MANIFEST).read_text(encoding="utf-8")
     for value in ("NaN", "1e999", '"\\ud800"'):
         is_refused(own.replace('"queries": 4', f'"queries": {value}', 1))
@@ -124,7 +124,7 @@ def test_such_a_value_in_a_manifest_is_one_line(is_refused, written):
         ("command", 1),
     ],
 )
-def test_a_field_that_is_missing_or_of_another_type_is_one_line_though_it_is_sealed(is_refused, manifest, place, value):
+def test_a_sealed_manifest_with_a_missing_or_mistyped_field_is_refused_in_one_line(is_refused, manifest, place, value):
     is_refused(sealed(changed(manifest, place, value)))
 
 
@@ -139,7 +139,7 @@ def test_names_that_would_lead_out_of_a_folder_are_refused(written, manifest, tm
 
 @pytest.mark.parametrize("revision", ["../../pwn", "..", "a/b", "a\\b", 1])
 @pytest.mark.parametrize("place", ["config.retriever", "config.reranker", "config.dataset"])
-def test_revisions_that_would_are_too(manifest, tmp_path, place, revision):
+def test_revisions_that_would_lead_out_of_a_folder_are_refused(manifest, tmp_path, place, revision):
     (tmp_path / MANIFEST).write_text(sealed(changed(manifest, f"{place}.revision", revision)), encoding="utf-8")
     with pytest.raises(ResultError, match=rf"{place}\.revision is not what evalkit writes"):
         read_manifest(tmp_path)

@@ -11,11 +11,13 @@ import pytest
 from stubs import write_collection
 
 from evalkit import results
-from evalkit.config import BM25Config, EvaluateConfig, FolderDatasetConfig, RerankerConfig
+from evalkit.config import EvaluateConfig, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.errors import ConfigError, DataError
 from evalkit.pipeline import evaluate
+from evalkit.rerank.passthrough import KeepOrderConfig
 from evalkit.results.recorder import STANDARD_ANSWER_MEASURES, STANDARD_MEASURES, Recorder
+from evalkit.retrieval.bm25 import BM25Config
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.system.stages import Stages
@@ -33,7 +35,7 @@ MADE = {
 @pytest.fixture
 def config(collection: Path) -> EvaluateConfig:
     dataset = FolderDatasetConfig(path=str(collection))
-    return EvaluateConfig(dataset=dataset, retriever=BM25Config(name="bm25"), reranker=RerankerConfig(name="none"))
+    return EvaluateConfig(dataset=dataset, retriever=BM25Config(name="bm25"), reranker=KeepOrderConfig(name="none"))
 
 
 def recorder(config: EvaluateConfig, store: Store) -> Recorder:

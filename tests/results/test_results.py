@@ -13,6 +13,7 @@ from stubs import manifest_of_candidates
 
 from evalkit import results
 from evalkit.errors import ResultError
+from evalkit.results import result
 from evalkit.run import Run
 from evalkit.types import PerQuery
 
@@ -250,12 +251,12 @@ def test_a_result_without_its_manifest_is_named_and_passed_over(tmp_path, caplog
         expected = tmp_path / f"{label}.aaaaaaaa", None
         assert results.locate(tmp_path, label, KEY_A, inner=inner) == expected
         assert results.locate(tmp_path, label, KEY_A, inner=inner) == expected
-        assert caplog.text.count(f"{folder}: has the name of a result and holds no manifest.json") == 1
+        assert caplog.text.count(f"{folder}: looks like a result but has no manifest.json") == 1
 
 
 def test_a_reader_does_not_mind_that_measures_are_added_between_its_looks(tmp_path, monkeypatch):
     saved = save(tmp_path / "r")
-    own = results.read_manifest
+    own = result.read_manifest
     changes = {"measures": {"RR": 0.75}, "ceiling": {"RR": 1.0}}
 
     def overtaken(folder):
@@ -264,7 +265,7 @@ def test_a_reader_does_not_mind_that_measures_are_added_between_its_looks(tmp_pa
         results.update(saved, per_query=per_query("RR"), changes=changes)
         return manifest
 
-    monkeypatch.setattr(results, "read_manifest", overtaken)
+    monkeypatch.setattr(result, "read_manifest", overtaken)
     assert results.read(tmp_path / "r").manifest["measures"] == {"RR": 0.75}
 
 

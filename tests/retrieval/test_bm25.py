@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from stubs import write_collection
 
-from evalkit.config import BM25Config, FolderDatasetConfig
-from evalkit.config.retriever import BM25_METHODS
+from evalkit.config import FolderDatasetConfig
 from evalkit.datasets import load
-from evalkit.retrieval.bm25 import BM25Retriever
+from evalkit.retrieval.bm25 import BM25_METHODS, BM25Config, BM25Retriever
 
 # Words that are their own stems, so that the reference needs no analyser but a split.
 WORDS = ["moon", "sea", "boat", "bread", "salt", "lamp", "wolf", "rain"]
@@ -76,7 +75,7 @@ def test_random_collection_is_ranked_by_the_formula(tmp_path, store):
 
 
 @pytest.mark.parametrize("method", BM25_METHODS)
-def test_document_without_a_term_of_the_query_is_no_candidate(tmp_path, store, method):
+def test_documents_without_a_term_of_the_query_are_not_candidates(tmp_path, store, method):
     dataset = dataset_of(tmp_path / "small", store, SMALL, {"q": "wolf"})
     assert [doc_id for doc_id, _ in retrieved(dataset, method=method)["q"]] == ["d3"]
 

@@ -6,10 +6,10 @@ import pytest
 from stubs import tiny_bert
 
 from evalkit import retrieval
-from evalkit.config import BM25Config, ComputeConfig, DenseConfig, FolderDatasetConfig, RetrieverConfig, SavedConfig
+from evalkit.config import ComputeConfig, DenseConfig, FolderDatasetConfig, RetrieverConfig
 from evalkit.errors import ConfigError, ModelError
-from evalkit.retrieval.bm25 import BM25Retriever
-from evalkit.retrieval.saved import SavedRetriever
+from evalkit.retrieval.bm25 import BM25Config, BM25Retriever
+from evalkit.retrieval.saved import SavedConfig, SavedRetriever
 
 CPU = ComputeConfig(device="cpu")
 SCIFACT = "Given a scientific claim, retrieve documents that support or refute the claim."

@@ -430,7 +430,7 @@ def test_stored_vectors_of_another_title_separator_are_not_used(bert, store, col
     assert 0.0 not in retriever(bert, store).retrieve(other, 5).scores.tolist()
 
 
-def test_batch_size_is_no_part_of_what_identifies_vectors(bert, store, collection):
+def test_batch_size_does_not_change_the_key_of_vectors(bert, store, collection):
     retriever(bert, store).retrieve(dataset_at(collection, store), 5)
     poison(store)
     run = retriever(bert, store, ComputeConfig(device="cpu", batch_tokens=9)).retrieve(dataset_at(collection, store), 5)

@@ -59,7 +59,7 @@ def test_a_corpus_in_windows_has_the_vectors_of_its_texts(encoder, tmp_path):
     assert (meter.done, meter.kept) == (len(TEXTS), 0)
 
 
-def test_encoding_goes_on_where_it_was_interrupted_with_the_same_bytes(encoder, tmp_path):
+def test_interrupted_encoding_resumes_with_the_same_bytes(encoder, tmp_path):
     def stop():
         if stopped.done > 9:
             raise StoppedError

@@ -7,10 +7,10 @@ import logging
 import pytest
 from stubs import write_collection
 
-from evalkit.config import FolderDatasetConfig, SavedConfig
+from evalkit.config import FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.errors import ConfigError, DataError
-from evalkit.retrieval.saved import SavedRetriever
+from evalkit.retrieval.saved import SavedConfig, SavedRetriever
 
 TREC = """\
 q1 Q0 d5 1 0.5 tag

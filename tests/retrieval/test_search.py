@@ -313,7 +313,7 @@ def test_few_pairs_of_random_vectors_are_summed_in_float64(monkeypatch):
     assert 20 * 5 <= sum(pairs) < 20 * 8192 / 50
 
 
-def test_vectors_in_a_narrow_cone_are_told_apart_as_well_as_others(monkeypatch):
+def test_vectors_in_a_narrow_cone_are_ranked_exactly_too(monkeypatch):
     """Models give vectors that are nearly parallel; only what sets them apart costs precision."""
     monkeypatch.setattr(corpus_blocks, "DOCUMENTS_PER_BLOCK", 512)
     summed = []

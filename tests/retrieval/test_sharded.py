@@ -70,7 +70,7 @@ def test_progress_counts_every_document_once(vectors, store):
 
 
 @pytest.mark.parametrize("after", range(6))
-def test_what_was_killed_goes_on_with_the_shards_that_were_left(vectors, store, monkeypatch, after):
+def test_a_killed_search_resumes_with_the_remaining_shards(vectors, store, monkeypatch, after):
     worked = []
     original = SearchWorker.work
 
@@ -103,7 +103,7 @@ def test_what_was_found_in_others_is_not_taken(vectors, store, change):
     is_all_at_once(searched(vectors, store, k, content=f"vectors of {change}"), vectors, k)
 
 
-def test_a_damaged_record_is_searched_anew(vectors, store):
+def test_the_shard_of_a_damaged_record_is_searched_again(vectors, store):
     searched(vectors, store)
     (path,) = store.root.glob("searches/*/hits.log")
     content = bytearray(path.read_bytes())
@@ -119,7 +119,7 @@ def test_what_was_found_is_gone_once_the_result_is_kept(vectors, store):
     assert not list(store.root.glob("searches/*"))
 
 
-def test_what_another_process_is_using_is_left(vectors, store):
+def test_files_in_use_by_another_process_are_left_alone(vectors, store):
     searched(vectors, store)
     (folder,) = store.root.glob("searches/*")
     name = folder.name.removeprefix(".partial-")
@@ -151,7 +151,7 @@ def test_hits_of_another_search_are_not_served_from_its_file(vectors, store, tmp
     is_all_at_once(searched(vectors, Store(store.root)), vectors, 9)
 
 
-def test_a_record_of_another_kind_is_searched_anew(vectors, store):
+def test_the_shard_of_a_malformed_record_is_searched_again(vectors, store):
     searched(vectors, store)
     (path,) = store.root.glob("searches/*/hits.log")
     wrong = np.array([(0, 1)], dtype=sharded._HEAD).tobytes() + np.int32(QUERIES).tobytes() + np.int64(1).tobytes()

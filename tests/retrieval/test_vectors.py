@@ -62,7 +62,7 @@ def test_a_vector_that_is_not_as_it_was_made_is_made_again(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [b"", b"no array", None])
-def test_a_file_that_is_no_array_of_these_is_begun_again(tmp_path, damage):
+def test_a_file_of_another_array_is_replaced(tmp_path, damage):
     begin(tmp_path, [1])
     if damage is None:
         np.save(tmp_path / VECTORS, np.zeros((3, 4), np.float16))
@@ -72,10 +72,10 @@ def test_a_file_that_is_no_array_of_these_is_begun_again(tmp_path, damage):
     assert is_whole(tmp_path)
 
 
-def test_what_another_machine_began_is_begun_again(tmp_path, caplog):
+def test_partial_vectors_of_another_machine_are_discarded(tmp_path, caplog):
     begin(tmp_path, [1, 2], {"torch": "2", "hardware": "cpu"})
     assert go_on(tmp_path) == []
-    assert "begun on another machine" in caplog.text
+    assert "written by another machine" in caplog.text
     assert is_whole(tmp_path)
 
 
@@ -88,7 +88,7 @@ def test_a_disk_that_cannot_hold_them_is_an_error_before_a_vector_is_made(tmp_pa
         pass
 
 
-def test_how_many_vectors_are_not_as_they_were_made_is_told(tmp_path, caplog):
+def test_the_number_of_damaged_vectors_is_logged(tmp_path, caplog):
     begin(tmp_path, [1])
     begin(tmp_path, [7, 2])
     content = bytearray((tmp_path / VECTORS).read_bytes())
@@ -118,7 +118,7 @@ def test_a_file_with_another_header_is_begun_again(tmp_path):
     assert go_on(tmp_path) == []
 
 
-def test_what_another_corpus_began_is_begun_again(tmp_path):
+def test_partial_vectors_of_another_corpus_are_discarded(tmp_path):
     """Files that came from another artefact, of as many documents by the same encoder."""
     for name in "ab":
         (tmp_path / name).mkdir()
@@ -132,11 +132,11 @@ def test_what_another_corpus_began_is_begun_again(tmp_path):
 @pytest.mark.parametrize(
     "payload", [b"", b"x" * 15, b"x" * 17, np.array([99]).tobytes() + b"x" * 16, np.array([-1]).tobytes() + b"x" * 16]
 )
-def test_a_record_of_another_kind_is_named_and_what_follows_is_made_anew(tmp_path, caplog, payload):
+def test_vectors_after_a_malformed_record_are_computed_again(tmp_path, caplog, payload):
     begin(tmp_path, [1])
     Journal(tmp_path / DONE).append(payload)
     begin_on = Journal(tmp_path / DONE)
     begin_on.append(payload)
     assert go_on(tmp_path) == [1]
     assert is_whole(tmp_path)
-    assert "no whole record of it" in caplog.text
+    assert "not a whole record" in caplog.text

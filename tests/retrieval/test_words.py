@@ -48,7 +48,7 @@ def test_latin_words_in_chinese_are_kept_whole():
     assert "t-stops" in analyser("zh")("为什么曝光级数(T-stops)有时替代焦距比数作为曝光效果?")
 
 
-def test_chinese_punctuation_is_no_term():
+def test_chinese_punctuation_is_not_a_term():
     terms = analyser("zh")("疫苗，（新的）。！《书》")  # noqa: RUF001
     assert [term for term in terms if not any(character.isalnum() for character in term)] == []
     assert {"疫苗", "书"} <= set(terms)

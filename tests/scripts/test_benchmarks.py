@@ -24,7 +24,7 @@ GROUPS = [
 
 @pytest.fixture(autouse=True)
 def _quick_peak(monkeypatch):
-    monkeypatch.setattr("evalkit.plan.peak._SECONDS", 0.0)
+    monkeypatch.setattr("benchmark_peak._SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ def test_names_of_kinds_are_distinct():
 
 @pytest.mark.parametrize("name", ["data.txt", "facts.json", "inner", "new", "inner/new"])
 @pytest.mark.parametrize("what", ["link", "dead link", "pipe", "folder"])
-def test_whatever_is_no_plain_file_is_a_fault(folder, victim, name, what):
+def test_anything_but_a_plain_file_is_a_fault(folder, victim, name, what):
     path = folder / name
     if path.is_dir():
         shutil.rmtree(path)
@@ -58,16 +58,16 @@ def test_whatever_is_no_plain_file_is_a_fault(folder, victim, name, what):
 def test_a_link_to_the_very_file_that_was_written_is_a_fault_too(folder, tmp_path):
     shutil.move(folder / "data.txt", tmp_path / "data.txt")
     (folder / "data.txt").symlink_to(tmp_path / "data.txt")
-    assert fault_of(folder) == "data.txt is no file that was written"
+    assert fault_of(folder) == "data.txt is not a file that was written"
 
 
 def test_an_artefact_that_is_a_link_or_a_file_is_none(folder, tmp_path):
     elsewhere = shutil.move(folder, tmp_path / folder.name)
     folder.symlink_to(elsewhere)
-    assert fault_of(folder) == "is no folder"
+    assert fault_of(folder) == "is not a folder"
     folder.unlink()
     folder.write_text("x")
-    assert fault_of(folder) == "is no folder"
+    assert fault_of(folder) == "is not a folder"
 
 
 def test_an_artefact_in_the_place_of_another_is_a_fault(store, folder):
@@ -78,12 +78,12 @@ def test_an_artefact_in_the_place_of_another_is_a_fault(store, folder):
     assert fault_of(other) is None
 
 
-def test_one_that_grows_is_checked_but_for_its_files(store):
+def test_files_of_a_growing_artefact_are_not_checked(store):
     folder = store.growing("scores", {"a": 1})
     (folder / "scores.log").write_bytes(b"anything")
     assert fault_of(folder, grows=True) is None
     (folder / "inner").mkdir()
-    assert fault_of(folder, grows=True) == "inner is no file that was written"
+    assert fault_of(folder, grows=True) == "inner is not a file that was written"
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"facts": NaN}', '{"facts": {"a": "\\ud800"}}', "[" * 100_000])
@@ -113,7 +113,7 @@ def test_what_does_not_belong_is_removed_and_named_and_what_links_lead_to_stays(
     assert sorted(path.name for path in folder.iterdir()) == ["own.txt"]
     assert victim.read_text() == "mine"
     for name in ("facts.json", "inner", "other.txt"):
-        assert f"{folder / name}: is no file that evalkit keeps there" in caplog.text
+        assert f"{folder / name}: does not belong there" in caplog.text
 
 
 def test_a_link_in_the_place_of_a_folder_is_replaced_by_one(tmp_path):

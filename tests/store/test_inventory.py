@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 
 from evalkit.cli import main
-from evalkit.config import BM25Config, ComputeConfig, EvaluateConfig, FolderDatasetConfig, RerankerConfig
+from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.pipeline import evaluate
+from evalkit.rerank.passthrough import KeepOrderConfig
+from evalkit.retrieval.bm25 import BM25Config
 from evalkit.store import Store, inventory
 
 
 @pytest.fixture
 def made(tmp_path, collection):
-    """A cache with what a kept result needs, something nobody needs, something unfinished, and a leftover."""
+    """A cache with what an evaluation made, something else, something unfinished, and a leftover."""
     config = EvaluateConfig(
         dataset=FolderDatasetConfig(path=str(collection)),
         retriever=BM25Config(name="bm25"),
-        reranker=RerankerConfig(name="none"),
+        reranker=KeepOrderConfig(name="none"),
         compute=ComputeConfig(device="cpu"),
         results_dir=str(tmp_path / "results"),
         cache_dir=str(tmp_path / "cache"),
@@ -50,21 +52,31 @@ def run(store, *arguments):
     return main(["cache", *arguments, "--cache-dir", str(store.root)])
 
 
+def age(*folders, days=8.0):
+    """Let some time go by since artefacts were used."""
+    before = time.time() - days * 86_400
+    for folder in folders:
+        for path in (*folder.rglob("*"), folder):
+            os.utime(path, (before, before), follow_symlinks=False)
+
+
+def age_all(store, days=8.0):
+    age(*(one.path for one in inventory.artefacts(store)), days=days)
+
+
 def kinds(store):
     return {(one.kind, one.label, one.state) for one in inventory.artefacts(store)}
 
 
-def test_list_tells_size_age_maker_state_and_who_needs_it(made, capsys):
-    config, store = made
+def test_list_tells_size_age_maker_and_state(made, capsys):
+    _, store = made
     assert run(store, "list", "--format", "json") == 0
     rows = {(row["kind"], row["label"]): row for row in json.loads(capsys.readouterr().out)}
     old = rows["corpora", "old"]
-    assert old["needed_by"] == []
     assert 5000 < old["size"] < 6000
     assert 0 <= time.time() - old["made"] < 600
     assert old["facts"] == {"a": 1}
-    needed = next(row for (kind, label), row in rows.items() if kind == "corpora" and label.endswith("corpus.jsonl"))
-    assert [path.startswith(config.results_dir) for path in needed["needed_by"]] == [True, True]
+    assert any(kind == "corpora" and label.endswith("corpus.jsonl") for kind, label in rows)
     assert {row["state"] for row in rows.values()} == {"whole", "unfinished", "leftover"}
     assert run(store, "list") == 0
     assert "5.2 kB" in capsys.readouterr().out or old["size"] // 100 != 52
@@ -122,22 +134,25 @@ def test_verify_reads_scores_and_downloads(tmp_path, capsys):
     assert run(store, "verify") == 1
     told = capsys.readouterr().out
     assert "x.zip is not the file that was published" in told
-    assert "scores.log: behind 0 records" in told
+    assert "bytes after 0 records are not a record" in told
     assert log.path.stat().st_size == size
 
 
-def test_prune_removes_what_nobody_needs_and_never_what_a_kept_result_needs(made, capsys):
+def test_prune_removes_what_is_old_and_an_evaluation_makes_it_again(made, tmp_path, capsys):
     config, store = made
+    first = evaluate(config)
+    age_all(store)
     before = kinds(store)
-    assert run(store, "prune", "--older-than", "0d", "--dry-run") == 0
+    assert run(store, "prune", "--dry-run") == 0
     assert kinds(store) == before
-    assert run(store, "prune", "--older-than", "0d", "--yes") == 0
-    assert {state for _, _, state in kinds(store)} == {"whole"}
-    assert "old" not in {label for _, label, _ in kinds(store)}
+    assert run(store, "prune", "--yes") == 0
     assert "removed" in capsys.readouterr().out
-    again = evaluate(config)
-    assert not again.result.fresh
-    assert inventory.artefacts(store)
+    assert inventory.artefacts(store) == []
+    assert not evaluate(config).result.fresh
+    again = evaluate(replace(config, results_dir=str(tmp_path / "others")))
+    assert again.result.fresh
+    for name in ("run_sha256", "per_query_sha256", "key", "artefacts"):
+        assert again.result.manifest[name] == first.result.manifest[name]
 
 
 def test_what_was_used_lately_and_what_is_unfinished_stays(made):
@@ -147,55 +162,45 @@ def test_what_was_used_lately_and_what_is_unfinished_stays(made):
     assert "old" in {label for _, label, _ in kinds(store)}
 
 
-def test_old_and_unneeded_goes_by_default(made):
+@pytest.mark.parametrize(("days", "given", "goes"), [(8, (), True), (6, (), False), (6, ("--older-than", "5d"), True)])
+def test_age_decides_what_goes(made, days, given, goes):
     _, store = made
-    folder = next(one.path for one in inventory.artefacts(store) if one.label == "old")
-    long_ago = time.time() - 8 * 86_400
-    for path in (*folder.iterdir(), folder):
-        os.utime(path, (long_ago, long_ago))
+    age(next(one.path for one in inventory.artefacts(store) if one.label == "old"), days=days)
+    assert run(store, "prune", "--yes", *given) == 0
+    assert ("old" not in {label for _, label, _ in kinds(store)}) == goes
+
+
+def test_unfinished_work_goes_by_age_too(made):
+    _, store = made
+    age_all(store)
     assert run(store, "prune", "--yes") == 0
-    assert "old" not in {label for _, label, _ in kinds(store)}
+    assert not list(store.root.glob("embeddings/*"))
 
 
-def test_what_a_process_is_at_work_on_stays(made, capsys):
+def test_what_a_process_is_making_stays(made, capsys):
     _, store = made
+    age_all(store)
     with store.lock(f"embeddings-{'ab' * 32}"):
-        assert run(store, "prune", "--older-than", "0d", "--yes") == 0
+        assert run(store, "prune", "--yes") == 0
     assert "is in use, and stays" in capsys.readouterr().err
-    assert "unfinished" in {state for _, _, state in kinds(store)}
+    assert {state for _, _, state in kinds(store)} == {"unfinished"}
 
 
-def test_results_that_are_out_of_reach_stop_a_prune_until_they_are_forgotten(made, capsys):
-    config, store = made
-    shutil.move(config.results_dir, f"{config.results_dir}-moved")
-    assert run(store, "prune", "--older-than", "0d", "--yes") == 2
-    assert "nobody can tell what they need" in capsys.readouterr().err
-    moved = [f"{config.results_dir}-moved", "--forget", config.results_dir]
-    assert run(store, "prune", *moved, "--older-than", "0d", "--yes") == 0
-    assert any(one.kind == "corpora" for one in inventory.artefacts(store))
-    assert run(store, "prune", "--forget", config.results_dir, "--older-than", "0d", "--yes") == 0
-    assert inventory.artefacts(store) == []
-
-
-def test_a_manifest_that_does_not_say_what_it_needs_stops_a_prune(made, capsys, tmp_path):
+def test_prune_without_a_terminal_removes_nothing(made, capsys):
     _, store = made
-    (path, *_) = (tmp_path / "results").rglob("manifest.json")
-    path.write_text("")
-    assert run(store, "prune", "--yes") == 2
-    assert f"{path}: does not say what it was made from" in capsys.readouterr().err
-
-
-def test_nobody_to_ask_removes_nothing(made, capsys):
-    _, store = made
+    age_all(store)
     before = kinds(store)
-    assert run(store, "prune", "--older-than", "0d") == 2
+    assert run(store, "prune") == 2
     assert "Give --yes" in capsys.readouterr().err
     assert kinds(store) == before
 
 
-def test_an_age_that_is_none_is_refused(made, capsys):
-    assert run(made[1], "prune", "--older-than", "long") == 2
-    assert "is no age" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("given", "told"), [("long", "'long' is not an age"), ("0d", "0d is too short"), ("59m", "Legal are ages from 1h")]
+)
+def test_an_illegal_age_is_refused(made, capsys, given, told):
+    assert run(made[1], "prune", "--older-than", given) == 2
+    assert told in capsys.readouterr().err
 
 
 # What is no artefact
@@ -232,10 +237,11 @@ def foreign(store):
     return everything_in(store.root)
 
 
-def test_what_evalkit_did_not_make_is_neither_listed_nor_removed(store, foreign, capsys):
+def test_foreign_files_are_neither_listed_nor_removed(store, foreign, capsys):
     assert run(store, "list", "--format", "json") == 0
     assert json.loads(capsys.readouterr().out) == []
-    assert run(store, "prune", "--older-than", "0d", "--yes") == 0
+    age(*(path for path in store.root.iterdir() if path.is_dir()))
+    assert run(store, "prune", "--older-than", "1h", "--yes") == 0
     assert everything_in(store.root) == foreign
 
 
@@ -244,12 +250,13 @@ def test_results_inside_the_cache_are_not_removed(made):
     for place in ("results", "scores", "mine"):
         inside = replace(config, results_dir=str(store.root / place))
         done = evaluate(inside)
-        assert run(store, "prune", "--older-than", "0d", "--yes") == 0
+        age(store.root)
+        assert run(store, "prune", "--older-than", "1h", "--yes") == 0
         assert done.result.folder.is_dir()
         assert not evaluate(inside).result.fresh
 
 
-def test_links_are_no_artefacts_and_what_they_lead_to_stays(store, tmp_path):
+def test_links_are_not_artefacts_and_their_targets_stay(store, tmp_path):
     for kind in ("corpora", "embeddings"):
         make(store, kind)
     moved = {
@@ -260,12 +267,13 @@ def test_links_are_no_artefacts_and_what_they_lead_to_stays(store, tmp_path):
         shutil.move(path, target)
         path.symlink_to(target)
     before = everything_in(tmp_path)
+    age(tmp_path)
     assert inventory.artefacts(store) == []
-    assert run(store, "prune", "--older-than", "0d", "--yes") == 0
+    assert run(store, "prune", "--older-than", "1h", "--yes") == 0
     assert everything_in(tmp_path) == before
 
 
-def test_verify_names_what_has_the_place_of_an_artefact_and_is_none(store, tmp_path, capsys):
+def test_verify_names_files_and_links_in_place_of_artefacts(store, tmp_path, capsys):
     folder = make(store)
     assert run(store, "verify") == 0
     (folder / "facts.json").unlink()
@@ -282,7 +290,7 @@ def test_verify_names_what_has_the_place_of_an_artefact_and_is_none(store, tmp_p
 
 
 @pytest.mark.parametrize("what", ["link", "pipe", "folder", "another"])
-def test_verify_names_what_is_in_scores_and_is_none(store, capsys, what):
+def test_verify_names_whatever_replaced_a_journal_of_scores(store, capsys, what):
     from evalkit.store.journal import Journal
 
     folders = [Store(store.root).growing("scores", {"a": number}) for number in range(2)]
@@ -305,114 +313,32 @@ def test_verify_names_what_is_in_scores_and_is_none(store, capsys, what):
     assert f"{folders[0]}: scores.log" in capsys.readouterr().out
 
 
-# Who needs what
+# While others work
 
 
-def test_results_behind_links_need_their_artefacts(made, tmp_path):
-    config, store = made
-    shutil.move(tmp_path / "results" / "collection", tmp_path / "disk")
-    (tmp_path / "results" / "collection").symlink_to(tmp_path / "disk")
-    (tmp_path / "disk" / "round").symlink_to(tmp_path / "results")  # and back
-    kept = {one.name for one in inventory.artefacts(store, inventory.needs(store)) if one.needed_by}
-    assert kept
-    assert run(store, "prune", "--older-than", "0d", "--yes") == 0
-    assert {one.name for one in inventory.artefacts(store)} == kept
-    assert not evaluate(config).result.fresh
+def test_a_process_that_reads_is_not_broken_and_the_next_one_makes_it_again(store):
+    folder = make(store)
+    with (folder / "documents.arrow").open() as reading:
+        mapped = np.memmap(folder / "documents.arrow", mode="r")
+        age(folder)
+        assert run(store, "prune", "--yes") == 0
+        assert not folder.exists()
+        assert reading.read() == "x" * 5000
+        assert bytes(mapped[-3:]) == b"xxx"
+    assert make(store) == folder
+    assert (folder / "documents.arrow").read_text() == "x" * 5000
 
 
-def test_a_folder_of_results_that_leads_nowhere_stops_a_prune(made, tmp_path, capsys):
-    _, store = made
-    (tmp_path / "results" / "gone").symlink_to(tmp_path / "unmounted")
-    before = kinds(store)
-    assert run(store, "prune", "--older-than", "0d", "--yes") == 2
-    assert f"{tmp_path / 'results' / 'gone'}: cannot be read" in capsys.readouterr().err
-    assert kinds(store) == before
-
-
-def test_a_folder_of_results_that_cannot_be_read_stops_a_prune(made, tmp_path, capsys, monkeypatch):
-    _, store = made
-    closed = tmp_path / "results" / "closed"
-    closed.mkdir()
-    listed = type(closed).iterdir
-
-    def iterdir(self):
-        if self == closed:
-            raise PermissionError(13, "Permission denied", str(self))
-        return listed(self)
-
-    monkeypatch.setattr(type(closed), "iterdir", iterdir)
-    assert run(store, "prune", "--older-than", "0d", "--yes") == 2
-    assert f"{closed}: cannot be read" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("what", ["altered", "pipe", "folder"])
-def test_a_manifest_that_is_none_stops_a_prune(made, tmp_path, capsys, what):
-    _, store = made
-    (path, *_) = sorted((tmp_path / "results").rglob("manifest.json"))
-    content = path.read_text()
-    path.unlink()
-    match what:
-        case "altered":
-            manifest = json.loads(content)
-            path.write_text(json.dumps({**manifest, "artefacts": []}))
-        case "pipe":
-            os.mkfifo(path)
-        case "folder":
-            path.mkdir()
-    before = kinds(store)
-    assert run(store, "prune", "--older-than", "0d", "--yes") == 2
-    assert f"{path}: does not say what it was made from" in capsys.readouterr().err
-    assert kinds(store) == before
-
-
-def test_results_that_were_found_are_noted_too(made):
-    config, store = made
-    (note,) = (store.root / "results").iterdir()
-    told = note.read_text()
-    for damage in (note.unlink, lambda: note.write_text("")):
-        damage()
-        assert not evaluate(config).result.fresh
-        assert note.read_text() == told
-
-
-@pytest.mark.parametrize("content", ["", "{}", '{"folder": 1}', '{"folder": "elsewhere"}'])
-def test_a_note_that_says_nothing_stops_a_prune_and_no_list(made, capsys, content):
-    _, store = made
-    (note,) = (store.root / "results").iterdir()
-    note.write_text(content)
-    assert run(store, "prune", "--older-than", "0d", "--yes") == 2
-    assert f"{note}: does not say where results are" in capsys.readouterr().err
-    assert run(store, "list") == 0
-    note.unlink()
-    os.mkfifo(note)
-    assert run(store, "prune", "--older-than", "0d", "--yes") == 2
-
-
-def test_results_that_are_out_of_reach_are_told_of_and_do_not_stop_list_and_verify(made, tmp_path, capsys, caplog):
-    config, store = made
-    shutil.rmtree(store.root / "corpora" / ".building-host-1-x")
-    evaluate(replace(config, results_dir=str(tmp_path / "others")))
-    shutil.rmtree(tmp_path / "others")
-    assert run(store, "list", "--format", "json") == 0
-    assert f"{tmp_path / 'others'}: results were kept there" in caplog.text
-    rows = json.loads(capsys.readouterr().out)
-    assert any(row["needed_by"] for row in rows)
-    assert run(store, "verify") == 0
-
-
-# Who uses what
-
-
-def test_what_a_process_is_using_stays(store, capsys):
-    using = Store(store.root)
-    folders = [using.growing("scores", {"a": 1}), make(store)]
-    using.folder("corpora", {"a": 1}, lambda _: None)
-    assert run(store, "prune", "--older-than", "0d", "--yes") == 0
-    assert capsys.readouterr().err.count("is in use, and stays") == 2
-    assert all(folder.is_dir() for folder in folders)
-    del using
-    assert run(store, "prune", "--older-than", "0d", "--yes") == 0
-    assert not any(folder.is_dir() for folder in folders)
+def test_what_was_asked_for_since_it_was_chosen_stays(store):
+    """A process that found an artefact whole may be about to open it."""
+    folder = make(store)
+    age(folder)
+    week = 7 * 86_400
+    chosen = inventory.prunable(inventory.artefacts(store), unused_for=week)
+    assert [one.path for one in chosen] == [folder]
+    assert make(store) == folder
+    assert inventory.prune(store, chosen, unused_for=week) == chosen
+    assert folder.is_dir()
 
 
 def test_scores_stay_under_an_evaluation_that_is_adding_to_them(store):
@@ -422,30 +348,16 @@ def test_scores_stay_under_an_evaluation_that_is_adding_to_them(store):
     kept = KeptScores.of({"kind": "stub"}, {}, store, name="stub", collection="toy")
     keys = pair_keys([Pair("q", "a"), Pair("q", "b")])
     for row in range(2):
+        age_all(store)
         kept.keep(keys, Scored(np.array([row]), np.array([0.5], np.float32), np.array([False])))
-        assert run(store, "prune", "--older-than", "0d", "--yes") == 0
+        assert run(store, "prune", "--older-than", "1h", "--yes") == 0
     assert kept.find(keys).known.all()
-
-
-def test_what_a_result_needs_by_the_time_it_would_be_removed_stays(made):
-    """A process that ended between the question and the answer has kept a result, and uses nothing any more."""
-    config, store = made
-    shutil.move(config.results_dir, f"{config.results_dir}-moved")
-    forget = [inventory.Path(config.results_dir)]
-    chosen = inventory.prunable(inventory.artefacts(store, inventory.needs(store, forget=forget)), unused_for=0)
-    needed = [
-        one for one in chosen if one.kind in {"corpora", "counts"} and one.label != "old" and one.state == "whole"
-    ]
-    stay = inventory.prune(store, chosen, [inventory.Path(f"{config.results_dir}-moved")], forget)
-    assert needed
-    assert stay == needed
-    assert all(one.path.is_dir() for one in stay)
 
 
 def test_a_prune_that_was_killed_is_finished_by_the_next(store):
     folder = make(store)
     folder.rename(folder.with_name(f".removed-{folder.name}"))
-    make(store)
+    age(make(store))
     assert [one.state for one in inventory.artefacts(store)] == ["leftover", "whole"]
-    assert run(store, "prune", "--older-than", "0d", "--yes") == 0
+    assert run(store, "prune", "--yes") == 0
     assert list((store.root / "corpora").iterdir()) == []

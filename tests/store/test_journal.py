@@ -77,7 +77,7 @@ def test_of_a_file_cut_or_flipped_anywhere_the_records_before_are_left_and_no_ot
 def test_damage_is_named(path, caplog):
     path.write_bytes(path.read_bytes()[:-1])
     Journal(path).fresh()
-    assert f"{path}: the last 1023 bytes are no whole record" in caplog.text
+    assert f"{path}: the last 1023 bytes are not a whole record" in caplog.text
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_half_record(path, monkeypatch):
@@ -161,7 +161,7 @@ def test_a_file_of_something_else_is_named_and_begun_again(tmp_path, caplog):
     path = tmp_path / "some.log"
     headed(path, b"another").append(b"theirs")
     assert headed(path).fresh() == []
-    assert f"{path}: was begun on another machine or torch, is of something else" in caplog.text
+    assert f"{path}: written by another machine or torch version, or damaged" in caplog.text
     headed(path).append(b"mine")
     assert headed(path).fresh() == [b"mine"]
 
@@ -174,7 +174,7 @@ def test_a_file_without_a_head_is_not_taken_for_one_with(path):
 def test_a_record_of_another_kind_ends_the_file(path, caplog):
     reader = Journal(path, fits=lambda payload: len(payload) < 10)
     assert reader.fresh() == PAYLOADS[:2]
-    assert "no whole record of it" in caplog.text
+    assert "not a whole record" in caplog.text
     assert Journal(path).fresh() == PAYLOADS[:2]
 
 
@@ -195,9 +195,9 @@ def test_a_link_or_a_pipe_is_neither_read_nor_written(path, victim, what):
     content = victim.read_bytes()
     path.symlink_to(victim) if what == "link" else os.mkfifo(path)
     assert Journal(path).fresh() == list(Journal(path).replay()) == []
-    with pytest.raises(ResultError, match=r"some\.log: cannot be written \(it is no regular file; remove it\)"):
+    with pytest.raises(ResultError, match=r"some\.log: cannot be written \(it is not a regular file; remove it\)"):
         Journal(path).append(b"mine")
-    assert damage(path) == "is no regular file"
+    assert damage(path) == "is not a regular file"
     assert victim.read_bytes() == content
 
 
@@ -209,10 +209,10 @@ def test_a_journal_behind_a_linked_folder_is_not_read(victim, tmp_path):
     assert victim.read_bytes() == content
 
 
-def test_damage_is_told_and_left_as_it_is(path):
+def test_damage_is_reported_and_not_repaired(path):
     assert damage(path) is None
-    assert damage(path, head=b"own") == "is of something else, or damaged from the start"
+    assert damage(path, head=b"own") == "belongs to something else, or is damaged from the start"
     path.write_bytes(path.read_bytes()[:-1])
     content = path.read_bytes()
-    assert damage(path) == "behind 2 records there are 1023 bytes that are none"
+    assert damage(path) == "1023 bytes after 2 records are not a record"
     assert path.read_bytes() == content

@@ -51,7 +51,7 @@ def test_another_store_at_the_same_place_finds_what_was_built(store):
 @pytest.mark.parametrize(
     "facts", [{"model": "other"}, {"model": "m", "depth": 3}, {}, {"model": ["m"]}, {"model": None}]
 )
-def test_different_facts_are_built_anew_and_both_are_kept(store, facts):
+def test_different_facts_are_built_apart_and_both_stay(store, facts):
     build = Builder()
     first = store.folder("corpus", {"model": "m"}, build)
     second = store.folder("corpus", facts, build)
@@ -147,7 +147,7 @@ def flip_a_byte(folder):
     ],
     ids=["flipped byte", "file gone", "file cut", "foreign file", "facts gone", "facts empty", "facts of another kind"],
 )
-def test_a_damaged_artefact_is_named_and_built_anew(store, damage, caplog):
+def test_a_damaged_artefact_is_named_and_built_again(store, damage, caplog):
     build = Builder()
     folder = store.folder("corpus", {"a": 1}, build)
     damage(folder)
@@ -159,7 +159,7 @@ def test_a_damaged_artefact_is_named_and_built_anew(store, damage, caplog):
     assert folder.name in caplog.text
 
 
-def test_what_a_killed_process_left_is_cleared_or_gone_on_with(store):
+def test_leftovers_of_a_killed_process_are_cleared_or_resumed(store):
     left = store.root / "corpus" / f".partial-{digest({'a': 1})}"
     left.mkdir(parents=True)
     (left / "half.txt").write_text("half")
@@ -221,7 +221,7 @@ with Store(Path({str(tmp_path)!r})).lock("work"):
         pass
 
 
-def test_who_waits_for_a_lock_is_told(tmp_path, caplog):
+def test_waiting_for_a_lock_logs_a_warning(tmp_path, caplog):
     holder, waiter = Store(tmp_path), Store(tmp_path)
     with holder.lock("work"):
         thread = threading.Thread(target=lambda: waiter.lock("work").__enter__())
@@ -254,7 +254,7 @@ def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
 # What others put there
 
 
-def test_an_artefact_that_was_replaced_by_a_file_or_a_link_is_built_anew(store, tmp_path):
+def test_an_artefact_replaced_by_a_file_or_a_link_is_built_again(store, tmp_path):
     build = Builder()
     folder = store.folder("corpus", {"a": 1}, build)
     elsewhere = shutil.move(folder, tmp_path / folder.name)
@@ -269,7 +269,7 @@ def test_an_artefact_that_was_replaced_by_a_file_or_a_link_is_built_anew(store, 
 
 
 @pytest.mark.parametrize("resumes", [(), ("data.txt",)])
-def test_links_in_what_a_killed_process_left_are_not_followed(store, tmp_path, resumes):
+def test_links_in_leftovers_are_not_followed(store, tmp_path, resumes):
     victim = tmp_path / "victim.txt"
     victim.write_text("mine")
     left = store.root / "corpus" / f".partial-{digest({'a': 1})}"
@@ -283,7 +283,7 @@ def test_links_in_what_a_killed_process_left_are_not_followed(store, tmp_path, r
 
 
 @pytest.mark.parametrize("resumes", [(), ("data.txt",)])
-def test_a_link_or_a_file_in_the_place_of_what_a_killed_process_left_is_removed(store, tmp_path, resumes):
+def test_a_link_or_a_file_in_place_of_a_leftover_folder_is_removed(store, tmp_path, resumes):
     (tmp_path / "elsewhere").mkdir()
     left = store.root / "corpus" / f".partial-{digest({'a': 1})}"
     left.parent.mkdir(parents=True)
@@ -307,7 +307,7 @@ def test_foreign_files_do_not_become_part_of_an_artefact(store, caplog):
     folder = store.folder("corpus", {"a": 1}, build, resumes=["data.txt"])
     assert everything_in(folder) == ["data.txt", "facts.json"]
     for name in ("stray.txt", "inner", "late.txt"):
-        assert f"{left / name}: is no file that evalkit keeps there. It is removed." in caplog.text
+        assert f"{left / name}: does not belong there. It is removed." in caplog.text
 
 
 # What grows
@@ -320,7 +320,7 @@ def grown(store, facts=None):
     return folder
 
 
-def test_what_grows_is_found_again(store):
+def test_a_growing_artefact_is_found_again(store):
     assert grown(store) == Store(store.root).growing("scores", {"a": 1})
     assert everything_in(grown(store)) == ["facts.json", "scores.log"]
     assert store.used == {f"scores/{digest({'a': 1})}"}
@@ -339,7 +339,7 @@ def test_what_grows_is_found_again(store):
     ],
     ids=["swapped", "facts empty", "facts gone", "facts a link", "facts a pipe", "a link", "a file"],
 )
-def test_what_grows_and_does_not_say_what_it_is_is_named_and_begun_anew(store, damage, caplog):
+def test_a_growing_artefact_with_wrong_facts_is_named_and_started_again(store, damage, caplog):
     folder, other = grown(Store(store.root)), grown(Store(store.root), {"a": 2})
     damage(folder, other)
     assert store.growing("scores", {"a": 1}) == folder
@@ -349,14 +349,7 @@ def test_what_grows_and_does_not_say_what_it_is_is_named_and_begun_anew(store, d
     assert f"{folder}: " in caplog.text
 
 
-def test_what_grows_and_is_damaged_is_not_taken_from_a_process_that_uses_it(store):
-    (grown(store) / "facts.json").write_text("")
-    with pytest.raises(ResultError, match=r"facts.json is absent or damaged, and another process is using it"):
-        Store(store.root).growing("scores", {"a": 1})
-    assert (store.growing("scores", {"a": 1}) / "facts.json").read_text()
-
-
-def test_a_link_in_what_grows_is_removed_and_not_followed(store, tmp_path):
+def test_a_link_in_a_growing_artefact_is_removed_and_not_followed(store, tmp_path):
     victim = tmp_path / "victim.txt"
     victim.write_text("mine")
     folder = store.growing("scores", {"a": 1})
@@ -367,52 +360,34 @@ def test_a_link_in_what_grows_is_removed_and_not_followed(store, tmp_path):
     assert victim.read_text() == "mine"
 
 
-def test_what_was_given_is_in_use_until_the_store_is_gone(store):
-    name = digest({"a": 1})
-    mine = Store(store.root)
-    mine.growing("scores", {"a": 1})
-    mine.folder("corpus", {"a": 1}, Builder())
-    for kind in ("scores", "corpus"):
-        with store.idle(kind, name) as idle:
-            assert not idle
-    del mine
-    for kind in ("scores", "corpus"):
-        with store.idle(kind, name) as idle:
-            assert idle
+# Locks and use
 
 
-# Results
+def test_asking_for_an_artefact_marks_it_as_used(store):
+    paths = [store.folder("corpus", {"a": 1}, Builder()), grown(store)]
+    for path in paths:
+        os.utime(path, (0, 0))
+    assert paths == [store.folder("corpus", {"a": 1}, Builder()), grown(store)]
+    assert all(time.time() - path.stat().st_mtime < 600 for path in paths)
 
 
-def test_where_results_are_is_noted_and_a_wrong_note_is_put_right(store, tmp_path):
-    store.note_results(tmp_path / "results")
-    (note,) = (store.root / "results").iterdir()
-    told = note.read_text()
-    assert json.loads(told) == {"folder": str(tmp_path / "results")}
-    for content in ("", "{}", told.replace("results", "elsewhere")):
-        note.write_text(content)
-        store.note_results(tmp_path / "results")
-        assert note.read_text() == told
+def test_a_cache_that_cannot_be_written_can_be_read(store, monkeypatch):
+    folder = store.folder("corpus", {"a": 1}, Builder())
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("evalkit.store.locked", refuse)
+    assert Store(store.root).folder("corpus", {"a": 1}, Builder()) == folder
 
 
-def test_a_note_that_is_a_link_or_a_pipe_is_replaced(store, tmp_path):
-    victim = tmp_path / "victim.txt"
-    victim.write_text("mine")
-    store.note_results(tmp_path / "results")
-    (note,) = (store.root / "results").iterdir()
-    told = note.read_text()
-    for replace in (lambda: note.symlink_to(victim), lambda: os.mkfifo(note)):
-        note.unlink()
-        replace()
-        store.note_results(tmp_path / "results")
-        assert note.is_file()
-        assert not note.is_symlink()
-        assert note.read_text() == told
-    assert victim.read_text() == "mine"
-
-
-def test_a_cache_that_cannot_be_written_says_so_and_can_be_read(store, tmp_path, caplog):
-    (store.root).mkdir()
-    (store.root / "results").write_text("no folder")
-    store.note_results(tmp_path / "results")
-    assert "knows nothing of the results in" in caplog.text
+def test_scratch_folders_go_with_tidy_unless_another_process_is_in_them(store):
+    mine, other = Store(store.root), Store(store.root)
+    with mine.scratch("searches", {"a": 1}) as folder:
+        (folder / "hits.log").write_text("x")
+    with other.scratch("searches", {"a": 1}) as same:
+        assert same == folder
+        mine.tidy()
+        assert (folder / "hits.log").is_file()
+    other.tidy()
+    assert not folder.exists()

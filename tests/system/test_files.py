@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from evalkit.errors import ResultError
+from evalkit.errors import ConfigError, ResultError
 from evalkit.system.files import (
     atomic_write,
     build_folder,
@@ -26,7 +26,7 @@ def everything_in(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
 
-def test_folder_that_another_process_finished_first_is_kept(tmp_path):
+def test_a_folder_that_another_process_finished_first_is_not_overwritten(tmp_path):
     def build(folder):
         (folder / "data.txt").write_text("mine", encoding="utf-8")
         (tmp_path / "target").mkdir()
@@ -70,7 +70,7 @@ def full(*_):
     raise OSError(28, "No space left on device")
 
 
-def test_a_full_disk_is_told_with_the_file(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_with_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr("os.fsync", full)
     for write in (atomic_write, write_output):
         with pytest.raises(OSError, match="No space left on device") as caught:
@@ -94,7 +94,7 @@ def test_output_goes_where_a_link_leads_and_the_link_stays(tmp_path):
 def test_links_that_lead_to_each_other_are_an_error(tmp_path):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
-    with pytest.raises(OSError, match="a"):
+    with pytest.raises(ConfigError, match="a: the links lead to each other"):
         write_output(tmp_path / "a", "text")
     assert everything_in(tmp_path) == ["a", "b"]
 
@@ -108,7 +108,7 @@ def test_output_goes_into_a_pipe_and_the_pipe_stays(tmp_path):
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
 
-def test_atomic_write_replaces_a_link_and_not_what_it_leads_to(tmp_path):
+def test_atomic_write_replaces_a_link_and_not_its_target(tmp_path):
     (tmp_path / "victim").write_text("mine")
     (tmp_path / "file.json").symlink_to("victim")
     atomic_write(tmp_path / "file.json", "text")
@@ -116,7 +116,7 @@ def test_atomic_write_replaces_a_link_and_not_what_it_leads_to(tmp_path):
     assert (tmp_path / "victim").read_text() == "mine"
 
 
-def test_links_and_pipes_are_no_files_and_not_read(tmp_path):
+def test_links_and_pipes_do_not_count_as_files_and_are_not_read(tmp_path):
     (tmp_path / "file").write_text("text")
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("file")
@@ -170,7 +170,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_anything_is_put_there(tm
     (tmp_path / "nowhere").symlink_to(tmp_path / "absent")
     require_writable(tmp_path / "a" / "b")
     for name in ("file", "file/inner", "nowhere/inner"):
-        with pytest.raises(ResultError, match="is no folder"):
+        with pytest.raises(ResultError, match="is not a folder"):
             require_writable(tmp_path / name)
     monkeypatch.setattr(os, "access", lambda place, _: place != tmp_path)
     with pytest.raises(ResultError, match="cannot be written"):

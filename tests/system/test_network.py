@@ -86,7 +86,9 @@ def test_any_answer_of_a_server_is_one(hub: LocalHub):
     assert hub.requests == ["HEAD / -> 404"]
 
 
-def test_it_is_told_once_and_only_where_nobody_knows(silent: str, caplog: pytest.LogCaptureFixture, monkeypatch):
+def test_the_warning_comes_once_and_not_where_the_network_is_forbidden(
+    silent: str, caplog: pytest.LogCaptureFixture, monkeypatch
+):
     with caplog.at_level(logging.WARNING, "evalkit"):
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
         network.warn_once("It is planned.")
@@ -97,7 +99,7 @@ def test_it_is_told_once_and_only_where_nobody_knows(silent: str, caplog: pytest
     assert caplog.messages == [f"{silent} does not answer ([Errno 111] Connection refused). It is planned."]
 
 
-def test_other_clients_are_kept_from_trying_for_the_time_of_a_block(silent: str):
+def test_other_clients_do_not_try_within_the_block(silent: str):
     import datasets
 
     before = datasets.config.HF_HUB_OFFLINE

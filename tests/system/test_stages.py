@@ -14,22 +14,14 @@ def test_blocks_of_one_name_are_added_up_with_what_they_note(clock):
     assert stages == {"encode": {"seconds": 3.0, "tokens": 7}}
 
 
-def test_what_was_planned_and_did_not_happen_is_left_out(clock):
-    stages = Stages()
-    stages.join({"encode": {"planned_seconds": 5.0}, "search": {"planned_seconds": 1.0}})
-    with stages.timed("search"):
-        clock.wait(0.5)
-    assert stages.happened() == {"search": {"planned_seconds": 1.0, "seconds": 0.5}}
-
-
-def test_stages_come_in_the_order_of_the_work_whatever_was_planned_first():
+def test_stages_come_in_the_order_of_the_work_and_are_added_up():
     stages = Stages()
     stages.join({"load": {"seconds": 1.0}})
-    stages.join({"write": {"planned_seconds": 1.0}, "search": {"planned_seconds": 1.0}, "load": {"planned_seconds": 2}})
-    stages.join({"search": {"seconds": 3.0}, "write": {"seconds": 4.0}})
+    stages.join({"search": {"seconds": 3.0, "documents": 6}, "write": {"seconds": 4.0}})
     stages.join({"load": {"seconds": 0.5}})
-    assert list(stages.happened()) == ["load", "search", "write"]
-    assert stages["load"] == {"seconds": 1.5, "planned_seconds": 2}
+    assert list(stages) == ["load", "search", "write"]
+    assert stages["load"] == {"seconds": 1.5}
+    assert stages.with_speeds()["search"] == {"seconds": 3.0, "documents": 6, "documents_per_second": 2.0}
 
 
 # Speeds
@@ -48,7 +40,7 @@ def test_stages_come_in_the_order_of_the_work_whatever_was_planned_first():
         ({}, None),
     ],
 )
-def test_a_speed_is_what_was_done_now_by_the_seconds_of_work(facts, expected):
+def test_a_speed_divides_new_units_by_the_seconds_of_work(facts, expected):
     assert rate(facts) == expected
 
 
@@ -57,7 +49,7 @@ def test_slow_speeds_are_written_with_two_digits():
     assert str(rate({"seconds": 3.0, "pairs": 1})) == "0.33 pairs/s"
 
 
-def test_loading_and_finding_are_no_work_and_what_is_kept_is_in_no_speed(clock):
+def test_loading_and_earlier_units_count_in_no_speed(clock):
     meter = Meter("pairs")
     with meter.not_working(LOADING):
         clock.wait(7)
@@ -103,7 +95,7 @@ def test_a_meter_becomes_stages_of_finding_loading_and_work(clock):
     meter(8)
     stages = Stages()
     stages.take("rerank", meter, model="reranker", tokens=90)
-    assert stages.happened() == {
+    assert stages.with_speeds() == {
         "find kept pairs": {"seconds": 1},
         "load reranker": {"seconds": 2},
         "rerank": {"seconds": 4, "pairs": 8, "kept_pairs": 5, "tokens": 90, "pairs_per_second": 2.0},

@@ -12,10 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from evalkit.cli import main
-from evalkit.errors import EvalkitError, report
+from evalkit.errors import EvalkitError
+from evalkit.report.console import console
 from evalkit.report.grid import FORMATS, Column, Grid, write
-from evalkit.report.table import console
 from evalkit.system.progress import progress
+from evalkit.system.reporting import report
 from evalkit.system.terminal import harmless, measurable, say, tell
 
 TITLE = "\x1b]0;owned\x07"  # sets the title of a terminal
@@ -50,11 +51,11 @@ def piped(arguments, **streams):
     )
 
 
-def test_what_is_no_command_to_a_terminal_is_left_as_it_is():
+def test_harmless_characters_are_not_escaped():
     assert harmless("数据\u3000é\ta\n\u200d") == "数据\u3000é\ta\n\u200d"
 
 
-def test_what_has_no_width_of_its_own_is_written_as_an_escape():
+def test_characters_without_a_width_are_escaped():
     assert r"\u200d\xad\u202e\x9b\ufeff" == measurable("\u200d\xad\u202e\x9b\ufeff")
     assert "数据\u3000é\xa0\ta\n" == measurable("数据\u3000é\xa0\ta\n")
 
@@ -153,7 +154,7 @@ def test_progress_on_a_terminal_takes_no_name_for_markup(monkeypatch):
     assert r"checking [/red]\x1b]0;owned" in sys.stderr.getvalue()
 
 
-def test_ids_of_a_run_reach_no_terminal_as_they_are(monkeypatch, run_file, capsys):
+def test_control_characters_in_ids_are_escaped_on_a_terminal(monkeypatch, run_file, capsys):
     terminal = open_terminal(monkeypatch)
     assert main(["measure", *run_file, "--per-query"]) == 0
     assert f"{SHOWN}\t0.0000" in terminal.getvalue()
@@ -169,7 +170,7 @@ def test_a_message_that_quotes_an_endless_id_is_cut(capsys):
 
 
 @pytest.mark.parametrize("command", [["--help"], ["list", "datasets"], ["measure", "--help"]], ids=" ".join)
-def test_a_pipe_that_nobody_reads_is_no_failure(command):
+def test_a_closed_pipe_is_not_a_failure(command):
     end, start = os.pipe()
     os.close(end)
     done = piped(command, stdout=start)
@@ -179,7 +180,7 @@ def test_a_pipe_that_nobody_reads_is_no_failure(command):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
 @pytest.mark.parametrize("command", [["--help"], ["list", "datasets"]], ids=" ".join)
-def test_a_full_stdout_is_told_in_one_line(command):
+def test_a_full_stdout_is_a_one_line_error(command):
     with Path("/dev/full").open("w") as full:
         done = piped(command, stdout=full)
     assert done.returncode == 2
@@ -192,7 +193,7 @@ def test_a_closed_stdout_is_refused_before_anything_is_done(run_file):
     assert done.stderr.startswith("evalkit: error: stdout is closed")
 
 
-def test_closed_stdin_and_stderr_are_no_failure(run_file):
+def test_closed_stdin_and_stderr_are_not_a_failure(run_file):
     def close():
         os.close(0)
         os.close(2)
@@ -203,6 +204,6 @@ def test_closed_stdin_and_stderr_are_no_failure(run_file):
 
 @pytest.mark.parametrize("argument", ["\udcff", "a\0b"], ids=["bytes", "NUL"])
 @pytest.mark.parametrize("command", ["measure", "evaluate", "cache"])
-def test_arguments_that_no_record_can_hold_are_refused(capsys, command, argument):
+def test_arguments_that_are_not_utf8_are_refused(capsys, command, argument):
     assert main([command, f"results_dir={argument}"]) == 2
     assert "is not UTF-8. If it is the name of a file, rename the file." in capsys.readouterr().err

@@ -1,1 +1,1 @@
-"""Published tables beside our results: what they hold, which cells are missing, and why a cell is off."""
+"""Published tables and our results: the cells, those that are missing, and why a cell is off."""

@@ -1,24 +1,21 @@
-"""What of a published table was not run: evaluations to make, cheapest first. Prints nothing."""
+"""The evaluations that a published table still needs, cheapest first. Prints nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from evalkit.analysis.published.tables import Column, Published, Row
+from evalkit.analysis.published.tables import Published, PublishedColumn, PublishedRow
 from evalkit.analysis.published.verdicts import choose
-from evalkit.config.resources import config_names, shipped
+from evalkit.config.resources import config_names, read_config
 from evalkit.results import Evaluation
 
 
-class Planned(NamedTuple):
+class MissingRun(NamedTuple):
     """An evaluation to make.
 
     Attributes:
-        dataset: `dataset=`.
-        retriever: `retriever=`.
-        reranker: `reranker=`.
         settings: other overrides.
-        documents: that the first stage encodes before; 0 where an earlier run has done it; None where not known.
-        pairs: that the reranker scores; None where not known.
+        documents: documents for the first stage to encode; 0 if an earlier run encodes them, None if unknown.
+        pairs: pairs for the reranker to score; None if unknown.
     """
 
     dataset: str
@@ -30,56 +27,53 @@ class Planned(NamedTuple):
 
     @property
     def overrides(self) -> list[str]:
-        """As `evalkit evaluate` takes them."""
+        """The overrides of `evalkit evaluate`."""
         stages = [f"dataset={self.dataset}", f"retriever={self.retriever}", f"reranker={self.reranker}"]
         return [*stages, *self.settings]
 
     @property
     def texts(self) -> float:
-        """Documents and pairs that models read, the measure of cheapness; unknown ones come last."""
+        """Documents and pairs that models read, as a price; unknown ones come last."""
         return float("inf") if self.documents is None or self.pairs is None else self.documents + self.pairs
 
 
 def missing(
     published: Published, evaluations: Sequence[Evaluation], *, table: str | None, limit: float = float("inf")
-) -> list[Planned]:
-    """Evaluations that the cells of a table lack, the one with the fewest texts first.
+) -> list[MissingRun]:
+    """Evaluations that the cells of a table (of all when None) lack, the one with the fewest texts first.
 
-    Args:
-        published: the tables.
-        evaluations: what there is.
-        table: only this one.
-        limit: of pairs and documents; larger runs are left out.
+    `limit` is the maximum number of pairs and documents of a run.
     """
-    wanted: dict[tuple[str, ...], Planned] = {}
-    for each in published.tables:
-        if table not in {None, each.name}:
-            continue
-        for row in each.rows:
-            for column, value in zip(each.columns, row.values, strict=True):
-                # A first stage without a configuration is a run that the user brings.
-                if value is not None and column.retriever in config_names("retriever"):
-                    for run in _of_cell(published, row, column, evaluations):
-                        wanted[tuple(run.overrides)] = run
+    wanted = {
+        tuple(run.overrides): run
+        for each in published.tables
+        if table in {None, each.name}
+        for row, column, _ in each.cells()
+        # A first stage without a configuration is a run file of the user's.
+        if column.retriever in config_names("retriever")
+        for run in _of_cell(published, row, column, evaluations)
+    }
     return [run for run in _cheapest_first(list(wanted.values()), evaluations) if run.texts <= limit]
 
 
-def _of_cell(published: Published, row: Row, column: Column, evaluations: Sequence[Evaluation]) -> list[Planned]:
-    there = {one.dataset for one in choose(published, row, column, evaluations)}
-    return [
-        _run(published, row, column.retriever, dataset) for dataset in column.suite.datasets if dataset not in there
-    ]
+def _of_cell(
+    published: Published, row: PublishedRow, column: PublishedColumn, evaluations: Sequence[Evaluation]
+) -> Iterator[MissingRun]:
+    present = {evaluation.dataset for evaluation in choose(published, row, column, evaluations)}
+    for dataset in column.suite.datasets:
+        if dataset not in present:
+            yield _run(published, row, column.retriever, dataset)
 
 
-def _run(published: Published, row: Row, retriever: str, dataset: str) -> Planned:
+def _run(published: Published, row: PublishedRow, retriever: str, dataset: str) -> MissingRun:
     settings = [f"reranker.{key}={_typed(value)}" for key, value in row.settings.items()]
-    if row.reranker != "none":
+    if not row.is_first_stage:
         settings.append(f"reranker.max_length={published.max_length}")
     settings.append(f"depth={published.depth}")
     expected = _expected(dataset)
     queries = expected.get("queries")
-    pairs = 0 if row.reranker == "none" else None if queries is None else queries * published.depth
-    return Planned(dataset, retriever, row.reranker, tuple(settings), expected.get("documents"), pairs)
+    pairs = 0 if row.is_first_stage else None if queries is None else queries * published.depth
+    return MissingRun(dataset, retriever, row.reranker, tuple(settings), expected.get("documents"), pairs)
 
 
 def _typed(value: Any) -> str:
@@ -87,15 +81,12 @@ def _typed(value: Any) -> str:
 
 
 def _expected(dataset: str) -> dict[str, int]:
-    import yaml
-
-    path = shipped("conf") / "dataset" / f"{dataset}.yaml"
-    return dict(yaml.safe_load(path.read_text(encoding="utf-8")).get("expected") or {})
+    return dict(read_config("dataset", dataset).get("expected") or {})
 
 
-def _cheapest_first(runs: list[Planned], evaluations: Sequence[Evaluation]) -> list[Planned]:
-    """Each the one with the fewest texts then; a first stage reads its documents for the first of its runs only."""
-    done = {(one.dataset, one.result.manifest["retriever"]["name"]) for one in evaluations}
+def _cheapest_first(runs: list[MissingRun], evaluations: Sequence[Evaluation]) -> list[MissingRun]:
+    """Each the one with the fewest texts then; a first stage encodes its documents only for the first of its runs."""
+    done = {(evaluation.dataset, evaluation.result.manifest["retriever"]["name"]) for evaluation in evaluations}
     waiting, ordered = list(runs), []
     while waiting:
         priced = [run._replace(documents=0) if (run.dataset, run.retriever) in done else run for run in waiting]

@@ -1,21 +1,21 @@
-"""Published tables as data: numbers, the conditions they were made under, and which settings of ours they ask for."""
+"""Published tables as data: numbers, their conditions, and the settings of ours that they need."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from evalkit.config.resources import config_names, shipped
+from evalkit.config.resources import config_names, read_config
 from evalkit.config.suites import Suite, load_suite
 from evalkit.errors import ConfigError
 from evalkit.system.lookalikes import instead
 
 
-class Column(NamedTuple):
-    """What a column is measured on.
+class PublishedColumn(NamedTuple):
+    """A column of a table.
 
     Attributes:
         name: as published.
-        measure: such as `nDCG@10`.
-        suite: datasets; their average is what is published.
+        suite: datasets, whose average is published.
         retriever: the first stage.
     """
 
@@ -25,14 +25,14 @@ class Column(NamedTuple):
     retriever: str
 
 
-class Row(NamedTuple):
+class PublishedRow(NamedTuple):
     """A system.
 
     Attributes:
         name: as published.
         reranker: `reranker=`; `none` for the first stage.
-        settings: of the reranker, beside its defaults.
-        values: in points, a column each; None where there is none.
+        settings: settings of the reranker that differ from its defaults.
+        values: in points, one a column; None for an empty cell.
     """
 
     name: str
@@ -40,27 +40,37 @@ class Row(NamedTuple):
     settings: dict[str, Any]
     values: tuple[float | None, ...]
 
+    @property
+    def is_first_stage(self) -> bool:
+        """Whether the system is the first stage alone."""
+        return self.reranker == "none"
+
 
 @dataclass(frozen=True)
 class Table:
     """One table."""
 
     name: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    columns: tuple[PublishedColumn, ...]
+    rows: tuple[PublishedRow, ...]
+
+    def cells(self) -> Iterator[tuple[PublishedRow, PublishedColumn, float]]:
+        """Every number."""
+        for row in self.rows:
+            for column, value in zip(self.columns, row.values, strict=True):
+                if value is not None:
+                    yield row, column, value
 
 
 @dataclass(frozen=True)
 class Published:
-    """What was published together.
+    """Tables that were published together.
 
     Attributes:
-        title: for people.
-        source: where.
-        depth: candidates.
-        max_length: of the rerankers, in tokens.
+        source: address of the publication.
+        depth: candidates a query.
+        max_length: tokens that the rerankers read.
         notes: other conditions, which a manifest does not show.
-        tables: in order.
     """
 
     title: str
@@ -77,26 +87,23 @@ def load_published(name: str) -> Published:
     Raises:
         ConfigError: there are none, or the file is malformed.
     """
-    import yaml
-
     if name not in config_names("published"):
-        raise ConfigError(f"{name!r} is no published table. {instead(name, config_names('published'))}")
-    path = shipped("conf") / "published" / f"{name}.yaml"
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raise ConfigError(f"{name!r} is not a published table. {instead(name, config_names('published'))}")
+    found = read_config("published", name)
     try:
         tables = tuple(_table(key, table) for key, table in found["tables"].items())
         own = found["conditions"]
-        return Published(
-            found["title"], found["source"], own["depth"], own["max_length"], tuple(found["notes"]), tables
-        )
+        notes = tuple(found["notes"])
+        return Published(found["title"], found["source"], own["depth"], own["max_length"], notes, tables)
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: is no published table ({error!r}).") from error
+        raise ConfigError(f"conf/published/{name}.yaml: not a published table ({error!r}).") from error
 
 
 def _table(name: str, table: dict[str, Any]) -> Table:
     columns = tuple(_column(column) for column in table["columns"])
     rows = tuple(
-        Row(row["name"], row["reranker"], row.get("settings", {}), tuple(row["values"])) for row in table["rows"]
+        PublishedRow(row["name"], row["reranker"], row.get("settings", {}), tuple(row["values"]))
+        for row in table["rows"]
     )
     for row in rows:
         if len(row.values) != len(columns):
@@ -104,6 +111,6 @@ def _table(name: str, table: dict[str, Any]) -> Table:
     return Table(name, columns, rows)
 
 
-def _column(column: dict[str, str]) -> Column:
+def _column(column: dict[str, str]) -> PublishedColumn:
     suite = load_suite(column["suite"]) if "suite" in column else Suite(column["dataset"], (column["dataset"],))
-    return Column(column["name"], column["measure"], suite, column["retriever"])
+    return PublishedColumn(column["name"], column["measure"], suite, column["retriever"])

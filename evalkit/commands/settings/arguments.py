@@ -7,15 +7,13 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from evalkit.analysis.ablation import load_ablation
 from evalkit.commands.options import unknown_option
 from evalkit.commands.settings.foreign import require_harmless
 from evalkit.commands.settings.legal import top_settings, unknown_setting
-from evalkit.config.resources import config_names
 from evalkit.errors import ConfigError
 
 EVALUATE = top_settings("evaluate")
-# Values that are paths, of which any character is legal.
+# Values that are paths, where any character is legal.
 PATHS = re.compile(r"(\w+\.)?((\w+_)?path|model|projection|results_dir|cache_dir)")
 # Values that are texts which models read, prompts above all.
 _TEXTS = re.compile(r"(retriever|reranker|dataset)\.(\w+_)?(instructions?|instructed_query|prompt|prefix|separator)")
@@ -35,16 +33,7 @@ _FLAGS = (
 
 
 def normalise(arguments: list[str], *, settings: Collection[str] = EVALUATE, options: Sequence[str] = ()) -> list[str]:
-    """The arguments with paths and texts quoted, single measures listed, and flags first.
-
-    Args:
-        arguments: as typed.
-        settings: of the verb, up to their first dot.
-        options: of the verb, which are not among the arguments any more.
-
-    Raises:
-        ConfigError: arguments that contradict each other, or one of no setting or flag.
-    """
+    """The arguments with paths and texts quoted, single measures listed, and flags first."""
     for argument in arguments:
         if argument.startswith("="):
             raise ConfigError(f"cannot read the argument {argument!r}. Arguments are SETTING=VALUE.")
@@ -110,10 +99,6 @@ def unescape(config: Any, overrides: Sequence[str]) -> None:
     r"""Make a newline of every `\n` in the texts that were typed, in place; likewise of `\t` and of two backslashes.
 
     A shell hands `\n` on as two characters. Files of settings, and Python, have newlines of their own.
-
-    Args:
-        config: settings of a verb, as dataclasses.
-        overrides: SETTING=VALUE, as Hydra was given them.
     """
     for key in {override.lstrip("+").partition("=")[0] for override in overrides}:
         group, _, name = key.partition(".")
@@ -124,22 +109,12 @@ def unescape(config: Any, overrides: Sequence[str]) -> None:
 
 def _refuse_contradictions(arguments: list[str]) -> None:
     given = dict(argument.lstrip("+").partition("=")[::2] for argument in arguments if "=" in argument)
-    if given.get("suite") in {"", "null"}:
-        del given["suite"]
-    if "," in given.get("suite", ""):
-        raise ConfigError(f"suite={given['suite']} are several suites. Run them one at a time.")
-    if "suite" in given and "dataset" in given:
-        raise ConfigError(
-            f"suite={given['suite']} chooses the datasets. Remove dataset={given['dataset']}, or the suite."
-        )
-    if given.get("ablation") in config_names("ablation"):
-        setting = load_ablation(given["ablation"]).setting
-        if setting in given:
-            raise ConfigError(
-                f"ablation={given['ablation']} varies {setting}. Remove {setting}={given[setting]}, or the ablation. "
-                f"Values of your own: -m {setting}=A,B."
-            )
-    several = "suite" in given or "," in given.get("dataset", "")
+    suite = "" if given.get("suite") == "null" else given.get("suite", "")
+    if "," in suite:
+        raise ConfigError(f"suite={suite} are several suites. Run them one at a time.")
+    if suite and "dataset" in given:
+        raise ConfigError(f"suite={suite} chooses the datasets. Remove dataset={given['dataset']}, or the suite.")
+    several = bool(suite) or "," in given.get("dataset", "")
     for key in ("dataset.path", "dataset.name", "dataset.language"):
         if several and key in given and "${" not in given[key]:
             raise ConfigError(

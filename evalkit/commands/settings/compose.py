@@ -12,22 +12,17 @@ from typing import Any
 
 from evalkit.commands.settings.arguments import normalise, unescape
 from evalkit.commands.settings.legal import GROUPS, one_line, top_settings, unknown_setting
-from evalkit.config import ROOTS, SCHEMAS
+from evalkit.config import ROOTS
+from evalkit.config.registry import Registry, installed_settings
 from evalkit.config.resources import shipped
-from evalkit.errors import ConfigError, EvalkitError, explained, printable, reason
-from evalkit.system.terminal import writable
+from evalkit.errors import ConfigError, EvalkitError
+from evalkit.load import SCHEMAS
+from evalkit.system.reporting import explained, reason
+from evalkit.system.terminal import printable, writable
 
 
 def compose(name: str, overrides: list[str]) -> Any:
-    """The checked settings of a verb.
-
-    Args:
-        name: of the file under `conf/` and of its schema, such as `score`.
-        overrides: SETTING=VALUE.
-
-    Raises:
-        ConfigError: a setting is unknown, absent, or of the wrong type.
-    """
+    """The checked settings of a verb."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
@@ -41,17 +36,27 @@ def compose(name: str, overrides: list[str]) -> Any:
         return to_config(hydra.compose(name, overrides=given), given)
 
 
-@contextmanager
-def composing(job: Callable[..., Any], groups: Sequence[str] = GROUPS) -> Iterator[None]:
-    """Whatever Hydra makes of settings that it cannot compose is one line; what fails in the job itself is not its own.
+def run_jobs(job: Callable[..., Any], arguments: Sequence[str], *, prog: str) -> None:
+    """Have Hydra compose `conf/evaluate.yaml` and call `job` with it, once or for every combination of a sweep.
 
     Args:
-        job: what is done with the settings.
-        groups: the top-level settings of the verb.
-
-    Raises:
-        ConfigError: settings cannot be composed.
+        job: gets the composed settings.
+        arguments: as `normalise` and `expand` leave them.
+        prog: the command, as typed.
     """
+    import hydra
+
+    before, sys.argv = sys.argv, [prog, *arguments]
+    try:
+        with composing(job):
+            hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(job)()
+    finally:
+        sys.argv = before
+
+
+@contextmanager
+def composing(job: Callable[..., Any], groups: Sequence[str] = GROUPS) -> Iterator[None]:
+    """Turn an error of Hydra's about settings into a `ConfigError` of one line; errors of the job pass through."""
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -77,7 +82,7 @@ def _is_past_composing(error: Exception, job: Callable[..., Any]) -> bool:
 
 
 class _Printable(logging.Formatter):
-    """Messages hold ids and names of files, of which any character is legal."""
+    """Escapes control characters: messages hold ids and names of files, where any character is legal."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
@@ -96,39 +101,38 @@ def prepare() -> None:
     # Full errors: Hydra raises instead of printing its own report and leaving with exit code 1.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    # Offline it tells of its cache a dozen times a dataset; that the commit is the right one is checked here.
+    # Offline it mentions its cache a dozen times a dataset; evalkit checks itself that the commit is right.
     os.environ.setdefault("DATASETS_VERBOSITY", "error")
-    register_schemas()
     handler = _Stderr()
     handler.setFormatter(_Printable("evalkit: %(levelname)s: %(message)s"))
     logger = logging.getLogger("evalkit")
     logger.handlers[:] = [handler]
     logger.propagate = False
+    register_schemas(tuple(sys.path))
 
 
 @cache
-def register_schemas() -> None:
-    """Give Hydra, once, the dataclasses under the names that the `defaults` lists use."""
+def register_schemas(_path: tuple[str, ...]) -> None:
+    """Give Hydra the dataclasses under the names that the `defaults` lists use, and what other packages add.
+
+    Once for each search path of Python, as that decides which packages there are.
+    """
+    import yaml
     from hydra.core.config_store import ConfigStore
 
     store = ConfigStore.instance()
     for name, schema in ROOTS.items():
         store.store(group="schema", name=name, node=schema, provider="evalkit")
     for group, schemas in SCHEMAS.items():
-        for name, schema in schemas.items():
+        usable = schemas.usable() if isinstance(schemas, Registry) else schemas
+        for name, schema in usable.items():
             store.store(group=f"schema/{group}", name=name, node=schema, provider="evalkit")
+        for name, text in installed_settings(group).items():
+            store.store(group=group, name=name, node=yaml.safe_load(text), provider="another package")
 
 
 def to_config(settings: Any, overrides: Sequence[str] = ()) -> Any:
-    """Checked dataclasses from what Hydra composed.
-
-    Args:
-        settings: composed.
-        overrides: those of them that were typed; their texts may have escapes.
-
-    Raises:
-        ConfigError: a setting is unknown, or of a value that no record can hold.
-    """
+    """Checked dataclasses from what Hydra composed."""
     from omegaconf import OmegaConf
 
     config = OmegaConf.to_object(settings)

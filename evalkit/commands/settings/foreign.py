@@ -4,22 +4,19 @@ Hydra makes objects of whatever a `_target_` names, copies an alias wherever it 
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from evalkit.errors import ConfigError, reason
+from evalkit.errors import ConfigError
 from evalkit.system.files import expanded
+from evalkit.system.reporting import reason
 
 _LARGEST = 1_000_000  # bytes of a file of settings
 _ROOTS = ("--config-path", "-cp", "--config-name", "-cn", "--experimental-rerun")
 
 
 def require_harmless(arguments: list[str]) -> None:
-    """Look through what these arguments have Hydra read.
-
-    Raises:
-        ConfigError: a file cannot be read as YAML, or names what no setting is; or an argument would have Hydra read
-            other files than those of settings.
-    """
+    """Look through what these arguments have Hydra read."""
     for argument in arguments:
         flag = argument.partition("=")[0]
         # Argparse takes any beginning of a long flag that is of no other.
@@ -28,13 +25,19 @@ def require_harmless(arguments: list[str]) -> None:
             raise ConfigError(f"{flag} is not for evalkit. Settings of your own go into groups below --config-dir DIR.")
         if argument.lstrip("+").startswith("hydra.searchpath="):
             raise ConfigError("hydra.searchpath is not for evalkit. Give the folder as --config-dir DIR.")
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--config-dir", "-cd")
-    if folder := parser.parse_known_args(arguments)[0].config_dir:
+    if folder := config_dir(arguments):
         # What is beside the groups is not read.
-        for path in sorted(expanded(folder).glob("*/**/*.yaml")):
+        for path in sorted(folder.glob("*/**/*.yaml")):
             if wrong := _fault(path):
                 raise ConfigError(f"{path}: {wrong}")
+
+
+def config_dir(arguments: Sequence[str]) -> Path | None:
+    """The folder that `--config-dir` names."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--config-dir", "-cd")
+    folder = parser.parse_known_args(arguments)[0].config_dir
+    return expanded(folder) if folder else None
 
 
 def _fault(path: Path) -> str | None:
@@ -44,7 +47,7 @@ def _fault(path: Path) -> str | None:
     from omegaconf.errors import OmegaConfBaseException
 
     if not path.is_file() or path.stat().st_size > _LARGEST:
-        return f"is no file of settings, of at most {_LARGEST:,} bytes."
+        return f"is not a file of settings of at most {_LARGEST:,} bytes."
     try:
         for event in yaml.parse(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader):
             # Before it is loaded: a few lines of aliases are as much as one likes.

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Collection, Sequence
 
-from evalkit.config import ROOTS, SCHEMAS
+from evalkit.config import ROOTS
 from evalkit.config.resources import config_names
 from evalkit.system.lookalikes import did_you_mean, instead, lookalikes, proposal
 
@@ -21,10 +21,6 @@ def top_settings(verb: str) -> tuple[str, ...]:
 
 def one_line(error: BaseException, groups: Sequence[str] = GROUPS) -> str:
     """The mistake behind an error of Hydra or OmegaConf, with the legal keys or choices.
-
-    Args:
-        error: as raised.
-        groups: the top-level settings of the verb.
 
     The innermost error knows the key and the schema; the outer ones know which file or override it came from.
     """
@@ -50,13 +46,7 @@ def one_line(error: BaseException, groups: Sequence[str] = GROUPS) -> str:
 
 
 def unknown_setting(key: str, legal: Collection[str], *, lead: str = "Legal beside it are") -> str:
-    """That there is no such setting, and which one may have been meant.
-
-    Args:
-        key: as typed, with what stands before its last dot.
-        legal: names that may stand behind that dot.
-        lead: of the list of them.
-    """
+    """That there is no such setting, and which one may have been meant."""
     above, dot, name = key.rpartition(".")
     exact = homes(name)
     if key in exact:
@@ -67,6 +57,8 @@ def unknown_setting(key: str, legal: Collection[str], *, lead: str = "Legal besi
 
 def homes(name: str) -> list[str]:
     """The settings of exactly this name: `compute.dtype` of `dtype`."""
+    from evalkit.load import SCHEMAS
+
     return [
         f"{group}.{name}"
         for group, schemas in SCHEMAS.items()

@@ -1,4 +1,4 @@
-"""What the evaluations of a sweep tell the command that started them, whichever processes a launcher runs them in.
+"""How the evaluations of a sweep report to the command that started them, whichever processes a launcher runs them in.
 
 Each leaves a file in a folder that they share. A launcher that runs everything in one process does it the same way.
 Jobs on other machines see no temporary folder of this one, so for them it lies with the results.
@@ -6,8 +6,6 @@ Jobs on other machines see no temporary folder of this one, so for them it lies 
 
 import importlib.util
 import json
-import os
-import re
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,7 +19,6 @@ from evalkit.results import Evaluation
 from evalkit.system.files import atomic_write, expanded, temporary_folder
 from evalkit.system.terminal import tell
 
-_FOLDER = "EVALKIT_SWEEP"  # an environment variable, which Hydra sets for the time of a job
 _FAILED = "failed-"
 _ONE_MACHINE = ("basic", "joblib")  # launchers
 _SUBMITIT = ("hydra-submitit-launcher", "hydra_submitit_launcher", "slurm")
@@ -32,7 +29,6 @@ _PACKAGES = {  # launcher -> package, its module, and the extra that installs it
     "submitit_slurm": _SUBMITIT,
 }
 _SECONDS = 2.0  # between two looks at what is done
-_SETTING = re.compile(r"[+~]{0,2}[\w./@:]+=")
 
 
 @dataclass(frozen=True)
@@ -46,8 +42,7 @@ class Done:
         measures: that were asked for.
         partial_average: whether a suite is averaged although datasets of it are missing.
         overrides: settings that were typed.
-        suite: that it belongs to.
-        ablation: likewise.
+        swept: whether it is one of a sweep.
     """
 
     number: int
@@ -56,8 +51,7 @@ class Done:
     measures: list[str]
     partial_average: bool
     overrides: list[str]
-    suite: str | None
-    ablation: str | None
+    swept: bool
 
 
 def require_launcher(arguments: Sequence[str]) -> None:
@@ -76,11 +70,7 @@ def require_launcher(arguments: Sequence[str]) -> None:
 
 @contextmanager
 def shared_folder(arguments: Sequence[str]) -> Iterator[Path]:
-    """A folder for the time of a sweep with these arguments, which all its jobs see.
-
-    Raises:
-        ConfigError: jobs go elsewhere, and where their results do is not plain.
-    """
+    """A folder for the time of a sweep with these arguments, which all its jobs see."""
     elsewhere = are_elsewhere(arguments)
     parent, prefix = Path(tempfile.gettempdir()), "evalkit-sweep-"
     if elsewhere:
@@ -106,7 +96,7 @@ def _given(key: str, arguments: Sequence[str]) -> str | None:
 
 @contextmanager
 def _telling(folder: Path) -> Iterator[None]:
-    """Tell on stderr of each evaluation that is done elsewhere, where its own words are in a log."""
+    """Name each finished evaluation on stderr where its own output is in a log elsewhere."""
     stop, seen = threading.Event(), set[str]()
 
     def look() -> None:
@@ -131,28 +121,17 @@ def _telling(folder: Path) -> Iterator[None]:
         look()
 
 
-def told(arguments: list[str], folder: Path) -> list[str]:
-    """The arguments, and one by which Hydra tells every evaluation of the folder, in whichever process.
-
-    It stands beside the other settings: Hydra's parser takes none between flags.
-    """
-    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    own = f"+hydra.job.env_set.{_FOLDER}='{quoted}'"
-    first = next((place for place, text in enumerate(arguments) if _SETTING.match(text)), len(arguments))
-    return [*arguments[:first], own, *arguments[first:]]
+def note(folder: Path, one: Done) -> None:
+    """Report an evaluation."""
+    stages = (one.evaluation.result, one.evaluation.candidates)
+    fields = {**one.__dict__, "evaluation": [str(stage.folder.resolve()) for stage in stages]}
+    atomic_write(folder / f"{one.number:06d}.json", json.dumps(fields))
 
 
-def note(one: Done) -> None:
-    """Tell of an evaluation."""
-    stages = (one.evaluation.result.folder, one.evaluation.candidates.folder)
-    fields = {**one.__dict__, "evaluation": [str(folder.resolve()) for folder in stages]}
-    atomic_write(Path(os.environ[_FOLDER]) / f"{one.number:06d}.json", json.dumps(fields))
-
-
-def note_failure(number: int, message: str, overrides: Sequence[str]) -> None:
-    """Tell that an evaluation failed, and how."""
+def note_failure(folder: Path, number: int, message: str, overrides: Sequence[str]) -> None:
+    """Report that an evaluation failed, and how."""
     record = {"message": message, "overrides": list(overrides)}
-    atomic_write(Path(os.environ[_FOLDER]) / f"{_FAILED}{number:06d}.txt", json.dumps(record))
+    atomic_write(folder / f"{_FAILED}{number:06d}.txt", json.dumps(record))
 
 
 def failures(folder: Path) -> list[str]:

@@ -1,52 +1,46 @@
-"""Work in shards, done in this process, by one a device, or by workers of Ray: the same shards, so the same bytes.
+"""Work in shards, done in this process, by processes on several devices, or by workers of Ray, with the same bytes.
 
-    shard -> payload, what is left to do of it -> a worker prepares and works -> parts of the answer -> kept at once
+    shard -> payload, the rest of it -> a worker prepares and works -> parts of the answer -> stored at once
 
-A worker holds a model. It is made once in each process, from what a pickle of it says: configuration and no weights.
-Knows nothing of what the work is.
+A worker holds a model. Each process makes its own from a pickle, which has configuration and no weights. Knows nothing
+of the work itself.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from evalkit.config import ComputeConfig
 from evalkit.inference import accelerators
 from evalkit.inference.budget import Budget, KeptBudget
 from evalkit.inference.usage import Usage
-from evalkit.system.stages import Meter
-
-if TYPE_CHECKING:
-    from evalkit.inference.workers.cluster import RayPool
-    from evalkit.inference.workers.devices import DevicePool
-
-_PEAK = "peak_memory_gib"
+from evalkit.system.stages import FINDING, Meter
 
 
 class Worker(Protocol):
-    """**Protocol:** does shards of one kind of work. A pickle of it makes the same in another process."""
+    """**Protocol:** does shards of one kind of work. A pickle of it makes the same in another process.
+
+    Attributes:
+        overlaps: whether two threads may work on a shard each, and take turns on a device; see `turns`.
+        budget: tokens of a batch; None where the worker does not probe memory.
+    """
 
     @property
-    def overlaps(self) -> bool:
-        """Whether two threads may work on a shard each, and take turns on a device; see `turns`."""
-        ...
-
+    def overlaps(self) -> bool: ...  # noqa: D102
     @property
-    def budget(self) -> Budget | None:
-        """Tokens of a batch, where it finds out what fits into memory."""
-        ...
+    def budget(self) -> Budget | None: ...  # noqa: D102
 
     def facts(self) -> Mapping[str, object]:
-        """What must be the same for all that work together: kind of processor, version of torch, checkpoint."""
+        """Facts that must be equal for all workers: kind of processor, version of torch, checkpoint."""
         ...
 
     def load(self) -> None:
-        """Import, read and lay out all that the work needs, so that no shard is charged for it. Twice is once."""
+        """Import, read and lay out all that the work needs, before any shard is timed. A second call does nothing."""
         ...
 
     def prepare(self, payload: Any) -> Any:
-        """What can be done of a shard while another one is worked on, such as tokenising."""
+        """The part of a shard's work that may run while another is worked on, such as tokenising."""
         ...
 
     def work(self, prepared: Any) -> Iterator[Any]:
@@ -54,22 +48,22 @@ class Worker(Protocol):
         ...
 
     def spent(self) -> Usage:
-        """What the engine took so far."""
+        """Work of the engine so far."""
         ...
 
 
 @dataclass(frozen=True)
 class Shards:
-    """What there is to do.
+    """The work.
 
     Attributes:
-        count: of shards.
-        payload: shard -> what a worker needs for what is left of it; None where nothing is. Asked for when the shard is
-            handed out, and again if its worker was lost.
-        keep: (shard, part) -> takes a part of the answer.
-        done: called with a shard when it is.
-        meter: told how long nobody worked, because a model was loaded or nothing was left of a shard.
-        budget: the budget that the first worker finds, for all of them and for the run that goes on with the work.
+        count: number of shards.
+        payload: shard -> input for the rest of it; None where nothing is left. Called when the shard is handed out, and
+            again if its worker was lost.
+        keep: (shard, part) -> stores a part of the answer.
+        done: called with each shard that is done.
+        meter: counts the time without any work, when a model is loaded or nothing was left of a shard.
+        budget: the budget that the first worker finds, for all of them and for a resumed run.
     """
 
     count: int
@@ -79,28 +73,41 @@ class Shards:
     meter: Meter = field(default_factory=Meter)
     budget: KeptBudget = field(default_factory=KeptBudget)
 
+    def find(self, shard: int, *, idle: bool) -> Any:
+        """The payload of a shard. If it is None and no worker is busy (`idle`), the search does not count as work."""
+        start = self.meter.elapsed
+        payload = self.payload(shard)
+        if payload is None and idle:
+            self.meter.set_apart(FINDING, self.meter.elapsed - start)
+        return payload
+
+    def take(self, shard: int, part: Any, budget: int | None) -> None:
+        """Store a part, and the budget that its worker found."""
+        self.budget.keep(budget)
+        self.keep(shard, part)
+
 
 class Pool(Protocol):
     """**Protocol:** workers."""
 
     def facts(self) -> Mapping[str, object]:
-        """Of every worker."""
+        """The facts of every worker."""
         ...
 
     def run(self, shards: Shards) -> None:
         """Do all shards.
 
         Raises:
-            EvalkitError: what a worker raised.
+            EvalkitError: a worker raised it.
         """
         ...
 
     def spent(self) -> Usage:
-        """What the engines of all workers took."""
+        """Work of all engines so far."""
         ...
 
     def describe(self) -> Mapping[str, object]:
-        """What a manifest should say of them; empty for this process alone."""
+        """Facts for a manifest; empty for this process alone."""
         ...
 
 
@@ -109,11 +116,11 @@ def open_pool(worker: Worker, compute: ComputeConfig | None) -> Iterator[Pool]:
     """Workers for the time of a `with` block.
 
     Args:
-        worker: does the work here, or is the pattern of those elsewhere.
-        compute: where; here when None.
+        worker: does the work here, or is the pattern of the workers elsewhere.
+        compute: where; this process when None.
 
     Raises:
-        EvalkitError: workers cannot be had, or are not all alike.
+        EvalkitError: workers cannot be started, or differ.
     """
     places = accelerators.shared_devices(compute) if compute and compute.backend == "local" else []
     if compute is None or (compute.backend == "local" and not places):
@@ -121,7 +128,14 @@ def open_pool(worker: Worker, compute: ComputeConfig | None) -> Iterator[Pool]:
 
         yield LocalPool(worker, overlaps=compute is not None and accelerators.on_cuda(compute))
         return
-    pool = _elsewhere(worker, compute, places)
+    if places:
+        from evalkit.inference.workers.devices import device_pool, environments
+
+        pool = device_pool(worker, environments(places), overlaps=accelerators.on_cuda(compute))
+    else:
+        from evalkit.inference.workers.cluster import ray_pool
+
+        pool = ray_pool(worker, compute)
     try:
         yield pool
     except BaseException:
@@ -130,30 +144,10 @@ def open_pool(worker: Worker, compute: ComputeConfig | None) -> Iterator[Pool]:
     pool.close()
 
 
-def _elsewhere(worker: Worker, compute: ComputeConfig, places: Sequence[str]) -> "DevicePool | RayPool":
-    if places:
-        from evalkit.inference.workers.devices import DevicePool, environments
-
-        return DevicePool(worker, environments(places), overlaps=accelerators.on_cuda(compute))
-    from evalkit.inference.workers.cluster import RayPool
-
-    return RayPool(worker, compute)
-
-
-def together(*described: Mapping[str, object]) -> dict[str, object]:
-    """What a manifest should say of several pools with the same settings: those lost in all, the most memory of one."""
-    joined: dict[str, object] = {}
-    for one in described:
-        joined = {
-            **joined,
-            **one,
-            **({"lost": _number(joined, "lost") + _number(one, "lost")} if "lost" in one else {}),
-            **({_PEAK: max(_number(joined, _PEAK), _number(one, _PEAK))} if _PEAK in one else {}),
-        }
+def together(*described: Mapping[str, Any]) -> dict[str, Any]:
+    """One description of several pools with the same settings: the sum of lost workers, and the highest peak."""
+    joined = {name: value for facts in described for name, value in facts.items()}
+    for name, join in (("lost", sum), ("peak_memory_gib", max)):
+        if found := [facts[name] for facts in described if name in facts]:
+            joined[name] = join(found)
     return joined
-
-
-def _number(described: Mapping[str, object], name: str) -> float:
-    found = described.get(name, 0)
-    assert isinstance(found, int | float)
-    return found

@@ -1,11 +1,12 @@
-"""A Ray cluster: one that is running, or one that is started here; and what a worker takes of it."""
+"""A Ray cluster, running or started here, and the resources of a worker."""
 
 import logging
 import os
 from typing import Any
 
 from evalkit.config import ComputeConfig
-from evalkit.errors import ConfigError, MissingExtra, reason
+from evalkit.errors import ConfigError, MissingExtra
+from evalkit.system.reporting import reason
 
 
 def connect(compute: ComputeConfig) -> Any:
@@ -35,7 +36,7 @@ def connect(compute: ComputeConfig) -> Any:
 
 
 def resources(ray: Any, compute: ComputeConfig) -> tuple[dict[str, Any], int]:
-    """What one worker takes of the cluster, and how many workers there are to be.
+    """The resources of one worker, and the number of workers.
 
     Raises:
         ConfigError: the cluster has none of it.

@@ -1,80 +1,67 @@
-"""Processes on this machine, one or several a device, that hold the model and share the shards.
+"""Processes on this machine, one or several a device.
 
-Each is on the device that its environment shows, and is fed by a pipe: Python's lock would have one process feed all
-devices too slowly. Answers come back as they are made and are kept by this process alone. A process that dies is
-replaced, and what is left of its shards is handed out again. When this process ends, in whatever way, they do.
+Each sees one device, by its environment, and is fed by a pipe: with Python's lock one process would feed several
+devices too slowly. When this process ends, however it ends, so do they.
 """
 
 import atexit
-import logging
 import os
+import signal
 import subprocess
 import sys
-from collections import Counter, deque
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import Pipe
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
+from pickle import HIGHEST_PROTOCOL, dumps, loads  # noqa: TID251 - from one process of this program to another
+from queue import SimpleQueue
 from typing import Any
 
-from evalkit.errors import ConfigError, EvalkitError
-from evalkit.inference import emulation
-from evalkit.inference.usage import Usage
-from evalkit.inference.workers import Shards, Worker
-from evalkit.inference.workers.line import ROOM, Ended, Part
-from evalkit.inference.workers.process import Do, Failed, Load, Rest, Spent, Start, Started, receive, send
-from evalkit.system.memory import GIB
-from evalkit.system.stages import FINDING, LOADING
-
-logger = logging.getLogger(__name__)
-
-_DEATHS = 3  # of processes at one shard, before it is given up
+from evalkit.inference.workers import Worker
+from evalkit.inference.workers.shared import Lost, SharedPool
+from evalkit.inference.workers.station import Rest, Start, Station
 
 Environment = Mapping[str, str]
 
 
 def environments(devices: Sequence[str]) -> list[Environment]:
-    """What each process has in its environment: its device, and its share of the cores to tokenise with."""
+    """The environment of each process: its device, and its share of the cores for tokenising."""
     threads = str(max((os.cpu_count() or 1) // max(len(devices), 1), 1))
     cores = {"OMP_NUM_THREADS": threads, "RAYON_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "true"}
     return [{"CUDA_VISIBLE_DEVICES": device, **cores} for device in devices]
 
 
-@dataclass(eq=False)
-class _Member:
-    """A process as this one sees it.
+def device_pool(worker: Worker, places: Sequence[Environment], *, overlaps: bool = True) -> SharedPool:
+    """A pool of processes, one in each environment. `overlaps`: see `LocalPool`."""
+    start = Start(dumps(worker, HIGHEST_PROTOCOL), overlaps)
+    return SharedPool(_Machine(places), start, len(places), alone_first=True)
 
-    Attributes:
-        rests: how often it was told to rest and has not said so yet: what it says until then is of pools before.
-        running: shards that it has.
-        facts: what its worker says of itself; None until it is made.
-    """
+
+@dataclass(eq=False)
+class DeviceProcess:
+    """A process at the other end of a pipe."""
 
     environment: Environment
     process: "subprocess.Popen[bytes]"
     connection: Any
     rests: int = 0
-    running: set[int] = field(default_factory=set)
-    facts: Mapping[str, object] | None = None
-    is_loading: bool = False
-    is_loaded: bool = False
-    spent: Spent = field(default_factory=lambda: Spent(Usage(), 0))
 
     def order(self, what: Any) -> None:
-        """Tell it; where it has died, that is heard when it is listened to."""
+        """See `Process`."""
         with suppress(ConnectionError):
-            send(self.connection, what)
+            _send(self.connection, what)
 
     def kill(self) -> None:
-        """End it, whatever it is at."""
+        """See `Process`."""
         self.connection.close()
         self.process.kill()
         self.process.wait()
 
 
-# Processes that wait for the next pool of this one: packages are imported once.
-_resting: list[_Member] = []
+# Processes that wait for the next pool, so that packages are imported once.
+_resting: list[DeviceProcess] = []
 
 
 @atexit.register
@@ -83,218 +70,81 @@ def _end_resting() -> None:
         _resting.pop().kill()
 
 
-@dataclass
-class _Course:
-    """How far shards are.
+class _Machine:
+    """This machine as a `Site`."""
 
-    Attributes:
-        shards: what there is to do.
-        waiting: shards that nobody has.
-        has_begun: whether a part came back. Until then one process works alone, and finds a budget for all.
-        deaths: how often the process that had a shard died.
-        loading: closed when the first process is ready to work.
-    """
+    backend, one, many = "local", "a process of compute.devices", "processes of compute.devices"
+    fewer, alike = "compute.processes_per_device", "Set CUDA_VISIBLE_DEVICES to devices of one kind."
 
-    shards: Shards
-    waiting: deque[int]
-    has_begun: bool = False
-    deaths: Counter[int] = field(default_factory=Counter)
-    loading: ExitStack = field(default_factory=ExitStack)
+    def __init__(self, places: Sequence[Environment]) -> None:
+        self._places = places
 
+    def start(self, place: int) -> DeviceProcess:
+        """See `Site`."""
+        for process in _resting:
+            if process.environment == self._places[place] and process.process.poll() is None:
+                _resting.remove(process)
+                return process
+        return _started(self._places[place])
 
-class DevicePool:
-    """Processes as a `Pool`.
-
-    Args:
-        worker: the pattern; it is pickled.
-        places: the environment of each process.
-        overlaps: see `LocalPool`.
-    """
-
-    def __init__(self, worker: Worker, places: Sequence[Environment], *, overlaps: bool = True) -> None:
-        self._start, self._count = Start(worker, overlaps), len(places)
-        self._facts: Mapping[str, object] | None = None
-        self._lost, self._gone = 0, Usage()
-        self._peak = 0
-        self._members = [_engaged(place) for place in places]
-        try:
-            for member in self._members:
-                member.order(self._start)
-        except BaseException:
-            self.kill()
-            raise
-
-    def facts(self) -> Mapping[str, object]:
-        """See `Pool`."""
-        while self._facts is None:
-            self._listen(None)
-        return self._facts
-
-    def spent(self) -> Usage:
-        """See `Pool`."""
-        return sum((member.spent.usage for member in self._members), self._gone)
-
-    def describe(self) -> Mapping[str, object]:
-        """See `Pool`."""
-        most = max((member.spent.peak for member in self._members), default=0)
-        return {
-            "backend": "local",
-            "count": self._count,
-            "lost": self._lost,
-            "peak_memory_gib": round(max(most, self._peak) / GIB, 3),
-        }
-
-    def close(self) -> None:
-        """Let the processes rest, for the next pool."""
-        for member in self._members:
-            member.order(Rest())
-            _resting.append(_Member(member.environment, member.process, member.connection, member.rests + 1))
-
-    def kill(self) -> None:
-        """End the processes, whatever they are at."""
-        for member in self._members:
-            member.kill()
-
-    def run(self, shards: Shards) -> None:
-        """See `Pool`."""
-        course = _Course(shards, deque(range(shards.count)))
-        with course.loading:
-            if not any(member.is_loaded for member in self._members):
-                course.loading.enter_context(shards.meter.not_working(LOADING))
-            while self._hand_out(course):
-                self._listen(course)
-
-    def _hand_out(self, course: _Course) -> bool:
-        """Give shards to those that have the fewest, as many as they take; False when all is done."""
-        while course.waiting and (member := self._free(course)):
-            shard = course.waiting.popleft()
-            start = course.shards.meter.elapsed
-            payload = course.shards.payload(shard)
-            is_idle = not any(one.running for one in self._members)
-            if payload is None and is_idle:
-                course.shards.meter.set_apart(FINDING, course.shards.meter.elapsed - start)
-            if payload is not None:
-                self._load(len(course.waiting) + 1)
-                member.running.add(shard)
-                member.order(Do(shard, payload, course.shards.budget.tokens))
-            elif course.deaths[shard]:  # its process died when the last part was on its way
-                course.shards.done(shard)
-        return bool(course.waiting) or any(member.running for member in self._members)
-
-    def _free(self, course: _Course) -> _Member | None:
-        """Who takes the next shard; the first is done by one alone."""
-        started = [member for member in self._members if member.facts is not None]
-        if not course.has_begun and any(member.running for member in started):
-            return None
-        # Whoever is still starting finds a shard, too, though the first that are ready could take them all.
-        spare = len(course.waiting) > len(self._members) - len(started)
-        member = min(started, key=lambda one: len(one.running), default=None)
-        return member if member and len(member.running) < (ROOM if spare else 1) else None
-
-    def _load(self, shards: int) -> None:
-        """Have as many processes load the model as there are shards, all at the same time."""
-        for member in self._members[:shards]:
-            if member.facts is not None and not member.is_loading:
-                member.is_loading = True
-                member.order(Load())
-
-    def _listen(self, course: _Course | None) -> None:
-        """Take what the processes say next."""
-        members = {member.connection: member for member in self._members}
-        for connection in wait(list(members)):
-            member = members[connection]
+    def listen(self, processes: Sequence[DeviceProcess]) -> Iterator[tuple[DeviceProcess, Any]]:
+        """See `Site`."""
+        by_connection = {process.connection: process for process in processes}
+        for connection in wait(list(by_connection)):
+            process = by_connection[connection]
             try:
-                news = receive(member.connection)
+                news = loads(process.connection.recv_bytes())  # noqa: S301 - from a process of our own
             except (EOFError, ConnectionError):
-                self._replace(member, course)
-            else:
-                self._take(member, news, course)
+                process.process.kill()
+                news = Lost(f"exit code {process.process.wait()}")
+            yield process, news
 
-    def _take(self, member: _Member, news: Any, course: _Course | None) -> None:
-        if member.rests:
-            member.rests -= isinstance(news, Rest)
-            return
-        match news:
-            case Started(facts):
-                self._welcome(member, facts)
-            case Failed(error):
-                raise error
-            case Spent(usage):
-                self._take_spent(member, news, course)
-                if usage.emulated:
-                    emulation.warn(usage.emulated)
-            case Part(shard, value, budget) if course:
-                course.has_begun = True
-                course.shards.budget.keep(budget)
-                course.shards.keep(shard, value)
-            case Ended(shard, error) if course:
-                if error is not None:
-                    raise error
-                course.has_begun = True
-                member.running.discard(shard)
-                course.shards.done(shard)
-
-    def _take_spent(self, member: _Member, news: Spent, course: _Course | None) -> None:
-        member.spent, member.is_loaded = news, True
-        if course:
-            course.loading.close()
-
-    def _welcome(self, member: _Member, facts: Mapping[str, object]) -> None:
-        if self._facts not in (None, facts):
-            raise ConfigError(
-                f"the devices of this machine are not alike: {facts} beside {self._facts}. Scores would be a mixture "
-                "of both. Set CUDA_VISIBLE_DEVICES to devices of one kind."
-            )
-        self._facts = member.facts = facts
-
-    def _replace(self, member: _Member, course: _Course | None) -> None:
-        """Start another process for one that died.
-
-        Raises:
-            EvalkitError: it happens again and again.
-        """
-        self._lost += 1
-        member.kill()
-        self._gone += member.spent.usage
-        self._peak = max(self._peak, member.spent.peak)
-        hopeless = self._lost >= _DEATHS * self._count and not member.is_loaded
-        if course:
-            course.deaths.update(member.running)
-            course.waiting.extendleft(sorted(member.running, reverse=True))
-            hopeless |= any(course.deaths[shard] >= _DEATHS for shard in member.running)
-        if hopeless:
-            raise EvalkitError(
-                f"processes of compute.devices die again and again (exit code {member.process.returncode}). What was "
-                "finished is kept. If they run out of memory, use fewer (compute.processes_per_device), or lower "
-                "compute.batch_tokens."
-            )
-        logger.warning("a process of compute.devices died. What is left of its shards is done by the others.")
-        successor = _engaged(member.environment)
-        self._members[self._members.index(member)] = successor
-        successor.order(self._start)
+    def rest(self, process: DeviceProcess) -> None:
+        """See `Site`."""
+        process.order(Rest())
+        process.rests += 1
+        _resting.append(process)
 
 
-def _engaged(place: Environment) -> _Member:
-    """A process that rests, or a new one."""
-    for member in _resting:
-        if member.environment == place and member.process.poll() is None:
-            _resting.remove(member)
-            return member
-    return _started(place)
-
-
-def _started(place: Environment) -> _Member:
+def _started(place: Environment) -> DeviceProcess:
     """A new process, which finds packages where this one does."""
     ours, theirs = Pipe()
-    start = f"from evalkit.inference.workers.process import main; main({theirs.fileno()})"
+    start = f"from evalkit.inference.workers.devices import main; main({theirs.fileno()})"
     code = f"import sys; sys.path[:] = {sys.path!r}; {start}"
-    process = subprocess.Popen(  # noqa: S603 - of this very interpreter
+    process = subprocess.Popen(  # noqa: S603 - this interpreter
         [sys.executable, "-c", code],
         env={**os.environ, **place},
         pass_fds=[theirs.fileno()],
         stdin=subprocess.DEVNULL,
-        stdout=2,  # results alone are on stdout
+        stdout=2,  # only results go to stdout
         start_new_session=True,  # Ctrl-C is for this process, which ends them
     )
     theirs.close()
-    return _Member(place, process, ours)
+    return DeviceProcess(place, process, ours)
+
+
+def _send(connection: Any, what: Any) -> None:
+    """Send by value: with torch `Connection.send` would share tensors, which end with a process."""
+    connection.send_bytes(dumps(what, HIGHEST_PROTOCOL))
+
+
+def main(descriptor: int) -> None:
+    """Be one of the processes: obey orders from a pipe until the other end closes it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other end gets it too, and closes the pipe
+    connection = Connection(descriptor)
+    orders: SimpleQueue[Any] = SimpleQueue()
+    threading.Thread(target=_hear, args=(connection, orders), daemon=True).start()
+    station = Station(lambda news: _send(connection, news))
+    while True:
+        station.obey(orders.get())
+
+
+def _hear(connection: Any, orders: "SimpleQueue[Any]") -> None:
+    """Receive orders at any time, so that the two ends never wait for each other to listen."""
+    while True:
+        try:
+            orders.put(loads(connection.recv_bytes()))  # noqa: S301 - from this program
+        except (EOFError, ConnectionError):
+            os._exit(0)
+        except Exception as error:  # noqa: BLE001 - unpickling a payload may raise any
+            orders.put(error)

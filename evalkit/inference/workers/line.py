@@ -1,7 +1,4 @@
-"""Shards of one worker under way: one is prepared while others are worked on, so that a device is not left waiting.
-
-Knows neither who hands shards out nor where the answers go.
-"""
+"""Shards of one worker under way: one is prepared while others are worked on, so that a device never waits."""
 
 import threading
 from collections.abc import Callable
@@ -14,14 +11,8 @@ from evalkit.inference.workers import Worker
 ROOM = 2  # shards of a line: one of them is prepared, or about to be done
 
 
-class Part(NamedTuple):
-    """A part of a shard's answer.
-
-    Attributes:
-        shard: which.
-        value: the part.
-        budget: tokens of a batch that the worker found so far; None where it did not have to.
-    """
+class ShardPart(NamedTuple):
+    """A part of a shard's answer; `budget` is the one that the worker found, None where it did not probe."""
 
     shard: int
     value: Any
@@ -29,30 +20,25 @@ class Part(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """The last of a shard.
-
-    Attributes:
-        shard: which.
-        error: that ended it; None where it is done.
-    """
+    """The end of a shard, by an error or (None) because it is done."""
 
     shard: int
     error: BaseException | None = None
 
 
 class Line:
-    """Shards of a worker that is loaded, from the moment that they are handed out: at most `ROOM` at a time.
+    """Shards of a loaded worker: at most `ROOM` at a time.
 
-    Where it overlaps, two are worked on: the second plans, and begins as soon as the device has all of the first. It
-    waits for the very first part of all, so that it finds a budget and does not look for another.
+    Where shards overlap, two are worked on: the second plans, and begins as soon as the device has all of the first. It
+    waits for the very first part of all, so that only one shard probes for a budget.
 
     Args:
-        worker: does them.
+        worker: does the shards.
         say: takes news, from threads of the line.
-        overlaps: whether it may, if the worker does.
+        overlaps: whether shards may overlap, if the worker allows it too.
     """
 
-    def __init__(self, worker: Worker, say: Callable[[Part | Ended], None], *, overlaps: bool = True) -> None:
+    def __init__(self, worker: Worker, say: Callable[[ShardPart | Ended], None], *, overlaps: bool = True) -> None:
         self._worker, self._say = worker, say
         self._preparing = ThreadPoolExecutor(1)
         self._working = ThreadPoolExecutor(ROOM if overlaps and worker.overlaps else 1)
@@ -60,7 +46,7 @@ class Line:
         self._is_first = True
 
     def put(self, shard: int, payload: Any, budget: int | None) -> None:
-        """Begin with a shard; `budget` is what was found for its work."""
+        """Begin a shard; `budget` is the one that was found for its work."""
         if self._worker.budget is not None:
             self._worker.budget.take(budget)
         prepared = self._preparing.submit(self._worker.prepare, payload)
@@ -68,7 +54,7 @@ class Line:
         self._is_first = False
 
     def close(self) -> None:
-        """Say nothing more, and begin nothing; a batch that runs ends by itself."""
+        """Give no more news, and begin nothing; a running batch ends by itself."""
         self._closed = True
         self._begun.set()
         for pool in (self._preparing, self._working):
@@ -94,9 +80,9 @@ class Line:
             for value in self._worker.work(ready):
                 if self._closed:
                     return
-                self._tell(Part(shard, value, None if budget is None else budget.found))
+                self._tell(ShardPart(shard, value, None if budget is None else budget.found))
                 self._begun.set()
 
-    def _tell(self, news: Part | Ended) -> None:
+    def _tell(self, news: ShardPart | Ended) -> None:
         if not self._closed:
             self._say(news)

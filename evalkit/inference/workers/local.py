@@ -9,7 +9,7 @@ from typing import Any
 
 from evalkit.inference.usage import Usage
 from evalkit.inference.workers import Shards, Worker
-from evalkit.inference.workers.line import ROOM, Ended, Line, Part
+from evalkit.inference.workers.line import ROOM, Ended, Line, ShardPart
 from evalkit.system.stages import FINDING, LOADING
 
 
@@ -28,7 +28,8 @@ class LocalPool:
 
     def run(self, shards: Shards) -> None:
         """See `Pool`."""
-        first, payload = _first(shards)
+        left = ((shard, shards.find(shard, idle=True)) for shard in range(shards.count))
+        first, payload = next(((shard, payload) for shard, payload in left if payload is not None), (0, None))
         if payload is None:
             return
         with shards.meter.not_working(LOADING):
@@ -42,14 +43,14 @@ class LocalPool:
             shards.done(shard)
 
     def _run_in_line(self, shards: Shards, first: int, payload: Any) -> None:
-        news: SimpleQueue[Part | Ended] = SimpleQueue()
+        news: SimpleQueue[ShardPart | Ended] = SimpleQueue()
         waiting, running = deque(range(first, shards.count)), 0
         line = Line(self._worker, news.put)
         try:
             while waiting or running:
                 if waiting and running < ROOM:
                     shard = waiting.popleft()
-                    payload = payload if shard == first else _payload(shards, shard, idle=not running)
+                    payload = payload if shard == first else shards.find(shard, idle=not running)
                     if payload is not None:
                         line.put(shard, payload, shards.budget.tokens)
                         running += 1
@@ -60,14 +61,14 @@ class LocalPool:
 
     def spent(self) -> Usage:
         """See `Pool`."""
-        return replace(self._worker.spent())  # as it is now: the worker's own goes on
+        return replace(self._worker.spent())  # a copy: the worker's own changes
 
     def describe(self) -> Mapping[str, object]:
         """See `Pool`."""
         return {}
 
     def _prepared(self, shards: Shards, first: int, payload: Any) -> Iterator[tuple[int, Any]]:
-        """Each shard of which something is left, from the first with its payload on, with what `prepare` made of it."""
+        """Each unfinished shard from the first on, prepared."""
 
         def prepare(shard: int) -> Any:
             payload = shards.payload(shard)
@@ -86,32 +87,13 @@ class LocalPool:
                 else:
                     yield shard, prepared
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # who was interrupted need not wait for what nobody reads
+            pool.shutdown(wait=False, cancel_futures=True)  # an interrupt need not wait for results that nobody reads
 
 
-def _first(shards: Shards) -> tuple[int, Any]:
-    """The first shard of which something is left, and its payload; None where nothing is left of any."""
-    for shard in range(shards.count):
-        payload = _payload(shards, shard, idle=True)
-        if payload is not None:
-            return shard, payload
-    return shards.count, None
-
-
-def _payload(shards: Shards, shard: int, *, idle: bool) -> Any:
-    """What is left of a shard; the time to find that nothing is, is set apart where nobody works meanwhile."""
-    start = shards.meter.elapsed
-    payload = shards.payload(shard)
-    if payload is None and idle:
-        shards.meter.set_apart(FINDING, shards.meter.elapsed - start)
-    return payload
-
-
-def _take(news: Part | Ended, shards: Shards) -> bool:
-    """Keep a part of a shard; whether it has ended."""
-    if isinstance(news, Part):
-        shards.budget.keep(news.budget)
-        shards.keep(news.shard, news.value)
+def _take(news: ShardPart | Ended, shards: Shards) -> bool:
+    """Store a part of a shard; whether the shard has ended."""
+    if isinstance(news, ShardPart):
+        shards.take(news.shard, news.value, news.budget)
         return False
     if news.error is not None:
         raise news.error

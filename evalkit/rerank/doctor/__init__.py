@@ -1,17 +1,18 @@
 """Is a reranker's checkpoint wired as it should be? Checks to run before hours are spent on its numbers.
 
-`examine` gives the rows of the table that `evalkit doctor` prints. What cannot be told apart from a good checkpoint by
-looking at its files is told by its scores: of pairs alone and in batches, of obviously relevant and irrelevant
+`examine` gives the rows of the table that `evalkit doctor` prints. Where files look right, scores
+decide: of pairs alone and in batches, of obviously relevant and irrelevant
 documents, and of the pairs whose scores its authors published.
 """
 
 from collections.abc import Callable, Iterator
 
 from evalkit import rerank
-from evalkit.config import PairRerankerConfig, ScoreConfig
+from evalkit.config import ScoreConfig
 from evalkit.errors import AbsentModel, ConfigError, ModelError
 from evalkit.rerank.doctor import checks, known
 from evalkit.rerank.doctor.checks import FAILED, Check
+from evalkit.rerank.pair_reranker import PairRerankerConfig
 
 __all__ = ["Check", "examine"]
 
@@ -19,9 +20,7 @@ __all__ = ["Check", "examine"]
 def examine(config: ScoreConfig, *, float32: bool = True) -> Iterator[Check]:
     """The checks of a reranker, each as soon as it is done.
 
-    Args:
-        config: reranker and compute settings.
-        float32: whether to load the weights once more in float32, to compare another dtype with it.
+    With `float32`, weights in another dtype are loaded once more in float32, to compare both.
 
     Raises:
         ConfigError: the settings name no reranker with a checkpoint, or a layer that it does not have.
@@ -52,7 +51,7 @@ def examine(config: ScoreConfig, *, float32: bool = True) -> Iterator[Check]:
     for language in scores:
         yield checks.relevance(language, scores[language])
     yield _guarded("published scores", lambda: known.published_scores(reranker))
-    if known.pooling_is_open(reranker):
+    if reranker.family.poolings:
         yield _guarded("pooling", lambda: known.pooling(reranker))
     yield _guarded("dtype", lambda: checks.dtype(reranker, config, scores, wanted=float32))
 

@@ -1,18 +1,16 @@
 """Scores that the authors of a checkpoint published, and whether it gives them here.
 
-`known_scores.json` holds them with their sources. They were made in half precision by other code, so that a difference
-in the second decimal of a logit is rounding; a wrong token, head or template moves a score by whole units.
+The model's card in `conf/reranker/` holds them with their sources. They were made in half precision by other code, so
+that a difference in the second decimal of a logit is rounding; a wrong token, head or template moves a score by whole
+units.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from evalkit.config.reranker import MINICPM_POOLINGS
-from evalkit.config.resources import shipped
 from evalkit.rerank.doctor.checks import FAILED, PASSED, SKIPPED, Check
 from evalkit.rerank.pair_reranker import PairReranker
 from evalkit.types import Pair
@@ -22,57 +20,52 @@ _RELATIVE = 0.02  # of the published value, for logits
 _NAME = "published scores"
 
 
-def load_known_scores() -> dict[str, Any]:
-    """Reranker name -> `model` (hub id), `shape` (what its config.json says) and `scores`."""
-    parsed: dict[str, Any] = json.loads(shipped("rerank/doctor/known_scores.json").read_text(encoding="utf-8"))
-    return parsed
+def card_of(reranker: PairReranker) -> Mapping[str, Any]:
+    """What is published of the model; see `config.cards`."""
+    return reranker.config.card
 
 
 def published_scores(reranker: PairReranker) -> Check:
     """The scores on the model card come out within tolerance."""
-    entry = load_known_scores().get(reranker.config.name)
-    if entry is None:
+    published = card_of(reranker).get("scores", [])
+    if not published:
         return Check(_NAME, SKIPPED, "none are known for this reranker")
-    if not _is_published(reranker, entry):
-        return Check(_NAME, SKIPPED, f"not a checkpoint of the size of {entry['model']}")
-    sets = [known for known in entry["scores"] if _has_settings(reranker, known)]
+    if not _is_published(reranker):
+        return Check(_NAME, SKIPPED, f"not a checkpoint of the size that the card of {reranker.name} says")
+    sets = [known for known in published if _has_settings(reranker, known)]
     if not sets:
-        wanted = " ".join(f"reranker.{key}={value}".replace(" ", "") for key, value in _settings(entry).items())
+        settings = published[0].get("settings", {})
+        wanted = " ".join(f"reranker.{key}={value}".replace(" ", "") for key, value in settings.items())
         return Check(_NAME, SKIPPED, f"known for other settings: add {wanted}")
     worst, where = -math.inf, ""
     for known in sets:
         for (query, document, published), found, tolerance in _compare(reranker, known):
             excess = abs(found - published) - tolerance
-            if not excess <= worst:  # also where it is no number
+            if not excess <= worst:  # also where it is NaN
                 worst, where = excess, f"{query!r} with {document[:30]!r}: {found:.4f}, published {published:.4f}"
     count = sum(len(known["pairs"]) for known in sets)
     return Check(_NAME, PASSED if worst <= 0 else FAILED, f"{count} pairs; least agreement: {where}")
 
 
-def pooling_is_open(reranker: PairReranker) -> bool:
-    """Whether which token is scored is not published for this kind of model."""
-    return reranker.family.settings.get("kind") == "minicpm"
-
-
 def pooling(reranker: PairReranker) -> Check:
     """Which pooling gives the scores on the card: last token, first token, or mean."""
-    entry = load_known_scores().get(reranker.config.name)
-    if entry is None or not _is_published(reranker, entry):
-        return Check("pooling", SKIPPED, "told by the published scores alone, and these are not the published weights")
+    sets = card_of(reranker).get("scores", [])
+    if not sets or not _is_published(reranker):
+        return Check("pooling", SKIPPED, "only published scores decide it, and these are not the published weights")
     module = getattr(reranker.model, "module", reranker.model)  # a packed one keeps its head there
     used = module.pooling
     fits, shown = [], []
-    for candidate in MINICPM_POOLINGS:
+    for candidate in reranker.family.poolings:
         module.pooling = candidate
         found = [
             (value, abs(value - published) <= tolerance)
-            for known in entry["scores"]
+            for known in sets
             for (_, _, published), value, tolerance in _compare(reranker, known)
         ]
         fits += [candidate] if all(fit for _, fit in found) else []
         shown.append(f"{candidate}: {', '.join(f'{value:.4g}' for value, _ in found)}")
     module.pooling = used
-    published = ", ".join(f"{pair[2]:.4g}" for known in entry["scores"] for pair in known["pairs"])
+    published = ", ".join(f"{pair[2]:.4g}" for known in sets for pair in known["pairs"])
     detail = f"card {published}; {'; '.join(shown)}"
     if used in fits:
         return Check("pooling", PASSED, f"{' and '.join(fits)} gives the card's scores ({detail})")
@@ -101,15 +94,10 @@ def _tolerance(values: str, published: float) -> float:
     return _TOLERANCE[values] + (_RELATIVE * abs(published) if values == "logit" else 0.0)
 
 
-def _is_published(reranker: PairReranker, entry: Mapping[str, Any]) -> bool:
+def _is_published(reranker: PairReranker) -> bool:
     config = reranker.checkpoint.config
-    return all(config.get(key) == value for key, value in entry["shape"].items())
-
-
-def _settings(known: Mapping[str, Any]) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = (known["scores"][0] if "scores" in known else known).get("settings", {})
-    return found
+    return all(config.get(key) == value for key, value in card_of(reranker).get("config", {}).items())
 
 
 def _has_settings(reranker: PairReranker, known: Mapping[str, Any]) -> bool:
-    return all(getattr(reranker.config, key) == value for key, value in _settings(known).items())
+    return all(getattr(reranker.config, key) == value for key, value in known.get("settings", {}).items())

@@ -79,7 +79,7 @@ def test_own_ids_and_missing_queries_are_left_out_of_the_number(tmp_path):
     (one,) = gather([root])
     found = explain(BGE, ROW, COLUMNS["fiqa"], [one], [])
     (depths,) = [toggle for toggle in found if "depth" in toggle.what]
-    assert depths.what.startswith("smaller depths: not told, because the scores are replayed")
+    assert depths.what.startswith("smaller depths: unknown, because the scores are replayed")
     assert (depths.value, depths.moved) == (None, None)
     one.result.manifest["reranker"]["kind"] = "cross_encoder"
     found = explain(BGE, ROW, COLUMNS["fiqa"], [one], [])
@@ -89,7 +89,7 @@ def test_own_ids_and_missing_queries_are_left_out_of_the_number(tmp_path):
 
 
 def test_averages_of_forums(tmp_path):
-    from evalkit.analysis.published.tables import Column
+    from evalkit.analysis.published.tables import PublishedColumn
     from evalkit.config.suites import Suite
 
     names = ("cqadupstack/android", "cqadupstack/english", "scifact")
@@ -99,7 +99,7 @@ def test_averages_of_forums(tmp_path):
         )
     evaluations = gather([root])
     means = {one.dataset: 100 * one.result.manifest["measures"]["nDCG@10"] for one in evaluations}
-    column = Column("three", "nDCG@10", Suite("three", names), "bge_large_en_v1_5")
+    column = PublishedColumn("three", "nDCG@10", Suite("three", names), "bge_large_en_v1_5")
     found = {one.what: one for one in explain(BGE, ROW, column, evaluations, [])}
     android, english, scifact = (means[name] for name in names)
     ours = ((android + english) / 2 + scifact) / 2
@@ -130,7 +130,7 @@ def test_expensive_toggles_are_commands_whose_effect_is_measured_once_they_were_
     command = shlex.split(row["command"])
     assert "dataset.sample=50" in command
     assert main(["evaluate", *[part.replace("sample=50", "sample=5") for part in command[2:]]]) == 0
-    assert "a sample: 3 queries were left out" in capsys.readouterr().out
+    assert "left out 3 queries" in capsys.readouterr().out
     assert main(asked) == 0
     (table,) = json.loads(capsys.readouterr().out)
     row = next(row for row in table["rows"] if row["under"].startswith("bfloat16"))

@@ -31,7 +31,7 @@ def test_overrides_hold_the_published_conditions():
     assert stage.overrides[3:] == ["depth=100"]
 
 
-def test_what_was_run_is_not_missing_and_its_first_stage_is_not_encoded_again(tmp_path):
+def test_finished_run_is_not_missing_and_its_first_stage_not_encoded_again(tmp_path):
     root = made(tmp_path, {"minicpm_reranker": 3.0}, dataset="nfcorpus", stage="bge_large_en_v1_5", queries=4)
     runs = [run for run in missing(CARD, gather([root]), table="cn-en") if run.dataset == "nfcorpus"]
     assert {run.reranker for run in runs} == {

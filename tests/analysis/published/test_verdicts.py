@@ -1,7 +1,9 @@
 """Published numbers beside results made by hand."""
 
+import io
 import json
 
+import pandas as pd
 import pytest
 from made import made
 
@@ -53,7 +55,7 @@ def test_average_of_a_whole_suite_is_ours(folder, cells):
     assert cell.verdict == verdict(76.79, ours, 0.3)
 
 
-def test_first_stage_is_found_beside_any_reranker(folder, cells):
+def test_first_stage_is_found_under_any_reranker(folder, cells):
     cell = cells["bge-large-zh-v1.5", "C-MTEB/Retrieval"]
     assert cell.ours == pytest.approx(100 * sum(values(folder, "candidates")) / 8)
 
@@ -63,7 +65,7 @@ def test_part_of_a_suite_has_no_average_and_says_how_much_there_is(cells):
     assert (cell.ours, cell.verdict) == (None, "not run (3 of 8)")
 
 
-def test_what_was_not_run_is_said(cells):
+def test_cells_without_a_run_are_named(cells):
     assert cells["MiniCPM-Reranker", "BEIR"].verdict == "not run"
     assert cells["MiniCPM-Reranker", "NeuCLIR22"].verdict == "not run"
 
@@ -125,7 +127,7 @@ def test_number_above_the_ceiling_is_remarked(folder, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "'nothing' is no published table. Legal are: bge-rerankers"),
+        (["nothing"], "'nothing' is not a published table. Legal are: bge-rerankers"),
         (["minicpm-reranker", "--table", "x"], "Legal are: cn-en, crosslingual."),
         (["minicpm-reranker", "--tolerance", "-1"], "--tolerance=-1.0 is out of range"),
         (["minicpm-reranker", "--tolerance", "nan"], "--tolerance=nan is out of range"),
@@ -136,19 +138,16 @@ def test_mistakes_are_one_line(capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
-def test_nothing_run_yet_is_no_mistake(tmp_path, capsys):
+def test_no_results_yet_is_not_an_error(tmp_path, capsys):
     assert main(["reproduce", "minicpm-reranker", "--results", str(tmp_path / "none")]) == 0
     assert "not run" in capsys.readouterr().out
 
 
-def test_names_and_titles_are_apart(capsys):
-    assert main(["reproduce"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    names = config_names("published")
-    assert len(lines) == len(names)
-    for line, name in zip(lines, names, strict=True):
-        assert line.startswith(f"{name}  ")
-        assert line[len(name) :].strip() == load_published(name).title
+def test_without_a_name_the_published_tables_are_listed_with_their_titles(capsys):
+    assert main(["reproduce", "--format", "csv"]) == 0
+    found = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert list(found["name"]) == config_names("published")
+    assert list(found["about"]) == [load_published(name).title for name in found["name"]]
 
 
 def test_results_that_are_in_no_cell_are_named_with_the_reason(tmp_path, capsys):

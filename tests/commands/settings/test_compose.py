@@ -15,7 +15,7 @@ def job():
     raise ValueError("a bug")
 
 
-def test_whatever_stops_composing_is_a_mistake_of_the_settings():
+def test_any_failure_of_composing_is_a_mistake_in_the_settings():
     with pytest.raises(ConfigError, match="the settings cannot be read: no list"), composing(job):
         raise ValueError("no list")
 

@@ -41,7 +41,7 @@ def told(tmp_path, capsys, content, *arguments):
         (b"\xff\xfe\x00", "can't decode byte 0xff"),
         ("name: " + "9" * 5_000, "Exceeds the limit"),
         ("a: " + "[" * 1_000 + "]" * 1_000, "cannot be read as YAML (maximum recursion depth exceeded"),
-        ("# " + "x" * 1_000_000, "is no file of settings, of at most 1,000,000 bytes"),
+        ("# " + "x" * 1_000_000, "is not a file of settings of at most 1,000,000 bytes"),
         ("defaults: 3", "defaults must be a list (got int)"),
         ("- 1", "list is not a subclass of RerankerConfig"),
         ("defaults: [none]\nname: 2024-01-01x\nmodel: x", "model is not a setting"),
@@ -66,7 +66,7 @@ def test_a_pipe_among_settings_is_not_waited_for(tmp_path):
 
     (tmp_path / "reranker").mkdir()
     os.mkfifo(tmp_path / "reranker" / "pipe.yaml")
-    with pytest.raises(ConfigError, match=r"pipe.yaml: is no file of settings"):
+    with pytest.raises(ConfigError, match=r"pipe.yaml: is not a file of settings"):
         require_harmless([f"--config-dir={tmp_path}"])
 
 

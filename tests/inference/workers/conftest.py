@@ -8,8 +8,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from evalkit.config import ComputeConfig, CrossEncoderConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig
+from evalkit.config import ComputeConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.inference.workers import Shards
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 from evalkit.system.stages import Meter
 
 

@@ -3,7 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-from evalkit.config import ComputeConfig, CrossEncoderConfig, LateInteractionConfig, MiniCPMRerankerConfig
+from evalkit.config import ComputeConfig
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
+from evalkit.rerank.late_interaction import LateInteractionConfig
 
 BYTES = ("run.trec.gz", "per_query.parquet", "truncated.parquet", "vectors.npy")
 

@@ -12,6 +12,7 @@ from evalkit.inference.workers import cluster, open_pool
 from evalkit.system.stages import LOADING
 
 pytest.importorskip("ray")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def begun(folder, shard):
     return len(list(folder.glob(f"{shard}-*")))
 
 
-def test_every_shard_is_done_by_one_worker_and_every_part_kept_in_its_place(sums, tmp_path, compute):
+def test_every_shard_is_done_by_one_worker_and_every_part_stored_in_place(sums, tmp_path, compute):
     made = sums([3, 0, 5, 1, 4, 4])
     made.found[3] = 31  # known
     with open_pool(Adder(tmp_path), compute) as pool:
@@ -45,7 +46,7 @@ def test_every_shard_is_done_by_one_worker_and_every_part_kept_in_its_place(sums
     assert described["peak_memory_gib"] > 0
 
 
-def test_what_is_left_of_the_shards_of_a_killed_worker_is_done_by_others(sums, tmp_path, compute, caplog):
+def test_others_finish_the_shards_of_a_killed_worker(sums, tmp_path, compute, caplog):
     made = sums([6, 6, 6, 6])
     with open_pool(Adder(tmp_path, dies_at={1: 1, 2: 1}), compute) as pool:
         pool.run(made.shards)
@@ -54,7 +55,7 @@ def test_what_is_left_of_the_shards_of_a_killed_worker_is_done_by_others(sums, t
     assert len(made.kept) == len(set(made.kept)) == 24  # nothing is done twice that was kept
     assert 1 <= lost <= 2
     assert begun(tmp_path, 1) >= 2
-    assert "a worker of Ray was lost" in caplog.text
+    assert "a worker of Ray died" in caplog.text
 
 
 def test_a_shard_that_kills_every_worker_is_given_up_in_one_line(sums, tmp_path, compute):
@@ -91,13 +92,13 @@ def test_workers_that_are_not_alike_are_refused(sums, tmp_path, compute):
 @pytest.mark.usefixtures("compute")
 def test_a_cluster_without_room_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"compute\.cpus_per_worker=64, and the Ray cluster has 2 cores"):
-        cluster.RayPool(Adder(tmp_path), ComputeConfig(device="cpu", backend="ray", cpus_per_worker=64))
+        cluster.ray_pool(Adder(tmp_path), ComputeConfig(device="cpu", backend="ray", cpus_per_worker=64))
     with pytest.raises(ConfigError, match="the Ray cluster has no GPU"):
-        cluster.RayPool(Adder(tmp_path), ComputeConfig(device="cuda", backend="ray"))
+        cluster.ray_pool(Adder(tmp_path), ComputeConfig(device="cuda", backend="ray"))
 
 
 @pytest.mark.usefixtures("compute")
-def test_more_workers_than_the_cluster_holds_are_no_hindrance(sums, tmp_path):
+def test_more_workers_than_the_cluster_holds_still_finish(sums, tmp_path):
     made = sums([2, 2, 2])
     with open_pool(Adder(tmp_path), ComputeConfig(device="cpu", backend="ray", workers=5)) as pool:
         pool.run(made.shards)
@@ -117,7 +118,7 @@ def test_a_package_that_workers_lack_is_named(tmp_path, monkeypatch, compute):
         pool.facts()
 
 
-def test_without_ray_the_install_command_is_told(tmp_path, monkeypatch):
+def test_missing_ray_names_the_install_command(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(MissingExtra, match=r"pip install 'evalkit\[ray\]'"):
-        cluster.RayPool(Adder(tmp_path), ComputeConfig(backend="ray"))
+        cluster.ray_pool(Adder(tmp_path), ComputeConfig(backend="ray"))

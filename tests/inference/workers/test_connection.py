@@ -44,7 +44,7 @@ def test_fewer_workers_may_be_asked_for():
         ({}, {"device": "cpu"}, "0 cores"),
     ],
 )
-def test_a_cluster_without_what_a_worker_takes_is_refused(there, settings, said):
+def test_cluster_without_room_for_a_worker_is_refused(there, settings, said):
     with pytest.raises(ConfigError, match=said):
         resources(Cluster(**there), ComputeConfig(**settings))
 
@@ -62,7 +62,7 @@ def test_a_cluster_that_does_not_answer_is_named(monkeypatch):
         connect(ComputeConfig(address="ray://h:1", backend="ray"))
 
 
-def test_of_several_pools_the_lost_are_added_and_the_most_memory_is_told():
+def test_several_pools_add_lost_workers_and_report_the_highest_peak():
     first = {"count": 2, "lost": 1, "peak_memory_gib": 1.5}
     assert together(first, {**first, "lost": 2, "peak_memory_gib": 1.2}) == {**first, "lost": 3}
     assert together({}, {}) == {}

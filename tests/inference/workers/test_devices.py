@@ -14,7 +14,7 @@ from adders import Adder, Probing, Threads
 
 from evalkit.errors import ConfigError, EvalkitError, ModelError
 from evalkit.inference.workers import devices
-from evalkit.inference.workers.devices import DevicePool, environments
+from evalkit.inference.workers.devices import device_pool, environments
 from evalkit.system.stages import LOADING
 
 PLACES = environments(["0", "1"])
@@ -30,7 +30,7 @@ class Pool:
     """A pool for the time of a `with` block, as `open_pool` has it."""
 
     def __init__(self, worker, places=PLACES, **settings):
-        self.pool = DevicePool(worker, places, **settings)
+        self.pool = device_pool(worker, places, **settings)
 
     def __enter__(self):
         return self.pool
@@ -44,7 +44,7 @@ def begun(folder, shard):
 
 
 @pytest.mark.parametrize("overlaps", [False, True])
-def test_every_shard_is_done_by_one_process_and_every_part_kept_in_its_place(sums, tmp_path, overlaps):
+def test_every_shard_is_done_by_one_process_and_every_part_stored_in_place(sums, tmp_path, overlaps):
     made = sums([3, 0, 5, 1, 4, 4])
     made.found[3] = 31  # known
     with Pool(Adder(tmp_path), overlaps=overlaps) as pool:
@@ -59,7 +59,7 @@ def test_every_shard_is_done_by_one_process_and_every_part_kept_in_its_place(sum
     assert described["peak_memory_gib"] > 0
 
 
-def test_what_is_left_of_the_shards_of_a_killed_process_is_done_by_others(sums, tmp_path, caplog):
+def test_others_finish_the_shards_of_a_killed_process(sums, tmp_path, caplog):
     made = sums([6, 6, 6, 6, 6])
     with Pool(Adder(tmp_path, dies_at={1: 1, 2: 1})) as pool:
         pool.run(made.shards)
@@ -130,7 +130,7 @@ def test_processes_rest_and_are_those_of_the_next_pool(sums, tmp_path):
     for _ in range(2):
         with Pool(Adder(tmp_path)) as pool:
             pool.run(sums([2, 2, 2]).shards)
-            seen.append({member.process.pid for member in pool._members})
+            seen.append({member.process.process.pid for member in pool._members})
     assert seen[0] == seen[1]
 
 
@@ -161,10 +161,10 @@ def test_processes_end_with_the_one_that_started_them(tmp_path):
     script = f"""
 import sys, json, time; sys.path.insert(0, {here!r})
 from adders import Adder
-from evalkit.inference.workers.devices import DevicePool, environments
-pool = DevicePool(Adder({str(tmp_path)!r}), environments(["0", "1"]))
+from evalkit.inference.workers.devices import device_pool, environments
+pool = device_pool(Adder({str(tmp_path)!r}), environments(["0", "1"]))
 pool.facts()
-print(json.dumps([member.process.pid for member in pool._members]), flush=True)
+print(json.dumps([member.process.process.pid for member in pool._members]), flush=True)
 time.sleep(60)
 """
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:

@@ -9,10 +9,11 @@ import pytest
 from small import contents, elsewhere, rerankers
 
 from evalkit.config import ComputeConfig
-from evalkit.inference.workers.cluster import RayPool
+from evalkit.inference.workers.shared import SharedPool
 from evalkit.pipeline import evaluate
 
 pytest.importorskip("ray")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -59,7 +60,7 @@ def test_any_number_of_workers_gives_the_bytes_of_none(config, models, tmp_path,
 
 def test_workers_that_are_killed_on_the_way_change_no_byte(config, tmp_path, monkeypatch):
     evaluate(config)
-    killed, original = {}, RayPool._hand_out
+    killed, original = {}, SharedPool._hand_out
 
     def hand_out(self, course):
         more = original(self, course)
@@ -69,7 +70,7 @@ def test_workers_that_are_killed_on_the_way_change_no_byte(config, tmp_path, mon
             os.kill(there[0], signal.SIGKILL)
         return more
 
-    monkeypatch.setattr(RayPool, "_hand_out", hand_out)
+    monkeypatch.setattr(SharedPool, "_hand_out", hand_out)
     done = evaluate(by_ray(config, tmp_path, workers=2))
     assert contents(tmp_path / "other") == contents(tmp_path / "local")
     lost = [stage.manifest["workers"]["lost"] for stage in (done.candidates, done.result)]
@@ -77,7 +78,7 @@ def test_workers_that_are_killed_on_the_way_change_no_byte(config, tmp_path, mon
     assert sum(lost) >= 2
 
 
-def test_what_was_made_without_workers_is_found_by_them_and_the_other_way_round(config, tmp_path):
+def test_results_are_shared_with_and_without_workers(config, tmp_path):
     first = evaluate(config)
     again = evaluate(replace(config, compute=ComputeConfig(device="cpu", backend="ray", workers=1)))
     assert first.result.fresh

@@ -9,7 +9,7 @@ from small import contents, elsewhere, rerankers
 
 from evalkit.inference import accelerators
 from evalkit.inference.workers import devices
-from evalkit.inference.workers.devices import DevicePool
+from evalkit.inference.workers.shared import SharedPool
 from evalkit.pipeline import evaluate
 from evalkit.rerank.texts import _Scoring
 from evalkit.retrieval.vectors import GrowingVectors
@@ -47,16 +47,16 @@ def test_several_processes_give_the_bytes_of_one(config, models, tmp_path, kind,
 
 def test_processes_that_are_killed_on_the_way_change_no_byte(config, tmp_path, monkeypatch):
     evaluate(config)
-    killed, original = set(), DevicePool._hand_out
+    killed, original = set(), SharedPool._hand_out
 
     def hand_out(self, course):
         more = original(self, course)
         if course.has_begun and self not in killed:
             killed.add(self)
-            os.kill(next(one for one in self._members if one.running).process.pid, signal.SIGKILL)
+            os.kill(next(member for member in self._members if member.running).process.process.pid, signal.SIGKILL)
         return more
 
-    monkeypatch.setattr(DevicePool, "_hand_out", hand_out)
+    monkeypatch.setattr(SharedPool, "_hand_out", hand_out)
     be_two_devices(monkeypatch)
     done = evaluate(elsewhere(config, tmp_path))
     assert contents(tmp_path / "other") == contents(tmp_path / "local")
@@ -68,7 +68,7 @@ class Stopped(BaseException):
     """Stands in for a signal that ends this process."""
 
 
-def test_an_evaluation_that_is_stopped_twice_goes_on_with_the_same_bytes(config, tmp_path, monkeypatch):
+def test_evaluation_stopped_twice_resumes_with_the_same_bytes(config, tmp_path, monkeypatch):
     evaluate(config)
     be_two_devices(monkeypatch)
     for kind in (GrowingVectors, _Scoring):  # while encoding, then while scoring

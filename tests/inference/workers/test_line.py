@@ -15,7 +15,7 @@ from evalkit.system.stages import FINDING, LOADING
 
 
 @pytest.mark.parametrize("overlaps", [False, True])
-def test_every_shard_is_done_and_every_part_kept_in_its_place(sums, tmp_path, overlaps):
+def test_every_shard_is_done_and_every_part_stored_in_place(sums, tmp_path, overlaps):
     made = sums([3, 0, 5, 1, 4, 4])
     made.found[3] = 31  # known
     worker = Adder(tmp_path, pause=0.002)
@@ -42,7 +42,7 @@ def test_a_worker_is_not_loaded_for_nothing_and_the_time_to_find_that_is_set_apa
 
 
 @pytest.mark.parametrize("where", [0, 1, 3])
-def test_an_error_of_the_worker_is_raised_and_nothing_behind_it_is_kept(sums, tmp_path, where):
+def test_worker_error_is_raised_and_later_parts_are_dropped(sums, tmp_path, where):
     made = sums([2, 2, 2, 2])
     with pytest.raises(ModelError, match=f"no such shard as {where}"):
         LocalPool(Adder(tmp_path, fails_at=where), overlaps=True).run(made.shards)
@@ -110,7 +110,7 @@ def test_at_most_two_shards_are_under_way(sums, tmp_path):
     assert (made.are_right, max(most)) == (True, 2)
 
 
-def test_the_budget_that_the_first_shard_finds_is_kept_and_taken_by_the_next_run(sums, tmp_path):
+def test_budget_of_the_first_shard_is_stored_for_the_next_run(sums, tmp_path):
     first = sums([2, 2, 2]).shards
     LocalPool(Probing(tmp_path), overlaps=True).run(first)
     assert first.budget.tokens > 0

@@ -12,7 +12,7 @@ from evalkit.inference.workers import Shards, open_pool
 from evalkit.system.stages import FINDING, LOADING
 
 
-def test_every_shard_is_done_and_every_part_kept_in_its_place(sums, tmp_path):
+def test_every_shard_is_done_and_every_part_stored_in_place(sums, tmp_path):
     made = sums([3, 0, 5, 1])
     made.found[3] = 31  # known
     with open_pool(Adder(tmp_path), None) as pool:
@@ -24,7 +24,7 @@ def test_every_shard_is_done_and_every_part_kept_in_its_place(sums, tmp_path):
     assert made.ended == [0, 2, 3]
 
 
-def test_a_shard_of_which_nothing_is_left_is_not_handed_out(sums, tmp_path):
+def test_finished_shard_is_not_handed_out(sums, tmp_path):
     made = sums([2, 2])
     made.found[:2] = [1, 11]
     with open_pool(Adder(tmp_path), None) as pool:
@@ -48,7 +48,7 @@ def test_a_worker_is_loaded_before_its_first_shard_and_not_at_all_for_none(sums,
         pool.run(made.shards)
 
 
-def test_an_error_of_the_worker_is_raised_and_what_came_before_is_kept(sums, tmp_path):
+def test_worker_error_is_raised_after_earlier_parts_are_stored(sums, tmp_path):
     made = sums([2, 2, 2])
     with open_pool(Adder(tmp_path, fails_at=1), None) as pool, pytest.raises(ModelError, match="no such shard as 1"):
         pool.run(made.shards)
@@ -83,7 +83,7 @@ class Waiting:
         return Usage()
 
 
-def test_the_next_shard_is_prepared_while_one_is_worked_on_and_no_further_ahead():
+def test_exactly_one_shard_is_prepared_ahead():
     worker, kept = Waiting(4), []
     with open_pool(worker, None) as pool:
         pool.run(Shards(4, lambda shard: shard, lambda _, part: kept.append(part)))

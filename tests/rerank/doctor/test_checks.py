@@ -166,7 +166,7 @@ def test_an_embedder_with_a_new_head_fails_relevance(tmp_path, seed):
     assert {"relevant first (en)", "relevant first (zh)"} <= failed(diagnose(tmp_path / "c"))
 
 
-def test_a_head_that_is_drawn_anew_fails_relevance(good, tmp_path):
+def test_a_random_head_fails_relevance(good, tmp_path):
     generator = torch.Generator().manual_seed(0)
 
     def redraw(tensors):

@@ -1,22 +1,21 @@
-"""Published scores: the shipped file is sound, and tiny checkpoints with "published" scores of their own are told."""
+"""Published scores: the shipped cards are sound, and tiny checkpoints with "published" scores of their own are told."""
 
-import json
 import math
 
 import pytest
+from cards import published_cards
 from tiny_checkpoints import write_gemma2_lightweight, write_minicpm_reranker
 
 from evalkit import Pair, load_reranker
-from evalkit.config import CrossEncoderConfig
-from evalkit.config.resources import config_names, shipped
 from evalkit.load import _config
 from evalkit.rerank.doctor import known
-from evalkit.rerank.doctor.known import load_known_scores
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 
 QUERY, OTHER_QUERY = "why does the sea have tides？", "why does the sea have tides?"  # noqa: RUF001
 DOCUMENTS = ("The moon pulls the sea.", "Yeast makes bread rise.")
 SHAPE = {"hidden_size": 32, "num_hidden_layers": 3}
 CPU = {"device": "cpu"}
+CARDS = published_cards()
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +33,8 @@ def scores_of(reranker, query=QUERY):
 
 def publish(monkeypatch, name, *sets, shape=SHAPE):
     """Let the doctor know these scores of a checkpoint."""
-    entry = {"model": "publisher/model", "shape": shape, "scores": [{"source": "card", **one} for one in sets]}
-    monkeypatch.setattr(known, "load_known_scores", lambda: {name: entry})
+    card = {"config": shape, "scores": [{"source": "card", **one} for one in sets]}
+    monkeypatch.setattr(known, "card_of", lambda reranker: card if reranker.name == name else {})
 
 
 def logits(scores, query=QUERY):
@@ -43,18 +42,12 @@ def logits(scores, query=QUERY):
     return {"dtype": "float16", "values": "logit", "pairs": pairs}
 
 
-def test_every_entry_is_of_a_shipped_reranker_and_its_model():
-    assert set(load_known_scores()) <= set(config_names("reranker"))
-    for name, entry in load_known_scores().items():
-        config = _config("reranker", name, {})
-        assert (config.model, len(config.revision)) == (entry["model"], 40)
-
-
-@pytest.mark.parametrize("name", load_known_scores())
+@pytest.mark.parametrize("name", CARDS)
 def test_every_entry_has_sources_shapes_and_pairs(name):
-    entry = load_known_scores()[name]
-    assert {"model", "shape", "scores"} == set(entry)
-    assert {"hidden_size", "num_hidden_layers"} <= set(entry["shape"])
+    entry = CARDS[name]
+    assert {"shape", "config", "scores"} == set(entry)
+    assert {"hidden_size", "num_hidden_layers"} <= set(entry["config"])
+    assert {key: entry["shape"].get(key, value) for key, value in entry["config"].items()} == entry["config"]
     assert entry["scores"]
     for one in entry["scores"]:
         assert set(one) <= {"source", "dtype", "values", "settings", "pairs", "tolerances", "or_query"}
@@ -72,9 +65,9 @@ def test_every_entry_has_sources_shapes_and_pairs(name):
             assert min(one["tolerances"]) > 0
 
 
-@pytest.mark.parametrize("name", load_known_scores())
+@pytest.mark.parametrize("name", CARDS)
 def test_the_settings_of_every_entry_are_legal(name):
-    for one in load_known_scores()[name]["scores"]:
+    for one in CARDS[name]["scores"]:
         config = _config("reranker", name, one.get("settings", {}))
         assert all(getattr(config, key) == value for key, value in one.get("settings", {}).items())
 
@@ -82,7 +75,7 @@ def test_the_settings_of_every_entry_are_legal(name):
 def test_a_checkpoint_of_another_size_is_not_held_to_the_published_scores(minicpm):
     check = known.published_scores(minicpm_with(minicpm, "last"))
     assert ("published scores", "skipped") == check[:2]
-    assert check.detail == "not a checkpoint of the size of openbmb/MiniCPM-Reranker"
+    assert check.detail == "not a checkpoint of the size that the card of minicpm_reranker says"
     assert known.pooling(minicpm_with(minicpm, "last")).outcome == "skipped"
 
 
@@ -193,11 +186,10 @@ def test_published_scores_that_no_pooling_gives_fail(minicpm, monkeypatch):
 
 
 def test_pooling_is_asked_of_minicpm_alone(minicpm, tmp_path):
-    assert known.pooling_is_open(minicpm_with(minicpm, "last"))
+    assert ("last", "first", "mean") == minicpm_with(minicpm, "last").family.poolings
     lightweight = write_gemma2_lightweight(tmp_path / "model")
-    assert not known.pooling_is_open(
-        load_reranker("bge_reranker_v2_5_gemma2_lightweight", model=lightweight, compute=CPU)
-    )
+    reranker = load_reranker("bge_reranker_v2_5_gemma2_lightweight", model=lightweight, compute=CPU)
+    assert () == reranker.family.poolings
 
 
 def test_scores_published_for_other_settings_are_skipped_and_the_settings_named(tmp_path, monkeypatch):
@@ -215,17 +207,7 @@ def test_scores_published_for_other_settings_are_skipped_and_the_settings_named(
     assert known.published_scores(right).outcome == "passed"
 
 
-def test_a_reranker_of_which_nothing_is_known_is_skipped(good):
+def test_a_reranker_without_published_scores_is_skipped(good):
     reranker = load_reranker("cross_encoder", model=good, compute=CPU)
     assert isinstance(reranker.config, CrossEncoderConfig)
     assert ("published scores", "skipped", "none are known for this reranker") == known.published_scores(reranker)
-
-
-def test_no_key_of_the_file_is_written_twice():
-    """json would take the last, and the other scores would go unchecked."""
-
-    def refuse(pairs):
-        assert len(pairs) == len({key for key, _ in pairs})
-        return dict(pairs)
-
-    assert json.loads(shipped("rerank/doctor/known_scores.json").read_text(encoding="utf-8"), object_pairs_hook=refuse)

@@ -1,0 +1,42 @@
+"""What is published of a model, the key `card` of its settings: facts to check and plan with, which decide no score.
+
+shape: sizes that decide its operations and memory, of a checkpoint that is not on disk
+config: values in the `config.json` of the published weights
+scores: pairs with the scores that its authors print, and the `source`, `dtype` and `settings` of these
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from evalkit.config.resources import config_names, config_text
+from evalkit.errors import ConfigError
+from evalkit.system.lookalikes import instead
+
+_KEYS = ("shape", "config", "scores")
+
+
+def require_card(key: str, card: Mapping[str, Any]) -> None:
+    """Refuse a card with a key that nothing reads."""
+    if unknown := [name for name in card if name not in _KEYS]:
+        raise ConfigError(f"{key}.{unknown[0]} is not a key of a card. {instead(str(unknown[0]), _KEYS)}")
+
+
+def published_shape(model: str) -> Mapping[str, Any] | None:
+    """The shape on the card of a hub id, of whichever choice names it; None where no card does."""
+    import yaml
+
+    for group in ("reranker", "retriever"):
+        for name in config_names(group):
+            text = config_text(group, name)
+            if f"model: {model}\n" in text and (card := yaml.safe_load(text).get("card", {})).get("shape"):
+                return dict(card["shape"])
+    return None
+
+
+def without_cards(config: Any) -> dict[str, Any]:
+    """The settings of an evaluation as a manifest records them."""
+    settings = asdict(config)
+    for stage in ("retriever", "reranker"):
+        del settings[stage]["card"]
+    return settings

@@ -1,0 +1,140 @@
+"""Choices by name: evalkit's own from a table, others from entry points of installed packages.
+
+A package adds a reranker with an entry point that names its settings, a dataclass derived from `RerankerConfig`:
+
+    [project.entry-points."evalkit.rerankers"]
+    theirs = "their_package.reranker:TheirConfig"
+
+`reranker=theirs` then runs with the defaults of that class. If the package has files `conf/reranker/*.yaml` in its
+top-level folder, these are the choices instead; they name the class in `defaults` as evalkit's own files do. The groups
+`evalkit.retrievers`, `evalkit.datasets` and `evalkit.measures` work alike. A class is imported when it is first needed.
+"""
+
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit.errors import ConfigError
+from evalkit.system.reporting import reason
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+logger = logging.getLogger(__name__)
+
+
+class Registry(Mapping[str, Any]):
+    """Name -> class or other object, imported when it is looked up.
+
+    Args:
+        group: one choice, such as `reranker`; its entry points are in the group `evalkit.rerankers`.
+        own: evalkit's own, as `module:Class`.
+    """
+
+    def __init__(self, group: str, own: Mapping[str, str]) -> None:
+        self.group, self._own = group, own
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._own
+        yield from self._installed()
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._own:
+            return imported(self._own[name])
+        point = self._installed()[name]
+        try:
+            return point.load()
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(
+                f"{self.group} {name} of the package {_package(point)} cannot be imported: {reason(error)}. Reinstall "
+                "or remove that package."
+            ) from error
+
+    def usable(self) -> dict[str, Any]:
+        """All that can be imported; a package that cannot be is named in a warning."""
+        found = {}
+        for name in self:
+            try:
+                found[name] = self[name]
+            except ConfigError as error:
+                logger.warning("%s", error)
+        return found
+
+    def _installed(self) -> "Mapping[str, EntryPoint]":
+        """Entry points of other packages."""
+        found = installed(self.group)
+        if taken := next((name for name in found if name in self._own), None):
+            raise ConfigError(
+                f"the package {_package(found[taken])} adds a {self.group} named {taken}, which evalkit has already. "
+                "Remove that package, or rename its entry point."
+            )
+        return found
+
+
+def imported(address: str) -> Any:
+    """What an address of the form `module:name` names.
+
+    Raises:
+        ConfigError: there is no such module or name, or the module cannot be imported.
+    """
+    module, _, name = address.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{address} cannot be imported: {reason(error)}. Install the package that has it.") from error
+
+
+def installed(group: str) -> "Mapping[str, EntryPoint]":
+    """Name -> entry point of every package that adds to a group."""
+    return _installed(group, tuple(sys.path))
+
+
+@cache
+def _installed(group: str, _path: tuple[str, ...]) -> "Mapping[str, EntryPoint]":
+    from importlib.metadata import entry_points
+
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=f"evalkit.{group}s"):
+        other = found.setdefault(point.name, point)
+        if other.value != point.value:
+            raise ConfigError(
+                f"the packages {_package(other)} and {_package(point)} both add a {group} named {point.name}. Remove "
+                "one of them."
+            )
+    return found
+
+
+def installed_settings(group: str) -> Mapping[str, str]:
+    """Name -> YAML text of every choice that other packages add to a group: their files, or a line for defaults."""
+    return _installed_settings(group, tuple(sys.path))
+
+
+@cache
+def _installed_settings(group: str, _path: tuple[str, ...]) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for name, point in installed(group).items():
+        files = _files(point, group)
+        found |= {file.stem: file.read_text(encoding="utf-8") for file in files} or {
+            name: f"# From the package {_package(point)}.\n"
+            f"defaults: [/schema/{group}/{name}@_here_, _self_]\nname: {name}\n"
+        }
+    return found
+
+
+def _files(point: "EntryPoint", group: str) -> list[Path]:
+    """The YAML files that a package ships for a group; finding them imports nothing."""
+    spec = find_spec(point.module.partition(".")[0])
+    folders = (spec and spec.submodule_search_locations) or []
+    return sorted(file for folder in folders for file in (Path(folder) / "conf" / group).glob("*.yaml"))
+
+
+def _package(point: "EntryPoint") -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.module

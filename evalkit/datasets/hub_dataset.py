@@ -1,0 +1,97 @@
+"""A published dataset: the hub's copy, BEIR's zip of it, or either on disk."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from evalkit.config import DatasetConfig
+from evalkit.config.limits import MISSING, one_of, require_commit, require_folder, require_md5
+from evalkit.datasets import beir, download, hub, snapshot
+from evalkit.datasets.assemble import assemble
+from evalkit.datasets.columns import judged
+from evalkit.datasets.hub import Repository
+from evalkit.datasets.loader import Loader, RemoteFile
+from evalkit.errors import ConfigError
+from evalkit.system.files import expanded
+from evalkit.types import Dataset
+
+_SOURCES = ("hub", "zip")
+
+
+@dataclass
+class HubDatasetConfig(DatasetConfig):
+    """A published dataset: in parquet on the Hugging Face hub at a pinned revision, and perhaps as a zip of BEIR."""
+
+    implementation: ClassVar[str] = "evalkit.datasets.hub_dataset:HubLoader"
+    hub_id: str = MISSING
+    """Repository on the Hugging Face hub."""
+    revision: str = MISSING
+    """A full commit: a branch moves, and what was made from it would be taken for what it is now."""
+    subset: str | None = None
+    """Which part of a repository that holds several, such as `zho`."""
+    source: str = "hub"
+    """Where to read it from: `hub`, or `zip` for the BEIR zip, checked against `zip_md5`."""
+    zip_url: str | None = None
+    """Address of BEIR's zip."""
+    zip_md5: str | None = None
+    """Checksum of the zip."""
+    folder: str | None = None
+    """Which collection, where the zip or `path` holds several in folders of their own."""
+
+    @property
+    def is_hub_copy(self) -> bool:
+        """Whether the hub's copy is read."""
+        return self.path is None and self.source == "hub"
+
+    def __post_init__(self) -> None:
+        """Check that what is published is pinned."""
+        super().__post_init__()
+        require_folder(self.folder)
+        require_commit("dataset.revision", self.revision)
+        one_of("dataset.source", self.source, _SOURCES)
+        require_md5("dataset.zip_md5", self.zip_md5)
+        if self.source == "zip" and not (self.zip_url and self.zip_md5):
+            raise ConfigError(f"dataset={self.name} is not published as a zip. Set dataset.source=hub.")
+
+
+class HubLoader(Loader):
+    """Reads `dataset.path` where it is set, else the hub or the zip as `dataset.source` says."""
+
+    config: HubDatasetConfig
+
+    @property
+    def _repository(self) -> Repository | None:
+        """Where the hub has it; None where it is read from elsewhere."""
+        one = self.config
+        return Repository(one.hub_id, one.revision, one.subset) if one.is_hub_copy else None
+
+    def load(self) -> Dataset:
+        """See `Loader`."""
+        config, store = self.config, self.store
+        if repository := self._repository:
+            found = judged(*hub.judgments_and_queries(repository, config.split), repository.hub_id)
+            documents, digest = hub.open_documents(
+                repository, store, title_separator=config.title_separator, split=config.split
+            )
+            return assemble(config, store, documents=documents, judged=found, corpus_digest=digest)
+        if config.path:
+            path, folder = expanded(config.path), config.folder
+            left = snapshot.find(path, config.subset) or (snapshot.find(path / folder) if folder else None)
+            if left:
+                return snapshot.load(replace(config, path=None, source="hub"), store, left)
+        path_or_zip = config.path or download.url_file(store, str(config.zip_url), str(config.zip_md5))
+        return beir.load(config, store, path=path_or_zip, folder=config.folder)
+
+    def remote_files(self) -> list[RemoteFile]:
+        """See `Loader`."""
+        if repository := self._repository:
+            return hub.remote_files(repository)
+        if self.config.path:
+            return []
+        return [download.remote_file(self.store, str(self.config.zip_url), str(self.config.zip_md5))]
+
+    def is_here(self) -> bool:
+        """See `Loader`."""
+        if repository := self._repository:
+            return hub.is_here(repository)
+        zip_file = str(self.config.zip_url), str(self.config.zip_md5)
+        return bool(self.config.path) or download.downloaded(self.store, *zip_file) is not None

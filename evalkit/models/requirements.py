@@ -1,0 +1,125 @@
+"""What a checkpoint must be for a kind of model, by its configuration and names of files. Reads no weights."""
+
+from evalkit.errors import ModelError
+from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.declared import TOKENIZER, Declared, is_late
+from evalkit.models.layout import is_gte, is_jina, is_minicpm, usable_positions
+from evalkit.models.refusals import MERGE, an_adapter, elsewhere, instead_of_classifier, module_kind
+
+_OWN_CODE = ("cost_wise_gemma",)
+
+
+def require_encoder(checkpoint: Checkpoint) -> None:
+    """Refuse anything but an encoder of texts, such as a cross-encoder, whose token vectors mean nothing alone.
+
+    Raises:
+        ModelError: the checkpoint's files name another kind of model, or something that evalkit does not run.
+    """
+    require_whole(checkpoint)
+    require_no_code(checkpoint)
+    if found := module_kind([kind for kind, _ in checkpoint.modules()]):
+        raise ModelError(f"{checkpoint.path}: is {found}, not a bi-encoder. evalkit does not run these yet.")
+    names = architectures(checkpoint)
+    if any(name.endswith(("EncoderModel", "ForConditionalGeneration")) for name in names):
+        raise ModelError(
+            f"{checkpoint.path}: is an encoder-decoder or the encoder of one ({', '.join(names)}), which "
+            "evalkit does not run yet. `evalkit list retrievers` shows what it does run."
+        )
+    if _is_classifier(names):
+        raise ModelError(
+            f"{checkpoint.path}: config.json names {', '.join(names)}, a cross-encoder. "
+            f"Use it as reranker={'minicpm_reranker' if is_minicpm(checkpoint) else 'cross_encoder'}."
+        )
+
+
+def require_classifier(checkpoint: Checkpoint) -> None:
+    """Refuse anything but a sequence classifier. If `config.json` names no class, the tensors decide later.
+
+    Raises:
+        ModelError: the checkpoint's files name another kind of model, or something that evalkit does not run.
+    """
+    require_no_code(checkpoint)
+    names, kinds = architectures(checkpoint), [kind for kind, _ in checkpoint.modules()]
+    late = is_late(checkpoint)
+    if late or set(kinds) - {"Transformer"} or (names and not _is_classifier(names)):
+        raise ModelError(f"{checkpoint.path}: {instead_of_classifier(names, kinds, late=late)}")
+
+
+def require_text(checkpoint: Checkpoint, said: Declared) -> None:
+    """Refuse an encoder that is not given texts as they are, or whose transformer is loaded as something else.
+
+    Raises:
+        ModelError: texts go through a chat template, or the transformer has another head than none.
+    """
+    if said.chat:
+        raise ModelError(
+            f"{checkpoint.path}: its texts are messages for a chat template (modality_config), which evalkit does not "
+            "write for encoders yet."
+        )
+    if said.task not in {None, "feature-extraction"}:
+        raise ModelError(f"{checkpoint.path}: transformer_task is {said.task}, so it is not an encoder of texts.")
+
+
+def require_positions(checkpoint: Checkpoint, max_length: int) -> None:
+    """Refuse at once more tokens than the model has positions for.
+
+    Raises:
+        ModelError: `max_length` is more than that.
+    """
+    positions = usable_positions(checkpoint)
+    if positions is not None and max_length > positions:
+        raise ModelError(f"{checkpoint.path}: max_length={max_length}, but the model has {positions} positions.")
+
+
+def require_whole(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint whose weights next to `config.json` are not the whole model.
+
+    Raises:
+        ModelError: an adapter lies next to them, they are quantised, or `modules.json` has the model in another folder.
+    """
+    inner = next((folder for kind, folder in checkpoint.modules() if kind == "Transformer" and folder), None)
+    if inner is not None:
+        raise ModelError(f"{checkpoint.path}/modules.json: {elsewhere(inner)}")
+    if (checkpoint.path / "adapter_config.json").is_file():
+        raise ModelError(
+            f"{checkpoint.path}/adapter_config.json: an adapter ({an_adapter(checkpoint.path)}) lies beside the "
+            f"weights, which are another model without it. {MERGE} If it is a leftover, remove the file."
+        )
+    quantised = checkpoint.config.get("quantization_config")
+    if quantised is not None:
+        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
+        raise ModelError(
+            f"{checkpoint.path}/config.json: quantization_config says that the weights are quantised ({method}), which "
+            "evalkit does not run. Take the checkpoint in bfloat16 or float32."
+        )
+
+
+def require_no_code(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint that names code of its own, where no module of evalkit stands for that code.
+
+    Raises:
+        ModelError: `auto_map` does, in the model's configuration or in that of the tokenizer.
+    """
+    own = is_minicpm(checkpoint) or is_jina(checkpoint) or is_gte(checkpoint)
+    code = checkpoint.config.get("auto_map")
+    if code and not own and checkpoint.config.get("model_type") not in _OWN_CODE:
+        raise ModelError(
+            f"{checkpoint.path}/config.json: auto_map names the model's own code ({next(iter(code.values()))}), which "
+            f"evalkit never runs. The class of transformers for {checkpoint.config.get('model_type')!r} may compute "
+            "something else. If you know that it does not, remove auto_map in a copy of the folder."
+        )
+    tokenizer = (checkpoint.read_json(TOKENIZER) or {}).get("auto_map")
+    if tokenizer and not own:
+        raise ModelError(
+            f"{checkpoint.path}/{TOKENIZER}: auto_map names the tokenizer's own code, which evalkit never runs. "
+            "If tokenizer.json gives the same tokens, remove auto_map in a copy of the folder."
+        )
+
+
+def architectures(checkpoint: Checkpoint) -> list[str]:
+    """Names of classes in `config.json`."""
+    return [str(name) for name in checkpoint.config.get("architectures", [])]
+
+
+def _is_classifier(names: list[str]) -> bool:
+    return any(name.endswith("ForSequenceClassification") for name in names)

@@ -1,0 +1,89 @@
+"""The seam of rerankers that read texts: pairs in, raw float32 logits out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.config import ComputeConfig
+from evalkit.inference.budget import Budget
+from evalkit.inference.usage import Usage
+from evalkit.types import Identity, Pair, Scored, checked_pair
+
+
+class Reranker(ABC):
+    """Scores query-document pairs. A subclass has `identity` and `stream`; everything else has a default.
+
+    Attributes:
+        name: of the reranker, for people.
+        usage: what the engine took so far; None without an engine.
+        budget: tokens of a batch, of a reranker that finds out how many fit into memory.
+        overlaps: whether two threads may `stream` at once, and take turns on a device.
+    """
+
+    name: str = "reranker"
+    usage: Usage | None = None
+    budget: Budget | None = None
+    overlaps: bool = False
+
+    @classmethod
+    def from_config(cls, config: Any, compute: ComputeConfig, *, instruction: str, weights: bool) -> "Reranker":
+        """The reranker of some settings; override it where `cls(config, compute)` is not how to make it.
+
+        Args:
+            config: of the class that names this one as its `implementation`.
+            compute: where and how models run.
+            instruction: of the task, where the settings say that one is read; else empty.
+            weights: whether to download the weights of a model; showing a prompt or a plan needs none.
+        """
+        del instruction, weights
+        return cls(config, compute)  # type: ignore[call-arg]
+
+    @property
+    @abstractmethod
+    def identity(self) -> Identity:
+        """Everything that decides a score. Cheap: loads no model."""
+
+    @abstractmethod
+    def stream(self, pairs: Any, known: NDArray[np.bool_]) -> Iterator[Scored]:
+        """Scores batch by batch, as they are made.
+
+        The batches are the same whatever is known, less the known pairs. So a run that was killed makes the very scores
+        that it would have made.
+
+        Args:
+            pairs: what `prepare` made of them.
+            known: shape (pairs,), which pairs to leave out.
+        """
+
+    def prepare(self, pairs: Sequence[Pair]) -> Any:
+        """What `stream` takes. Work before the model, such as tokenising, belongs here: it runs ahead in a thread."""
+        return pairs
+
+    def load(self) -> None:  # noqa: B027 - one that loads nothing needs none
+        """Load what scoring needs, and run the model once, as its first pass takes longer."""
+
+    def facts(self) -> Mapping[str, object]:
+        """What else decides the last bits of a score, such as the processor and the version of torch."""
+        return {}
+
+    def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = lambda _: None) -> Scored:
+        """The score of every pair, in the order given.
+
+        Args:
+            pairs: `Pair`s, or tuples of query, document and perhaps an instruction.
+            advance: called with the number of pairs that were just scored.
+
+        Raises:
+            DataError: something is not a pair of texts.
+        """
+        checked = [checked_pair(number, pair) for number, pair in enumerate(pairs)]
+        scores, cut = np.empty(0, dtype=np.float32), np.zeros(len(checked), dtype=bool)
+        for part in self.stream(self.prepare(checked), np.zeros(len(checked), dtype=bool)):
+            if not len(scores):
+                scores = np.empty((len(checked), *part.scores.shape[1:]), dtype=np.float32)
+            scores[part.rows], cut[part.rows] = part.scores, part.cut
+            advance(len(part.rows))
+        return Scored(np.arange(len(checked)), scores, cut)

@@ -1,0 +1,57 @@
+"""What the two stages of an evaluation hand to the recorder: `Retrieved` and `Reranked`."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from evalkit.formats.notes import Note
+from evalkit.inference.usage import Usage
+from evalkit.run import Run
+
+
+class Retrieved(NamedTuple):
+    """Candidates as a first stage made them.
+
+    Attributes:
+        run: the candidates.
+        seconds: seconds of work, without loading a model.
+        usage: what the engine took; None where there is none.
+        workers: what a manifest should say of those that did the work.
+        notes: what was odd about a file that candidates came from.
+        stages: what the parts took.
+    """
+
+    run: Run
+    seconds: float
+    usage: Usage | None = None
+    workers: Mapping[str, object] | None = None
+    notes: Sequence[Note] = ()
+    stages: Mapping[str, Mapping[str, float]] = MappingProxyType({})
+
+
+class Reranked(NamedTuple):
+    """Candidates in a reranker's order.
+
+    Attributes:
+        run: the same pairs with new scores.
+        truncated: how many pairs were cut to fit the model; None where no text was read.
+        unscored: how many candidates have no score of the reranker's and were ranked below all others.
+        cut: columns `query_id` and `doc_id` of the pairs that were cut; None where no text was read.
+        kept: how many scores were made by an earlier run and only read.
+        usage: what the engine took; None where there is none.
+        workers: what a manifest should say of those that did the work.
+        notes: what was odd about a file that scores came from.
+        stages: what they took.
+    """
+
+    run: Run
+    truncated: int | None
+    unscored: int = 0
+    cut: pa.Table | None = None
+    kept: int = 0
+    usage: Usage | None = None
+    workers: Mapping[str, object] | None = None
+    notes: Sequence[Note] = ()
+    stages: Mapping[str, Mapping[str, float]] = MappingProxyType({})

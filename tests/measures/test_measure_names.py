@@ -1,0 +1,59 @@
+"""Measures that installed packages add, each from a real distribution on the search path."""
+
+import pytest
+from documented import block
+from installed import write_package
+
+from evalkit import cli
+from evalkit.errors import ConfigError, DataError
+from evalkit.measures import canonical, families, measure, parse_measure
+from evalkit.run import Run
+
+RBP = block("CONTRIBUTING.md", "class RankBiasedPrecision")
+QRELS = {"q1": {"a": 2, "b": 1}, "q2": {"a": 1}}
+RUN = Run.from_dict({"q1": {"b": 3.0, "c": 2.0, "a": 1.0}, "q9": {"a": 1.0}})
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Adds a package with a measure to the search path."""
+
+    def add(package, module, point):
+        name, address = point.split(" = ")
+        given = {"group": "measures", "point": name, "address": address, "files": {"__init__.py": module}}
+        monkeypatch.syspath_prepend(write_package(tmp_path / package, package, "", **given))
+
+    return add
+
+
+def test_a_measure_of_another_package_is_computed_beside_those_of_trec_eval(install):
+    install("package_of_rbp", RBP, "RBP = package_of_rbp:RankBiasedPrecision")
+    found = measure(QRELS, RUN, ["RBP@2", "nDCG@10", "RBP(rel=2)", "RBP"])
+    assert ["RBP@2", "nDCG@10", "RBP(rel=2)", "RBP"] == list(found.values)
+    assert [0.2, 0.0] == found.values["RBP@2"].tolist()
+    assert pytest.approx([0.2 * 0.8**2, 0.0]) == found.values["RBP(rel=2)"].tolist()
+    assert pytest.approx([0.2 * (1 + 0.8**2), 0.0]) == found.values["RBP"].tolist()
+    assert ("q2",) == found.missing
+
+
+def test_a_measure_of_another_package_is_listed_named_in_errors_and_proposed(install, capsys):
+    install("package_of_listed_rbp", RBP, "RBP = package_of_listed_rbp:RankBiasedPrecision")
+    assert "rank-biased precision, persistence 0.8" == families()["RBP@k"]
+    assert ["RBP(rel=2)@5"] == canonical(["RBP@5", "RBP(rel=2)@5"], level=2)
+    assert 0 == cli.main(["list", "measures"])
+    assert "RBP@k" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"unknown measure 'RankBiasedPrecision@5'. Did you mean RBP@5\?.*Legal.*RBP"):
+        parse_measure("RankBiasedPrecision@5")
+
+
+def test_a_value_that_is_not_a_number_is_refused(install):
+    module = RBP.replace("0.8**rank", "float('nan')")
+    install("package_of_nan", module, "NANP = package_of_nan:RankBiasedPrecision")
+    with pytest.raises(DataError, match=r"NANP@2 of query 'q1' is nan, expected a finite number"):
+        measure(QRELS, RUN, ["NANP@2"])
+
+
+def test_an_entry_point_that_names_no_measure_is_refused(install):
+    install("package_of_a_function", "def rbp(): ...", "FUN = package_of_a_function:rbp")
+    with pytest.raises(ConfigError, match=r"measure FUN: its entry point names <function rbp.*evalkit.measures.family"):
+        parse_measure("FUN@3")

@@ -1,0 +1,167 @@
+"""A reranker of another package, from `evalkit list` to a result, without a line changed in evalkit."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from installed import write_package
+from stubs import write_collection
+
+from evalkit import Pair, load_reranker
+from evalkit.cli import main
+from evalkit.commands.completion import choices
+from evalkit.rerank import RERANKERS
+
+MODULE = """
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from evalkit import Reranker, Scored
+from evalkit.config import ComputeConfig, RerankerConfig
+from evalkit.config.limits import at_least
+
+
+@dataclass
+class TheirConfig(RerankerConfig):
+    '''Counts a letter.'''
+
+    implementation: ClassVar[str] = "PACKAGE.reranker:TheirReranker"
+
+    letter: str = "o"
+    weight: float = 2.0
+
+    def __post_init__(self):
+        super().__post_init__()
+        at_least("reranker.weight", self.weight, 1)
+
+
+class TheirReranker(Reranker):
+    def __init__(self, config: TheirConfig, compute: ComputeConfig):
+        self.config, self.name = config, config.name
+
+    @property
+    def identity(self):
+        return {"kind": "theirs", "letter": self.config.letter, "weight": self.config.weight}
+
+    def stream(self, pairs, known) -> Iterator[Scored]:
+        rows = np.flatnonzero(~known)
+        scores = [self.config.weight * pairs[row].document.count(self.config.letter) for row in rows]
+        yield Scored(rows, np.array(scores, dtype=np.float32), np.zeros(len(rows), dtype=bool))
+"""
+A_FILE = """# Counts the letter e, three times.
+defaults: [/schema/reranker/theirs@_here_, _self_]
+name: their_e
+letter: e
+weight: 3.0
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    def add(name, module=MODULE, **more):
+        site = write_package(tmp_path / f"site-{name}", name, module.replace("PACKAGE", name), **more)
+        monkeypatch.syspath_prepend(site)
+
+    return add
+
+
+@pytest.fixture
+def arguments(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = write_collection(tmp_path / "tiny")
+    return ["dataset=folder", f"dataset.path={folder}", "retriever=bm25", f"cache_dir={tmp_path / 'cache'}"]
+
+
+def listed(capsys):
+    capsys.readouterr()
+    assert main(["list", "rerankers", "--json"]) == 0
+    return {row["name"]: row["about"] for row in json.loads(capsys.readouterr().out)}
+
+
+def manifest(tmp_path, name):
+    return json.loads((tmp_path / f"results/tiny/bm25-100/{name}/manifest.json").read_text())
+
+
+def test_every_kind_of_evalkits_own_is_a_class_of_settings_that_says_who_computes_it():
+    assert {name: RERANKERS[name].implementation for name in RERANKERS if not RERANKERS[name].implementation} == {}
+
+
+def test_settings_of_every_kind_are_read_without_torch():
+    """Hydra is given all of them before anything runs, also for a run without a model."""
+    program = "import sys; from evalkit.rerank import RERANKERS; dict(RERANKERS); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "False\n" == done.stdout
+
+
+def test_a_package_without_yaml_is_listed_and_evaluated_with_the_defaults_of_its_class(
+    install, arguments, tmp_path, capsys
+):
+    assert "theirs" not in listed(capsys)
+    install("their_defaults")
+    assert "From the package their_defaults 1.5." == listed(capsys)["theirs"]
+    assert main(["evaluate", *arguments, "reranker=theirs", "reranker.letter=a"]) == 0
+    made = manifest(tmp_path, "theirs")
+    assert {"name": "theirs", "languages": [], "letter": "a", "weight": 2.0} == made["config"]["reranker"]  # no card
+    assert {"name": "theirs", "kind": "theirs", "letter": "a", "weight": 2.0} == made["reranker"]
+
+
+def test_scores_of_a_package_are_kept_and_found(install, arguments, tmp_path):
+    install("their_kept")
+    assert main(["evaluate", *arguments, "reranker=theirs"]) == 0
+    assert 0 == manifest(tmp_path, "theirs")["kept_pairs"]
+    assert main(["evaluate", *arguments, "reranker=theirs", "depth=1", "results_dir=other"]) == 0
+    again = json.loads((tmp_path / "other/tiny/bm25-1/theirs/manifest.json").read_text())
+    assert 2 == again["kept_pairs"]
+
+
+def test_a_package_with_yaml_is_listed_and_evaluated_by_the_names_of_its_files(install, arguments, tmp_path, capsys):
+    install("their_files", files={"conf/reranker/their_e.yaml": A_FILE})
+    about = listed(capsys)
+    assert "Counts the letter e, three times." == about["their_e"]
+    assert "theirs" not in about
+    assert main(["evaluate", *arguments, "reranker=their_e"]) == 0
+    assert 3.0 == manifest(tmp_path, "their_e")["config"]["reranker"]["weight"]
+
+
+def test_a_mistake_in_a_setting_of_a_package_is_answered_as_one_of_evalkits(install, arguments, capsys):
+    install("their_mistakes")
+    assert main(["evaluate", *arguments, "reranker=theirs", "reranker.lettr=a"]) == 2
+    assert "reranker.lettr is not a setting. Did you mean reranker.letter?" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):  # as everything that a job itself refuses
+        main(["evaluate", *arguments, "reranker=theirs", "reranker.weight=0"])
+    assert "reranker.weight=0.0 is out of range" in capsys.readouterr().err
+    assert main(["evaluate", *arguments, "reranker=thiers"]) == 2
+    assert "Did you mean theirs?" in capsys.readouterr().err
+
+
+def test_an_implementation_that_cannot_be_imported_is_one_line(install, arguments, capsys):
+    install("their_typo", module=MODULE.replace("PACKAGE.reranker:", "PACKAGE.rerankers:"))
+    with pytest.raises(SystemExit, match="2"):
+        main(["evaluate", *arguments, "reranker=theirs"])
+    assert "their_typo.rerankers:TheirReranker cannot be imported: No module named" in capsys.readouterr().err
+
+
+def test_the_reranker_in_contributing_runs_as_it_is_written(arguments, tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Add a reranker")[1]
+    module, settings = (re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL)[1] for kind in ("python", "yaml"))
+    found = re.search(r'`(\w+) = "([\w:]+)"`', text)
+    files = {"__init__.py": module, "conf/reranker/overlap_twice.yaml": settings}
+    site = write_package(tmp_path / "site", "overlap_reranker", "", point=found[1], address=found[2], files=files)
+    monkeypatch.syspath_prepend(site)
+    assert "Shared words, counted twice." == listed(capsys)["overlap_twice"]
+    assert main(["evaluate", *arguments, "reranker=overlap_twice"]) == 0
+    assert 2.0 == manifest(tmp_path, "overlap_twice")["reranker"]["weight"]
+    pair = Pair("why does the sea have tides", "the sea and the tides")
+    assert [6.0] == load_reranker("overlap_twice").score([pair]).scores.tolist()
+
+
+def test_python_and_the_tab_key_know_the_name_too(install):
+    install("their_python", files={"conf/reranker/their_e.yaml": A_FILE})
+    assert [6.0, 0.0] == load_reranker("their_e").score([Pair("a", "eels"), ("a", "b")]).scores.tolist()
+    assert ["reranker=their_e"] == choices("evalkit evaluate reranker=thei", ["evaluate"])
