@@ -107,6 +107,7 @@ def test_text_that_never_fits_is_one_line(card, model):
 def test_budget_that_a_probe_finds_fits_and_follows_free_memory(card, tmp_path, model, kind):
     pairs, budgets = [Pair("moon", text) for text in (EVEN if kind == "late" else MANY)], []
     where = compute("cuda", dtype="bfloat16", batch_tokens=None)
+    _weights = torch.empty(1 << 26, dtype=torch.uint8, device="cuda")  # of a larger model
     for free in (4 << 20, 8 << 20):
         if kind == "minicpm":
             todo = model(kind, batch_tokens=None)

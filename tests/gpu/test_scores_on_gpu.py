@@ -50,6 +50,16 @@ def test_starts_that_pairs_share_are_computed_once_a_batch(tmp_path, family):
         assert model.usage.computed_tokens < 0.95 * model.usage.tokens
 
 
+def test_gemma_2_without_its_cap_has_its_own_scale_in_every_kernel(tmp_path):
+    """With the cap, torch's kernel computes nothing of it."""
+    kind = KINDS["lightweight"]
+    folder = kind.write(tmp_path / "model", seed=8, query_pre_attn_scalar=2)
+    exact = built(kind, folder, attention="eager", attention_softcap=False).score(OTHERS).scores
+    for attention in ("torch_varlen", "flash_attn"):
+        model = built(kind, folder, device="cuda", dtype="float16", attention=attention, attention_softcap=False)
+        assert np.abs(model.score(OTHERS).scores - exact).max() < bound_of("lightweight", "float16"), attention
+
+
 @pytest.mark.parametrize("settings", [{}, {"projection": "linear.pt", "skip_first_token": True}], ids=str)
 def test_late_interaction_is_near_float64_pair_by_pair(tmp_path, settings):
     folder = projected_bert(tmp_path / "bert")

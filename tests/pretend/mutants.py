@@ -7,6 +7,7 @@ VECTORS = "tests/gpu/test_vectors_on_gpu.py"
 MEMORY = "tests/gpu/test_memory_on_gpu.py"
 WAITING = "tests/gpu/test_waiting_on_gpu.py"
 FAMILY = f"{SCORES}::test_every_arithmetic_of_a_family_is_near_the_padded_model_in_float32"
+SCALE = f"{SCORES}::test_gemma_2_without_its_cap_has_its_own_scale_in_every_kernel"
 STARTS = f"{SCORES}::test_starts_that_pairs_share_are_computed_once_a_batch"
 LATE = f"{SCORES}::test_late_interaction_is_near_float64_pair_by_pair"
 FORMS = f"{MEMORY}::test_out_of_memory_in_any_form_and_anywhere_changes_no_score"
@@ -76,7 +77,7 @@ MUTANTS = {
         "inference/attention.py",
         "kernel(*tensors, scale=rule.scale, window_size",
         "kernel(*tensors, window_size",
-        f"{FAMILY}[lightweight]",
+        SCALE,
     ),
     "queries of the last tokens are those of the first": Mutant(
         "inference/fused.py",

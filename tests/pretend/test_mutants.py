@@ -51,8 +51,9 @@ def package(tmp_path) -> Path:
     return tmp_path / "evalkit"
 
 
-def test_without_a_fault_every_one_of_these_tests_passes(run, package):
-    code, said = run(sorted({mutant.test for mutant in MUTANTS.values()}))
+def test_without_a_fault_tests_of_the_copy_pass(run, package):
+    """One of each file; `make test-all` runs the others too."""
+    code, said = run(list({mutant.test.split("::")[0]: mutant.test for mutant in MUTANTS.values()}.values()))
     assert code == PASSED, said[-3000:]
     assert f"package: {package}" in said
     assert "skipped" not in said.splitlines()[-1]
