@@ -47,7 +47,7 @@ def only_parsed(monkeypatch):
 @functools.cache
 def composed(root, settings):
     """The settings of a command. Composed once, however many pages have them."""
-    return importlib.import_module(COMMANDS["score"].module).compose(root, list(settings))
+    return importlib.import_module("evalkit.commands.score").compose(root, list(settings))
 
 
 def first_choices(words, *, sweep):
@@ -76,7 +76,7 @@ def test_every_command_is_one(line, capsys):
         assert main([verb, *words]) == 0
         assert capsys.readouterr().out
         return
-    module = importlib.import_module(COMMANDS[verb].module)
+    module = importlib.import_module(f"evalkit.commands.{verb}")
     settings = first_choices(words, sweep="-m" in words or verb == "fetch")
     if verb in {"evaluate", "plan"}:
         assert {"-m", "--help", "--format", "csv"} >= {word for word in words if "=" not in word}
