@@ -29,17 +29,19 @@ from evalkit.system import stages
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
-# Files whose tests run whole evaluations. First, so that none is left for one process when the others are done.
+# The files that take longest. First, so that none is left for one process when the others are done.
 _LONG = (
-    "tests/test_signals.py",
-    "tests/inference/workers/test_evaluation.py",
-    "tests/test_determinism.py",
+    "tests/models/test_weights.py",
     "tests/commands/test_evaluate.py",
-    "tests/fuzz/test_untrusted.py",
+    "tests/families/",
+    "tests/test_determinism.py",
+    "tests/commands/test_reproduce.py",
+    "tests/commands/test_score.py",
+    "tests/datasets/test_cards.py",
+    "tests/commands/test_plan.py",
     "tests/inference/test_determinism.py",
-    "tests/inference/workers/test_cluster.py",
-    "tests/commands/settings/test_sweeps.py",
-    "tests/datasets/test_mteb_task.py",
+    "tests/config/test_config.py",
+    "tests/retrieval/test_search.py",
 )
 
 

@@ -40,6 +40,7 @@ def test_threads_and_batches_change_no_byte(usual, tmp_path):
     assert contents(evaluate(tmp_path, "compute.threads=1", "compute.batch_tokens=300")) == expected
 
 
+@pytest.mark.slow
 def test_another_processor_changes_scores_within_bounds_and_says_which_it_was(usual, tmp_path):
     here, there = (gather([folder / "results"])[0] for folder in (usual, evaluate(tmp_path, **OLDER)))
     assert there.result.manifest["environment"]["cpu"]["instructions"] == "AVX2"

@@ -15,14 +15,14 @@ from evalkit.cli import main
 from evalkit.errors import ModelError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "phase"),
     [
-        pytest.param(
-            *(signal.SIGINT, 130, "embeddings/.partial-*/done.log"), id="INT while encoding", marks=pytest.mark.slow
-        ),
-        pytest.param(signal.SIGTERM, 143, "scores/*/scores.log", id="TERM while scoring"),
+        (signal.SIGINT, 130, "embeddings/.partial-*/done.log"),
+        (signal.SIGTERM, 143, "scores/*/scores.log"),
     ],
+    ids=["INT while encoding", "TERM while scoring"],
 )
 def test_one_signal_is_enough_and_the_same_command_goes_on(tmp_path, number, code, phase):
     command = evaluation(tmp_path, "compute.batch_tokens=64")

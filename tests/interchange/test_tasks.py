@@ -1,12 +1,17 @@
 """Our datasets and mteb's tasks: matched by repository and revision."""
 
+import importlib.util
+
 import pytest
 import yaml
 
 from evalkit.config.resources import shipped
 from evalkit.interchange.tasks import card_of, languages_of, task_of
 
-pytest.importorskip("mteb")
+pytestmark = [
+    pytest.mark.slow,  # importing mteb takes seconds
+    pytest.mark.skipif(importlib.util.find_spec("mteb") is None, reason="mteb is not installed"),
+]
 
 
 def card(name):

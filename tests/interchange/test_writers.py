@@ -1,5 +1,6 @@
 """Results in other tools' layouts, read back by those tools."""
 
+import importlib.util
 import json
 import re
 
@@ -14,7 +15,10 @@ from evalkit.interchange.writers import export
 from evalkit.measures import measure
 from evalkit.results.gather import gather
 
-mteb = pytest.importorskip("mteb")
+pytestmark = [
+    pytest.mark.slow,  # importing mteb takes seconds
+    pytest.mark.skipif(importlib.util.find_spec("mteb") is None, reason="mteb is not installed"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +54,8 @@ def test_trec_runs_and_judgments_give_the_same_numbers_in_pytrec_eval(root, kept
 
 
 def test_mteb_loads_its_results_with_a_row_for_every_first_stage(root, kept, tmp_path):
+    import mteb
+
     export(gather([root]), "mteb", tmp_path)
     loaded = mteb.ResultCache(tmp_path).load_results(load_experiments="match_name")
     assert {result.task_name for model in loaded.model_results for result in model.task_results} == {"one"}
