@@ -1,5 +1,6 @@
 """Faults that are planted in a copy of evalkit, each with the tests for a GPU that must catch it."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 SCORES = "tests/gpu/test_scores_on_gpu.py"
@@ -16,6 +17,9 @@ BUDGET = f"{MEMORY}::test_budget_that_a_probe_finds_fits_and_follows_free_memory
 POOLED = f"{VECTORS}::test_pooling_on_a_gpu_is_that_of_numpy"
 
 
+PACKAGE = Path(__file__).resolve().parents[2] / "evalkit"
+
+
 class Mutant(NamedTuple):
     """One fault.
 
@@ -30,6 +34,14 @@ class Mutant(NamedTuple):
     old: str
     new: str
     test: str
+
+    def planted(self) -> str:
+        """The file's text with the fault."""
+        source = (PACKAGE / self.file).read_text(encoding="utf-8")
+        assert source.count(self.old) == 1, f"{self.file} does not have this once, so no fault is planted: {self.old!r}"
+        changed = source.replace(self.old, self.new)
+        compile(changed, self.file, "exec")
+        return changed
 
 
 _COPY = "        host.copy_(result, non_blocking=True)\n    event = torch.cuda.Event()\n    event.record()\n"
@@ -164,7 +176,7 @@ MUTANTS = {
         "inference/engine.py", "self._budget.lower(max(min(", "max(max(min(", f"{FORMS}[bert]"
     ),
     "codes of CUDA are not known": Mutant(
-        "errors.py", "return bool(code == _CUDA_NO_MEMORY)", "return False", f"{FORMS}[bert]"
+        "system/reporting.py", "return bool(code == _CUDA_NO_MEMORY)", "return False", f"{FORMS}[bert]"
     ),
     "what was assembled for the failed batch is held": Mutant(
         "inference/engine.py",
