@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -97,7 +98,17 @@ class Run:
 
     @classmethod
     def from_dict(cls, scores: Mapping[str, Mapping[str, float]], *, source: str = "run") -> Run:
-        """A Run from query id -> document id -> score; the argument is not changed."""
+        """A Run from query id -> document id -> score; the argument is not changed.
+
+        Raises:
+            DataError: it is something else, or a score is not finite.
+        """
+        for query_id, found in scores.items():
+            if not isinstance(found, Mapping) or not all(isinstance(value, Real) for value in found.values()):
+                raise DataError(
+                    f"{source}: query {query_id!r} has {found!r:.80}, expected its documents' scores, "
+                    "such as {'d1': 2.5, 'd2': 0.5}."
+                )
         query_ids, doc_codes = list(scores), dict[str, int]()
         queries = np.repeat(np.arange(len(query_ids)), [len(scores[q]) for q in query_ids])
         documents = [doc_codes.setdefault(doc, len(doc_codes)) for q in query_ids for doc in scores[q]]

@@ -27,14 +27,20 @@ __all__ = ["MEASURES", "Measure", "canonical", "ceiling", "families", "measure",
 _QUERIES_PER_CALL = 500
 
 
-def measure(qrels: Qrels, run: Run, measures: Sequence[str], *, answers: Qrels | None = None) -> PerQuery:
+def measure(
+    qrels: Qrels,
+    run: Run | Mapping[str, Mapping[str, float]],
+    measures: Sequence[str],
+    *,
+    answers: Qrels | None = None,
+) -> PerQuery:
     """Values of every measure for every judged query; 0 where the run has no document for the query.
 
     Queries of the run without judgments are ignored, as trec_eval does.
 
     Args:
         qrels: judgments.
-        run: what is measured.
+        run: what is measured; also as query id -> document id -> score.
         measures: names.
         answers: judgments by answers of at least the documents of the run, for measures that ask for them; they have
             every query that is to count.
@@ -45,6 +51,7 @@ def measure(qrels: Qrels, run: Run, measures: Sequence[str], *, answers: Qrels |
         WrongVersion: pytrec_eval-terrier is too old to give the right values.
     """
     parsed = [parse_measure(name) for name in measures]
+    run = run if isinstance(run, Run) else Run.from_dict(run)
     if not qrels and not answers:
         raise DataError("there are no judged queries to average over.")
     require_judged(parsed, by_judgments=bool(qrels), by_answers=bool(answers))

@@ -72,6 +72,23 @@ def test_reciprocal_rank_counts_at_its_cutoff_and_not_one_before(rank):
     assert expected == measure({"q": {f"d{rank}": 1}}, run, names).means
 
 
+def test_a_run_may_be_a_dict_and_keeps_its_numbers():
+    scores = {"q": {"d1": np.float32(0.5), "d2": 1, "d3": 0.25}}
+    assert (
+        measure({"q": {"d1": 1}}, scores, ["RR"]).means
+        == measure({"q": {"d1": 1}}, Run.from_dict(scores), ["RR"]).means
+    )
+    assert scores == {"q": {"d1": np.float32(0.5), "d2": 1, "d3": 0.25}}
+
+
+@pytest.mark.parametrize("wrong", [{"q": ["d1", "d2"]}, {"q": {"d1": "high"}}, {"q": 0.5}])
+def test_a_dict_that_is_not_a_run_is_one_line(wrong):
+    with pytest.raises(
+        DataError, match=r"^run: query 'q' has .*, expected its documents' scores, such as \{'d1': 2\.5"
+    ):
+        measure({"q": {"d1": 1}}, wrong, ["RR"])
+
+
 def test_ndcg_has_linear_gains():
     """Grades 1, 0, 3 in the run and a 2 that it lacks: (1 + 3/log2 4) / (3 + 2/log2 3 + 1/log2 4)."""
     qrels = {"q": {"a": 1, "b": 0, "c": 3, "absent": 2}}
