@@ -16,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -322,6 +323,7 @@ def ask(endpoint: str, program: str, *arguments: object, home: Path, offline: bo
     with (
         hub_clients(endpoint, home, offline=offline),
         patch.object(sys, "argv", ["program", *map(str, arguments)]),
+        patch.object(time, "sleep", time.sleep),  # a program may wait for nothing
         contextlib.redirect_stdout(out),
     ):
         exec(compile(program, "program", "exec"), {"__name__": "__main__"})

@@ -34,6 +34,7 @@ def usual(tmp_path_factory):
     return evaluate(tmp_path_factory.mktemp("usual"), "compute.threads=2")
 
 
+@pytest.mark.slow
 def test_threads_and_batches_change_no_byte(usual, tmp_path):
     expected = contents(usual)
     assert len(expected) == 6

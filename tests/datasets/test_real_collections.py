@@ -95,6 +95,7 @@ def measured(shared: Path, folder: Path, name: str, **languages: str) -> dict[st
     return manifest["measures"]
 
 
+@pytest.mark.slow
 def test_chinese_questions_find_their_paragraphs_if_words_are_segmented(
     shared: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):

@@ -16,6 +16,8 @@ from tiny_checkpoints import write_bert_embedder, write_bert_reranker
 
 from evalkit.types import Pair
 
+pytestmark = pytest.mark.slow  # every script runs whole
+
 GROUPS = [
     [Pair(f"what is {query}", f"number {query} and {document} " * (1 + document % 4)) for document in range(6)]
     for query in range(4)

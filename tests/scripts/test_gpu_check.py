@@ -53,6 +53,7 @@ def run(*arguments):
 
 
 @pytest.mark.usefixtures("few")
+@pytest.mark.slow
 def test_all_parts_run_to_their_end_in_miniature(capsys, tmp_path):
     assert 0 == run("--json", str(tmp_path / "gpu.json"))
 

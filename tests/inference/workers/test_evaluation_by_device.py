@@ -14,6 +14,8 @@ from evalkit.pipeline import evaluate
 from evalkit.rerank.texts import _Scoring
 from evalkit.retrieval.vectors import GrowingVectors
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_process_stays():
