@@ -34,10 +34,12 @@ class Registry(Mapping[str, Any]):
     Args:
         group: one choice, such as `reranker`; its entry points are in the group `evalkit.rerankers`.
         own: evalkit's own, as `module:Class`.
+        base: the class that all of them are derived from, likewise.
     """
 
-    def __init__(self, group: str, own: Mapping[str, str]) -> None:
-        self.group, self._own = group, own
+    def __init__(self, group: str, own: Mapping[str, str], base: str) -> None:
+        self.group, self._own, self._base = group, own, base
+        self._warned: set[str] = set()
 
     def __iter__(self) -> Iterator[str]:
         yield from self._own
@@ -51,21 +53,29 @@ class Registry(Mapping[str, Any]):
             return imported(self._own[name])
         point = self._installed()[name]
         try:
-            return point.load()
-        except (ImportError, AttributeError) as error:
+            found = point.load()
+        except Exception as error:  # a module of somebody else may raise anything
             raise ConfigError(
                 f"{self.group} {name} of the package {_package(point)} cannot be imported: {reason(error)}. Reinstall "
                 "or remove that package."
             ) from error
+        if not (isinstance(found, type) and issubclass(found, imported(self._base))):
+            raise ConfigError(
+                f"{self.group} {name} of the package {_package(point)}: its entry point names {found!r}. Expected a "
+                f"class derived from {self._base.replace(':', '.')}. Mend the package or remove it."
+            )
+        return found
 
     def usable(self) -> dict[str, Any]:
-        """All that can be imported; a package that cannot be is named in a warning."""
+        """All that can be imported; a package that cannot be is named in a warning, once."""
         found = {}
         for name in self:
             try:
                 found[name] = self[name]
             except ConfigError as error:
-                logger.warning("%s", error)
+                if str(error) not in self._warned:
+                    logger.warning("%s", error)
+                self._warned.add(str(error))
         return found
 
     def _installed(self) -> "Mapping[str, EntryPoint]":

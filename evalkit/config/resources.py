@@ -3,6 +3,7 @@
 In a wheel they lie inside the package; in a checkout `conf/` and `instructions.json` lie at its top level.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +59,8 @@ def read_config(group: str, name: str, own: Path | None = None) -> dict[str, Any
     import yaml
 
     return dict(yaml.safe_load(config_text(group, name, own)) or {})
+
+
+def schema_name(settings: Mapping[str, Any]) -> str:
+    """The schema that the settings of a choice fill in: `minicpm` of `/schema/reranker/minicpm@_here_`."""
+    return str(settings["defaults"][0]).rsplit("/", 1)[-1].removesuffix("@_here_")

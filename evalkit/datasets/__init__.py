@@ -27,6 +27,7 @@ DATASETS = Registry(
         "mteb": "evalkit.datasets.mteb_task:MtebDatasetConfig",
         "neuclir": "evalkit.datasets.neuclir:NeuclirDatasetConfig",
     },
+    base="evalkit.config.dataset:DatasetConfig",
 )
 """Schema of a dataset -> its settings; then the entry points `evalkit.datasets` of installed packages."""
 

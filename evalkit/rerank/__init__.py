@@ -40,6 +40,7 @@ RERANKERS = Registry(
         "lightweight": "evalkit.rerank.families.flag_llm:LightweightConfig",
         "qwen3": "evalkit.rerank.families.qwen3:Qwen3RerankerConfig",
     },
+    base="evalkit.config.reranker:RerankerConfig",
 )
 """Schema of a reranker -> its settings; then the entry points `evalkit.rerankers` of installed packages."""
 

@@ -17,6 +17,7 @@ RETRIEVERS = Registry(
         "saved": "evalkit.retrieval.saved:SavedConfig",
         "judged": "evalkit.retrieval.judged:JudgedConfig",
     },
+    base="evalkit.config.retriever:RetrieverConfig",
 )
 """Schema of a first stage -> its settings; then the entry points `evalkit.retrievers` of installed packages."""
 

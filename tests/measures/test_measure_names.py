@@ -55,5 +55,8 @@ def test_a_value_that_is_not_a_number_is_refused(install):
 
 def test_an_entry_point_that_names_no_measure_is_refused(install):
     install("package_of_a_function", "def rbp(): ...", "FUN = package_of_a_function:rbp")
-    with pytest.raises(ConfigError, match=r"measure FUN: its entry point names <function rbp.*evalkit.measures.family"):
+    with pytest.raises(
+        ConfigError,
+        match=r"measure FUN of the package .*: its entry point names <function rbp.*evalkit.measures.family",
+    ):
         parse_measure("FUN@3")

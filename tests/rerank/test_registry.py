@@ -147,6 +147,18 @@ def test_an_implementation_that_cannot_be_imported_is_one_line(install, argument
     assert "their_typo.rerankers:TheirReranker cannot be imported: No module named" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("package", "module"), [("their_class", "class TheirConfig: ..."), ("their_syntax", "TheirConfig = (")]
+)
+def test_a_package_that_is_broken_leaves_all_other_commands_as_they_are(install, arguments, package, module, capsys):
+    install(package, module=module)
+    assert main(["evaluate", *arguments, "reranker=none"]) == 0
+    assert f"WARNING: reranker theirs of the package {package} 1.5" in capsys.readouterr().err
+    assert main(["evaluate", *arguments, "reranker=none", "reranker.max_length=9"]) == 2
+    assert "reranker.max_length is not a setting" in capsys.readouterr().err
+    assert "reranker=none" in choices("evalkit evaluate reranker=n", ["evaluate"])
+
+
 def test_the_reranker_in_contributing_runs_as_it_is_written(arguments, tmp_path, monkeypatch, capsys):
     text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Add a reranker")[1]
     module, settings = (re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL)[1] for kind in ("python", "yaml"))

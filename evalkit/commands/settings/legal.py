@@ -57,11 +57,11 @@ def unknown_setting(key: str, legal: Collection[str], *, lead: str = "Legal besi
 
 def homes(name: str) -> list[str]:
     """The settings of exactly this name: `compute.dtype` of `dtype`."""
-    from evalkit.load import SCHEMAS
+    from evalkit.load import usable_schemas
 
     return [
         f"{group}.{name}"
-        for group, schemas in SCHEMAS.items()
+        for group, schemas in usable_schemas().items()
         if any(field.name == name for schema in schemas.values() for field in dataclasses.fields(schema))
     ]
 
