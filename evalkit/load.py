@@ -118,9 +118,21 @@ def _compute(settings: Mapping[str, Any] | None) -> ComputeConfig:
 def _config(group: str, name: str, settings: Mapping[str, Any]) -> Any:
     """The settings in `conf/<group>/<name>.yaml`, with some replaced."""
     stored = read_config(group, name)
-    schema = SCHEMAS[group][schema_name(stored)]
+    schema = schema_of(group, stored)
     del stored["defaults"]
     return _checked(schema, group, {**stored, **settings})
+
+
+def schema_of(group: str, settings: Mapping[str, Any]) -> Any:
+    """The class that checks the settings of a choice.
+
+    Raises:
+        ConfigError: the package that has it cannot be used, or there is none of this name.
+    """
+    name, schemas = schema_name(settings), SCHEMAS[group]
+    if name not in schemas:
+        raise ConfigError(f"there is no schema '{group}/{name}'. {instead(name, sorted(schemas))}")
+    return schemas[name]
 
 
 def _checked(schema: type, group: str, settings: Mapping[str, Any]) -> Any:

@@ -13,6 +13,7 @@ from stubs import write_collection
 from evalkit import Pair, load_reranker
 from evalkit.cli import main
 from evalkit.commands.completion import choices
+from evalkit.errors import ConfigError
 from evalkit.rerank import RERANKERS
 
 MODULE = """
@@ -157,6 +158,35 @@ def test_a_package_that_is_broken_leaves_all_other_commands_as_they_are(install,
     assert main(["evaluate", *arguments, "reranker=none", "reranker.max_length=9"]) == 2
     assert "reranker.max_length is not a setting" in capsys.readouterr().err
     assert "reranker=none" in choices("evalkit evaluate reranker=n", ["evaluate"])
+
+
+@pytest.mark.parametrize(
+    ("package", "address", "cause"),
+    [
+        ("their_lost_module", "no_such_module:X", "cannot be imported: No module named 'no_such_module'"),
+        ("their_lost_class", "their_lost_class.reranker:Gone", "cannot be imported: module .* has no attribute 'Gone'"),
+        ("their_other_thing", "their_other_thing.reranker:np", "its entry point names <module 'numpy'"),
+    ],
+)
+def test_an_entry_point_to_nothing_says_so_where_it_is_chosen_and_where_it_is_listed(
+    install, arguments, package, address, cause, capsys
+):
+    install(package, address=address)
+    said = rf"reranker theirs of the package {package} 1\.5:? {cause}"
+    assert re.match(f"Cannot be used: {said}", listed(capsys)["theirs"])
+    for command in (["evaluate", *arguments], ["plan", *arguments], ["score"]):
+        assert main([*command, "reranker=theirs"]) == 2
+        assert re.search(f"evalkit: error: {said}", capsys.readouterr().err), command
+    with pytest.raises(ConfigError, match=said):
+        load_reranker("theirs")
+
+
+def test_a_file_of_a_package_that_names_no_schema_is_refused_with_the_legal_ones(install, arguments, capsys):
+    install("their_schema", files={"conf/reranker/their_e.yaml": A_FILE.replace("theirs@", "thiers@")})
+    assert main(["evaluate", *arguments, "reranker=their_e"]) == 2
+    assert "there is no schema 'schema/reranker/thiers'" in (error := capsys.readouterr().err)
+    assert "Did you mean theirs? Legal are: " in error
+    assert "there is no schema 'reranker/thiers'" in listed(capsys)["their_e"]
 
 
 def test_the_reranker_in_contributing_runs_as_it_is_written(arguments, tmp_path, monkeypatch, capsys):
