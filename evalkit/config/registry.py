@@ -102,6 +102,23 @@ def imported(address: str) -> Any:
         raise ConfigError(f"{address} cannot be imported: {reason(error)}. Install the package that has it.") from error
 
 
+def implementation(address: str, *, maker: str, base: str) -> Any:
+    """`imported`, of what settings name as their `implementation`.
+
+    Args:
+        address: as `module:Class`.
+        maker: the method that the class is used by.
+        base: the class to derive it from, for the error.
+
+    Raises:
+        ConfigError: it cannot be imported, or has no such method.
+    """
+    kind = imported(address)
+    if not callable(getattr(kind, maker, None)):
+        raise ConfigError(f"{address} is {kind!r}, which has no {maker}. Derive it from {base}.")
+    return kind
+
+
 def installed(group: str) -> "Mapping[str, EntryPoint]":
     """Name -> entry point of every package that adds to a group."""
     return _installed(group, tuple(sys.path))

@@ -100,8 +100,8 @@ def answer(arguments):
         return left.code
 
 
-def candidates(tmp_path, dataset, stage):
-    path = tmp_path / "results" / dataset / f"{stage}-100" / "candidates" / "manifest.json"
+def candidates(tmp_path, dataset, stage, depth=100):
+    path = tmp_path / "results" / dataset / f"{stage}-{depth}" / "candidates" / "manifest.json"
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -172,6 +172,37 @@ def test_results_on_a_dataset_whose_package_is_gone_say_so(faq, places, monkeypa
     assert cli.main(["export", "results", "--to", "mteb-predictions", "--out", "out"]) == 2
     error = capsys.readouterr().err
     assert "no kind of dataset has the settings of faq. Install the package or the version" in error
+
+
+def test_the_retriever_that_contributing_shows_is_evaluated(install, places, tmp_path):
+    shown = block("CONTRIBUTING.md", "class ChanceRetriever")
+    install("chance_retriever", shown, group="retrievers", point="chance", kind="ChanceConfig")
+    found = {}
+    for seed in (1, 2):
+        chosen = ["retriever=chance", f"retriever.seed={seed}", f"retriever.name=chance{seed}", "reranker=none"]
+        assert cli.main(["evaluate", *chosen, "depth=7", *places]) == 0
+        found[seed] = candidates(tmp_path, "mini", f"chance{seed}", depth=7)
+        assert {"kind": "chance", "seed": seed}.items() <= found[seed]["retriever"].items()
+        assert 7 * found[seed]["queries"] == found[seed]["pairs"]
+    assert found[1]["run_digest"] != found[2]["run_digest"]
+
+
+@pytest.mark.parametrize(
+    ("package", "old", "new", "said"),
+    [
+        (
+            "first_of_no_base",
+            "(FirstStage)",
+            "",
+            "which has no build. Derive it from evalkit.retrieval.first_stage.First",
+        ),
+        ("first_of_nothing", "PACKAGE:Backwards", "", "there is no first stage for BackwardsConfig: it has no `impl"),
+    ],
+)
+def test_a_retriever_that_is_no_first_stage_is_refused(install, places, package, old, new, said, capsys):
+    install(package, RETRIEVER.replace(old, new), group="retrievers", point="backwards", kind="BackwardsConfig")
+    assert answer(["evaluate", "retriever=backwards", "reranker=none", *places]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_mistyped_setting_of_an_added_retriever_is_refused_with_the_legal_ones(install, places, capsys):
