@@ -82,10 +82,7 @@ class Registry(Mapping[str, Any]):
         """Entry points of other packages."""
         found = installed(self.group)
         if taken := next((name for name in found if name in self._own), None):
-            raise ConfigError(
-                f"the package {_package(found[taken])} adds a {self.group} named {taken}, which evalkit has already. "
-                "Remove that package, or rename its entry point."
-            )
+            raise taken_by(self.group, taken)
         return found
 
 
@@ -137,6 +134,19 @@ def _installed(group: str, _path: tuple[str, ...]) -> "Mapping[str, EntryPoint]"
                 "one of them."
             )
     return found
+
+
+def taken_by(group: str, name: str) -> ConfigError:
+    """That a package adds a name to a group which evalkit has: by its entry point, or by a file of settings."""
+    adding = (
+        _package(point)
+        for own, point in installed(group).items()
+        if name == own or name in {file.stem for file in _files(point, group)}
+    )
+    return ConfigError(
+        f"the package {next(adding)} adds a {group} named {name}, which evalkit has already. Remove that package, or "
+        "rename what it adds."
+    )
 
 
 def installed_settings(group: str) -> Mapping[str, str]:

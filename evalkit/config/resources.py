@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evalkit.config.registry import installed_settings
+from evalkit.config.registry import installed_settings, taken_by
 from evalkit.errors import ConfigError
 from evalkit.system.lookalikes import instead
 
@@ -36,7 +36,7 @@ def config_names(group: str, own: Path | None = None) -> list[str]:
     """
     shipped_names, others = _names_below(shipped("conf") / group), installed_settings(group)
     if taken := sorted(shipped_names & others.keys()):
-        raise ConfigError(f"an installed package adds a {group} named {taken[0]}, which evalkit has. Remove it.")
+        raise taken_by(group, taken[0])
     return sorted({*shipped_names, *others, *(_names_below(own / group) if own else ())})
 
 

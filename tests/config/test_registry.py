@@ -92,7 +92,7 @@ def test_yaml_files_of_a_package_are_its_choices(install):
 
 def test_a_file_with_the_name_of_one_of_evalkits_is_refused(install):
     install("package_of_bm25", files={"conf/reranker/replay.yaml": "name: replay\n"})
-    with pytest.raises(ConfigError, match="an installed package adds a reranker named replay"):
+    with pytest.raises(ConfigError, match=r"package_of_bm25 1\.5 adds a reranker named replay, which evalkit has"):
         config_names("reranker")
 
 

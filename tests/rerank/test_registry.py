@@ -189,6 +189,16 @@ def test_a_file_of_a_package_that_names_no_schema_is_refused_with_the_legal_ones
     assert "there is no schema 'reranker/thiers'" in listed(capsys)["their_e"]
 
 
+def test_a_name_that_is_taken_has_one_answer_everywhere(install, arguments, capsys):
+    install("their_none", point="none")
+    for command in (["evaluate", *arguments, "reranker=none"], ["list", "rerankers"], ["plan", *arguments]):
+        assert main(command) == 2
+        assert (
+            "error: the package their_none 1.5 adds a reranker named none, which evalkit has already. Remove that "
+            "package, or rename what it adds." in capsys.readouterr().err
+        ), command
+
+
 def test_the_reranker_in_contributing_runs_as_it_is_written(arguments, tmp_path, monkeypatch, capsys):
     text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Add a reranker")[1]
     module, settings = (re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL)[1] for kind in ("python", "yaml"))
