@@ -143,8 +143,8 @@ def faq(install, tmp_path):
 
 @pytest.mark.parametrize("name", ["faq", "questions"])
 def test_results_on_an_added_dataset_without_settings_of_its_own_are_read_again(name, faq, install, places, tmp_path):
-    overlap = block("CONTRIBUTING.md", "class OverlapConfig")
-    install("overlap_reranker", overlap, group="rerankers", point="overlap", kind="OverlapConfig")
+    overlap = block("CONTRIBUTING.md", "class OverlapConfig").replace("overlap_reranker", "overlap_of_faq")
+    install("overlap_of_faq", overlap, group="rerankers", point="overlap", kind="OverlapConfig")
     for reranker in ("none", "overlap"):
         assert cli.main(["evaluate", *faq, f"dataset.name={name}", f"reranker={reranker}", *places]) == 0
     for command in (["analyse"], ["compare", "--queries", "1"], ["export", "--to", "mteb-predictions", "--out", "out"]):
