@@ -116,6 +116,15 @@ def implementation(address: str, *, maker: str, base: str) -> Any:
     return kind
 
 
+def require_whole(kind: type) -> None:
+    """Refuse a class that lacks something which its base asks for; Python would do so without a word of advice."""
+    if lacking := sorted(getattr(kind, "__abstractmethods__", ())):
+        raise ConfigError(
+            f"{kind.__module__}:{kind.__qualname__} lacks {' and '.join(lacking)}. Define what it lacks, or remove the "
+            "package that has it."
+        )
+
+
 def installed(group: str) -> "Mapping[str, EntryPoint]":
     """Name -> entry point of every package that adds to a group."""
     return _installed(group, tuple(sys.path))

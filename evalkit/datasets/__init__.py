@@ -7,7 +7,7 @@ in this folder mention only other errors.
 import logging
 
 from evalkit.config import DatasetConfig
-from evalkit.config.registry import Registry, implementation
+from evalkit.config.registry import Registry, implementation, require_whole
 from evalkit.datasets.documents import are_chinese
 from evalkit.datasets.loader import Loader
 from evalkit.datasets.records import SAID
@@ -44,6 +44,7 @@ def loader(config: DatasetConfig, store: Store) -> Loader:
             "`evalkit list datasets`."
         )
     kind: type[Loader] = implementation(config.implementation, maker="load", base="evalkit.datasets.loader.Loader")
+    require_whole(kind)
     return kind(config, store)
 
 

@@ -52,7 +52,7 @@ def _kinds(settings: Mapping[str, Any]) -> list[type[DatasetConfig]]:
         named = usable.get(schema_name(read_config("dataset", str(name))))
     fewest = min(len(names[kind]) for kind in fitting)
     others = [kind for kind in fitting if len(names[kind]) == fewest and kind is not BundledDatasetConfig]
-    return [named, *(kind for kind in others if kind is not named)] if named in fitting else others
+    return [kind for kind in fitting if kind is named] + [kind for kind in others if kind is not named]
 
 
 def _typed(kind: Any, settings: Mapping[str, Any]) -> Any:
