@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit import rerank, retrieval
 from evalkit.config import ComputeConfig
-from evalkit.config.resources import read_config
+from evalkit.config.registry import Registry
+from evalkit.config.resources import read_config, schema_name
 from evalkit.datasets import DATASETS
 from evalkit.errors import ConfigError
 from evalkit.rerank import RERANKERS
@@ -31,6 +32,11 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "compute": {"compute": ComputeConfig},
 }
 """Schema names by group, as the `defaults` lists under `conf/` write them: `/schema/<group>/<name>@_here_`."""
+
+
+def usable_schemas() -> dict[str, Mapping[str, Any]]:
+    """`SCHEMAS` without those of packages that cannot be used; a warning names each of these."""
+    return {group: schemas.usable() if isinstance(schemas, Registry) else schemas for group, schemas in SCHEMAS.items()}
 
 
 def load_reranker(name: str, *, compute: Mapping[str, Any] | None = None, **settings: Any) -> Reranker:
@@ -112,9 +118,21 @@ def _compute(settings: Mapping[str, Any] | None) -> ComputeConfig:
 def _config(group: str, name: str, settings: Mapping[str, Any]) -> Any:
     """The settings in `conf/<group>/<name>.yaml`, with some replaced."""
     stored = read_config(group, name)
-    # `/schema/reranker/minicpm@_here_` -> minicpm
-    schema = stored.pop("defaults")[0].rsplit("/", 1)[-1].removesuffix("@_here_")
-    return _checked(SCHEMAS[group][schema], group, {**stored, **settings})
+    schema = schema_of(group, stored)
+    del stored["defaults"]
+    return _checked(schema, group, {**stored, **settings})
+
+
+def schema_of(group: str, settings: Mapping[str, Any]) -> Any:
+    """The class that checks the settings of a choice.
+
+    Raises:
+        ConfigError: the package that has it cannot be used, or there is none of this name.
+    """
+    name, schemas = schema_name(settings), SCHEMAS[group]
+    if name not in schemas:
+        raise ConfigError(f"there is no schema '{group}/{name}'. {instead(name, sorted(schemas))}")
+    return schemas[name]
 
 
 def _checked(schema: type, group: str, settings: Mapping[str, Any]) -> Any:

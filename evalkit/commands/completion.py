@@ -172,9 +172,9 @@ def _of_hydra(config: str, typed: Sequence[str], word: str, top: Sequence[str]) 
 
 def _as_typed(choice: str) -> str:
     """A list is written whole, `measures=[A,B]`, where Hydra would go on to the number of an entry."""
-    from evalkit.load import SCHEMAS
+    from evalkit.load import usable_schemas
 
-    schemas = [*ROOTS.values(), *(schema for group in SCHEMAS.values() for schema in group.values())]
+    schemas = [*ROOTS.values(), *(schema for group in usable_schemas().values() for schema in group.values())]
     key = choice.removesuffix(".")
     name = key.rpartition(".")[2]
     kinds = {str(field.type) for schema in schemas for field in fields(schema) if field.name == name}

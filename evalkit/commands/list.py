@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from evalkit.commands.options import Parser
+from evalkit.config.registry import installed_settings
 from evalkit.config.resources import config_names, config_text, read_config
 from evalkit.errors import ConfigError
 from evalkit.system.terminal import say
@@ -86,11 +87,24 @@ def _describe(group: str, name: str) -> dict[str, Any]:
     """The first comment of a configuration file, and its settings."""
     text, settings = config_text(group, name), read_config(group, name)
     about = next((line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")), "")
+    if name in installed_settings(group):
+        about = _fault(group, settings) or about
     if group == "dataset":
         return {"name": name, "about": about, **_card(settings)}
     keys = ("model", "revision", "max_length", "device", "dtype")
     found = {key: settings[key] for key in keys if key in settings}
     return {"name": name, "about": about, **(_weights(text) if "model" in found else {}), **found}
+
+
+def _fault(group: str, settings: dict[str, Any]) -> str:
+    """Why a choice of another package cannot be used; empty where it can."""
+    from evalkit.load import schema_of
+
+    try:
+        schema_of(group, settings)
+    except ConfigError as error:
+        return f"Cannot be used: {error}"
+    return ""
 
 
 def _weights(text: str) -> dict[str, Any]:

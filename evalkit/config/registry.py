@@ -34,10 +34,12 @@ class Registry(Mapping[str, Any]):
     Args:
         group: one choice, such as `reranker`; its entry points are in the group `evalkit.rerankers`.
         own: evalkit's own, as `module:Class`.
+        base: the class that all of them are derived from, likewise.
     """
 
-    def __init__(self, group: str, own: Mapping[str, str]) -> None:
-        self.group, self._own = group, own
+    def __init__(self, group: str, own: Mapping[str, str], base: str) -> None:
+        self.group, self._own, self._base = group, own, base
+        self._warned: set[str] = set()
 
     def __iter__(self) -> Iterator[str]:
         yield from self._own
@@ -51,31 +53,36 @@ class Registry(Mapping[str, Any]):
             return imported(self._own[name])
         point = self._installed()[name]
         try:
-            return point.load()
-        except (ImportError, AttributeError) as error:
+            found = point.load()
+        except Exception as error:  # a module of somebody else may raise anything
             raise ConfigError(
                 f"{self.group} {name} of the package {_package(point)} cannot be imported: {reason(error)}. Reinstall "
                 "or remove that package."
             ) from error
+        if not (isinstance(found, type) and issubclass(found, imported(self._base))):
+            raise ConfigError(
+                f"{self.group} {name} of the package {_package(point)}: its entry point names {found!r}. Expected a "
+                f"class derived from {self._base.replace(':', '.')}. Mend the package or remove it."
+            )
+        return found
 
     def usable(self) -> dict[str, Any]:
-        """All that can be imported; a package that cannot be is named in a warning."""
+        """All that can be imported; a package that cannot be is named in a warning, once."""
         found = {}
         for name in self:
             try:
                 found[name] = self[name]
             except ConfigError as error:
-                logger.warning("%s", error)
+                if str(error) not in self._warned:
+                    logger.warning("%s", error)
+                self._warned.add(str(error))
         return found
 
     def _installed(self) -> "Mapping[str, EntryPoint]":
         """Entry points of other packages."""
         found = installed(self.group)
         if taken := next((name for name in found if name in self._own), None):
-            raise ConfigError(
-                f"the package {_package(found[taken])} adds a {self.group} named {taken}, which evalkit has already. "
-                "Remove that package, or rename its entry point."
-            )
+            raise taken_by(self.group, taken)
         return found
 
 
@@ -90,6 +97,32 @@ def imported(address: str) -> Any:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{address} cannot be imported: {reason(error)}. Install the package that has it.") from error
+
+
+def implementation(address: str, *, maker: str, base: str) -> Any:
+    """`imported`, of what settings name as their `implementation`.
+
+    Args:
+        address: as `module:Class`.
+        maker: the method that the class is used by.
+        base: the class to derive it from, for the error.
+
+    Raises:
+        ConfigError: it cannot be imported, or has no such method.
+    """
+    kind = imported(address)
+    if not callable(getattr(kind, maker, None)):
+        raise ConfigError(f"{address} is {kind!r}, which has no {maker}. Derive it from {base}.")
+    return kind
+
+
+def require_whole(kind: type) -> None:
+    """Refuse a class that lacks something which its base asks for; Python would do so without a word of advice."""
+    if lacking := sorted(getattr(kind, "__abstractmethods__", ())):
+        raise ConfigError(
+            f"{kind.__module__}:{kind.__qualname__} lacks {' and '.join(lacking)}. Define what it lacks, or remove the "
+            "package that has it."
+        )
 
 
 def installed(group: str) -> "Mapping[str, EntryPoint]":
@@ -110,6 +143,19 @@ def _installed(group: str, _path: tuple[str, ...]) -> "Mapping[str, EntryPoint]"
                 "one of them."
             )
     return found
+
+
+def taken_by(group: str, name: str) -> ConfigError:
+    """That a package adds a name to a group which evalkit has: by its entry point, or by a file of settings."""
+    adding = (
+        _package(point)
+        for own, point in installed(group).items()
+        if name == own or name in {file.stem for file in _files(point, group)}
+    )
+    return ConfigError(
+        f"the package {next(adding)} adds a {group} named {name}, which evalkit has already. Remove that package, or "
+        "rename what it adds."
+    )
 
 
 def installed_settings(group: str) -> Mapping[str, str]:

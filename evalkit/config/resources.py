@@ -3,10 +3,11 @@
 In a wheel they lie inside the package; in a checkout `conf/` and `instructions.json` lie at its top level.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evalkit.config.registry import installed_settings
+from evalkit.config.registry import installed_settings, taken_by
 from evalkit.errors import ConfigError
 from evalkit.system.lookalikes import instead
 
@@ -35,7 +36,7 @@ def config_names(group: str, own: Path | None = None) -> list[str]:
     """
     shipped_names, others = _names_below(shipped("conf") / group), installed_settings(group)
     if taken := sorted(shipped_names & others.keys()):
-        raise ConfigError(f"an installed package adds a {group} named {taken[0]}, which evalkit has. Remove it.")
+        raise taken_by(group, taken[0])
     return sorted({*shipped_names, *others, *(_names_below(own / group) if own else ())})
 
 
@@ -58,3 +59,8 @@ def read_config(group: str, name: str, own: Path | None = None) -> dict[str, Any
     import yaml
 
     return dict(yaml.safe_load(config_text(group, name, own)) or {})
+
+
+def schema_name(settings: Mapping[str, Any]) -> str:
+    """The schema that the settings of a choice fill in: `minicpm` of `/schema/reranker/minicpm@_here_`."""
+    return str(settings["defaults"][0]).rsplit("/", 1)[-1].removesuffix("@_here_")

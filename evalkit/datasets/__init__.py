@@ -7,7 +7,7 @@ in this folder mention only other errors.
 import logging
 
 from evalkit.config import DatasetConfig
-from evalkit.config.registry import Registry, imported
+from evalkit.config.registry import Registry, implementation, require_whole
 from evalkit.datasets.documents import are_chinese
 from evalkit.datasets.loader import Loader
 from evalkit.datasets.records import SAID
@@ -27,6 +27,7 @@ DATASETS = Registry(
         "mteb": "evalkit.datasets.mteb_task:MtebDatasetConfig",
         "neuclir": "evalkit.datasets.neuclir:NeuclirDatasetConfig",
     },
+    base="evalkit.config.dataset:DatasetConfig",
 )
 """Schema of a dataset -> its settings; then the entry points `evalkit.datasets` of installed packages."""
 
@@ -39,9 +40,11 @@ def loader(config: DatasetConfig, store: Store) -> Loader:
     """
     if not config.implementation:
         raise ConfigError(
-            f"there is no loader for {type(config).__name__}. Choose a dataset from `evalkit list datasets`."
+            f"there is no loader for {type(config).__name__}: it has no `implementation`. Choose a dataset from "
+            "`evalkit list datasets`."
         )
-    kind: type[Loader] = imported(config.implementation)
+    kind: type[Loader] = implementation(config.implementation, maker="load", base="evalkit.datasets.loader.Loader")
+    require_whole(kind)
     return kind(config, store)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.config import ComputeConfig, DatasetConfig, RerankerConfig
 from evalkit.config.instructions import PER_QUERY, choose_instruction
-from evalkit.config.registry import Registry, imported
+from evalkit.config.registry import Registry, implementation
 from evalkit.errors import ConfigError
 from evalkit.rerank.passthrough import Reordering
 from evalkit.rerank.seam import Reranker
@@ -40,6 +40,7 @@ RERANKERS = Registry(
         "lightweight": "evalkit.rerank.families.flag_llm:LightweightConfig",
         "qwen3": "evalkit.rerank.families.qwen3:Qwen3RerankerConfig",
     },
+    base="evalkit.config.reranker:RerankerConfig",
 )
 """Schema of a reranker -> its settings; then the entry points `evalkit.rerankers` of installed packages."""
 
@@ -62,12 +63,12 @@ def build(
     """
     if not config.implementation:
         raise ConfigError(
-            f"there is no reranker for {type(config).__name__}. Choose one from `evalkit list rerankers`."
+            f"there is no reranker for {type(config).__name__}: it has no `implementation`. Choose one from "
+            "`evalkit list rerankers`."
         )
     instruction = instruction_of(config, dataset)
-    made: AnyReranker = imported(config.implementation).from_config(
-        config, compute, instruction=instruction, weights=weights
-    )
+    kind = implementation(config.implementation, maker="from_config", base="evalkit.Reranker")
+    made: AnyReranker = kind.from_config(config, compute, instruction=instruction, weights=weights)
     return made
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig
+from evalkit.config.registry import require_whole
+from evalkit.errors import ModelError
 from evalkit.inference.budget import Budget
 from evalkit.inference.usage import Usage
 from evalkit.types import Identity, Pair, Scored, checked_pair
@@ -39,6 +41,7 @@ class Reranker(ABC):
             weights: whether to download the weights of a model; showing a prompt or a plan needs none.
         """
         del instruction, weights
+        require_whole(cls)
         return cls(config, compute)  # type: ignore[call-arg]
 
     @property
@@ -78,12 +81,29 @@ class Reranker(ABC):
 
         Raises:
             DataError: something is not a pair of texts.
+            ModelError: a pair was given no score.
         """
         checked = [checked_pair(number, pair) for number, pair in enumerate(pairs)]
         scores, cut = np.empty(0, dtype=np.float32), np.zeros(len(checked), dtype=bool)
+        scored = np.zeros(len(checked), dtype=bool)
         for part in self.stream(self.prepare(checked), np.zeros(len(checked), dtype=bool)):
             if not len(scores):
                 scores = np.empty((len(checked), *part.scores.shape[1:]), dtype=np.float32)
-            scores[part.rows], cut[part.rows] = part.scores, part.cut
+            scores[part.rows], cut[part.rows], scored[part.rows] = part.scores, part.cut, True
             advance(len(part.rows))
+        require_scores(self, scored)
         return Scored(np.arange(len(checked)), scores, cut)
+
+
+def require_scores(reranker: Reranker, scored: NDArray[np.bool_]) -> None:
+    """Refuse pairs that a reranker gave no score.
+
+    Raises:
+        ModelError: there are some.
+    """
+    if not scored.all():
+        kind = type(reranker)
+        raise ModelError(
+            f"{kind.__module__}:{kind.__qualname__} gave no score to {int((~scored).sum())} of {len(scored)} pairs. "
+            "Have its `stream` yield every row that is not known, or choose another reranker."
+        )

@@ -18,7 +18,7 @@ from evalkit.inference.finite import finite
 from evalkit.inference.room import Room, room
 from evalkit.inference.workers import Shards, open_pool
 from evalkit.rerank.known_scores import KeptScores, pair_keys
-from evalkit.rerank.seam import Reranker
+from evalkit.rerank.seam import Reranker, require_scores
 from evalkit.rerank.worker import ScoringWorker, Window
 from evalkit.results.outcome import Reranked
 from evalkit.run import Run
@@ -42,7 +42,7 @@ def score_candidates(
 
     Raises:
         DataError: a candidate is not in the corpus.
-        ModelError: a score is not finite.
+        ModelError: a score is not finite, or a pair was given none.
         ResultError: a score cannot be kept.
     """
     worker, stages = ScoringWorker(reranker), Stages()
@@ -60,6 +60,7 @@ def score_candidates(
                 scoring.kept.read()
         budget = KeptBudget() if scoring.kept is None else scoring.kept.budget
         pool.run(Shards(len(scoring.windows), scoring.payload, scoring.keep, scoring.done, meter, budget))
+        require_scores(reranker, scoring.scored)
         reranked = scoring.result()
     usage = pool.spent()
     stages.take("rerank", meter, model="reranker", **usage.read())
@@ -72,6 +73,7 @@ class _Scoring:
     Attributes:
         windows: slices of the run's rows.
         kept: scores of earlier runs, and where new ones go.
+        scored: shape (rows,), which rows of the run have a score.
     """
 
     def __init__(self, candidates: Run, dataset: Dataset, room: Room, meter: Meter) -> None:
@@ -84,7 +86,7 @@ class _Scoring:
         self._queries = candidates.row_queries
         self._keys: dict[int, NDArray[np.void]] = {}
         self._scores = np.zeros(len(candidates), dtype=np.float32)
-        self._scored = np.zeros(len(candidates), dtype=bool)
+        self.scored = np.zeros(len(candidates), dtype=bool)
         self._cut = np.zeros(len(candidates), dtype=bool)
 
     def payload(self, shard: int) -> Window | None:
@@ -94,7 +96,7 @@ class _Scoring:
         if self.kept is not None:
             self._keys[shard] = pair_keys(pairs)
             self._look_up(window, self._keys[shard], self.kept)
-        known = self._scored[window].copy()
+        known = self.scored[window].copy()
         return None if known.all() else Window(pairs, known)
 
     def _pairs(self, window: slice) -> list[Pair]:
@@ -109,7 +111,7 @@ class _Scoring:
 
     def _look_up(self, window: slice, keys: NDArray[np.void], kept: KeptScores) -> None:
         known, scores, cut = kept.find(keys)
-        new = np.flatnonzero(known & ~self._scored[window])
+        new = np.flatnonzero(known & ~self.scored[window])
         self._note(window, Scored(new, scores[new], cut[new]))
         self._meter.found(len(new))
 
@@ -125,7 +127,7 @@ class _Scoring:
 
     def _note(self, window: slice, part: Scored) -> None:
         rows = window.start + part.rows
-        self._scores[rows], self._scored[rows], self._cut[rows] = part.scores, True, part.cut
+        self._scores[rows], self.scored[rows], self._cut[rows] = part.scores, True, part.cut
 
     def done(self, shard: int) -> None:
         """Forget what only this window needed."""
@@ -134,8 +136,6 @@ class _Scoring:
 
     def result(self) -> Reranked:
         """The run in its new order."""
-        if not self._scored.all():
-            raise ValueError(f"{int((~self._scored).sum())} of {len(self._scored)} pairs were given no score")
         run, table = self._candidates.rescored(self._scores), _table(self._candidates, self._cut)
         return Reranked(run, int(self._cut.sum()), cut=table, kept=int(self._meter.kept))
 

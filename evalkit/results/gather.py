@@ -146,7 +146,10 @@ def dataset_of(result: Result) -> Dataset:
             f"{result.folder}: does not say what it was measured on ({reason(error)}). Run again."
         ) from error
     if config is None:
-        raise ResultError(f"{result.folder}: was made by another version of evalkit. Run again.")
+        raise ResultError(
+            f"{result.folder}: no kind of dataset has the settings of {settings['dataset']['name']}. Install the "
+            "package or the version of evalkit that it was made with, or run again."
+        )
     dataset = datasets.load(config, open_store(settings["cache_dir"]))
     if dataset.digest != result.manifest["dataset"]["digest"]:
         raise ResultError(

@@ -255,7 +255,7 @@ class Recorder:
         }
 
     def complete(self, found: Result) -> Result:
-        """A result that was found, with those measures added that it lacks.
+        """A result that was found, with those measures added that it lacks; its own stay, whoever can compute them now.
 
         Raises:
             ResultError: it cannot be written.
@@ -263,9 +263,12 @@ class Recorder:
         if set(self.measures) <= set(found.manifest["measures"]):
             return found
         with results.alone(found) as present:
-            names = list(dict.fromkeys([*self.measures, *present.manifest["measures"]]))
-            per_query, best = self._measure(present.read_run(), names)
-            changes = {"measures": per_query.means, "ceiling": best}
+            held = present.manifest["ceiling"]
+            added, best = self._measure(present.read_run(), [name for name in self.measures if name not in held])
+            values, ceilings = {**present.read_per_query().values, **added.values}, {**held, **best}
+            names = list(dict.fromkeys([*self.measures, *held]))
+            per_query = replace(added, values={name: values[name] for name in names})
+            changes = {"measures": per_query.means, "ceiling": {name: ceilings[name] for name in names}}
             return results.update(present, per_query=per_query, changes=changes)
 
     def _describe_dataset(self) -> dict[str, Any]:

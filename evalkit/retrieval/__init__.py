@@ -1,7 +1,7 @@
 """First stages: each gives the best candidates of every query as a `Run`. Knows nothing of judgments or rerankers."""
 
 from evalkit.config import ComputeConfig, DatasetConfig, RetrieverConfig
-from evalkit.config.registry import Registry, imported
+from evalkit.config.registry import Registry, implementation
 from evalkit.errors import ConfigError
 from evalkit.results.outcome import Retrieved
 from evalkit.retrieval.first_stage import FirstStage
@@ -17,6 +17,7 @@ RETRIEVERS = Registry(
         "saved": "evalkit.retrieval.saved:SavedConfig",
         "judged": "evalkit.retrieval.judged:JudgedConfig",
     },
+    base="evalkit.config.retriever:RetrieverConfig",
 )
 """Schema of a first stage -> its settings; then the entry points `evalkit.retrievers` of installed packages."""
 
@@ -44,9 +45,11 @@ def build(
     """
     if not config.implementation:
         raise ConfigError(
-            f"there is no first stage for {type(config).__name__}. Choose one from `evalkit list retrievers`."
+            f"there is no first stage for {type(config).__name__}: it has no `implementation`. Choose one from "
+            "`evalkit list retrievers`."
         )
-    kind: type[FirstStage] = imported(config.implementation)
+    base = "evalkit.retrieval.first_stage.FirstStage"
+    kind: type[FirstStage] = implementation(config.implementation, maker="build", base=base)
     return kind.build(config, compute=compute, store=store, dataset=dataset, weights=weights)
 
 

@@ -1,6 +1,7 @@
 """Dataset loaders and retrievers of other packages, typed at the command line as evalkit's own."""
 
 import json
+import sys
 
 import pytest
 from documented import block
@@ -91,8 +92,16 @@ def places(tmp_path, monkeypatch):
     return [f"results_dir={tmp_path}/results", f"cache_dir={tmp_path}/cache"]
 
 
-def candidates(tmp_path, dataset, stage):
-    path = tmp_path / "results" / dataset / f"{stage}-100" / "candidates" / "manifest.json"
+def answer(arguments):
+    """The exit code of a command, also where a job of Hydra's leaves with it."""
+    try:
+        return cli.main(arguments)
+    except SystemExit as left:
+        return left.code
+
+
+def candidates(tmp_path, dataset, stage, depth=100):
+    path = tmp_path / "results" / dataset / f"{stage}-{depth}" / "candidates" / "manifest.json"
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -122,6 +131,78 @@ def test_the_loader_that_contributing_shows_is_evaluated(install, places, tmp_pa
     chosen = ["dataset=faq", "dataset.path=faq.tsv", "retriever=bm25", "reranker=none", "measures=[RR@10]"]
     assert cli.main(["evaluate", *chosen, *places]) == 0
     assert 0.5 == candidates(tmp_path, "faq", "bm25")["measures"]["RR@10"]  # "The moon does." says nothing of tides
+
+
+@pytest.fixture
+def faq(install, tmp_path):
+    """The settings that evaluate the dataset that CONTRIBUTING shows."""
+    install("faq_dataset", block("CONTRIBUTING.md", "class FaqLoader"), group="datasets", point="faq", kind="FaqConfig")
+    (tmp_path / "faq.tsv").write_text("who makes honey\tBees make honey.\nwhat makes tides\tThe moon does.\n")
+    return ["dataset=faq", "dataset.path=faq.tsv", "retriever=bm25", "reranker=none"]
+
+
+@pytest.mark.parametrize("name", ["faq", "questions"])
+def test_results_on_an_added_dataset_without_settings_of_its_own_are_read_again(name, faq, install, places, tmp_path):
+    overlap = block("CONTRIBUTING.md", "class OverlapConfig").replace("overlap_reranker", "overlap_of_faq")
+    install("overlap_of_faq", overlap, group="rerankers", point="overlap", kind="OverlapConfig")
+    for reranker in ("none", "overlap"):
+        assert cli.main(["evaluate", *faq, f"dataset.name={name}", f"reranker={reranker}", *places]) == 0
+    for command in (["analyse"], ["compare", "--queries", "1"], ["export", "--to", "mteb-predictions", "--out", "out"]):
+        assert cli.main([command[0], "results", *command[1:]]) == 0, command
+    assert list((tmp_path / "out").rglob("*.json"))
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["plan"], ["fetch"], ["list", "datasets", "--inspect", "faq"]])
+def test_the_loader_that_contributing_shows_says_what_it_lacks(command, faq, places, tmp_path, capsys):
+    cache = f"cache_dir={tmp_path}/cache"
+    run = [*faq, *places]
+    settings = {"evaluate": run, "plan": run, "fetch": [faq[0], cache]}.get(command[0], [cache])
+    without = [text for text in settings if not text.startswith("dataset.path")]
+    assert answer([*command, *without]) == 2
+    assert "dataset.path is not set. Add dataset.path=FILE to the command." in capsys.readouterr().err
+    for text, said in (("no tab\n", ":1: 1 fields, expected 2"), ("", ": holds no")):
+        (tmp_path / "faq.tsv").write_text(text)
+        assert answer([*command, *without, "dataset.path=faq.tsv"]) == 2
+        assert f"faq.tsv{said}" in capsys.readouterr().err
+
+
+def test_results_on_a_dataset_whose_package_is_gone_say_so(faq, places, monkeypatch, capsys):
+    assert cli.main(["evaluate", *faq, *places]) == 0
+    monkeypatch.setattr("sys.path", [path for path in sys.path if "site-faq_dataset" not in path])
+    assert cli.main(["export", "results", "--to", "mteb-predictions", "--out", "out"]) == 2
+    error = capsys.readouterr().err
+    assert "no kind of dataset has the settings of faq. Install the package or the version" in error
+
+
+def test_the_retriever_that_contributing_shows_is_evaluated(install, places, tmp_path):
+    shown = block("CONTRIBUTING.md", "class ChanceRetriever")
+    install("chance_retriever", shown, group="retrievers", point="chance", kind="ChanceConfig")
+    found = {}
+    for seed in (1, 2):
+        chosen = ["retriever=chance", f"retriever.seed={seed}", f"retriever.name=chance{seed}", "reranker=none"]
+        assert cli.main(["evaluate", *chosen, "depth=7", *places]) == 0
+        found[seed] = candidates(tmp_path, "mini", f"chance{seed}", depth=7)
+        assert {"kind": "chance", "seed": seed}.items() <= found[seed]["retriever"].items()
+        assert 7 * found[seed]["queries"] == found[seed]["pairs"]
+    assert found[1]["run_digest"] != found[2]["run_digest"]
+
+
+@pytest.mark.parametrize(
+    ("package", "old", "new", "said"),
+    [
+        (
+            "first_of_no_base",
+            "(FirstStage)",
+            "",
+            "which has no build. Derive it from evalkit.retrieval.first_stage.First",
+        ),
+        ("first_of_nothing", "PACKAGE:Backwards", "", "there is no first stage for BackwardsConfig: it has no `impl"),
+    ],
+)
+def test_a_retriever_that_is_no_first_stage_is_refused(install, places, package, old, new, said, capsys):
+    install(package, RETRIEVER.replace(old, new), group="retrievers", point="backwards", kind="BackwardsConfig")
+    assert answer(["evaluate", "retriever=backwards", "reranker=none", *places]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_mistyped_setting_of_an_added_retriever_is_refused_with_the_legal_ones(install, places, capsys):

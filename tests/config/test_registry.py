@@ -20,6 +20,7 @@ class TheirConfig(RerankerConfig):
     weight: float = 2.0
 """
 OWN = {"none": "evalkit.config.reranker:RerankerConfig"}
+BASE = "evalkit.config.reranker:RerankerConfig"
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def install(tmp_path, monkeypatch):
 
 def test_a_class_of_another_package_is_found_by_the_name_of_its_entry_point(install):
     install("package_of_a_class")
-    registry = Registry("reranker", OWN)
+    registry = Registry("reranker", OWN, BASE)
     assert ["none", "theirs"] == list(registry)
     assert registry["none"] is RerankerConfig
     assert 2.0 == registry["theirs"](name="x").weight
@@ -42,7 +43,7 @@ def test_a_class_of_another_package_is_found_by_the_name_of_its_entry_point(inst
 
 def test_a_package_is_imported_when_its_class_is_looked_up_and_not_before(install):
     install("package_that_is_broken", module="raise ImportError('needs cuda')")
-    registry = Registry("reranker", OWN)
+    registry = Registry("reranker", OWN, BASE)
     assert "theirs" in config_names("reranker")
     with pytest.raises(ConfigError, match=r"reranker theirs of the package package_that_is_broken 1\.5 cannot.*cuda"):
         registry["theirs"]
@@ -51,8 +52,28 @@ def test_a_package_is_imported_when_its_class_is_looked_up_and_not_before(instal
 def test_a_package_that_cannot_be_imported_leaves_the_others_usable(install, caplog):
     install("package_without_class", module="")
     with caplog.at_level(logging.WARNING):
-        assert {"none": RerankerConfig} == Registry("reranker", OWN).usable()
+        assert {"none": RerankerConfig} == Registry("reranker", OWN, BASE).usable()
     assert "package_without_class 1.5 cannot be imported" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("package", "module", "found"),
+    [
+        ("package_of_no_class", "def theirs(): ...", "cannot be imported: .*has no attribute 'TheirConfig'"),
+        ("package_of_another_class", "class TheirConfig: ...", "names <class 'package_of_another_class.reranker"),
+        ("package_of_a_number", "TheirConfig = 3", "names 3. Expected a class derived from evalkit.config.reranker.R"),
+        ("package_that_raises", "raise RuntimeError('no licence')", "cannot be imported: no licence. Reinstall or"),
+        ("package_of_a_typo", "TheirConfig = (", "cannot be imported: '[(]' was never closed"),
+    ],
+)
+def test_an_entry_point_that_names_something_else_leaves_the_others_usable(install, caplog, package, module, found):
+    install(package, module=module)
+    registry = Registry("reranker", OWN, BASE)
+    with caplog.at_level(logging.WARNING):
+        assert [{"none": RerankerConfig}] * 2 == [registry.usable(), registry.usable()]
+    assert 1 == caplog.text.count(f"reranker theirs of the package {package} 1.5")
+    with pytest.raises(ConfigError, match=found):
+        registry["theirs"]
 
 
 def test_without_yaml_the_defaults_of_the_class_are_the_choice(install):
@@ -71,18 +92,18 @@ def test_yaml_files_of_a_package_are_its_choices(install):
 
 def test_a_file_with_the_name_of_one_of_evalkits_is_refused(install):
     install("package_of_bm25", files={"conf/reranker/replay.yaml": "name: replay\n"})
-    with pytest.raises(ConfigError, match="an installed package adds a reranker named replay"):
+    with pytest.raises(ConfigError, match=r"package_of_bm25 1\.5 adds a reranker named replay, which evalkit has"):
         config_names("reranker")
 
 
 def test_a_name_that_is_taken_is_refused_with_the_package_that_takes_it(install):
     install("package_of_a_none", point="none")
     with pytest.raises(ConfigError, match=r"package_of_a_none 1\.5 adds a reranker named none, which evalkit has"):
-        Registry("reranker", OWN)["none_at_all"]
+        Registry("reranker", OWN, BASE)["none_at_all"]
 
 
 def test_two_packages_with_one_name_are_refused_together(install):
     install("package_one")
     install("package_two")
     with pytest.raises(ConfigError, match=r"package_\w+ 1\.5 and package_\w+ 1\.5 both add a reranker named theirs"):
-        list(Registry("reranker", OWN))
+        list(Registry("reranker", OWN, BASE))

@@ -1,5 +1,8 @@
 """Measures that installed packages add, each from a real distribution on the search path."""
 
+import json
+import sys
+
 import pytest
 from documented import block
 from installed import write_package
@@ -53,7 +56,27 @@ def test_a_value_that_is_not_a_number_is_refused(install):
         measure(QRELS, RUN, ["NANP@2"])
 
 
+def test_a_result_gains_measures_after_the_package_of_one_of_its_own_is_gone(install, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["evaluate", "retriever=bm25", "reranker=none", f"cache_dir={tmp_path}/cache"]
+    with monkeypatch.context() as installed:
+        install("package_of_rbp_gone", RBP, "RBPG = package_of_rbp_gone:RankBiasedPrecision")
+        assert 0 == cli.main([*command, "measures=[RBPG@10]"])
+        path = next(tmp_path.rglob("candidates/manifest.json"))
+        before = json.loads(path.read_text(encoding="utf-8"))
+        installed.setattr("sys.path", [place for place in sys.path if "package_of_rbp_gone" not in place])
+        assert 0 == cli.main([*command, "measures=[P@5]"])
+    after = json.loads(path.read_text(encoding="utf-8"))
+    assert {*before["measures"], "P@5"} == {*after["measures"]}
+    for kind in ("measures", "ceiling"):
+        assert before[kind].items() <= after[kind].items()
+    assert 0 < before["measures"]["RBPG@10"] < 1
+
+
 def test_an_entry_point_that_names_no_measure_is_refused(install):
     install("package_of_a_function", "def rbp(): ...", "FUN = package_of_a_function:rbp")
-    with pytest.raises(ConfigError, match=r"measure FUN: its entry point names <function rbp.*evalkit.measures.family"):
+    with pytest.raises(
+        ConfigError,
+        match=r"measure FUN of the package .*: its entry point names <function rbp.*evalkit.measures.family",
+    ):
         parse_measure("FUN@3")

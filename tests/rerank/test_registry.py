@@ -13,6 +13,7 @@ from stubs import write_collection
 from evalkit import Pair, load_reranker
 from evalkit.cli import main
 from evalkit.commands.completion import choices
+from evalkit.errors import ConfigError, EvalkitError
 from evalkit.rerank import RERANKERS
 
 MODULE = """
@@ -145,6 +146,83 @@ def test_an_implementation_that_cannot_be_imported_is_one_line(install, argument
     with pytest.raises(SystemExit, match="2"):
         main(["evaluate", *arguments, "reranker=theirs"])
     assert "their_typo.rerankers:TheirReranker cannot be imported: No module named" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("package", "module"), [("their_class", "class TheirConfig: ..."), ("their_syntax", "TheirConfig = (")]
+)
+def test_a_package_that_is_broken_leaves_all_other_commands_as_they_are(install, arguments, package, module, capsys):
+    install(package, module=module)
+    assert main(["evaluate", *arguments, "reranker=none"]) == 0
+    assert f"WARNING: reranker theirs of the package {package} 1.5" in capsys.readouterr().err
+    assert main(["evaluate", *arguments, "reranker=none", "reranker.max_length=9"]) == 2
+    assert "reranker.max_length is not a setting" in capsys.readouterr().err
+    assert "reranker=none" in choices("evalkit evaluate reranker=n", ["evaluate"])
+
+
+@pytest.mark.parametrize(
+    ("package", "address", "cause"),
+    [
+        ("their_lost_module", "no_such_module:X", "cannot be imported: No module named 'no_such_module'"),
+        ("their_lost_class", "their_lost_class.reranker:Gone", "cannot be imported: module .* has no attribute 'Gone'"),
+        ("their_other_thing", "their_other_thing.reranker:np", "its entry point names <module 'numpy'"),
+    ],
+)
+def test_an_entry_point_to_nothing_says_so_where_it_is_chosen_and_where_it_is_listed(
+    install, arguments, package, address, cause, capsys
+):
+    install(package, address=address, point="lost")  # Hydra has no class of this name from another test
+    said = rf"reranker lost of the package {package} 1\.5:? {cause}"
+    assert re.match(f"Cannot be used: {said}", listed(capsys)["lost"])
+    for command in (["evaluate", *arguments], ["plan", *arguments], ["score"]):
+        assert main([*command, "reranker=lost"]) == 2
+        assert re.search(f"evalkit: error: {said}", capsys.readouterr().err), command
+    with pytest.raises(ConfigError, match=said):
+        load_reranker("lost")
+
+
+def test_a_file_of_a_package_that_names_no_schema_is_refused_with_the_legal_ones(install, arguments, capsys):
+    install("their_schema", files={"conf/reranker/their_e.yaml": A_FILE.replace("theirs@", "thiers@")})
+    assert main(["evaluate", *arguments, "reranker=their_e"]) == 2
+    assert "there is no schema 'schema/reranker/thiers'" in (error := capsys.readouterr().err)
+    assert "Did you mean theirs? Legal are: " in error
+    assert "there is no schema 'reranker/thiers'" in listed(capsys)["their_e"]
+
+
+def test_a_name_that_is_taken_has_one_answer_everywhere(install, arguments, capsys):
+    install("their_none", point="none")
+    for command in (["evaluate", *arguments, "reranker=none"], ["list", "rerankers"], ["plan", *arguments]):
+        assert main(command) == 2
+        assert (
+            "error: the package their_none 1.5 adds a reranker named none, which evalkit has already. Remove that "
+            "package, or rename what it adds." in capsys.readouterr().err
+        ), command
+
+
+@pytest.mark.parametrize(
+    ("package", "old", "new", "said"),
+    [
+        (
+            "their_nameless",
+            "def identity",
+            "def identify",
+            "their_nameless.reranker:TheirReranker lacks identity. Define",
+        ),
+        (
+            "their_few",
+            "flatnonzero(~known)",
+            "flatnonzero(~known)[1:]",
+            "reranker:TheirReranker gave no score to 1 of ",
+        ),
+    ],
+)
+def test_a_reranker_of_a_package_that_is_not_whole_is_named(install, arguments, package, old, new, said, capsys):
+    install(package, module=MODULE.replace(old, new))
+    with pytest.raises(SystemExit, match="2"):
+        main(["evaluate", *arguments, "reranker=theirs"])
+    assert said in capsys.readouterr().err
+    with pytest.raises(EvalkitError, match=said):
+        load_reranker("theirs").score([Pair("a", "b"), Pair("b", "a")])
 
 
 def test_the_reranker_in_contributing_runs_as_it_is_written(arguments, tmp_path, monkeypatch, capsys):

@@ -13,10 +13,10 @@ from typing import Any
 from evalkit.commands.settings.arguments import normalise, unescape
 from evalkit.commands.settings.legal import GROUPS, one_line, top_settings, unknown_setting
 from evalkit.config import ROOTS
-from evalkit.config.registry import Registry, installed_settings
+from evalkit.config.registry import installed_settings
 from evalkit.config.resources import shipped
 from evalkit.errors import ConfigError, EvalkitError
-from evalkit.load import SCHEMAS
+from evalkit.load import usable_schemas
 from evalkit.system.reporting import explained, reason
 from evalkit.system.terminal import printable, writable
 
@@ -123,9 +123,8 @@ def register_schemas(_path: tuple[str, ...]) -> None:
     store = ConfigStore.instance()
     for name, schema in ROOTS.items():
         store.store(group="schema", name=name, node=schema, provider="evalkit")
-    for group, schemas in SCHEMAS.items():
-        usable = schemas.usable() if isinstance(schemas, Registry) else schemas
-        for name, schema in usable.items():
+    for group, schemas in usable_schemas().items():
+        for name, schema in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=schema, provider="evalkit")
         for name, text in installed_settings(group).items():
             store.store(group=group, name=name, node=yaml.safe_load(text), provider="another package")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from evalkit.config import ROOTS
 from evalkit.config.resources import config_names
+from evalkit.errors import ConfigError
 from evalkit.system.lookalikes import did_you_mean, instead, lookalikes, proposal
 
 GROUPS = ("dataset", "retriever", "reranker", "compute", "suite", "ablation")
@@ -57,11 +58,11 @@ def unknown_setting(key: str, legal: Collection[str], *, lead: str = "Legal besi
 
 def homes(name: str) -> list[str]:
     """The settings of exactly this name: `compute.dtype` of `dtype`."""
-    from evalkit.load import SCHEMAS
+    from evalkit.load import usable_schemas
 
     return [
         f"{group}.{name}"
-        for group, schemas in SCHEMAS.items()
+        for group, schemas in usable_schemas().items()
         if any(field.name == name for schema in schemas.values() for field in dataclasses.fields(schema))
     ]
 
@@ -84,12 +85,29 @@ def _missing_config(name: str, options: Sequence[str]) -> str:
     name = name.removesuffix(".yaml")
     # `hydra/launcher/slurm`, but `dataset/cqadupstack/unix`
     group, _, choice = name.rpartition("/") if name.startswith("hydra/") else name.partition("/")
-    if not choice or group == "schema":
+    if not choice:
         return f"there is no configuration {name!r}."
+    if group == "schema":
+        return _missing_schema(name)
     legal = sorted({*options, *config_names(group)})
     others = [f"{other}={choice}" for other in GROUPS if group in GROUPS and choice in config_names(other)]
     near = proposal(others) or did_you_mean(choice, legal)
     return f"{group}={choice} is not a choice. {near}Legal are: {', '.join(legal)}."
+
+
+def _missing_schema(name: str) -> str:
+    """Why there is no class of the name in a `defaults` list: its package cannot be used, or none has that name."""
+    from evalkit.load import SCHEMAS
+
+    place, _, kind = name.rpartition("/")
+    schemas = SCHEMAS.get(place.removeprefix("schema/"), {})
+    try:
+        schemas[kind]
+    except ConfigError as error:
+        return str(error)
+    except KeyError:
+        pass
+    return f"there is no schema {name!r}, which a file of settings names in defaults. {instead(kind, sorted(schemas))}"
 
 
 def _unknown_key(error: BaseException) -> str:
