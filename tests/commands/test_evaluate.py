@@ -114,6 +114,21 @@ def test_one_process_evaluates_as_often_as_it_is_asked(settings, tmp_path, monke
     assert sys.argv == ["notebook"]
 
 
+def test_a_combination_that_cannot_be_made_leaves_the_others_and_main_returns_2(
+    settings, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+    typed = ["evaluate", "-m", *settings[:3], f"cache_dir={tmp_path / 'cache'}", "depth=1,2"]
+    assert main([*typed, "reranker=replay,none", "--format=csv"]) == 2
+    captured = capsys.readouterr()
+    assert list(pd.read_csv(io.StringIO(captured.out))["first stage"]) == ["bm25-1", "bm25-2"]
+    assert captured.err.count("evalkit: error:") == 1  # both combinations lack the same setting
+    assert "reranker.path" in captured.err
+    assert main([*typed, "reranker=none", "measures=[nDCG@10]", "depth=1", "retriever.k1=1,-1"]) == 2
+    assert "All runs" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("form", ["markdown", "latex", "csv", "json"])
 def test_a_sweep_in_another_format_is_its_last_tables_alone(settings, tmp_path, monkeypatch, capsys, form):
     monkeypatch.chdir(tmp_path)
@@ -173,10 +188,7 @@ def test_a_wrong_setting_is_one_line_that_lists_what_is_legal(arguments, parts, 
     monkeypatch.setattr(sys, "argv", list(sys.argv))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(tmp_path))
-        try:
-            code = main(["evaluate", f"cache_dir={tmp_path}", *arguments])
-        except SystemExit as left:
-            code = left.code
+        code = main(["evaluate", f"cache_dir={tmp_path}", *arguments])
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("evalkit: error:")]
     assert code == 2
     assert len(errors) == 1
