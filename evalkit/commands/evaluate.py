@@ -129,7 +129,8 @@ def _run(settings: "DictConfig", hydra_config: Any, form: str) -> Done:
 def _sweep_grids(done: list[Done], presets: Presets, form: str, *, failed: bool) -> list[Grid]:
     """The tables at the end of a sweep: all runs, the suite's, and what each value of an ablation does.
 
-    CSV is a single table, of the ablation or else of the runs: rows of averages among them would be counted twice.
+    CSV is a single table, of the ablation or else of the runs: rows of averages among them would be counted twice. The
+    averages of a suite are on stderr then.
     """
     if not done or not done[0].swept:
         return []
@@ -154,10 +155,23 @@ def _sweep_grids(done: list[Done], presets: Presets, form: str, *, failed: bool)
         if not of_suite:
             tell(f"{suite.name}: no table of the suite, since its columns would hold several settings under one name")
         grids += of_suite
+        if form == "csv":
+            _tell_averages(of_suite)
     if len(done) > 1 and presets.ablation:
         grids.append(_ablation_grid(done, presets.ablation))
         return grids[-1:] if form == "csv" else grids
     return grids[:1] if form == "csv" else grids
+
+
+def _tell_averages(of_suite: list[Grid]) -> None:
+    for grid in of_suite:
+        systems = [column.name for column in grid.columns[1:]]
+        for row in grid.sections:
+            label, *texts = grid.texts()[row]
+            values = ", ".join(f"{name} {text}" for name, text in zip(systems, texts, strict=True))
+            tell(f"{grid.title}, {label}: {values}. It has no row in CSV; --format json has the table of the suite.")
+    for note in dict.fromkeys(note for grid in of_suite for note in grid.notes):
+        tell(note)
 
 
 def _ablation_grid(done: list[Done], ablation: Ablation) -> Grid:

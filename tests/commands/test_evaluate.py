@@ -155,6 +155,9 @@ def test_a_sweep_in_another_format_is_its_last_tables_alone(settings, tmp_path, 
     [
         (["reranker.max_lenght=5"], ["reranker.max_lenght is not a setting", "max_length, model"]),
         (["reranker.max_length=ten"], ["reranker.max_length", "'ten'", "Integer"]),
+        (["depth=abc"], ["depth: ", "'abc'", "Give a whole number."]),
+        (["partial_average=5x"], ["partial_average: ", "Give true or false."]),
+        (["reranker="], ["reranker= names nothing. Legal are: ", ", ".join(config_names("reranker"))]),
         (["reranker=nonne"], ["reranker=nonne is not a choice", ", ".join(config_names("reranker"))]),
         (["dataset=nope"], ["dataset=nope is not a choice", "mini, mini_en_zh, mini_zh"]),
         (["suite=nope"], ["suite=nope is not a choice", "mini"]),
@@ -225,7 +228,7 @@ def test_a_query_without_candidates_counts_as_zero_and_is_reported(tmp_path):
     assert manifest["measures"]["R@20"] == 0.5
     assert manifest["queries_without_candidates"] == ["q2"]
     assert manifest["dataset"]["empty_documents"] == 1
-    assert "1 queries have no candidate" in done.stdout
+    assert "1 query has no candidate and counts as 0" in done.stdout
 
 
 def test_an_evaluation_without_any_candidate_succeeds(tmp_path):
@@ -290,6 +293,15 @@ def test_a_partial_average_is_made_when_asked_for_and_says_so(forums, tmp_path):
     assert row.strip("│ ").split()[-1] == f"{sum(values) / 10:.4f}"
     assert "cqadupstack has 10 of 12 datasets" in table
     assert "average of 1 of 1 entries only" in done.stdout
+
+
+def test_a_csv_of_a_suite_has_a_row_for_each_run_and_the_average_is_on_stderr(forums, tmp_path):
+    done = suite(forums, "measures=[nDCG@10]", "partial_average=true", "--format=csv", cwd=tmp_path)
+    rows = pd.read_csv(io.StringIO(done.stdout))
+    assert len(rows) == 10
+    (told,) = [line for line in done.stderr.splitlines() if "average: bm25-100" in line]
+    assert f"suite=cqadupstack: nDCG@10, average: bm25-100 {rows['nDCG@10'].mean():.4f}. It has no row in CSV" in told
+    assert "missing are cqadupstack/webmasters, cqadupstack/wordpress" in done.stderr
 
 
 def test_help_explains_every_setting_of_the_default_evaluation_on_its_line(tmp_path, monkeypatch, capsys):
