@@ -12,6 +12,7 @@ from pathlib import Path
 
 from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
+from evalkit.formats.notes import counted
 from evalkit.report.grid import Column, Grid, write
 from evalkit.store import Store, open_store
 from evalkit.store.inventory import YOUNGEST, Artefact, artefacts, fault, misplaced, prunable, prune
@@ -104,7 +105,7 @@ def _age(text: str) -> float:
 def _confirmed(count: int) -> bool:
     if sys.stdin is None or not sys.stdin.isatty():
         raise ConfigError("nothing was removed: there is no terminal to ask at. Give --yes, or --dry-run to only look.")
-    sys.stderr.write(f"Remove {count} artefacts? [y/N] ")  # stdout may be a file
+    sys.stderr.write(f"Remove {counted(count, 'artefact')}? [y/N] ")  # stdout may be a file
     sys.stderr.flush()
     return input().strip().lower() in {"y", "yes"}
 
@@ -154,7 +155,7 @@ def _grid(artefacts: Sequence[Artefact], title: str, form: str) -> Grid:
         for found in artefacts
     ]
     total = _bytes(sum(found.size for found in artefacts))
-    return Grid(title, columns, rows, notes=[f"{len(artefacts)} artefacts, {total}"])
+    return Grid(title, columns, rows, notes=[f"{counted(len(artefacts), 'artefact')}, {total}"])
 
 
 def _bytes(count: float) -> str:
