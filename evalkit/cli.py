@@ -76,11 +76,7 @@ def program() -> None:
     Threads that tokenise or compute cannot be interrupted, and Python would wait for them, so that Ctrl-C would be
     needed twice. Everything that is saved is on disk by then.
     """
-    try:
-        code = main()
-    except SystemExit as left:
-        code = left.code if isinstance(left.code, int) else int(left.code is not None)
-    code = leave(code)
+    code = leave(main())
     if code in _INTERRUPTED.values():
         sys.stderr.flush()
         os._exit(code)
@@ -100,8 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
         _ignore_signals()
         tell("interrupted. Finished work is saved: run the same command again to resume.")
         return _INTERRUPTED[type(error)]
-    except SystemExit:  # argparse and Hydra
-        raise
+    except SystemExit as left:  # argparse and jobs of Hydra
+        return left.code if isinstance(left.code, int) else int(left.code is not None)
     except BaseException as error:  # a panic of Rust is not an Exception
         code = report_any(error)
         if code is None:

@@ -24,8 +24,5 @@ def evalkit(*arguments: str, cwd: Path, environment: Mapping[str, str] | None = 
         patch.object(sys, "argv", list(sys.argv)),
         patch.object(logging.getLogger("evalkit"), "handlers", []),
     ):
-        try:
-            code = main(list(arguments))
-        except SystemExit as left:
-            code = left.code if isinstance(left.code, int) else int(left.code is not None)
+        code = main(list(arguments))
     return CompletedProcess(["evalkit", *arguments], code, out.getvalue(), err.getvalue())

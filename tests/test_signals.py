@@ -83,9 +83,7 @@ def test_out_of_memory_in_an_evaluation_is_one_line_too(tmp_path, monkeypatch, c
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr("evalkit.commands.evaluate.evaluate", run)
-    with pytest.raises(SystemExit) as left:
-        main(["evaluate", f"results_dir={tmp_path}/results", f"cache_dir={tmp_path}/cache"])
-    assert left.value.code == 2
+    assert main(["evaluate", f"results_dir={tmp_path}/results", f"cache_dir={tmp_path}/cache"]) == 2
     told = capsys.readouterr().err
     assert told.startswith("evalkit: error: out of memory. Finished work is saved")
     assert told.count("\n") == 1

@@ -54,7 +54,10 @@ def read_baseline(path: Path) -> list[BaselineEntry]:
     except FileNotFoundError as error:
         raise ResultError(f"{path}: there is no such baseline. Write one with --update.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResultError(f"{path}: not a baseline that evalkit wrote ({error}). Restore it, or --update.") from error
+        raise ResultError(
+            f"{path}: not a baseline that evalkit wrote ({error}). Give --baseline the JSON file that --update wrote, "
+            "or the name of a new file and --update to write one."
+        ) from error
 
 
 def _of_this_format(found: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Impossible or suspicious numbers of an evaluation. Prints nothing."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -36,6 +37,33 @@ class Fall(NamedTuple):
 
 def flags_of_means(first: float, reranked: float, best: float, name: str, fall: Fall | None = None) -> list[Flag]:
     """Flags from three means of a measure: of first stage, reranker and ceiling of the candidates."""
+    found = _of_ceiling(first, reranked, best, name)
+    if reranked < first - _ROUNDING:
+        found += _of_fall(f"{name} fell from {first:.4f} to {reranked:.4f} by reranking", name, fall)
+    return found
+
+
+def flags_of_evaluation(means: Mapping[str, tuple[float, float, float]], *, has_checkpoint: bool) -> list[Flag]:
+    """Flags from the same three means of every measure, where nothing was compared.
+
+    Args:
+        means: measure -> of first stage, reranker and ceiling.
+        has_checkpoint: whether `evalkit doctor` can check the reranker.
+    """
+    found = [flag for name, values in means.items() for flag in _of_ceiling(*values, name)]
+    fell = [
+        f"{name} from {first:.4f} to {reranked:.4f}"
+        for name, (first, reranked, _) in means.items()
+        if reranked < first - _ROUNDING
+    ]
+    if fell:
+        text = f"reranking lowered {', '.join(fell)}; `evalkit compare` says whether that is chance"
+        doctor = ", `evalkit doctor` whether the checkpoint is wired as it should be" if has_checkpoint else ""
+        found.append(Flag("warning", f"{text}{doctor}"))
+    return found
+
+
+def _of_ceiling(first: float, reranked: float, best: float, name: str) -> list[Flag]:
     found = []
     if reranked > best + _ROUNDING:
         text = f"{name} {reranked:.4f} is above the ceiling of its candidates, {best:.4f}, which cannot be"
@@ -44,8 +72,6 @@ def flags_of_means(first: float, reranked: float, best: float, name: str, fall: 
         text = f"{name} {reranked:.4f} is {reranked / best:.1%} of the ceiling"
         question = "were relevant documents added to the candidates, or seen in training?"
         found.append(Flag("warning", f"{text}: {question}"))
-    if reranked < first - _ROUNDING:
-        found += _of_fall(f"{name} fell from {first:.4f} to {reranked:.4f} by reranking", name, fall)
     return found
 
 
@@ -76,5 +102,7 @@ def flags_of_runs(run: Run, scores: NDArray[np.float32] | None, after: PerQuery)
             text = f"{count / len(run):.1%} of the pairs have the score {value:g}, so their order is by id"
             found.append(Flag("warning", text))
     if after.missing:
-        found.append(Flag("warning", f"{len(after.missing)} judged queries have no candidate and count as 0"))
+        some = len(after.missing)
+        queries = "query has no candidate and counts" if some == 1 else "queries have no candidate and count"
+        found.append(Flag("warning", f"{some:,} judged {queries} as 0"))
     return found

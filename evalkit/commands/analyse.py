@@ -42,7 +42,8 @@ def main(arguments: list[str]) -> int:
         whole = [{"title": title, **as_json(analysis)} for title, analysis in found]
         say(json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return 0
-    write([grid for title, analysis in found for grid in grids(title, analysis)], options.format)
+    exact = options.format == "csv"
+    write([grid for title, analysis in found for grid in grids(title, analysis, exact=exact)], options.format)
     return 0
 
 

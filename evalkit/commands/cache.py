@@ -12,8 +12,9 @@ from pathlib import Path
 
 from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
+from evalkit.formats.notes import counted
 from evalkit.report.grid import Column, Grid, write
-from evalkit.store import open_store
+from evalkit.store import Store, open_store
 from evalkit.store.inventory import YOUNGEST, Artefact, artefacts, fault, misplaced, prunable, prune
 from evalkit.system.progress import progress
 from evalkit.system.terminal import say, tell
@@ -37,23 +38,34 @@ def main(arguments: list[str]) -> int:
         case "list":
             return _list(found, options.format, str(store.root))
         case "verify":
-            return _verify(found, misplaced(store))
+            return _verify(found, misplaced(store), options.format)
     chosen = prunable(found, unused_for=options.older_than)
-    write([_grid(chosen, f"to be removed from {store.root}")], "table")
-    if not chosen:
-        say(f"nothing to remove: all {len(found)} were used more recently.\n")
-        return 0
+    _list(chosen, options.format, f"to be removed from {store.root}")
+    _remark(
+        _pruned(store, chosen, options) if chosen else f"nothing to remove: all {len(found)} were used more recently.",
+        options.format,
+    )
+    return 0
+
+
+def _pruned(store: Store, chosen: Sequence[Artefact], options: argparse.Namespace) -> str:
+    """Remove artefacts, if that is wanted; what was done."""
     if options.dry_run:
-        say("nothing was removed: --dry-run.\n")
-        return 0
+        return "nothing was removed: --dry-run."
     if not (options.yes or _confirmed(len(chosen))):
-        say("nothing was removed. Answer y, or give --yes.\n")
-        return 0
+        return "nothing was removed. Answer y, or give --yes."
     stay = prune(store, chosen, unused_for=options.older_than)
     for artefact in stay:
         tell(f"{artefact.path} is in use, and stays.")
-    say(f"removed {_bytes(sum(artefact.size for artefact in chosen if artefact not in stay))}.\n")
-    return 0
+    return f"removed {_bytes(sum(artefact.size for artefact in chosen if artefact not in stay))}."
+
+
+def _remark(text: str, form: str) -> None:
+    """A sentence below a table; on stderr where a program reads the table."""
+    if form == "table":
+        say(f"{text}\n")
+    else:
+        tell(text)
 
 
 def _parser() -> Parser:
@@ -93,42 +105,57 @@ def _age(text: str) -> float:
 def _confirmed(count: int) -> bool:
     if sys.stdin is None or not sys.stdin.isatty():
         raise ConfigError("nothing was removed: there is no terminal to ask at. Give --yes, or --dry-run to only look.")
-    return input(f"Remove {count} artefacts? [y/N] ").strip().lower() in {"y", "yes"}
+    sys.stderr.write(f"Remove {counted(count, 'artefact')}? [y/N] ")  # stdout may be a file
+    sys.stderr.flush()
+    return input().strip().lower() in {"y", "yes"}
 
 
-def _list(found: Sequence[Artefact], form: str, root: str) -> int:
+def _list(found: Sequence[Artefact], form: str, title: str) -> int:
     if form == "json":
         rows = [asdict(artefact) | {"path": str(artefact.path)} for artefact in found]
         say(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
     else:
-        write([_grid(found, root)], form)
+        write([_grid(found, title, form)], form)
     return 0
 
 
-def _verify(found: Sequence[Artefact], others: Sequence[Path]) -> int:
-    faults = [
-        f"{path}: has the place of an artefact and is none; evalkit makes it again when it needs it" for path in others
-    ]
+def _verify(found: Sequence[Artefact], others: Sequence[Path], form: str) -> int:
+    faults: dict[Path, str | None] = dict.fromkeys(
+        others, "has the place of an artefact and is none; evalkit makes it again when it needs it"
+    )
     with progress("verifying", sum(artefact.size for artefact in found) / 1e6, "MB") as advance:
         for artefact in found:
-            if wrong := fault(artefact):
-                faults.append(f"{artefact.path}: {wrong}")
+            faults[artefact.path] = fault(artefact)
             advance(artefact.size / 1e6)
-    for line in faults:
-        say(f"{line}\n")
-    count = len(found) + len(others)
-    say(f"{count - len(faults)} of {count} are as they were made\n")
-    return 1 if faults else 0
+    rows = [{"path": str(path), "fault": wrong} for path, wrong in faults.items()]
+    damaged = [row for row in rows if row["fault"]]
+    if form == "table":
+        for row in damaged:
+            say(f"{row['path']}: {row['fault']}\n")
+    elif form == "json":
+        say(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+    else:
+        write(
+            [Grid("verified", [Column("path"), Column("fault")], [(row["path"], row["fault"]) for row in rows])], form
+        )
+    _remark(f"{len(rows) - len(damaged)} of {len(rows)} are as they were made", form)
+    return 1 if damaged else 0
 
 
-def _grid(artefacts: Sequence[Artefact], title: str) -> Grid:
-    columns = [Column(name) for name in ("kind", "made by", "size", "made", "used", "state", "name")]
+def _grid(artefacts: Sequence[Artefact], title: str, form: str) -> Grid:
+    columns = [
+        *(Column(name) for name in ("kind", "made by")),
+        Column("size", write=_bytes),
+        *(Column(name, write=_ago) for name in ("made", "used")),
+        *(Column(name) for name in ("state", "name")),
+    ]
+    shown = None if form == "csv" else 8  # letters of a digest
     rows = [
-        (found.kind, found.label, _bytes(found.size), _ago(found.made), _ago(found.used), found.state, found.name[:8])
+        (found.kind, found.label, found.size, found.made, found.used, found.state, found.name[:shown])
         for found in artefacts
     ]
     total = _bytes(sum(found.size for found in artefacts))
-    return Grid(title, columns, rows, notes=[f"{len(artefacts)} artefacts, {total}"])
+    return Grid(title, columns, rows, notes=[f"{counted(len(artefacts), 'artefact')}, {total}"])
 
 
 def _bytes(count: float) -> str:

@@ -23,7 +23,7 @@ Exit code 1 if a check failed.
   evalkit doctor reranker=minicpm_reranker compute=cuda compute.dtype=float16
   evalkit doctor reranker=bge_reranker_v2_m3 reranker.model=DIR""",
     )
-    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE")
+    parser.add_argument("settings", nargs="*", default=[], metavar="SETTING=VALUE")
     parser.add_argument("--no-float32", action="store_true", help="do not load the weights once more in float32")
     parser.add_format()
     parser.add_argument("--json", action="store_true", help="JSON lines: an object a check")

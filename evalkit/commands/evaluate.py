@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     """Run one evaluation, or with `-m` or a suite every combination.
 
     Returns:
-        0, or 2 if a dataset of a sweep could not be evaluated.
+        0, or 2 if an evaluation of a sweep failed.
     """
     parser = Parser(prog="evalkit evaluate", add_help=False, allow_abbrev=False)
     parser.add_format()
@@ -50,15 +50,15 @@ def main(arguments: list[str]) -> int:
     with sweeps.shared_folder(given) as folder:
 
         def job(settings: "DictConfig") -> None:
-            run_one(settings, folder, options.format, ablation=presets.ablation is not None)
+            run_one(settings, folder, options.format)
 
         try:
             run_jobs(job, given, prog="evalkit evaluate")
         finally:
             # Also when a later run of a sweep failed: the earlier ones are complete.
-            if grids := _sweep_grids(sweeps.done(folder), presets, options.format):
+            failures = sweeps.failures(folder)
+            if grids := _sweep_grids(sweeps.done(folder), presets, options.format, failed=bool(failures)):
                 write(grids, options.format)
-        failures = sweeps.failures(folder)
         if failures and sweeps.are_elsewhere(given):  # what they printed is in a log
             for message in failures:
                 report(DataError(message))
@@ -72,14 +72,16 @@ def _help(settings: list[str]) -> int:
     return 0
 
 
-def run_one(settings: "DictConfig", folder: Path, form: str, *, ablation: bool) -> None:
+def run_one(settings: "DictConfig", folder: Path, form: str) -> None:
     """One evaluation of a sweep, or the only one; a launcher may run it in a process of its own.
+
+    An evaluation of a sweep that cannot be made, such as one of a dataset that is not there, is reported, and the
+    others are made.
 
     Args:
         settings: composed.
         folder: where the evaluations of the sweep leave their reports.
         form: of the tables.
-        ablation: whether the sweep is an ablation.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -89,18 +91,13 @@ def run_one(settings: "DictConfig", folder: Path, form: str, *, ablation: bool) 
     hydra_config = HydraConfig.get()
     try:
         sweeps.note(folder, _run(settings, hydra_config, form))
-    except EvalkitError as error:
-        # One dataset that is not there need not keep the others of a sweep from being evaluated, nor one value
-        # that a checkpoint cannot take the others of an ablation.
-        choices = hydra_config.runtime.choices
-        apart = choices.get("hydra/launcher") != "basic"  # others are at work already
-        one_of_many = apart or isinstance(error, DataError) or ablation
-        if hydra_config.mode != RunMode.MULTIRUN or not one_of_many:
+    except (EvalkitError, OmegaConfBaseException) as raised:
+        error = raised if isinstance(raised, EvalkitError) else ConfigError(one_line(raised))
+        if hydra_config.mode != RunMode.MULTIRUN:
             raise SystemExit(report(error)) from None
-        report(error)
+        if not sweeps.is_noted(folder, str(error)):  # a mistake in what all have in common is one line
+            report(error)
         sweeps.note_failure(folder, hydra_config.job.num, str(error), hydra_config.overrides.task)
-    except OmegaConfBaseException as error:
-        raise SystemExit(report(ConfigError(one_line(error)))) from None
     except Exception as error:  # Hydra would print a report of its own first
         code = report_any(error)
         if code is None:
@@ -129,15 +126,16 @@ def _run(settings: "DictConfig", hydra_config: Any, form: str) -> Done:
     )
 
 
-def _sweep_grids(done: list[Done], presets: Presets, form: str) -> list[Grid]:
+def _sweep_grids(done: list[Done], presets: Presets, form: str, *, failed: bool) -> list[Grid]:
     """The tables at the end of a sweep: all runs, the suite's, and what each value of an ablation does.
 
-    CSV is a single table, of the ablation or else of the runs: rows of averages among them would be counted twice.
+    CSV is a single table, of the ablation or else of the runs: rows of averages among them would be counted twice. The
+    averages of a suite are on stderr then.
     """
     if not done or not done[0].swept:
         return []
     grids = []
-    if len(done) > 1 or form != "table":
+    if len(done) > 1 or failed or form != "table":
         asked = dict.fromkeys(name for one in done for name in one.measures)
         common = set.intersection(*(set(one.overrides) for one in done))
         named = ("dataset=", "retriever=", "reranker=")
@@ -157,10 +155,23 @@ def _sweep_grids(done: list[Done], presets: Presets, form: str) -> list[Grid]:
         if not of_suite:
             tell(f"{suite.name}: no table of the suite, since its columns would hold several settings under one name")
         grids += of_suite
+        if form == "csv":
+            _tell_averages(of_suite)
     if len(done) > 1 and presets.ablation:
         grids.append(_ablation_grid(done, presets.ablation))
         return grids[-1:] if form == "csv" else grids
     return grids[:1] if form == "csv" else grids
+
+
+def _tell_averages(of_suite: list[Grid]) -> None:
+    for grid in of_suite:
+        systems = [column.name for column in grid.columns[1:]]
+        for row in grid.sections:
+            label, *texts = grid.texts()[row]
+            values = ", ".join(f"{name} {text}" for name, text in zip(systems, texts, strict=True))
+            tell(f"{grid.title}, {label}: {values}. It has no row in CSV; --format json has the table of the suite.")
+    for note in dict.fromkeys(note for grid in of_suite for note in grid.notes):
+        tell(note)
 
 
 def _ablation_grid(done: list[Done], ablation: Ablation) -> Grid:

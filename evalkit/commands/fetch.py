@@ -98,7 +98,9 @@ def _parser() -> Parser:
         epilog="examples: evalkit fetch suite=beir --sizes; evalkit fetch dataset=scifact,nfcorpus; "
         "evalkit fetch dataset=scifact dataset.source=zip --check; evalkit fetch dataset=mteb dataset.task=SciFact",
     )
-    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="suite=NAME or dataset=NAME[,NAME...]")
+    parser.add_argument(
+        "settings", nargs="*", default=[], metavar="SETTING=VALUE", help="suite=NAME or dataset=NAME[,NAME...]"
+    )
     parser.add_argument("--sizes", action="store_true", help="only list what would be downloaded")
     parser.add_argument("--check", action="store_true", help="also look through each dataset for what may surprise")
     parser.add_format()

@@ -6,6 +6,7 @@ from evalkit.analysis.baseline import BaselineEntry, read_baseline, write_baseli
 from evalkit.analysis.regression import TOLERANCE, entries, exit_code, judge
 from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
+from evalkit.formats.notes import counted
 from evalkit.measures import parse_measure
 from evalkit.report.console import console
 from evalkit.report.gate_grid import grid, junit, summary
@@ -19,7 +20,10 @@ def main(arguments: list[str]) -> int:
     """Judge, or with --update write the baseline."""
     options = _parser().parse_args(arguments)
     if not 0 <= options.tolerance < 1:
-        raise ConfigError(f"--tolerance {options.tolerance:g} is not from 0 to 1. nDCG@10 .6451 is 0.6451 here.")
+        raise ConfigError(
+            f"--tolerance {options.tolerance:g} is not from 0 to 1. Measures are from 0 to 1 as well: give 0.005 for "
+            "half a point of an nDCG@10 that is written 64.51."
+        )
     measures = [parse_measure(name).name for name in options.measure]
     evaluations = gather(options.results)
     if options.update:
@@ -69,5 +73,6 @@ def _update(path: Path, new: list[BaselineEntry]) -> None:
     added, removed = now.keys() - before.keys(), before.keys() - now.keys()
     changed = [name for name in now.keys() & before.keys() if now[name] != before[name]]
     console().print(
-        f"{path}: {len(now)} results ({len(added)} new, {len(changed)} changed, {len(removed)} removed)", markup=False
+        f"{path}: {counted(len(now), 'result')} ({len(added)} new, {len(changed)} changed, {len(removed)} removed)",
+        markup=False,
     )

@@ -22,7 +22,7 @@ def split_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> tu
     Raises:
         ConfigError: several files.
     """
-    parser.add_argument("arguments", nargs="*", metavar="SETTING=VALUE | FILE")
+    parser.add_argument("arguments", nargs="*", default=[], metavar="SETTING=VALUE | FILE")
     options = parser.parse_intermixed_args(arguments)
     settings = [text for text in options.arguments if _SETTING.match(text)]
     files = [text for text in options.arguments if text not in settings]

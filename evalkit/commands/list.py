@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("kind", choices=KINDS, metavar="|".join(KINDS))
     parser.add_format(json_help="a list of objects, with all that is known of each")
     parser.add_argument("--inspect", metavar="NAME", help="look through this dataset for what may surprise")
-    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="of the dataset to inspect")
+    parser.add_argument("settings", nargs="*", default=[], metavar="SETTING=VALUE", help="of the dataset to inspect")
     options = parser.parse_intermixed_args(arguments)
     if options.inspect or options.settings:
         _inspect(options)

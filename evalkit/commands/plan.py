@@ -14,6 +14,7 @@ from evalkit.errors import EvalkitError
 from evalkit.plan.already import already_done
 from evalkit.plan.forecast import Forecast, forecast
 from evalkit.plan.machine import Machine
+from evalkit.plan.reading import FROM_CARDS
 from evalkit.plan.sample import TextSample, sample_from_card, sample_of
 from evalkit.report.grid import write
 from evalkit.report.plan_grids import evaluations_grid, stages_grid
@@ -50,7 +51,6 @@ def show_plan(configs: Sequence[EvaluateConfig], *, form: str) -> int:
     Returns:
         0, or 2 if one could not be planned.
     """
-    warn_once("What was not downloaded is planned after its card and its published size.")
     planner, grids = _Planner(), []
     for group in _by_machine(configs):
         machine = Machine(group[0].compute)
@@ -128,7 +128,8 @@ class _Planner:
         key, store = repr(config.dataset), open_store(config.cache_dir)
         try:
             if key not in self._samples:
-                here = datasets.loader(config.dataset, store).is_here()
+                if not (here := datasets.loader(config.dataset, store).is_here()):
+                    warn_once(FROM_CARDS)
                 self._samples[key] = (
                     sample_of(datasets.load(config.dataset, store)) if here else sample_from_card(config.dataset)
                 )

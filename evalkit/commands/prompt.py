@@ -29,7 +29,7 @@ where they are cut. The pairs are relevant ones, from the shortest to the longes
   evalkit prompt reranker=minicpm_reranker dataset=scifact
   evalkit prompt reranker=cross_encoder reranker.model=DIR reranker.max_length=128 --samples 5""",
     )
-    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE")
+    parser.add_argument("settings", nargs="*", default=[], metavar="SETTING=VALUE")
     parser.add_argument("--samples", type=int, default=3, metavar="N", help="how many pairs (default: 3)")
     parser.add_argument("--all-tokens", action="store_true", help="also those in the middle of long pairs")
     parser.add_argument("--json", action="store_true", help="one object a pair, with all tokens")

@@ -16,6 +16,7 @@ from evalkit.commands.options import Parser
 from evalkit.config import EvaluateConfig
 from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError, EvalkitError
+from evalkit.formats.notes import counted
 from evalkit.report.grid import write
 from evalkit.report.reproduction import explanation, grids, plan
 from evalkit.results import Evaluation
@@ -123,7 +124,7 @@ def _run_missing(options: argparse.Namespace, published: Published) -> int:
 def _confirmed(count: int) -> bool:
     if sys.stdin is None or not sys.stdin.isatty():
         return False
-    return input(f"Run {count} evaluations? [y/N] ").strip().lower() in {"y", "yes"}
+    return input(f"Run {counted(count, 'evaluation')}? [y/N] ").strip().lower() in {"y", "yes"}
 
 
 def _run(overrides: Sequence[str]) -> int:
@@ -178,7 +179,9 @@ def _parser() -> Parser:
         "candidates, verdict, and which conditions differ. Without a name, lists the published tables.",
     )
     parser.add_argument("name", nargs="?", help="a published table; without it, all are listed")
-    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="of every run, such as compute=cuda")
+    parser.add_argument(
+        "settings", nargs="*", default=[], metavar="SETTING=VALUE", help="of every run, such as compute=cuda"
+    )
     parser.add_argument("--table", help="only this table")
     parser.add_argument("--results", default="results", metavar="DIR", help="default: results")
     parser.add_argument("--run", action="store_true", help="run the missing evaluations, cheapest first")

@@ -9,6 +9,7 @@ import pyarrow as pa
 from evalkit.datasets.assemble import Judged
 from evalkit.datasets.records import ID_KEYS
 from evalkit.errors import DataError
+from evalkit.formats.notes import counted
 from evalkit.formats.trec import add_judgment
 from evalkit.system.progress import progress
 from evalkit.types import Qrels
@@ -62,7 +63,10 @@ def judged_texts(ids: Sequence[Any], texts: Sequence[Any], qrels: Qrels, where: 
         raise DataError(f"{where}: {len(ids) - len(queries)} query ids occur twice. Ids are unique.")
     absent = sorted(query_id for query_id in qrels if not isinstance(queries.get(query_id), str))
     if absent:
-        raise DataError(f"{where}: lacks the text of {len(absent)} judged queries, such as {absent[0]!r}.")
+        raise DataError(
+            f"{where}: lacks the text of {counted(len(absent), 'judged query', 'judged queries')}, such as "
+            f"{absent[0]!r}."
+        )
     return {query_id: queries[query_id] for query_id in sorted(qrels)}
 
 

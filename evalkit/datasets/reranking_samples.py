@@ -61,6 +61,14 @@ def are_samples(config: DatasetConfig) -> bool:
     return file_kind(start) is None and start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"["))
 
 
+def begins_with_sample(config: DatasetConfig) -> bool:
+    """Whether the first row of the file is one; where it is not, `load` says what is wrong."""
+    try:
+        return next(_samples(expanded(str(config.path))), None) is not None
+    except DataError:
+        return False
+
+
 def load(config: DatasetConfig, store: Store) -> Dataset:
     """The queries of a file, and as documents all that any of them has for a candidate."""
     path = expanded(str(config.path))

@@ -279,7 +279,8 @@ def _from_hub(model: str, revision: str | None, also: Sequence[str], *, weights:
     except Exception as error:
         raise AbsentModel(
             f"{model}{f'@{revision}' if revision else ''} cannot be had from the hub ({fault or reason(error)}). "
-            "If you have the checkpoint on disk, set the model to its folder."
+            "If you have the checkpoint on disk, set the model to its folder: retriever.model=DIR or "
+            "reranker.model=DIR."
         ) from error
     warn_once("Models are read from its cache on this machine.")
     return Checkpoint(Path(folder), {"hub": model, "commit": Path(folder).name}, tuple(also))

@@ -68,7 +68,10 @@ def require_positions(checkpoint: Checkpoint, max_length: int) -> None:
     """
     positions = usable_positions(checkpoint)
     if positions is not None and max_length > positions:
-        raise ModelError(f"{checkpoint.path}: max_length={max_length}, but the model has {positions} positions.")
+        raise ModelError(
+            f"{checkpoint.path}: max_length={max_length}, but the model has {positions} positions. Set max_length to "
+            f"{positions} or less."
+        )
 
 
 def require_whole(checkpoint: Checkpoint) -> None:

@@ -15,11 +15,16 @@ from evalkit.plan.sample import TextSample, pairs_of
 from evalkit.rerank import instruction_of
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.pair_reranker import PairRerankerConfig
+from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
 from evalkit.rerank.texts import PAIRS_PER_WINDOW
 from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.judged import JudgedConfig
+from evalkit.retrieval.saved import SavedConfig
 from evalkit.system.memory import GIB
 from evalkit.system.stages import LOADING, Rate, rate
 
+UNKNOWN = "not known"
+"""Source of the seconds of a stage that another package does."""
 _BYTES_A_SCORE = 60  # with its key, its record's share of the head, and a line of the run
 _BYTES_A_CANDIDATE = 20  # a line of the run, compressed
 _BASE_GIB = {"cpu": 0.7, "cuda": 3.0}  # libraries, and a CUDA context
@@ -158,7 +163,8 @@ class _Forecaster:
                 _assumed("search", sample.queries, sample.documents * sample.queries / _BM25_SCORES, "queries"),
             ]
         if not isinstance(config, DenseConfig):
-            return []
+            cheap = isinstance(config, JudgedConfig | SavedConfig)
+            return [] if cheap else [self._unknown("retrieve", config.name, sample.queries)]
         reader = self._reader(config)
         documents = reader.documents(sample.document_texts)
         queries = reader.queries(sample.query_texts, query_instruction(config, self._config.dataset))
@@ -181,8 +187,10 @@ class _Forecaster:
 
     def _reranking(self) -> list[PlannedStage]:
         config = self._config.reranker
-        if not isinstance(config, LateInteractionConfig | PairRerankerConfig):
+        if isinstance(config, KeepOrderConfig | ReplayConfig):
             return []
+        if not isinstance(config, LateInteractionConfig | PairRerankerConfig):
+            return [self._unknown("rerank", config.name, self._pairs)._replace(done=self._already.scores)]
         reader, sample = self._reader(config), self._sample
         self._disk += (1 - self._already.scores) * _BYTES_A_SCORE * self._pairs
         if isinstance(config, LateInteractionConfig):
@@ -199,6 +207,10 @@ class _Forecaster:
             self._loading("reranker", reader, libraries=not retrieves)._replace(done=all_kept),
             stage._replace(texts=self._pairs, done=self._already.scores, unit="pairs"),
         ]
+
+    def _unknown(self, stage: str, name: str, texts: float) -> PlannedStage:
+        self._assumed.append(f"that {name} takes no time, since its speed is not known")
+        return PlannedStage(stage, texts, source=UNKNOWN)
 
     def _distinct(self) -> float:
         """Documents that late interaction encodes: each once in every window of pairs that it is in."""

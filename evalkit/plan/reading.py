@@ -17,8 +17,11 @@ from evalkit.models.shape import Shape, known_shape, shape_of
 from evalkit.models.tokenizers import load_tokenizer
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.pair_reranker import PairRerankerConfig, family_of, filled_in
+from evalkit.system.network import warn_once
 from evalkit.types import Pair
 
+FROM_CARDS = "What was not downloaded is planned after its card and its published size."
+"""Said once where the hub does not answer and something of it is needed."""
 _LATIN, _CHINESE = 4.3, 1.6  # characters a token, as multilingual vocabularies have them
 _FIRST_IDEOGRAPH = "\u2e80"
 _ASSUMED_LENGTH = 512  # tokens, of a checkpoint that is not on disk and a setting that leaves it open
@@ -97,6 +100,7 @@ class Reader:
         try:
             return resolve(str(self.config.model), self.config.revision, weights=False)
         except AbsentModel:
+            warn_once(FROM_CARDS)
             return None
 
     @property

@@ -1,6 +1,6 @@
 """Analyses of evaluations as tables."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from evalkit.analysis.one_pass import Analysis
 from evalkit.report.grid import Cell, Grid, columns
@@ -9,9 +9,15 @@ from evalkit.system.stages import speed
 _VALUES = ("first stage", "reranked", "ceiling")
 
 
-def grids(title: str, one: Analysis) -> list[Grid]:
-    """The summary of an analysis, then by depth and by length of the query."""
-    found = [_whole(title, one)]
+def grids(title: str, one: Analysis, *, exact: bool = False) -> list[Grid]:
+    """The summary of an analysis, then by depth and by length of the query.
+
+    Args:
+        title: of the first, and the beginning of the others'.
+        one: the analysis.
+        exact: whether the summary has numbers, for programs, where people get texts of different formats.
+    """
+    found = [_whole(title, one, exact=exact)]
     if one.curve:
         by_depth = columns({"depth": "", **dict.fromkeys(_VALUES, ".4f")})
         found.append(Grid(f"{title}: by depth", by_depth, [list(row) for row in one.curve], [_CURVE]))
@@ -48,25 +54,27 @@ _BUCKETS = (
 _CURVE = "what depth= would give: each query has at most so many candidates, for the ceiling too"
 
 
-def _whole(title: str, one: Analysis) -> Grid:
-    rows: list[Sequence[Cell]] = [
-        ["first stage", f"{one.first_stage:.4f}"],
-        ["reranked", f"{one.reranked:.4f}"],
-        ["ceiling of the candidates", f"{one.ceiling:.4f}"],
-        ["headroom captured", None if one.headroom is None else f"{one.headroom:.1%}"],
-        ["least over tie orders", f"{one.ties.least:.4f}"],
-        ["expected over tie orders", None if one.ties.expected is None else f"{one.ties.expected:.4f}"],
-        ["greatest over tie orders", f"{one.ties.greatest:.4f}"],
-        ["truncated pairs", None if one.truncated is None else f"{one.truncated:,} of {one.pairs:,}"],
-        ["seconds", f"{one.seconds:.1f}"],
-        ["pairs/s", None if one.pairs_per_second is None else speed(one.pairs_per_second)],
+def _whole(title: str, one: Analysis, *, exact: bool) -> Grid:
+    rows: list[tuple[str, float | None, Callable[[float], str]]] = [
+        ("first stage", one.first_stage, "{:.4f}".format),
+        ("reranked", one.reranked, "{:.4f}".format),
+        ("ceiling of the candidates", one.ceiling, "{:.4f}".format),
+        ("headroom captured", one.headroom, "{:.1%}".format),
+        ("least over tie orders", one.ties.least, "{:.4f}".format),
+        ("expected over tie orders", one.ties.expected, "{:.4f}".format),
+        ("greatest over tie orders", one.ties.greatest, "{:.4f}".format),
+        ("truncated pairs", one.truncated, lambda count: f"{count:,} of {one.pairs:,}"),
+        *([("pairs", one.pairs, "{:,}".format)] if exact else []),
+        ("seconds", one.seconds, "{:.1f}".format),
+        ("pairs/s", one.pairs_per_second, speed),
     ]
     if one.judged:
         rows += [
-            ["judged@10, first stage", f"{one.judged.first_stage:.1%}"],
-            ["judged@10, reranked", f"{one.judged.reranked:.1%}"],
-            ["unjudged brought into the first 10, a query", f"{one.judged.promoted:.2f}"],
+            ("judged@10, first stage", one.judged.first_stage, "{:.1%}".format),
+            ("judged@10, reranked", one.judged.reranked, "{:.1%}".format),
+            ("unjudged brought into the first 10, a query", one.judged.promoted, "{:.2f}".format),
         ]
+    cells: list[list[Cell]] = [[what, value if exact or value is None else text(value)] for what, value, text in rows]
     notes = [f"{flag.level}: {flag.text}" for flag in one.flags]
     notes += [f"no depth curve: {one.no_curve}"] if one.no_curve else []
-    return Grid(title, columns({"what": "", "value": ""}), rows, notes)
+    return Grid(title, columns({"what": "", "value": ""}), cells, notes)

@@ -7,6 +7,7 @@ from itertools import zip_longest
 from evalkit.analysis.moves import Move, Place
 from evalkit.analysis.overall import Overall
 from evalkit.analysis.pairwise import Comparison, Pairing, Settings
+from evalkit.formats.notes import counted
 from evalkit.measures.significance import Rule
 from evalkit.report.grid import Cell, Column, Grid, columns
 
@@ -52,9 +53,10 @@ def _systems(one: Comparison, settings: Settings) -> Grid:
     if one.ceiling is not None:
         sections = frozenset({len(rows)})
         rows.append(["ceiling", one.ceiling, None, None, None])
+    of = counted(one.queries, "query", "queries")
     shared = f"systems that share a letter cannot be told apart ({rule_text(settings)})"
     notes = [
-        f"{one.queries:,} queries; 95 % bootstrap intervals, {settings.samples:,} draws, seed {settings.seed}",
+        f"{of}; 95 % bootstrap intervals, {settings.samples:,} draws, seed {settings.seed}",
         shared if one.pairings else "one system only: there is nothing to compare it with",
         *too_few(one.queries, "queries", len(one.pairings), settings.rule),
     ]

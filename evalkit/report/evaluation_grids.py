@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evalkit.analysis.flags import flags_of_means
+from evalkit.analysis.flags import flags_of_evaluation
+from evalkit.formats.notes import counted
 from evalkit.report.grid import Cell, Column, Grid
 from evalkit.results import Evaluation
 from evalkit.system.stages import Stages, rate, speed
@@ -60,25 +61,34 @@ def _notes(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
     result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
     truncated = result["truncated_pairs"]
     notes = [
-        f"{result['queries']:,} queries, {result['pairs']:,} candidates"
+        f"{counted(result['queries'], 'query', 'queries')}, {counted(result['pairs'], 'candidate')}"
         + (f", truncated pairs: {truncated:,}" if truncated is not None else ""),
-        f"ties in the top 10 of {result['queries_with_ties_in_top_10']:,} queries",
+        f"ties in the top 10 of {counted(result['queries_with_ties_in_top_10'], 'query', 'queries')}",
         f"first stage {candidates['seconds']:.1f} s{'' if evaluation.candidates.fresh else ' (earlier)'}"
         + ("" if evaluation.is_first_stage else f", reranking {_speed(evaluation)}"),
         *_seconds_by_stage(evaluation),
     ]
     if result["unscored_pairs"]:
-        notes.append(f"{result['unscored_pairs']:,} candidates have no replayed score and rank below all others")
+        have = "candidate has" if result["unscored_pairs"] == 1 else "candidates have"
+        below = "ranks" if result["unscored_pairs"] == 1 else "rank"
+        notes.append(f"{result['unscored_pairs']:,} {have} no replayed score and {below} below all others")
     depth = candidates["retriever"]["depth"]
     if deeper := [name for name in measures if "@" in name and int(name.partition("@")[2]) > depth]:
-        notes.append(f"depth={depth} leaves a query at most {depth} candidates, fewer than {', '.join(deeper)} needs")
+        need = "needs" if len(deeper) == 1 else "need"
+        notes.append(
+            f"depth={depth} leaves a query at most {counted(depth, 'candidate')}, fewer than {', '.join(deeper)} {need}"
+        )
     if names := result["queries_without_candidates"]:
-        notes.append(f"{len(names)} queries have no candidate and count as 0, such as {printable(names[0])}")
+        queries = "query has no candidate and counts" if len(names) == 1 else "queries have no candidate and count"
+        notes.append(f"{len(names):,} {queries} as 0, such as {printable(names[0])}")
     notes += _of_dataset(result["dataset"])
     if not evaluation.is_first_stage:
-        for name in measures:
-            values = (candidates["measures"][name], result["measures"][name], candidates["ceiling"][name])
-            notes += [f"{flag.level}: {flag.text}" for flag in flags_of_means(*values, name)]
+        sources = (candidates["measures"], result["measures"], candidates["ceiling"])
+        means = {name: (sources[0][name], sources[1][name], sources[2][name]) for name in measures}
+        # As rerankers have them that read pairs; others are nothing for `evalkit doctor`.
+        has_checkpoint = {"checkpoint", "instruction"} <= result["reranker"].keys()
+        flags = flags_of_evaluation(means, has_checkpoint=has_checkpoint)
+        notes += [f"{flag.level}: {flag.text}" for flag in flags]
     return [
         *notes,
         f"{'saved in' if evaluation.result.fresh else 'nothing to do, found in'} {evaluation.result.folder}",
@@ -88,16 +98,25 @@ def _notes(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
 def _of_dataset(dataset: Mapping[str, Any]) -> list[str]:
     notes = []
     if empty := dataset["empty_documents"]:
-        notes.append(f"{empty} documents have no text; they are ranked like any other")
+        documents = "document has no text; it is" if empty == 1 else "documents have no text; they are"
+        notes.append(f"{empty:,} {documents} ranked like any other")
     if differences := dataset.get("differences"):
         listed = "; ".join(f"{name} {difference}" for name, difference in differences.items())
         notes.append(f"not the published dataset: {listed}")
     if left_out := dataset.get("queries_not_sampled"):
-        notes.append(f"a sample: dataset.sample left out {left_out:,} queries, so do not report this number")
+        notes.append(
+            f"a sample: dataset.sample left out {counted(left_out, 'query', 'queries')}, so do not report this number"
+        )
     if dropped := dataset.get("queries_dropped"):
-        notes.append(f"{dropped} queries without a relevant document were dropped")
+        were = "query without a relevant document was" if dropped == 1 else "queries without a relevant document were"
+        notes.append(f"{dropped:,} {were} dropped")
     elif unanswerable := dataset.get("queries_without_relevant"):
-        notes.append(f"{unanswerable} queries have no relevant document and count as 0")
+        have = (
+            "query has no relevant document and counts"
+            if unanswerable == 1
+            else "queries have no relevant document and count"
+        )
+        notes.append(f"{unanswerable:,} {have} as 0")
     return notes
 
 
@@ -120,7 +139,7 @@ def _speed(evaluation: Evaluation) -> str:
     before = evaluation.result.manifest.get("kept_pairs") or 0
     parts = [] if evaluation.result.fresh else ["earlier"]
     parts += [str(evaluation.rate)] if evaluation.rate else []
-    parts += [f"{before:,} pairs scored before"] if before else []
+    parts += [f"{counted(before, 'pair')} scored before"] if before else []
     return f"{evaluation.result.manifest['seconds']:.1f} s" + (f" ({', '.join(parts)})" if parts else "")
 
 

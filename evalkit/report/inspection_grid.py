@@ -3,6 +3,7 @@
 from dataclasses import astuple
 
 from evalkit.datasets.inspection import Inspection
+from evalkit.formats.notes import counted
 from evalkit.report.grid import Cell, Grid, columns
 
 
@@ -10,7 +11,8 @@ def inspection_grids(name: str, inspection: Inspection) -> list[Grid]:
     """Surprising findings in a collection, and how long its texts are."""
     rows: list[list[Cell]] = [[one.what, one.count, ", ".join(one.examples) or None] for one in inspection.findings]
     strong = frozenset((row, 1) for row, one in enumerate(inspection.findings) if one.count)
-    title = f"{name}: {inspection.documents:,} documents, {inspection.queries:,} judged queries"
+    queries = counted(inspection.queries, "judged query", "judged queries")
+    title = f"{name}: {counted(inspection.documents, 'document')}, {queries}"
     findings = Grid(title, columns({"looked for": "", "found": ",", "such as": ""}), rows, strong=strong)
     measured = {
         "characters of a document": inspection.document_characters,

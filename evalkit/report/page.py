@@ -12,6 +12,7 @@ from typing import Any
 
 from evalkit.analysis.overall import Overall
 from evalkit.analysis.pairwise import Settings, groups
+from evalkit.formats.notes import counted
 from evalkit.report import overview_grids as tables
 from evalkit.report.comparison import rule_text, too_few
 from evalkit.report.overview import DatasetView, Overview
@@ -76,9 +77,10 @@ def embedded(value: Any) -> str:
 
 def _made_by(found: Overview) -> str:
     results = sum(len(view.systems) for view in found.datasets)
+    queries = sum(view.comparison.queries for view in found.datasets)
     settings = found.settings
     return (
-        f"{results} results, {sum(view.comparison.queries for view in found.datasets):,} queries. Intervals: 95 %, "
+        f"{counted(results, 'result')}, {counted(queries, 'query', 'queries')}. Intervals: 95 %, "
         f"bootstrap of {settings.samples:,} draws, seed {settings.seed}. Made by evalkit report."
     )
 

@@ -1,8 +1,9 @@
 """Plans as tables: the stages of one evaluation, or several evaluations."""
 
+from collections import Counter
 from collections.abc import Sequence
 
-from evalkit.plan.forecast import Forecast
+from evalkit.plan.forecast import UNKNOWN, Forecast
 from evalkit.plan.machine import Machine
 from evalkit.report.grid import Column, Grid
 from evalkit.system.memory import GIB
@@ -24,18 +25,20 @@ def stages_grid(forecast: Forecast, machine: Machine) -> Grid:
         Column("texts/s", write=speed),
         Column("rate"),
     ]
+    names = Counter(stage.name for stage in forecast.stages)
+    parts = ["first stage"] * forecast.first + ["result"] * (len(forecast.stages) - forecast.first)
     rows = [
         (
-            stage.name,
+            stage.name if names[stage.name] == 1 else f"{stage.name} ({part})",
             stage.texts,
             stage.tokens or None,
             stage.flops or None,
-            stage.left("seconds"),
+            None if stage.source == UNKNOWN else stage.left("seconds"),
             stage.done,
             stage.rate.value if stage.rate else None,
             stage.source,
         )
-        for stage in forecast.stages
+        for stage, part in zip(forecast.stages, parts, strict=True)
     ]
     title = f"{config.dataset.name}: {config.retriever.name} top {config.depth}, {config.reranker.name}"
     return Grid(f"{title}, on {machine.name}", columns, rows, notes=_notes([forecast], machine))

@@ -7,6 +7,7 @@ from evalkit.analysis.published.explain import Toggle
 from evalkit.analysis.published.missing import MissingRun
 from evalkit.analysis.published.tables import Published
 from evalkit.analysis.published.verdicts import NEAR_TIMES, Cell
+from evalkit.formats.notes import counted
 from evalkit.report.grid import Cell as Value
 from evalkit.report.grid import Grid, columns
 
@@ -66,9 +67,11 @@ def plan(published: Published, runs: Sequence[MissingRun]) -> Grid:
         for number, run in enumerate(runs, start=1)
     ]
     known = [run for run in runs if run.documents is not None and run.pairs is not None]
-    total = f"{sum(run.documents or 0 for run in known):,} documents and {sum(run.pairs or 0 for run in known):,} pairs"
+    documents, pairs = sum(run.documents or 0 for run in known), sum(run.pairs or 0 for run in known)
+    total = f"{counted(documents, 'document')} and {counted(pairs, 'pair')}"
+    missing = "1 evaluation is" if len(runs) == 1 else f"{len(runs)} evaluations are"
     unknown = f"; {len(runs) - len(known)} of unknown size come last" if len(known) < len(runs) else ""
-    return Grid(f"{published.title}: {len(runs)} evaluations are missing", columns(specs), rows, [f"{total}{unknown}"])
+    return Grid(f"{published.title}: {missing} missing", columns(specs), rows, [f"{total}{unknown}"])
 
 
 def explanation(cell: Cell, toggles: Sequence[Toggle]) -> Grid:

@@ -24,10 +24,10 @@ def suite_grids(suite: Suite, evaluations: _Reported, *, partial: bool) -> list[
         return []
     averaged = all(measures == asked[0] for measures in asked)
     if averaged:
-        titles = {f"{suite.name}: {measure}": dict.fromkeys(evaluations, measure) for measure in asked[0]}
+        titles = {f"suite={suite.name}: {measure}": dict.fromkeys(evaluations, measure) for measure in asked[0]}
     else:
         first = {dataset: found[0][1][0] for dataset, found in evaluations.items() if found}
-        titles = {f"{suite.name}: the first measure of each dataset": first}
+        titles = {f"suite={suite.name}: the first measure of each dataset": first}
     names = [dataset for dataset, found in evaluations.items() if any(_differs(one) for one, _ in found)]
     differing = [f"not the published datasets: {', '.join(names)}"] if names else []
     grids = []

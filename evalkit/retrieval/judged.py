@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from evalkit.config import EvaluateConfig
 from evalkit.config.retriever import RetrieverConfig
-from evalkit.datasets.reranking_samples import MEASURES, are_samples
+from evalkit.datasets.reranking_samples import MEASURES, are_samples, begins_with_sample
 from evalkit.errors import DataError
 from evalkit.retrieval.candidates import cut
 from evalkit.retrieval.first_stage import FirstStage
@@ -61,7 +61,7 @@ def settled(config: EvaluateConfig) -> EvaluateConfig:
     """The settings of an evaluation as they are used: reranking samples bring their own candidates and measures."""
     if not are_samples(config.dataset):
         return config
-    if not isinstance(config.retriever, JudgedConfig):
+    if not isinstance(config.retriever, JudgedConfig) and begins_with_sample(config.dataset):
         logger.warning(
             "%s: reranking samples bring their own candidates, so retriever=%s is not used.",
             config.dataset.name,

@@ -188,11 +188,15 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        forbidden = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            remedy = "Choose a cache_dir that can be"
+        elif error.errno in (errno.ENOTDIR, errno.EEXIST):
+            remedy = "A cache_dir is a folder: choose another"
+        else:
+            remedy = "Make room or choose another cache_dir"
         raise ResultError(
-            f"{error.filename or path}: cannot be written ({error.strerror or error}). "
-            + ("Choose a cache_dir that can be" if forbidden else "Make room or choose another cache_dir")
-            + ", and run the same command again to resume."
+            f"{error.filename or path}: cannot be written ({error.strerror or error}). {remedy}, and run the same "
+            "command again to resume."
         ) from error
 
 

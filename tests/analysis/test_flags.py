@@ -2,7 +2,7 @@
 
 import pytest
 
-from evalkit.analysis.flags import Fall, flags_of_means
+from evalkit.analysis.flags import Fall, flags_of_evaluation, flags_of_means
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,16 @@ def test_a_fall_is_called_real_only_by_the_verdict_of_a_comparison(fall, expecte
     for flag, (_, part) in zip(found, expected, strict=True):
         assert part in flag.text
     assert any("not by chance" in flag.text for flag in found) == bool(fall and fall.real)
+
+
+@pytest.mark.parametrize("has_checkpoint", [False, True])
+def test_all_measures_that_fell_are_one_flag_and_only_a_checkpoint_is_for_the_doctor(has_checkpoint):
+    means = {"nDCG@10": (0.7, 0.6, 0.9), "R@20": (0.5, 0.4, 0.9), "RR@10": (0.5, 0.6, 0.9), "MAP": (0.5, 0.95, 0.9)}
+    impossible, fell = flags_of_evaluation(means, has_checkpoint=has_checkpoint)
+    assert impossible.text.startswith("MAP 0.9500 is above the ceiling")
+    assert "reranking lowered nDCG@10 from 0.7000 to 0.6000, R@20 from 0.5000 to 0.4000; `evalkit compare`" in fell.text
+    assert ("doctor" in fell.text) == has_checkpoint
+    assert flags_of_evaluation({"R@20": (0.5, 0.5, 0.9)}, has_checkpoint=has_checkpoint) == []
 
 
 def test_verdict_without_a_fall_raises_no_flag():

@@ -1,9 +1,11 @@
 """Analyses of results made by hand."""
 
+import io
 import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from made import CANDIDATES, grade, made, scores, write_collection, write_run
 from stubs import tiny_bert
@@ -83,6 +85,12 @@ def test_replayed_scores_have_no_curve_and_say_why(folder, capsys):
     printed = capsys.readouterr().out
     assert "no depth curve: the scores are replayed" in printed
     assert "by depth" not in printed
+    assert main(["analyse", result, "--format", "csv"]) == 0
+    rows = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    values = rows.dropna(subset="what").set_index("what")["value"]
+    assert (values["first stage"], values["ceiling of the candidates"]) == (found.first_stage, found.ceiling)
+    assert values["headroom captured"] == found.headroom
+    assert values["pairs"] == found.pairs
     assert main(["analyse", result, "--format", "json"]) == 0
     (whole,) = json.loads(capsys.readouterr().out)
     assert (whole["curve"], whole["no_curve"], whole["pairs_per_second"]) == ([], found.no_curve, None)

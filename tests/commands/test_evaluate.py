@@ -114,6 +114,21 @@ def test_one_process_evaluates_as_often_as_it_is_asked(settings, tmp_path, monke
     assert sys.argv == ["notebook"]
 
 
+def test_a_combination_that_cannot_be_made_leaves_the_others_and_main_returns_2(
+    settings, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", list(sys.argv))
+    typed = ["evaluate", "-m", *settings[:3], f"cache_dir={tmp_path / 'cache'}", "depth=1,2"]
+    assert main([*typed, "reranker=replay,none", "--format=csv"]) == 2
+    captured = capsys.readouterr()
+    assert list(pd.read_csv(io.StringIO(captured.out))["first stage"]) == ["bm25-1", "bm25-2"]
+    assert captured.err.count("evalkit: error:") == 1  # both combinations lack the same setting
+    assert "reranker.path" in captured.err
+    assert main([*typed, "reranker=none", "measures=[nDCG@10]", "depth=1", "retriever.k1=1,-1"]) == 2
+    assert "All runs" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("form", ["markdown", "latex", "csv", "json"])
 def test_a_sweep_in_another_format_is_its_last_tables_alone(settings, tmp_path, monkeypatch, capsys, form):
     monkeypatch.chdir(tmp_path)
@@ -140,6 +155,9 @@ def test_a_sweep_in_another_format_is_its_last_tables_alone(settings, tmp_path, 
     [
         (["reranker.max_lenght=5"], ["reranker.max_lenght is not a setting", "max_length, model"]),
         (["reranker.max_length=ten"], ["reranker.max_length", "'ten'", "Integer"]),
+        (["depth=abc"], ["depth: ", "'abc'", "Give a whole number."]),
+        (["partial_average=5x"], ["partial_average: ", "Give true or false."]),
+        (["reranker="], ["reranker= names nothing. Legal are: ", ", ".join(config_names("reranker"))]),
         (["reranker=nonne"], ["reranker=nonne is not a choice", ", ".join(config_names("reranker"))]),
         (["dataset=nope"], ["dataset=nope is not a choice", "mini, mini_en_zh, mini_zh"]),
         (["suite=nope"], ["suite=nope is not a choice", "mini"]),
@@ -173,10 +191,7 @@ def test_a_wrong_setting_is_one_line_that_lists_what_is_legal(arguments, parts, 
     monkeypatch.setattr(sys, "argv", list(sys.argv))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(tmp_path))
-        try:
-            code = main(["evaluate", f"cache_dir={tmp_path}", *arguments])
-        except SystemExit as left:
-            code = left.code
+        code = main(["evaluate", f"cache_dir={tmp_path}", *arguments])
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("evalkit: error:")]
     assert code == 2
     assert len(errors) == 1
@@ -213,7 +228,7 @@ def test_a_query_without_candidates_counts_as_zero_and_is_reported(tmp_path):
     assert manifest["measures"]["R@20"] == 0.5
     assert manifest["queries_without_candidates"] == ["q2"]
     assert manifest["dataset"]["empty_documents"] == 1
-    assert "1 queries have no candidate" in done.stdout
+    assert "1 query has no candidate and counts as 0" in done.stdout
 
 
 def test_an_evaluation_without_any_candidate_succeeds(tmp_path):
@@ -278,6 +293,15 @@ def test_a_partial_average_is_made_when_asked_for_and_says_so(forums, tmp_path):
     assert row.strip("│ ").split()[-1] == f"{sum(values) / 10:.4f}"
     assert "cqadupstack has 10 of 12 datasets" in table
     assert "average of 1 of 1 entries only" in done.stdout
+
+
+def test_a_csv_of_a_suite_has_a_row_for_each_run_and_the_average_is_on_stderr(forums, tmp_path):
+    done = suite(forums, "measures=[nDCG@10]", "partial_average=true", "--format=csv", cwd=tmp_path)
+    rows = pd.read_csv(io.StringIO(done.stdout))
+    assert len(rows) == 10
+    (told,) = [line for line in done.stderr.splitlines() if "average: bm25-100" in line]
+    assert f"suite=cqadupstack: nDCG@10, average: bm25-100 {rows['nDCG@10'].mean():.4f}. It has no row in CSV" in told
+    assert "missing are cqadupstack/webmasters, cqadupstack/wordpress" in done.stderr
 
 
 def test_help_explains_every_setting_of_the_default_evaluation_on_its_line(tmp_path, monkeypatch, capsys):

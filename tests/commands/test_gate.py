@@ -75,13 +75,24 @@ def test_update_says_what_changed(baseline, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--tolerance", "5"], "--tolerance 5 is not from 0 to 1"),
+        (["--tolerance", "5"], "--tolerance 5 is not from 0 to 1. Measures are from 0 to 1 as well: give 0.005"),
         (["--measure", "mrr"], "unknown measure 'mrr'. Did you mean RR?"),
     ],
 )
 def test_mistakes_are_one_line(root, baseline, capsys, arguments, message):
     assert main(["gate", "--baseline", str(baseline), str(root), *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--update"]])
+def test_another_file_is_no_baseline_and_stays_what_it_was(root, tmp_path, capsys, more):
+    other = tmp_path / "qrels.tsv"
+    other.write_text("q1\td1\t1\n")
+    assert main(["gate", "--baseline", str(other), str(root), *more]) == 2
+    told = capsys.readouterr().err
+    assert "not a baseline that evalkit wrote" in told
+    assert "the name of a new file and --update to write one." in told
+    assert other.read_text() == "q1\td1\t1\n"
 
 
 def test_absent_baseline_says_how_to_make_one(root, tmp_path, capsys):

@@ -27,6 +27,15 @@ def test_json_lists_every_choice_by_name_with_a_line_about_it(kind, group, capsy
     assert all(row["about"] for row in rows)
 
 
+def test_only_the_kind_is_asked_for_where_nothing_was_typed(capsys):
+    assert main(["list"]) == 2
+    told = capsys.readouterr().err
+    assert "required: datasets|retrievers|" in told
+    assert "SETTING=VALUE" not in told
+    assert main(["list", "--json", "suites"]) == 0
+    assert json.loads(capsys.readouterr().out)
+
+
 def test_the_table_names_every_reranker(capsys):
     main(["list", "rerankers"])
     out = capsys.readouterr().out

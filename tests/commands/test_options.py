@@ -14,10 +14,7 @@ from evalkit.errors import ConfigError
 
 def told(arguments, capsys):
     """The one line on stderr of a command that ends with exit code 2."""
-    try:
-        code = main(arguments)
-    except SystemExit as left:  # as Hydra's jobs end
-        code = left.code
+    code = main(arguments)
     lines = capsys.readouterr().err.splitlines()
     assert (code, len(lines)) == (2, 1), lines
     return lines[0].removeprefix("evalkit: error: ")

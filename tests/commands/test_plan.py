@@ -51,6 +51,31 @@ def test_one_evaluation_is_a_row_a_stage_and_nothing_is_run(capsys, settings, tm
     assert not (tmp_path / "cache" / "embeddings").exists()
 
 
+def test_what_is_done_twice_says_for_what(capsys, settings):
+    rows = {row["stage"]: row for row in planned(capsys, *settings)["rows"]}
+    assert {"measure (first stage)", "write (first stage)", "measure (result)", "write (result)"} <= rows.keys()
+    assert {"load", "search", "rerank"} <= rows.keys()
+
+
+@pytest.mark.parametrize("chosen", [["dataset=mini"], ["suite=mini"]])
+def test_the_hub_is_asked_for_nothing_that_is_bundled(capsys, monkeypatch, chosen):
+    def ask():
+        raise AssertionError("the hub was asked")
+
+    monkeypatch.setattr("evalkit.system.network.forbidden", lambda: False)
+    monkeypatch.setattr("evalkit.system.network.hub_fault", ask)
+    assert main(["plan", *chosen, "retriever=bm25", "reranker=none"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_hub_that_does_not_answer_is_mentioned_where_it_is_needed(capsys, monkeypatch):
+    monkeypatch.setattr("evalkit.system.network._warned", [])
+    monkeypatch.setattr("evalkit.system.network.forbidden", lambda: False)
+    monkeypatch.setattr("evalkit.system.network.hub_fault", lambda: "the hub does not answer")
+    assert main(["plan", "dataset=scifact", "retriever=bm25", "reranker=none"]) == 0
+    assert "the hub does not answer. What was not downloaded is planned after its card" in capsys.readouterr().err
+
+
 def test_after_the_run_everything_is_in_the_store(capsys, settings):
     assert main(["evaluate", *settings]) == 0
     capsys.readouterr()

@@ -439,8 +439,8 @@ def test_integer_ids_are_read_as_their_digits(answers: dict[str, Any]):
         ("bad/nan-grade", "the relevance is 'nan', expected an integer"),
         ("bad/qrels-columns", "columns qid, pid, score, expected query-id, corpus-id, score"),
         ("bad/corpus-columns", "columns docid, body, expected _id, text"),
-        ("bad/unknown-query", "lacks the text of 1 judged queries, such as '77'"),
-        ("bad/null-query", "lacks the text of 1 judged queries, such as '3'"),
+        ("bad/unknown-query", "lacks the text of 1 judged query, such as '77'"),
+        ("bad/null-query", "lacks the text of 1 judged query, such as '3'"),
     ],
 )
 def test_a_malformed_publication_is_refused_in_one_line(answers: dict[str, Any], name: str, part: str):

@@ -156,6 +156,19 @@ def test_each_query_has_its_own_candidates_reranked_and_measured(tmp_path, monke
     assert np.unique(done.candidates.read_run().scores).tolist() == [0.0]
 
 
+def test_a_corpus_given_as_samples_is_refused_and_nothing_is_said_of_its_candidates(tmp_path, caplog):
+    config = EvaluateConfig(
+        dataset=FolderDatasetConfig(path=str(write(tmp_path / "corpus.jsonl", [{"_id": "d1", "text": "Bees"}]))),
+        retriever=BM25Config(name="bm25"),
+        reranker=KeepOrderConfig(name="none"),
+        results_dir=str(tmp_path / "results"),
+        cache_dir=str(tmp_path / "cache"),
+    )
+    with caplog.at_level(logging.WARNING), pytest.raises(DataError, match="is not a reranking sample"):
+        evaluate(config)
+    assert "bring their own candidates" not in caplog.text
+
+
 @pytest.mark.shared
 def test_the_samples_that_people_bring_are_read(shared, store):
     dataset = read(shared / "cases" / "reranking-samples" / "reranking-samples.jsonl", store)

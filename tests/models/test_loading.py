@@ -151,7 +151,9 @@ def test_code_in_a_checkpoint_is_never_run(encoder, classifier, tmp_path, load):
 
 def test_max_length_may_be_as_many_as_there_are_positions_and_no_more(encoder):
     require_positions(resolve(str(encoder)), 64)
-    with pytest.raises(ModelError, match="max_length=65, but the model has 64 positions"):
+    with pytest.raises(
+        ModelError, match=r"max_length=65, but the model has 64 positions\. Set max_length to 64 or less"
+    ):
         require_positions(resolve(str(encoder)), 65)
 
 

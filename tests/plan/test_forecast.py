@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from evalkit.commands.settings.compose import compose
+from evalkit.config import RerankerConfig, RetrieverConfig
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import known_shape, shape_of
 from evalkit.plan.already import Already
@@ -12,6 +13,7 @@ from evalkit.plan.forecast import forecast
 from evalkit.plan.machine import Machine
 from evalkit.plan.reading import Reader
 from evalkit.plan.sample import sample_from_card, sample_of
+from evalkit.report.plan_grids import stages_grid
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.passthrough import KeepOrderConfig
 from evalkit.retrieval.bm25 import BM25Config
@@ -111,6 +113,15 @@ def test_bm25_and_no_reranker_read_nothing(made):
     assert ["load", "index", "search"] == [one.name for one in found.stages][:3]
     assert [str(one.rate).split()[1] for one in found.stages[1:3]] == ["documents/s", "queries/s"]
     assert found.host > made(reranker=KeepOrderConfig(name="none")).host - 2**30
+
+
+def test_stages_of_other_packages_have_a_row_without_a_time(made, described):
+    found = made(retriever=RetrieverConfig(name="theirs"), reranker=RerankerConfig(name="overlap"))
+    rows = {row[0]: row for row in stages_grid(found, Machine(described)).rows}
+    assert (rows["rerank"][1], rows["rerank"][4], rows["rerank"][-1]) == (found.pairs, None, "not known")
+    assert (rows["retrieve"][1], rows["retrieve"][4]) == (4, None)
+    for name in ("theirs", "overlap"):
+        assert f"that {name} takes no time, since its speed is not known" in found.assumed
 
 
 def test_a_published_evaluation_is_planned_after_cards_and_known_sizes(monkeypatch):

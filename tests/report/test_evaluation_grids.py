@@ -51,7 +51,7 @@ def test_first_stage_reranked_and_ceiling_stand_side_by_side(config, tmp_path):
     assert [f"{one['nDCG@10']:.4f}" for one in values] == row.replace("│", " ").split()[1:]
     for part in ("2 queries", "4 candidates", "truncated pairs: 0", "ties in the top 10", "pairs/s", "saved in"):
         assert part in text
-    assert "1 documents have no text" in text
+    assert "1 document has no text; it is ranked" in text
 
 
 def test_time_and_speed_are_listed_by_stage_for_work_of_this_run(config, tmp_path):
@@ -84,6 +84,13 @@ def test_without_a_reranker_there_is_no_column_for_it(config):
 def test_a_result_that_was_found_says_that_there_was_nothing_to_do(config):
     evaluate(config)
     assert "nothing to do, found in" in text_of(evaluation_grid(evaluate(config), ["nDCG@10"]))
+
+
+def test_what_there_is_one_of_is_not_counted_as_several(config):
+    text = text_of(evaluation_grid(evaluate(replace(config, depth=1)), ["nDCG@10", "R@20"]))
+    assert "at most 1 candidate, fewer than nDCG@10, R@20 need\n" in text.replace(" \n", "\n")
+    alone = text_of(evaluation_grid(evaluate(replace(config, depth=1)), ["R@20"]))
+    assert "fewer than R@20 needs" in alone
 
 
 def test_a_sweep_ends_with_a_row_for_each_evaluation(config):

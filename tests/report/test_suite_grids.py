@@ -73,6 +73,11 @@ def test_columns_of_two_first_stages_have_different_names():
     assert "dense-100 + mini" in text
 
 
+def test_the_title_names_the_suite_apart_from_a_dataset_of_its_name():
+    (grid,) = suite_grids(SUITE, {"a": [evaluation(0.5, None)]}, partial=True)
+    assert grid.title == "suite=toy: nDCG@10"
+
+
 def test_nothing_evaluated_prints_nothing():
     assert suite_grids(SUITE, {"a": []}, partial=False) == []
 

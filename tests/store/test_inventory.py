@@ -1,5 +1,6 @@
 """The cache: what is in it, what is damaged, and what may go."""
 
+import io
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from evalkit.cli import main
@@ -80,6 +82,42 @@ def test_list_tells_size_age_maker_and_state(made, capsys):
     assert {row["state"] for row in rows.values()} == {"whole", "unfinished", "leftover"}
     assert run(store, "list") == 0
     assert "5.2 kB" in capsys.readouterr().out or old["size"] // 100 != 52
+
+
+def csv_of(capsys):
+    captured = capsys.readouterr()
+    return pd.read_csv(io.StringIO(captured.out)), captured.err
+
+
+def test_a_csv_has_the_numbers_of_the_json(made, capsys):
+    _, store = made
+    assert run(store, "list", "--format", "json") == 0
+    expected = json.loads(capsys.readouterr().out)
+    assert run(store, "list", "--format", "csv") == 0
+    rows, _ = csv_of(capsys)
+    for column in ("size", "made", "used", "name", "kind"):
+        assert rows[column].tolist() == [row[column] for row in expected]
+
+
+def test_prune_and_verify_write_the_format_that_is_asked_for(made, capsys):
+    _, store = made
+    age_all(store)
+    assert run(store, "prune", "--dry-run", "--format", "csv") == 0
+    rows, told = csv_of(capsys)
+    assert sorted(rows["name"]) == sorted(one.name for one in inventory.artefacts(store))
+    assert "nothing was removed: --dry-run." in told
+    assert run(store, "prune", "--dry-run", "--format", "json") == 0
+    assert len(json.loads(capsys.readouterr().out)) == len(rows)
+    assert run(store, "verify", "--format", "csv") == 1
+    verified, told = csv_of(capsys)
+    assert len(verified) == len(rows)
+    (faulty,) = verified["fault"].dropna()
+    assert "left by a process that was killed" in faulty
+    assert f"{len(rows) - 1} of {len(rows)} are as they were made" in told
+    assert run(store, "prune", "--yes", "--format", "json") == 0
+    captured = capsys.readouterr()
+    assert len(json.loads(captured.out)) == len(rows)
+    assert "evalkit: removed " in captured.err
 
 
 def test_the_setting_of_evaluate_is_answered_with_the_option(tmp_path, capsys):

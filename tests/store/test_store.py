@@ -123,7 +123,7 @@ def test_nothing_has_its_final_name_while_it_is_built(store):
 @pytest.mark.parametrize("below", ["", "inner"])
 def test_root_that_is_a_file_is_a_result_error_that_names_it(tmp_path, below):
     (tmp_path / "file").write_text("not a folder", encoding="utf-8")
-    with pytest.raises(ResultError, match=r"file.*: cannot be written \(.+\)\. Make room or choose another"):
+    with pytest.raises(ResultError, match=r"file.*: cannot be written \(.+\)\. A cache_dir is a folder"):
         Store(tmp_path / "file" / below).folder("corpus", {"a": 1}, Builder())
     assert "not a folder" == (tmp_path / "file").read_text(encoding="utf-8")
 

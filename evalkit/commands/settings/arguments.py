@@ -21,6 +21,7 @@ _ESCAPE = re.compile(r"\\([\\nt])")
 _ESCAPED = {"n": "\n", "t": "\t", "\\": "\\"}
 _OF_HYDRA = re.compile(r"\\[()\[\]{}:=, ]")  # what its grammar has escaped in a text without quotes
 _UNQUOTED = re.compile(r"[A-Za-z0-9_/\\.+$%*@?|:-]*")
+_NEEDED = {"dataset": "", "retriever": "", "reranker": ", or reranker=none", "compute": ""}  # and how to have none
 _MEASURES = {"measures", "dataset.measures"}
 _WITH_LEVEL = re.compile(r"(?<!['\"\w])[A-Za-z]+\( *rel *=[^()'\"]*\)(@\w+)?")
 _SWEEP = {"-m", "--multirun"}
@@ -55,6 +56,11 @@ def _refuse_unknown(arguments: Sequence[str], settings: Collection[str], options
     for argument in arguments:
         if argument.startswith("-") and not _is_flag(argument.partition("=")[0]):
             raise ConfigError(unknown_option(argument, arguments, [*options, *_FLAGS], settings))
+        if argument.startswith("~") and argument[1:].partition("=")[0] in _NEEDED:
+            group = argument[1:].partition("=")[0]
+            raise ConfigError(
+                f"{argument}: an evaluation needs a {group}. Choose one with {group}=NAME{_NEEDED[group]}."
+            )
         # What is added with a + may be a group below --config-dir.
         key, equals, _ = argument.removeprefix("~").partition("=")
         first = re.split(r"[./@:]", key)[0]

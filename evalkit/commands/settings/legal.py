@@ -9,6 +9,7 @@ from evalkit.config.resources import config_names
 from evalkit.errors import ConfigError
 from evalkit.system.lookalikes import did_you_mean, instead, lookalikes, proposal
 
+_EXPECTED = {"Integer": "Give a whole number.", "Float": "Give a number.", "bool": "Give true or false."}
 GROUPS = ("dataset", "retriever", "reranker", "compute", "suite", "ablation")
 _HYDRA_GROUPS = ("hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging", "hydra/help")
 
@@ -41,9 +42,16 @@ def one_line(error: BaseException, groups: Sequence[str] = GROUPS) -> str:
         if isinstance(link, ConfigAttributeError | ConfigKeyError):
             return _unknown_key(link)
         key = link.full_key or _overridden_key(chain)
-        hint = " A list is written [a,b]." if "ListConfig" in str(link) else ""
-        return f"{key}: {_first_line(link)}.{hint}" if key else f"{_first_line(link)}."
+        return f"{key}: {_first_line(link)}.{_hint(link)}" if key else f"{_first_line(link)}.{_hint(link)}"
     return _unknown_group(_first_line(error), groups)
+
+
+def _hint(error: BaseException) -> str:
+    """What to type in place of a value of the wrong type."""
+    if "ListConfig" in str(error):
+        return " A list is written [a,b]."
+    wanted = re.search(r"could not be converted to (\w+)|is not a valid (bool)", str(error))
+    return f" {_EXPECTED[wanted[1] or wanted[2]]}" if wanted and (wanted[1] or wanted[2]) in _EXPECTED else ""
 
 
 def unknown_setting(key: str, legal: Collection[str], *, lead: str = "Legal beside it are") -> str:
@@ -85,12 +93,14 @@ def _missing_config(name: str, options: Sequence[str]) -> str:
     name = name.removesuffix(".yaml")
     # `hydra/launcher/slurm`, but `dataset/cqadupstack/unix`
     group, _, choice = name.rpartition("/") if name.startswith("hydra/") else name.partition("/")
-    if not choice:
+    if not choice and group not in GROUPS:
         return f"there is no configuration {name!r}."
     if group == "schema":
         return _missing_schema(name)
     legal = sorted({*options, *config_names(group)})
     others = [f"{other}={choice}" for other in GROUPS if group in GROUPS and choice in config_names(other)]
+    if not choice:
+        return f"{group}= names nothing. Legal are: {', '.join(legal)}."
     near = proposal(others) or did_you_mean(choice, legal)
     return f"{group}={choice} is not a choice. {near}Legal are: {', '.join(legal)}."
 

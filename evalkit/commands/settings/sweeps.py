@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from evalkit import results
 from evalkit.errors import ConfigError, MissingExtra
@@ -134,10 +135,18 @@ def note_failure(folder: Path, number: int, message: str, overrides: Sequence[st
     atomic_write(folder / f"{_FAILED}{number:06d}.txt", json.dumps(record))
 
 
+def is_noted(folder: Path, message: str) -> bool:
+    """Whether another evaluation failed with these very words."""
+    return any(record["message"] == message for record in _failed(folder))
+
+
 def failures(folder: Path) -> list[str]:
     """What evaluations that failed said, each with the settings that were its own."""
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{_FAILED}*.txt"))]
-    return [f"{' '.join(record['overrides'])}: {record['message']}" for record in records]
+    return [f"{' '.join(record['overrides'])}: {record['message']}" for record in _failed(folder)]
+
+
+def _failed(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob(f"{_FAILED}*.txt"))]
 
 
 def done(folder: Path) -> list[Done]:

@@ -11,18 +11,11 @@ LAUGHS = "a: &a [x, x]\n" + "".join(
 )
 
 
-def code_of(arguments):
-    try:
-        return main(arguments)
-    except SystemExit as left:  # as Hydra's jobs end
-        return left.code
-
-
 def told(tmp_path, capsys, content, *arguments):
     (tmp_path / "mine" / "reranker").mkdir(parents=True)
     (tmp_path / "mine" / "reranker" / "own.yaml").write_bytes(content.encode() if isinstance(content, str) else content)
     places = [f"cache_dir={tmp_path}/cache", f"results_dir={tmp_path}/results"]
-    assert code_of(["evaluate", *places, "reranker=own", f"--config-dir={tmp_path}/mine", *arguments]) == 2
+    assert main(["evaluate", *places, "reranker=own", f"--config-dir={tmp_path}/mine", *arguments]) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     return lines[0]
@@ -96,7 +89,7 @@ def test_the_home_of_nobody_is_one_line(tmp_path, capsys, monkeypatch, setting):
     }
     places = [f"cache_dir={tmp_path}/cache", f"results_dir={tmp_path}/results"]
     given = [one for one in places if not one.startswith(setting)] + chosen.get(setting, [])
-    assert code_of(["evaluate", *given, f"{setting}=~nosuchuser/x"]) == 2
+    assert main(["evaluate", *given, f"{setting}=~nosuchuser/x"]) == 2
     error = capsys.readouterr().err
     assert "~nosuchuser/x: there is no such user" in error
     assert error.count("\n") == 1
