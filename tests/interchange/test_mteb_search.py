@@ -159,7 +159,7 @@ def test_pipeline_is_a_searcher_of_mteb():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(ConfigError, match="retriever 'bm26' is not a choice"):
+    with pytest.raises(ConfigError, match="retriever=bm26 is not a choice"):
         evalkit.load_search("bm26")
     with pytest.raises(ConfigError, match=r"depth=0 is not a number of candidates"):
         evalkit.load_search("bm25", depth=0)
