@@ -47,6 +47,7 @@ def test_instructions_reach_the_reranker_each_in_a_result_of_its_own(collection,
     assert {GENERIC, expected} <= texts
 
 
+@pytest.mark.slow
 def test_a_value_that_the_checkpoint_cannot_take_leaves_the_others(collection, tmp_path, capsys):
     assert evaluate(collection, tmp_path, "ablation=max_length", "reranker=late_interaction") == 2
     printed = capsys.readouterr()

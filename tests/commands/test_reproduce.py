@@ -47,7 +47,8 @@ def asked_to_plan(monkeypatch, tmp_path, *settings):
     return planned
 
 
-@pytest.mark.parametrize("setting", [pytest.param("depth=7", marks=pytest.mark.slow), "results_dir=x/${dataset.name}"])
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", ["depth=7", "results_dir=x/${dataset.name}"])
 def test_a_plan_is_of_the_settings_that_each_run_would_have(monkeypatch, tmp_path, setting):
     """Most are put together of what was composed for others."""
     from evalkit.analysis.published.missing import missing
