@@ -99,17 +99,24 @@ def imported(address: str) -> Any:
         raise ConfigError(f"{address} cannot be imported: {reason(error)}. Install the package that has it.") from error
 
 
-def implementation(address: str, *, maker: str, base: str) -> Any:
-    """`imported`, of what settings name as their `implementation`.
+def implementation(config: Any, *, noun: str, choose: str, maker: str, base: str) -> Any:
+    """`imported`, of what settings name as their `implementation`, in the form `module:Class`.
 
     Args:
-        address: as `module:Class`.
+        config: the settings.
+        noun: what the class is, for the error.
+        choose: what to choose instead, likewise.
         maker: the method that the class is used by.
         base: the class to derive it from, for the error.
 
     Raises:
-        ConfigError: it cannot be imported, or has no such method.
+        ConfigError: they name none, or it cannot be imported, or has no such method.
     """
+    address: str = config.implementation
+    if not address:
+        raise ConfigError(
+            f"there is no {noun} for {type(config).__name__}: it has no `implementation`. Choose {choose}."
+        )
     kind = imported(address)
     if not callable(getattr(kind, maker, None)):
         raise ConfigError(f"{address} is {kind!r}, which has no {maker}. Derive it from {base}.")

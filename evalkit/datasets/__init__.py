@@ -11,7 +11,6 @@ from evalkit.config.registry import Registry, implementation, require_whole
 from evalkit.datasets.documents import are_chinese
 from evalkit.datasets.loader import Loader
 from evalkit.datasets.records import SAID
-from evalkit.errors import ConfigError
 from evalkit.store import Store
 from evalkit.types import Dataset
 
@@ -38,12 +37,13 @@ def loader(config: DatasetConfig, store: Store) -> Loader:
     Raises:
         ConfigError: there is no loader for this kind of configuration.
     """
-    if not config.implementation:
-        raise ConfigError(
-            f"there is no loader for {type(config).__name__}: it has no `implementation`. Choose a dataset from "
-            "`evalkit list datasets`."
-        )
-    kind: type[Loader] = implementation(config.implementation, maker="load", base="evalkit.datasets.loader.Loader")
+    kind: type[Loader] = implementation(
+        config,
+        noun="loader",
+        choose="a dataset from `evalkit list datasets`",
+        maker="load",
+        base="evalkit.datasets.loader.Loader",
+    )
     require_whole(kind)
     return kind(config, store)
 

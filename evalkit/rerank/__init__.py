@@ -61,13 +61,9 @@ def build(
         ConfigError: there is no reranker for this kind of configuration.
         ModelError: the checkpoint is absent, or contradicts the settings.
     """
-    if not config.implementation:
-        raise ConfigError(
-            f"there is no reranker for {type(config).__name__}: it has no `implementation`. Choose one from "
-            "`evalkit list rerankers`."
-        )
+    choose = "one from `evalkit list rerankers`"
+    kind = implementation(config, noun="reranker", choose=choose, maker="from_config", base="evalkit.Reranker")
     instruction = instruction_of(config, dataset)
-    kind = implementation(config.implementation, maker="from_config", base="evalkit.Reranker")
     made: AnyReranker = kind.from_config(config, compute, instruction=instruction, weights=weights)
     return made
 

@@ -2,7 +2,6 @@
 
 from evalkit.config import ComputeConfig, DatasetConfig, RetrieverConfig
 from evalkit.config.registry import Registry, implementation
-from evalkit.errors import ConfigError
 from evalkit.results.outcome import Retrieved
 from evalkit.retrieval.first_stage import FirstStage
 from evalkit.store import Store
@@ -43,13 +42,13 @@ def build(
         ConfigError: there is no first stage for this kind of configuration.
         ModelError: the checkpoint is absent, or contradicts the settings.
     """
-    if not config.implementation:
-        raise ConfigError(
-            f"there is no first stage for {type(config).__name__}: it has no `implementation`. Choose one from "
-            "`evalkit list retrievers`."
-        )
-    base = "evalkit.retrieval.first_stage.FirstStage"
-    kind: type[FirstStage] = implementation(config.implementation, maker="build", base=base)
+    kind: type[FirstStage] = implementation(
+        config,
+        noun="first stage",
+        choose="one from `evalkit list retrievers`",
+        maker="build",
+        base="evalkit.retrieval.first_stage.FirstStage",
+    )
     return kind.build(config, compute=compute, store=store, dataset=dataset, weights=weights)
 
 
