@@ -24,11 +24,11 @@ GROUPS = {
         "compare": "is one reranker better than another, or is it chance?",
         "analyse": "depth curve, headroom, ties, judged@10 and flags; no model",
         "report": "a page to look at, and figures and tables for papers",
-        "reproduce": "a published table beside our results: delta, ceiling, verdict",
+        "reproduce": "a published table next to your results: delta, ceiling, verdict",
         "export": "results for other tools: TREC runs, mteb results and predictions",
     },
     "Check": {
-        "doctor": "is this checkpoint wired as it should be? before a long run",
+        "doctor": "is this checkpoint loaded correctly? before a long run",
         "prompt": "what a reranker reads of a dataset's pairs, and where it is cut",
         "gate": "did a number fall? results against a baseline, for CI",
     },
@@ -39,7 +39,7 @@ GROUPS = {
         "cache": "what is stored between runs: list it, verify it, remove what is old",
     },
 }
-"""What people want, and the verbs for it: name -> a line of help. `evalkit/commands/<name>.py` holds the verb."""
+"""Verbs by purpose: name -> a line of help. `evalkit/commands/<name>.py` holds the verb."""
 
 COMMANDS = {verb: line for verbs in GROUPS.values() for verb, line in verbs.items()}
 
@@ -48,7 +48,7 @@ _SPELLINGS = {"analyze": "analyse"}
 
 
 def help_text() -> str:
-    """What `evalkit --help` prints."""
+    """The text of `evalkit --help`."""
     groups = "\n".join(
         f"{heading}:\n" + "".join(f"  {verb:10} {line}\n" for verb, line in verbs.items())
         for heading, verbs in GROUPS.items()
@@ -129,7 +129,7 @@ def _do(arguments: list[str]) -> int:
 
 
 def _unknown_command(arguments: list[str]) -> str:
-    """What to say about a first argument that is not a command: options and settings follow one."""
+    """The error for a first argument that is not a command; options and settings come after one."""
     first = arguments[0]
     if first.startswith("-"):
         from evalkit.commands.options import unknown_option

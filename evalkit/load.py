@@ -70,7 +70,7 @@ def load_retriever(name: str, *, compute: Mapping[str, Any] | None = None, **set
     from evalkit.retrieval.dense import DenseRetriever
 
     if not isinstance(built, DenseRetriever):
-        raise ConfigError(f"retriever {name} is no dense retriever, so it makes no vectors.")
+        raise ConfigError(f"retriever {name} is not a dense retriever, so it makes no vectors.")
     return built
 
 
@@ -110,7 +110,7 @@ def load_search(
 
 def _compute(settings: Mapping[str, Any] | None) -> ComputeConfig:
     if settings is not None and not isinstance(settings, Mapping):
-        raise ConfigError(f"compute={settings!r} is no mapping. Give settings, such as compute={{'device': 'cpu'}}.")
+        raise ConfigError(f"compute={settings!r} is not a mapping. Give settings, such as compute={{'device': 'cpu'}}.")
     checked: ComputeConfig = _checked(ComputeConfig, "compute", settings or {})
     return checked
 
@@ -142,7 +142,9 @@ def _checked(schema: type, group: str, settings: Mapping[str, Any]) -> Any:
     legal = {field.name for field in fields(schema)}
     for key in settings:
         if key not in legal:
-            raise ConfigError(f"{group}.{key} is not a setting. {instead(key, sorted(legal), 'Legal beside it are')}")
+            raise ConfigError(
+                f"{group}.{key} is not a setting. {instead(key, sorted(legal), 'Other legal settings are')}"
+            )
     plain = {key: str(value) if hasattr(value, "__fspath__") else value for key, value in settings.items()}
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain))

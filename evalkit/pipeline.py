@@ -26,7 +26,7 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
         command: what the user typed, for the manifest.
 
     Raises:
-        EvalkitError: a setting, a file or a checkpoint is not as it should be; nothing is half-written.
+        EvalkitError: a setting, a file or a checkpoint is wrong; nothing is half-written.
     """
     config = settled(config)
     store = open_store(config.cache_dir)

@@ -132,7 +132,7 @@ class Dataset:
 
 
 class Pair(NamedTuple):
-    """What a reranker is asked about.
+    """A query and a document, the input of a reranker.
 
     Attributes:
         query: text of the query.

@@ -86,7 +86,7 @@ def test_an_instruction_that_is_not_used_is_said_and_changes_no_key(config, coll
 
 def test_instructions_that_no_query_has_are_refused(config, collection):
     (collection / "queries.jsonl").write_text('{"_id": "q1", "text": "a"}\n{"_id": "q2", "text": "b"}\n')
-    with pytest.raises(ConfigError, match=r"no query of collection has an instruction\. Put one beside each query"):
+    with pytest.raises(ConfigError, match=r"no query of collection has an instruction\. Put one next to each query"):
         evaluate(config)
 
 

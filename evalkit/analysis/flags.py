@@ -58,7 +58,7 @@ def flags_of_evaluation(means: Mapping[str, tuple[float, float, float]], *, has_
     ]
     if fell:
         text = f"reranking lowered {', '.join(fell)}; `evalkit compare` says whether that is chance"
-        doctor = ", `evalkit doctor` whether the checkpoint is wired as it should be" if has_checkpoint else ""
+        doctor = ", `evalkit doctor` whether the checkpoint is loaded correctly" if has_checkpoint else ""
         found.append(Flag("warning", f"{text}{doctor}"))
     return found
 
@@ -79,13 +79,13 @@ def _of_fall(fell: str, name: str, fall: Fall | None) -> list[Flag]:
     """Only a difference that the comparison calls real is an error."""
     if fall is None:
         text = f"{fell}; `evalkit compare` says whether that is chance, `evalkit doctor` whether the checkpoint is"
-        return [Flag("warning", f"{text} wired as it should be")]
+        return [Flag("warning", f"{text} loaded correctly")]
     of = f", Holm's for {fall.comparisons} pairs" if fall.comparisons > 1 else ""
     if not fall.real:
         return [Flag("warning", f"{fell}, which may be chance (p {fall.p:.3g}{of})")]
     return [
         Flag("error", f"the reranker is worse than its first stage in {name}, and not by chance (p {fall.p:.3g}{of})"),
-        Flag("warning", f"{fell}; is the checkpoint wired as it should be? See `evalkit doctor`"),
+        Flag("warning", f"{fell}; is the checkpoint loaded correctly? See `evalkit doctor`"),
     ]
 
 

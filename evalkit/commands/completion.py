@@ -93,7 +93,7 @@ def main(arguments: Sequence[str], commands: Iterable[str]) -> int:
 
 
 def choices(line: str, commands: Iterable[str], *, files: bool = False) -> list[str]:
-    """What may stand in place of the last word of a line, sorted.
+    """Completions of the last word of a line, sorted.
 
     Args:
         line: up to the cursor, with the program's name.
@@ -127,7 +127,7 @@ def _options(verb: str) -> list[str]:
 
 
 def _nouns(verb: str) -> Sequence[str]:
-    """What a verb takes first, where that is one of a few names."""
+    """The legal first arguments of a verb, if they are a few names."""
     match verb:
         case "list":
             from evalkit.commands.list import KINDS

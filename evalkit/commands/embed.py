@@ -41,7 +41,7 @@ In retriever.query_instruction and other texts \\n is a newline, \\t a tab, and 
     from evalkit.retrieval.dense import DenseRetriever
 
     if not isinstance(retriever, DenseRetriever):
-        raise ConfigError(f"retriever={config.retriever.name} is no dense retriever, so it makes no vectors.")
+        raise ConfigError(f"retriever={config.retriever.name} is not a dense retriever, so it makes no vectors.")
     texts = read_texts(file)
     # An instruction that there is no place for is refused before anything is printed.
     for instruction in {text.instruction for text in texts if text.role == "query"}:

@@ -52,7 +52,7 @@ class _Fetched(NamedTuple):
 
     @property
     def line(self) -> str:
-        """What it holds, in words."""
+        """Its content, in words."""
         counts = ", ".join(f"{self.dataset.notes[name]:,} {name}" for name in _COUNTS)
         state = {None: "", True: ", as its card says", False: ", not as its card says"}[self.as_its_card]
         return f"{self.dataset.name}: {counts}{state}"
@@ -114,7 +114,7 @@ class _Attempts:
         self.failed = 0
 
     def run(self, config: FetchConfig, store: Store, work: Callable[[FetchConfig, Store], Any]) -> Any:
-        """What `work` gives, or None where it failed."""
+        """The value of `work`, or None if it failed."""
         try:
             return work(config, store)
         except DataError as error:

@@ -1,4 +1,4 @@
-"""What `score`, `embed` and their like have in common: which argument is the file, and lines of JSON on stdout."""
+"""Code that `score` and `embed` share: which argument is the file, and lines of JSON on stdout."""
 
 import argparse
 import json

@@ -20,7 +20,7 @@ _GROUPS = {
     "suites": "suite",
     "ablations": "ablation",
 }
-# A card has more than a page is wide. CSV has all of it but `settings`, which are no cell; JSON has those too.
+# A card has more than a page is wide. CSV has all of it but `settings`, which do not fit a cell; JSON has those too.
 _ONLY_IN_DATA = {"revision", "title separator", "zip", "judgments", "measures", "instruction", "notes"}
 _ONLY_WHERE_WIDE = {"about", "source", "licence", "relevant"}
 _WIDE = 150  # columns of a terminal

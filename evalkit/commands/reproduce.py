@@ -1,4 +1,4 @@
-"""`evalkit reproduce NAME`: a published table beside ours; `--run` runs missing cells, `--explain` explains one."""
+"""`evalkit reproduce NAME`: a published table next to yours; `--run` runs missing cells, `--explain` explains one."""
 
 import argparse
 import shlex
@@ -175,7 +175,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="evalkit reproduce",
         config="evaluate",
-        description="A published table beside the results in a folder: published, ours, delta, ceiling of our "
+        description="A published table next to the results in a folder: published, ours, delta, ceiling of our "
         "candidates, verdict, and which conditions differ. Without a name, lists the published tables.",
     )
     parser.add_argument("name", nargs="?", help="a published table; without it, all are listed")

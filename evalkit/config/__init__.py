@@ -57,7 +57,7 @@ class EvaluateConfig:
     results_dir: str = "results"
     """Folder of the results."""
     cache_dir: str | None = None
-    """Where corpora and embeddings are kept; `~/.cache/evalkit` when not set."""
+    """Where corpora and embeddings are cached; `~/.cache/evalkit` when not set."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -92,7 +92,7 @@ class PromptConfig:
     reranker: RerankerConfig = MISSING
     dataset: DatasetConfig = MISSING
     cache_dir: str | None = None
-    """Where corpora are kept; `~/.cache/evalkit` when not set."""
+    """Where corpora are cached; `~/.cache/evalkit` when not set."""
 
 
 @dataclass
@@ -101,7 +101,7 @@ class FetchConfig:
 
     dataset: DatasetConfig = MISSING
     cache_dir: str | None = None
-    """Where corpora are kept; `~/.cache/evalkit` when not set."""
+    """Where corpora are cached; `~/.cache/evalkit` when not set."""
 
 
 ROOTS: dict[str, Any] = {

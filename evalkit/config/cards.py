@@ -1,4 +1,4 @@
-"""What is published of a model, the key `card` of its settings: facts to check and plan with, which decide no score.
+"""Published facts about a model, the key `card` of its settings. They serve checks and plans and decide no score.
 
 shape: sizes that decide its operations and memory, of a checkpoint that is not on disk
 config: values in the `config.json` of the published weights

@@ -16,7 +16,7 @@ ATTENTIONS = ("auto", *PACKED, "sdpa", "eager", "flash_attention_2")
 
 @dataclass
 class MachineConfig:
-    """What `evalkit plan` reckons with: devices of one kind and their host. Nothing of it changes how models run."""
+    """The machine that `evalkit plan` plans for: devices of one kind and their host."""
 
     name: str = ""
     """Empty for this machine, whose rates are measured."""
@@ -86,7 +86,7 @@ class ComputeConfig:
     cpus_per_worker: int | None = None
     """Cores of each worker of Ray. When not set, one; and a worker on a GPU tokenises with its share of all cores."""
     machine: MachineConfig = field(default_factory=MachineConfig)
-    """What `evalkit plan` reckons with."""
+    """The machine that `evalkit plan` plans for."""
 
     def on_worker(self) -> "ComputeConfig":
         """The same for a process that does the work itself, on the first device that it sees."""
@@ -99,13 +99,13 @@ class ComputeConfig:
 
     @property
     def arithmetic(self) -> dict[str, str]:
-        """What identities say of the arithmetic; `fused` only where it is set, as what `auto` takes is in `facts`."""
+        """The arithmetic as identities record it; `fused` only if set, since `facts` records what `auto` chose."""
         own = {} if self.fused == "auto" else {"fused": self.fused}
         return {"dtype": self.dtype, "attention": self.attention, **own}
 
     @property
     def padded_attention(self) -> str:
-        """What transformers calls the attention of a model that is built there; the engine's own has no name there."""
+        """The name of the attention in transformers, for models built there; it has no name for the engine's own."""
         return "sdpa" if self.attention in PACKED else self.attention
 
     def __post_init__(self) -> None:

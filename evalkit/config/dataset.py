@@ -1,6 +1,6 @@
 """Settings that every dataset has: its card, which judgments, and the policies that change its numbers.
 
-Those of collections on disk are here too; those of a published dataset are beside its loader.
+Those of collections on disk are here too; those of a published dataset are in the module of its loader.
 """
 
 import re
@@ -18,7 +18,7 @@ _ENDINGS = r"\.(zip|tar|tgz|tar\.(gz|bz2|xz)|jsonl?(\.gz)?)$"  # of files that a
 
 @dataclass
 class ExpectedCounts:
-    """What the published dataset holds; None where that is not known."""
+    """Counts of the published dataset; None where they are not known."""
 
     documents: int | None = None
     """Documents of the corpus."""
@@ -50,7 +50,7 @@ class TextLengths:
 
 @dataclass
 class DatasetConfig:
-    """What every dataset has.
+    """Settings of every dataset.
 
     `implementation` is `module:Class` of the `Loader` that the settings are for. With `own_ids_by_task` the loader
     decides about identical ids where the settings do not.
@@ -79,19 +79,19 @@ class DatasetConfig:
     instruction_key: str | None = None
     """Its entry in `instructions.json`; the dataset's name when not set."""
     measures: list[str] = field(default_factory=lambda: ["nDCG@10", "R@20"])
-    """What is reported for it; `measures` of the evaluation takes these unless it is set."""
+    """Measures reported for it; the setting `measures` of the evaluation overrides them."""
     relevance_level: int = 1
     """The grade from which a document is relevant, for measures that ask so and name none: R@20 is R(rel=2)@20 at 2."""
     expected: ExpectedCounts = field(default_factory=ExpectedCounts)
-    """What it should hold; compared when it is loaded."""
+    """Counts it should have, compared when it is loaded."""
     lengths: TextLengths = field(default_factory=TextLengths)
-    """What `evalkit plan` reckons with where it is not on disk."""
+    """Text lengths for `evalkit plan` where it is not on disk."""
     check: str = "warn"
-    """What to do where it differs: `strict` refuses it, `warn` says what differs, `off` says nothing."""
+    """If the counts differ, `strict` refuses the dataset, `warn` prints the differences, `off` ignores them."""
     licence: str = ""
     """As its publisher states it; empty where none is stated."""
     notes: str = ""
-    """What else to know of it."""
+    """Remarks about it."""
 
     @property
     def is_hub_copy(self) -> bool:

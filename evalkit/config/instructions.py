@@ -13,11 +13,11 @@ from evalkit.system.lookalikes import did_you_mean
 from evalkit.system.reporting import reason
 
 GENERIC = "Given a query, retrieve relevant documents that answer the query."
-"""What `generic` means: one text for every dataset, none of which it was written for."""
+"""The instruction that `generic` stands for: one text for every dataset, written for none of them."""
 
 
 PER_QUERY = "query"
-"""What `reranker.instructions` is where every query brings its own."""
+"""The value of `reranker.instructions` when every query brings its own."""
 
 _LOOKED_UP = ("dataset", "card")
 _WORDS = ("none", "generic", *_LOOKED_UP)

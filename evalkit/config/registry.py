@@ -87,7 +87,7 @@ class Registry(Mapping[str, Any]):
 
 
 def imported(address: str) -> Any:
-    """What an address of the form `module:name` names.
+    """Import the object at an address of the form `module:name`.
 
     Raises:
         ConfigError: there is no such module or name, or the module cannot be imported.

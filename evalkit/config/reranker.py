@@ -1,4 +1,4 @@
-"""What all settings of rerankers share; those of each kind are in the module of its implementation."""
+"""Settings that all rerankers share; those of each kind are in the module of its implementation."""
 
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -25,7 +25,7 @@ class RerankerConfig:
     languages: list[str] = field(default_factory=list)
     """Languages of documents that it is made for; any, when empty. Another one is warned of."""
     card: dict[str, Any] = field(default_factory=dict)
-    """What is published of the model; see `config.cards`. It decides no score."""
+    """Published facts about the model; see `config.cards`. They decide no score."""
 
     def __post_init__(self) -> None:
         """Check the name and the keys of the card."""

@@ -1,6 +1,6 @@
 """Settings that every first stage has, and those of dense ones, which `models` reads too.
 
-The settings of all others are beside the class that they are for.
+The settings of all others are in the module of their class.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ EMBEDDING_DTYPES = ("float16", "float32")
 
 @dataclass
 class RetrieverConfig:
-    """What every first stage has.
+    """Settings of every first stage.
 
     `implementation` is `module:Class` of the `FirstStage` that the settings are for.
     """
@@ -27,7 +27,7 @@ class RetrieverConfig:
     languages: list[str] = field(default_factory=list)
     """Languages of documents that it is made for; any, when empty. Another one is warned of."""
     card: dict[str, Any] = field(default_factory=dict)
-    """What is published of the model; see `config.cards`. It decides no score."""
+    """Published facts about the model; see `config.cards`. They decide no score."""
 
     def __post_init__(self) -> None:
         """Check the name and the keys of the card."""
@@ -57,7 +57,7 @@ class DenseConfig(RetrieverConfig):
     instructions: str = "none"
     """Task instruction: `none`; `dataset` for its entry in `instructions.json`; a text; or a .json file."""
     instructed_query: str | None = None
-    """What is put before a query in place of `query_instruction` when there is a task `{instruction}`."""
+    """Text put before a query instead of `query_instruction` when there is a task `{instruction}`."""
     max_length: int | None = None
     """Tokens of one text, special tokens included; as many as the checkpoint says when not set."""
     truncate_dim: int | None = None

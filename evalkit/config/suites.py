@@ -26,7 +26,7 @@ class Suite(NamedTuple):
 
     @property
     def entries(self) -> dict[str, tuple[str, ...]]:
-        """What is averaged: name -> its datasets."""
+        """Averages of the suite: name -> datasets."""
         entries: dict[str, tuple[str, ...]] = {}
         for dataset in self.datasets:
             name = entry_of(dataset)

@@ -32,7 +32,7 @@ DATASETS = Registry(
 
 
 def loader(config: DatasetConfig, store: Store) -> Loader:
-    """What reads the dataset of these settings.
+    """The loader of the dataset of these settings.
 
     Raises:
         ConfigError: there is no loader for this kind of configuration.

@@ -117,7 +117,7 @@ def compare(config: DatasetConfig, notes: Mapping[str, int]) -> dict[str, str]:
         if count is not None and count != found[name]
     }
     if not differences or config.check == "off":
-        return differences  # kept with the result all the same
+        return differences  # recorded with the result anyway
     message = f"{config.name} is not what its card says: " + "; ".join(f"{k} {v}" for k, v in differences.items())
     if config.check == "strict":
         raise DataError(f"{message}. Get the published version, or set dataset.check=warn to go on with this one.")

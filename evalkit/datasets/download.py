@@ -92,7 +92,7 @@ def _file_name(url: str) -> str:
         parts = urlsplit(url)
         name = Path(parts.path).name
         legal = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # half an IPv6 address, a port that is no number
+    except ValueError:  # half an IPv6 address, or a port that is not a number
         legal, name = False, ""
     if not legal or name in ("", "..") or not re.fullmatch(r"[!-~]+", url):
         raise DataError(

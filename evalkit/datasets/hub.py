@@ -50,16 +50,16 @@ class Repository(NamedTuple):
 
     @property
     def digest(self) -> str:
-        """What fixes the content."""
+        """The digest or revision that fixes the content."""
         return f"hub:{self.hub_id}@{self.revision}" + (f"#{self.subset}" if self.subset else "")
 
     def names(self, part: str) -> tuple[str, ...]:
-        """What the configuration of a part (`corpus`, `queries`, `qrels`) may be called."""
+        """Possible names of the configuration of a part (`corpus`, `queries`, `qrels`)."""
         return snapshot.part_names(part, self.subset)
 
     @property
     def label(self) -> str:
-        """What to call it in errors."""
+        """Its name in errors."""
         return f"{self.hub_id}@{self.revision[:8]}"
 
 
@@ -153,7 +153,7 @@ def _cache_folder(repository: Repository) -> Path:
 
 
 def _left_by_download(repository: Repository, part: str) -> Snapshot | None:
-    """What the hub's own cache has of this commit; None where a part is to be read, or downloaded, by `datasets`."""
+    """The files of this commit in the hub's own cache; None if `datasets` has to read or download a part."""
     if _prepared(repository, part) or (fault := hub_fault()) is None:
         return None
     cached = snapshot.find(_cache_folder(repository), repository.subset)
@@ -210,7 +210,7 @@ def _read_prepared(folder: Path) -> dict[str, Any]:
 
 
 def _builder(repository: Repository, part: str) -> Any:
-    """What `datasets` makes of one part of the repository, nothing downloaded yet but its description."""
+    """One part of the repository as `datasets` builds it, with only its description downloaded."""
     import datasets
 
     for name in (names := repository.names(part)):

@@ -94,7 +94,7 @@ def check_blob(path: Path, label: str) -> None:
     """Compare a file in the hub's cache with the checksum that the cache names it by."""
     if not path.is_symlink():
         return  # a disk without links: nothing tells the checksum
-    # One link on; what repositories share lies behind another link, under a name that is no checksum of ours.
+    # One link on; what repositories share lies behind another link, under a name that is not a checksum.
     name = path.readlink().name
     match len(name):
         case 64:  # a large file: its SHA-256

@@ -36,7 +36,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a collection holds.
+    """Counts and lengths of a collection.
 
     Attributes:
         documents: how many.

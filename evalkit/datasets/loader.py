@@ -26,7 +26,7 @@ class Loader(ABC):
 
     Args:
         config: the settings; their class names the loader as its `implementation`.
-        store: where what is made of a collection is kept.
+        store: where data derived from a collection is stored.
     """
 
     def __init__(self, config: Any, store: Store) -> None:

@@ -212,7 +212,7 @@ def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
 
 
 def corpus_path(config: MkqaDatasetConfig) -> Path | None:
-    """The corpus on disk: as set, or beside the questions; None for the published one."""
+    """The corpus on disk: as set, or next to the questions; None for the published one."""
     if config.corpus_path:
         path = expanded(config.corpus_path)
         if not path.exists():
@@ -232,6 +232,6 @@ def corpus_path(config: MkqaDatasetConfig) -> Path | None:
 
 
 def _holds_corpus(path: Path, questions: str) -> bool:
-    """Whether a zip holds a corpus beside its questions."""
+    """Whether a zip holds a corpus as well as questions."""
     with contextlib.closing(open_source(path, marker=questions)) as source:
         return bool({CORPUS, f"{CORPUS}.gz"} & set(source.files()))

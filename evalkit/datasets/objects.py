@@ -120,7 +120,7 @@ def _object_of(parsed: Any, where: str, keys: str) -> dict[str, Any]:
 
 
 class _Ambiguous(dict[str, Any]):
-    """An object of which `key` occurs twice."""
+    """An object in which `key` occurs twice."""
 
     key = ""
 

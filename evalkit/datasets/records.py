@@ -37,7 +37,7 @@ SAID = {
     f"{OF_QUERIES}{FLOAT_ID}": "queries have an id that is a number such as 12.0, which is read as 12",
     REPEATED_QUERIES: "queries repeat an earlier one of the same id and text, and are left out",
 }
-"""What is unusual in a file, by the name under which the manifest counts it -> what a note says of that many."""
+"""Oddities of a file: the name under which the manifest counts them -> the text of the note after the count."""
 
 _LINES_PER_STEP = 1_000
 _BLOCK = 1 << 20  # bytes

@@ -51,7 +51,7 @@ Splits = Mapping[str, Files]
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a folder holds.
+    """The parts of a collection in a folder.
 
     Attributes:
         path: the folder.
@@ -95,7 +95,7 @@ class Snapshot:
 
 
 def part_names(part: str, subset: str | None) -> tuple[str, ...]:
-    """What the configuration of a part may be called in a repository of the hub."""
+    """Possible names of the configuration of a part in a repository of the hub."""
     if subset:
         return (f"{subset}-{part}",)
     return _QRELS if part == "qrels" else (part,)
@@ -158,7 +158,7 @@ def _commit(folder: Path) -> Path:
 
 
 def _by_name(folder: Path, subset: str | None) -> Snapshot:
-    """What the names of folders and files say."""
+    """Parts and splits from the names of folders and files."""
     parquet = [file for pattern in ("*.parquet", "*/*.parquet") for file in folder.glob(pattern)]
     saved = [file.parent for pattern in (_SAVED, "*/" + _SAVED, "*/*/" + _SAVED) for file in folder.glob(pattern)]
     parts: dict[str, dict[str, Files]] = {}
@@ -191,7 +191,7 @@ def _part_and_split(above: str, name: str, subset: str | None) -> tuple[str, str
 
 
 def _by_card(folder: Path, subset: str | None) -> dict[str, Splits]:
-    """What `configs` in README.md says; only parts of which a file is there."""
+    """Parts that `configs` in README.md lists, if their files exist."""
     configs = _configs(folder / "README.md")
     found: dict[str, Splits] = {}
     for part in PARTS:
@@ -234,7 +234,7 @@ def _glob(folder: Path, pattern: str) -> list[Path]:
 
 
 def _digest(files: Files) -> str:
-    """What fixes the content of files, in their order."""
+    """A digest of the content of files, in their order."""
     return hashlib.sha256("\n".join(map(file_digest, files)).encode()).hexdigest()
 
 

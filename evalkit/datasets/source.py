@@ -18,7 +18,7 @@ class CollectionFiles(Protocol):
         ...
 
     def label(self, name: str) -> str:
-        """What to call a file in errors."""
+        """The name of a file in errors."""
         ...
 
     def open(self, name: str) -> BinaryIO:

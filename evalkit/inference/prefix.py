@@ -102,7 +102,7 @@ def _parts(row: int, shared: Prefixes) -> dict[tuple[int, int], int]:
 
 
 class _Layout:
-    """Sequences of a batch, each of which may continue another one.
+    """Sequences of a batch; each may continue another.
 
     Attributes:
         sequences: ids of each, without those of the sequence it continues.

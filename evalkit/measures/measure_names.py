@@ -132,7 +132,7 @@ def _unknown(name: str) -> str:
 
 
 def _proposal(name: str) -> str:
-    """What a name in another spelling means here, as a question; nothing where it is like none."""
+    """A question that suggests the measure meant by another spelling; empty if no measure is similar."""
     found = _SPELT.fullmatch(name.lower())
     if found is None:
         return ""

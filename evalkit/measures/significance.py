@@ -43,7 +43,7 @@ class Rule(NamedTuple):
     samples: int = SAMPLES
 
     def level(self, comparisons: int) -> float:
-        """What the smallest of so many uncorrected p-values must be below."""
+        """The level that the smallest of so many uncorrected p-values must be below."""
         return self.alpha / max(comparisons, 1) if self.correction == "holm" else self.alpha
 
     def draws(self, comparisons: int) -> int:
@@ -51,7 +51,7 @@ class Rule(NamedTuple):
         return max(self.samples, math.ceil(2 / self.level(comparisons)))
 
     def fewest(self, comparisons: int) -> int:
-        """Fewest queries, or datasets, of which any values could be called different: 2 / 2^n must be below `level`."""
+        """The smallest number of queries or datasets that can show any difference: 2 / 2^n must be below `level`."""
         return math.floor(1 - math.log2(self.level(comparisons))) + 1
 
 

@@ -1,4 +1,4 @@
-"""What tied scores leave to chance: a measure at its least, expected and greatest over the orders of tied documents."""
+"""Tie bounds: the least, expected and greatest value of a measure over all orders of tied documents."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -94,7 +94,7 @@ def _weights(places: NDArray[np.int64], family: str, cutoff: int) -> NDArray[np.
 
 
 def _best(judged: Mapping[str, int], one: Measure) -> float:
-    """What a query's sum is divided by."""
+    """The divisor of a query's sum."""
     if one.family == "P":
         return float(one.cutoff or 1)
     relevant = np.array(sorted((grade for grade in judged.values() if grade >= one.level), reverse=True), dtype=float)

@@ -1,4 +1,4 @@
-"""What a model computes with: torch itself, device, dtype, attention. What was asked for, or an error."""
+"""Torch, device, dtype and attention of a model: as asked for, or an error."""
 
 import os
 import sys
@@ -31,7 +31,7 @@ def require_torch() -> Any:
         import transformers
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "torch", extra="models", purpose="a neural model") from error
-    except ImportError as error:  # transformers beside a tokenizers that it cannot use, for one
+    except ImportError as error:  # such as transformers with an unsupported version of tokenizers
         raise ModelError(f"torch or transformers cannot be imported: {reason(error)}.") from error
     require_version("transformers")
     # Loading bars and advice of the library would land between ours.
@@ -135,7 +135,7 @@ def _require_kernels(compute: ComputeConfig) -> None:
 
 
 def arithmetic(compute: ComputeConfig, checkpoint: Checkpoint) -> dict[str, str]:
-    """What the identity of a model's numbers says of how they are computed; `compute` with the attention resolved.
+    """The part of a model's identity that says how its numbers are computed; `compute` with the attention resolved.
 
     Packed MiniCPM in half precision turns queries and keys in float32, which earlier versions of evalkit did not.
     """

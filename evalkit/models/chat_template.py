@@ -49,7 +49,7 @@ def writes_pairs(checkpoint: Checkpoint) -> bool | None:
 
 
 def rendered(checkpoint: Checkpoint, messages: Sequence[Mapping[str, str]]) -> str:
-    """What the template makes of messages, each with a `role` and a `content`.
+    """Render messages, each with a `role` and a `content`.
 
     Raises:
         ModelError: it fails.
@@ -66,5 +66,5 @@ def rendered(checkpoint: Checkpoint, messages: Sequence[Mapping[str, str]]) -> s
 
 
 def _fail(message: str) -> None:
-    """What templates call to refuse messages."""
+    """Refuse messages; templates call this."""
     raise ValueError(message)

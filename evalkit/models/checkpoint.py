@@ -58,7 +58,7 @@ _AT_MOST = {
 
 
 class Stamp(NamedTuple):
-    """What changes when a file is rewritten or replaced; times in nanoseconds."""
+    """File facts that change when a file is rewritten or replaced; times in nanoseconds."""
 
     inode: int
     size: int
@@ -82,7 +82,7 @@ class Checkpoint:
 
     @cached_property
     def identity(self) -> Identity:
-        """What fixes the content: hub id and commit, or a digest of every file. Reads the weights in a folder."""
+        """Facts that fix the content: hub id and commit, or a digest of every file. Reads the weights in a folder."""
         if self.known is not None:
             return self.known
         return {"files": {name: file_digest(self.path / name) for name in self.files}}
@@ -125,7 +125,7 @@ class Checkpoint:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What `config.json` says, widths and counts also under their usual names; without keys that are null.
+        """The content of `config.json` without null keys, widths and counts also under their usual names.
 
         Raises:
             ModelError: a setting that every model has is of another type, or no size that a model can have.
@@ -218,7 +218,7 @@ def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = ()
     Args:
         model: a hub id, a folder, or `package:NAME/PATH`.
         revision: commit of a hub id.
-        also: files with weights that are read beside those of the model.
+        also: files with weights that are read in addition to those of the model.
         weights: whether to download weights too.
 
     Raises:

@@ -50,7 +50,7 @@ _PLAIN_OUTPUTS = {"last_hidden_state", "logits"}
 
 @dataclass(frozen=True)
 class Declared:
-    """What a checkpoint says.
+    """Facts that a checkpoint declares.
 
     Attributes:
         prompts: texts to put before a query or a document, by name.
@@ -88,7 +88,7 @@ class Reading(NamedTuple):
 
 
 def declared(checkpoint: Checkpoint, *, pairs: bool = False) -> Declared:
-    """What a checkpoint's own files say.
+    """Read what a checkpoint's own files declare.
 
     Args:
         checkpoint: on disk.
@@ -113,7 +113,9 @@ def declared(checkpoint: Checkpoint, *, pairs: bool = False) -> Declared:
     prompts = _prompts(checkpoint, model)
     default = model.get("default_prompt_name")
     if default is not None and default not in prompts:
-        raise ModelError(f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}: default_prompt_name={default!r} is no prompt.")
+        raise ModelError(
+            f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}: default_prompt_name={default!r} is not among its prompts."
+        )
     return Declared(
         prompts=prompts,
         default_prompt=prompts.get(str(default), ""),

@@ -147,7 +147,7 @@ def merge_packed(
 ) -> tuple[torch.Tensor, Packed, torch.Tensor]:
     """`merge_documents` of packed pairs: states of shape (tokens, width), documents on the host.
 
-    Token ids of the new batch are not kept. What goes where is reckoned on the host, so that nobody waits for a device.
+    Token ids of the new batch are dropped. Positions are computed on the host, so that nothing waits for a device.
     """
     old = np.array(batch.lengths, dtype=np.int64)
     start, stop = documents.numpy().astype(np.int64).T

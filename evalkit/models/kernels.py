@@ -66,7 +66,7 @@ def kernel(
 
 
 def _missing(capability: tuple[int, int], width: int | None) -> str:
-    """What FlashAttention lacks, as the end of a sentence; empty where it lacks nothing."""
+    """The reason why FlashAttention cannot be used, as the end of a sentence; empty if it can."""
     if capability < _CAPABILITY:
         own, least = (".".join(map(str, numbers)) for numbers in (capability, _CAPABILITY))
         return f"needs a GPU of compute capability {least} or higher, and this one has {own}"

@@ -14,7 +14,7 @@ from evalkit.models.kernels import kernel
 
 
 class Contents(NamedTuple):
-    """What a loaded model consists of: tensors, numbers in them, and of the largest one dtype and device."""
+    """Size of a loaded model: tensors, numbers in them, and dtype and device of the largest tensor."""
 
     tensors: int
     parameters: int
@@ -28,7 +28,7 @@ def contents(model: Any) -> Contents:
         found: Contents = model.contents
         return found
     parameters = list(model.parameters())
-    # A classification head may be float32 beside an encoder in half precision; the largest matrix is the encoder's.
+    # A classification head may be float32 while the encoder is in half precision; the largest matrix is the encoder's.
     largest = max(parameters, key=lambda parameter: parameter.numel())
     count = sum(parameter.numel() for parameter in parameters)
     return Contents(len(parameters), count, str(largest.dtype).removeprefix("torch."), str(largest.device))

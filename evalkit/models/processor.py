@@ -1,4 +1,4 @@
-"""What is to be known of the processor that computes a model: for people, for manifests, and for what is kept."""
+"""Facts about the processor that computes a model, for people, for manifests and for keys of stored numbers."""
 
 from dataclasses import replace
 from importlib import import_module
@@ -17,7 +17,7 @@ from evalkit.models.kernels import Kernel, kernel
 
 # From these compute capabilities on, multiplications in float16 and bfloat16 have units of their own.
 _FLOAT16, _BFLOAT16 = (7, 0), (8, 0)
-# Releases of transformers whose numbers on a CPU were compared byte by byte: they share what is kept.
+# Releases of transformers whose numbers on a CPU were compared byte by byte: they share stored numbers.
 _SAME_BYTES = ((5, 18), (5, 23))
 
 
@@ -62,7 +62,7 @@ def _notice_of_float32(compute: ComputeConfig) -> str:
 
 
 def facts(compute: ComputeConfig, checkpoint: Checkpoint | None = None, *, softcap: bool = False) -> dict[str, object]:
-    """What decides the last bits of a number beside the model and the settings; without a checkpoint, of a search."""
+    """Facts other than model and settings that decide the last bits of a number; without a checkpoint, of a search."""
     found: dict[str, object] = {"torch": version("torch"), "hardware": hardware(compute)}
     if checkpoint is None:
         return found

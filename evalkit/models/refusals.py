@@ -1,4 +1,4 @@
-"""What a folder is that evalkit does not run, in words that are true of it, and what to do. Reads no weights."""
+"""Descriptions of folders that evalkit does not run, each with a remedy. Reads no weights."""
 
 import json
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ _OLD_TRANSFORMER = "0_Transformer"
 # Modules of sentence-transformers and PyLate -> what a checkpoint with such a module is.
 _KINDS = {
     "StaticEmbedding": "a static embedding model, a table of word vectors without a transformer",
-    "Router": "a Router, several models of which the kind of text chooses one",
-    "Asym": "a Router, several models of which the kind of text chooses one",
+    "Router": "a Router, which chooses one of several models by the kind of text",
+    "Asym": "a Router, which chooses one of several models by the kind of text",
     "SpladePooling": "a sparse encoder (SPLADE)",
     "MLMTransformer": "a sparse encoder (SPLADE)",
     "SparseAutoEncoder": "a sparse encoder (CSR)",
@@ -24,7 +24,7 @@ _KINDS = {
 
 
 def instead_of_config(path: Path) -> str:
-    """What a folder without `config.json` is, as a sentence with a remedy."""
+    """A description of a folder without `config.json`, as a sentence with a remedy."""
     if (path / "adapter_config.json").is_file():
         return f"it holds an adapter: {an_adapter(path)}. {MERGE}"
     if (path / _OLD_TRANSFORMER / "config.json").is_file():
@@ -72,12 +72,12 @@ def an_adapter(path: Path) -> str:
 
 
 def module_kind(kinds: Sequence[str]) -> str | None:
-    """What a chain of modules makes, where that is not a bi-encoder; None where it is one."""
+    """A description of a chain of modules that is not a bi-encoder; None for a bi-encoder."""
     return next((f"{_KINDS[kind]} (modules.json: {', '.join(kinds)})" for kind in kinds if kind in _KINDS), None)
 
 
 def instead_of_classifier(architectures: Sequence[str], kinds: Sequence[str], *, late: bool = False) -> str:
-    """Why a checkpoint is no sequence classifier of transformers, as two sentences: what it is, and what to do.
+    """Why a checkpoint is not a sequence classifier of transformers, as two sentences: its kind and the remedy.
 
     Args:
         architectures: as `config.json` names them.
@@ -118,7 +118,7 @@ _ARCHITECTURES = {
 
 
 def _json(file: Path) -> Any:
-    """What a file holds; None where it cannot be read, as it is only described here."""
+    """The content of a JSON file; None if it cannot be read, since it is only described here."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What a checkpoint must be for a kind of model, by its configuration and names of files. Reads no weights."""
+"""Requirements on a checkpoint for a kind of model, by its configuration and file names. Reads no weights."""
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
@@ -85,7 +85,7 @@ def require_whole(checkpoint: Checkpoint) -> None:
         raise ModelError(f"{checkpoint.path}/modules.json: {elsewhere(inner)}")
     if (checkpoint.path / "adapter_config.json").is_file():
         raise ModelError(
-            f"{checkpoint.path}/adapter_config.json: an adapter ({an_adapter(checkpoint.path)}) lies beside the "
+            f"{checkpoint.path}/adapter_config.json: an adapter ({an_adapter(checkpoint.path)}) lies next to the "
             f"weights, which are another model without it. {MERGE} If it is a leftover, remove the file."
         )
     quantised = checkpoint.config.get("quantization_config")

@@ -1,4 +1,4 @@
-"""What a checkpoint in sentence-transformers layout says of its head, and whether the settings agree.
+"""The head that a checkpoint in sentence-transformers layout declares, and whether the settings agree with it.
 
 Reads `modules.json`, `1_Pooling/config.json` and the layers behind the pooling, as sentence-transformers 2 to 6 write
 them.
@@ -42,7 +42,7 @@ class EmbeddingHead:
         normalize: whether the vector is scaled to length 1.
         ranked_normalized: whether it is for a search, where the similarity is the cosine.
         dense: folders of the linear layers between pooling and scaling, in order.
-        truncate_dim: how many numbers of the scaled vector are kept; all when None.
+        truncate_dim: length to which the scaled vector is truncated; None for its full length.
     """
 
     pooling: str

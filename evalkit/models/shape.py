@@ -13,7 +13,7 @@ _KEYS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediat
 
 
 class Shape(NamedTuple):
-    """What decides how many operations a model needs.
+    """The sizes that decide how many operations a model needs.
 
     Attributes:
         hidden: width of the states.

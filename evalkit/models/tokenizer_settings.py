@@ -1,4 +1,4 @@
-"""What `tokenizer_config.json` says against `tokenizer.json`: applied as the tokenizer's class does, or refused.
+"""Where `tokenizer_config.json` differs from `tokenizer.json`: applied as the tokenizer's class does, or refused.
 
 transformers reads both. Which of them wins depends on the class and on the version, so where they contradict each other
 and the versions do not agree, there is no right answer to give in silence.

@@ -74,7 +74,7 @@ class Tensors:
     def _add_pickled(self, file: Path) -> None:
         import torch
 
-        # Files of torch before 1.6 are no zip archives, and cannot be mapped.
+        # Files of torch before 1.6 are not zip archives and cannot be memory-mapped.
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
         if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
             raise ModelError(f"{file}: is not a mapping of names to tensors. Is it a whole training checkpoint?")
@@ -213,7 +213,7 @@ def _copy(parameters: Mapping[str, Any], sources: Mapping[str, Stored], tensors:
 
 
 def require_complete(path: Path, *, missing: Sequence[str], misshapen: Sequence[str], surplus: Sequence[str]) -> None:
-    """Refuse a model of which a tensor is missing, misshapen or left over.
+    """Refuse a model with a tensor that is missing, misshapen or left over.
 
     Raises:
         ModelError: one is; the message names the first three.

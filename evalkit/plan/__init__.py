@@ -1,4 +1,4 @@
-"""What an evaluation takes, before it runs: texts, tokens, operations, time, energy, disk and memory.
+"""The cost of an evaluation before it runs: texts, tokens, operations, time, energy, disk and memory.
 
     TextSample (texts of a dataset, or made up after its card) -> lengths in tokens -> operations -> Machine -> Forecast
 

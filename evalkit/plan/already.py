@@ -1,4 +1,4 @@
-"""What the store and the results hold of an evaluation already, found by the keys that the evaluation itself uses."""
+"""Work of an evaluation that is already in the store or the results, found by the evaluation's own keys."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ _PAIRS = 512
 
 
 class Already(NamedTuple):
-    """What need not be done again; shares are from 0 to 1.
+    """Work that need not be repeated; shares are from 0 to 1.
 
     Attributes:
         vectors: share of the documents whose vectors are stored.
@@ -41,7 +41,7 @@ class Already(NamedTuple):
 
 
 def already_done(config: EvaluateConfig, dataset: Dataset, store: Store) -> Already:
-    """What there is for an evaluation on a dataset that is on disk.
+    """Find finished work of an evaluation on a dataset that is on disk.
 
     Scores of single pairs count for this machine alone.
 

@@ -65,7 +65,7 @@ class PlannedStage(NamedTuple):
         return rate({"seconds": self.seconds, self.unit: self.texts}, self.unit) if self.unit else None
 
     def left(self, name: str) -> float:
-        """What is still to be done of `seconds`, `tokens` or `flops`."""
+        """The part of `seconds`, `tokens` or `flops` that is still to be done."""
         return float(getattr(self, name)) * (1 - self.done)
 
 
@@ -96,12 +96,12 @@ class Forecast:
     assumed: tuple[str, ...]
 
     def left(self, name: str) -> float:
-        """What is still to be done of `seconds`, `tokens` or `flops`."""
+        """The part of `seconds`, `tokens` or `flops` that is still to be done."""
         return sum(stage.left(name) for stage in self.stages)
 
 
 def forecast(config: EvaluateConfig, sample: TextSample, machine: Machine, already: Already | None = None) -> Forecast:
-    """What an evaluation takes.
+    """The cost of an evaluation.
 
     Args:
         config: its settings.

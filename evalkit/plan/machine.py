@@ -61,7 +61,7 @@ class Machine:
 
     @property
     def name(self) -> str:
-        """What a table calls it."""
+        """Its name in a table."""
         if self.described:
             return f"{self.devices} x {self._compute.machine.name}"
         count = f"{self.devices} x " if self.devices > 1 else ""

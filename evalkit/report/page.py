@@ -97,7 +97,7 @@ def _flags(found: Overview) -> list[tuple[str, str]]:
 
 
 def _data(found: Overview) -> dict[str, Any]:
-    """What the scripts read."""
+    """The data that the page's scripts read."""
     stages = {one.evaluation.first_stage for view in found.datasets for one in view.systems}
     return {
         "measure": found.settings.measure,

@@ -92,7 +92,7 @@ def instructed(config: RerankerConfig, dataset: Dataset) -> Dataset:
     if _instructions(config) == PER_QUERY:
         if not count:
             raise ConfigError(
-                f"reranker.instructions=query, but no query of {dataset.name} has an instruction. Put one beside each "
+                f"reranker.instructions=query, but no query of {dataset.name} has an instruction. Put one next to each "
                 "query, under the key instruction, or choose another setting."
             )
         if count < total:
@@ -157,7 +157,7 @@ def apply(
     store: Store | None = None,
     compute: ComputeConfig | None = None,
 ) -> Reranked:
-    """The candidates in the reranker's order. Scores are kept in the store as they are made, where there is one.
+    """The candidates in the reranker's order. Scores are saved in the store, if there is one, as they are made.
 
     Raises:
         DataError: a candidate has no text in the corpus, or no score in the file that is replayed.

@@ -27,7 +27,7 @@ _SHARE_OF_SMALL = 8
 
 
 class Lookup(NamedTuple):
-    """What is known of some pairs.
+    """Known scores of some pairs.
 
     Attributes:
         known: shape (pairs,), whether the pair was scored before.
@@ -68,7 +68,7 @@ class KeptScores:
         Args:
             identity: of the reranker.
             facts: what decides the last bits of its scores; see `Reranker`.
-            store: where scores are kept.
+            store: where scores are stored.
             name: of the reranker, for people.
             collection: its name; only so that two collections need not wait for each other.
         """
@@ -81,7 +81,7 @@ class KeptScores:
             self._bring_up_to_date()
 
     def find(self, keys: NDArray[np.void]) -> Lookup:
-        """What is known of the pairs with these keys."""
+        """Known scores of the pairs with these keys."""
         wanted = keys.view(_KEY)
         found = np.zeros(len(keys), dtype=_RECORD)
         known = np.zeros(len(keys), dtype=bool)

@@ -2,7 +2,7 @@
 
 Score of a pair: for every query token the largest cosine with a token of the document, averaged over the query's tokens
 (ColBERT, Khattab and Zaharia 2020, with a mean in place of the sum as in bge-m3's multi-vector mode). Each distinct
-document is encoded once and scored against all its queries, so its token vectors are never kept.
+document is encoded once and scored against all its queries, so its token vectors are never stored.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

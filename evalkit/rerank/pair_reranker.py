@@ -37,7 +37,7 @@ _ANY_PAIR = Pair("a", "a")  # the first pass through a model takes longer than t
 
 @dataclass
 class PairRerankerConfig(RerankerConfig):
-    """What every model has that reads query and document as one sequence; its `implementation` names a `Family`.
+    """Settings of every model that reads query and document as one sequence; its `implementation` names a `Family`.
 
     Further class attributes:
         prompt_setting: the setting that the checkpoint's default prompt fills in where it is not set; none when empty.
@@ -94,7 +94,7 @@ class Family(ABC):
     @property
     @abstractmethod
     def settings(self) -> Identity:
-        """What decides a score, but for checkpoint, `max_length`, instruction and arithmetic."""
+        """Facts that decide a score, apart from checkpoint, `max_length`, instruction and arithmetic."""
 
     @abstractmethod
     def check(self, checkpoint: Checkpoint) -> None:

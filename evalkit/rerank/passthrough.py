@@ -40,7 +40,7 @@ class ReplayConfig(RerankerConfig):
     missing: str = "error"
     """A candidate that the file lacks: `error`, or rank it `below` all scored ones, in first-stage order."""
     order: str | None = None
-    """What counts where ranks and scores disagree: `score` or `rank`. When not set, scores do, with a note."""
+    """Which decides the order if ranks and scores disagree: `score` or `rank`. When not set, scores do, with a note."""
 
     def __post_init__(self) -> None:
         """Check the path and the choice."""
@@ -133,7 +133,7 @@ class Replay(Reordering):
         return Reordered(found, int(absent.sum()), self._notes(file, found, int((~absent).sum())))
 
     def _notes(self, file: RunFile, found: Run, matched: int) -> tuple[Note, ...]:
-        """What is odd about the file, `matched` of whose scores are of candidates."""
+        """Notes on what is odd about the file; `matched` of its scores belong to candidates."""
         notes = (
             *file.notes,
             _outside(file.run, found, len(file.run) - matched),
@@ -176,7 +176,9 @@ def _outside(saved: Run, candidates: Run, number: int) -> Note | None:
         return None
     given = {(query_id, doc_id) for query_id, doc_ids, _ in candidates for doc_id in doc_ids}
     query_id, doc_id = next((one, doc) for one, doc_ids, _ in saved for doc in doc_ids if (one, doc) not in given)
-    are = "scored document is no candidate and was" if number == 1 else "scored documents are no candidates and were"
+    are = (
+        "scored document is not a candidate and was" if number == 1 else "scored documents are not candidates and were"
+    )
     text = f"{number:,} {are} left out, such as {doc_id} for query {query_id}"
     return Note("not_candidates", text, {"documents": number, "example": [query_id, doc_id]})
 

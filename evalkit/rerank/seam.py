@@ -62,14 +62,14 @@ class Reranker(ABC):
         """
 
     def prepare(self, pairs: Sequence[Pair]) -> Any:
-        """What `stream` takes. Work before the model, such as tokenising, belongs here: it runs ahead in a thread."""
+        """The input of `stream`. Work before the model, such as tokenising, belongs here: it runs ahead in a thread."""
         return pairs
 
     def load(self) -> None:  # noqa: B027 - one that loads nothing needs none
         """Load what scoring needs, and run the model once, as its first pass takes longer."""
 
     def facts(self) -> Mapping[str, object]:
-        """What else decides the last bits of a score, such as the processor and the version of torch."""
+        """Other facts that decide the last bits of a score, such as the processor and the version of torch."""
         return {}
 
     def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = lambda _: None) -> Scored:

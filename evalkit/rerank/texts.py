@@ -1,7 +1,7 @@
 """From a Run of candidates to pairs of texts and back: what every text reranker needs around it.
 
 The pairs of all queries are one list, cut into windows whose texts are in memory together; so those of one query may be
-scored by several workers. Scores are kept as they come, and put in their places here.
+scored by several workers. Scores are stored as they come and put in order here.
 """
 
 from contextlib import ExitStack
@@ -43,7 +43,7 @@ def score_candidates(
     Raises:
         DataError: a candidate is not in the corpus.
         ModelError: a score is not finite, or a pair was given none.
-        ResultError: a score cannot be kept.
+        ResultError: a score cannot be stored.
     """
     worker, stages = ScoringWorker(reranker), Stages()
     with progress("reranking", len(candidates), "pairs") as meter, ExitStack() as exits:

@@ -4,7 +4,7 @@
     results/<dataset>/<retriever>-<depth>/<reranker>/   the same three, for every reranker over these candidates, and
                                                         truncated.parquet where it is known which pairs were cut
 
-A name is taken by the first settings that use it. Other settings under the same names go to `<name>.<key>` beside it,
+A name is taken by the first settings that use it. Other settings under the same names go to `<name>.<key>` next to it,
 so nothing is overwritten and nothing old is taken for new: a result is found by its key, never by its name alone.
 """
 

@@ -1,6 +1,6 @@
-"""What the manifest of a result says, written and read: whatever evalkit did not write is refused here, once.
+"""The manifest of a result, written and read. Whatever evalkit did not write is refused here, once.
 
-Whoever reads a result trusts what `read_manifest` gave. Knows nothing of the files beside it.
+Whoever reads a result trusts what `read_manifest` gave. Knows nothing of the files next to it.
 """
 
 import json
@@ -94,7 +94,7 @@ class _Environment:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What evalkit writes in every manifest. Fields with a default may be absent, in results of older versions.
+    """The fields of every manifest. Those with a default may be absent in results of older versions.
 
     Attributes:
         key: what the result is found by.

@@ -1,4 +1,4 @@
-"""What the two stages of an evaluation hand to the recorder: `Retrieved` and `Reranked`."""
+"""The values that the two stages of an evaluation hand to the recorder: `Retrieved` and `Reranked`."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""What a result was made with: versions, commit, machine. Facts for the manifest, not for the key."""
+"""The environment that made a result: versions, commit, machine. Facts for the manifest, not for the key."""
 
 import os
 import platform

@@ -286,7 +286,7 @@ def _warned(result: Result) -> Result:
 
 
 def _engine(usage: Usage | None, workers: Mapping[str, object] | None) -> dict[str, Any]:
-    """What the inference engine took and who did the work, as far as that is known."""
+    """Resources that the inference engine used, and its workers, as far as they are known."""
     spent = {name: value for name, value in asdict(usage or Usage()).items() if value != ""}
     engine = {"engine": spent} if usage is not None and usage.batches else {}
     return {**engine, **({"workers": dict(workers)} if workers else {})}

@@ -64,7 +64,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one evaluation gave: the reranked result, and the candidates that it started from."""
+    """The results of one evaluation: the reranked result, and the candidates that it started from."""
 
     result: Result
     candidates: Result
@@ -120,7 +120,7 @@ def read(folder: Path) -> Result:
 
 
 def _checksums(manifest: dict[str, Any]) -> dict[str, str]:
-    """The files beside a manifest, and their checksums."""
+    """The files next to a manifest, and their checksums."""
     places = {RUN: "run_sha256", PER_QUERY: "per_query_sha256", TRUNCATED: "truncated_sha256"}
     return {name: manifest[place] for name, place in places.items() if place in manifest}
 

@@ -75,7 +75,7 @@ def save(
 
     Args:
         folder: as `locate` gave it.
-        run: what is kept.
+        run: the run to save.
         per_query: its values.
         manifest: all else; digests of the files are added.
         tag: last column of the run file.

@@ -34,7 +34,7 @@ def build(
     Args:
         config: which, and its settings.
         compute: where and how models run.
-        store: where what it makes of a corpus is kept.
+        store: where data derived from a corpus is stored.
         dataset: whose instruction is looked up, where the settings say so.
         weights: whether the weights of a hub id are downloaded too; finding earlier results needs none.
 

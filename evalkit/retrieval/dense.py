@@ -1,6 +1,6 @@
 """Dense retrieval with a bi-encoder: a vector a text, exact search by dot product.
 
-Vectors are kept on disk under a key of everything that made them; another model, instruction, length or corpus never
+Vectors are stored on disk under a key of everything that made them; another model, instruction, length or corpus never
 finds them. Nothing here has all documents or all vectors in memory.
 """
 
@@ -42,7 +42,7 @@ class DenseRetriever(FirstStage):
     Args:
         config: checkpoint, head and limits.
         compute: where and how.
-        store: where vectors of corpora are kept.
+        store: where vectors of corpora are stored.
         query_instruction: what is put before this dataset's queries; as settings or checkpoint say when None.
         weights: whether a hub id's weights are downloaded too.
 
@@ -190,7 +190,7 @@ class DenseRetriever(FirstStage):
         return self.encode(texts, instruction=self.encoder.reading.document_instruction, advance=advance)
 
     def before_query(self, instruction: str | None) -> str:
-        """What is put before a query with this task instruction.
+        """Text put before a query with this task instruction.
 
         Raises:
             ConfigError: there is no place for one.

@@ -39,7 +39,7 @@ class FirstStage(ABC):
         Args:
             config: the settings.
             compute: where and how models run.
-            store: where what it makes of a corpus is kept.
+            store: where data derived from a corpus is stored.
             dataset: that is searched, for its instruction and policies.
             weights: whether the weights of a hub id are downloaded too; finding earlier results needs none.
         """
@@ -61,6 +61,6 @@ class FirstStage(ABC):
         """
 
     def corpus_facts(self, dataset: Dataset) -> Identity | None:
-        """All that decides the vectors of a dataset's documents; None where no vectors are kept."""
+        """All that decides the vectors of a dataset's documents; None where no vectors are stored."""
         del dataset
         return None

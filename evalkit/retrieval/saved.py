@@ -36,7 +36,7 @@ class SavedConfig(RetrieverConfig):
     path: str | None = None
     """The run file."""
     order: str | None = None
-    """What orders documents where ranks and scores disagree: `score` or `rank`. When not set, scores do, and where the
+    """Which decides the order if ranks and scores disagree: `score` or `rank`. When not set, scores do, and where the
     cut at `depth` would depend on it, that is an error."""
 
     def __post_init__(self) -> None:

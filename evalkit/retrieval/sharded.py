@@ -26,7 +26,7 @@ from evalkit.store.artefact import SEARCHES
 from evalkit.store.journal import Journal
 from evalkit.system.stages import Meter
 
-_FORMAT = 1  # of what is kept; a higher number has old ones searched again
+_FORMAT = 1  # of saved searches; raising it invalidates old ones
 _DOCUMENTS_PER_SHARD = 65_536
 _QUERIES_PER_MERGE = 1024
 _HEAD = np.dtype([("shard", "<i8"), ("count", "<i8")])
@@ -52,7 +52,7 @@ class Shard(NamedTuple):
 
 
 class Hits(NamedTuple):
-    """What a shard has above the floor.
+    """Documents of a shard that score above the floor.
 
     Attributes:
         query_rows: shape (hits,), int32, ascending.

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 VECTORS = "vectors.npy"
 DONE = "done.log"
 FILES = (VECTORS, DONE, lock_name(DONE), budget_name(DONE))
-"""What there is while vectors are made; only the first stays."""
+"""Files that exist while vectors are made; only the first remains."""
 DIGEST_BYTES = 16  # bytes
 _RECORDS_PER_BREATH = 1000
 
@@ -108,7 +108,7 @@ def _are_rows(documents: int, record: bytes) -> bool:
 
 
 def _fits(path: Path, shape: tuple[int, int], dtype: str) -> bool:
-    """Whether a file of these vectors was begun: to the byte, since what is around them would stay."""
+    """Whether a file of these vectors exists with exactly the expected size."""
     header = _header(shape, dtype)
     if not is_file(path) or path.stat().st_size != len(header) + _size(shape, dtype):
         return False

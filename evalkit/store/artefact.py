@@ -32,7 +32,7 @@ def digest(facts: Mapping[str, object]) -> str:
 
 
 def dump(record: Mapping[str, object]) -> str:
-    """What `facts.json` holds for a record."""
+    """The content of `facts.json` for a record."""
     return json.dumps(record, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -67,7 +67,7 @@ def content_digest(folder: Path) -> str:
 
 
 def fault_of(folder: Path, *, grows: bool = False) -> str | None:
-    """What is wrong with an artefact, or None if it is whole. Reads every byte: about a second a gigabyte.
+    """The fault of an artefact, or None if it is whole. Reads every byte: about a second a gigabyte.
 
     Args:
         folder: of the artefact.
@@ -88,7 +88,7 @@ def fault_of(folder: Path, *, grows: bool = False) -> str | None:
 
 
 def fault_of_facts(folder: Path) -> str | None:
-    """What is wrong with the `facts.json` of an artefact, whose digest is its name; None if nothing is."""
+    """The fault of the `facts.json` of an artefact, whose digest is its name, or None."""
     if not is_folder(folder):
         return "is not a folder"
     try:

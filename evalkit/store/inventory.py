@@ -1,4 +1,4 @@
-"""What is in the store: sizes, ages, what made each artefact, whether it is whole, and removing what is old.
+"""The content of the store: sizes, ages, origin and integrity of each artefact, and removing old ones.
 
 What evalkit did not make is neither listed nor touched: an artefact is a folder of a known kind, named as one, that
 says what it is.
@@ -64,12 +64,12 @@ def artefacts(store: Store) -> list[Artefact]:
 
 
 def misplaced(store: Store) -> list[Path]:
-    """What lies in the place of an artefact without being one: links, files, folders that do not say what they are."""
+    """Entries in the place of an artefact that are none: links, files, folders without a description."""
     return [path for kind, path in _places(store) if not _is_artefact(kind, path)]
 
 
 def fault(artefact: Artefact) -> str | None:
-    """What is wrong with an artefact, or None. Reads every byte."""
+    """The fault of an artefact, or None. Reads every byte."""
     if artefact.state == "leftover":
         return "was left by a process that was killed; `evalkit cache prune` removes it"
     try:
@@ -83,7 +83,7 @@ def fault(artefact: Artefact) -> str | None:
 
 
 def _wrong_content(artefact: Artefact) -> str | None:
-    """What is wrong with files that no `facts.json` has checksums of."""
+    """The fault of files without checksums in a `facts.json`, or None."""
     if artefact.state == "unfinished":
         return None
     if artefact.kind == DOWNLOADS:
@@ -95,7 +95,7 @@ def _wrong_content(artefact: Artefact) -> str | None:
 
 
 def prunable(found: Sequence[Artefact], *, unused_for: float) -> list[Artefact]:
-    """What nobody has used for so many seconds; leftovers in any case."""
+    """Artefacts unused for so many seconds; leftovers in any case."""
     limit = time.time() - max(unused_for, YOUNGEST)
     return [artefact for artefact in found if artefact.state == "leftover" or artefact.used <= limit]
 

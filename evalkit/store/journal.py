@@ -33,7 +33,7 @@ class Journal:
     """Records in a file, which is made by the first append. A link or a pipe in its place is never opened.
 
     Args:
-        path: of the file. A lock is beside it.
+        path: of the file. Its lock lies next to it.
         head: the first record, which says what the file belongs to and is never given out; there is none when empty.
         fits: whether a payload can belong to this file.
 
@@ -140,12 +140,12 @@ class Journal:
 
 
 def lock_name(name: str) -> str:
-    """The file name of the lock beside a journal."""
+    """The file name of a journal's lock."""
     return f".{name}.lock"
 
 
 def damage(path: Path, *, head: bytes = b"") -> str | None:
-    """What is wrong with a file, or None. The file is not changed.
+    """The fault of a file, or None. The file is not changed.
 
     Args:
         path: of the file.

@@ -17,7 +17,7 @@ class Limit(NamedTuple):
 
 
 LIMITS = {
-    "pytrec_eval-terrier": Limit("0.5.8", "give wrong values at random beside a query without a judged document"),
+    "pytrec_eval-terrier": Limit("0.5.8", "give wrong values at random if some query has no judged document"),
     "transformers": Limit("5.18.0", "give other scores for Gemma and have no GTE"),
     "PyStemmer": Limit("3.1.0", "reduce some English words to other stems"),
     "rjieba": Limit("0.2.2", "split words such as t-stops in Chinese texts"),

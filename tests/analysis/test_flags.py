@@ -30,7 +30,7 @@ def test_three_means_reveal_impossible_numbers(values, expected):
         (None, [("warning", "`evalkit compare` says whether that is chance")]),
         (Fall(0.06, 3, real=False), [("warning", "which may be chance (p 0.06, Holm's for 3 pairs)")]),
         (Fall(0.06, 1, real=False), [("warning", "which may be chance (p 0.06)")]),
-        (Fall(0.01, 1, real=True), [("error", "not by chance (p 0.01)"), ("warning", "wired as it should be?")]),
+        (Fall(0.01, 1, real=True), [("error", "not by chance (p 0.01)"), ("warning", "loaded correctly?")]),
     ],
 )
 def test_a_fall_is_called_real_only_by_the_verdict_of_a_comparison(fall, expected):

@@ -73,7 +73,7 @@ def test_a_mistyped_option_or_choice_is_one_line_with_what_was_meant(command, me
     [
         ("evaluate rerankr=none", "rerankr is not a setting. Did you mean reranker? Legal are: "),
         ("evaluate siute=beir", "siute is not a setting. Did you mean suite? Legal are: "),
-        ("evaluate +deph=3", "deph is not a setting. Did you mean depth? Legal beside it are: "),
+        ("evaluate +deph=3", "deph is not a setting. Did you mean depth? Other legal settings are: "),
         ("evaluate ~suit", "suit is not a setting. Did you mean suite?"),
         ("evaluate dtype=float16", "dtype is not a setting. Did you mean compute.dtype?"),
         ("evaluate path=x", "path is not a setting. Did you mean dataset.path, retriever.path or reranker.path?"),

@@ -79,7 +79,7 @@ def test_a_transformer_in_a_folder_of_its_own_is_refused(checkpoint):
 def test_the_default_prompt_is_the_one_that_is_named(checkpoint):
     prompts = {"web": "query: ", "long": "Given a query: "}
     assert declared(write(checkpoint, MODEL, prompts=prompts, default_prompt_name="web")).default_prompt == "query: "
-    with pytest.raises(ModelError, match=rf"{MODEL}: default_prompt_name='other' is no prompt"):
+    with pytest.raises(ModelError, match=rf"{MODEL}: default_prompt_name='other' is not among its prompts"):
         declared(write(checkpoint, MODEL, prompts=prompts, default_prompt_name="other"))
 
 

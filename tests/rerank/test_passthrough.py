@@ -77,7 +77,7 @@ def test_scored_documents_outside_the_candidates_are_counted_in_a_note(replay, c
     scores = {**CANDIDATES, "q1": {**CANDIDATES["q1"], "other": 9.0, "more": 0.1}, "q9": {"a": 1.0}}
     (note,) = replay(scores).reorder(candidates).notes
     assert (note.kind, note.facts) == ("not_candidates", {"documents": 3, "example": ["q1", "other"]})
-    assert note.text == "3 scored documents are no candidates and were left out, such as other for query q1"
+    assert note.text == "3 scored documents are not candidates and were left out, such as other for query q1"
     assert [] == kinds(replay(CANDIDATES).reorder(candidates))
 
 

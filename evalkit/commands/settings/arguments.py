@@ -1,4 +1,4 @@
-"""What people type, as Hydra's grammar wants it, and refusals of what it would quietly misread.
+"""Arguments as people type them, rewritten for Hydra's grammar; what it would misread is refused.
 
 Hydra reads `dataset.path=~/数据 (1)` as a broken expression, and a suite's datasets as replaceable by `dataset=`.
 """

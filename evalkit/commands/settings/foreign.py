@@ -41,7 +41,7 @@ def config_dir(arguments: Sequence[str]) -> Path | None:
 
 
 def _fault(path: Path) -> str | None:
-    """What is wrong with a file of settings."""
+    """The fault of a file of settings."""
     import yaml
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException

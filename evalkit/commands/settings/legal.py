@@ -15,7 +15,7 @@ _HYDRA_GROUPS = ("hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/
 
 
 def top_settings(verb: str) -> tuple[str, ...]:
-    """What may stand before the first dot of a setting where `conf/<verb>.yaml` is composed, but for Hydra's own."""
+    """Legal first parts of a setting where `conf/<verb>.yaml` is composed, apart from Hydra's own."""
     own = [field.name for field in dataclasses.fields(ROOTS[verb])]
     beside = {"evaluate": GROUPS, "fetch": ("suite",)}.get(verb, ())
     return tuple(dict.fromkeys([*beside, *own]))
@@ -47,14 +47,14 @@ def one_line(error: BaseException, groups: Sequence[str] = GROUPS) -> str:
 
 
 def _hint(error: BaseException) -> str:
-    """What to type in place of a value of the wrong type."""
+    """Advice on what to type instead of a value of the wrong type."""
     if "ListConfig" in str(error):
         return " A list is written [a,b]."
     wanted = re.search(r"could not be converted to (\w+)|is not a valid (bool)", str(error))
     return f" {_EXPECTED[wanted[1] or wanted[2]]}" if wanted and (wanted[1] or wanted[2]) in _EXPECTED else ""
 
 
-def unknown_setting(key: str, legal: Collection[str], *, lead: str = "Legal beside it are") -> str:
+def unknown_setting(key: str, legal: Collection[str], *, lead: str = "Other legal settings are") -> str:
     """That there is no such setting, and which one may have been meant."""
     above, dot, name = key.rpartition(".")
     exact = homes(name)

@@ -11,7 +11,7 @@ from evalkit.errors import ConfigError
 
 
 class Presets(NamedTuple):
-    """What was chosen, and the arguments that run it."""
+    """The chosen presets, and the arguments that run them."""
 
     suite: Suite | None
     ablation: Ablation | None
@@ -34,7 +34,7 @@ def expand(arguments: Sequence[str]) -> Presets:
     ablation = _load_ablation(chosen["ablation"], others, own) if chosen["ablation"] else None
     swept = [f"dataset:'{','.join(suite.datasets)}'"] if suite else []
     swept += [f"{ablation.setting}:'{','.join(ablation.values)}'"] if ablation else []
-    # As settings of Hydra rather than as typed with -m, which has no place beside --help and --cfg.
+    # As settings of Hydra rather than as typed with -m, which cannot be combined with --help and --cfg.
     own_sweep = ["hydra.mode=MULTIRUN", f"+hydra.sweeper.params={{{','.join(swept)}}}"] if swept else []
     return Presets(suite, ablation, [*others, *own_sweep])
 

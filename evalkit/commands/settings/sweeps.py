@@ -141,7 +141,7 @@ def is_noted(folder: Path, message: str) -> bool:
 
 
 def failures(folder: Path) -> list[str]:
-    """What evaluations that failed said, each with the settings that were its own."""
+    """Errors of failed evaluations, each with the evaluation's own settings."""
     return [f"{' '.join(record['overrides'])}: {record['message']}" for record in _failed(folder)]
 
 

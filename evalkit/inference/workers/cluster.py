@@ -37,7 +37,7 @@ def ray_pool(worker: Worker, compute: ComputeConfig) -> SharedPool:
 
 
 class Actor:
-    """What Ray runs: a `Station` in a process of its own."""
+    """A `Station` in a process of its own, run by Ray."""
 
     def __init__(self) -> None:
         self._news: SimpleQueue[Any] = SimpleQueue()

@@ -1,4 +1,4 @@
-"""Is a reranker's checkpoint wired as it should be? Checks to run before hours are spent on its numbers.
+"""Checks that a reranker's checkpoint is loaded correctly, to run before spending hours on its numbers.
 
 `examine` gives the rows of the table that `evalkit doctor` prints. Where files look right, scores
 decide: of pairs alone and in batches, of obviously relevant and irrelevant

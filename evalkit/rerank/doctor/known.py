@@ -21,7 +21,7 @@ _NAME = "published scores"
 
 
 def card_of(reranker: PairReranker) -> Mapping[str, Any]:
-    """What is published of the model; see `config.cards`."""
+    """Published facts about the model; see `config.cards`."""
     return reranker.config.card
 
 

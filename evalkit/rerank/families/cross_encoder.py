@@ -57,7 +57,7 @@ class CrossEncoderConfig(PairRerankerConfig):
     """Which logit is the score, for checkpoints with several. When not set, the only one; of two, the second less the
     first, as monoBERT scores."""
     layout: str | None = None
-    """What the checkpoint must be: its `model_type`, or `jina` for a layout without one; any when not set."""
+    """The required `model_type` of the checkpoint, or `jina` for a layout without one; any when not set."""
 
     def __post_init__(self) -> None:
         """Check choices."""

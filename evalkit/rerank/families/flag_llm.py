@@ -108,7 +108,7 @@ def _layers(key: str, layers: list[int] | None) -> None:
 
 
 class FlagLLMFamily(Family):
-    """What the three have in common."""
+    """Settings that the three share."""
 
     config: FlagLLMConfig
     padding_side = "left"

@@ -76,7 +76,7 @@ class MiniCPMFamily(Family):
         require_right(tokenizer)
         bos, eos = tokenizer.token_ids(["<s>", "</s>"])
         if len(bos) != 1 or len(eos) != 1:
-            raise ModelError("<s> and </s> are no special tokens of this tokenizer, so it is not a MiniCPM's.")
+            raise ModelError("this tokenizer does not have <s> and </s> as special tokens, so it is not a MiniCPM's.")
         queries = distinct_token_ids(tokenizer, [query_text(pair) for pair in pairs])
         documents = distinct_token_ids(tokenizer, [pair.document for pair in pairs])
         rows = []

@@ -1,4 +1,4 @@
-"""What templates have in common: parts of a pair joined, and the cut that takes from the longer text."""
+"""Functions that templates share: joining the parts of a pair, and truncating the longer text."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -64,9 +64,9 @@ def require_right(tokenizer: Tokenizer) -> None:
 def longest_first(first: int, second: int, budget: int, *, odd_to_second: bool) -> tuple[int, int]:
     """How many tokens of two texts stay when the longer one always gives up a token.
 
-    The shorter text stays whole if it fits beside an equal share of the other; else both get half. The odd token of an
-    odd budget goes to the longer in the `tokenizers` library, and to the second of two equally long ones; the slow
-    tokenizers of transformers 4 cut the second on a tie, so there it always goes to the first.
+    The shorter text stays whole if it fits together with an equal share of the other; else both get half. The odd
+    token of an odd budget goes to the longer in the `tokenizers` library, and to the second of two equally long ones;
+    the slow tokenizers of transformers 4 cut the second on a tie, so there it always goes to the first.
 
     Args:
         first: tokens of the first text.

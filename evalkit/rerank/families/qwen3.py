@@ -95,7 +95,7 @@ class Qwen3Family(Family):
         budget = self.config.tokens - len(prefix) - len(suffix)
         if budget < 1:
             raise ModelError(
-                f"reranker.max_length={self.config.tokens} leaves no room beside {len(prefix) + len(suffix)} tokens of "
+                f"reranker.max_length={self.config.tokens} leaves no room after {len(prefix) + len(suffix)} tokens of "
                 "prompt."
             )
         parts = _parts(tokenizer, pairs, self._default)
@@ -139,7 +139,7 @@ def written(pair: Pair, default_instruction: str) -> str:
 
 
 def body(pair: Pair, default_instruction: str) -> str:
-    """What is between prefix and suffix."""
+    """The text between prefix and suffix."""
     return f"{_before(pair, default_instruction)} {pair.document}"
 
 

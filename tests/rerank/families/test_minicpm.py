@@ -97,7 +97,7 @@ def test_string_of_a_special_token_is_that_token_and_each_stretch_is_encoded_alo
 
 def test_tokenizer_without_the_special_tokens_is_refused():
     bert = FastTokenizer(tokenizers.Tokenizer.from_buffer(tiny_tokenizers.bert().files["tokenizer.json"]))
-    with pytest.raises(ModelError, match="no special tokens of this tokenizer"):
+    with pytest.raises(ModelError, match="does not have <s> and </s> as special tokens"):
         tokenize(bert, [Pair("a", "b")], max_length=64, truncation="longest_first")
 
 

@@ -102,7 +102,7 @@ def test_max_length_that_leaves_room_for_one_token_is_enough_and_one_less_is_an_
     first = encode(f"<Instruct>: {DEFAULT}")[0]
     expected = [*encode(PREFIX), first, *encode(SUFFIX)]
     assert expected == one(tokenizer, Pair("q", "d"), prompt + 1).ids[0].tolist()
-    with pytest.raises(ModelError, match=rf"max_length={prompt} leaves no room beside {prompt} tokens of prompt"):
+    with pytest.raises(ModelError, match=rf"max_length={prompt} leaves no room after {prompt} tokens of prompt"):
         one(tokenizer, Pair("q", "d"), prompt)
 
 
