@@ -86,23 +86,39 @@ def _from_lines(path: Path, order: str | None) -> RunFile:
 
 def _from_rows(columns: FieldPlaces, rows: Callable[[], Iterator[Row]], path: Path, order: str | None) -> RunFile:
     scored, run = checked(rows, path)
-    if columns.value is None:
-        scored = _without_scores(scored, path)
-        is_unordered = columns.rank is None and order is None
-        return _ordered(scored, scored.run(str(path)), order)._replace(is_unordered=is_unordered)
     if columns.may_be_ranks:
         return _of_three_columns(scored, run, path, order)
+    return by_score_or_rank(columns, scored, run, path, order)
+
+
+def by_score_or_rank(columns: FieldPlaces, scored: RunRows, run: Run, name: object, order: str | None) -> RunFile:
+    """The run in the order that was asked for, of rows with scores, ranks, both, or neither.
+
+    Args:
+        columns: which fields the rows have.
+        scored: the rows.
+        run: the same rows by score.
+        name: of the file, for errors.
+        order: `score`, `rank` or None.
+
+    Raises:
+        DataError: there are no scores, and a rank is not a number.
+    """
+    if columns.value is None:
+        scored = _without_scores(scored, name)
+        is_unordered = columns.rank is None and order is None
+        return _ordered(scored, scored.run(str(name)), order)._replace(is_unordered=is_unordered)
     return _ordered(scored, run, order)
 
 
-def _without_scores(scored: RunRows, path: Path) -> RunRows:
+def _without_scores(scored: RunRows, name: object) -> RunRows:
     """Scores from ranks; all 0 where there are none either."""
     if scored.ranks is None:
         return scored._replace(scores=np.zeros(len(scored.queries)))
     bad = np.flatnonzero(~np.isfinite(scored.ranks))
     if len(bad):
         found = counted(len(bad), "document")
-        raise DataError(f"{path}: the rank of {found} is not a number, and there are no scores.")
+        raise DataError(f"{name}: the rank of {found} is not a number, and there are no scores.")
     return scored._replace(scores=0 - scored.ranks, ranks=None)
 
 

@@ -19,7 +19,7 @@ from evalkit.formats import run_json
 from evalkit.formats.ids import are_ids
 from evalkit.formats.rows import GRADES, QRELS_LAYOUTS, TREC_RUN, Row, is_number, qrels_layout
 from evalkit.formats.run_rows import checked
-from evalkit.formats.runfile import read_run_file
+from evalkit.formats.runfile import RunFile, read_run_file
 from evalkit.formats.tabular import is_table, table_columns, table_rows
 from evalkit.formats.textfile import fields, read_lines
 from evalkit.run import Run
@@ -96,16 +96,21 @@ def read_run(path: str | Path, *, order: str | None = None) -> Run:
         DataError: a malformed line, a score that is not a finite number, a document twice for a query, no rows.
     """
     found = read_run_file(path, order=order)
+    log_doubts(found, path)
+    return found.run
+
+
+def log_doubts(found: RunFile, name: object) -> None:
+    """Log how a run was read where that is not obvious."""
     for note in found.notes:
-        logger.info("%s: %s", path, note.text)
+        logger.info("%s: %s", name, note.text)
     if found.disagreeing:
         logger.warning(
             "%s: ranks and scores disagree for %d queries, such as %s. Read by score; order='rank' reads the ranks.",
-            path,
+            name,
             len(found.disagreeing),
             found.disagreeing[0],
         )
-    return found.run
 
 
 def read_trec_run(path: Path) -> Run:

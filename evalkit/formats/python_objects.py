@@ -1,0 +1,274 @@
+"""Runs and judgments from objects of Python and of other libraries, none of which is imported here.
+
+    {query: {document: score or grade}}     pytrec_eval, BEIR; ids are texts or integers, numbers Python's or NumPy's
+    tables with named columns               pandas, polars, pyarrow, datasets; PyTerrier, BEIR, ir_measures, ranx
+    rows with named fields                  ir_measures' and ir_datasets' ScoredDoc and Qrel, objects of JSON
+    ranx.Run, ranx.Qrels, evalkit.Run
+    a path                                  `runfile.py` and `trec.py` read the file
+
+A library's own class is recognised by the package that defines it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from numbers import Real
+from os import PathLike
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from evalkit.errors import DataError
+from evalkit.formats import ids
+from evalkit.formats.rows import GRADES, SCORES, FieldPlaces, is_number, name_columns
+from evalkit.formats.run_rows import RunRows
+from evalkit.formats.runfile import RunFile, by_score_or_rank, read_run_file
+from evalkit.formats.trec import add_judgment, log_doubts, read_qrels
+from evalkit.run import Run
+from evalkit.system.files import expanded
+from evalkit.types import Qrels
+
+_TABLES = {
+    "pandas": ("DataFrame",),
+    "polars": ("DataFrame",),
+    "pyarrow": ("Table", "RecordBatch"),
+    "datasets": ("Dataset",),
+}
+_RUNS = (
+    "{query: {document: score}}, a table with columns such as query_id, doc_id and score, rows of ir_measures, "
+    "a ranx.Run, an evalkit.Run, or a path"
+)
+_JUDGMENTS = (
+    "{query: {document: grade}}, a table with columns such as query_id, doc_id and relevance, rows of ir_measures, "
+    "ranx.Qrels, or a path"
+)
+
+
+def run_of(source: Any, name: str = "the run", *, order: str | None = None) -> Run:
+    """The run in an object of any of the kinds above; doubts about it are logged.
+
+    Args:
+        source: the object. It is not changed; an iterator is used up.
+        name: of the run, for errors.
+        order: `score`, or `rank` to go by the ranks instead; None for scores, and doubts about them.
+
+    Raises:
+        DataError: another kind of object, an id or score that is not one, a document twice for a query, no rows.
+    """
+    if isinstance(source, Run):
+        return source
+    found = run_object(source, name, order=order)
+    log_doubts(found, source if isinstance(source, str | PathLike) else name)
+    return found.run
+
+
+def run_object(source: Any, name: str = "the run", *, order: str | None = None) -> RunFile:
+    """`run_of`, with what a run file has besides its run: ranks that contradict the scores, and notes."""
+    if isinstance(source, str | PathLike):
+        return read_run_file(expanded(str(source)), order=order)
+    if isinstance(source, Run):
+        found = RunFile(source)
+    elif isinstance(source, Mapping) or is_from(source, "ranx", "Run"):
+        columns = _triples(source if isinstance(source, Mapping) else source.to_dict(), name, _RUNS)
+        # The order of a dictionary is no ranking: BEIR's come from heaps.
+        found = _run_file(columns, name, order or "score")
+    else:
+        found = _run_file(_columns(source, SCORES, name, _RUNS), name, order)
+    if not len(found.run):
+        raise DataError(f"{name}: holds no scored documents.")
+    return found
+
+
+def qrels_of(source: Any, name: str = "the judgments") -> Qrels:
+    """The judgments in an object of any of the kinds above.
+
+    Args:
+        source: the object. It is not changed; an iterator is used up.
+        name: of the judgments, for errors.
+
+    Raises:
+        DataError: another kind of object, a relevance that is not an integer, a pair judged twice differently, nothing.
+    """
+    if isinstance(source, str | PathLike):
+        return read_qrels(expanded(str(source)))
+    if isinstance(source, Mapping) or is_from(source, "ranx", "Qrels"):
+        columns = _triples(source if isinstance(source, Mapping) else source.to_dict(), name, _JUDGMENTS)
+    else:
+        columns = _columns(source, GRADES, name, _JUDGMENTS)
+    query_ids, queries = _coded(columns.queries, name)
+    doc_ids, documents = _coded(columns.documents, name)
+    qrels: dict[str, dict[str, int]] = {}
+    for query, document, grade in zip(queries.tolist(), documents.tolist(), columns.values or (), strict=True):
+        where = f"{name}: query {query_ids[query]!r}"
+        add_judgment(qrels, query_ids[query], doc_ids[document], _grade(grade), where=where)
+    if not qrels:
+        raise DataError(f"{name}: holds no judgments.")
+    return qrels
+
+
+def is_from(source: Any, package: str, *names: str) -> bool:
+    """Whether an object is of a class with one of these names that a package defines, or of a subclass of one."""
+    known = ((kind.__module__.partition(".")[0], kind.__name__) for kind in type(source).__mro__)
+    return any(module == package and name in names for module, name in known)
+
+
+def kind_of(source: Any) -> str:
+    """The class of an object, for errors."""
+    kind = type(source)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _run_file(columns: "_Columns", name: str, order: str | None) -> RunFile:
+    scored = _rows_of(columns, name)
+    found = by_score_or_rank(columns.places, scored, scored.run(name), name, order)
+    return found if scored.ranks is not None else found._replace(ranks_are="the order of the rows")
+
+
+class _Columns(NamedTuple):
+    """Values as they were given, a sequence a field; None for a field that there is not."""
+
+    places: FieldPlaces
+    queries: Sequence[Any]
+    documents: Sequence[Any]
+    ranks: Sequence[Any] | None
+    values: Sequence[Any] | None
+
+
+def _triples(mapping: Mapping[Any, Any], name: str, expected: str) -> _Columns:
+    for query_id, found in mapping.items():
+        if not isinstance(found, Mapping):
+            raise DataError(f"{name}: query {query_id!r} has {_shown(found)}. Expected {expected}.")
+    return _Columns(
+        FieldPlaces(0, 1, None, 2),
+        [query_id for query_id, found in mapping.items() for _ in found],
+        list(chain.from_iterable(mapping.values())),
+        None,
+        [value for found in mapping.values() for value in found.values()],
+    )
+
+
+def _columns(source: Any, values: tuple[str, ...], name: str, expected: str) -> _Columns:
+    """Columns of a table, or fields of rows.
+
+    Raises:
+        DataError: it is neither, or its columns have other names.
+    """
+    if any(is_from(source, package, *kinds) for package, kinds in _TABLES.items()):
+        names, column = _table(source)
+    else:
+        names, column = _records(source, name, expected)
+    places = name_columns(names, values)
+    if places is None:
+        found = ", ".join(names) or "no columns"
+        raise DataError(f"{name}: has {found}. Expected {expected}.")
+    query, document, rank, value = (None if place is None else column(place) for place in places[:4])
+    return _Columns(places, query or (), document or (), rank, value)
+
+
+def _table(source: Any) -> tuple[list[str], Callable[[int], list[Any]]]:
+    frame = source if is_from(source, "pandas", "DataFrame") else source.to_pandas()
+    if any(level is not None for level in frame.index.names):  # ids in a named index, as group-by leaves them
+        frame = frame.reset_index()
+    return [str(label) for label in frame.columns], lambda place: frame.iloc[:, place].tolist()
+
+
+def _records(source: Any, name: str, expected: str) -> tuple[list[str], Callable[[int], list[Any]]]:
+    """Names of fields of the first row, and a function from a field's place to its values."""
+    if not isinstance(source, Iterable) or isinstance(source, bytes):
+        raise DataError(f"{name}: is {_shown(source)}. Expected {expected}.")
+    rows = list(source)
+    if not rows:
+        raise DataError(f"{name}: holds no rows. Expected {expected}.")
+    names = _fields(rows[0])
+    for number, row in enumerate(rows, start=1):
+        if not names or _fields(row) != names:
+            of = f", expected the fields {', '.join(names)} of the first row" if names else f". Expected {expected}"
+            raise DataError(f"{name}: row {number} is {_shown(row)}{of}.")
+    if isinstance(rows[0], Mapping):
+        return list(names), lambda place: [row[names[place]] for row in rows]
+    return list(names), lambda place: [row[place] for row in rows]
+
+
+def _fields(row: Any) -> tuple[str, ...]:
+    """Names of the fields of a row; none where it has no names."""
+    if isinstance(row, Mapping):
+        return tuple(map(str, row))
+    return tuple(getattr(row, "_fields", ())) if isinstance(row, tuple) else ()
+
+
+def _rows_of(columns: _Columns, name: str) -> RunRows:
+    query_ids, queries = _coded(columns.queries, name)
+    doc_ids, documents = _coded(columns.documents, name)
+    none = np.zeros(len(queries))
+    scores = none if columns.values is None else _numbers(columns.values, columns, name, "score")
+    ranks = None if columns.ranks is None else _numbers(columns.ranks, columns, name, "rank")
+    return RunRows(query_ids, pa.array(doc_ids, pa.string()), queries, documents, scores, ranks)
+
+
+def _coded(given: Sequence[Any], name: str) -> tuple[list[str], NDArray[np.int32]]:
+    """The distinct ids as texts, and the place of each given id among them."""
+    places: dict[Any, int] = {}
+    try:
+        codes = np.fromiter((places.setdefault(each, len(places)) for each in given), np.int32, len(given))
+    except TypeError:  # one cannot be hashed: refused here by its name
+        _ = [_id(each, name) for each in given]
+        raise
+    texts: dict[str, int] = {}
+    known = np.array([texts.setdefault(_id(each, name), len(texts)) for each in places], np.int32)
+    return list(texts), known[codes] if len(known) else codes
+
+
+def _id(value: Any, name: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | np.integer):
+        hint = " pandas turns integers into floats where some are missing." if isinstance(value, float) else ""
+        raise DataError(f"{name}: the id {_shown(value)} is neither a text nor an integer.{hint}")
+    text = str(value)
+    if wrong := ids.fault(text):
+        raise DataError(f"{name}: the id {text!r} {wrong}.")
+    return text
+
+
+def _numbers(values: Sequence[Any], columns: _Columns, name: str, what: str) -> NDArray[np.float64]:
+    plain = all(issubclass(kind, float | int | np.floating | np.integer) for kind in set(map(type, values)))
+    found = np.empty(len(values)) if not plain else None
+    if found is None:
+        try:
+            return np.array(values, dtype=np.float64)
+        except OverflowError:  # an integer beyond any float
+            found = np.empty(len(values))
+    for row, value in enumerate(values):
+        try:
+            found[row] = _number(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            of = f"document {columns.documents[row]!r} for query {columns.queries[row]!r}"
+            raise DataError(f"{name}: the {what} of {of} is {_shown(value)}, expected a number.") from error
+    return found
+
+
+def _number(value: Any) -> float:
+    """A number of Python or NumPy, a tensor of one number, or a number as text."""
+    if isinstance(value, str):
+        return float(value if is_number(value) else "not a number")
+    return float(value if isinstance(value, Real) else _item(value))
+
+
+def _item(value: Any) -> Any:
+    """What an array or tensor without dimensions holds."""
+    if getattr(value, "ndim", None) != 0:
+        raise TypeError
+    return value.item()
+
+
+def _grade(value: Any) -> str:
+    """A grade as `add_judgment` reads it."""
+    plain = value.item() if getattr(value, "ndim", None) == 0 else value
+    if isinstance(plain, float) and plain.is_integer():
+        plain = int(plain)
+    return str(int(plain)) if isinstance(plain, bool) else str(plain)
+
+
+def _shown(value: Any) -> str:
+    """A value and its kind, for errors."""
+    shown = " ".join(f"{value!r}".split())
+    return f"{shown if len(shown) <= 60 else shown[:57] + '...'} ({kind_of(value)})"  # noqa: PLR2004
