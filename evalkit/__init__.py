@@ -11,12 +11,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evalkit.api import evaluate
     from evalkit.config import EvaluateConfig
     from evalkit.errors import EvalkitError
     from evalkit.formats.trec import read_qrels, read_run, write_run
     from evalkit.load import load_reranker, load_retriever, load_search
     from evalkit.measures import measure
-    from evalkit.pipeline import evaluate
     from evalkit.rerank.seam import Reranker
     from evalkit.results import Evaluation
     from evalkit.run import Run
@@ -52,7 +52,7 @@ _HOME = {
     "measure": "measures",
     "Evaluation": "results",
     "Reranker": "rerank.seam",
-    "evaluate": "pipeline",
+    "evaluate": "api",
     "Run": "run",
     "read_qrels": "formats.trec",
     "read_run": "formats.trec",

@@ -6,6 +6,7 @@ EvalkitError                something that the user can put right; the command l
 │   └── Unreachable         a server does not answer at all
 ├── ModelError              a checkpoint cannot be used as asked
 │   └── AbsentModel         the checkpoint does not exist or cannot be downloaded
+├── ObjectError             an object of the user's own raised an error, or gave something else than it should
 ├── ResultError             an artefact on disk is incomplete or damaged
 ├── MissingExtra            an optional package is needed; the message holds the install command
 └── WrongVersion            an installed package is too old to give the numbers that evalkit reports
@@ -41,6 +42,10 @@ class ModelError(EvalkitError):
 
 class AbsentModel(ModelError):  # noqa: N818 - names the situation
     """The checkpoint is neither on disk nor can it be downloaded."""
+
+
+class ObjectError(EvalkitError):
+    """An object of the user's own cannot be found or used, raised an error, or gave something else than it should."""
 
 
 class ResultError(EvalkitError):

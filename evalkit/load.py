@@ -51,7 +51,7 @@ def load_reranker(name: str, *, compute: Mapping[str, Any] | None = None, **sett
         ConfigError: there is no such reranker or setting, or it reads no texts.
         ModelError: the checkpoint is absent, or contradicts the settings.
     """
-    return rerank.require_texts(rerank.build(_config("reranker", name, settings), _compute(compute)), name)
+    return rerank.require_texts(rerank.build(config_of("reranker", name, settings), compute_of(compute)), name)
 
 
 def load_retriever(name: str, *, compute: Mapping[str, Any] | None = None, **settings: Any) -> "DenseRetriever":
@@ -66,7 +66,7 @@ def load_retriever(name: str, *, compute: Mapping[str, Any] | None = None, **set
         ConfigError: there is no such retriever or setting, or it makes no vectors.
         ModelError: the checkpoint is absent, or contradicts the settings.
     """
-    built = retrieval.build(_config("retriever", name, settings), _compute(compute), open_store())
+    built = retrieval.build(config_of("retriever", name, settings), compute_of(compute), open_store())
     from evalkit.retrieval.dense import DenseRetriever
 
     if not isinstance(built, DenseRetriever):
@@ -102,21 +102,30 @@ def load_search(
 
     mteb_module("load_search")
     stages = (
-        _config("retriever", retriever, retriever_settings or {}),
-        _config("reranker", reranker, reranker_settings or {}),
+        config_of("retriever", retriever, retriever_settings or {}),
+        config_of("reranker", reranker, reranker_settings or {}),
     )
-    return PipelineSearch(*stages, _compute(compute), depth=depth, store=open_store())
+    return PipelineSearch(*stages, compute_of(compute), depth=depth, store=open_store())
 
 
-def _compute(settings: Mapping[str, Any] | None) -> ComputeConfig:
+def compute_of(settings: Mapping[str, Any] | None) -> ComputeConfig:
+    """Where and how models run, from some settings.
+
+    Raises:
+        ConfigError: they are no mapping, or one of them is not legal.
+    """
     if settings is not None and not isinstance(settings, Mapping):
         raise ConfigError(f"compute={settings!r} is not a mapping. Give settings, such as compute={{'device': 'cpu'}}.")
     checked: ComputeConfig = _checked(ComputeConfig, "compute", settings or {})
     return checked
 
 
-def _config(group: str, name: str, settings: Mapping[str, Any]) -> Any:
-    """The settings in `conf/<group>/<name>.yaml`, with some replaced."""
+def config_of(group: str, name: str, settings: Mapping[str, Any]) -> Any:
+    """The settings in `conf/<group>/<name>.yaml`, with some replaced.
+
+    Raises:
+        ConfigError: there is no such choice or setting.
+    """
     stored = read_config(group, name)
     schema = schema_of(group, stored)
     del stored["defaults"]

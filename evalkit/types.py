@@ -138,11 +138,15 @@ class Pair(NamedTuple):
         query: text of the query.
         document: text of the document.
         instruction: what the query asks for; None for the reranker's own, empty for none.
+        query_id: id of the query; empty where it is not known.
+        doc_id: id of the document, likewise.
     """
 
     query: str
     document: str
     instruction: str | None = None
+    query_id: str = ""
+    doc_id: str = ""
 
 
 def checked_pair(number: int, pair: Sequence[str | None]) -> Pair:
@@ -156,7 +160,9 @@ def checked_pair(number: int, pair: Sequence[str | None]) -> Pair:
         DataError: it is something else.
     """
     # A text is a sequence of texts, too: one of two letters would be a pair.
-    known = isinstance(pair, tuple | list) and 2 <= len(pair) <= len(Pair._fields)  # noqa: PLR2004
+    if isinstance(pair, Pair) and isinstance(pair.query, str) and isinstance(pair.document, str):
+        return pair
+    known = isinstance(pair, tuple | list) and 2 <= len(pair) <= 3  # noqa: PLR2004
     if not known or not all(isinstance(text, str) for text in pair[:2]):
         raise DataError(f"pair {number} is {pair!r}, expected the texts of a query and a document.")
     return Pair(*pair)  # type: ignore[arg-type]

@@ -32,6 +32,7 @@ RERANKERS = Registry(
     {
         "none": "evalkit.rerank.passthrough:KeepOrderConfig",
         "replay": "evalkit.rerank.passthrough:ReplayConfig",
+        "python": "evalkit.rerank.own_reranker:PythonRerankerConfig",
         "late_interaction": "evalkit.rerank.late_interaction:LateInteractionConfig",
         "cross_encoder": "evalkit.rerank.families.cross_encoder:CrossEncoderConfig",
         "minicpm": "evalkit.rerank.families.minicpm:MiniCPMRerankerConfig",

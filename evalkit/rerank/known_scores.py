@@ -7,6 +7,7 @@ corpus that was changed, a greater depth, more queries or another first stage fi
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -155,3 +156,18 @@ def pair_keys(pairs: Sequence[Pair]) -> NDArray[np.void]:
         for pair in pairs
     )
     return np.frombuffer(b"".join(hashlib.blake2b(both, digest_size=16).digest() for both in joined), dtype="V16")
+
+
+def list_keys(keys: NDArray[np.void], queries: NDArray[np.integer]) -> NDArray[np.void]:
+    """Keys of pairs whose scores depend on the other candidates: each also of all of its query, in their order.
+
+    Args:
+        keys: shape (pairs,), as `pair_keys` gives them; those of a query follow each other.
+        queries: shape (pairs,), the query of each.
+    """
+    starts = [0, *(np.flatnonzero(np.diff(queries)) + 1).tolist(), len(keys)]
+    joined = []
+    for start, stop in pairwise(starts):
+        together = hashlib.blake2b(keys[start:stop].tobytes(), digest_size=16).digest()
+        joined += [hashlib.blake2b(bytes(key) + together, digest_size=16).digest() for key in keys[start:stop]]
+    return np.frombuffer(b"".join(joined), dtype="V16")

@@ -23,12 +23,19 @@ class Reranker(ABC):
         usage: what the engine took so far; None without an engine.
         budget: tokens of a batch, of a reranker that finds out how many fit into memory.
         overlaps: whether two threads may `stream` at once, and take turns on a device.
+        by_query: whether a score may depend on the other candidates of the query. Then these come together, in the
+            order of the first stage, and are found again only together.
+        in_process: whether it scores in this process, whatever `compute` says; then pairs have their ids.
+        has_identity: whether its `identity` tells it from all others, so that its scores may be found again.
     """
 
     name: str = "reranker"
     usage: Usage | None = None
     budget: Budget | None = None
     overlaps: bool = False
+    by_query: bool = False
+    in_process: bool = False
+    has_identity: bool = True
 
     @classmethod
     def from_config(cls, config: Any, compute: ComputeConfig, *, instruction: str, weights: bool) -> "Reranker":

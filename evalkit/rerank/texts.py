@@ -4,7 +4,9 @@ The pairs of all queries are one list, cut into windows whose texts are in memor
 scored by several workers. Scores are stored as they come and put in order here.
 """
 
+from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +19,7 @@ from evalkit.inference.budget import KeptBudget
 from evalkit.inference.finite import finite
 from evalkit.inference.room import Room, room
 from evalkit.inference.workers import Shards, open_pool
-from evalkit.rerank.known_scores import KeptScores, pair_keys
+from evalkit.rerank.known_scores import KeptScores, list_keys, pair_keys
 from evalkit.rerank.seam import Reranker, require_scores
 from evalkit.rerank.worker import ScoringWorker, Window
 from evalkit.results.outcome import Reranked
@@ -46,11 +48,12 @@ def score_candidates(
         ResultError: a score cannot be stored.
     """
     worker, stages = ScoringWorker(reranker), Stages()
+    compute = None if reranker.in_process else compute
     with progress("reranking", len(candidates), "pairs") as meter, ExitStack() as exits:
         with meter.not_working(LOADING):
             pool = exits.enter_context(open_pool(worker, compute))
-        scoring = _Scoring(candidates, dataset, room(compute or ComputeConfig(device="cpu")), meter)
-        if store is not None:
+        scoring = _Scoring(reranker, candidates, dataset, room(compute or ComputeConfig(device="cpu")), meter)
+        if store is not None and reranker.has_identity:
             with meter.not_working(LOADING):
                 facts = {key: value for key, value in pool.facts().items() if key != worker.IDENTITY}
             with meter.not_working(FINDING):
@@ -76,12 +79,16 @@ class _Scoring:
         scored: shape (rows,), which rows of the run have a score.
     """
 
-    def __init__(self, candidates: Run, dataset: Dataset, room: Room, meter: Meter) -> None:
-        self._candidates, self._dataset, self._room, self._meter = candidates, dataset, room, meter
+    def __init__(self, reranker: Reranker, candidates: Run, dataset: Dataset, room: Room, meter: Meter) -> None:
+        self._reranker, self._candidates, self._dataset = reranker, candidates, dataset
+        self._room, self._meter = room, meter
         self._rows = dataset.rows(candidates.doc_ids)[candidates.codes]
         _require_texts(candidates, dataset, self._rows)
         sizes = dataset.documents.sizes()[self._rows]
-        self.windows = windows(sizes, count=room.count(len(sizes), least=PAIRS_PER_WINDOW), size=room.text)
+        count = room.count(len(sizes), least=PAIRS_PER_WINDOW)
+        self.windows = windows(sizes, count=count, size=room.text)
+        if reranker.by_query:
+            self.windows = _of_whole_queries(self.windows, candidates.offsets)
         self.kept: KeptScores | None = None
         self._queries = candidates.row_queries
         self._keys: dict[int, NDArray[np.void]] = {}
@@ -94,7 +101,8 @@ class _Scoring:
         window = self.windows[shard]
         pairs = self._pairs(window)
         if self.kept is not None:
-            self._keys[shard] = pair_keys(pairs)
+            keys = pair_keys(pairs)
+            self._keys[shard] = list_keys(keys, self._queries[window]) if self._reranker.by_query else keys
             self._look_up(window, self._keys[shard], self.kept)
         known = self.scored[window].copy()
         return None if known.all() else Window(pairs, known)
@@ -104,9 +112,19 @@ class _Scoring:
         texts = self._dataset.documents.texts(distinct)
         query_ids, queries = self._candidates.query_ids, self._dataset.queries
         instructions = self._dataset.instructions
-        return [
+        pairs = [
             Pair(queries[query_ids[query]], texts[position], instructions.get(query_ids[query]))
             for query, position in zip(self._queries[window].tolist(), positions.tolist(), strict=True)
+        ]
+        return self._named(pairs, window) if self._reranker.in_process else pairs
+
+    def _named(self, pairs: list[Pair], window: slice) -> list[Pair]:
+        """The pairs of a window with their ids; others are sent to workers, which need none."""
+        doc_ids = self._candidates.doc_ids.take(pa.array(self._candidates.codes[window])).to_pylist()
+        query_ids = [self._candidates.query_ids[query] for query in self._queries[window].tolist()]
+        return [
+            pair._replace(query_id=query_id, doc_id=doc_id)
+            for pair, query_id, doc_id in zip(pairs, query_ids, doc_ids, strict=True)
         ]
 
     def _look_up(self, window: slice, keys: NDArray[np.void], kept: KeptScores) -> None:
@@ -138,6 +156,12 @@ class _Scoring:
         """The run in its new order."""
         run, table = self._candidates.rescored(self._scores), _table(self._candidates, self._cut)
         return Reranked(run, int(self._cut.sum()), cut=table, kept=int(self._meter.kept))
+
+
+def _of_whole_queries(windows: Sequence[slice], offsets: NDArray[np.int64]) -> list[slice]:
+    """Windows as large as these that end where the candidates of a query do; those of `offsets` do, too."""
+    stops = np.unique(offsets[np.searchsorted(offsets, [window.stop for window in windows])])
+    return [slice(start, stop) for start, stop in pairwise([0, *stops.tolist()])]
 
 
 def _table(candidates: Run, chosen: NDArray[np.bool_]) -> pa.Table:

@@ -1,0 +1,185 @@
+"""An evaluation from Python: each stage is a name, a name with settings, a file, or an object of the user's own.
+
+    def overlap(query, documents):
+        return [len({*query.split()} & {*document.split()}) for document in documents]
+
+    result = evalkit.evaluate(dataset="scifact", retriever="bm25", reranker=overlap)
+    result.measures["nDCG@10"]
+
+Which objects a stage may be is known beside it, in one table each: `rerank/own_forms.py`, `retrieval/own_forms.py` and
+`datasets/own_dataset.py`.
+"""
+
+import operator
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evalkit import pipeline
+from evalkit.config import ComputeConfig, DatasetConfig, EvaluateConfig, RerankerConfig, RetrieverConfig
+from evalkit.config.resources import config_names
+from evalkit.errors import ConfigError
+from evalkit.load import compute_of, config_of
+from evalkit.results import Evaluation
+from evalkit.system.files import expanded
+from evalkit.system.lookalikes import instead
+from evalkit.system.own_code import own_name
+
+_BASES: dict[str, type] = {"dataset": DatasetConfig, "retriever": RetrieverConfig, "reranker": RerankerConfig}
+_FILES = {"dataset": "folder", "retriever": "saved", "reranker": "replay"}
+"""What a path stands for."""
+_DEFAULTS = {"depth": 100, "measures": None, "compute": None, "results_dir": "results", "cache_dir": None}
+
+
+def evaluate(
+    dataset: Any = None,
+    *,
+    retriever: Any = None,
+    reranker: Any = "none",
+    depth: int = 100,
+    measures: Sequence[str] | None = None,
+    compute: str | Mapping[str, Any] | ComputeConfig | None = None,
+    results_dir: str | os.PathLike[str] = "results",
+    cache_dir: str | os.PathLike[str] | None = None,
+    command: str = "",
+    **settings: Any,
+) -> Evaluation:
+    """Retrieve, rerank, measure and save, or find what an earlier run saved.
+
+    A stage is a name from `evalkit list`, a path, an object, the settings of its class, or any of the first three with
+    settings: `("dense", {"model": DIR})`. Settings may also follow as on the command line, as in
+    `**{"reranker.max_length": 256}`.
+
+    Args:
+        dataset: a name; a folder or file; or corpus, queries and judgments as three mappings or tables, in a tuple or a
+            dict. Or an `EvaluateConfig`, as the only argument.
+        retriever: a name; a run, as a file, a `Run` or a dict; a function `f(queries, depth)`; or a model.
+        reranker: a name; a run file; a function `f(query, documents)` or `f(pairs)`; or a model.
+        depth: candidates of each query that are passed on to the reranker.
+        measures: such as `["nDCG@10", "R@20"]`; those of the dataset when None.
+        compute: where and how evalkit's own models run: a name, or settings such as `{"device": "cpu"}`.
+        results_dir: folder of the results.
+        cache_dir: where corpora, embeddings and scores are kept; `~/.cache/evalkit` when None.
+        command: what the manifest says was run; this call when empty.
+        settings: of stages, such as `reranker.max_length`.
+
+    Raises:
+        EvalkitError: a setting, a file, a checkpoint or an object is not as it should be; nothing is half-written.
+    """
+    asked: dict[str, Any] = {"depth": depth, "measures": measures, "compute": compute}
+    asked |= {"results_dir": results_dir, "cache_dir": cache_dir}
+    if isinstance(dataset, EvaluateConfig):
+        if retriever is not None or reranker != "none" or settings or asked != _DEFAULTS:
+            raise ConfigError("an EvaluateConfig has all settings. Give it alone, or give the stages one by one.")
+        return pipeline.evaluate(dataset, command=command)
+    stages = {"dataset": dataset, "retriever": retriever, "reranker": reranker}
+    config = _config(stages, settings, **asked)
+    return pipeline.evaluate(config, command=command or _command(config, settings))
+
+
+def _config(
+    given: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    *,
+    depth: Any,
+    measures: Any,
+    compute: Any,
+    results_dir: Any,
+    cache_dir: Any,
+) -> EvaluateConfig:
+    """The arguments of `evaluate`, checked."""
+    of = _by_group(settings)
+    stages = {group: stage(group, value, of[group]) for group, value in given.items()}
+    return EvaluateConfig(
+        **stages,
+        compute=_compute(compute, of["compute"]),
+        depth=_whole_number("depth", depth),
+        measures=list(stages["dataset"].measures) if measures is None else _names("measures", measures),
+        results_dir=_path("results_dir", results_dir),
+        cache_dir=None if cache_dir is None else _path("cache_dir", cache_dir),
+    )
+
+
+def stage(group: str, given: Any, settings: Mapping[str, Any]) -> Any:
+    """The settings of a stage, whatever it was given as.
+
+    Args:
+        group: `dataset`, `retriever` or `reranker`.
+        given: name, path, object, settings of its class, or one of the first three with settings.
+        settings: further ones, by name.
+
+    Raises:
+        ConfigError: there is no such choice or setting, or nothing was given.
+    """
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Mapping):  # noqa: PLR2004
+        given, settings = given[0], {**given[1], **settings}
+    if given is None:
+        raise ConfigError(
+            f"evaluate needs a {group}. Give a name from `evalkit list {group}s`, or an object of your own."
+        )
+    if isinstance(given, _BASES[group]):
+        if settings:
+            raise ConfigError(f"{group}.{next(iter(settings))} is set beside a {type(given).__name__}. Set it there.")
+        return given
+    if isinstance(given, str | os.PathLike):
+        if isinstance(given, str) and (given in config_names(group) or not _exists(given)):
+            return config_of(group, given, settings)
+        return config_of(group, _FILES[group], {"path": os.fspath(given), **settings})
+    config = config_of(group, "python", {"name": own_name(given), **settings})
+    config.attach(given)
+    return config
+
+
+def _exists(path: str) -> bool:
+    return "\0" not in path and bool(path) and Path(expanded(path)).exists()
+
+
+def _by_group(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Settings such as `reranker.max_length` by their group."""
+    found: dict[str, dict[str, Any]] = {group: {} for group in (*_BASES, "compute")}
+    for key, value in settings.items():
+        group, dot, name = key.partition(".")
+        if not (dot and group in found):
+            legal = ("dataset", "retriever", "reranker", "depth", "measures", "compute", "results_dir", "cache_dir")
+            advice = "Settings of a stage have its name before a dot, as in **{'reranker.max_length': 256}."
+            raise ConfigError(f"{key} is not an argument of evaluate. {instead(key, legal)} {advice}")
+        found[group][name] = value
+    return found
+
+
+def _compute(given: Any, settings: Mapping[str, Any]) -> ComputeConfig:
+    if isinstance(given, ComputeConfig):
+        if settings:
+            raise ConfigError(f"compute.{next(iter(settings))} is set beside a ComputeConfig. Set it there.")
+        return given
+    if given is None or isinstance(given, str):
+        found: ComputeConfig = config_of("compute", given or "local", settings)
+        return found
+    return compute_of({**given, **settings} if isinstance(given, Mapping) else given)
+
+
+def _whole_number(key: str, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError as error:
+        raise ConfigError(f"{key}={value!r} is not a whole number.") from error
+
+
+def _path(key: str, value: Any) -> str:
+    if not isinstance(value, str | os.PathLike):
+        raise ConfigError(f"{key}={value!r} is not the path of a folder.")
+    return os.fspath(value)
+
+
+def _names(key: str, value: Any) -> list[str]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigError(f"{key}={value!r} is not a list of names, such as ['nDCG@10', 'R@20'].")
+    return list(value)
+
+
+def _command(config: EvaluateConfig, settings: Mapping[str, Any]) -> str:
+    """This call, for the manifest; objects by their names."""
+    stages = [f"{group}={getattr(config, group).name!r}" for group in _BASES]
+    others = [f"{key}={value!r}" for key, value in settings.items()]
+    return f"evalkit.evaluate({', '.join([*stages, f'depth={config.depth}', f'measures={config.measures}', *others])})"

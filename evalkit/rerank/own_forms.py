@@ -1,0 +1,131 @@
+"""Which objects of Python can score, and how each kind is called: one table, `KINDS`.
+
+To add a kind, such as the rerankers of a library, write a function that takes the object and its name and returns a
+`Form`, or None for an object of another kind, and add it to `KINDS` before the kinds that would take its objects too.
+It does not import the library: an object of a library that is not in `sys.modules` cannot be there.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from evalkit.errors import ObjectError
+from evalkit.types import Identity, Pair
+
+_EXPECTED = (
+    "A reranker is a function f(query, documents) or f(pairs) that returns a score for each document or pair, an "
+    "object with such a method `score`, an evalkit.Reranker, a CrossEncoder of sentence-transformers, or an object "
+    "with `transform` as PyTerrier's"
+)
+
+
+class Form(NamedTuple):
+    """How an object scores.
+
+    Attributes:
+        score: pairs in, one number for each out, in any form that `checked_scores` reads. It may raise anything.
+        by_query: whether the pairs of a call are all candidates of one query, in the order of the first stage.
+        identity: for an object without an attribute `identity`: what decides its scores; None where that is not known.
+        facts: what else the manifest should say, such as an activation that is left out.
+    """
+
+    score: Callable[[Sequence[Pair]], Any]
+    by_query: bool
+    identity: Callable[[], Identity] | None = None
+    facts: Mapping[str, Any] = MappingProxyType({})
+
+
+def form_of(thing: Any, name: str) -> Form:
+    """How to have an object score.
+
+    Raises:
+        ObjectError: it is of no kind that can.
+    """
+    for kind in KINDS:
+        if found := kind(thing, name):
+            return found
+    raise ObjectError(f"{name} is {thing!r:.80}, which cannot rerank. {_EXPECTED}.")
+
+
+def ranker(thing: Any, name: str) -> Form | None:
+    """An object with `transform(frame)`, as PyTerrier's: columns qid, query, docno and text in, score or rank out."""
+    if not callable(getattr(thing, "transform", None)):
+        return None
+
+    def score(pairs: Sequence[Pair]) -> Any:
+        import pandas as pd
+
+        columns = {
+            "qid": [pair.query_id for pair in pairs],
+            "query": [pair.query for pair in pairs],
+            "docno": [pair.doc_id for pair in pairs],
+            "text": [pair.document for pair in pairs],
+            "rank": range(len(pairs)),
+            "score": [-float(rank) for rank in range(len(pairs))],
+        }
+        return _by_docno(thing.transform(pd.DataFrame(columns)), pairs, name)
+
+    return Form(score, by_query=True)
+
+
+def _by_docno(frame: Any, pairs: Sequence[Pair], name: str) -> list[Any]:
+    """The scores of a frame in the order of the pairs; minus the rank where there are no scores."""
+    columns = set(getattr(frame, "columns", ()))
+    if not ("docno" in columns and columns & {"score", "rank"}):
+        said = f"the columns {', '.join(map(str, columns))}" if columns else f"{frame!r:.80}"
+        raise ObjectError(f"{name} returned {said}, expected a DataFrame with docno and score or rank.")
+    values = frame["score"] if "score" in columns else -frame["rank"]
+    found = dict(zip(map(str, frame["docno"]), values, strict=True))
+    if len(found) != len(frame) or found.keys() != {pair.doc_id for pair in pairs}:
+        raise ObjectError(
+            f"{name} returned {len(frame)} rows of {len(found)} documents for the {len(pairs)} candidates of query "
+            f"{pairs[0].query_id!r}. Return each candidate once."
+        )
+    return [found[pair.doc_id] for pair in pairs]
+
+
+def scorer(thing: Any, name: str) -> Form | None:
+    """An object with a method `score`, which takes what a function would."""
+    method = getattr(thing, "score", None)
+    return _called(method, f"{name}.score") if callable(method) else None
+
+
+def function(thing: Any, name: str) -> Form | None:
+    """A function, or another object that can be called."""
+    return _called(thing, name) if callable(thing) else None
+
+
+def _called(function: Callable[..., Any], name: str) -> Form:
+    """f(query, documents) or f(pairs), by the number of its parameters without defaults."""
+    needed = _needed(function)
+    if needed == 1:
+        return Form(lambda pairs: function([(pair.query, pair.document) for pair in pairs]), by_query=False)
+    if needed == 2:  # noqa: PLR2004
+        return Form(lambda pairs: function(pairs[0].query, [pair.document for pair in pairs]), by_query=True)
+    raise ObjectError(
+        f"{name}: cannot tell how to call it from {_signature(function)}. Expected f(query, documents), with two "
+        "parameters without a default, or f(pairs), with one."
+    )
+
+
+def _needed(function: Callable[..., Any]) -> int | None:
+    """How many arguments without names a function needs; None where that cannot be told."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # in C, without a signature
+        return None
+    needed = [parameter.kind for parameter in parameters if parameter.default is parameter.empty]
+    by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_POSITIONAL)
+    return None if set(needed) & set(by_name) else len(needed) - needed.count(inspect.Parameter.VAR_KEYWORD)
+
+
+def _signature(function: Callable[..., Any]) -> str:
+    try:
+        return f"its parameters {inspect.signature(function)}"
+    except (TypeError, ValueError):
+        return "itself, which does not say its parameters"
+
+
+KINDS: tuple[Callable[[Any, str], Form | None], ...] = (ranker, scorer, function)
+"""The kinds of objects that can score, the first that takes an object first."""

@@ -1,0 +1,136 @@
+"""A reranker of the user's own as a `Reranker`: `reranker=python`, and objects given to `evalkit.evaluate`.
+
+`own_forms.py` knows which objects can score, and how each is called.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import Any, ClassVar
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.config import ComputeConfig
+from evalkit.config.python_object import PythonObject
+from evalkit.config.reranker import RerankerConfig
+from evalkit.errors import ConfigError
+from evalkit.rerank.own_forms import form_of
+from evalkit.rerank.own_scores import checked_scores
+from evalkit.rerank.seam import Reranker
+from evalkit.system.own_code import call
+from evalkit.types import Identity, Pair, Scored
+
+logger = logging.getLogger(__name__)
+
+_PAIRS_PER_CALL = 256  # of a function that takes pairs: what a kill may lose
+
+
+@dataclass
+class PythonRerankerConfig(PythonObject, RerankerConfig):
+    """A reranker of your own: a function or an object in Python."""
+
+    implementation: ClassVar[str] = "evalkit.rerank.own_reranker:PythonReranker"
+    group: ClassVar[str] = "reranker"
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Check, and name it after its object where no name is given."""
+        self.name = self.name or self.default_name
+        super().__post_init__()
+
+
+class PythonReranker(Reranker):
+    """Scores with an object of the user's, in this process.
+
+    Args:
+        config: name and identity.
+        thing: the object.
+
+    Raises:
+        ObjectError: it is no reranker.
+    """
+
+    in_process = True
+
+    def __init__(self, config: PythonRerankerConfig, thing: Any) -> None:
+        self.name, self._config, self._thing = config.name, config, thing
+        self._form = form_of(thing, config.name)
+        self.by_query = self._form.by_query
+
+    @classmethod
+    def from_config(
+        cls, config: PythonRerankerConfig, compute: ComputeConfig, *, instruction: str, weights: bool
+    ) -> Reranker:
+        """See `Reranker`; an object that is one is taken as it is."""
+        del instruction, weights
+        thing = config.get()
+        if isinstance(thing, Reranker):
+            return _whole(thing, config)
+        if compute.backend != "local":
+            logger.warning(
+                "%s is an object of Python, so it runs in this process; compute.backend is not used.", config.name
+            )
+        return cls(config, thing)
+
+    @cached_property
+    def identity(self) -> Identity:
+        """What was given as its identity, or what its library tells; else something that no other object has."""
+        given = self._config.identity_of(self._thing)
+        if not given and self._form.identity:
+            given = call(self.name, self._form.identity)
+        if not given:
+            logger.warning(
+                "%s has no identity, so its result is saved, but neither found again nor resumed. Give the object an "
+                "attribute `identity`, a text that changes whenever its scores may, or set reranker.identity.",
+                self.name,
+            )
+            return {"kind": "python", "identity": "none", "unique": uuid4().hex, **self._form.facts}
+        kind = getattr(self._thing, "__qualname__", type(self._thing).__qualname__)
+        settings = {"settings": self._config.settings} if self._config.settings else {}
+        return {"kind": "python", "object": kind, "identity": given, **settings, **self._form.facts}
+
+    @property
+    def has_identity(self) -> bool:  # type: ignore[override]
+        """See `Reranker`."""
+        return "unique" not in self.identity
+
+    def facts(self) -> Mapping[str, object]:
+        """See `Reranker`."""
+        return {"by_query": self.by_query}
+
+    def stream(self, pairs: Sequence[Pair], known: NDArray[np.bool_]) -> Iterator[Scored]:
+        """See `Reranker`."""
+        for rows in self._calls(pairs):
+            left = rows if self.by_query else rows[~known[rows]]
+            if not known[rows].all():
+                scores = self._scores([pairs[row] for row in left])
+                yield Scored(left, scores, np.zeros(len(left), dtype=bool))
+
+    def _calls(self, pairs: Sequence[Pair]) -> Iterator[NDArray[np.int64]]:
+        """The rows of each call."""
+        if self.by_query:
+            for _, rows in groupby(range(len(pairs)), lambda row: (pairs[row].query_id, pairs[row].query)):
+                yield np.array(list(rows), dtype=np.int64)
+        else:
+            for start in range(0, len(pairs), _PAIRS_PER_CALL):
+                yield np.arange(start, min(start + _PAIRS_PER_CALL, len(pairs)))
+
+    def _scores(self, pairs: Sequence[Pair]) -> NDArray[np.float32]:
+        return checked_scores(call(self.name, self._form.score, pairs), pairs, self.name)
+
+
+def _whole(reranker: Reranker, config: PythonRerankerConfig) -> Reranker:
+    """A reranker that was given, if manifests can say what it is.
+
+    Raises:
+        ConfigError: its identity lacks its kind, or another one was set.
+    """
+    if config.identity:
+        raise ConfigError(f"reranker.identity is set, but {config.name} is an evalkit.Reranker and has its own.")
+    if not isinstance(call(config.name, getattr, reranker, "identity").get("kind"), str):
+        raise ConfigError(f"{config.name}.identity has no kind. Return a dict such as {{'kind': {config.name!r}}}.")
+    return reranker

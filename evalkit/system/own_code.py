@@ -1,0 +1,154 @@
+"""Code of the user's own: found by `module:name`, named, and called so that its mistakes are one line with its place.
+
+Knows nothing of rerankers, retrievers or datasets.
+"""
+
+import inspect
+import json
+import re
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from traceback import FrameSummary, extract_tb
+from typing import Any
+
+from evalkit.errors import EvalkitError, ObjectError
+from evalkit.system.lookalikes import did_you_mean
+from evalkit.system.reporting import reason
+
+_PACKAGE = str(Path(__file__).resolve().parents[1])
+_INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_LONGEST_NAME = 60
+
+
+def find(address: str, key: str) -> Any:
+    """What `module:name` names, of installed packages and of the current folder.
+
+    Args:
+        address: such as `my_module:MyReranker`, or `my_module:make.it`.
+        key: the setting, for errors.
+
+    Raises:
+        ObjectError: there is no such module or name, or importing it raised an error.
+    """
+    module_name, colon, path = address.partition(":")
+    if not (colon and path and all(part.isidentifier() for part in [*module_name.split("."), *path.split(".")])):
+        raise ObjectError(f"{key}={address} is not of the form module:name, such as my_module:MyReranker.")
+    # Behind all others: a folder `datasets` of the user's may not take the place of the package.
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+    try:
+        found = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise raised(address, error) from error
+        raise ObjectError(
+            f"{key}={address}: there is no module {error.name} in {here} or among the installed packages. Run in the "
+            "folder that has it, or install its package."
+        ) from error
+    except Exception as error:
+        raise raised(address, error) from error
+    for name in path.split("."):
+        if not hasattr(found, name):
+            file = getattr(found, "__file__", None) or found
+            names = [name for name in dir(found) if not name.startswith("_")]
+            raise ObjectError(f"{key}={address}: {file} has no {name}. {did_you_mean(name, names)}".rstrip())
+        found = getattr(found, name)
+    return found
+
+
+def made(thing: Any, settings: Mapping[str, Any], name: str) -> Any:
+    """The object itself, or what a class or a factory makes with these settings.
+
+    A factory is a function that has settings, or that takes no argument.
+
+    Raises:
+        ObjectError: there are settings for another object, or making it raised an error.
+    """
+    if inspect.isclass(thing):
+        return call(name, thing, **settings)
+    if inspect.isfunction(thing) and (settings or not inspect.signature(thing).parameters):
+        try:
+            inspect.signature(thing).bind(**settings)
+        except TypeError as error:
+            raise ObjectError(
+                f"{name} is a function and cannot be called with the settings {dict(settings)} alone: {reason(error)}. "
+                "Give a class, or a function that returns the object; a function that is the object takes no settings."
+            ) from error
+        return call(name, thing, **settings)
+    if settings:
+        raise ObjectError(f"{name} is {thing!r:.80}, which takes no settings. Give its class, or leave them out.")
+    return thing
+
+
+def call(name: str, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """What the user's function returns.
+
+    Raises:
+        ObjectError: it raised an error, which is its cause.
+    """
+    try:
+        return function(*arguments, **keywords)
+    except EvalkitError:
+        raise
+    except Exception as error:
+        raise raised(name, error, function) from error
+
+
+def raised(name: str, error: BaseException, function: Any = None) -> ObjectError:
+    """One line for an error that the user's code raised, with its place there."""
+    return ObjectError(f"{name} raised {type(error).__name__}: {reason(error)} ({_place(error, function)}).")
+
+
+def _place(error: BaseException, function: Any) -> str:
+    """File and line of the user's code that an error comes from: the innermost that is not of an installed package."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    frames = [frame for frame in extract_tb(error.__traceback__) if not _is_internal(frame)]
+    own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]
+    if chosen := (own or frames)[-1:]:
+        return f"{chosen[0].filename}:{chosen[0].lineno}"
+    code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else "in compiled code"
+
+
+def _is_internal(frame: FrameSummary) -> bool:
+    return frame.filename.startswith((_PACKAGE, "<frozen "))
+
+
+def own_name(thing: Any) -> str:
+    """A name for an object: its `name`, else that of the function or class. It can name a folder of results."""
+    given = getattr(thing, "name", None)
+    if not isinstance(given, str) or not given:
+        given = getattr(thing, "__name__", None)
+    if not isinstance(given, str) or not given:
+        function = getattr(thing, "func", None)  # of functools.partial
+        given = own_name(function) if function is not None else type(thing).__name__
+    return nameable(given)
+
+
+def nameable(text: str) -> str:
+    """A text as the name of a folder: other characters become underscores."""
+    return re.sub(r"[^A-Za-z0-9._+@-]+", "_", text).lstrip("._+@-")[:_LONGEST_NAME].rstrip("_") or "object"
+
+
+def own_identity(thing: Any, name: str) -> Any:
+    """The `identity` of an object: a text or JSON-able facts; None where it has none.
+
+    Raises:
+        ObjectError: it is something else.
+    """
+    found = call(f"{name}.identity", getattr, thing, "identity", None)
+    if callable(found):
+        found = call(f"{name}.identity", found)
+    if found is None:
+        return None
+    try:
+        text = json.dumps(found, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ObjectError(f"{name}.identity is not made of JSON values: {reason(error)}.") from error
+    if not found or not isinstance(found, str | Mapping):
+        raise ObjectError(f"{name}.identity is {found!r:.80}, expected a text or a dict that is not empty.")
+    return json.loads(text)
