@@ -213,6 +213,13 @@ class Run:
             state.update(np.ascontiguousarray(column).tobytes())
         return state.hexdigest()
 
+    def documents_digest(self) -> str:
+        """SHA-256 of each query's documents as a set, which reranking does not change."""
+        state = hashlib.sha256()
+        for query_id, doc_ids, _ in self:
+            state.update("\0".join([query_id, *sorted(doc_ids)]).encode() + b"\1")
+        return state.hexdigest()
+
 
 def _string_array(ids: Sequence[str] | pa.Array | pa.ChunkedArray, rows: NDArray[np.integer]) -> pa.Array:
     """The ids at these positions as one Arrow array."""

@@ -83,20 +83,22 @@ class Truncation(NamedTuple):
 
 @dataclass(frozen=True)
 class Analysis:
-    """One evaluation.
+    """One evaluation. Of a run alone, `first_stage` and `reranked` are the same, and nothing is compared with it.
 
     Attributes:
+        is_alone: whether it is a run alone, of which nobody knows the first stage.
         ceiling: mean of the best order of the candidates.
         headroom: share of the room between first stage and ceiling that was gained; None where there is no room.
         curve: one entry a depth; empty where this pass does not tell of other depths, and `no_curve` is the reason.
         judged: None where answers decide.
-        buckets: by length of the query, shortest first.
+        buckets: by length of the query, shortest first; empty where texts are not at hand.
         truncated: number of truncated pairs; None where no text was read.
         truncation: whole pairs and truncated ones; empty where the result does not say which were truncated.
-        seconds: seconds of reranking, without loading the model.
+        seconds: seconds of reranking, without loading the model; None where nobody knows.
     """
 
     measure: str
+    is_alone: bool
     first_stage: float
     reranked: float
     ceiling: float
@@ -109,7 +111,7 @@ class Analysis:
     truncated: int | None
     truncation: tuple[Truncation, ...]
     pairs: int
-    seconds: float
+    seconds: float | None
     pairs_per_second: float | None
     flags: tuple[Flag, ...]
 
@@ -117,7 +119,7 @@ class Analysis:
 def analyse(
     evaluation: Evaluation, dataset: Dataset, name: str, depths: Sequence[int] = DEPTHS, *, fall: Fall | None = None
 ) -> Analysis:
-    """Everything about one evaluation of a reranker, and one measure.
+    """Everything about one evaluation of a reranker, or of a run alone, and one measure.
 
     The curve leaves out depths beyond the candidates'. `fall` is the verdict on a reranker below its first stage, where
     systems were compared.
@@ -132,14 +134,15 @@ def analyse(
     scores = _scores_of(candidates, run)
     reason = no_curve(evaluation) or (_CHANGED if scores is None else "")
     manifest = evaluation.result.manifest
-    retrieved = evaluation.candidates.manifest["retriever"]["depth"]
+    retrieved = _depth(evaluation, candidates)
     asked = sorted({depth for depth in depths if depth < retrieved} | {retrieved})
     return Analysis(
         name,
+        evaluation.is_first_stage,
         first,
         reranked,
         best,
-        (reranked - first) / (best - first) if best - first > _ROUNDING else None,
+        (reranked - first) / (best - first) if best - first > _ROUNDING and not evaluation.is_first_stage else None,
         () if scores is None or reason else tuple(_at(candidates, scores, qrels, name, depth) for depth in asked),
         reason,
         TieRange(reranked, None, reranked) if kind.by_answers else tie_range(qrels, run, name),
@@ -148,7 +151,7 @@ def analyse(
         manifest.get("truncated_pairs"),
         _truncation(evaluation, qrels, candidates, run, level=kind.level),
         len(run),
-        manifest["seconds"],
+        manifest.get("seconds"),
         evaluation.rate.value if evaluation.rate else None,
         (*flags_of_runs(run, scores, after), *flags_of_means(first, reranked, best, name, fall)),
     )
@@ -163,9 +166,15 @@ def at_depth(evaluation: Evaluation, dataset: Dataset, name: str, depth: int) ->
     """The measure that `depth=` would give; None if these are all candidates, or without a curve (see `Analysis`)."""
     run, candidates = evaluation.result.read_run(), evaluation.candidates.read_run()
     scores = _scores_of(candidates, run)
-    if scores is None or no_curve(evaluation) or depth >= evaluation.candidates.manifest["retriever"]["depth"]:
+    if scores is None or no_curve(evaluation) or depth >= _depth(evaluation, candidates):
         return None
     return _at(candidates, scores, _qrels(dataset, run, name), name, depth).reranked
+
+
+def _depth(evaluation: Evaluation, candidates: Run) -> int:
+    """Candidates of a query; of a run alone, the most that a query has."""
+    depth = evaluation.candidates.manifest["retriever"]["depth"]
+    return int(candidates.positions.max(initial=0)) + 1 if depth is None else int(depth)
 
 
 def _qrels(dataset: Dataset, run: Run, name: str) -> Qrels:
@@ -212,7 +221,9 @@ def _judged(qrels: Qrels, candidates: Run, run: Run) -> JudgedShare:
 
 
 def _buckets(dataset: Dataset, before: PerQuery, after: PerQuery, name: str) -> tuple[Bucket, ...]:
-    """Quarters of the queries by their number of characters."""
+    """Quarters of the queries by their number of characters; none where a text is not at hand."""
+    if not dataset.queries.keys() >= set(before.query_ids):
+        return ()
     lengths = np.array([len(dataset.queries[query_id]) for query_id in before.query_ids])
     found = []
     for rows in np.array_split(np.argsort(lengths, kind="stable"), _BUCKETS):

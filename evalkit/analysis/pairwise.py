@@ -31,6 +31,10 @@ from evalkit.measures.significance import (
 from evalkit.results import Evaluation
 from evalkit.results.gather import names, per_query
 
+DIFFERENT_DOCUMENTS = (
+    "the runs hold different documents, and nothing says from which candidates each was made, so a difference may be "
+    "the first stage's."
+)
 _GREATEST = 1.0  # difference that a measure can have
 
 
@@ -167,6 +171,8 @@ def falls(comparison: Comparison, settings: Settings) -> dict[Path, Fall]:
     count = len(pairs) if settings.correction == "holm" else 1
     found = {}
     for evaluation, name in named:
+        if evaluation.is_first_stage:
+            continue
         pair = pairs.get((stages.get(_candidates(evaluation), ""), name))
         if pair is not None:
             found[evaluation.result.folder] = Fall(pair.randomisation, count, real=pair.is_real(settings.alpha))

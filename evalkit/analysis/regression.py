@@ -7,7 +7,6 @@ stays, small drops add up until they are a regression. An improvement is the mir
 judged never counts as fine.
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,7 +17,6 @@ from evalkit.errors import ResultError
 from evalkit.measures.significance import Rule, Values, intervals, p_values
 from evalkit.results import Evaluation, Result
 from evalkit.results.gather import measure_of, per_query
-from evalkit.run import Run
 
 TOLERANCE = 0.005
 
@@ -113,15 +111,7 @@ def _entry(name: Name, result: Result, candidates: Result, measures: Sequence[st
         measured = per_query(result, measure)
         column = measured.values[measure].round(DIGITS).tolist()
         values[measure] = dict(zip(measured.query_ids, column, strict=True))
-    return BaselineEntry(name, result.manifest["dataset"]["digest"], _documents_digest(candidates.read_run()), values)
-
-
-def _documents_digest(candidates: Run) -> str:
-    """Digest of each query's candidates without scores, whose last bits differ on another machine."""
-    state = hashlib.sha256()
-    for query_id, doc_ids, _ in candidates:
-        state.update("\0".join([query_id, *sorted(doc_ids)]).encode() + b"\1")
-    return state.hexdigest()
+    return BaselineEntry(name, result.manifest["dataset"]["digest"], candidates.read_run().documents_digest(), values)
 
 
 def judge(

@@ -8,12 +8,13 @@ from evalkit.analysis.flags import Fall
 from evalkit.analysis.one_pass import DEPTHS, analyse, as_json
 from evalkit.analysis.pairwise import Settings, compare, falls
 from evalkit.commands.options import Parser
+from evalkit.commands.runs_alone import add_runs, gathered
 from evalkit.errors import ConfigError
 from evalkit.measures import parse_measure
 from evalkit.report.analysis_grids import grids
 from evalkit.report.grid import write
 from evalkit.results import Evaluation
-from evalkit.results.gather import gather, joiner, measure_of, names
+from evalkit.results.gather import joiner, measure_of, names
 from evalkit.system.terminal import say, tell
 
 
@@ -23,8 +24,8 @@ def main(arguments: list[str]) -> int:
     if options.measure:
         parse_measure(options.measure)  # a typing mistake shows before results are read
     depths = _depths(options.depths)
-    given = gather(options.results)
-    evaluations = [one for one in given if not one.is_first_stage]
+    given = gathered(options, [options.measure] if options.measure else ())
+    evaluations = given if options.qrels else [one for one in given if not one.is_first_stage]
     if not evaluations:
         raise ConfigError("there are only first stages. Give the result of a reranker.")
     used = {one.candidates.folder for one in evaluations}
@@ -71,9 +72,11 @@ def _parser() -> Parser:
         prog="evalkit analyse",
         description="What saved results say besides their means, without a model: the measure at smaller depths, "
         "headroom captured, least, expected and greatest value over the orders of tied documents, judged@10, unjudged "
-        "documents that were moved up, quality by length of the query, speed, and impossible or suspicious values.",
+        "documents that were moved up, quality by length of the query, speed, and impossible or suspicious values. "
+        "With --qrels also of runs alone.",
     )
-    parser.add_argument("results", nargs="+", help="results, or folders of results")
+    add_runs(parser)
+    parser.add_argument("--queries", type=Path, dest="query_texts", metavar="FILE", help="with --qrels: their texts")
     parser.add_argument("--measure", help="default: the first that the evaluation was asked for")
     parser.add_argument("--depths", default=",".join(map(str, DEPTHS)), metavar="N[,...]")
     parser.add_format()

@@ -4,8 +4,9 @@ import json
 
 from evalkit.analysis.moves import Move, moves
 from evalkit.analysis.overall import left_out, overall
-from evalkit.analysis.pairwise import Settings, compare, require_pairs
+from evalkit.analysis.pairwise import DIFFERENT_DOCUMENTS, Settings, compare, require_pairs
 from evalkit.commands.options import Parser
+from evalkit.commands.runs_alone import CountOrFile, add_runs, gathered
 from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.measures import parse_measure
@@ -13,7 +14,7 @@ from evalkit.measures.significance import CORRECTIONS
 from evalkit.report import comparison as report
 from evalkit.report.grid import write
 from evalkit.results import Evaluation
-from evalkit.results.gather import dataset_of, gather, measure_of, names
+from evalkit.results.gather import dataset_of, measure_of, names
 from evalkit.system.terminal import say, tell
 from evalkit.types import Dataset
 
@@ -33,13 +34,15 @@ def main(arguments: list[str]) -> int:
         options.alpha,
         options.seed,
         options.samples,
-        same_candidates=not options.allow_different_candidates,
+        same_candidates=not (options.allow_different_candidates or options.qrels),
         first_stage=options.first_stage,
     )
-    evaluations = gather(options.results)
+    evaluations = gathered(options, [measure])
     settings = settings._replace(measure=measure_of(evaluations, measure))
     comparisons = compare(evaluations, settings)
     require_pairs(comparisons)
+    if options.qrels and comparisons[0].ceiling is None:
+        tell(DIFFERENT_DOCUMENTS)
     total, absent = overall(comparisons, settings), left_out(comparisons)
     shown = _moved(evaluations, options.queries, settings) if options.queries else None
     if options.format == "json":
@@ -63,7 +66,7 @@ def _parser() -> Parser:
         "many queries can show, and groups that cannot be told apart; for several datasets also over them. The "
         "randomisation test decides what is called a difference, here as in analyse, report, gate and ablations.",
     )
-    parser.add_argument("results", nargs="+", help="results, or folders of results")
+    add_runs(parser)
     parser.add_argument("--measure", default="nDCG@10", help="default: nDCG@10")
     parser.add_argument("--correction", choices=CORRECTIONS, default="holm", help="for the number of pairs")
     parser.add_argument("--alpha", type=float, default=0.05, help="below this, a difference is called one")
@@ -71,7 +74,13 @@ def _parser() -> Parser:
     parser.add_argument(
         "--no-first-stage", dest="first_stage", action="store_false", help="leave the first stages of rerankers out"
     )
-    parser.add_argument("--queries", type=int, default=0, metavar="N", help="then the N queries that moved most")
+    parser.add_argument(
+        "--queries",
+        action=CountOrFile,
+        default=0,
+        metavar="N|FILE",
+        help="then the N queries that moved most; with --qrels also the file of their texts",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--samples", type=int, default=Settings().samples, help="draws of bootstrap and test")
     parser.add_format()

@@ -5,13 +5,13 @@ from pathlib import Path
 from evalkit.analysis.baseline import BaselineEntry, read_baseline, write_baseline
 from evalkit.analysis.regression import TOLERANCE, entries, exit_code, judge
 from evalkit.commands.options import Parser
+from evalkit.commands.runs_alone import add_runs, gathered
 from evalkit.errors import ConfigError
 from evalkit.formats.notes import counted
 from evalkit.measures import parse_measure
 from evalkit.report.console import console
 from evalkit.report.gate_grid import grid, junit, summary
 from evalkit.report.grid import write
-from evalkit.results.gather import gather
 from evalkit.system.files import naming, write_output
 from evalkit.system.terminal import tell
 
@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
             "half a point of an nDCG@10 that is written 64.51."
         )
     measures = [parse_measure(name).name for name in options.measure]
-    evaluations = gather(options.results)
+    evaluations = gathered(options, measures)
     if options.update:
         _update(options.baseline, entries(evaluations, measures))
         return 0
@@ -53,7 +53,7 @@ def _parser() -> Parser:
         "judged. Exit code 0: fine; 1: a regression; 2: something could not be judged, such as a missing result or "
         "other candidates.",
     )
-    parser.add_argument("results", nargs="+", help="results, or folders of results; their first stages are judged too")
+    add_runs(parser, texts=False)
     parser.add_argument("--baseline", type=Path, required=True, metavar="FILE", help="JSON, as --update writes it")
     parser.add_argument("--update", action="store_true", help="write the baseline instead of judging")
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help=f"absolute; default: {TOLERANCE}")

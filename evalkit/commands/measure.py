@@ -1,110 +1,135 @@
-"""`evalkit measure QRELS RUN nDCG@10 R@20`: measures of a run file. Needs no model and no configuration."""
+"""`evalkit measure QRELS RUN RUN ... nDCG@10 R@20`: measures of run files. Needs no model and no configuration."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from evalkit.commands.options import Parser
-from evalkit.formats import doubts
-from evalkit.formats.notes import Note
-from evalkit.formats.runfile import ORDERS, RunFile, read_run_file
+from evalkit.commands.runs_alone import add_reading, rules_of, tell_left_out
+from evalkit.errors import ConfigError
 from evalkit.formats.trec import read_qrels
-from evalkit.measures import canonical, measure
-from evalkit.measures.ties import tie_bounds
+from evalkit.measures import canonical, parse_measure
+from evalkit.measures.given_runs import MEASURES, MeasuredRun, counting, measured
 from evalkit.report.grid import Column, Grid, write
-from evalkit.run import Run
+from evalkit.results.reading_runs import read_runs
+from evalkit.system.lookalikes import did_you_mean
 from evalkit.system.terminal import say, tell
-from evalkit.types import PerQuery, Qrels
+from evalkit.types import PerQuery
 
 
 def main(arguments: list[str]) -> int:
-    """Print the measures; mean over all judged queries, those that the run lacks counting 0."""
+    """Print the measures of every run; mean over all judged queries, those that a run lacks counting 0."""
     options = _parser().parse_intermixed_args(arguments)
-    names = canonical(options.measures)  # a typing mistake shows before files are read
-    qrels, file = read_qrels(options.qrels), read_run_file(options.run, order=options.order)
-    doubts.require_judged(qrels, file.run, name=options.run, judged_in=options.qrels)
-    run = file.run.only_queries(qrels)
-    if options.drop_identical_ids:
-        run = run.select(~run.own_ids)
-    per_query = measure(qrels, run, names)
-    notes = _notes(qrels, file, run, per_query)
+    paths, typed = _runs_and_measures(options.runs)
+    names, rules = canonical(typed or MEASURES), rules_of(options)
+    qrels, runs = read_qrels(options.qrels), read_runs(paths, order=options.order)
+    counted = counting(qrels, runs, rules, name=options.qrels)
+    found = {name: measured(counted, given, names, rules) for name, given in runs.items()}
+    values = {name: one.values for name, one in found.items()}
     match options.format:
         case "json":
-            _print_json(per_query, notes, each=options.per_query)
-        case "table":
-            _print(per_query, each=options.per_query)
+            objects = {name: _as_json(one, each=options.per_query) for name, one in found.items()}
+            say(json.dumps(objects if len(found) > 1 else _only(objects), ensure_ascii=False) + "\n")
+        case "table" if options.per_query or len(found) == 1:
+            _print(values, each=options.per_query)
         case form:
-            write([_grid(per_query, each=options.per_query)], form)
-    for note in notes:
-        tell(note.text)  # on stderr, so that a pipe gets the numbers and a person the warning
+            write([_grid(values, each=options.per_query)], form)
+    # On stderr, so that a pipe gets the numbers and a person the warning.
+    tell_left_out(rules, queries=len(counted), of=len(qrels))
+    for name, one in found.items():
+        for note in one.notes:
+            tell(f"{name}: {note.text}" if len(found) > 1 else note.text)
     return 0
 
 
 def _parser() -> Parser:
     parser = Parser(
         prog="evalkit measure",
-        description="Measures of a run against judgments. Ranks as trec_eval does: float32 score, then document id, "
-        "both descending. Every judged query counts; one that the run lacks counts 0.",
+        description="Measures of runs against judgments. Ranks as trec_eval does: float32 score, then document id, "
+        "both descending. Every judged query counts; one that a run lacks counts 0. Runs and measures may be given in "
+        "any order: an argument that names a file is a run, and one that is a measure and not a file is a measure.",
     )
     parser.add_argument("qrels", type=Path, help="TREC or BEIR judgments, CSV, Parquet or JSON; text also as gzip")
     parser.add_argument(
-        "run",
-        type=Path,
-        help="TREC, MS MARCO or tevatron run, CSV, Parquet, or JSON of BEIR, ranx, FlagEmbedding, mteb or rank_llm",
+        "runs",
+        nargs="+",
+        metavar="run|measure",
+        help="a TREC, MS MARCO or tevatron run, CSV, Parquet, or JSON of BEIR, ranx, FlagEmbedding, mteb or rank_llm; "
+        f"or a measure, such as MAP or R(rel=2)@100; default: {' '.join(MEASURES)}",
     )
-    parser.add_argument(
-        "measures", nargs="*", default=["nDCG@10", "R@20"], help="such as MAP or R(rel=2)@100; default: nDCG@10 R@20"
-    )
-    parser.add_argument("--order", choices=ORDERS, help="what orders documents where ranks and scores disagree")
-    parser.add_argument(
-        "--drop-identical-ids", action="store_true", help="leave out a document with the id of the query"
-    )
+    add_reading(parser)
     parser.add_argument("--per-query", action="store_true", help="one line a judged query")
-    parser.add_format(json_help="one object, measure name to mean, unrounded; `notes` where there are some")
+    parser.add_format(
+        json_help="one object, measure name to mean, unrounded; `notes` where there are some; of several runs by name"
+    )
     return parser
 
 
-def _notes(qrels: Qrels, file: RunFile, run: Run, per_query: PerQuery) -> list[Note]:
-    """What is odd about a run, most important first."""
-    by_rank = "--order rank"
-    tied = doubts.ties(file, run, remedy=by_rank)
-    found = [
-        *file.notes,
-        doubts.missing_queries(per_query.missing, file.run, len(per_query.query_ids)),
-        doubts.nothing_relevant(qrels),
-        doubts.other_spelling(run, qrels),
-        doubts.disagreement(file, qrels, remedy=by_rank),
-        tied and doubts.with_bounds(tied, tie_bounds(qrels, run, per_query)),
-        doubts.own_ids(run, qrels, remedy="--drop-identical-ids"),
-        doubts.unjudged_queries(file.run, qrels),
-    ]
-    return [note for note in found if note is not None]
+def _runs_and_measures(given: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Which arguments are files, and which measures.
+
+    Raises:
+        ConfigError: an argument is neither, or no run is among them.
+    """
+    runs, measures = [], []
+    for text in given:
+        if Path(text).exists():
+            runs.append(Path(text))
+            continue
+        try:
+            measures.append(parse_measure(text).name)
+        except ConfigError as error:
+            path = Path(text)
+            beside = [str(path.with_name(one.name)) for one in path.parent.glob("*")] if path.name else []
+            near = did_you_mean(text, beside)
+            raise ConfigError(f"{text}: No such file, so not a run. {near}Nor is it a measure: {error}") from error
+    if not runs:
+        raise ConfigError(f"no run is given, only {', '.join(measures)}. Usage: evalkit measure QRELS RUN [RUN ...].")
+    return runs, measures
 
 
-def _print_json(per_query: PerQuery, notes: Sequence[Note], *, each: bool) -> None:
-    means = per_query.means
-    rows = {query_id: dict(zip(means, values, strict=True)) for query_id, *values in _grid(per_query, each=True).rows}
-    found = {"mean": means, "per_query": rows} if each else means
-    found_notes = {"notes": [note.as_json() for note in notes]} if notes else {}
-    say(json.dumps({**found, **found_notes}, ensure_ascii=False) + "\n")
+def _only(found: Mapping[str, Any]) -> Any:
+    (value,) = found.values()
+    return value
 
 
-def _grid(per_query: PerQuery, *, each: bool) -> Grid:
-    """A row a measure, or a row a query."""
+def _as_json(one: MeasuredRun, *, each: bool) -> dict[str, Any]:
+    means = one.values.means
+    found: dict[str, Any] = dict(means)
+    if each:
+        rows = _grid({"": one.values}, each=True).rows
+        found = {"mean": means, "per_query": {query: dict(zip(means, row, strict=True)) for query, *row in rows}}
+    return {**found, **({"notes": [note.as_json() for note in one.notes]} if one.notes else {})}
+
+
+def _grid(found: Mapping[str, PerQuery], *, each: bool) -> Grid:
+    """A row a run, or a row a query of each run; of a single run, a row a measure, or a row a query."""
+    (first, *others) = found.values()
+    if not (each or others):
+        return Grid("measures", [Column("measure"), Column("mean", ".4f")], list(first.means.items()))
+    columns = [Column(name, ".4f") for name in first.values]
+    label = [Column("run")] if others else []
     if not each:
-        return Grid("measures", [Column("measure"), Column("mean", ".4f")], list(per_query.means.items()))
-    columns = [Column("query_id"), *(Column(name, ".4f") for name in per_query.values)]
-    values = (column.tolist() for column in per_query.values.values())
-    return Grid("measures by query", columns, list(zip(per_query.query_ids, *values, strict=True)))
+        return Grid("measures", [*label, *columns], [[name, *one.means.values()] for name, one in found.items()])
+    rows = [
+        [*([name] if others else []), *row]
+        for name, one in found.items()
+        for row in zip(one.query_ids, *(column.tolist() for column in one.values.values()), strict=True)
+    ]
+    return Grid("measures by query", [*label, Column("query_id"), *columns], rows)
 
 
-def _print(per_query: PerQuery, *, each: bool) -> None:
+def _print(found: Mapping[str, PerQuery], *, each: bool) -> None:
     """Plain lines as trec_eval prints them: names and means, or a row a query with tabs and the means last."""
     if each:
-        grid = _grid(per_query, each=True)
+        grid = _grid(found, each=True)
         rows = [[column.name for column in grid.columns], *grid.texts()]
-        rows.append(["all", *(f"{mean:.4f}" for mean in per_query.means.values())])
+        for name, one in found.items():
+            label = [name] if len(found) > 1 else []
+            rows.append([*label, "all", *(f"{mean:.4f}" for mean in one.means.values())])
         say("".join("\t".join(row) + "\n" for row in rows))
         return
-    width = max(len(name) for name in per_query.means)
-    say("".join(f"{name:{width}}  {mean:.4f}\n" for name, mean in per_query.means.items()))
+    means = _only(found).means
+    width = max(len(name) for name in means)
+    say("".join(f"{name:{width}}  {mean:.4f}\n" for name, mean in means.items()))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from evalkit.analysis.pairwise import Settings
 from evalkit.commands.options import Parser
+from evalkit.commands.runs_alone import CountOrFile, add_runs, gathered
 from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError
 from evalkit.measures import parse_measure
@@ -13,7 +14,7 @@ from evalkit.report.grid import markdown
 from evalkit.report.overview import Overview, overview
 from evalkit.report.overview_grids import grids
 from evalkit.report.page import page
-from evalkit.results.gather import gather, measure_of
+from evalkit.results.gather import measure_of
 from evalkit.system.files import write_output
 from evalkit.system.progress import progress
 from evalkit.system.terminal import say, tell
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int:
             raise ConfigError(f"{path} cannot be written: give a file in a folder that exists.")
     figures = _figures() if options.figures else None
     settings = Settings(parse_measure(options.measure).name, options.correction, seed=options.seed)
-    evaluations = gather(options.results)
+    evaluations = gathered(options, [options.measure])
     settings = settings._replace(measure=measure_of(evaluations, options.measure))
     with progress("report", None, "systems") as advance:
         found = overview(evaluations, settings, queries=options.queries, advance=advance)
@@ -78,12 +79,18 @@ def _parser() -> Parser:
         "against speed, depth curves, two systems query by query, and a browser of single queries. Figures and "
         "Markdown for papers and READMEs from the same data.",
     )
-    parser.add_argument("results", nargs="+", help="results, or folders of results")
+    add_runs(parser)
     parser.add_argument("--html", type=Path, metavar="FILE", help="default, where nothing is asked for: report.html")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="all tables")
     parser.add_argument("--figures", type=Path, metavar="DIR", help="every chart as PNG and SVG")
     parser.add_argument("--measure", default="nDCG@10", help="default: nDCG@10")
     parser.add_argument("--correction", choices=CORRECTIONS, default="holm", help="for the number of pairs")
-    parser.add_argument("--queries", type=int, default=30, metavar="N", help="of each dataset to browse; default: 30")
+    parser.add_argument(
+        "--queries",
+        action=CountOrFile,
+        default=30,
+        metavar="N|FILE",
+        help="of each dataset to browse, default: 30; with --qrels also the file of their texts",
+    )
     parser.add_argument("--seed", type=int, default=0)
     return parser

@@ -18,6 +18,7 @@ from evalkit.config.resources import config_names
 from evalkit.errors import EvalkitError
 from evalkit.results import Evaluation
 from evalkit.results.gather import dataset_of
+from evalkit.results.judged_runs import RunResult
 from evalkit.types import Dataset
 
 
@@ -104,7 +105,7 @@ def _view(comparison: Comparison, settings: Settings, queries: int, advance: Cal
     systems, fell = [], falls(comparison, settings)
     for one in comparison.evaluations:
         analysis = None
-        if dataset is not None and not one.is_first_stage:
+        if dataset is not None and (not one.is_first_stage or isinstance(one.result, RunResult)):
             analysis = analyse(one, dataset, settings.measure, DEPTHS, fall=fell.get(one.result.folder))
         systems.append(_system(one, analysis, remark))
         advance(1)
@@ -130,6 +131,8 @@ def _system(evaluation: Evaluation, analysis: Analysis | None, remark: str) -> S
 
 
 def _published(evaluations: Sequence[Evaluation]) -> list[tuple[Published, tuple[Cell, ...]]]:
+    # Of a run alone nobody knows the conditions.
+    evaluations = [one for one in evaluations if not isinstance(one.result, RunResult)]
     found = []
     for name in config_names("published"):
         published = load_published(name)

@@ -12,6 +12,7 @@ from evalkit.errors import ConfigError, ResultError
 from evalkit.measures import measure, parse_measure
 from evalkit.measures.answers import AnswerJudge
 from evalkit.results import CANDIDATES, PER_QUERY, RUN, Evaluation, Result
+from evalkit.results.judged_runs import RunResult
 from evalkit.results.manifest import MANIFEST
 from evalkit.store import open_store
 from evalkit.system.reporting import reason
@@ -51,6 +52,10 @@ def _present(folder: Path) -> Path:
     """
     if folder.is_dir():
         return folder
+    if folder.is_file():
+        raise ResultError(
+            f"{folder}: is a file, expected a folder of results. A run file needs judgments: give --qrels."
+        )
     parents = [folder.parent, *_keyed(folder.parent)]
     places = (place for parent in parents for place in (parent / folder.name, *_keyed(parent / folder.name)))
     there = [place for place in places if place.is_dir()]
@@ -138,6 +143,8 @@ def dataset_of(result: Result) -> Dataset:
         DataError: its files are gone.
         ResultError: the dataset has changed since.
     """
+    if isinstance(result, RunResult):
+        return result.dataset
     settings = result.manifest["config"]
     try:
         config = dataset_config(settings["dataset"])

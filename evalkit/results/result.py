@@ -76,9 +76,9 @@ class Evaluation:
 
     @property
     def first_stage(self) -> str:
-        """Name and depth of the first stage, such as `bm25-100`."""
+        """Name and depth of the first stage, such as `bm25-100`; of a run alone its name."""
         stage = self.candidates.manifest["retriever"]
-        return f"{stage['name']}-{stage['depth']}"
+        return f"{stage['name']}-{stage['depth']}" if stage["depth"] is not None else str(stage["name"])
 
     @property
     def is_first_stage(self) -> bool:

@@ -232,3 +232,84 @@ def test_files_as_people_bring_them_have_their_values_and_notes(shared, capsys, 
     assert main(["measure", str(folder / qrels), str(folder / run), *typed, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (round(found[typed[0]], 4), [note["kind"] for note in found.get("notes", [])]) == (expected, kinds)
+
+
+@pytest.fixture
+def several(tmp_path):
+    """Judgments, a run of all queries, and one that lacks q2; runs are named `full` and `part`."""
+    for name, content in {"qrels": QRELS, "full.trec": CLEAN, "part.trec": RUN}.items():
+        (tmp_path / name).write_text(content)
+    return [str(tmp_path / name) for name in ("qrels", "full.trec", "part.trec")]
+
+
+NOTE = "part: 1 of 2 judged queries are not in the run and count 0, such as q2"
+
+
+def test_several_runs_are_one_table_with_a_row_a_run(several, capsys):
+    qrels, full, part = several
+    assert main(["measure", qrels, full, "RR@10", part, "P@1"]) == 0
+    captured = capsys.readouterr()
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in captured.out.splitlines() if "│" in line]
+    assert cells == [["full", "1.0000", "1.0000"], ["part", "0.5000", "0.5000"]]
+    assert captured.err == f"evalkit: {NOTE}\n"
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex", "csv"])
+def test_several_runs_are_written_in_every_form(several, capsys, form):
+    assert main(["measure", *several, "RR@10", "--format", form]) == 0
+    rows = {"markdown": "| part | 0.5000 |", "latex": r"part & 0.5000 \\", "csv": "run,RR@10\nfull,1.0\npart,0.5\n"}
+    assert rows[form] in capsys.readouterr().out
+
+
+def test_several_runs_as_json_are_an_object_a_run(several, capsys):
+    main(["measure", *several, "RR@10", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["full", "part"]
+    assert (found["full"], found["part"]["RR@10"]) == ({"RR@10": 1.0}, 0.5)
+    assert [note["kind"] for note in found["part"]["notes"]] == ["queries_missing"]
+
+
+def test_queries_of_several_runs_have_the_run_in_front(several, capsys):
+    main(["measure", *several, "RR@10", "--per-query"])
+    assert capsys.readouterr().out.splitlines() == [
+        "run\tquery_id\tRR@10",
+        *("full\tq1\t1.0000", "full\tq2\t1.0000", "part\tq1\t1.0000", "part\tq2\t0.0000"),
+        *("full\tall\t1.0000", "part\tall\t0.5000"),
+    ]
+    main(["measure", *several, "RR@10", "--per-query", "--format", "csv"])
+    found = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert found.groupby("run")["RR@10"].mean().to_dict() == {"full": 1.0, "part": 0.5}
+
+
+def test_common_queries_are_those_of_every_run(several, capsys):
+    assert main(["measure", *several, "RR@10", "--common-queries", "--format", "csv"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "run,RR@10\nfull,1.0\npart,1.0\n"
+    assert captured.err == "evalkit: --common-queries leaves out 1 of 2 judged queries, which not every run has.\n"
+
+
+@pytest.mark.usefixtures("several")
+def test_a_file_with_the_name_of_a_measure_is_a_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "MAP").write_text(RUN)
+    main(["measure", "qrels", "full.trec", "MAP", "RR@10", "--format", "csv"])
+    assert capsys.readouterr().out == "run,RR@10\nfull,1.0\nMAP,0.5\n"
+
+
+@pytest.mark.usefixtures("several")
+@pytest.mark.parametrize(
+    ("typed", "parts"),
+    [
+        (["fulk.trec"], ["fulk.trec: No such file", "Did you mean", "full.trec? ", "unknown measure"]),
+        (["full.trec", "ndgc@10"], ["ndgc@10: No such file", "Did you mean nDCG@10?"]),
+        (["nDCG@10"], ["no run is given, only nDCG@10"]),
+        (["full.trec", "./full.trec"], ["full.trec: is given twice"]),
+    ],
+)
+def test_an_argument_that_is_neither_run_nor_measure_is_refused_as_both(tmp_path, capsys, monkeypatch, typed, parts):
+    monkeypatch.chdir(tmp_path)
+    assert main(["measure", "qrels", *typed]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    for part in parts:
+        assert part in error

@@ -1,0 +1,107 @@
+"""Runs as people give them, measured: which queries count, and what is odd about a run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from evalkit.errors import DataError
+from evalkit.formats import doubts
+from evalkit.formats.notes import Note
+from evalkit.formats.runfile import RunFile
+from evalkit.measures import measure
+from evalkit.measures.ties import tie_bounds
+from evalkit.run import Run
+from evalkit.types import PerQuery, Qrels
+
+MEASURES = ("nDCG@10", "R@20")
+"""What a run is measured by where nobody asks for something else."""
+
+
+class GivenRun(NamedTuple):
+    """A run to be measured.
+
+    Attributes:
+        file: the run, and how it was read.
+        source: its file, or what it is called.
+    """
+
+    file: RunFile
+    source: Path
+
+
+class MeasuredRun(NamedTuple):
+    """A run and its values.
+
+    Attributes:
+        source: its file, or what it is called.
+        run: its rows that count.
+        values: of every judged query.
+        notes: what is odd about it, most important first.
+    """
+
+    source: Path
+    run: Run
+    values: PerQuery
+    notes: Sequence[Note]
+
+
+class Rules(NamedTuple):
+    """What counts, and what notes propose instead.
+
+    Attributes:
+        common: whether only queries count that every run has; otherwise one that a run lacks counts 0.
+        own_ids: whether a document with the id of its query counts.
+        by_rank: remedy that takes the ranks of a file instead of its scores.
+        without_own_ids: remedy that leaves out documents with the id of their query.
+    """
+
+    common: bool = False
+    own_ids: bool = True
+    by_rank: str = "--order rank"
+    without_own_ids: str = "--drop-identical-ids"
+
+
+def counting(qrels: Qrels, runs: Mapping[str, GivenRun], rules: Rules, *, name: object) -> Qrels:
+    """The judgments of the queries that count.
+
+    Args:
+        qrels: judgments.
+        runs: name -> run.
+        rules: whether queries must be common to all runs.
+        name: of the judgments, for errors.
+
+    Raises:
+        DataError: a run has no judged query or document, or no judged query is common to all.
+    """
+    for given in runs.values():
+        doubts.require_judged(qrels, given.file.run, name=given.source, judged_in=name)
+    if not rules.common:
+        return qrels
+    shared = set(qrels).intersection(*(given.file.run.query_ids for given in runs.values()))
+    if not shared:
+        raise DataError("no judged query is in every run, so there are no common queries.")
+    return {query_id: judged for query_id, judged in qrels.items() if query_id in shared}
+
+
+def measured(qrels: Qrels, given: GivenRun, measures: Sequence[str], rules: Rules) -> MeasuredRun:
+    """Values of a run; `qrels` has exactly the queries that count."""
+    run = given.file.run.only_queries(qrels)
+    if not rules.own_ids:
+        run = run.select(~run.own_ids)
+    values = measure(qrels, run, measures)
+    return MeasuredRun(given.source, run, values, _notes(qrels, given.file, run, values, rules))
+
+
+def _notes(qrels: Qrels, file: RunFile, run: Run, values: PerQuery, rules: Rules) -> list[Note]:
+    tied = doubts.ties(file, run, remedy=rules.by_rank)
+    found = [
+        *file.notes,
+        doubts.missing_queries(values.missing, file.run, len(values.query_ids)),
+        doubts.nothing_relevant(qrels),
+        doubts.other_spelling(run, qrels),
+        doubts.disagreement(file, qrels, remedy=rules.by_rank),
+        tied and doubts.with_bounds(tied, tie_bounds(qrels, run, values)),
+        doubts.own_ids(run, qrels, remedy=rules.without_own_ids),
+        None if rules.common else doubts.unjudged_queries(file.run, qrels),
+    ]
+    return [note for note in found if note is not None]

@@ -1,0 +1,113 @@
+"""Runs and judgments alone as evaluations in memory: whatever reads results reads these as well.
+
+A run says nothing of the candidates that it was made from, so each is a system of its own, as a first stage is; where
+one of the runs is named as the first stage, the others are rerankers over it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from evalkit.datasets.of_judgments import dataset_of_judgments, with_texts
+from evalkit.errors import ConfigError
+from evalkit.formats.doubts import TOP
+from evalkit.measures import ceiling, measure
+from evalkit.measures.given_runs import GivenRun, MeasuredRun, Rules, counting, measured
+from evalkit.results.result import Evaluation, Result
+from evalkit.run import Run
+from evalkit.store import open_store
+from evalkit.types import Dataset, PerQuery, Qrels
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult(Result):
+    """A run that was measured just now and is not saved; `folder` is its file, or its name.
+
+    Attributes:
+        measured: the run, its values and notes.
+        dataset: its judgments, and texts where there are some.
+    """
+
+    measured: MeasuredRun
+    dataset: Dataset
+
+    def read_run(self) -> Run:
+        """See `Result`."""
+        return self.measured.run
+
+    def read_per_query(self) -> PerQuery:
+        """See `Result`."""
+        return self.measured.values
+
+    def read_truncated(self) -> None:
+        """See `Result`."""
+
+
+def judge_runs(
+    qrels: Qrels,
+    runs: Mapping[str, GivenRun],
+    measures: Sequence[str],
+    *,
+    name: str,
+    rules: Rules,
+    first_stage: str = "",
+    documents: Path | None = None,
+    queries: Path | None = None,
+) -> list[Evaluation]:
+    """An evaluation of each run, in their order, but for the first stage.
+
+    Args:
+        qrels: judgments; every judged query counts, and one that a run lacks counts 0.
+        runs: name -> run.
+        measures: names.
+        name: of the judgments.
+        rules: what counts.
+        first_stage: name of the run that the others reordered; empty where none did.
+        documents: file with the texts of documents, where there is one.
+        queries: file with the texts of queries, where there is one.
+
+    Raises:
+        ConfigError: there is only a first stage.
+        DataError: a run has no judged query or document, no query is common to all, or a file of texts is malformed.
+    """
+    dataset = dataset_of_judgments(counting(qrels, runs, rules, name=name), name)
+    if documents or queries:
+        some = next(iter(runs.values())).file.run
+        dataset = with_texts(dataset, some, open_store(), documents=documents, queries=queries)
+    judged = {
+        label: _judged(dataset, label, measured(dataset.qrels, given, measures, rules)) for label, given in runs.items()
+    }
+    stage = judged.pop(first_stage, None)
+    if stage is None:
+        return [Evaluation(result, result) for result in judged.values()]
+    if not judged:
+        raise ConfigError(f"{stage.folder} is the first stage, and the only run. Give a run that reordered it.")
+    return [Evaluation(_as_reranked(result, label), stage) for label, result in judged.items()]
+
+
+def _judged(dataset: Dataset, label: str, found: MeasuredRun) -> RunResult:
+    """What readers of results look at. The depth is unknown, and candidates are the same where the documents are."""
+    run, values = found.run, found.values
+    manifest: dict[str, Any] = {
+        "pairs": len(run),
+        "queries": len(values.query_ids),
+        f"queries_with_ties_in_top_{TOP}": run.tied_queries(TOP),
+        "queries_without_candidates": list(values.missing),
+        "measures": values.means,
+        "ceiling": measure(dataset.qrels, ceiling(dataset.qrels, run), list(values.values)).means,
+        "run_digest": run.documents_digest(),
+        "retriever": {"name": label, "kind": "run", "depth": None},
+        "dataset": {"name": dataset.name, "digest": dataset.digest},
+        "config": {"measures": list(values.values), "dataset": {}, "retriever": {"name": label}},
+        "environment": {"packages": {"evalkit": version("evalkit")}},
+        "command": str(found.source),
+    }
+    return RunResult(found.source, manifest, measured=found, dataset=dataset)
+
+
+def _as_reranked(result: RunResult, label: str) -> RunResult:
+    reranker = {"name": label, "kind": "replay"}
+    config = {**result.manifest["config"], "reranker": {"name": label}}
+    return replace(result, manifest={**result.manifest, "reranker": reranker, "config": config})
