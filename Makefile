@@ -8,7 +8,7 @@ QUIET  := --quiet --disable-pip-version-check
 INSTALL := $(RUN)/python -m pip install $(QUIET) --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-lowest check gate format docs wheel clean
+.PHONY: help demo test test-all test-interop test-lowest check gate format docs wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
@@ -24,6 +24,9 @@ marked = $(shell grep -rlE --include='test_*.py' 'mark\.$(1)\b' tests)
 test-all: $(VENV)/.dev ## run what `make test` leaves out: slow tests, and those for a GPU, on a pretended one
 	$(RUN)/python -m pytest -n auto --dist worksteal -m slow $(call marked,slow)
 	PYTHONPATH=tests $(RUN)/python -m pytest -n auto --dist worksteal -p pretend.plugin -m gpu $(call marked,gpu)
+
+test-interop: $(VENV)/.interop ## evalkit with the real beir, mteb, PyTerrier, ranx, ir_measures and sentence-transformers
+	$(RUN)/python -m pytest -n auto --dist loadfile -m interop $(call marked,interop)
 
 # Golden files and measures, and for every extra the tests that run its packages. Old packages warn of what new ones
 # have deprecated; that is not what is tested, so warnings are no errors here.
@@ -88,6 +91,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(RUN)/python
 	@echo 'Installing evalkit with its development tools into $(VENV) (once, a few minutes) ...'
 	$(INSTALL) '.[dev]'
 	@touch $(VENV)/.mini $@
+
+$(VENV)/.interop: pyproject.toml constraints.txt | $(RUN)/python
+	@echo 'Installing evalkit with the libraries that it works together with into $(VENV) (once, a few minutes) ...'
+	$(INSTALL) '.[dev,interop]'
+	@touch $(VENV)/.dev $(VENV)/.mini $@
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(RUN)/python
 	@echo 'Installing evalkit with MkDocs into $(VENV) (once, a minute) ...'

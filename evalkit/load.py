@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit import rerank, retrieval
 from evalkit.config import ComputeConfig
+from evalkit.config.limits import one_of
 from evalkit.config.registry import Registry
 from evalkit.config.resources import read_config, schema_name
 from evalkit.datasets import DATASETS
@@ -22,6 +23,7 @@ from evalkit.system.lookalikes import instead
 from evalkit.system.reporting import reason
 
 if TYPE_CHECKING:
+    from evalkit.interchange.beir_search import BeirSearch
     from evalkit.interchange.mteb_search import PipelineSearch
     from evalkit.retrieval.dense import DenseRetriever
 
@@ -82,8 +84,10 @@ def load_search(
     compute: Mapping[str, Any] | None = None,
     retriever_settings: Mapping[str, Any] | None = None,
     reranker_settings: Mapping[str, Any] | None = None,
-) -> "PipelineSearch":
-    """First stage and reranker as one `SearchProtocol` of mteb, for `mteb.evaluate`.
+    library: str = "mteb",
+    dataset: str | None = None,
+) -> "PipelineSearch | BeirSearch":
+    """First stage and reranker as one searcher for `mteb.evaluate`, or for `EvaluateRetrieval` of beir.
 
     Args:
         retriever: as in `evalkit list retrievers`.
@@ -92,20 +96,35 @@ def load_search(
         compute: `device`, `dtype`, `attention`, `batch_tokens`, `threads`.
         retriever_settings: such as `model`.
         reranker_settings: such as `model` or `max_length`.
+        library: `mteb` or `beir`, whose searcher it is to be.
+        dataset: as in `evalkit list datasets`, for language and instruction of a collection that beir loads; mteb says
+            itself which task it is.
 
     Raises:
-        ConfigError: there is no such retriever, reranker or setting.
+        ConfigError: there is no such retriever, reranker, dataset or setting.
         MissingExtra: mteb is not installed.
     """
+    from evalkit.interchange.two_stages import TwoStages
+
+    one_of("library", library, ("mteb", "beir"))
+    stages = TwoStages(
+        config_of("retriever", retriever, retriever_settings or {}),
+        config_of("reranker", reranker, reranker_settings or {}),
+        compute_of(compute),
+        depth=depth,
+        store=open_store(),
+    )
+    if library == "beir":
+        from evalkit.interchange.beir_search import BeirSearch
+
+        return BeirSearch(stages, None if dataset is None else config_of("dataset", dataset, {}))
+    if dataset is not None:
+        raise ConfigError(f"dataset={dataset} is for library='beir'. mteb says itself which task it is.")
     from evalkit.interchange.mteb_search import PipelineSearch
     from evalkit.interchange.tasks import mteb_module
 
     mteb_module("load_search")
-    stages = (
-        config_of("retriever", retriever, retriever_settings or {}),
-        config_of("reranker", reranker, reranker_settings or {}),
-    )
-    return PipelineSearch(*stages, compute_of(compute), depth=depth, store=open_store())
+    return PipelineSearch(stages)
 
 
 def compute_of(settings: Mapping[str, Any] | None) -> ComputeConfig:

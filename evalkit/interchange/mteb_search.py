@@ -11,15 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from evalkit import rerank, retrieval
-from evalkit.config import ComputeConfig, RerankerConfig, RetrieverConfig
 from evalkit.datasets import columns, mteb_task
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.mteb_task import MtebDatasetConfig
-from evalkit.errors import ConfigError
 from evalkit.interchange.tasks import card_of
+from evalkit.interchange.two_stages import TwoStages
 from evalkit.run import Run
-from evalkit.store import Store
 from evalkit.store.artefact import digest
 from evalkit.types import Dataset
 
@@ -27,14 +24,8 @@ from evalkit.types import Dataset
 class PipelineSearch:
     """First stage and reranker as one searcher; see `evalkit.load_search`."""
 
-    def __init__(
-        self, retriever: RetrieverConfig, reranker: RerankerConfig, compute: ComputeConfig, *, depth: int, store: Store
-    ) -> None:
-        if depth < 1:
-            raise ConfigError(f"depth={depth} is not a number of candidates. Give 1 or more.")
-        rerank.require_one_score(reranker)
-        self._retriever, self._reranker, self._compute = retriever, reranker, compute
-        self._depth, self._store = depth, store
+    def __init__(self, stages: TwoStages) -> None:
+        self._stages = stages
         self._documents: ArrowDocuments | None = None
         self._corpus_digest = ""
 
@@ -43,14 +34,10 @@ class PipelineSearch:
         """The identity of this pipeline in mteb's cache."""
         from mteb.models.model_meta import ModelMeta
 
-        first_stage = retrieval.build(self._retriever, self._compute, self._store)
-        identity = {
-            "first_stage": first_stage.identity,
-            "reranker": rerank.build(self._reranker, self._compute).identity,
-        }
-        key = digest({**identity, "depth": self._depth})
-        settings = {"first_stage": self._retriever.name, "top_k": self._depth, "key": key[:8]}
-        name = self._retriever.name if self._reranker.name == "none" else self._reranker.name
+        depth, first_stage, reranker = self._stages.depth, self._stages.retriever.name, self._stages.reranker.name
+        key = digest({**self._stages.identity, "depth": depth})
+        settings = {"first_stage": first_stage, "top_k": depth, "key": key[:8]}
+        name = first_stage if reranker == "none" else reranker
         return ModelMeta.create_empty(
             overwrites={"name": f"evalkit/{name}", "revision": key[:12], "experiment_kwargs": settings}
         )
@@ -83,16 +70,9 @@ class PipelineSearch:
             top_ranked: candidates of mteb's own for each query, instead of the first stage's.
         """
         config = _config(task_metadata, hf_split, hf_subset)
-        dataset = rerank.instructed(self._reranker, self._dataset(config, queries, task_metadata, hf_subset))
-        if top_ranked is None:
-            first_stage = retrieval.build(self._retriever, self._compute, self._store, dataset=config)
-            candidates = first_stage.retrieve(dataset, self._depth)
-        else:
-            candidates = _given(top_ranked, dataset, self._depth)
-        reranker = rerank.build(self._reranker, self._compute, dataset=config)
-        run = rerank.apply(reranker, candidates, dataset).run.top(top_k)
-        found = {query_id: dict(zip(doc_ids, scores.tolist(), strict=True)) for query_id, doc_ids, scores in run}
-        return {query_id: found.get(query_id, {}) for query_id in dataset.queries}
+        dataset = self._dataset(config, queries, task_metadata, hf_subset)
+        candidates = None if top_ranked is None else _given(top_ranked, dataset, self._stages.depth)
+        return self._stages.search(dataset, config, top_k=top_k, candidates=candidates)
 
     def _dataset(self, config: MtebDatasetConfig, queries: Any, task_metadata: Any, subset: str) -> Dataset:
         assert self._documents is not None, "mteb indexes before it searches"

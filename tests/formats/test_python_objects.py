@@ -202,6 +202,7 @@ def test_a_class_is_recognised_by_the_package_that_defines_it():
     assert "numpy.ndarray" == kind_of(np.zeros(1))
 
 
+@pytest.mark.interop
 def test_ranx_objects_are_taken():
     ranx = pytest.importorskip("ranx")
     assert RUN == as_dict(run_of(ranx.Run(RUN)))
@@ -211,6 +212,7 @@ def test_ranx_objects_are_taken():
         run_of(ranx.Qrels(JUDGED))
 
 
+@pytest.mark.interop
 def test_ir_measures_rows_are_taken(tmp_path):
     ir_measures = pytest.importorskip("ir_measures")
     assert RUN == as_dict(run_of(ir_measures.ScoredDoc(*row) for row in SCORED))

@@ -12,6 +12,7 @@ from evalkit.errors import ConfigError
 from evalkit.results.gather import gather
 
 pytestmark = [
+    pytest.mark.interop,
     pytest.mark.slow,  # importing mteb takes seconds
     pytest.mark.skipif(importlib.util.find_spec("mteb") is None, reason="mteb is not installed"),
 ]
