@@ -133,7 +133,7 @@ def test_every_name_has_the_settings_of_the_command_line(group):
         given = {needed[name]: "somewhere"} if name in needed else {}
         typed = [f"{group}.{key}={value}" for key, value in given.items()]
         composed = compose({"reranker": "score", "retriever": "embed"}[group], [f"{group}={name}", *typed])
-        assert getattr(composed, group) == load._config(group, name, given)
+        assert getattr(composed, group) == load.config_of(group, name, given)
 
 
 @pytest.mark.parametrize(
