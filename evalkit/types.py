@@ -81,7 +81,7 @@ class Dataset:
     Attributes:
         name: as in tables and folder names.
         split: which judgments, such as `test` or `dev`.
-        language: language of the documents, `en` or `zh`; decides BM25's tokenizer.
+        language: language of the documents, such as `en`, `de` or `zh`; decides how BM25 finds words.
         documents: the corpus.
         queries: judged query id -> text, in ascending order of id.
         qrels: judgments of the split; empty for a dataset that is judged by answers alone.

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from evalkit.config.languages import language_code
 from evalkit.config.limits import MISSING, at_least, given, nameable, one_of, require_folder
 from evalkit.errors import ConfigError
 
-LANGUAGES = ("en", "zh")
 CHECKS = ("strict", "warn", "off")
 _ENDINGS = r"\.(zip|tar|tgz|tar\.(gz|bz2|xz)|jsonl?(\.gz)?)$"  # of files that a dataset may be named after
 
@@ -61,7 +61,7 @@ class DatasetConfig:
     name: str = MISSING
     """Its name in tables and in the folder of results."""
     language: str = "en"
-    """Language of the documents: `en` or `zh`."""
+    """Language of the documents, a code of ISO 639 such as `en`, `de` or `zh`: decides how BM25 finds words."""
     query_language: str | None = None
     """Language of the queries, where it is another than that of the documents."""
     path: str | None = None
@@ -111,8 +111,9 @@ class DatasetConfig:
             raise ConfigError(
                 "dataset.drop_identical_ids is null. Legal are true and false; null is for dataset=mteb and folder."
             )
-        one_of("dataset.language", self.language, LANGUAGES)
-        one_of("dataset.query_language", self.query_language or self.language, LANGUAGES)
+        self.language = language_code("dataset.language", self.language)
+        if self.query_language is not None:
+            self.query_language = language_code("dataset.query_language", self.query_language)
         one_of("dataset.queries_without_relevant", self.queries_without_relevant, ("count", "drop"))
         one_of("dataset.check", self.check, CHECKS)
         at_least("dataset.relevance_level", self.relevance_level, 1)

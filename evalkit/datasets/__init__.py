@@ -8,7 +8,7 @@ import logging
 
 from evalkit.config import DatasetConfig
 from evalkit.config.registry import Registry, implementation, require_whole
-from evalkit.datasets.documents import are_chinese
+from evalkit.datasets.language import doubt_of_language
 from evalkit.datasets.loader import Loader
 from evalkit.datasets.records import SAID
 from evalkit.store import Store
@@ -75,9 +75,5 @@ def _warn(dataset: Dataset) -> None:
         )
     if unanswered := dataset.notes.get("questions_without_answers"):
         logger.warning("%s: %d questions have no answer and count as 0.", dataset.name, unanswered)
-    if dataset.language != "zh" and are_chinese(dataset.documents):
-        logger.warning(
-            "%s: the documents look Chinese, and dataset.language is %s. Set dataset.language=zh.",
-            dataset.name,
-            dataset.language,
-        )
+    if doubt := doubt_of_language(dataset):
+        logger.warning("%s: %s", dataset.name, doubt)

@@ -1,6 +1,8 @@
 """Documents of a collection in an Arrow file, memory-mapped: a corpus of any size takes no memory to open."""
 
 import mmap
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from evalkit.types import Documents
 
 _SAMPLE = 50  # documents
 _BEGINNING = 100_000  # characters of each
+_LEAST_KANA = 0.1  # per Chinese character, from which a text is Japanese
 _WINDOW = 10_000  # documents in memory at a time
 _WINDOW_BYTES = 64_000_000
 
@@ -104,8 +107,20 @@ def read_through(documents: Documents, description: str) -> Iterator[list[str]]:
             advance(len(texts))
 
 
-def are_chinese(documents: Documents) -> bool:
-    """Whether most letters of the first documents are Chinese characters."""
-    text = "".join(text[:_BEGINNING] for text in documents.texts(range(min(len(documents), _SAMPLE))))
-    letters = [character for character in text if character.isalpha()]
-    return 2 * sum("\u4e00" <= character <= "\u9fff" for character in letters) > len(letters)
+def script_of(documents: Documents) -> str:
+    """The script of most letters of the first documents, as the first word of their Unicode names, such as `THAI`.
+
+    `KANA` is Japanese: kana among Chinese characters. Empty where no script has more than half of the letters.
+    """
+    texts = documents.texts(range(min(len(documents), _SAMPLE)))
+    counts = Counter[str]()
+    for character, count in Counter("".join(text[:_BEGINNING] for text in texts)).items():
+        if character.isalpha():
+            counts[unicodedata.name(character, "").partition(" ")[0]] += count
+    kana = counts.pop("HIRAGANA", 0) + counts.pop("KATAKANA", 0)
+    if kana > _LEAST_KANA * counts["CJK"]:
+        counts["KANA"] = kana + counts.pop("CJK")
+    else:
+        counts["CJK"] += kana
+    script, count = counts.most_common(1)[0]
+    return script if 2 * count > counts.total() else ""

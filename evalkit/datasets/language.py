@@ -1,9 +1,14 @@
-"""Languages of a dataset that the models are not made for."""
+"""Languages of a dataset: which its documents look like, and those that the models are not made for."""
 
 import logging
 
 from evalkit.config import EvaluateConfig
+from evalkit.config.languages import languages_in
+from evalkit.datasets.documents import script_of
 from evalkit.types import Dataset
+
+_CODE_WITHOUT_SCRIPT = 3  # letters: evalkit knows the scripts of languages with two
+_NAMES = {"CJK": "Chinese", "KANA": "Japanese", "HANGUL": "Korean"}
 
 logger = logging.getLogger(__name__)
 
@@ -22,3 +27,14 @@ def warn_of_language(config: EvaluateConfig, dataset: Dataset) -> None:
                     language,
                 )
                 break
+
+
+def doubt_of_language(dataset: Dataset) -> str:
+    """Why its documents seem to be in another language than the dataset says; empty where they do not."""
+    script = script_of(dataset.documents)
+    likely = languages_in(script)
+    if not likely or dataset.language in likely or len(dataset.language) == _CODE_WITHOUT_SCRIPT:
+        return ""
+    name = _NAMES.get(script, f"{script.title()} script")
+    remedy = likely[0] if len(likely) == 1 or script in _NAMES else f"CODE, such as {likely[0]}"
+    return f"the documents look {name}, and dataset.language is {dataset.language}. Set dataset.language={remedy}."

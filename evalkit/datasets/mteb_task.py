@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from evalkit.config import DatasetConfig
+from evalkit.config.languages import is_written_in, short_code
 from evalkit.config.limits import given
 from evalkit.datasets import hub
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.columns import content_digest, judged_texts, judgments
 from evalkit.datasets.corpus import require_ids
-from evalkit.datasets.documents import ArrowDocuments, are_chinese
+from evalkit.datasets.documents import ArrowDocuments, script_of
 from evalkit.datasets.hub import Repository, require_commit
 from evalkit.datasets.loader import Loader, RemoteFile
 from evalkit.errors import ConfigError, DataError, MissingExtra, Unreachable
@@ -24,8 +25,6 @@ from evalkit.system.reporting import reason
 from evalkit.types import Dataset, Documents
 
 logger = logging.getLogger(__name__)
-
-_CHINESE = ("zho", "cmn", "yue", "zh")
 
 
 @dataclass
@@ -98,7 +97,7 @@ def _load(config: MtebDatasetConfig, store: Store) -> Dataset:
     config = replace(
         config,
         split=split,
-        language="zh" if config.language == "zh" else language_of(task.metadata, subset, documents),
+        language=language_of(task.metadata, subset, documents) if config.language == "en" else config.language,
         drop_identical_ids=bool(task.ignore_identical_ids) if chosen is None else chosen,
     )
     return assemble(config, store, documents=documents, judged=_judged(task, data), corpus_digest=content_digest(table))
@@ -199,12 +198,17 @@ def checked_corpus(name: str, table: Any) -> Any:
 
 
 def language_of(metadata: Any, subset: str, documents: Documents) -> str:
-    """`zh` where the documents are Chinese, else `en`, which is what every other language is analysed as."""
+    """The language of the documents: that of the task, or the one of its languages that has their script.
+
+    Among several that this leaves, English comes first. Code is taken as English, as its comments and names are.
+    """
     languages = metadata.eval_langs
-    codes = languages[subset] if isinstance(languages, dict) else languages
-    chinese = {str(code).split("-")[0] in _CHINESE for code in codes}
-    # Of two languages either may be that of the documents.
-    return "zh" if chinese == {True} or (True in chinese and are_chinese(documents)) else "en"
+    codes = [str(code) for code in (languages[subset] if isinstance(languages, dict) else languages)]
+    found = list(dict.fromkeys(short_code(code) for code in codes if not code.endswith("-Code"))) or ["en"]
+    if len(found) > 1:
+        script = script_of(documents)
+        found = [code for code in found if is_written_in(code, script)] or found
+    return "en" if "en" in found else found[0]
 
 
 def _judged(task: Any, data: Any) -> Judged:

@@ -2,10 +2,9 @@
 
 from typing import Any
 
+from evalkit.config.languages import mteb_code
 from evalkit.config.resources import config_names, read_config
 from evalkit.errors import MissingExtra
-
-_LANGUAGES = {"en": ["eng-Latn"], "zh": ["zho-Hans"]}
 
 
 def mteb_module(purpose: str) -> Any:
@@ -44,7 +43,7 @@ def task_of(settings: dict[str, Any], purpose: str) -> Any:
 def languages_of(task: Any, subset: str, language: str) -> list[str]:
     """Mteb's codes of a language, such as `eng-Latn`."""
     if task is None:
-        return _LANGUAGES[language]
+        return [mteb_code(language)]
     found = task.eval_langs
     return list(found[subset] if isinstance(found, dict) else found)
 

@@ -12,8 +12,9 @@ from evalkit.types import Dataset, Pair
 
 _TEXTS = 1024
 _SPREAD = 0.7  # standard deviation of the logarithm of lengths: what collections of passages have
-_QUERY_CHARACTERS = {"en": 50.0, "zh": 15.0}
-_LETTER = {"en": "x", "zh": "\u4e00"}
+_QUERY_CHARACTERS = {"zh": 15.0, "ja": 15.0}  # of other languages:
+_QUERY_CHARACTERS_ELSE = 50.0
+_LETTER = {"zh": "\u4e00", "ja": "\u4e00"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def sample_from_card(config: DatasetConfig) -> TextSample:
         )
     queries = min(expected.queries, config.sample or expected.queries)
     asked = config.query_language or config.language
-    of_query = lengths.query_characters or _QUERY_CHARACTERS[asked]
+    of_query = lengths.query_characters or _QUERY_CHARACTERS.get(asked, _QUERY_CHARACTERS_ELSE)
     documents = _made_up(lengths.document_characters, config.language)
     return TextSample(
         config.name,
@@ -91,7 +92,9 @@ def _made_up(mean: float, language: str) -> tuple[str, ...]:
     lengths = np.exp(logarithms)
     lengths *= mean / lengths.mean()
     # Shuffled, so that neighbours in the list are not neighbours in length.
-    return tuple(_LETTER[language] * max(round(length), 1) for length in np.random.default_rng(0).permutation(lengths))
+    return tuple(
+        _LETTER.get(language, "x") * max(round(length), 1) for length in np.random.default_rng(0).permutation(lengths)
+    )
 
 
 def pairs_of(sample: TextSample) -> list[Pair]:

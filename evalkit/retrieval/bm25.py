@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from evalkit.config.limits import at_least, one_of
 from evalkit.config.retriever import RetrieverConfig
 from evalkit.errors import ConfigError
+from evalkit.formats.notes import Note
 from evalkit.retrieval.candidates import candidates_from_rows, search_depth
 from evalkit.retrieval.first_stage import FirstStage
-from evalkit.retrieval.words import Analyser, analyser
+from evalkit.retrieval.words import Analyser, analyser, remark
 from evalkit.run import Run
 from evalkit.system.progress import progress
 from evalkit.system.stages import LOADING, Meter, Stages
@@ -70,6 +71,8 @@ class BM25Retriever(FirstStage):
     def retrieve(self, dataset: Dataset, depth: int) -> Run:
         """The `depth` documents with the highest BM25 score above 0."""
         self.stages = Stages()
+        text = remark(dataset.language)
+        self.notes = (Note("no_stemmer", text, {"language": dataset.language}),) if text else ()
         with self.stages.timed(f"{LOADING} {_MODEL}"):
             import bm25s  # noqa: F401 - indexing is not charged for it
 

@@ -22,7 +22,7 @@ class FirstStage(ABC):
         stages: how long the parts of the last `retrieve` took; None where it has no parts.
         usage: what the engine took for it; None without an engine.
         workers: what a manifest should say of those that did the work.
-        notes: what was odd about a file that it read.
+        notes: what a user should know of the last `retrieve`, such as what was odd about a file that it read.
     """
 
     stages: Stages | None = None

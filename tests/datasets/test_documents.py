@@ -152,3 +152,25 @@ def test_texts_are_there_again_after_their_pages_were_let_go(tmp_path: Path):
         assert documents.texts(range(start, start + 100)) == texts[start : start + 100]
     assert resident() - before < sum(map(len, texts)) / 2
     assert documents.texts([7]) == [texts[7]]
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [
+        ("Bees make honey.", "LATIN"),
+        ("蜜蜂酿造蜂蜜。 Bees", "CJK"),
+        ("ミツバチは蜂蜜を作ります。", "KANA"),
+        ("中国科学院の研究小组在春天发表了新的疫苗", "CJK"),  # a kana among many characters
+        ("꿀벌은 꿀을 만든다", "HANGUL"),
+        ("ผึ้งทำน้ำผึ้ง", "THAI"),
+        ("النحل يصنع العسل", "ARABIC"),
+        ("Пчёлы делают мёд", "CYRILLIC"),
+        ("मधुमक्खियाँ शहद बनाती हैं", "DEVANAGARI"),
+        ("ab пч", ""),
+        ("12 + 30 = 42", ""),
+        ("", ""),
+    ],
+)
+def test_the_script_of_documents_is_that_of_most_of_their_letters(text: str, script: str):
+    found = ArrowDocuments(table(_id=["1", "2"], text=[text, ""]), title_separator=" ")
+    assert documents.script_of(found) == script

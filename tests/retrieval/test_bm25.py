@@ -126,6 +126,27 @@ def test_chinese_query_word_is_found_inside_a_sentence_without_spaces(tmp_path, 
     assert {query: [doc_id for doc_id, _ in found] for query, found in actual.items()} == {"q1": ["d1"], "q2": ["d2"]}
 
 
+@pytest.mark.parametrize(
+    ("language", "documents", "query"),
+    [
+        ("ja", {"d1": "ミツバチは蜂蜜を作ります。", "d2": "夜行列車が山を走る。"}, "蜂蜜は誰が作る"),
+        ("th", {"d1": "ผึ้งทำน้ำผึ้ง", "d2": "รถไฟกลางคืน"}, "น้ำผึ้ง"),
+        ("ru", {"d1": "Пчёлы делают мёд", "d2": "Ночные поезда"}, "пчела"),
+        ("sw", {"d1": "Nyuki hutengeneza asali", "d2": "treni za usiku"}, "ASALI"),
+    ],
+)
+def test_words_are_those_of_the_language_of_the_documents(tmp_path, store, language, documents, query):
+    actual = retrieved(dataset_of(tmp_path / "own", store, documents, {"q": query}, language=language))
+    assert [doc_id for doc_id, _ in actual["q"]] == ["d1"]
+
+
+@pytest.mark.parametrize(("language", "noted"), [("de", []), ("sw", ["no_stemmer"])])
+def test_a_language_without_an_analyser_of_its_own_is_noted(tmp_path, store, language, noted):
+    stage = BM25Retriever(BM25Config(name="bm25"))
+    stage.retrieve(dataset_of(tmp_path / "own", store, SMALL, {"q": "moon"}, language=language), 10)
+    assert [note.kind for note in stage.notes] == noted
+
+
 def test_full_width_query_finds_half_width_document_and_the_other_way_round(tmp_path, store):
     documents = {"d1": "型号 abc123 的价格", "d2": "编号ＸＹＺ９"}
     queries = {"q1": "ＡＢＣ１２３", "q2": "xyz9"}  # noqa: RUF001
