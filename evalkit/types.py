@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Qrels = Mapping[str, Mapping[str, int]]
 """Graded judgments: query id -> document id -> relevance."""
 
+Subtopics = Mapping[str, Mapping[str, Mapping[str, int]]]
+"""Graded judgments of subtopics: query id -> document id -> subtopic -> relevance."""
+
 Identity = Mapping[str, object]
 """Everything that decides what a stage computes, as JSON-able facts; its digest is part of every artefact's key."""
 

@@ -2,14 +2,15 @@
 
 Every judged query counts: one that the run lacks scores 0 and is named. Measures are written as in papers:
 `nDCG@10`, `R@20`, `P@10`, `MAP@100`, `RR@10`, `Success@5`; without a cutoff `nDCG`, `MAP` and `RR` read the whole run.
-nDCG has linear gains (the grade itself), as in trec_eval, BEIR and MTEB. The other measures ask whether a document is
+nDCG has linear gains (the grade itself), as in trec_eval, BEIR and MTEB. Most others ask whether a document is
 relevant, which is from grade 1 on; `R(rel=2)@20` asks from grade 2 on, as in ir_measures and `trec_eval -l 2`.
+`nDCG(judged_only=True)@10`, in papers nDCG'@10, leaves unjudged documents out of the run first (Sakai, SIGIR 2007).
 Other names of the same measures are read too: `MRR@10` is RR@10, `Recall@10` is R@10, `Hit@10` is Success@10.
 `AnswerRecall@20` judges by answers instead of judgments: it is Success@20 where a document with an answer is relevant.
 """
 
 import math
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -19,7 +20,7 @@ from evalkit.errors import DataError
 from evalkit.measures.measure_names import MEASURES, Measure, canonical, families, parse_measure
 from evalkit.run import Run
 from evalkit.system.versions import require_version
-from evalkit.types import PerQuery, Qrels
+from evalkit.types import PerQuery, Qrels, Subtopics
 
 __all__ = ["MEASURES", "Measure", "canonical", "ceiling", "families", "measure", "parse_measure", "require_judged"]
 
@@ -33,6 +34,7 @@ def measure(
     measures: Sequence[str],
     *,
     answers: Qrels | None = None,
+    subtopics: Subtopics | None = None,
 ) -> PerQuery:
     """Values of every measure for every judged query; 0 where the run has no document for the query.
 
@@ -44,31 +46,35 @@ def measure(
         measures: names.
         answers: judgments by answers of at least the documents of the run, for measures that ask for them; they have
             every query that is to count.
+        subtopics: judgments of subtopics, for measures that ask for them.
 
     Raises:
         ConfigError: an unknown measure.
-        DataError: there is no judged query, or a measure that there are no judgments or answers for.
+        DataError: there is no judged query, or a measure that there are no judgments, answers or subtopics for.
         WrongVersion: pytrec_eval-terrier is too old to give the right values.
     """
     parsed = [parse_measure(name) for name in measures]
     run = run if isinstance(run, Run) else Run.from_dict(run)
-    if not qrels and not answers:
+    if not qrels and not answers and not subtopics:
         raise DataError("there are no judged queries to average over.")
-    require_judged(parsed, by_judgments=bool(qrels), by_answers=bool(answers))
-    query_ids = tuple(sorted({*qrels, *(answers or {})}))
+    require_judged(parsed, by_judgments=bool(qrels), by_answers=bool(answers), by_subtopics=bool(subtopics))
+    query_ids = tuple(sorted({*qrels, *(answers or {}), *(subtopics or {})}))
     values = {one.name: np.zeros(len(query_ids)) for one in parsed}
     row_of = {query_id: row for row, query_id in enumerate(query_ids)}
-    for (by_answers, level, by_trec), group in groupby(sorted(parsed, key=_judged_alike), key=_judged_alike):
+    for (by_answers, judged_only, level, by_trec), group in groupby(sorted(parsed, key=_alike), key=_alike):
         judged, wanted = (answers or {}) if by_answers else qrels, list(group)
-        found = _by_trec_eval(judged, run, wanted, level) if by_trec else _by_families(judged, run, wanted)
+        read = _judged_only(judged, run) if judged_only else run
+        found = _by_trec_eval(judged, read, wanted, level) if by_trec else _by_families(judged, subtopics, read, wanted)
         for name, query_id, value in found:
             values[name][row_of[query_id]] = value
     present = set(run.query_ids)
     return PerQuery(query_ids, values, missing=tuple(query_id for query_id in query_ids if query_id not in present))
 
 
-def require_judged(measures: Sequence[Measure], *, by_judgments: bool, by_answers: bool) -> None:
-    """Refuse measures that a dataset has no judgments, or no answers, for.
+def require_judged(
+    measures: Sequence[Measure], *, by_judgments: bool, by_answers: bool, by_subtopics: bool = False
+) -> None:
+    """Refuse measures that a dataset has no judgments, no answers, or no subtopics for.
 
     Raises:
         DataError: the message names the first.
@@ -76,14 +82,26 @@ def require_judged(measures: Sequence[Measure], *, by_judgments: bool, by_answer
     for one in measures:
         if one.by_answers and not by_answers:
             raise DataError(f"{one.name} needs answers, and this dataset has only judgments. Take R@k or Success@k.")
-        if not one.by_answers and not by_judgments:
+        if one.by_subtopics and not by_subtopics:
+            raise DataError(
+                f"{one.name} needs judgments of subtopics, which only `evalkit measure` reads, from the second column "
+                "of TREC judgments: query_id subtopic doc_id relevance."
+            )
+        if not (one.by_answers or one.by_subtopics or by_judgments):
             raise DataError(
                 f"{one.name} needs judgments, and this dataset has only answers. Set measures=[AnswerRecall@20]."
             )
 
 
-def _judged_alike(one: Measure) -> tuple[bool, int, bool]:
-    return one.by_answers, one.level, bool(one.trec_name)
+def _alike(one: Measure) -> tuple[bool, bool, int, bool]:
+    """Measures that are equal in this read the same judgments and the same run."""
+    return one.by_answers, one.judged_only, one.level, bool(one.trec_name)
+
+
+def _judged_only(judged: Qrels, run: Run) -> Run:
+    """The run without unjudged documents."""
+    keep = [doc_id in judged.get(query_id, ()) for query_id, doc_ids, _ in run for doc_id in doc_ids]
+    return run.select(np.array(keep, dtype=bool))
 
 
 def _by_trec_eval(judged: Qrels, run: Run, wanted: Sequence[Measure], level: int) -> Iterator[tuple[str, str, float]]:
@@ -92,8 +110,9 @@ def _by_trec_eval(judged: Qrels, run: Run, wanted: Sequence[Measure], level: int
 
     require_version("pytrec_eval-terrier")
     evaluator = pytrec_eval.RelevanceEvaluator(
-        # No measure here tells -1 from 0, and pytrec_eval may not return from a query with negative judgments alone.
-        {query_id: {doc_id: max(grade, 0) for doc_id, grade in grades.items()} for query_id, grades in judged.items()},
+        # Left out, because pytrec_eval may not return from a query with negative judgments alone. Only bpref tells -1,
+        # which is unjudged, from 0.
+        {query_id: {doc_id: g for doc_id, g in grades.items() if g >= 0} for query_id, grades in judged.items()},
         {one.trec_name for one in wanted},
         relevance_level=level,
     )
@@ -104,17 +123,21 @@ def _by_trec_eval(judged: Qrels, run: Run, wanted: Sequence[Measure], level: int
                 yield name, query_id, kind.at_cutoff(found[key], cutoff)
 
 
-def _by_families(judged: Qrels, run: Run, wanted: Sequence[Measure]) -> Iterator[tuple[str, str, float]]:
+def _by_families(
+    judged: Qrels, subtopics: Subtopics | None, run: Run, wanted: Iterable[Measure]
+) -> Iterator[tuple[str, str, float]]:
     """(measure, query id, value) of measures that compute their own values.
 
     Raises:
         DataError: a value is not a finite number.
     """
     for one in wanted:
-        for query_id, value in one.kind.values(judged, run, cutoff=one.cutoff, level=one.level).items():
+        known = (subtopics or {}) if one.by_subtopics else judged
+        found = one.kind.values(known, run, cutoff=one.cutoff, level=one.level, **dict(one.parameters))
+        for query_id, value in found.items():
             if not math.isfinite(value):
                 raise DataError(f"{one.name} of query {query_id!r} is {value}, expected a finite number.")
-            if query_id in judged:
+            if query_id in known:
                 yield one.name, query_id, value
 
 
@@ -134,10 +157,16 @@ def _chunks(run: Run, judged: Container[str]) -> Iterator[dict[str, dict[str, fl
 def ceiling(qrels: Qrels, candidates: Run) -> Run:
     """The candidates in a perfect order: the best that any reranker could do with them.
 
-    Measure it to get the candidate ceiling. Candidates without a judgment count as not relevant.
+    Measure it to get the candidate ceiling. Candidates without a judgment count as not relevant. They come last, after
+    documents that are judged not relevant, so that the order is the best one for every measure, Judged@k too.
     """
-    grades: list[NDArray[np.float32]] = []
-    for query_id, doc_ids, _ in candidates:
-        judged: Mapping[str, int] = qrels.get(query_id, {})
-        grades.append(np.array([max(judged.get(doc_id, 0), 0) for doc_id in doc_ids], dtype=np.float32))
-    return candidates.rescored(np.concatenate(grades)) if grades else candidates
+    return candidates.rescored(preference(qrels, candidates)) if len(candidates) else candidates
+
+
+def preference(qrels: Qrels, run: Run) -> NDArray[np.float32]:
+    """Shape (rows,), by how much each document is wanted: its grade, 0 if that is negative, -1 without a judgment."""
+    found: list[int] = []
+    for query_id, doc_ids, _ in run:
+        judged = qrels.get(query_id, {})
+        found += [max(judged[doc_id], 0) if doc_id in judged else -1 for doc_id in doc_ids]
+    return np.array(found, dtype=np.float32)

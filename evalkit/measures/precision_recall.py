@@ -1,6 +1,10 @@
 """Shares of the relevant documents, and of the documents at the top."""
 
-from evalkit.measures.family import MeasureFamily
+from collections.abc import Mapping
+
+from evalkit.measures.family import MeasureFamily, graded
+from evalkit.run import Run
+from evalkit.types import Qrels
 
 
 class Recall(MeasureFamily):
@@ -17,3 +21,34 @@ class Precision(MeasureFamily):
     about = "share of the first k documents that are relevant; P(rel=2)@k likewise"
     aliases = ("Precision",)
     trec = "P"
+
+
+class CappedRecall(MeasureFamily):
+    """Relevant documents in the first k, as a share of those that could be there.
+
+    hits / min(k, relevant documents): Thakur et al., BEIR, NeurIPS 2021, and `recall_cap` of its software.
+    """
+
+    about = "capped recall of BEIR: relevant documents in the first k, over the smaller of k and all relevant ones"
+    aliases = ("RCap", "CappedRecall", "Recall_cap")
+    spellings = ("recall_cap", "r_capped", "rcapped", "capped_recall", "recallcap")
+
+    @classmethod
+    def values(cls, judged: Qrels, run: Run, *, cutoff: int | None, level: int) -> Mapping[str, float]:
+        """See `MeasureFamily`."""
+        found = {}
+        for query in graded(judged, run, cutoff):
+            all_relevant = sum(grade >= level for grade in query.judged.values())
+            reachable = min(cutoff or all_relevant, all_relevant)
+            found[query.query_id] = sum(query.relevant(level)) / reachable if reachable else 0.0
+        return found
+
+
+class RPrecision(MeasureFamily):
+    """Precision among as many documents as are relevant: Buckley and Voorhees, in TREC, 2005; trec_eval's `Rprec`."""
+
+    about = ""
+    about_uncut = "precision in the first R documents, for a query with R relevant ones; Rprec(rel=2) likewise"
+    aliases = ("RPrec", "RPrecision")
+    spellings = ("r_prec", "r-prec", "r_precision", "r-precision")
+    trec_uncut = "Rprec"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.measures import Measure, measure, parse_measure
+from evalkit.measures import Measure, measure, parse_measure, preference
 from evalkit.run import Run
 from evalkit.types import PerQuery, Qrels
 
@@ -30,10 +30,11 @@ class TieRange(NamedTuple):
 
 def tie_range(qrels: Qrels, run: Run, name: str) -> TieRange:
     """Of a measure that is judged by `qrels`."""
-    grades = _grades(qrels, run)
-    least, greatest = (measure(qrels, _reordered(run, sign * grades), [name]).means[name] for sign in (-1, 1))
+    wanted = preference(qrels, run)
+    least, greatest = (measure(qrels, _reordered(run, sign * wanted), [name]).means[name] for sign in (-1, 1))
     one = parse_measure(name)
-    expected = _expected(qrels, run, grades, name) if one.family in _GAINS and one.cutoff else None
+    is_sum = one.family in _GAINS and one.cutoff and not one.parameters and not one.judged_only
+    expected = _expected(qrels, run, np.maximum(wanted, 0).astype(np.float64), name) if is_sum else None
     return TieRange(least, expected, greatest)
 
 
@@ -45,10 +46,10 @@ def tie_bounds(qrels: Qrels, run: Run, per_query: PerQuery) -> dict[str, tuple[f
     if not judged:
         return {name: (mean, mean) for name, mean in per_query.means.items()}
     rows = [row for row, query_id in enumerate(per_query.query_ids) if query_id in judged]
-    grades = _grades(judged, some)
+    wanted = preference(judged, some)
     ends = []
     for sign in (-1, 1):
-        found = measure(judged, _reordered(some, sign * grades), list(per_query.values))
+        found = measure(judged, _reordered(some, sign * wanted), list(per_query.values))
         values = {name: column.copy() for name, column in per_query.values.items()}
         for name, column in found.values.items():
             values[name][rows] = column
@@ -56,18 +57,9 @@ def tie_bounds(qrels: Qrels, run: Run, per_query: PerQuery) -> dict[str, tuple[f
     return {name: (ends[0][name], ends[1][name]) for name in per_query.values}
 
 
-def _grades(qrels: Qrels, run: Run) -> NDArray[np.float64]:
-    """Shape (rows,), the grade of each document; 0 without a judgment."""
-    found: list[int] = []
-    for query_id, doc_ids, _ in run:
-        judged = qrels.get(query_id, {})
-        found += [max(judged.get(doc_id, 0), 0) for doc_id in doc_ids]
-    return np.array(found, dtype=np.float64)
-
-
-def _reordered(run: Run, preference: NDArray[np.float64]) -> Run:
-    """The same order, with ties broken by preference, largest first."""
-    order = np.lexsort((-preference, -run.scores, run.row_queries))
+def _reordered(run: Run, wanted: NDArray[np.float32]) -> Run:
+    """The same order, with ties broken by what is wanted most."""
+    order = np.lexsort((-wanted, -run.scores, run.row_queries))
     scores = np.empty(len(run), dtype=np.float32)
     scores[order] = -run.positions  # the places of a query are as many before and after
     return run.rescored(scores)

@@ -168,7 +168,7 @@ from evalkit.measures import measure
 from evalkit.run import Run
 from evalkit.formats.trec import read_qrels, read_run
 run = Run.from_dict({"q": {"d": 2.0, "e": 1.0}})
-names = ["nDCG@10", "nDCG", "P@2", "MAP", "RR"]
+names = ["nDCG@10", "nDCG", "P@2", "MAP", "RR", "Bpref", "Rprec", "nDCG'@10", "ERR@5", "nDCG(dcg=exp-log2)@5", "RBP"]
 for _ in range(50):
     measure({"q": {"d": 1}}, run, [])
     measure({"q": {"d": -2, "e": 1}}, run, names)
@@ -177,6 +177,23 @@ for _ in range(50):
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=6, check=False)
     assert (0, "") == (done.returncode, done.stderr)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    ALL_QRELS, RUNS, st.sampled_from(["nDCG@2", "R@2", "P@3", "MAP", "RR@2", "Success@2", "Rprec", "RBP@2", "ERR@2"])
+)
+def test_judged_only_measures_the_run_without_unjudged_documents(qrels, scores, name):
+    condensed = {
+        query_id: {doc_id: score for doc_id, score in found.items() if doc_id in qrels.get(query_id, {})}
+        for query_id, found in scores.items()
+    }
+    expected = measure(qrels, Run.from_dict(condensed), [name]).values[name]
+    family, at, cutoff = name.partition("@")
+    both = measure(qrels, Run.from_dict(scores), [f"{family}'{at}{cutoff}", name])
+    assert expected.tolist() == both.values[f"{family}(judged_only=True){at}{cutoff}"].tolist()
+    assert measure(qrels, Run.from_dict(scores), [name]).values[name].tolist() == both.values[name].tolist()
+    assert tuple(sorted(set(qrels) - set(scores))) == both.missing
 
 
 def test_query_with_no_judgment_scores_zero():
@@ -232,25 +249,17 @@ def test_no_judged_query_is_an_error():
             "nDCG@10\n",
         ),
         *("ndcg_cut_10", "R", "P", "Success", "Recall", "mrr@10", "", "@10", "nDCG@\u0661", "R@00"),
-        *(
-            "R(rel=0)@10",
-            "R(rel=-1)@10",
-            "R(rel=two)@10",
-            "R(rel=1.5)@10",
-            "R()@10",
-            "R(2)@10",
-            "R@10(rel=2)",
-            "R(rel=2)",
-        ),
+        *("R()@10", "R@10(rel=2)", "R(rel=2)"),
     ],
 )
 def test_unknown_measure_is_an_error_that_lists_the_legal_ones(name):
     with pytest.raises(ConfigError) as caught:
         measure({"q": {"d": 1}}, Run.from_dict({"q": {"d": 1.0}}), ["nDCG@10", name])
     assert repr(name) in str(caught.value)
-    legal = ["nDCG@k", "R@k", "P@k", "MAP@k", "RR@k", "Success@k", "AnswerRecall@k", "nDCG", "MAP", "RR"]
+    legal = ["nDCG@k", "R@k", "P@k", "MAP@k", "RR@k", "Success@k", "AnswerRecall@k", "R_cap@k", "ERR@k", "RBP@k"]
+    legal += ["Judged@k", "alpha_nDCG@k", "nDCG", "MAP", "RR", "Rprec", "Bpref", "ERR", "RBP", "Judged"]
     assert ", ".join(legal) in str(caught.value)
-    assert legal == list(families())
+    assert [*legal, "alpha_nDCG"] == list(families())
 
 
 @pytest.mark.parametrize(
@@ -271,6 +280,22 @@ def test_unknown_measure_is_an_error_that_lists_the_legal_ones(name):
         ("Hit@10", ("Success@10", "Success", 10, "success.10", "success_10")),
         ("Precision@5", ("P@5", "P", 5, "P.5", "P_5")),
         ("AP@5", ("MAP@5", "MAP", 5, "map_cut.5", "map_cut_5")),
+        ("bpref", ("Bpref", "Bpref", None, "bpref", "bpref")),
+        ("RPrec(rel=2)", ("Rprec(rel=2)", "Rprec", None, "Rprec", "Rprec")),
+        ("nDCG(judged_only=True)@10", ("nDCG(judged_only=True)@10", "nDCG", 10, "ndcg_cut.10", "ndcg_cut_10")),
+        ("nDCG'@10", ("nDCG(judged_only=True)@10", "nDCG", 10, "ndcg_cut.10", "ndcg_cut_10")),
+        ("MAP\u2032", ("MAP(judged_only=True)", "MAP", None, "map", "map")),
+        ("nDCG(judged_only=False)@10", ("nDCG@10", "nDCG", 10, "ndcg_cut.10", "ndcg_cut_10")),
+        ("nDCG(dcg='exp-log2')@10", ("nDCG(dcg='exp-log2')@10", "nDCG", 10, "", "")),
+        ('nDCG(dcg="exp-log2")@10', ("nDCG(dcg='exp-log2')@10", "nDCG", 10, "", "")),
+        ("nDCG(dcg=exp-log2)", ("nDCG(dcg='exp-log2')", "nDCG", None, "", "")),
+        ("nDCG(dcg=log2)@10", ("nDCG@10", "nDCG", 10, "ndcg_cut.10", "ndcg_cut_10")),
+        ("nDCG'(dcg=exp-log2)@5", ("nDCG(dcg='exp-log2',judged_only=True)@5", "nDCG", 5, "", "")),
+        ("RBP( p = .9, rel=2 )@10", ("RBP(rel=2,p=0.9)@10", "RBP", 10, "", "")),
+        ("RBP(p=0.80)", ("RBP", "RBP", None, "", "")),
+        ("ERR(max_rel=4)@20", ("ERR@20", "ERR", 20, "", "")),
+        ("CappedRecall@100", ("R_cap@100", "R_cap", 100, "", "")),
+        ("\N{GREEK SMALL LETTER ALPHA}-nDCG(alpha=.9)@10", ("alpha_nDCG(alpha=0.9)@10", "alpha_nDCG", 10, "", "")),
     ],
 )
 def test_measure_is_parsed_from_its_name(name, expected):
@@ -282,6 +307,60 @@ def test_measure_is_parsed_from_its_name(name, expected):
 def test_a_relevance_level_where_none_is_asked_for_is_an_error(name):
     with pytest.raises(ConfigError, match="has no relevance level"):
         parse_measure(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("R(rel=0)@10", "R(rel=0)@10: rel is 0, expected the grade from which a document is relevant, from 1."),
+        ("R(rel=-1)@10", "rel is -1, expected the grade"),
+        ("R(rel=two)@10", "rel is two, expected the grade"),
+        ("R(rel=1.5)@10", "rel is 1.5, expected the grade"),
+        ("R(2)@10", "R(2)@10: cannot read '2'. Write parameters as in R(rel=2,judged_only=True)@10."),
+        ("R(rel=2,rel=2)@10", "cannot read 'rel=2'"),
+        ("R(rel='2)@10", 'cannot read "rel=\'2"'),
+        ("R(p=0.5)@10", "R(p=0.5)@10 has no parameter p: R does not ask for one. Legal are rel, judged_only."),
+        (
+            "Judged(judged_only=True)@5",
+            "has no form for judged documents only: Judged does not ask for one. Write Judged@5.",
+        ),
+        ("AnswerRecall'@5", "has no form for judged documents only"),
+        ("nDCG(judged_only=yes)@10", "judged_only is yes, expected True or False."),
+        ("nDCG(dcg=exp)@10", "dcg is exp, expected log2 (linear gains) or exp-log2 (2^grade - 1)."),
+        ("RBP(p=1)@10", "p is 1, expected a number above 0 and below 1."),
+        ("RBP(p=nan)@10", "p is nan, expected a number"),
+        ("RBP(p=x)@10", "p is x, expected a number"),
+        ("ERR(max_rel=0)@10", "max_rel is 0, expected the greatest grade of the scale"),
+        ("Bpref@10", "Bpref@10 has a cutoff, and Bpref always reads the whole run. Write Bpref."),
+        ("bpref(rel=2)@10", "Write Bpref."),
+    ],
+)
+def test_a_parameter_that_is_not_legal_is_an_error_that_says_what_is(name, message):
+    with pytest.raises(ConfigError) as caught:
+        parse_measure(name)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        *(("hit_rate@5", "Success@5"), ("recall_cap@5", "R_cap@5"), ("r-prec", "Rprec"), ("bpref_10", "Bpref")),
+        *(("alpha-ndcg@10", "alpha_nDCG@10"), ("rbp", "RBP"), ("err@20", "ERR@20"), ("judged@10", "Judged@10")),
+    ],
+)
+def test_a_measure_in_another_spelling_is_proposed(typed, meant):
+    with pytest.raises(ConfigError, match=rf"^unknown measure {typed!r}\. Did you mean {meant}\?"):
+        parse_measure(typed)
+
+
+def test_names_are_read_again_as_they_are_written():
+    names = [
+        "nDCG(dcg='exp-log2',judged_only=True)@10",
+        "R(rel=2,judged_only=True)@20",
+        "RBP(rel=2,p=0.95)",
+        "ERR(max_rel=3)@5",
+    ]
+    assert names == [parse_measure(name).name for name in names]
 
 
 @pytest.mark.parametrize(
@@ -358,12 +437,42 @@ def test_ceiling_is_the_best_over_all_permutations(grades, scores, name):
     assert measure({"q": grades}, candidates, [name]).means[name] <= highest + 1e-12
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    st.dictionaries(DOCS, st.integers(-1, 3), min_size=1),
+    st.dictionaries(DOCS, TIED_SCORES, min_size=1, max_size=5),
+    st.sampled_from(
+        [
+            *("nDCG(dcg='exp-log2')@2", "nDCG(judged_only=True)@2", "MAP(rel=2,judged_only=True)", "RR'", "P'@2"),
+            *(
+                "R_cap@2",
+                "R_cap(rel=2)@3",
+                "Rprec",
+                "Bpref",
+                "Bpref(rel=2)",
+                "ERR@3",
+                "ERR",
+                "RBP(p=0.3)@2",
+                "Judged@2",
+            ),
+        ]
+    ),
+)
+def test_ceiling_is_the_best_order_for_measures_that_trec_eval_lacks_too(grades, scores, name):
+    name = parse_measure(name).name
+    orders = [dict(zip(order, range(len(order), 0, -1), strict=True)) for order in itertools.permutations(scores)]
+    qrels = {str(i): grades for i in range(len(orders))}
+    runs = Run.from_dict({str(i): order for i, order in enumerate(orders)})
+    best = measure({"q": grades}, ceiling({"q": grades}, Run.from_dict({"q": scores})), [name]).means[name]
+    assert pytest.approx(measure(qrels, runs, [name]).values[name].max(), abs=1e-12) == best
+
+
 def test_ceiling_keeps_the_pairs_and_counts_missing_judgments_as_not_relevant():
     candidates = Run.from_dict(
         {"q1": {"a": 5.0, "b": 4.0, "c": 3.0, "d": 2.0, "e": 1.0}, "unjudged": {"x": 1.0, "y": 2.0}}
     )
     best = ceiling({"q1": {"c": 3, "d": 2, "e": 1, "a": -1, "absent": 4}}, candidates)
-    expected = {"q1": ["c", "d", "e", "b", "a"], "unjudged": ["y", "x"]}
+    expected = {"q1": ["c", "d", "e", "a", "b"], "unjudged": ["y", "x"]}
     assert expected == {query_id: doc_ids for query_id, doc_ids, _ in best}
 
 

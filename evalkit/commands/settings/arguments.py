@@ -23,7 +23,7 @@ _OF_HYDRA = re.compile(r"\\[()\[\]{}:=, ]")  # what its grammar has escaped in a
 _UNQUOTED = re.compile(r"[A-Za-z0-9_/\\.+$%*@?|:-]*")
 _NEEDED = {"dataset": "", "retriever": "", "reranker": ", or reranker=none", "compute": ""}  # and how to have none
 _MEASURES = {"measures", "dataset.measures"}
-_WITH_LEVEL = re.compile(r"(?<!['\"\w])[A-Za-z]+\( *rel *=[^()'\"]*\)(@\w+)?")
+_WITH_PARAMETERS = re.compile(r"(?<!['\"\w-])[^\W\d][\w-]*('|'?\([^()]*\))(@\w+)?")
 _SWEEP = {"-m", "--multirun"}
 _WITH_VALUE = {"--config-dir", "-cd", "--cfg", "-c", "--package", "-p"}  # unless it is joined with =
 # Of Hydra. Any beginning of a long one will do, as argparse has it.
@@ -77,7 +77,7 @@ def _normalise_one(argument: str, *, sweep: bool) -> str:
     if not equals or not value or value[0] in "'\"":
         return argument
     if key in _MEASURES:  # Hydra would take R(rel=2) for a call of a function
-        value = _WITH_LEVEL.sub(lambda found: f"'{found[0]}'", value)
+        value = _WITH_PARAMETERS.sub(lambda found: _quoted(found[0]), value)
         return f"{key}={value}" if "[" in value else f"{key}=[{value}]"
     if _TEXTS.fullmatch(key) and not _OF_HYDRA.search(value):
         # In a sweep a comma separates choices; a text with a comma in it is then for the user to quote.
