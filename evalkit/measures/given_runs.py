@@ -11,7 +11,7 @@ from evalkit.formats.runfile import RunFile
 from evalkit.measures import measure
 from evalkit.measures.ties import tie_bounds
 from evalkit.run import Run
-from evalkit.types import PerQuery, Qrels
+from evalkit.types import PerQuery, Qrels, Subtopics
 
 MEASURES = ("nDCG@10", "R@20")
 """What a run is measured by where nobody asks for something else."""
@@ -83,24 +83,38 @@ def counting(qrels: Qrels, runs: Mapping[str, GivenRun], rules: Rules, *, name: 
     return {query_id: judged for query_id, judged in qrels.items() if query_id in shared}
 
 
-def measured(qrels: Qrels, given: GivenRun, measures: Sequence[str], rules: Rules) -> MeasuredRun:
-    """Values of a run; `qrels` has exactly the queries that count."""
+def measured(
+    qrels: Qrels, given: GivenRun, measures: Sequence[str], rules: Rules, subtopics: Subtopics | None = None
+) -> MeasuredRun:
+    """Values of a run.
+
+    Args:
+        qrels: judgments of exactly the queries that count.
+        given: the run.
+        measures: names.
+        rules: what counts.
+        subtopics: judgments of subtopics, for measures that are all judged by these.
+    """
     run = given.file.run.only_queries(qrels)
     if not rules.own_ids:
         run = run.select(~run.own_ids)
-    values = measure(qrels, run, measures)
-    return MeasuredRun(given.source, run, values, _notes(qrels, given.file, run, values, rules))
+    if subtopics is not None:
+        subtopics = {query_id: subtopics[query_id] for query_id in qrels}
+    values = measure(qrels, run, measures, subtopics=subtopics)
+    tied = doubts.ties(given.file, run, remedy=rules.by_rank)
+    if tied and not subtopics:
+        tied = doubts.with_bounds(tied, tie_bounds(qrels, run, values))
+    return MeasuredRun(given.source, run, values, _notes(qrels, given.file, run, values, rules, tied))
 
 
-def _notes(qrels: Qrels, file: RunFile, run: Run, values: PerQuery, rules: Rules) -> list[Note]:
-    tied = doubts.ties(file, run, remedy=rules.by_rank)
+def _notes(qrels: Qrels, file: RunFile, run: Run, values: PerQuery, rules: Rules, tied: Note | None) -> list[Note]:
     found = [
         *file.notes,
         doubts.missing_queries(values.missing, file.run, len(values.query_ids)),
         doubts.nothing_relevant(qrels),
         doubts.other_spelling(run, qrels),
         doubts.disagreement(file, qrels, remedy=rules.by_rank),
-        tied and doubts.with_bounds(tied, tie_bounds(qrels, run, values)),
+        tied,
         doubts.own_ids(run, qrels, remedy=rules.without_own_ids),
         None if rules.common else doubts.unjudged_queries(file.run, qrels),
     ]

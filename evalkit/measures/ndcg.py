@@ -27,7 +27,7 @@ class NDCG(MeasureFamily):
 
     about = (
         "normalised discounted cumulative gain, linear gains; nDCG(dcg='exp-log2')@k: gains 2^grade - 1; "
-        "nDCG(judged_only=True)@k, written nDCG'@k too: unjudged documents left out, as in all measures that ask so"
+        "nDCG(judged_only=True)@k or nDCG'@k: without unjudged documents, and so any measure of judgments"
     )
     about_uncut = "nDCG over the whole run"
     parameters: ClassVar = {"dcg": Parameter("log2", _read, "log2 (linear gains) or exp-log2 (2^grade - 1)")}

@@ -313,3 +313,38 @@ def test_an_argument_that_is_neither_run_nor_measure_is_refused_as_both(tmp_path
     assert error.count("\n") == 1
     for part in parts:
         assert part in error
+
+
+@pytest.fixture
+def diversity(tmp_path):
+    """Documents a and b share subtopic 1, c has 2; the run ranks a, b, c, with b and c tied."""
+    (tmp_path / "diversity").write_text("q1 1 a 1\nq1 1 b 1\nq1 2 b 0\nq1 2 c 1\nq2 1 a 1\n")
+    (tmp_path / "run").write_text("q1 Q0 a 1 3.0 x\nq1 Q0 b 2 1.0 x\nq1 Q0 c 3 1.0 x\n")
+    return [str(tmp_path / "diversity"), str(tmp_path / "run")]
+
+
+def test_judgments_of_subtopics_are_read_for_alpha_ndcg(diversity, capsys):
+    """c is before b, as ties go: 1 + 1/log2 3 + .5/2, which is the best order."""
+    assert main(["measure", *diversity, "alpha_nDCG@3", "--json"]) == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert found["alpha_nDCG@3"] == 0.5
+    assert {"queries_missing", "ties"} == {note["kind"] for note in found["notes"]}
+    assert main(["measure", *diversity, "alpha_nDCG@2", "--common-queries", "--format", "csv"]) == 0
+    assert capsys.readouterr().out == "measure,mean\nalpha_nDCG@2,1.0\n"
+
+
+def test_alpha_ndcg_beside_measures_of_documents_is_refused(diversity, files, capsys):
+    assert main(["measure", *diversity, "alpha_nDCG@3", "nDCG@3"]) == 2
+    assert "alpha_nDCG@3 takes a grade for each subtopic of a document, and nDCG@3 one for a document" in capsys.readouterr().err
+    assert main(["measure", *files, "alpha_nDCG@3"]) == 2
+    assert "holds no judgments of subtopics: the second column is '0' in every line" in capsys.readouterr().err
+
+
+def test_parameters_and_judged_documents_are_typed_as_in_papers(files, capsys):
+    assert main(["measure", *files, "nDCG'@10", "RBP(p=0.5)@1", "nDCG(dcg=exp-log2)@10", "--format", "csv"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        *("measure", "nDCG(judged_only=True)@10", "RBP(p=0.5)@1", "nDCG(dcg='exp-log2')@10")
+    ]
+    assert lines[2] == "RBP(p=0.5)@1,0.25"

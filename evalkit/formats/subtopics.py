@@ -1,0 +1,45 @@
+"""Judgments of subtopics: TREC lines with the subtopic in the second column, as in the diversity task of the Web Track.
+
+query_id subtopic doc_id relevance
+"""
+
+from pathlib import Path
+
+from evalkit.errors import DataError
+from evalkit.formats.textfile import fields, read_lines
+from evalkit.formats.trec import add_judgment
+from evalkit.types import Qrels, Subtopics
+
+_FIELDS = 4
+
+
+def read_subtopics(path: str | Path) -> Subtopics:
+    """Judgments of subtopics from a TREC file.
+
+    Raises:
+        DataError: a malformed line, a document judged twice differently for a subtopic, or there are no subtopics.
+    """
+    path, by_subtopic = Path(path), dict[str, dict[str, dict[str, int]]]()
+    for number, line in read_lines(path):
+        found = fields(line, (_FIELDS,))
+        if len(found) != _FIELDS:
+            raise DataError(f"{path}:{number}: {len(found)} fields, expected 4 (query_id subtopic doc_id relevance).")
+        query_id, subtopic, doc_id, relevance = found
+        add_judgment(by_subtopic.setdefault(subtopic, {}), query_id, doc_id, relevance, where=f"{path}:{number}")
+    if len(by_subtopic) < 2:  # noqa: PLR2004
+        same = f"the second column is {next(iter(by_subtopic))!r} in every line" if by_subtopic else "it is empty"
+        raise DataError(f"{path}: holds no judgments of subtopics: {same}. Give those of a diversity task.")
+    judged: dict[str, dict[str, dict[str, int]]] = {}
+    for subtopic, qrels in by_subtopic.items():
+        for query_id, grades in qrels.items():
+            for doc_id, grade in grades.items():
+                judged.setdefault(query_id, {}).setdefault(doc_id, {})[subtopic] = grade
+    return judged
+
+
+def over_subtopics(judged: Subtopics) -> Qrels:
+    """The greatest grade of each document over its subtopics."""
+    return {
+        query_id: {doc_id: max(grades.values()) for doc_id, grades in documents.items()}
+        for query_id, documents in judged.items()
+    }
