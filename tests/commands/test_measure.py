@@ -336,7 +336,10 @@ def test_judgments_of_subtopics_are_read_for_alpha_ndcg(diversity, capsys):
 
 def test_alpha_ndcg_beside_measures_of_documents_is_refused(diversity, files, capsys):
     assert main(["measure", *diversity, "alpha_nDCG@3", "nDCG@3"]) == 2
-    assert "alpha_nDCG@3 takes a grade for each subtopic of a document, and nDCG@3 one for a document" in capsys.readouterr().err
+    assert (
+        "alpha_nDCG@3 takes a grade for each subtopic of a document, and nDCG@3 one for a document"
+        in capsys.readouterr().err
+    )
     assert main(["measure", *files, "alpha_nDCG@3"]) == 2
     assert "holds no judgments of subtopics: the second column is '0' in every line" in capsys.readouterr().err
 

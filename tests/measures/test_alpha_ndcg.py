@@ -21,6 +21,7 @@ def subtopics(seed, queries=60):
     }
 
 
+@pytest.mark.interop
 @pytest.mark.parametrize("name", ["alpha_nDCG@1", "alpha_nDCG@5", "alpha_nDCG@20", "alpha_nDCG(rel=2)@10"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_values_are_those_of_ndeval(name):

@@ -6,6 +6,7 @@ from by_ir_measures import expected, judgments, scores
 from evalkit.measures import measure
 
 
+@pytest.mark.interop
 @pytest.mark.parametrize("name", ["Bpref", "Bpref(rel=2)"])
 def test_bpref_is_that_of_ir_measures(name):
     qrels, found = judgments(1), scores(2)

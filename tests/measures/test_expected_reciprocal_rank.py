@@ -9,6 +9,7 @@ from evalkit.errors import DataError
 from evalkit.measures import measure
 
 
+@pytest.mark.interop
 @pytest.mark.skipif(not shutil.which("perl"), reason="gdeval is a Perl script")
 @pytest.mark.parametrize("cutoff", [1, 5, 20])
 def test_values_are_those_of_gdeval(cutoff):

@@ -1,11 +1,13 @@
 """Measures that installed packages add, each from a real distribution on the search path."""
 
 import json
+import re
 import sys
 
 import pytest
 from documented import block
 from installed import write_package
+from pages import DOCS
 
 from evalkit import cli
 from evalkit.errors import ConfigError, DataError
@@ -82,3 +84,9 @@ def test_an_entry_point_that_names_no_measure_is_refused(install):
         match=r"measure FUN of the package .*: its entry point names <function f1.*evalkit.measures.family",
     ):
         parse_measure("FUN@3")
+
+
+def test_every_measure_has_a_row_in_the_documentation():
+    rows = re.findall(r"^\| (`.*?`) \|", (DOCS / "measures.md").read_text(encoding="utf-8"), re.MULTILINE)
+    documented = {name for row in rows for name in re.findall(r"`(.*?)`", row)}
+    assert set(families()) <= documented

@@ -12,6 +12,7 @@ from evalkit.measures import measure
 from evalkit.run import Run
 
 
+@pytest.mark.interop
 @pytest.mark.skipif(not shutil.which("perl"), reason="gdeval is a Perl script")
 @pytest.mark.parametrize("cutoff", [1, 3, 10, 20])
 def test_exponential_gains_are_those_of_gdeval(cutoff):
@@ -43,6 +44,7 @@ def test_a_grade_whose_gain_no_float_holds_is_refused():
         measure({"q": {"a": 2000}}, {"q": {"a": 1.0}}, ["nDCG(dcg=exp-log2)@10"])
 
 
+@pytest.mark.interop
 @pytest.mark.parametrize("name", ["nDCG(judged_only=True)@5", "AP(judged_only=True)", "P(judged_only=True)@3"])
 def test_judged_only_is_that_of_ir_measures(name):
     qrels, found = judgments(5), scores(6)

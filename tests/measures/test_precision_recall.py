@@ -7,6 +7,7 @@ from evalkit.measures import measure
 from evalkit.run import Run
 
 
+@pytest.mark.interop
 @pytest.mark.parametrize("cutoff", [1, 3, 10])
 def test_capped_recall_is_that_of_beir(cutoff):
     """BEIR breaks ties as they come, divides by 0 where nothing is relevant, and averages over the run's queries."""
@@ -33,9 +34,20 @@ def test_capped_recall_by_hand():
     }
 
 
+@pytest.mark.interop
 @pytest.mark.parametrize("name", ["Rprec", "Rprec(rel=2)", "Rprec(judged_only=True)"])
 def test_r_precision_is_that_of_ir_measures(name):
     qrels, found = judgments(3), scores(4)
     answer = measure(qrels, found, [name]).values[name].tolist()
     assert pytest.approx(expected(name, qrels, found), abs=1e-12) == answer
     assert len(set(answer)) > 3
+
+
+def test_r_precision_by_hand():
+    """Three relevant documents, one of them among the first three."""
+    qrels = {"q": {"b": 2, "d": 1, "absent": 1}, "nothing relevant": {"a": 0}}
+    found = {"q": {"a": 4.0, "b": 3.0, "c": 2.0, "d": 1.0}, "nothing relevant": {"a": 1.0}}
+    values = measure(qrels, found, ["Rprec", "Rprec(rel=2)"]).values
+    assert {"Rprec": [0.0, pytest.approx(1 / 3)], "Rprec(rel=2)": [0.0, 0.0]} == {
+        name: column.tolist() for name, column in values.items()
+    }

@@ -6,6 +6,7 @@ from by_ir_measures import expected, judgments, scores
 from evalkit.measures import measure
 
 
+@pytest.mark.interop
 @pytest.mark.parametrize(("name", "theirs"), [("RBP", "RBP(rel=1)"), ("RBP(rel=2,p=0.5)", "RBP(rel=2,p=0.5)")])
 def test_values_are_those_of_cwl_eval(name, theirs):
     pytest.importorskip("cwl")

@@ -6,6 +6,7 @@ from by_ir_measures import expected, judgments, scores
 from evalkit.measures import measure
 
 
+@pytest.mark.interop
 @pytest.mark.parametrize("name", ["Judged@1", "Judged@10", "Judged"])
 def test_values_are_those_of_ir_measures(name):
     qrels, found = judgments(1, grades=(-1, 0, 1)), scores(2)
