@@ -5,7 +5,7 @@ import logging
 from evalkit.config import EvaluateConfig
 from evalkit.config.languages import languages_in
 from evalkit.datasets.documents import script_of
-from evalkit.types import Dataset
+from evalkit.types import Dataset, Documents
 
 _CODE_WITHOUT_SCRIPT = 3  # letters: evalkit knows the scripts of languages with two
 _NAMES = {"CJK": "Chinese", "KANA": "Japanese", "HANGUL": "Korean"}
@@ -38,3 +38,8 @@ def doubt_of_language(dataset: Dataset) -> str:
     name = _NAMES.get(script, f"{script.title()} script")
     remedy = likely[0] if len(likely) == 1 or script in _NAMES else f"CODE, such as {likely[0]}"
     return f"the documents look {name}, and dataset.language is {dataset.language}. Set dataset.language={remedy}."
+
+
+def likely_language(documents: Documents) -> str:
+    """The likeliest language in the script of documents of which nothing else is known; English for Latin."""
+    return (*languages_in(script_of(documents)), "en")[0]

@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from evalkit.config import DatasetConfig
 from evalkit.datasets.columns import content_digest
-from evalkit.datasets.documents import ArrowDocuments, are_chinese
+from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.language import likely_language
 from evalkit.errors import DataError
 from evalkit.interchange.two_stages import TwoStages
 from evalkit.store.artefact import digest
@@ -65,8 +66,7 @@ class BeirSearch:
             )
         table, texts = _table(corpus), _queries(queries)
         documents = ArrowDocuments(table, title_separator=" ", id_column="id")
-        language = "zh" if are_chinese(documents) else "en"
-        config = self._config or DatasetConfig(name="beir", language=language)
+        config = self._config or DatasetConfig(name="beir", language=likely_language(documents))
         corpus_digest = content_digest(table)
         dataset = Dataset(
             name=config.name,

@@ -11,6 +11,7 @@ from stubs import write_collection
 from evalkit.config import FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.language import likely_language
 from evalkit.datasets.mteb_task import language_of
 
 TEXTS = {
@@ -85,3 +86,11 @@ LANGUAGES = {"mono": ["jpn-Jpan"], "both": ["eng-Latn", "zho-Hans"], "arb-deu": 
 def test_the_language_of_a_task_is_that_of_its_documents(languages, subset, text, expected):
     documents = ArrowDocuments(Dataset.from_dict({"_id": ["1"], "text": [text]}), title_separator=" ")
     assert language_of(SimpleNamespace(eval_langs=languages), subset, documents) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [*((TEXTS[code], code) for code in ("en", "zh", "ja", "th")), ("", "en")]
+)
+def test_the_likeliest_language_is_that_of_the_script(text, expected):
+    documents = ArrowDocuments(Dataset.from_dict({"_id": ["1"], "text": [text]}), title_separator=" ")
+    assert likely_language(documents) == expected
