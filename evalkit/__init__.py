@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from evalkit.errors import EvalkitError
     from evalkit.formats.trec import read_qrels, read_run, write_run
     from evalkit.load import load_reranker, load_retriever, load_search
-    from evalkit.measures import measure
+    from evalkit.report.from_python import compare, report
     from evalkit.rerank.seam import Reranker
     from evalkit.results import Evaluation
+    from evalkit.results.own_systems import measure
     from evalkit.run import Run
     from evalkit.types import Dataset, Pair, PerQuery, Qrels, Scored
 
@@ -33,6 +34,7 @@ __all__ = [
     "Reranker",
     "Run",
     "Scored",
+    "compare",
     "evaluate",
     "load_reranker",
     "load_retriever",
@@ -40,6 +42,7 @@ __all__ = [
     "measure",
     "read_qrels",
     "read_run",
+    "report",
     "write_run",
 ]
 
@@ -49,7 +52,8 @@ _HOME = {
     "load_reranker": "load",
     "load_retriever": "load",
     "load_search": "load",
-    "measure": "measures",
+    "compare": "report.from_python",
+    "measure": "results.own_systems",
     "Evaluation": "results",
     "Reranker": "rerank.seam",
     "evaluate": "api",
@@ -63,6 +67,8 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'evalkit' has no attribute {name!r}")
+    if name == "report":  # a package that can be called
+        return importlib.import_module("evalkit.report")
     return getattr(importlib.import_module(f"evalkit.{_HOME.get(name, 'types')}"), name)
 
 

@@ -1,21 +1,16 @@
 """`evalkit report RESULTS --html report.html`: a page to look at, figures and tables for papers. Needs no model."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from evalkit.analysis.pairwise import Settings
 from evalkit.commands.options import Parser
 from evalkit.commands.runs_alone import CountOrFile, add_runs, gathered
 from evalkit.config.limits import at_least
-from evalkit.errors import ConfigError
 from evalkit.measures import parse_measure
 from evalkit.measures.significance import CORRECTIONS
-from evalkit.report.grid import markdown
+from evalkit.report.outputs import Outputs
 from evalkit.report.overview import Overview, overview
-from evalkit.report.overview_grids import grids
-from evalkit.report.page import page
 from evalkit.results.gather import measure_of
-from evalkit.system.files import write_output
 from evalkit.system.progress import progress
 from evalkit.system.terminal import say, tell
 
@@ -27,31 +22,18 @@ def main(arguments: list[str]) -> int:
     at_least("--seed", options.seed, 0)
     if not (options.html or options.markdown or options.figures):
         options.html = Path("report.html")
-    for path in filter(None, (options.html, options.markdown)):
-        if not path.parent.is_dir() or path.is_dir():
-            raise ConfigError(f"{path} cannot be written: give a file in a folder that exists.")
-    figures = _figures() if options.figures else None
+    outputs = Outputs(options.html, options.markdown, options.figures)
+    outputs.require_possible()
     settings = Settings(parse_measure(options.measure).name, options.correction, seed=options.seed)
     evaluations = gathered(options, [options.measure])
     settings = settings._replace(measure=measure_of(evaluations, options.measure))
     with progress("report", None, "systems") as advance:
         found = overview(evaluations, settings, queries=options.queries, advance=advance)
-    written = []
-    if options.html:
-        written.append(_write(options.html, page(found)))
-    if options.markdown:
-        written.append(_write(options.markdown, markdown(grids(found))))
-    if figures:
-        written += figures(found, options.figures)
-        for reason, systems in _without_curve(found).items():
-            tell(f"no depth curve of {', '.join(systems)}: {reason}.")
+    written = outputs.write(found)
+    for reason, systems in _without_curve(found).items() if options.figures else ():
+        tell(f"no depth curve of {', '.join(systems)}: {reason}.")
     say("".join(f"{path}\n" for path in written))
     return 0
-
-
-def _write(path: Path, text: str) -> Path:
-    write_output(path, text)
-    return path
 
 
 def _without_curve(found: Overview) -> dict[str, list[str]]:
@@ -62,14 +44,6 @@ def _without_curve(found: Overview) -> dict[str, list[str]]:
             if system.no_curve:
                 reasons.setdefault(system.no_curve, []).append(f"{one.name} on {view.comparison.dataset}")
     return reasons
-
-
-def _figures() -> Callable[[Overview, Path], list[Path]]:
-    try:
-        from evalkit.report.figures import write_figures
-    except ImportError as error:
-        raise ConfigError(f"--figures needs matplotlib ({error}). Run: pip install 'evalkit[figures]'.") from error
-    return write_figures
 
 
 def _parser() -> Parser:

@@ -1,0 +1,228 @@
+"""`evalkit.measure`, `evalkit.compare` and `evalkit.report`: what the commands of these names do, for Python objects.
+
+    evalkit.compare({"bm25": run, "mine": {"q1": {"d1": 0.9}}}, qrels="qrels.tsv").pairs
+
+A system is a result (what `evalkit.evaluate` returns, or a folder) or a run (a file, a `Run`, a dict, a table). Runs
+need judgments; results have their own.
+"""
+
+import io
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+from evalkit.analysis.overall import Overall, left_out, overall
+from evalkit.analysis.pairwise import Comparison, Pairing, Settings, System, require_pairs
+from evalkit.analysis.pairwise import compare as compare_evaluations
+from evalkit.config.limits import at_least
+from evalkit.errors import ConfigError
+from evalkit.measures.significance import CORRECTIONS
+from evalkit.report import comparison
+from evalkit.report.grid import markdown, show
+from evalkit.report.outputs import Outputs
+from evalkit.report.overview import Overview, overview
+from evalkit.report.overview_grids import grids
+from evalkit.report.page import page
+from evalkit.results.gather import measure_of
+from evalkit.results.judged_runs import RunResult
+from evalkit.results.own_systems import RunSettings, a_path, brief, explained_errors, names_of, require_flag, systems_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WIDTH = 160  # characters of a table
+
+
+@dataclass(frozen=True, repr=False)
+class Compared:
+    """Systems compared on one dataset or several; printed, it is the tables of `evalkit compare`.
+
+    Attributes:
+        datasets: the comparison on each dataset.
+        over_datasets: systems over all datasets; None for a single one.
+        settings: how they were compared.
+        notes: what is odd about the runs, and what averages leave out.
+    """
+
+    datasets: tuple[Comparison, ...]
+    over_datasets: Overall | None
+    settings: Settings
+    notes: tuple[str, ...]
+
+    @property
+    def systems(self) -> tuple[System, ...]:
+        """Mean, 95 % interval and letters of every system, best first; of one dataset after the other."""
+        return tuple(one for each in self.datasets for one in each.systems)
+
+    @property
+    def pairs(self) -> tuple[Pairing, ...]:
+        """Every two systems, the better one first; of one dataset after the other."""
+        return tuple(one for each in self.datasets for one in each.pairings)
+
+    def to_dataframe(self, rows: str = "pairs") -> "pd.DataFrame":
+        """One row a pair, or a system.
+
+        Args:
+            rows: `pairs` or `systems`.
+
+        Raises:
+            ConfigError: `rows` is something else.
+        """
+        import pandas as pd
+
+        if not isinstance(rows, str) or rows not in ("pairs", "systems"):
+            raise ConfigError(f"rows is {brief(rows)}, expected 'pairs' or 'systems'.")
+        alpha = self.settings.alpha
+        found = [
+            {
+                "dataset": each.dataset,
+                **one._asdict(),
+                **({"real": one.is_real(alpha)} if isinstance(one, Pairing) else {}),
+            }
+            for each in self.datasets
+            for one in (each.pairings if rows == "pairs" else each.systems)
+        ]
+        return pd.DataFrame(found)
+
+    def __repr__(self) -> str:
+        found = comparison.grids(self.datasets, self.over_datasets, self.settings)
+        return _printed(found, self.notes)
+
+
+def compare(
+    results: Any,
+    qrels: Any = None,
+    *,
+    measure: str = "nDCG@10",
+    allow_different_candidates: bool = False,
+    correction: str = CORRECTIONS[0],
+    alpha: float = Settings().alpha,
+    seed: int = 0,
+    samples: int = Settings().samples,
+    **of_runs: Unpack[RunSettings],
+) -> Compared:
+    """Is one system better than another, or is it chance? Paired tests over queries.
+
+    Args:
+        results: results or runs: a list, a dict by name, or a folder of results.
+        qrels: judgments of runs: `{query: {document: grade}}`, a table, or a file. Results have their own, which also
+            judge runs beside them.
+        measure: what is compared.
+        allow_different_candidates: whether to compare results over different candidates, as runs are.
+        correction: of the p-values for the number of pairs: `holm` or `none`.
+        alpha: a difference with a lower p-value is called real.
+        seed: of all draws.
+        samples: draws of bootstrap and test.
+        of_runs: settings of runs, such as `common_queries=True`; see `RunSettings`.
+
+    Raises:
+        EvalkitError: a setting, a run or a result is not as it should be, or there are no two systems.
+    """
+    with explained_errors():
+        require_flag("allow_different_candidates", allow_different_candidates)
+        settings = _settings(measure, correction, seed=seed, alpha=alpha, samples=samples)
+        evaluations, notes = systems_of(results, qrels, [settings.measure], of_runs)
+        same = not (allow_different_candidates or any(isinstance(one.result, RunResult) for one in evaluations))
+        settings = settings._replace(measure=measure_of(evaluations, measure), same_candidates=same)
+        found = compare_evaluations(evaluations, settings)
+        require_pairs(found)
+        return Compared(tuple(found), overall(found, settings), settings, (*notes, *left_out(found)))
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """A report and the files that it was written to; printed, it is the summary.
+
+    Attributes:
+        overview: everything that the page shows.
+        files: what was written.
+    """
+
+    overview: Overview
+    files: tuple[Path, ...]
+
+    @property
+    def html(self) -> str:
+        """The page."""
+        return page(self.overview)
+
+    @property
+    def markdown(self) -> str:
+        """Every table."""
+        return markdown(grids(self.overview))
+
+    def __repr__(self) -> str:
+        return _printed(grids(self.overview)[:1], [f"written: {path}" for path in self.files])
+
+
+def report(
+    results: Any,
+    html: str | PathLike[str] | None = None,
+    qrels: Any = None,
+    *,
+    markdown: str | PathLike[str] | None = None,
+    figures: str | PathLike[str] | None = None,
+    measure: str = "nDCG@10",
+    queries: int = 30,
+    correction: str = CORRECTIONS[0],
+    seed: int = 0,
+    **of_runs: Unpack[RunSettings],
+) -> Report:
+    """One page about results or runs, and their tables and figures.
+
+    Args:
+        results: results or runs: a list, a dict by name, or a folder of results.
+        html: file of the page.
+        qrels: judgments of runs, as for `compare`.
+        markdown: file of all tables.
+        figures: folder of the charts.
+        measure: what is shown.
+        queries: how many queries of each dataset can be browsed.
+        correction: of the p-values for the number of pairs: `holm` or `none`.
+        seed: of all draws.
+        of_runs: settings of runs, such as `corpus=FILE` for their texts; see `RunSettings`.
+
+    Raises:
+        EvalkitError: a setting, a run or a result is not as it should be, or a file cannot be written.
+    """
+    with explained_errors():
+        paths = {"html": html, "markdown": markdown, "figures": figures}
+        outputs = Outputs(*(None if path is None else a_path(name, path) for name, path in paths.items()))
+        outputs.require_possible()
+        settings, shown = _settings(measure, correction, seed=seed), _whole("queries", queries, 0)
+        evaluations, _ = systems_of(results, qrels, [settings.measure], of_runs)
+        settings = settings._replace(measure=measure_of(evaluations, measure))
+        found = overview(evaluations, settings, queries=shown)
+        return Report(found, tuple(outputs.write(found)))
+
+
+def _settings(measure: str, correction: str, *, seed: Any, alpha: Any = None, samples: Any = None) -> Settings:
+    """Settings of a comparison, checked; None is the default."""
+    if not isinstance(correction, str) or correction not in CORRECTIONS:
+        raise ConfigError(f"correction is {brief(correction)}, expected {' or '.join(CORRECTIONS)}.")
+    alpha, samples = (Settings().alpha if alpha is None else alpha), Settings().samples if samples is None else samples
+    if isinstance(alpha, bool) or not isinstance(alpha, Real) or not 0 < float(alpha) < 1:
+        raise ConfigError(f"alpha is {brief(alpha)}, expected a number between 0 and 1.")
+    (name,) = names_of(measure)
+    return Settings(name, correction, float(alpha), _whole("seed", seed, 0), _whole("samples", samples, 1))
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise ConfigError(f"{name} is {brief(value)}, expected a whole number.") from error
+    at_least(name, number, least)
+    return number
+
+
+def _printed(tables: Any, notes: Sequence[str]) -> str:
+    from rich.console import Console
+
+    out = io.StringIO()
+    show(tables, Console(file=out, emoji=False, width=_WIDTH))
+    return out.getvalue() + "".join(f"{note}\n" for note in notes)

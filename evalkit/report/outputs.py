@@ -1,0 +1,55 @@
+"""A report as files: the page, the tables and the figures that were asked for."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from evalkit.errors import ConfigError
+from evalkit.report.grid import markdown
+from evalkit.report.overview import Overview
+from evalkit.report.overview_grids import grids
+from evalkit.report.page import page
+from evalkit.system.files import write_output
+
+
+class Outputs(NamedTuple):
+    """Where to write; None for what nobody asked for.
+
+    Attributes:
+        html: file of the page.
+        markdown: file of all tables.
+        figures: folder of the charts.
+    """
+
+    html: Path | None
+    markdown: Path | None
+    figures: Path | None
+
+    def require_possible(self) -> None:
+        """Refuse what cannot be written, before anything is computed.
+
+        Raises:
+            ConfigError: a file is in no folder, or matplotlib is absent.
+        """
+        for path in filter(None, (self.html, self.markdown)):
+            if not path.parent.is_dir() or path.is_dir():
+                raise ConfigError(f"{path} cannot be written: give a file in a folder that exists.")
+        if self.figures:
+            _figures()
+
+    def write(self, found: Overview) -> list[Path]:
+        """Write everything; returns the files."""
+        written = []
+        for path, text_of in ((self.html, page), (self.markdown, lambda overview: markdown(grids(overview)))):
+            if path:
+                write_output(path, text_of(found))
+                written.append(path)
+        return [*written, *(_figures()(found, self.figures) if self.figures else [])]
+
+
+def _figures() -> Callable[[Overview, Path], list[Path]]:
+    try:
+        from evalkit.report.figures import write_figures
+    except ImportError as error:
+        raise ConfigError(f"figures need matplotlib ({error}). Run: pip install 'evalkit[figures]'.") from error
+    return write_figures

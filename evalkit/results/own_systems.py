@@ -1,0 +1,237 @@
+"""Systems as Python code gives them: results, runs, or both; measured, or as evaluations."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypedDict
+
+from evalkit.config.limits import one_of
+from evalkit.errors import ConfigError, DataError
+from evalkit.formats.python_objects import kind_of, qrels_of
+from evalkit.formats.run_names import judgments_name
+from evalkit.formats.runfile import ORDERS
+from evalkit.measures import canonical
+from evalkit.measures import measure as measure_run
+from evalkit.measures.given_runs import MEASURES, Rules
+from evalkit.results.gather import dataset_of
+from evalkit.results.judged_runs import RunResult, judge_runs
+from evalkit.results.reading_runs import is_result, named_run, named_runs, path_of, read_runs, results_in
+from evalkit.results.result import Evaluation
+from evalkit.system.lookalikes import instead
+from evalkit.types import PerQuery, Qrels
+
+logger = logging.getLogger(__name__)
+
+_SYSTEMS = "a list of results or runs, or a dict of them by name"
+_FLAGS, _TEXTS = ("common_queries", "drop_identical_ids"), ("corpus", "query_texts")
+_RULES = Rules(by_rank="order='rank'", without_own_ids="drop_identical_ids=True")
+
+
+class RunSettings(TypedDict, total=False):
+    """Settings that runs have and results do not.
+
+    Attributes:
+        order: what orders documents where ranks and scores of a run disagree: `score` or `rank`.
+        common_queries: whether only queries count that every run has; otherwise one that a run lacks counts 0.
+        first_stage: name of the run that all others reordered.
+        drop_identical_ids: whether a document with the id of its query is left out.
+        dataset: what to call the judgments; by default after their file.
+        corpus: file of the documents' texts.
+        query_texts: file of the queries' texts.
+    """
+
+    order: str | None
+    common_queries: bool
+    first_stage: str | None
+    drop_identical_ids: bool
+    dataset: str
+    corpus: str | PathLike[str] | None
+    query_texts: str | PathLike[str] | None
+
+
+def measure(
+    qrels: Any, run: Any, measures: Sequence[str] | str = MEASURES, *, answers: Qrels | None = None
+) -> PerQuery:
+    """Values of every measure for every judged query; 0 where the run has no document for the query.
+
+    Args:
+        qrels: judgments: `{query: {document: grade}}`, a table, or a file. Ids are texts or integers.
+        run: `{query: {document: score}}`, a table, a `Run`, a file, or a result.
+        measures: names; one, or several.
+        answers: judgments by answers of at least the documents of the run, for measures that ask for them.
+
+    Raises:
+        ConfigError: an unknown measure.
+        DataError: judgments or run are something else, or there is no judged query.
+    """
+    with explained_errors():
+        judged = {} if answers and _is_empty(qrels) else qrels_of(_given("qrels", qrels), "qrels")
+        given = named_run("run", _given("run", run))
+        return measure_run(judged, given.file.run, names_of(measures), answers=answers)
+
+
+def systems_of(
+    results: Any, qrels: Any, measures: Sequence[str], of_runs: RunSettings
+) -> tuple[list[Evaluation], list[str]]:
+    """Evaluations of what was given, and what is odd about the runs, which is also logged.
+
+    Args:
+        results: a list or a dict by name of results and runs, or a single result or folder.
+        qrels: judgments; None where there are only results, or the first result's dataset has them.
+        measures: of runs.
+        of_runs: how to read and judge runs.
+
+    Raises:
+        ConfigError: a setting is illegal, or runs have no judgments.
+        DataError: a run or judgments are something else, or of different collections.
+        ResultError: a result is absent or damaged.
+    """
+    _require_kinds(of_runs)
+    items = _items(results)
+    values = list(items.values()) if isinstance(items, Mapping) else items
+    if qrels is None and all(map(is_result, values)):
+        if typed := [name for name, value in of_runs.items() if value]:
+            raise ConfigError(f"{typed[0]} is for runs. Give their judgments as well: qrels=.")
+        return (_named_results(items) if isinstance(items, Mapping) else results_in(items)), []
+    return _judged(items, *_judgments(qrels, values), measures, of_runs)
+
+
+def _judged(
+    items: Sequence[Any] | Mapping[Any, Any], qrels: Qrels, name: str, measures: Sequence[str], of_runs: RunSettings
+) -> tuple[list[Evaluation], list[str]]:
+    order, first, common = of_runs.get("order"), of_runs.get("first_stage"), of_runs.get("common_queries", False)
+    texts = {name: None if (path := of_runs.get(name)) is None else a_path(name, path) for name in _TEXTS}
+    runs = named_runs(items, order=order) if isinstance(items, Mapping) else read_runs(items, order=order)
+    if first is not None and first not in runs:
+        raise ConfigError(f"first_stage={first!r} is not one of the runs: {', '.join(runs)}.")
+    found = judge_runs(
+        qrels,
+        runs,
+        measures,
+        name=of_runs.get("dataset") or name,
+        rules=_RULES._replace(common=common, own_ids=not of_runs.get("drop_identical_ids")),
+        first_stage=first or "",
+        documents=texts["corpus"],
+        queries=texts["query_texts"],
+    )
+    notes = _notes(found)
+    if common:
+        left = len(qrels) - found[0].result.manifest["queries"]
+        notes.insert(0, f"common_queries leaves out {left:,} of {len(qrels):,} judged queries, which not every run has")
+    for note in notes:
+        logger.warning("%s", note)
+    return found, notes
+
+
+def _require_kinds(of_runs: RunSettings) -> None:
+    """Refuse settings that do not exist, or of other types."""
+    for name, value in of_runs.items():
+        if name not in RunSettings.__annotations__:
+            raise ConfigError(f"{name} is not a setting. {instead(name, list(RunSettings.__annotations__))}")
+        if name in _FLAGS:
+            require_flag(name, value)
+        elif name not in _TEXTS and not isinstance(value, str | None):
+            raise ConfigError(f"{name} is {brief(value)}, expected a text.")
+    if (order := of_runs.get("order")) is not None:
+        one_of("order", order, ORDERS)
+
+
+def _items(results: Any) -> Sequence[Any] | Mapping[Any, Any]:
+    """The systems: a list, or a dict by name; a single result or folder is a list of one."""
+    if isinstance(results, Evaluation | str | PathLike):
+        results = [results]
+    if not isinstance(results, list | tuple | Mapping):
+        raise ConfigError(f"results is {kind_of(results)}, expected {_SYSTEMS}.")
+    if not results:
+        raise ConfigError(f"results is empty, expected {_SYSTEMS}.")
+    return results
+
+
+def _named_results(items: Mapping[Any, Any]) -> list[Evaluation]:
+    """Results under the names that they were given."""
+    found = []
+    for name, item in items.items():
+        if not isinstance(name, str) or not name:
+            raise ConfigError(f"a result is named {name!r}. Names are texts: {{'first': result}}.")
+        for one in results_in([item]):
+            stage = "retriever" if one.is_first_stage else "reranker"
+            manifest = one.result.manifest
+            unknown = {"depth": None} if one.is_first_stage else {}  # so that the name alone is shown
+            renamed = replace(one.result, manifest={**manifest, stage: {**manifest[stage], "name": name, **unknown}})
+            found.append(Evaluation(renamed, renamed if one.is_first_stage else one.candidates))
+    return found
+
+
+def _judgments(qrels: Any, items: Sequence[Any]) -> tuple[Qrels, str]:
+    """The judgments and what to call them; those of the first result's dataset where none are given."""
+    if qrels is not None:
+        name = judgments_name(str(qrels)) if isinstance(qrels, str | PathLike) else "judgments"
+        return qrels_of(_given("qrels", qrels), "qrels"), name
+    of_results = results_in(items)
+    if not of_results:
+        raise ConfigError("runs need judgments: give qrels= as a file, a table, or {query: {document: grade}}.")
+    dataset = dataset_of(of_results[0].result)
+    return dataset.qrels, dataset.name
+
+
+def _notes(evaluations: Sequence[Evaluation]) -> list[str]:
+    results = {result.folder: result for one in evaluations for result in (one.candidates, one.result)}
+    return [
+        f"{result.folder}: {note.text}"
+        for result in results.values()
+        if isinstance(result, RunResult)
+        for note in result.measured.notes
+    ]
+
+
+def names_of(names: Any) -> list[str]:
+    """Names of measures, of one or several.
+
+    Raises:
+        ConfigError: they are something else.
+    """
+    found = [names] if isinstance(names, str) else names
+    if not isinstance(found, list | tuple) or not found or not all(isinstance(name, str) for name in found):
+        raise ConfigError(f"measures is {brief(names)}, expected names such as ['nDCG@10', 'R@20'].")
+    return canonical(found)
+
+
+def require_flag(name: str, value: Any) -> None:
+    """Refuse anything but True and False."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} is {brief(value)}, expected True or False.")
+
+
+def a_path(name: str, value: Any) -> Path:
+    """A path; anything else is refused."""
+    if not isinstance(value, str | PathLike):
+        raise ConfigError(f"{name} is {brief(value)}, expected a path.")
+    return path_of(value)
+
+
+def brief(value: Any) -> str:
+    """A value for an error: a number or text as it is, of anything else its kind."""
+    return f"{value!r}" if isinstance(value, int | float | str | None) else kind_of(value)
+
+
+def _given(name: str, value: Any) -> Any:
+    if value is None:
+        raise DataError(f"{name} is None. Give a file, a table, or a dict.")
+    return path_of(value) if isinstance(value, str | PathLike) else value
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, Mapping) and not value)
+
+
+@contextmanager
+def explained_errors() -> Iterator[None]:
+    """Errors of the system, such as that of an absent file, as evalkit's."""
+    try:
+        yield
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise DataError(f"{place}{error.strerror or error}.") from error
