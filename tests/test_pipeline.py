@@ -274,6 +274,52 @@ def test_a_folder_whose_policy_nobody_chose_has_the_digest_of_one_that_keeps_own
     assert len(digests_of) == 1
 
 
+def written_runs(folder: Path) -> list[Path]:
+    """Two runs of other content under names of their own."""
+    paths = [folder / "BERT.trec", folder / "T5-collection.trec"]
+    for path, scores in zip(paths, ((3, 1), (1, 3)), strict=True):
+        path.write_text("".join(f"q1 Q0 d{row} 1 {score} x\n" for row, score in zip((1, 5), scores, strict=True)))
+    return paths
+
+
+def test_saved_and_replayed_runs_have_folders_after_their_files(config, tmp_path):
+    first, second = written_runs(tmp_path)
+    done = [
+        evaluate(replace(config, retriever=SavedConfig(path=str(first)), reranker=ReplayConfig(path=str(path))))
+        for path in (first, second)
+    ]
+    assert [one.result.folder.relative_to(config.results_dir) for one in done] == [
+        Path("collection/BERT-100/BERT"),
+        Path("collection/BERT-100/T5"),
+    ]
+    assert [(one.first_stage, one.reranker) for one in done] == [("BERT-100", "BERT"), ("BERT-100", "T5")]
+
+
+def test_results_that_were_named_saved_and_replay_are_found_by_their_key(config, tmp_path):
+    first, second = written_runs(tmp_path)
+
+    def settings(path: Path, **names: str) -> EvaluateConfig:
+        reranker = ReplayConfig(path=str(second))
+        return replace(config, retriever=SavedConfig(path=str(path), **names), reranker=reranker)
+
+    old = evaluate(
+        replace(
+            config,
+            retriever=SavedConfig(name="saved", path=str(first)),
+            reranker=ReplayConfig(name="replay", path=str(second)),
+        )
+    )
+    assert old.result.folder.parts[-2:] == ("saved-100", "replay")
+    found = evaluate(settings(first))
+    assert (found.result.folder, found.result.fresh, found.candidates.fresh) == (old.result.folder, False, False)
+    other = evaluate(settings(second))
+    assert other.candidates.folder.parts[-2:] == ("T5-100", "candidates")
+    assert other.candidates.fresh
+    named = evaluate(settings(first, name="mine"))
+    assert named.candidates.folder.parts[-2] == "mine-100"
+    assert named.result.folder.parts[-2:] == ("mine-100", "T5")
+
+
 def test_a_saved_candidate_without_text_is_an_error_only_for_a_reranker_that_reads(config, tmp_path):
     run = tmp_path / "run.trec"
     run.write_text("q1 Q0 unknown 1 3 x\nq2 Q0 d3 1 1 x\n")

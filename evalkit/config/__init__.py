@@ -7,6 +7,7 @@ not know how a setting is used. Dataclasses are not frozen because Hydra fills t
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalkit.config.after_file import NamedAfterFile
 from evalkit.config.compute import ComputeConfig, MachineConfig
 from evalkit.config.dataset import (
     BundledDatasetConfig,
@@ -60,8 +61,11 @@ class EvaluateConfig:
     """Where corpora and embeddings are cached; `~/.cache/evalkit` when not set."""
 
     def __post_init__(self) -> None:
-        """Check ranges."""
+        """Check ranges; name stages after their files."""
         at_least("depth", self.depth, 1)
+        for stage in (self.retriever, self.reranker):
+            if isinstance(stage, NamedAfterFile):
+                stage.leave_out(self.dataset.name)
         given("results_dir", self.results_dir, "FOLDER")
         if not all(isinstance(name, str) for name in self.measures):
             raise ConfigError(f"measures={self.measures} is not a list of names, such as [nDCG@10,R@20].")

@@ -63,7 +63,7 @@ def already_done(config: EvaluateConfig, dataset: Dataset, store: Store) -> Alre
     if candidates is None:
         return Already(vectors)
     reranked = result_key(dataset, candidates.manifest["run_digest"], reranker.identity)
-    _, found = results.locate(folder, config.reranker.name, reranked)
+    _, found = results.locate_reranked(config, folder, reranked)
     run = candidates.read_run()
     pairs = _some_pairs(run, dataset)
     scores = 0.0

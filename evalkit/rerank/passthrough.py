@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.config.after_file import NamedAfterFile
 from evalkit.config.limits import given, one_of
 from evalkit.config.reranker import RerankerConfig
 from evalkit.errors import DataError
@@ -31,11 +32,14 @@ class KeepOrderConfig(RerankerConfig):
 
 
 @dataclass
-class ReplayConfig(RerankerConfig):
+class ReplayConfig(NamedAfterFile, RerankerConfig):
     """Scores that someone else made, from a run file."""
 
     implementation: ClassVar[str] = "evalkit.rerank.passthrough:Replay"
+    unnamed: ClassVar[str] = "replay"
 
+    name: str = ""
+    """Its name in tables and in the folder of results; that of the file when not set."""
     path: str | None = None
     missing: str = "error"
     """A candidate that the file lacks: `error`, or rank it `below` all scored ones, in first-stage order."""
@@ -44,8 +48,9 @@ class ReplayConfig(RerankerConfig):
 
     def __post_init__(self) -> None:
         """Check the path and the choice."""
-        super().__post_init__()
         given("reranker.path", self.path, "RUN_FILE")
+        self.name_after_file()
+        super().__post_init__()
         one_of("reranker.missing", self.missing, MISSING_SCORES)
         if self.order is not None:
             one_of("reranker.order", self.order, ORDERS)

@@ -9,7 +9,7 @@ so nothing is overwritten and nothing old is taken for new: a result is found by
 """
 
 from evalkit.results.result import CANDIDATES, PER_QUERY, RUN, Evaluation, Result, read
-from evalkit.results.saving import alone, locate, locate_candidates, save, update
+from evalkit.results.saving import alone, locate, locate_candidates, locate_reranked, save, update
 
 __all__ = [
     "CANDIDATES",
@@ -20,6 +20,7 @@ __all__ = [
     "alone",
     "locate",
     "locate_candidates",
+    "locate_reranked",
     "read",
     "save",
     "update",

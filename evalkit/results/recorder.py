@@ -175,7 +175,7 @@ class Recorder:
             )
 
         parent = candidates.folder.parent
-        return self._found_or_made(key, lambda: results.locate(parent, config.reranker.name, key), make)
+        return self._found_or_made(key, lambda: results.locate_reranked(config, parent, key), make)
 
     def _found_or_made(
         self, key: str, locate: Callable[[], tuple[Path, Result | None]], make: Callable[[Path], Result]

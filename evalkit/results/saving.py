@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from evalkit.config import EvaluateConfig
+from evalkit.config.after_file import former_name
 from evalkit.errors import ResultError
 from evalkit.formats.trec import write_run
 from evalkit.results.manifest import MANIFEST, sealed
@@ -51,8 +52,21 @@ def _warn_of(folder: Path) -> None:
 
 def locate_candidates(config: EvaluateConfig, dataset: str, key: str) -> tuple[Path, Result | None]:
     """`locate` for the candidates of an evaluation on a dataset of this name."""
-    parent = expanded(config.results_dir) / dataset
-    return locate(parent, f"{config.retriever.name}-{config.depth}", key, inner=CANDIDATES)
+    parent, depth = expanded(config.results_dir) / dataset, config.depth
+    names = [f"{name}-{depth}" for name in (former_name(config.retriever), config.retriever.name) if name]
+    return _locate_either(parent, names, key, inner=CANDIDATES)
+
+
+def locate_reranked(config: EvaluateConfig, parent: Path, key: str) -> tuple[Path, Result | None]:
+    """`locate` for the reranked result of an evaluation, whose candidates are in a folder of `parent`."""
+    names = [name for name in (former_name(config.reranker), config.reranker.name) if name]
+    return _locate_either(parent, names, key)
+
+
+def _locate_either(parent: Path, labels: list[str], key: str, *, inner: str = "") -> tuple[Path, Result | None]:
+    """The result under the first of these labels that has it; without one, its folder under the last."""
+    places = (locate(parent, label, key, inner=inner) for label in labels)
+    return next((place for place in places if place[1]), None) or locate(parent, labels[-1], key, inner=inner)
 
 
 def _beside(folder: Path, key: str) -> Path:

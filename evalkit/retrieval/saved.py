@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from evalkit.config import DatasetConfig
+from evalkit.config.after_file import NamedAfterFile
 from evalkit.config.limits import given, one_of
 from evalkit.config.retriever import RetrieverConfig
 from evalkit.errors import DataError
@@ -29,10 +30,13 @@ _ORDERS = ("score", "rank")
 
 
 @dataclass
-class SavedConfig(RetrieverConfig):
+class SavedConfig(NamedAfterFile, RetrieverConfig):
     """Candidates that someone else retrieved: a run of TREC, MS MARCO or tevatron, CSV, Parquet, or JSON."""
 
     implementation: ClassVar[str] = "evalkit.retrieval.saved:SavedRetriever"
+    unnamed: ClassVar[str] = "saved"
+    name: str = ""
+    """Its name in tables and in the folder of results; that of the file when not set."""
     path: str | None = None
     """The run file."""
     order: str | None = None
@@ -41,8 +45,9 @@ class SavedConfig(RetrieverConfig):
 
     def __post_init__(self) -> None:
         """Check that there is a path, and the choice."""
-        super().__post_init__()
         given("retriever.path", self.path, "RUN_FILE")
+        self.name_after_file()
+        super().__post_init__()
         if self.order is not None:
             one_of("retriever.order", self.order, _ORDERS)
 
