@@ -22,13 +22,15 @@ from evalkit.config.resources import config_names
 from evalkit.errors import ConfigError
 from evalkit.load import compute_of, config_of
 from evalkit.results import Evaluation
+from evalkit.run import Run
 from evalkit.system.files import expanded
 from evalkit.system.lookalikes import instead
-from evalkit.system.own_code import own_name
+from evalkit.system.own_code import nameable, own_name
 
 _BASES: dict[str, type] = {"dataset": DatasetConfig, "retriever": RetrieverConfig, "reranker": RerankerConfig}
 _FILES = {"dataset": "folder", "retriever": "saved", "reranker": "replay"}
 """What a path stands for."""
+_DATA = {"dataset": "dataset", "retriever": "run", "reranker": "reranker"}
 _DEFAULTS = {"depth": 100, "measures": None, "compute": None, "results_dir": "results", "cache_dir": None}
 
 
@@ -126,9 +128,17 @@ def stage(group: str, given: Any, settings: Mapping[str, Any]) -> Any:
         if isinstance(given, str) and (given in config_names(group) or not _exists(given)):
             return config_of(group, given, settings)
         return config_of(group, _FILES[group], {"path": os.fspath(given), **settings})
-    config = config_of(group, "python", {"name": own_name(given), **settings})
+    config = config_of(group, "python", {"name": _name(group, given), **settings})
     config.attach(given)
     return config
+
+
+def _name(group: str, given: Any) -> str:
+    """A name for an object; data without a name of its own is called what it is."""
+    if isinstance(given, Mapping) and isinstance(given.get("name"), str):
+        return nameable(given["name"])
+    is_data = isinstance(given, Mapping | Sequence | Run) or hasattr(given, "columns")
+    return _DATA[group] if is_data else own_name(given)
 
 
 def _exists(path: str) -> bool:

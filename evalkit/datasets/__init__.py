@@ -24,6 +24,7 @@ DATASETS = Registry(
         "hub": "evalkit.datasets.hub_dataset:HubDatasetConfig",
         "mkqa": "evalkit.datasets.mkqa:MkqaDatasetConfig",
         "mteb": "evalkit.datasets.mteb_task:MtebDatasetConfig",
+        "python": "evalkit.datasets.own_dataset:PythonDatasetConfig",
         "neuclir": "evalkit.datasets.neuclir:NeuclirDatasetConfig",
     },
     base="evalkit.config.dataset:DatasetConfig",

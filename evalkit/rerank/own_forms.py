@@ -5,12 +5,14 @@ To add a kind, such as the rerankers of a library, write a function that takes t
 It does not import the library: an object of a library that is not in `sys.modules` cannot be there.
 """
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from evalkit.errors import ObjectError
+from evalkit.formats.python_objects import is_from
+from evalkit.models.library_models import library_identity
+from evalkit.system.own_code import needed_arguments, signature
 from evalkit.types import Identity, Pair
 
 _EXPECTED = (
@@ -32,7 +34,7 @@ class Form(NamedTuple):
 
     score: Callable[[Sequence[Pair]], Any]
     by_query: bool
-    identity: Callable[[], Identity] | None = None
+    identity: Callable[[], Identity | None] | None = None
     facts: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -46,6 +48,22 @@ def form_of(thing: Any, name: str) -> Form:
         if found := kind(thing, name):
             return found
     raise ObjectError(f"{name} is {thing!r:.80}, which cannot rerank. {_EXPECTED}.")
+
+
+def cross_encoder(thing: Any, name: str) -> Form | None:
+    """A `CrossEncoder` of sentence-transformers: its logits, without the activation that `predict` applies."""
+    if not is_from(thing, "sentence_transformers", "CrossEncoder"):
+        return None
+    if thing.num_labels != 1:
+        raise ObjectError(f"{name} has {thing.num_labels} labels, and a ranking needs one score a pair.")
+
+    def score(pairs: Sequence[Pair]) -> Any:
+        import torch
+
+        texts = [(pair.query, pair.document) for pair in pairs]
+        return thing.predict(texts, activation_fn=torch.nn.Identity(), show_progress_bar=False)
+
+    return Form(score, by_query=False, identity=lambda: library_identity(thing), facts={"activation": "none"})
 
 
 def ranker(thing: Any, name: str) -> Form | None:
@@ -98,34 +116,16 @@ def function(thing: Any, name: str) -> Form | None:
 
 def _called(function: Callable[..., Any], name: str) -> Form:
     """f(query, documents) or f(pairs), by the number of its parameters without defaults."""
-    needed = _needed(function)
+    needed = needed_arguments(function)
     if needed == 1:
         return Form(lambda pairs: function([(pair.query, pair.document) for pair in pairs]), by_query=False)
     if needed == 2:  # noqa: PLR2004
         return Form(lambda pairs: function(pairs[0].query, [pair.document for pair in pairs]), by_query=True)
     raise ObjectError(
-        f"{name}: cannot tell how to call it from {_signature(function)}. Expected f(query, documents), with two "
+        f"{name}: cannot tell how to call it from {signature(function)}. Expected f(query, documents), with two "
         "parameters without a default, or f(pairs), with one."
     )
 
 
-def _needed(function: Callable[..., Any]) -> int | None:
-    """How many arguments without names a function needs; None where that cannot be told."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # in C, without a signature
-        return None
-    needed = [parameter.kind for parameter in parameters if parameter.default is parameter.empty]
-    by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_POSITIONAL)
-    return None if set(needed) & set(by_name) else len(needed) - needed.count(inspect.Parameter.VAR_KEYWORD)
-
-
-def _signature(function: Callable[..., Any]) -> str:
-    try:
-        return f"its parameters {inspect.signature(function)}"
-    except (TypeError, ValueError):
-        return "itself, which does not say its parameters"
-
-
-KINDS: tuple[Callable[[Any, str], Form | None], ...] = (ranker, scorer, function)
+KINDS: tuple[Callable[[Any, str], Form | None], ...] = (cross_encoder, ranker, scorer, function)
 """The kinds of objects that can score, the first that takes an object first."""

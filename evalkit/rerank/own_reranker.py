@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from typing import Any, ClassVar
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig
-from evalkit.config.python_object import PythonObject
+from evalkit.config.python_object import UNIQUE, PythonModel
 from evalkit.config.reranker import RerankerConfig
 from evalkit.errors import ConfigError
 from evalkit.rerank.own_forms import form_of
@@ -30,7 +29,7 @@ _PAIRS_PER_CALL = 256  # of a function that takes pairs: what a kill may lose
 
 
 @dataclass
-class PythonRerankerConfig(PythonObject, RerankerConfig):
+class PythonRerankerConfig(PythonModel, RerankerConfig):
     """A reranker of your own: a function or an object in Python."""
 
     implementation: ClassVar[str] = "evalkit.rerank.own_reranker:PythonReranker"
@@ -79,24 +78,12 @@ class PythonReranker(Reranker):
     @cached_property
     def identity(self) -> Identity:
         """What was given as its identity, or what its library tells; else something that no other object has."""
-        given = self._config.identity_of(self._thing)
-        if not given and self._form.identity:
-            given = call(self.name, self._form.identity)
-        if not given:
-            logger.warning(
-                "%s has no identity, so its result is saved, but neither found again nor resumed. Give the object an "
-                "attribute `identity`, a text that changes whenever its scores may, or set reranker.identity.",
-                self.name,
-            )
-            return {"kind": "python", "identity": "none", "unique": uuid4().hex, **self._form.facts}
-        kind = getattr(self._thing, "__qualname__", type(self._thing).__qualname__)
-        settings = {"settings": self._config.settings} if self._config.settings else {}
-        return {"kind": "python", "object": kind, "identity": given, **settings, **self._form.facts}
+        return self._config.identity_of(self._thing, self._form.identity, self._form.facts)
 
     @property
     def has_identity(self) -> bool:  # type: ignore[override]
         """See `Reranker`."""
-        return "unique" not in self.identity
+        return UNIQUE not in self.identity
 
     def facts(self) -> Mapping[str, object]:
         """See `Reranker`."""

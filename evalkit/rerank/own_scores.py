@@ -1,13 +1,13 @@
 """What code of the user's returned as scores, as float32 numbers: one for each pair, finite, or refused."""
 
-from collections.abc import Mapping, Sequence
-from numbers import Real
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.errors import ObjectError
+from evalkit.system.own_numbers import numbers_of
 from evalkit.types import Pair
 
 
@@ -22,7 +22,7 @@ def checked_scores(returned: Any, pairs: Sequence[Pair], name: str) -> NDArray[n
     Raises:
         ObjectError: they are not as many as the pairs, not numbers, or not finite.
     """
-    numbers = _numbers(returned)
+    numbers = numbers_of(returned)
     if numbers is None:
         raise ObjectError(f"{name} returned {_shown(returned)}{_of(pairs)}, expected {len(pairs)} numbers.")
     if numbers.ndim == 2 and numbers.shape[1] == 1:  # noqa: PLR2004
@@ -42,25 +42,6 @@ def checked_scores(returned: Any, pairs: Sequence[Pair], name: str) -> NDArray[n
             "float32 numbers."
         )
     return scores
-
-
-def _numbers(returned: Any) -> NDArray[np.generic] | None:
-    """An array of numbers; None for anything else."""
-    if isinstance(returned, str | bytes | Mapping | set | None):
-        return None
-    if hasattr(returned, "detach"):  # a tensor, which NumPy may not read where it is
-        returned = returned.detach().float().cpu().numpy()
-    if not hasattr(returned, "__array__"):
-        if not hasattr(returned, "__iter__"):
-            return None
-        returned = [one.detach().float().cpu().numpy() if hasattr(one, "detach") else one for one in returned]
-    try:
-        numbers = np.asarray(returned)
-        if numbers.dtype == object and all(isinstance(value, Real) for value in numbers.flat):
-            numbers = numbers.astype(np.float64)
-    except (TypeError, ValueError):  # of different lengths
-        return None
-    return numbers if numbers.dtype.kind in "iufb" else None
 
 
 def _of(pairs: Sequence[Pair]) -> str:

@@ -14,6 +14,7 @@ RETRIEVERS = Registry(
         "dense": "evalkit.config.retriever:DenseConfig",
         "bm25": "evalkit.retrieval.bm25:BM25Config",
         "saved": "evalkit.retrieval.saved:SavedConfig",
+        "python": "evalkit.retrieval.own_retriever:PythonRetrieverConfig",
         "judged": "evalkit.retrieval.judged:JudgedConfig",
     },
     base="evalkit.config.retriever:RetrieverConfig",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from evalkit.run import Run
@@ -44,3 +45,11 @@ def cut(run: Run, dataset: Dataset, depth: int) -> Run:
     if dataset.drop_identical_ids and len(run):
         run = run.select(~run.own_ids)
     return run.top(depth)
+
+
+def id_ranks(dataset: Dataset) -> NDArray[np.uint32]:
+    """The place of each document's id in ascending order."""
+    order = pc.sort_indices(dataset.documents.ids).to_numpy()
+    ranks = np.empty(len(order), dtype=np.uint32)
+    ranks[order] = np.arange(len(order), dtype=np.uint32)
+    return ranks

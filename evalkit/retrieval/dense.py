@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, DatasetConfig, DenseConfig
@@ -19,7 +18,7 @@ from evalkit.errors import ConfigError, ResultError
 from evalkit.inference.room import room
 from evalkit.inference.workers import Pool, open_pool, together
 from evalkit.models.declared import unused_prompts
-from evalkit.retrieval.candidates import candidates_from_rows, search_depth
+from evalkit.retrieval.candidates import candidates_from_rows, id_ranks, search_depth
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.retrieval.encoding import EncodingWorker, encode_corpus, encode_texts
 from evalkit.retrieval.first_stage import FirstStage
@@ -117,7 +116,7 @@ class DenseRetriever(FirstStage):
                 pool,
                 queries,
                 documents,
-                id_ranks=_id_ranks(dataset),
+                id_ranks=id_ranks(dataset),
                 k=k,
                 store=self.store,
                 content=content,
@@ -203,11 +202,3 @@ class DenseRetriever(FirstStage):
                 "{instruction} in it."
             )
         return self.config.instructed_query.replace("{instruction}", instruction)
-
-
-def _id_ranks(dataset: Dataset) -> NDArray[np.uint32]:
-    """The place of each document's id in ascending order."""
-    order = pc.sort_indices(dataset.documents.ids).to_numpy()
-    ranks = np.empty(len(order), dtype=np.uint32)
-    ranks[order] = np.arange(len(order), dtype=np.uint32)
-    return ranks

@@ -3,7 +3,8 @@
 import logging
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 from evalkit.config import DatasetConfig
 from evalkit.config.after_file import NamedAfterFile
@@ -53,30 +54,33 @@ class SavedConfig(NamedAfterFile, RetrieverConfig):
 
 
 class SavedRetriever(FirstStage):
-    """Candidates from a run file of any layout that `runfile.py` reads.
+    """Candidates from a run file of any layout that `runfile.py` reads, or from an object in Python that is `given`.
 
     Raises:
         DataError: there is no such file.
     """
 
-    def __init__(self, config: SavedConfig, *, own_ids_decided: bool = True) -> None:
-        self.path = expanded(str(config.path))
-        self.order = config.order
-        self.own_ids_decided = own_ids_decided
-        if not self.path.is_file():
+    def __init__(self, config: Any, *, own_ids_decided: bool = True, given: RunFile | None = None) -> None:
+        self.order, self.own_ids_decided, self.given = config.order, own_ids_decided, given
+        self.path: str | Path = config.name if given else expanded(str(config.path))
+        if not given and not Path(self.path).is_file():
             raise DataError(f"{self.path}: no such run file. Set retriever.path to a TREC run or a JSON run.")
 
     @classmethod
-    def build(cls, config: SavedConfig, *, dataset: DatasetConfig | None, **_: object) -> "SavedRetriever":
+    def build(
+        cls, config: Any, *, dataset: DatasetConfig | None, given: RunFile | None = None, **_: object
+    ) -> "SavedRetriever":
         """One that asks about a query's own id, unless the dataset's settings or its mteb task decide."""
         decided = dataset is None or dataset.drop_identical_ids is not None or dataset.own_ids_by_task
-        return cls(config, own_ids_decided=decided)
+        return cls(config, own_ids_decided=decided, given=given)
 
     @cached_property
     def identity(self) -> Identity:
-        """The file's content, and by what it is ordered where that was chosen."""
+        """The content of the file or object, and by what it is ordered where that was chosen."""
         chosen = {"order": self.order} if self.order else {}
-        return {"kind": "saved", "file_sha256": file_digest(self.path), **chosen}
+        if self.given:
+            return {"kind": "saved", "run_sha256": self.given.run.digest(), **chosen}
+        return {"kind": "saved", "file_sha256": file_digest(Path(self.path)), **chosen}
 
     def retrieve(self, dataset: Dataset, depth: int) -> Run:
         """The `depth` best of the file's documents for every query of the dataset.
@@ -84,7 +88,7 @@ class SavedRetriever(FirstStage):
         Raises:
             DataError: the file is of another collection, or which documents are the best depends on how it is read.
         """
-        file = read_run_file(self.path, order=self.order)
+        file = self.given or read_run_file(self.path, order=self.order)
         run = self._of_dataset(file.run, dataset)
         doubts.require_judged(dataset.qrels, run, name=self.path, judged_in=dataset.name)
         by_rank = file.by_rank and file.by_rank.only_queries(dataset.queries)

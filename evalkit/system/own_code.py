@@ -118,6 +118,25 @@ def _is_internal(frame: FrameSummary) -> bool:
     return frame.filename.startswith((_PACKAGE, "<frozen "))
 
 
+def needed_arguments(function: Callable[..., Any]) -> int | None:
+    """How many arguments without names a function needs; None where that cannot be told."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # in C, without a signature
+        return None
+    needed = [parameter.kind for parameter in parameters if parameter.default is parameter.empty]
+    by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_POSITIONAL)
+    return None if set(needed) & set(by_name) else len(needed) - needed.count(inspect.Parameter.VAR_KEYWORD)
+
+
+def signature(function: Callable[..., Any]) -> str:
+    """The parameters of a function, for an error."""
+    try:
+        return f"its parameters {inspect.signature(function)}"
+    except (TypeError, ValueError):
+        return "itself, which does not say its parameters"
+
+
 def own_name(thing: Any) -> str:
     """A name for an object: its `name`, else that of the function or class. It can name a folder of results."""
     given = getattr(thing, "name", None)

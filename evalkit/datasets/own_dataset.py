@@ -1,0 +1,195 @@
+"""A dataset of the user's own objects: `dataset=python`, and corpus, queries and judgments given to `evalkit.evaluate`.
+
+corpus      {id: text}, {id: {"title": ..., "text": ...}}, a table with columns such as doc_id and text, or rows of one
+queries     {id: text}, a table with columns such as query_id and query, or rows of one
+qrels       {query id: {document id: grade}}, or a table; see `formats.python_objects`
+
+The three come in a tuple, in a dict with these keys, or as attributes. The corpus is written to the store, so texts are
+read from disk as those of a file. Its digest is that of its content.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple
+
+from evalkit.config import DatasetConfig
+from evalkit.config.python_object import PythonObject
+from evalkit.datasets import corpus
+from evalkit.datasets.assemble import Judged, assemble
+from evalkit.datasets.columns import choose, judged_texts
+from evalkit.datasets.delimited import Columns
+from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.loader import Loader
+from evalkit.datasets.records import DOCUMENTS, OF_QUERIES, QUERIES, REPEATED, REPEATED_QUERIES, SAID, Record, checked
+from evalkit.errors import ConfigError, DataError, ObjectError
+from evalkit.formats.python_objects import is_from, kind_of, qrels_of
+from evalkit.system.own_code import call
+from evalkit.types import Dataset
+
+_PARTS = ("corpus", "queries", "qrels")
+_EXPECTED = "Expected corpus, queries and qrels: in a tuple, in a dict with these keys, or as attributes of an object"
+_ROWS = "{id: text}, a table with columns for id and text, or a list of rows"
+
+
+@dataclass
+class PythonDatasetConfig(PythonObject, DatasetConfig):
+    """A dataset of your own: corpus, queries and judgments as objects in Python."""
+
+    implementation: ClassVar[str] = "evalkit.datasets.own_dataset:PythonLoader"
+    group: ClassVar[str] = "dataset"
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Check, and name it after its object where no name is given."""
+        self.name = self.name or self.default_name
+        super().__post_init__()
+        if self.path:
+            raise ConfigError("dataset=python has no path. For a collection on disk set dataset=folder.")
+
+
+class Parts(NamedTuple):
+    """Corpus, queries and judgments, as they were given."""
+
+    corpus: Any
+    queries: Any
+    qrels: Any
+
+
+class PythonLoader(Loader):
+    """Reads a dataset from objects."""
+
+    config: PythonDatasetConfig
+
+    def load(self) -> Dataset:
+        """See `Loader`.
+
+        Raises:
+            ConfigError: the settings name no object.
+            ObjectError: there is no such object, or it is no dataset.
+        """
+        config, store = self.config, self.store
+        if config.is_gone:
+            raise ConfigError(
+                f"dataset.object is not set, so the texts and judgments of {config.name} cannot be read. Set "
+                "dataset.object=my_module:NAME; objects that were given to evaluate in Python are gone by now."
+            )
+        given = parts_of(config.get(), config.name, config.split)
+        found, notes = _documents(given.corpus, f"{config.name}: corpus")
+        digest = _digest(found)
+        facts = {"python_sha256": digest}
+        table = corpus.from_records(found, store, facts, label=config.name, digest=f"python:{digest}").table
+        judged = _judged(given, config.name)
+        return assemble(
+            config,
+            store,
+            documents=ArrowDocuments(table, title_separator=config.title_separator),
+            judged=replace(judged, notes={**judged.notes, **notes}),
+            corpus_digest=f"python:{digest}",
+        )
+
+
+def parts_of(thing: Any, name: str, split: str) -> Parts:
+    """Corpus, queries and judgments of an object.
+
+    Raises:
+        ObjectError: it lacks one of them.
+    """
+    if isinstance(thing, Mapping):
+        found = [thing.get(part) for part in _PARTS]
+    elif isinstance(thing, Sequence) and not isinstance(thing, str | bytes):
+        found = list(thing)
+    else:
+        found = [call(name, getattr, thing, part, None) for part in _PARTS]
+    if len(found) != len(_PARTS) or any(part is None for part in found):
+        raise ObjectError(f"{name} is {kind_of(thing)} {thing!r:.60}. {_EXPECTED}.")
+    return Parts(*(_of_split(part, split, name, what) for part, what in zip(found, _PARTS, strict=True)))
+
+
+def _of_split(part: Any, split: str, name: str, what: str) -> Any:
+    """A part of a dataset; of several splits of `datasets`, the one that is meant."""
+    if not is_from(part, "datasets", "DatasetDict"):
+        return part
+    return choose(part, split, part=what, label=f"{name}: {what}")
+
+
+def _judged(given: Parts, name: str) -> Judged:
+    qrels, notes = qrels_of(given.qrels, f"{name}: qrels"), Counter[str]()
+    texts: dict[str, str] = {}
+    for record in _records(given.queries, QUERIES, f"{name}: queries"):
+        if texts.setdefault(record.id, record.text) != record.text:
+            raise DataError(
+                f"{record.where}: query id {record.id!r} occurs twice, with different texts. Ids are unique."
+            )
+        notes.update(said for what in record.unusual if (said := f"{OF_QUERIES}{what}") in SAID)
+        notes[REPEATED_QUERIES] += 1
+    notes[REPEATED_QUERIES] -= len(texts)
+    kept = judged_texts(list(texts), list(texts.values()), qrels, f"{name}: queries")
+    return Judged(kept, qrels, unjudged_queries=len(texts) - len(kept), notes=+notes)
+
+
+def _documents(source: Any, label: str) -> tuple[list[Record], Counter[str]]:
+    """The documents, the first of identical ones, and counts of what was unusual in them."""
+    found: dict[str, Record] = {}
+    notes = Counter[str]()
+    for record in _records(source, DOCUMENTS, label):
+        earlier = found.setdefault(record.id, record)
+        if earlier is record:
+            notes.update(record.unusual)
+        elif earlier.row == record.row:
+            notes[REPEATED] += 1
+        else:
+            raise DataError(
+                f"{record.where}: document id {record.id!r} occurs twice, with different texts. Ids are unique."
+            )
+    if not found:
+        raise DataError(f"{label}: holds no documents.")
+    return list(found.values()), notes
+
+
+def _records(source: Any, columns: Columns, label: str) -> Iterator[Record]:
+    for number, fields in enumerate(_rows(source, columns, label), start=1):
+        yield checked(fields, f"{label}: row {number}", columns)._replace(fields={})
+
+
+def _rows(source: Any, columns: Columns, label: str) -> Iterator[dict[str, Any]]:
+    """Rows of a mapping, table or list, as the rows of a file are."""
+    key, text = columns.ids[0], columns.texts[0]
+    if isinstance(source, Mapping):
+        for own_id, value in source.items():
+            yield {**value, key: _plain(own_id)} if isinstance(value, Mapping) else {key: _plain(own_id), text: value}
+        return
+    for row in _table_rows(source, label):
+        if not isinstance(row, Mapping):
+            raise DataError(f"{label}: a row is {row!r:.60}, expected an object with id and text. Give {_ROWS}.")
+        yield {str(name): _plain(value) for name, value in row.items()}
+
+
+def _table_rows(source: Any, label: str) -> Iterable[Any]:
+    if is_from(source, "pandas", "DataFrame"):
+        frame = source.reset_index() if any(level is not None for level in source.index.names) else source
+        return (dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None))
+    if is_from(source, "pyarrow", "Table"):
+        return (row for batch in source.to_batches() for row in batch.to_pylist())
+    if is_from(source, "polars", "DataFrame"):
+        source = source.iter_rows(named=True)
+    if isinstance(source, Iterable) and not isinstance(source, str | bytes):
+        rows: Iterable[Any] = source
+        return rows
+    raise DataError(f"{label}: is {source!r:.60}. Give {_ROWS}.")
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy as one of Python; anything else as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+
+
+def _digest(documents: Iterable[Record]) -> str:
+    """SHA-256 over ids, titles and texts in their order."""
+    state = hashlib.sha256()
+    for record in documents:
+        for text in (record.id, record.title, record.text):
+            encoded = text.encode()
+            state.update(len(encoded).to_bytes(8, "little") + encoded)
+    return state.hexdigest()

@@ -1,0 +1,75 @@
+"""What decides the output of a model that sentence-transformers holds in memory: for the identity of an object."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any
+
+from evalkit.store.artefact import digest
+from evalkit.types import Identity
+
+_VOLATILE = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")  # of a config: they decide no output
+_ATTRIBUTES = ("prompts", "default_prompt_name", "similarity_fn_name", "truncate_dim", "max_length", "max_seq_length")
+
+
+def library_identity(model: Any) -> Identity | None:
+    """All that decides the output of a model of sentence-transformers; None where its weights cannot be read.
+
+    Args:
+        model: a `CrossEncoder`, `SentenceTransformer` or another stack of modules.
+    """
+    state = model.state_dict()
+    if not state:  # those of ONNX and OpenVINO
+        return None
+    weights = hashlib.sha256()
+    for name, tensor in state.items():
+        weights.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        weights.update(_bytes(tensor))
+    return {
+        "weights_sha256": weights.hexdigest(),
+        "settings": {name: getattr(model, name) for name in _ATTRIBUTES if _is_plain(getattr(model, name, None))},
+        "modules": digest({"modules": [_facts(module) for module in _modules(model)]}),
+        "packages": {name: version(name) for name in ("sentence-transformers", "torch", "transformers")},
+    }
+
+
+def _bytes(tensor: Any) -> bytes:
+    """The bytes of a tensor, of any type and on any device."""
+    import torch
+
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    found: bytes = flat.view(torch.uint8).numpy().tobytes()
+    return found
+
+
+def _modules(model: Any) -> Iterator[Any]:
+    """The modules of a stack; the model itself where it is none."""
+    yield from model.children() if len(list(model.children())) > 0 else [model]
+
+
+def _facts(module: Any) -> dict[str, str]:
+    """What the structure of a module, its settings and its tokenizer are, as texts."""
+    config = getattr(getattr(module, "auto_model", module), "config", None)
+    settings = config.to_dict() if config is not None and hasattr(config, "to_dict") else {}
+    own = module.get_config_dict() if hasattr(module, "get_config_dict") else {}
+    backend = getattr(getattr(module, "tokenizer", None), "backend_tokenizer", None)
+    return {
+        "structure": str(module),
+        "config": str(sorted((key, str(value)) for key, value in settings.items() if key not in _VOLATILE)),
+        "settings": str(sorted((key, str(value)) for key, value in own.items())),
+        "tokenizer": _tokenizer(backend) if backend is not None else "",
+    }
+
+
+def _tokenizer(backend: Any) -> str:
+    """A tokenizer of `tokenizers` without the padding and truncation that its last call left in it."""
+    found = json.loads(backend.to_str())
+    return json.dumps({key: value for key, value in found.items() if key not in {"padding", "truncation"}})
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether JSON holds a value as it is."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(part) for key, part in value.items())
+    return isinstance(value, str | int | float)
