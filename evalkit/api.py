@@ -21,6 +21,7 @@ from evalkit.config import ComputeConfig, DatasetConfig, EvaluateConfig, Reranke
 from evalkit.config.resources import config_names
 from evalkit.errors import ConfigError
 from evalkit.load import compute_of, config_of
+from evalkit.rerank.seam import Reranker
 from evalkit.results import Evaluation
 from evalkit.run import Run
 from evalkit.system.files import expanded
@@ -138,7 +139,9 @@ def _name(group: str, given: Any) -> str:
     if isinstance(given, Mapping) and isinstance(given.get("name"), str):
         return nameable(given["name"])
     is_data = isinstance(given, Mapping | Sequence | Run) or hasattr(given, "columns")
-    return _DATA[group] if is_data else own_name(given)
+    if is_data:
+        return _DATA[group]
+    return type(given).__name__ if getattr(given, "name", "") == Reranker.name else own_name(given)
 
 
 def _exists(path: str) -> bool:

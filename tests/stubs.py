@@ -151,3 +151,15 @@ def configured(source: Path, target: Path, **settings: Any) -> Path:
     config = json.loads((target / "config.json").read_text(encoding="utf-8"))
     (target / "config.json").write_text(json.dumps(config | settings), encoding="utf-8")
     return target
+
+
+def overlap(query, documents):
+    """A reranker as a function: words that query and document share."""
+    return [len({*query.lower().split()} & {*document.lower().split()}) for document in documents]
+
+
+def toy_evaluation(folder: Path) -> dict[str, Any]:
+    """Arguments of `evalkit.evaluate` for BM25 over the toy collection, all below a folder."""
+    places = {"results_dir": folder / "results", "cache_dir": folder / "cache"}
+    dataset = write_collection(folder / "toy")
+    return {"dataset": dataset, "retriever": "bm25", "depth": 5, "measures": ["nDCG@10", "RR"], **places}

@@ -1,23 +1,25 @@
 """`evalkit.evaluate`: stages as names, names with settings, paths and objects."""
 
+import asyncio
+import io
+import sys
+
 import numpy as np
 import pytest
-from stubs import StubReranker, write_collection
+from stubs import StubReranker, overlap, toy_evaluation
 
 import evalkit
 from evalkit import EvalkitError
-
-
-def overlap(query, documents):
-    return [len({*query.lower().split()} & {*document.lower().split()}) for document in documents]
+from evalkit.config import EvaluateConfig
+from evalkit.errors import ConfigError, ResultError
+from evalkit.load import config_of
+from evalkit.results.gather import gather
 
 
 @pytest.fixture
 def toy(tmp_path):
     """The arguments of an evaluation of the toy collection."""
-    folder = write_collection(tmp_path / "toy")
-    places = {"results_dir": tmp_path / "results", "cache_dir": tmp_path / "cache"}
-    return {"dataset": folder, "retriever": "bm25", "depth": 5, "measures": ["nDCG@10", "RR"], **places}
+    return toy_evaluation(tmp_path)
 
 
 def test_a_function_of_query_and_documents_reranks_as_the_replayed_file_of_its_scores(toy, tmp_path):
@@ -73,3 +75,75 @@ def test_wrong_arguments_are_one_line(toy, change, message):
     with pytest.raises(EvalkitError, match=message) as caught:
         evalkit.evaluate(**toy | change)
     assert "\n" not in str(caught.value)
+
+
+def test_a_configuration_is_taken_alone(toy):
+    stages = {group: config_of(group, name, {}) for group, name in (("retriever", "bm25"), ("reranker", "none"))}
+    dataset = config_of("dataset", "folder", {"path": toy["dataset"]})
+    places = {name: str(toy[name]) for name in ("results_dir", "cache_dir")}
+    config = EvaluateConfig(dataset=dataset, **stages, **places)
+    assert "toy" == evalkit.evaluate(config).dataset
+    with pytest.raises(ConfigError, match="Give it alone"):
+        evalkit.evaluate(config, depth=3)
+
+
+def test_an_evaluation_shows_its_measures_queries_and_run(toy):
+    found = evalkit.evaluate(**toy, reranker=overlap)
+    assert ["nDCG@10", "RR"] == list(found.measures)[:2]
+    assert ["dataset", "system", "query_id", "nDCG@10", "RR"] == list(found.per_query.columns)[:5]
+    assert found.measures["nDCG@10"] == pytest.approx(found.per_query["nDCG@10"].mean())
+    assert [("toy", "overlap")] == list(found.to_dataframe()[["dataset", "system"]].itertuples(index=False, name=None))
+    assert found.run.query_ids == ("q1", "q2")
+    assert "bm25-5 + overlap on toy: nDCG@10 0." in repr(found)
+    table = found._repr_html_()
+    assert "<td>overlap</td>" in table
+    assert "MAP@100" not in table
+
+
+def test_a_saved_copy_is_read_as_the_result_itself(toy, tmp_path):
+    found = evalkit.evaluate(**toy, reranker=overlap)
+    folder = found.save(tmp_path / "copy")
+    (copy,) = gather([folder])
+    assert copy.measures == found.measures
+    assert copy.candidates.folder.parent == folder
+    with pytest.raises(ResultError, match="is there already"):
+        found.save(folder)
+
+
+class _Stream:
+    """A stream as ipykernel's, which has no file number."""
+
+    encoding = "utf-8"
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+        return len(text)
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return False
+
+
+@pytest.mark.parametrize("stream", [_Stream, io.StringIO])
+def test_it_runs_in_a_notebook(toy, monkeypatch, stream):
+    """With an event loop that runs, and streams that are no files."""
+    monkeypatch.setattr(sys, "stdout", stream())
+    monkeypatch.setattr(sys, "stderr", stream())
+
+    async def cell():
+        return evalkit.evaluate(**toy, reranker=overlap)
+
+    assert 2 == len(asyncio.run(cell()).run.query_ids)
+
+
+def test_the_manifest_holds_the_call_and_nothing_of_the_object(toy):
+    manifest = evalkit.evaluate(**toy, reranker=overlap, **{"reranker.name": "words"}).result.manifest
+    assert "retriever='bm25', reranker='words', depth=5" in manifest["command"]
+    assert {"object": "", "settings": {}, "identity": None, "name": "words"}.items() <= manifest["config"][
+        "reranker"
+    ].items()

@@ -107,7 +107,7 @@ def run_one(settings: "DictConfig", folder: Path, form: str) -> None:
 
 def _run(settings: "DictConfig", hydra_config: Any, form: str) -> Done:
     """One evaluation, shown when it is done; of a sweep only the terminal gets a table for each."""
-    overrides = list(hydra_config.overrides.task)
+    overrides = [text.removeprefix("++") for text in hydra_config.overrides.task]  # which `normalise` adds
     config = settled(to_config(settings, overrides))
     command = " ".join(["evalkit evaluate", *map(shlex.quote, overrides)])
     evaluation = evaluate(config, command=command)

@@ -9,9 +9,11 @@ read from disk as those of a file. Its digest is that of its content.
 """
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from evalkit.config import DatasetConfig
@@ -25,9 +27,12 @@ from evalkit.datasets.loader import Loader
 from evalkit.datasets.records import DOCUMENTS, OF_QUERIES, QUERIES, REPEATED, REPEATED_QUERIES, SAID, Record, checked
 from evalkit.errors import ConfigError, DataError, ObjectError
 from evalkit.formats.python_objects import is_from, kind_of, qrels_of
+from evalkit.store import Store
+from evalkit.store.artefact import CORPORA, digest
 from evalkit.system.own_code import call
 from evalkit.types import Dataset
 
+_JUDGED = "judged.json"
 _PARTS = ("corpus", "queries", "qrels")
 _EXPECTED = "Expected corpus, queries and qrels: in a tuple, in a dict with these keys, or as attributes of an object"
 _ROWS = "{id: text}, a table with columns for id and text, or a list of rows"
@@ -40,6 +45,8 @@ class PythonDatasetConfig(PythonObject, DatasetConfig):
     implementation: ClassVar[str] = "evalkit.datasets.own_dataset:PythonLoader"
     group: ClassVar[str] = "dataset"
     name: str = ""
+    content: str | None = None
+    """The digest by which results find queries and judgments in the cache that were objects; it is not for typing."""
 
     def __post_init__(self) -> None:
         """Check, and name it after its object where no name is given."""
@@ -71,23 +78,62 @@ class PythonLoader(Loader):
         """
         config, store = self.config, self.store
         if config.is_gone:
-            raise ConfigError(
-                f"dataset.object is not set, so the texts and judgments of {config.name} cannot be read. Set "
-                "dataset.object=my_module:NAME; objects that were given to evaluate in Python are gone by now."
-            )
+            return self._assembled(*_stored(config, store))
         given = parts_of(config.get(), config.name, config.split)
         found, notes = _documents(given.corpus, f"{config.name}: corpus")
-        digest = _digest(found)
-        facts = {"python_sha256": digest}
-        table = corpus.from_records(found, store, facts, label=config.name, digest=f"python:{digest}").table
         judged = _judged(given, config.name)
+        judged = replace(judged, notes={**judged.notes, **notes})
+        own = _digest(found)
+        table = corpus.from_records(found, store, _facts(own), label=config.name, digest=own)
+        if not config.object:
+            config.content = _keep(judged, own, config.name, store)
+        return self._assembled(table, judged)
+
+    def _assembled(self, found: corpus.Corpus, judged: Judged) -> Dataset:
+        separator = self.config.title_separator
         return assemble(
-            config,
-            store,
-            documents=ArrowDocuments(table, title_separator=config.title_separator),
-            judged=replace(judged, notes={**judged.notes, **notes}),
-            corpus_digest=f"python:{digest}",
+            self.config,
+            self.store,
+            documents=ArrowDocuments(found.table, title_separator=separator),
+            judged=judged,
+            corpus_digest=f"python:{found.digest}",
         )
+
+
+def _keep(judged: Judged, corpus_digest: str, name: str, store: Store) -> str:
+    """Keep queries and judgments in the store, for whoever reads the results; the digest that finds them again."""
+    kept = {**asdict(judged), "corpus": corpus_digest}
+    content = digest(kept)
+
+    def build(folder: Path) -> None:
+        (folder / _JUDGED).write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
+
+    store.folder(CORPORA, {"python_judged": content}, build, label=name)
+    return content
+
+
+def _stored(config: PythonDatasetConfig, store: Store) -> tuple[corpus.Corpus, Judged]:
+    """Documents, queries and judgments that an evaluation of objects in Python left in the store.
+
+    Raises:
+        ConfigError: the settings name none, or the store has lost them.
+    """
+
+    def refuse(*_: object) -> Any:
+        raise ConfigError(
+            f"dataset.object is not set, so the texts and judgments of {config.name} cannot be read. Set "
+            f"dataset.object=my_module:NAME. Objects of Python are kept in the cache, and {store.root} lacks them."
+        )
+
+    folder = store.folder(CORPORA, {"python_judged": config.content}, refuse)
+    kept = json.loads((folder / _JUDGED).read_text(encoding="utf-8"))
+    own = kept.pop("corpus")
+    table = corpus.from_records(map(refuse, [own]), store, _facts(own), label=config.name, digest=own)
+    return table, Judged(**kept)
+
+
+def _facts(corpus_digest: str) -> dict[str, object]:
+    return {"python_sha256": corpus_digest}
 
 
 def parts_of(thing: Any, name: str, split: str) -> Parts:

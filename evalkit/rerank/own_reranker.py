@@ -53,7 +53,7 @@ class PythonReranker(Reranker):
         ObjectError: it is no reranker.
     """
 
-    in_process = True
+    is_foreign = True
 
     def __init__(self, config: PythonRerankerConfig, thing: Any) -> None:
         self.name, self._config, self._thing = config.name, config, thing

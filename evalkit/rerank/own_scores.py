@@ -54,4 +54,6 @@ def _of(pairs: Sequence[Pair]) -> str:
 
 
 def _shown(returned: Any) -> str:
-    return f"{type(returned).__name__} {returned!r:.60}" if returned is not None else "None"
+    if isinstance(returned, Sequence) and not isinstance(returned, str) and returned:
+        return f"a {type(returned).__name__} of {len(returned)}, the first of them {returned[0]!r:.60},"
+    return "None" if returned is None else f"{type(returned).__name__} {returned!r:.60}"

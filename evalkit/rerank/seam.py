@@ -25,7 +25,8 @@ class Reranker(ABC):
         overlaps: whether two threads may `stream` at once, and take turns on a device.
         by_query: whether a score may depend on the other candidates of the query. Then these come together, in the
             order of the first stage, and are found again only together.
-        in_process: whether it scores in this process, whatever `compute` says; then pairs have their ids.
+        is_foreign: whether it is code of the user's own. It runs in this process, whatever `compute` says, is given
+            pairs with their ids, and does not say which of them it cuts.
         has_identity: whether its `identity` tells it from all others, so that its scores may be found again.
     """
 
@@ -34,7 +35,7 @@ class Reranker(ABC):
     budget: Budget | None = None
     overlaps: bool = False
     by_query: bool = False
-    in_process: bool = False
+    is_foreign: bool = False
     has_identity: bool = True
 
     @classmethod

@@ -48,7 +48,7 @@ def score_candidates(
         ResultError: a score cannot be stored.
     """
     worker, stages = ScoringWorker(reranker), Stages()
-    compute = None if reranker.in_process else compute
+    compute = None if reranker.is_foreign else compute
     with progress("reranking", len(candidates), "pairs") as meter, ExitStack() as exits:
         with meter.not_working(LOADING):
             pool = exits.enter_context(open_pool(worker, compute))
@@ -116,7 +116,7 @@ class _Scoring:
             Pair(queries[query_ids[query]], texts[position], instructions.get(query_ids[query]))
             for query, position in zip(self._queries[window].tolist(), positions.tolist(), strict=True)
         ]
-        return self._named(pairs, window) if self._reranker.in_process else pairs
+        return self._named(pairs, window) if self._reranker.is_foreign else pairs
 
     def _named(self, pairs: list[Pair], window: slice) -> list[Pair]:
         """The pairs of a window with their ids; others are sent to workers, which need none."""
@@ -154,8 +154,10 @@ class _Scoring:
 
     def result(self) -> Reranked:
         """The run in its new order."""
-        run, table = self._candidates.rescored(self._scores), _table(self._candidates, self._cut)
-        return Reranked(run, int(self._cut.sum()), cut=table, kept=int(self._meter.kept))
+        run, kept = self._candidates.rescored(self._scores), int(self._meter.kept)
+        if self._reranker.is_foreign:
+            return Reranked(run, truncated=None, kept=kept)
+        return Reranked(run, int(self._cut.sum()), cut=_table(self._candidates, self._cut), kept=kept)
 
 
 def _of_whole_queries(windows: Sequence[slice], offsets: NDArray[np.int64]) -> list[slice]:

@@ -3,7 +3,8 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from shutil import copytree, ignore_patterns
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -11,9 +12,12 @@ from evalkit.errors import ResultError
 from evalkit.formats.trec import read_trec_run
 from evalkit.results.manifest import MANIFEST, read_manifest
 from evalkit.run import Run
-from evalkit.system.files import file_digest
+from evalkit.system.files import build_folder, expanded, file_digest
 from evalkit.system.stages import Rate, rate
 from evalkit.types import PerQuery
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CANDIDATES = "candidates"  # the folder that rerankers over the same candidates share
 RUN = "run.trec.gz"
@@ -62,9 +66,12 @@ class Result:
         return set(zip(table["query_id"].to_pylist(), table["doc_id"].to_pylist(), strict=True))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
-    """The results of one evaluation: the reranked result, and the candidates that it started from."""
+    """The results of one evaluation: the reranked result, and the candidates that it started from.
+
+    A notebook shows it as a table of the measures that were asked for.
+    """
 
     result: Result
     candidates: Result
@@ -97,6 +104,68 @@ class Evaluation:
     def reranker(self) -> str:
         """Name of the reranker; of the first stage where there is none."""
         return self.first_stage if self.is_first_stage else str(self.result.manifest["reranker"]["name"])
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """The mean of each measure over the judged queries: those asked for first, then the standard set."""
+        return dict(self.result.manifest["measures"])
+
+    @property
+    def run(self) -> Run:
+        """The ranked documents of each query."""
+        return self.result.read_run()
+
+    @property
+    def per_query(self) -> "pd.DataFrame":
+        """One row per judged query: columns `dataset`, `system` and `query_id`, then one column per measure."""
+        return self._named(self.result.read_per_query().to_frame())
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """One row: columns `dataset` and `system`, then the mean of each measure. `pandas.concat` joins several."""
+        import pandas as pd
+
+        return self._named(pd.DataFrame([self.measures]))
+
+    def save(self, folder: str | Path) -> Path:
+        """Copy the result, with the candidates that it started from, into a new folder; `compare` and `report` read it.
+
+        Raises:
+            ResultError: the folder is there already or cannot be written, or the result is of a run in memory.
+        """
+        target, sources = expanded(folder), {self.result.folder, self.candidates.folder}
+        if target.exists() or not all((source / MANIFEST).is_file() for source in sources):
+            fault = (
+                "is there already. Give a new folder" if target.exists() else "has nothing to copy: the run is a file"
+            )
+            raise ResultError(f"{target}: {fault}.")
+
+        def write(staging: Path) -> None:
+            for source in sources:
+                copytree(source, staging / source.name, ignore=ignore_patterns(".*"))
+
+        build_folder(target, write)
+        return target
+
+    def _named(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        frame.insert(0, "dataset", self.dataset)
+        frame.insert(1, "system", self.reranker)
+        return frame
+
+    @property
+    def _asked(self) -> dict[str, float]:
+        """The measures that were asked for, or all."""
+        asked = self.result.manifest["config"]["measures"]
+        return {name: value for name, value in self.measures.items() if name in asked} or self.measures
+
+    def __repr__(self) -> str:
+        """Dataset, stages, measures, and where it is."""
+        stages = self.reranker if self.is_first_stage else f"{self.first_stage} + {self.reranker}"
+        values = ", ".join(f"{name} {value:.4f}" for name, value in self._asked.items())
+        return f"<Evaluation of {stages} on {self.dataset}: {values}; {self.result.folder}>"
+
+    def _repr_html_(self) -> str:
+        frame = self.to_dataframe()[["dataset", "system", *self._asked]]
+        return str(frame.to_html(index=False, float_format="{:.4f}".format))
 
 
 def read(folder: Path) -> Result:

@@ -110,6 +110,7 @@ def _place(error: BaseException, function: Any) -> str:
     own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]
     if chosen := (own or frames)[-1:]:
         return f"{chosen[0].filename}:{chosen[0].lineno}"
+    function = function.__init__ if inspect.isclass(function) else function
     code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
     return f"{code.co_filename}:{code.co_firstlineno}" if code else "in compiled code"
 

@@ -17,6 +17,8 @@ EVALUATE = top_settings("evaluate")
 PATHS = re.compile(r"(\w+\.)?((\w+_)?path|model|projection|results_dir|cache_dir)")
 # Values that are texts which models read, prompts above all.
 _TEXTS = re.compile(r"(retriever|reranker|dataset)\.(\w+_)?(instructions?|instructed_query|prompt|prefix|separator)")
+# Settings that objects of the user's own are made with; no schema has their keys.
+_OPEN = re.compile(r"(retriever|reranker|dataset)\.settings(\.\w+)*")
 _ESCAPE = re.compile(r"\\([\\nt])")
 _ESCAPED = {"n": "\n", "t": "\t", "\\": "\\"}
 _OF_HYDRA = re.compile(r"\\[()\[\]{}:=, ]")  # what its grammar has escaped in a text without quotes
@@ -76,6 +78,8 @@ def _normalise_one(argument: str, *, sweep: bool) -> str:
     key, equals, value = argument.partition("=")
     if not equals or not value or value[0] in "'\"":
         return argument
+    if _OPEN.fullmatch(key):
+        return f"++{argument}"
     if key in _MEASURES:  # Hydra would take R(rel=2) for a call of a function
         value = _WITH_PARAMETERS.sub(lambda found: _quoted(found[0]), value)
         return f"{key}={value}" if "[" in value else f"{key}=[{value}]"
