@@ -107,13 +107,9 @@ def load_search(
     from evalkit.interchange.two_stages import TwoStages
 
     one_of("library", library, ("mteb", "beir"))
-    stages = TwoStages(
-        config_of("retriever", retriever, retriever_settings or {}),
-        config_of("reranker", reranker, reranker_settings or {}),
-        compute_of(compute),
-        depth=depth,
-        store=open_store(),
-    )
+    first = config_of("retriever", retriever, retriever_settings or {})
+    second = config_of("reranker", reranker, reranker_settings or {})
+    stages = TwoStages(first, second, compute_of(compute), depth=depth, store=open_store())
     if library == "beir":
         from evalkit.interchange.beir_search import BeirSearch
 
