@@ -75,7 +75,7 @@ def _parser() -> Parser:
         "documents that were moved up, quality by length of the query, speed, and impossible or suspicious values. "
         "With --qrels also of runs alone.",
     )
-    add_runs(parser)
+    add_runs(parser, texts=False)
     parser.add_argument("--queries", type=Path, dest="query_texts", metavar="FILE", help="with --qrels: their texts")
     parser.add_argument("--measure", help="default: the first that the evaluation was asked for")
     parser.add_argument("--depths", default=",".join(map(str, DEPTHS)), metavar="N[,...]")

@@ -43,6 +43,8 @@ def main(arguments: list[str]) -> int:
     require_pairs(comparisons)
     if options.qrels and comparisons[0].ceiling is None:
         tell(DIFFERENT_DOCUMENTS)
+    if (options.corpus or options.query_texts) and not options.queries:
+        tell("no text is shown without --queries N, the number of queries to show.")
     total, absent = overall(comparisons, settings), left_out(comparisons)
     shown = _moved(evaluations, options.queries, settings) if options.queries else None
     if options.format == "json":

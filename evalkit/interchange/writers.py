@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import ResultError
+from evalkit.errors import EvalkitError, ResultError
 from evalkit.formats.trec import qrels_lines, run_lines
 from evalkit.interchange.tasks import languages_of, mteb_module, task_of
 from evalkit.measures import measure
 from evalkit.results import Evaluation
 from evalkit.results.gather import joiner
 from evalkit.system.files import naming, write_output
+from evalkit.system.terminal import tell
 from evalkit.types import Dataset
 
 _CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
@@ -31,7 +32,7 @@ def export(evaluations: Sequence[Evaluation], layout: str, folder: Path) -> list
         folder: the folder to write to; created if it is absent.
 
     Raises:
-        DataError: the collection is not at hand any more.
+        DataError: the collection of no result is at hand any more; where some are, the others are named on stderr.
         MissingExtra: mteb is not installed, and the layout is mteb's.
         ResultError: the collection has changed, or two results would be written to one file.
     """
@@ -41,9 +42,18 @@ def export(evaluations: Sequence[Evaluation], layout: str, folder: Path) -> list
     if layout != "mteb":  # its names hold the key
         _require_apart(chosen)
     written: list[Path] = []
-    dataset_of = joiner()
+    dataset_of, gone = joiner(), dict[Path, EvalkitError]()
     for evaluation in chosen:
-        written += LAYOUTS[layout](evaluation, folder, dataset_of(evaluation.result))
+        try:
+            dataset = dataset_of(evaluation.result)
+        except EvalkitError as error:  # its collection, or the package that reads it
+            gone[evaluation.result.folder] = error
+            continue
+        written += LAYOUTS[layout](evaluation, folder, dataset)
+    if gone and not written:
+        raise next(iter(gone.values()))
+    for place, why in gone.items():
+        tell(f"{place}: left out. {why}")
     return list(dict.fromkeys(written))
 
 

@@ -105,6 +105,21 @@ def test_without_the_collection_it_says_so_and_writes_nothing(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_result_whose_collection_is_gone_is_left_out_and_named(tmp_path, capsys):
+    folder = tmp_path / "made"
+    made(folder, {"strong": 3.0}, queries=4)
+    root = made(folder, {"strong": 3.0}, dataset="two", queries=4)
+    (folder / "collections" / "one" / "queries.jsonl").unlink()
+    assert main(["export", str(root), "--to", "trec", "--out", str(tmp_path / "out")]) == 0
+    captured = capsys.readouterr()
+    assert {path.split("/")[-1] for path in captured.out.split()} == {"candidates.trec", "strong.trec", "qrels.trec"}
+    assert all("/two/" in path for path in captured.out.split())
+    lines = captured.err.splitlines()
+    assert [line.partition(": left out.")[0] for line in lines] == [
+        f"evalkit: {root}/one/stage-100/{name}" for name in ("candidates", "strong")
+    ]
+
+
 def test_files_are_named_for_people(root, tmp_path, capsys):
     assert main(["export", str(root / "one/stage-100/strong"), "--to", "trec", "--out", str(tmp_path)]) == 0
     printed = capsys.readouterr().out.splitlines()

@@ -11,6 +11,7 @@ from evalkit.commands.options import unknown_option
 from evalkit.commands.settings.foreign import require_harmless
 from evalkit.commands.settings.legal import top_settings, unknown_setting
 from evalkit.errors import ConfigError
+from evalkit.system.terminal import tell
 
 EVALUATE = top_settings("evaluate")
 # Values that are paths, where any character is legal.
@@ -51,6 +52,18 @@ def normalise(arguments: list[str], *, settings: Collection[str] = EVALUATE, opt
         is_flag = argument.startswith("-") or (place > 0 and arguments[place - 1] in _WITH_VALUE)
         (flags if is_flag else others).append(argument)
     return flags + [_normalise_one(argument, sweep=sweep) for argument in others]
+
+
+def tell_of_repeated(arguments: Sequence[str]) -> None:
+    """Note every setting that was typed with several values: as in Hydra, the last counts."""
+    typed: dict[str, list[str]] = {}
+    for argument in arguments:
+        key, equals, _ = argument.lstrip("+").partition("=")
+        if equals and not key.startswith(("-", "~")):
+            typed.setdefault(key, []).append(argument)
+    for key, given in typed.items():
+        if len(set(given)) > 1:
+            tell(f"{key} is given {len(given)} times. The last counts: {given[-1]}, not {', '.join(given[:-1])}.")
 
 
 def _refuse_unknown(arguments: Sequence[str], settings: Collection[str], options: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from evalkit.commands.settings.arguments import normalise
+from evalkit.commands.settings.arguments import normalise, tell_of_repeated
 from evalkit.errors import ConfigError
 
 
@@ -66,6 +66,11 @@ def test_arguments_are_made_readable_and_nothing_else_is_touched(typed, expected
 def test_arguments_that_contradict_each_other_are_refused(typed, message):
     with pytest.raises(ConfigError, match=message):
         normalise(typed)
+
+
+def test_a_setting_with_two_values_is_noted_and_one_that_is_repeated_is_not(capsys):
+    tell_of_repeated(["depth=10", "dataset=mini", "+depth=20", "dataset=mini", "-m", "~x"])
+    assert capsys.readouterr().err == "evalkit: depth is given 2 times. The last counts: +depth=20, not depth=10.\n"
 
 
 ODD = ["数据 (1)", "a=b,c", "it's [x]", "~tilde", "back\\slash", "{brace}", "back\\slash and blank", "\\'\\", " blank "]
