@@ -100,7 +100,8 @@ def _depth(view: DatasetView, measure: str) -> Any:
         if system.curve:
             depths = [str(point.depth) for point in system.curve]
             axes.plot(depths, [point.reranked for point in system.curve], "o-", label=one.name)
-    if view.comparison.ceiling is not None:
+    stages = {system.evaluation.first_stage for system in view.systems}  # each of several has a ceiling by depth
+    if view.comparison.ceiling is not None and len(stages) == 1:
         curve = next(system.curve for system in view.systems if system.curve)
         depths = [str(point.depth) for point in curve]
         axes.plot(depths, [point.ceiling for point in curve], color="gray", linestyle="--", label="ceiling")
