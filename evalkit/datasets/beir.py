@@ -4,9 +4,9 @@ corpus.jsonl    {"_id": "d1", "title": "...", "text": "..."}     title may be ab
 queries.jsonl   {"_id": "q1", "text": "..."}                     queries of every split; only judged ones are kept
 qrels/test.tsv  query-id <tab> corpus-id <tab> score             with a header line
 
-Other names and formats of the three are known to `filenames` and `objects`. A query may also have `answers`, a list of
-texts: then documents can be judged by whether they contain one. Where every query has them, judgments may be absent.
-And it may have an `instruction`: what it asks for.
+Other names and formats are known to `filenames` and `data_rows`. A query may also have `answers`, a list of texts: then
+documents can be judged by whether they contain one. Where every query has them, judgments may be absent. And it may
+have an `instruction`: what it asks for.
 """
 
 import contextlib
@@ -14,22 +14,24 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from evalkit.config import DatasetConfig, FolderDatasetConfig
 from evalkit.datasets import corpus
 from evalkit.datasets.assemble import Judged, assemble
+from evalkit.datasets.data_rows import format_of
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.filenames import Judgments, corpus_of, judgments_of, queries_of, refuse_unjudged
-from evalkit.datasets.judgments import read_judgments
-from evalkit.datasets.objects import format_of
 from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import OF_QUERIES, QUERIES, REPEATED_QUERIES, SAID, checked_text, records, shown
 from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
+from evalkit.formats.judgments import read_judgments
 from evalkit.formats.notes import counted
 from evalkit.formats.similar_ids import lookalike
+from evalkit.formats.textfile import Member
 from evalkit.store import Store
 from evalkit.system.files import expanded
 from evalkit.types import Dataset, Qrels
@@ -110,7 +112,7 @@ def _answered(source: CollectionFiles, split: str) -> Judged:
     if not queries.by_id:
         raise DataError(f"{queries.file}: holds no queries.")
     if any(query.answers is None for query in queries.by_id.values()):
-        raise refuse_unjudged(source, split)
+        refuse_unjudged(source, split)
     return _of_queries(queries, sorted(queries.by_id), {}, answered=True)
 
 
@@ -118,7 +120,9 @@ def _judged(source: CollectionFiles, found: Judgments) -> Judged:
     """Queries, with their judgments and perhaps answers."""
     if found.note:
         logger.warning("%s: %s.", source.label(found.name), found.note)
-    qrels = read_judgments(source, found.name)
+    qrels, notes = read_judgments(Member(source.label(found.name), partial(source.open, found.name)))
+    for note in notes:
+        logger.warning("%s: %s.", source.label(found.name), note.text)
     queries = _read_queries(source, found.split)
     absent = sorted(set(qrels) - set(queries.by_id))
     if absent:

@@ -9,8 +9,8 @@ import pyarrow as pa
 from evalkit.datasets.assemble import Judged
 from evalkit.datasets.records import ID_KEYS
 from evalkit.errors import DataError
+from evalkit.formats.judgments import add_judgment
 from evalkit.formats.notes import counted
-from evalkit.formats.trec import add_judgment
 from evalkit.system.progress import progress
 from evalkit.types import Qrels
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from evalkit.datasets.objects import LINES, PARQUET, format_of
+from evalkit.datasets.data_rows import LINES, PARQUET, format_of
 from evalkit.datasets.records import REPEATED, Record, records
 from evalkit.datasets.source import CollectionFiles, FolderSource
 from evalkit.errors import DataError
@@ -44,7 +44,7 @@ class Corpus(NamedTuple):
 
 
 def from_file(source: CollectionFiles, name: str, store: Store) -> Corpus:
-    """The documents of a file in any format of `objects`; JSON lines have the digest of their decompressed bytes."""
+    """The documents of a file in any format of `data_rows`; JSON lines have the digest of their decompressed bytes."""
     form = format_of(source, name)
     sha256 = _content_digest(source, name)
 

@@ -1,28 +1,31 @@
 """Which file of a collection is its corpus, which its queries, and which its judgments. Knows names, not contents.
 
-    corpus.jsonl          collection.tsv             documents; also .json, .csv, .tsv or .parquet
-    queries.jsonl         queries.dev.small.tsv      queries; likewise, perhaps with a split in the name
+    corpus.jsonl          collection.tsv             documents; also .json, .csv or .parquet
+    queries.jsonl         queries.dev.small.tsv      queries; likewise or .txt, perhaps with a split in the name
     qrels/test.tsv        qrels.dev.small.tsv        judgments; also .txt, .csv, .json and others, or plain qrels.tsv
 
-Each also as .gz. Where several would do, the first of a list is taken, BEIR's own names before all others.
+Each may be compressed, have its split in front (FlagEmbedding's test_queries.jsonl), or lie in a folder of its kind.
+Where several would do, the first of a list is taken, BEIR's own names before all others.
 """
 
 import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
+from evalkit.formats.archives import ARCHIVES
+from evalkit.formats.compressed import plain_name
 
-LAYOUT = "corpus.jsonl, queries.jsonl and qrels/<split>.tsv, each also as .json, .csv, .parquet or .gz"
+LAYOUT = "corpus.jsonl, queries.jsonl and qrels/<split>.tsv, each also as .json, .csv, .tsv, .parquet or compressed"
 _TABLES = ("jsonl", "json", "csv", "tsv", "parquet", "parq")
+_TOPICS = (*_TABLES, "txt")
 _JUDGMENTS = ("tsv", "txt", "csv", "trec", "qrels", "qrel", "json", "jsonl", "parquet", "parq", "")
-_CORPUS = ("corpus", "collection", "documents", "docs", "passages")
+_CORPUS = ("corpus", "collection", "documents", "docs", "passages", "psgs")
 _QUERIES = ("queries", "query", "questions", "topics")
+_QRELS = ("qrels", "qrel")
 _LISTED = 8  # names in an error
-_PACKED = (".bz2", ".xz", ".lzma", ".zst", ".lz4", ".Z")
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
 
 class Judgments(NamedTuple):
@@ -39,16 +42,22 @@ class Judgments(NamedTuple):
     note: str = ""
 
 
-def is_corpus(name: str) -> bool:
-    """Whether a path in a collection may be that of its documents."""
+def is_corpus(name: str, *, loosely: bool = False) -> bool:
+    """Whether a path in a collection may be that of its documents; `loosely` also with more in its name."""
     found = _parsed(PurePosixPath(name).name, _CORPUS, _TABLES)
-    return found is not None and not found.split
+    return found is not None and (loosely or not found.split)
 
 
 def corpus_of(source: CollectionFiles) -> str:
     """The file of documents."""
-    found = _first(source.files(), _CORPUS, _TABLES, splits=("",))
-    return found or _refuse(source, "corpus.jsonl")
+    if found := _first(source.files(), _CORPUS, _TABLES, splits=("",)):
+        return found
+    others = [name for name in source.files() if _parsed(name, _CORPUS, _TABLES)]
+    if len(others) > 1:
+        raise DataError(
+            f"{_path(source)}: {_listed(others)} may all be documents. Join them in one file, corpus.jsonl."
+        )
+    return others[0] if others else _refuse(source, "documents", ("corpus.jsonl", "collection.tsv", "corpus.jsonl"))
 
 
 def queries_of(source: CollectionFiles, split: str) -> str:
@@ -56,17 +65,14 @@ def queries_of(source: CollectionFiles, split: str) -> str:
     files = source.files()
     # The queries of `dev` hold those of `dev.small`.
     wider = [".".join(split.split(".")[:length]) for length in range(len(split.split(".")), 0, -1)]
-    if found := _first(files, _QUERIES, _TABLES, splits=("", *wider)):
+    if found := _first(files, _QUERIES, _TOPICS, splits=("", *wider)):
         return found
-    others = [name for name in files if _parsed(name, _QUERIES, _TABLES)]
+    others = [name for name in files if _parsed(name, _QUERIES, _TOPICS)]
     if len(others) == 1:
         return others[0]
     if others:
-        raise DataError(
-            f"{source.label('queries.jsonl')}: no such file, and {_listed(others)} name other splits than {split}. Set "
-            "dataset.split."
-        )
-    return _refuse(source, "queries.jsonl")
+        raise DataError(f"{_path(source)}: {_listed(others)} name other splits than {split}. Set dataset.split.")
+    return _refuse(source, "queries", ("queries.jsonl", f"queries.{split}.tsv", f"{split}_queries.jsonl"))
 
 
 def judgments_of(source: CollectionFiles, split: str, *, lenient: bool = False) -> Judgments | None:
@@ -90,16 +96,15 @@ def judgments_of(source: CollectionFiles, split: str, *, lenient: bool = False) 
         return Judgments(beside[""], split, note)
     if lenient and split == "test" and len(beside) == 1 and not below:
         return _explained(next(iter(beside.values())), next(iter(beside)), split)
-    strange = [name for name in source.files() if name.startswith("qrels")]
+    strange = [name for name in source.files() if name.startswith(_QRELS)]
     if everywhere or strange:
         raise DataError(f"{source.label(f'qrels/{split}.tsv')}: no such file. {_choice(everywhere, strange)}")
     return None
 
 
-def refuse_unjudged(source: CollectionFiles, split: str) -> DataError:
-    """The error for a collection without any judgments; it names the files that there are."""
-    path = source.label(f"qrels/{split}.tsv")
-    return DataError(f"{path}: no such file. It has no judgments at all. {_holds(source.files())}")
+def refuse_unjudged(source: CollectionFiles, split: str) -> NoReturn:
+    """Refuse a collection without any judgments."""
+    _refuse(source, "judgments", (f"qrels/{split}.tsv", f"qrels.{split}.tsv", f"{split}_qrels.jsonl"))
 
 
 def _explained(name: str, found: str, asked: str) -> Judgments:
@@ -135,11 +140,11 @@ class _Name(NamedTuple):
 def _judgments_name(name: str) -> _Name | None:
     path = PurePosixPath(name)
     if path.parts[:1] != ("qrels",) or len(path.parts) == 1:
-        return _parsed(name, ("qrels", "qrel"), _JUDGMENTS)
+        return _parsed(name, _QRELS, _JUDGMENTS)
     if path.name.startswith("."):
         return None
     # In `qrels/` the name is the split, at times with `qrels` before it.
-    plain = path.name.removesuffix(".gz")
+    plain = plain_name(path.name)
     stem, dot, form = plain.rpartition(".")
     if not dot or form not in _JUDGMENTS:
         return _Name("qrels", plain, "", path.name != plain) if not dot else None
@@ -147,15 +152,22 @@ def _judgments_name(name: str) -> _Name | None:
 
 
 def _parsed(name: str, stems: Sequence[str], forms: Sequence[str]) -> _Name | None:
-    """The parts of a name such as `queries.dev.small.tsv.gz`; None where it is another."""
-    plain = name.removesuffix(".gz")
+    """The parts of a name such as `queries.dev.small.tsv.gz` or `queries/dev.tsv`; None where it is another."""
+    folder, _, last = name.rpartition("/")
+    plain = plain_name(last)
     head, dot, form = plain.rpartition(".")
     if not dot or form not in forms:
         head, form = plain, ""
     if form not in forms:
         return None
-    match = re.fullmatch(rf"({'|'.join(stems)})(?:[._-](.+))?", head)
-    return _Name(match[1], match[2] or "", form, plain != name) if match else None
+    match = re.fullmatch(rf"(?:(.+?)[._-]|(\d+))?({'|'.join(stems)})(?:[._-](.+))?", head)
+    if match and not folder:
+        before = match[1] or match[2] or ""
+        return _Name(match[3], ".".join(part for part in (before, match[4]) if part), form, plain != last)
+    # In a folder of its kind a name is the split, or that of the kind again.
+    if folder not in stems or head.startswith("."):
+        return None
+    return _Name(folder, (match[4] or "") if match else head, form, plain != last)
 
 
 def _first(files: Iterable[str], stems: Sequence[str], forms: Sequence[str], *, splits: Sequence[str]) -> str | None:
@@ -170,23 +182,34 @@ def _first(files: Iterable[str], stems: Sequence[str], forms: Sequence[str], *, 
     return None if best is None else found[best]
 
 
-def _refuse(source: CollectionFiles, name: str) -> str:
+def _refuse(source: CollectionFiles, part: str, examples: tuple[str, str, str]) -> NoReturn:
+    """Refuse a collection that lacks a part: as what it was recognised, and what the part would be called.
+
+    Args:
+        source: of the collection.
+        part: the part that is missing.
+        examples: its name in BEIR layout, in MS MARCO's and in FlagEmbedding's.
+    """
     files = source.files()
-    stem = name.partition(".")[0]
-    for file in files:
-        if file.startswith(f"{stem}.") and file.endswith(_PACKED):
-            raise DataError(
-                f"{source.label(name)}: no such file. {file} is there: decompress it, or compress it with gzip."
-            )
+    known = [name for name in files if _parsed(name, (*_CORPUS, *_QUERIES), _TOPICS) or _judgments_name(name)]
+    tables = any(PurePosixPath(plain_name(name)).suffix == ".tsv" and "/" not in name for name in known)
+    flag = any(re.match(r"[a-z]+_(queries|qrels)\.", name) for name in known)
+    kind = 2 if flag else 1 if tables else 0
+    layout = ("BEIR layout", "MS MARCO TSV", "FlagEmbedding's layout")[kind]
     archives = [file for file in files if file.endswith(ARCHIVES)]
-    alone = files if len(files) == 1 and files[0].removesuffix(".gz").endswith((".jsonl", ".json")) else []
+    alone = files if len(files) == 1 and plain_name(files[0]).endswith((".jsonl", ".json")) else []
     hint = f" Set dataset.path to {source.label(archives[0])} to read that archive." if archives else ""
     hint += f" If it holds reranking samples, set dataset.path to {source.label(alone[0])}." if alone else ""
-    raise DataError(f"{source.label(name)}: no such file. {_holds(files)}{hint}")
+    found = f"recognised as {layout} ({_listed(known)}); " if known else ""
+    others = [name for name in files if name not in known]
+    beside = (
+        f" Found {'also ' if known else ''}{_listed(others)}." if others else "" if files else " It holds no files."
+    )
+    raise DataError(f"{_path(source)}: {found}no {part} ({examples[kind]}).{beside} Expected {LAYOUT}.{hint}")
 
 
-def _holds(files: Sequence[str]) -> str:
-    return f"Found {_listed(files) or 'no files'}. Expected {LAYOUT}."
+def _path(source: CollectionFiles) -> str:
+    return source.label("").rstrip("/!")
 
 
 def _listed(names: Sequence[str]) -> str:

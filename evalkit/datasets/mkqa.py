@@ -24,14 +24,15 @@ from evalkit.config.limits import MISSING, require_commit
 from evalkit.datasets import corpus, hub, hub_files, snapshot
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.beir import parse_answers
+from evalkit.datasets.data_rows import objects
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.filenames import ARCHIVES, LAYOUT, corpus_of
+from evalkit.datasets.filenames import LAYOUT, corpus_of
 from evalkit.datasets.loader import Loader, RemoteFile
-from evalkit.datasets.objects import objects
 from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import checked_id, checked_text
 from evalkit.datasets.source import CORPUS, CollectionFiles, FolderSource, find
 from evalkit.errors import DataError
+from evalkit.formats.archives import ARCHIVES
 from evalkit.formats.textfile import lines
 from evalkit.store import Store
 from evalkit.system.files import expanded

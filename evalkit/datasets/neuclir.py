@@ -9,30 +9,28 @@ published one.
 """
 
 import contextlib
-import io
 import logging
 import re
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, NamedTuple
 
 from evalkit.config import DatasetConfig
 from evalkit.config.limits import MISSING, one_of, require_commit, require_md5
 from evalkit.datasets import corpus, hub_files
-from evalkit.datasets.archives import tar_members
 from evalkit.datasets.assemble import Judged, assemble
+from evalkit.datasets.data_rows import objects
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.download import downloaded, remote_file, url_file
 from evalkit.datasets.loader import Loader, RemoteFile
-from evalkit.datasets.objects import objects
 from evalkit.datasets.records import checked_id, checked_text
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
+from evalkit.formats.archives import TarSource, is_archive
+from evalkit.formats.judgments import parse_judgments
 from evalkit.formats.textfile import fields as split_fields
-from evalkit.formats.textfile import lines, peek, read_bytes, read_lines
-from evalkit.formats.trec import parse_qrels
+from evalkit.formats.textfile import lines, read_lines
 from evalkit.store import Store
 from evalkit.system.files import expanded
 from evalkit.types import Dataset
@@ -41,7 +39,6 @@ logger = logging.getLogger(__name__)
 
 _LANGUAGES = ("zho", "fas", "rus")  # what column 2 of judgments of several languages holds
 _SHORT = {"zho": "zh", "fas": "fa", "rus": "ru"}
-_TAR = slice(257, 262)  # where a tar says that it is one
 
 
 _QUERY_FIELDS = ("title", "description", "narrative", "title+description", "title+description+narrative")
@@ -111,7 +108,7 @@ class NeuclirLoader(Loader):
         """See `Loader`."""
         config, store, places = self.config, self.store, find_places(self.config)
         path = places.qrels or url_file(store, config.qrels_url, config.qrels_md5)
-        qrels = parse_qrels(_of_language(_qrels_lines(config, path), config.document_language), path)
+        qrels = parse_judgments(_of_language(_qrels_lines(config, path), config.document_language), path).qrels
         path = places.topics or url_file(store, config.topics_url, config.topics_md5)
         topics = _read_topics(config, path, set(qrels))
         found = _open_documents(config, places.documents, store)
@@ -193,23 +190,18 @@ def _of_another_year(path: Path, year: int) -> bool:
 
 def _qrels_lines(config: NeuclirDatasetConfig, path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a file, or of the member for this language in a tar."""
-    if ".tar" not in path.suffixes and peek(path, _TAR.stop)[_TAR] != b"ustar":
+    if ".tar" not in path.suffixes and not is_archive(path):
         yield from read_lines(path)
         return
     name = f"qrels.final.gains.{config.document_language}"
-    # Decompressed to its end: tarfile stops before the checksum of a gzip, and would not see that it is damaged.
-    content = read_bytes(path)
-    try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
-            members = [member for member in tar_members(archive, path) if Path(member.name).name == name]
-            stream = archive.extractfile(members[0]) if members else None
-            if stream is None:
-                raise DataError(f"{path}: holds no {name}. Set dataset.qrels_path to the judgments.")
-            if len(members) > 1:
-                raise DataError(f"{path}: holds {len(members)} of {name}. Set dataset.qrels_path to the one you mean.")
-            yield from lines(stream, f"{path}!{name}")  # type: ignore[arg-type]
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        raise DataError(f"{path}: is not a tar, or is damaged ({error}). Download it again.") from error
+    with contextlib.closing(TarSource(path, lambda _: "")) as source:
+        members = [member for member in source.files() if PurePosixPath(member).name == name]
+        if not members:
+            raise DataError(f"{path}: holds no {name}. Set dataset.qrels_path to the judgments.")
+        if len(members) > 1:
+            raise DataError(f"{path}: holds {len(members)} of {name}. Set dataset.qrels_path to the one you mean.")
+        with source.open(members[0]) as stream:
+            yield from lines(stream, f"{path}!{name}")
 
 
 def _of_language(numbered: Iterator[tuple[int, str]], language: str) -> Iterator[tuple[int, str]]:

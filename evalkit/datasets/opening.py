@@ -3,12 +3,14 @@
 import logging
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 
-from evalkit.datasets.archives import TarSource, ZipSource, is_tar
 from evalkit.datasets.filenames import LAYOUT, is_corpus
 from evalkit.datasets.source import CORPUS, CollectionFiles, FolderSource
 from evalkit.errors import DataError
+from evalkit.formats.archives import TarSource, ZipSource, is_tar
+from evalkit.formats.compressed import plain_name
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ def _inside(path: Path, folder: str | None, marker: str, *, exact: bool) -> Path
         if exact and not found:
             raise DataError(f"{path}: holds no folder {folder}. {_collections(path)}Check dataset.folder.")
         path = found[0] if found else path
-    if marker != CORPUS or any(is_corpus(file.name) for file in path.iterdir()):
+    if marker != CORPUS or any(is_corpus(file.name) for file in path.iterdir() if file.is_file()):
         return path
     roots = _roots(_names_below(path), _kinds_of(marker))
     if len(roots) == 1:
@@ -98,9 +100,9 @@ def _kinds_of(marker: str) -> list[Callable[[str], bool]]:
     """Which names mark a collection: the marker, or without one any name of a file of documents."""
 
     def is_marker(name: str) -> bool:
-        return PurePosixPath(name).name in {marker, f"{marker}.gz"}
+        return plain_name(PurePosixPath(name).name) == marker
 
-    return [is_marker, is_corpus] if marker == CORPUS else [is_marker]
+    return [is_marker, is_corpus, partial(is_corpus, loosely=True)] if marker == CORPUS else [is_marker]
 
 
 def _roots(names: Sequence[str], kinds: Sequence[Callable[[str], bool]]) -> list[str]:

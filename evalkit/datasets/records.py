@@ -5,8 +5,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
+from evalkit.datasets.data_rows import rows
 from evalkit.datasets.delimited import Columns
-from evalkit.datasets.objects import rows
 from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
 from evalkit.formats import ids
@@ -104,7 +104,7 @@ def records(
 ) -> Iterator[Record]:
     """The rows of a file.
 
-    `form` is as `objects.format_of` tells it; `advance` is called with megabytes, and `note` with all decompressed
+    `form` is as `data_rows.format_of` tells it; `advance` is called with megabytes, and `note` with all decompressed
     bytes, block by block, of every format but parquet, which is not read from end to end.
     """
     position = 0

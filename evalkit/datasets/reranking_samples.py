@@ -18,14 +18,15 @@ from typing import Any, NamedTuple
 from evalkit.config import DatasetConfig, FolderDatasetConfig
 from evalkit.datasets import corpus
 from evalkit.datasets.assemble import Judged, assemble
+from evalkit.datasets.data_rows import format_of, rows
 from evalkit.datasets.delimited import Columns
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.filenames import ARCHIVES
-from evalkit.datasets.objects import format_of, rows
 from evalkit.datasets.records import REPEATED_CANDIDATES, Record, checked_id, checked_text, shown
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
-from evalkit.formats.textfile import KIND_BYTES, file_kind, peek
+from evalkit.formats.archives import ARCHIVES, is_archive
+from evalkit.formats.filekind import KIND_BYTES, file_kind
+from evalkit.formats.textfile import peek
 from evalkit.store import Store
 from evalkit.system.files import expanded
 from evalkit.types import Dataset
@@ -55,9 +56,12 @@ def are_samples(config: DatasetConfig) -> bool:
     if not isinstance(config, FolderDatasetConfig):
         return False
     path = expanded(str(config.path))
-    if not path.is_file() or path.name.endswith(ARCHIVES):
+    if not path.is_file():
         return False
-    start = peek(path, KIND_BYTES)
+    try:
+        start = b"" if path.name.endswith(ARCHIVES) and not is_archive(path) else peek(path, KIND_BYTES)
+    except DataError:  # an archive of several files
+        return False
     return file_kind(start) is None and start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"["))
 
 

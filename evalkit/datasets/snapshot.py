@@ -23,8 +23,8 @@ from evalkit.config import DatasetConfig
 from evalkit.datasets.assemble import assemble
 from evalkit.datasets.columns import choose, content_digest, id_column, judged
 from evalkit.datasets.corpus import from_columns, require_ids
+from evalkit.datasets.data_rows import rows_per_batch
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.objects import rows_per_batch
 from evalkit.datasets.source import CORPUS
 from evalkit.errors import DataError
 from evalkit.store import Store

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from evalkit.errors import DataError
+from evalkit.formats.archives import is_leftover
+from evalkit.formats.compressed import SUFFIXES, plain_name
 from evalkit.formats.textfile import open_binary
 
 CORPUS = "corpus.jsonl"
@@ -41,13 +43,13 @@ class FolderSource:
         self.path = path
 
     def files(self) -> Sequence[str]:
-        """Files at the top and in `qrels/`."""
+        """Files at the top and in its folders, those of systems and hidden folders left out."""
+        below = [path for path in self.path.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
         return sorted(
             file.relative_to(self.path).as_posix()
-            for folder in (self.path, self.path / "qrels")
-            if folder.is_dir()
+            for folder in (self.path, *below)
             for file in folder.iterdir()
-            if file.is_file()
+            if file.is_file() and not is_leftover(file.name)
         )
 
     def label(self, name: str) -> str:
@@ -63,13 +65,13 @@ class FolderSource:
 
     def megabytes(self, name: str) -> float | None:
         """Its size, unless it is compressed."""
-        return None if name.endswith(".gz") else (self.path / name).stat().st_size / 1e6
+        return None if name != plain_name(name) else (self.path / name).stat().st_size / 1e6
 
 
 def find(source: CollectionFiles, name: str, layout: str) -> str:
-    """The name under which a file is there: as it is, or with `.gz`."""
+    """The name under which a file is there: as it is, or with the ending of a compressed one."""
     files = source.files()
-    for candidate in (name, f"{name}.gz"):
+    for candidate in (name, *(f"{name}{suffix}" for suffix in SUFFIXES)):
         if candidate in files:
             return candidate
     raise DataError(f"{source.label(name)}: no such file. Expected {layout}.")

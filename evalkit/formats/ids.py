@@ -21,3 +21,8 @@ def fault(text: str) -> str | None:
 def are_ids(query_id: str, doc_id: str) -> bool:
     """Whether neither is empty, nor holds a NUL, which would end it early in trec_eval's C."""
     return bool(query_id and doc_id) and "\0" not in query_id and "\0" not in doc_id
+
+
+def plain_text(value: object) -> str:
+    """An id or a grade as text; a whole float, as pandas makes of integers, as its digits."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

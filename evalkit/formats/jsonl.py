@@ -1,14 +1,14 @@
 """JSON lines that `evalkit score` and `evalkit embed` read: pairs and texts. Errors name file and line."""
 
-import gzip
 import io
 import sys
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple
 
 from evalkit.errors import DataError
 from evalkit.formats import strict_json
-from evalkit.formats.textfile import GZIP_MAGIC, lines, read_lines
+from evalkit.formats.compressed import plain
+from evalkit.formats.textfile import lines, read_lines
 from evalkit.system.files import expanded
 from evalkit.system.lookalikes import instead
 from evalkit.types import Pair
@@ -21,7 +21,7 @@ def read_pairs(file: str) -> list[tuple[Pair, dict[str, Any]]]:
     """Pairs, each with the other fields of its line, such as ids.
 
     Args:
-        file: a path, or `-` for standard input; plain or gzip.
+        file: a path, or `-` for standard input; plain or compressed.
 
     Raises:
         DataError: a line is not an object with the texts `query` and `document`, and perhaps `instruction`.
@@ -54,7 +54,7 @@ def read_texts(file: str) -> list[Text]:
     """The texts of a file.
 
     Args:
-        file: a path, or `-` for standard input; plain or gzip.
+        file: a path, or `-` for standard input; plain or compressed.
 
     Raises:
         DataError: a line is not an object with a `role` (query or document) and a `text`.
@@ -96,11 +96,7 @@ def _standard_input() -> BinaryIO:
     if sys.stdin is None:
         raise DataError("standard input is closed. Name a file of JSON lines.")
     stream: Any = sys.stdin.buffer
-    if not hasattr(stream, "peek"):
-        stream = io.BufferedReader(stream)
-    if stream.peek(2)[:2] != GZIP_MAGIC:
-        return cast("BinaryIO", stream)
-    return io.BufferedReader(gzip.GzipFile(fileobj=stream))
+    return plain(stream if hasattr(stream, "peek") else io.BufferedReader(stream))
 
 
 def _without(fields: dict[str, Any], *keys: str) -> dict[str, Any]:

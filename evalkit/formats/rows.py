@@ -6,6 +6,8 @@
     tevatron    query_id doc_id score
     ColBERT     query_id doc_id rank score
     CSV, TSV    the same with commas or semicolons; columns with names in any order, in quotes or not
+    ir_datasets query_id <tab> doc_id <tab> relevance <tab> iteration
+    without grades, judgments of two columns: query_id doc_id
 
 Knows nothing of the meaning of values.
 """
@@ -20,6 +22,8 @@ from evalkit.errors import DataError
 from evalkit.formats.textfile import fields
 
 QRELS_LAYOUTS = {3: "query-id corpus-id score", 4: "query_id 0 doc_id relevance"}
+_RELEVANT = "query-id corpus-id"
+_ITERATION_LAST = "query_id doc_id relevance iteration"
 RUN_LAYOUT = "query_id Q0 doc_id rank score tag"
 # Names of columns without separators, in the order of preference: PyTerrier's tables have docid (a number) and docno.
 _QUERY = ("queryid", "qid", "topicid", "topic", "qryid", "query")
@@ -87,40 +91,67 @@ class Layout(NamedTuple):
             yield to_row(number, found)
 
 
+_TREC_QRELS = FieldPlaces(0, 2, None, 3)
 TREC_RUN = Layout(FieldPlaces(0, 2, 3, 4), 6, partial(fields, counts=(6,)), has_header=False, shown=RUN_LAYOUT)
 
 
-def qrels_layout(line: str, where: str) -> Layout:
-    """The layout of a file of judgments from its first line.
+def qrels_layout(line: str, where: str, following: Sequence[str] = ()) -> Layout:
+    """The layout of a file of judgments from its first line and, where that is not enough, some that follow.
 
     Raises:
         DataError: the layout is unknown.
     """
-    if named := _named(line, GRADES):
+    if named := _named(line, GRADES, following):
         return named
     for row, split, _ in _splits(line):
         width = len(row)
         if width in QRELS_LAYOUTS:
-            is_trec = width == 4  # noqa: PLR2004
-            own = split if is_trec else _without_quotes(split, row)  # in TREC files quotes are letters
-            places, has_header = FieldPlaces(0, width - 2, None, width - 1), not is_trec and _is_header(row)
-            return Layout(places, width, own, has_header, QRELS_LAYOUTS[width])
+            own, rows = _without_quotes(split, row), [row, *map(split, following)]
+            if width == 4:  # noqa: PLR2004
+                last = _iteration_is_last([row for row in rows if len(row) == width])
+                places, shown = (
+                    (FieldPlaces(0, 1, None, 2), _ITERATION_LAST) if last else (_TREC_QRELS, QRELS_LAYOUTS[4])
+                )
+                return Layout(places, width, own, has_header=False, shown=shown)
+            return Layout(FieldPlaces(0, 1, None, 2), width, own, _is_header(row), QRELS_LAYOUTS[width])
+    if relevant := _two_columns(line):
+        return relevant
     found, legal = fields(line, (3, 4)), " or ".join(QRELS_LAYOUTS.values())
     hint = " These look like a run: the order is QRELS RUN." if found[1:2] in (["Q0"], ["q0"]) else ""
     raise DataError(f"{where}: {_count(found)}, expected 3 or 4 ({legal}).{hint}")
 
 
-def run_layout(line: str, where: str) -> Layout:
-    """The layout of a run from its first line.
+def _iteration_is_last(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether rows of four fields have TREC's iteration, a constant, behind the grade and not before the document."""
+    second, last = {row[1] for row in rows}, {row[3] for row in rows}
+    return not second & {"0", "Q0"} and last <= {"0", "Q0"} and all(map(is_number, (row[2] for row in rows)))
+
+
+def _two_columns(line: str) -> Layout | None:
+    """Judgments of relevant documents alone; None where the fields are not two, or hold blanks as texts do."""
+    for split in (
+        partial(fields, counts=(2,)),
+        partial(_csv_fields, delimiter=","),
+        partial(_csv_fields, delimiter=";"),
+    ):
+        row = split(line)
+        if len(row) == 2 and not any(" " in _unquoted(field) for field in row):  # noqa: PLR2004
+            has_header = name_columns(row, GRADES, graded=False) is not None
+            return Layout(FieldPlaces(0, 1, None, None), 2, _without_quotes(split, row), has_header, _RELEVANT)
+    return None
+
+
+def run_layout(line: str, where: str, following: Sequence[str] = ()) -> Layout:
+    """The layout of a run from its first line; whether values are in quotes may show in the one that follows.
 
     Raises:
         DataError: the layout is unknown.
     """
-    if named := _named(line, SCORES):
+    if named := _named(line, SCORES, following):
         return named
     found = fields(line, (6,))
     if len(found) == TREC_RUN.width:
-        return TREC_RUN
+        return TREC_RUN._replace(split=_without_quotes(TREC_RUN.split, [found[0], found[2]]))
     for row, split, plain in _splits(line):
         if layout := _plain_run(row, split, plain=plain):
             return layout
@@ -159,33 +190,43 @@ def _plain_run(row: list[str], split: Split, *, plain: bool) -> Layout | None:
 
 
 def _without_quotes(split: Split, row: list[str]) -> Split:
-    """The same split, without the quotes around fields if the first two of this row have them."""
-    quoted = _is_quoted(row[0]) and _is_quoted(row[1])
+    """The same split, without the quotes around fields if the ids of this row have them."""
+    quoted = _is_quoted(row[0]) and any(map(_is_quoted, row[1:3]))
     return (lambda line: [_unquoted(field) for field in split(line)]) if quoted else split
 
 
-def _named(line: str, values: tuple[str, ...]) -> Layout | None:
+def _named(line: str, values: tuple[str, ...], following: Sequence[str]) -> Layout | None:
     """The layout of a file whose first line names its columns; None where it does not."""
     for delimiter in ("\t",) if "\t" in line else (",", ";", " "):
-        is_plain = delimiter in "\t " and '"' not in line
-        split = partial(fields, counts=()) if delimiter == " " else partial(_csv_fields, delimiter=delimiter)
+        has_quotes = any('"' in text for text in (line, *following[:1]))
+        blanks = partial(fields, counts=())
+        split: Split = blanks if delimiter == " " else partial(_csv_fields, delimiter=delimiter)
         names = split(line)
         columns = name_columns(names, values) if len(names) > 2 else None  # noqa: PLR2004
         if columns and not any(map(is_number, names)):
-            if is_plain:
+            if delimiter in "\t " and not has_quotes:
                 split = partial(fields, counts=(len(names),))
+            elif delimiter == " ":
+                split = _all_unquoted
             return Layout(columns, len(names), split, has_header=True, shown=" ".join(names))
     return None
 
 
-def name_columns(names: Sequence[str], values: tuple[str, ...] = SCORES) -> FieldPlaces | None:
-    """The index of each field from the names of columns; None unless query, document and value have names."""
+def _all_unquoted(line: str) -> list[str]:
+    return [_unquoted(field) for field in fields(line, ())]
+
+
+def name_columns(names: Sequence[str], values: tuple[str, ...] = SCORES, *, graded: bool = True) -> FieldPlaces | None:
+    """The index of each field from the names of columns; None unless query and document, and a value, have names.
+
+    `graded` is whether there must be a value.
+    """
     plain = [re.sub(r"[\W_]+", "", _unquoted(name.strip())).lower() for name in names]
     query, document, rank, value = (
         next((plain.index(name) for name in known if name in plain), None)
         for known in (_QUERY, _DOCUMENT, _RANK, values)
     )
-    if query is None or document is None or (value is None and (rank is None or values is GRADES)):
+    if query is None or document is None or (graded and value is None and (rank is None or values is GRADES)):
         return None
     return FieldPlaces(query, document, rank, value)
 

@@ -5,32 +5,30 @@
 {"mteb_model_meta": ..., "default": {"test": {"q1": {"d1": 0.5}}}}       mteb predictions, one subset and split
 [{"query": ..., "hits": [{"qid": 1, "docid": "d1", "score": 0.5}]}]      rank_llm
 [{"query": {"qid": "q1"}, "candidates": [{"docid": "d1", "score": .5}]}] rank_llm, also as one object a line
+[{"question": ..., "answers": [...], "ctxs": [{"id": "d1", "score": 5}]}] DPR; rows are numbered where they lack ids
+{"q1": {"question": ..., "contexts": [{"docid": "d1", "score": 5}]}}     DPR, as Pyserini writes it
+{"q1": ["d1", "d2"]}                                                     documents of a query, best first
 [{"query_id": "q1", "doc_id": "d1", "score": 0.5}]                       rows of a table, also as one object a line
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from evalkit.errors import DataError
 from evalkit.formats import ids
-from evalkit.formats.rows import GRADES, SCORES, FieldPlaces, Row, name_columns
-from evalkit.formats.strict_json import RepeatedKeyError, distinct
-from evalkit.formats.textfile import peek, read_bytes, read_lines
+from evalkit.formats.json_values import json_value
+from evalkit.formats.passages import DOC_IDS, QUERY_IDS, RETRIEVED
+from evalkit.formats.rows import SCORES, FieldPlaces, Row, is_number, name_columns
 
 CHOOSE = "Choose with --order score|rank, or in an evaluation with retriever.order or reranker.order"
-_LAYOUTS = "BEIR {query: {document: score}}, FlagEmbedding search results, mteb predictions, or rank_llm results"
+_LAYOUTS = "BEIR {query: {document: score}}, FlagEmbedding search results, mteb predictions, rank_llm or DPR results"
+_LISTS = ("hits", "candidates", *RETRIEVED)  # what a list of scored documents may be called
 
 Scores = Mapping[str, Mapping[str, float]]
 Rows = tuple[FieldPlaces, Sequence[Row]]
-
-
-def is_json(path: Path, is_row: Callable[[str], bool]) -> bool:
-    """Whether a file begins as JSON and not as a row of text: a query id may begin with a bracket, too."""
-    start = peek(path, 4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-    return start[:1] in (b"{", b"[") and not is_row(start.split(b"\n", 1)[0].decode(errors="replace"))
 
 
 def read(path: Path, *, order: str | None = None) -> Scores | Rows:
@@ -43,30 +41,20 @@ def read(path: Path, *, order: str | None = None) -> Scores | Rows:
     Raises:
         DataError: not JSON, another layout, a score that is not a finite number, a document twice for a query.
     """
-    parsed = _parse(path)
+    parsed = json_value(path)
     if rows := _table(parsed, SCORES, path):
         return rows
-    if isinstance(parsed, dict) and isinstance(parsed.get("hits") or parsed.get("candidates"), list):
+    if isinstance(parsed, dict) and _hits(parsed):
         parsed = [parsed]  # one object a line, and only one line
-    return _from_rank_llm(parsed, path, order) if isinstance(parsed, list) else _from_mapping(parsed, path)
+    elif isinstance(parsed, dict) and parsed and all(map(_hits, parsed.values())):
+        parsed = [{"qid": query_id, **row} for query_id, row in parsed.items()]
+    return _from_lists(parsed, path, order) if isinstance(parsed, list) else _from_mapping(parsed, path)
 
 
-def read_judgments(path: Path) -> Sequence[Row]:
-    """Every judgment in a JSON file, its grade as written.
-
-    Raises:
-        DataError: not JSON, or another layout.
-    """
-    parsed = _parse(path)
-    if found := _table(parsed, GRADES, path):
-        return found[1]
-    if not isinstance(parsed, dict) or not all(isinstance(judged, dict) for judged in parsed.values()):
-        raise DataError(f"{path}: not judgments. Expected JSON of {{query: {{document: grade}}}}.")
-    triples = ((query, doc, grade) for query, judged in parsed.items() for doc, grade in judged.items())
-    return [
-        Row(number, _id(query, path), _id(doc, path), None, json.dumps(grade))
-        for number, (query, doc, grade) in enumerate(triples, start=1)
-    ]
+def _hits(row: Any) -> list[Any] | None:
+    """The list of scored documents in a row; None where it has none."""
+    lists = (row.get(name) for name in _LISTS) if isinstance(row, dict) else ()
+    return next((found for found in lists if isinstance(found, list)), None)
 
 
 def _table(parsed: Any, values: tuple[str, ...], path: Path) -> Rows | None:
@@ -93,39 +81,24 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _parse(path: Path) -> Any:
-    content = read_bytes(path)
-    try:
-        return json.loads(content, object_pairs_hook=distinct)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 ({error.reason} at byte {error.start + 1}).") from error
-    except RepeatedKeyError as error:
-        raise DataError(f"{path}: {error}. Keep one entry.") from error
-    except (ValueError, RecursionError) as error:
-        whole = error
-    rows = []
-    for number, line in read_lines(path):
-        try:
-            rows.append(json.loads(line, object_pairs_hook=distinct))
-        except (ValueError, RecursionError) as error:
-            if number == 1:  # a single document spread over lines, not one object a line
-                line_number = whole.lineno if isinstance(whole, json.JSONDecodeError) else 1
-                raise DataError(f"{path}:{line_number}: not JSON: {whole}.") from error
-            raise DataError(f"{path}:{number}: not JSON: {error}.") from error
-    return rows
-
-
 def _from_mapping(parsed: Any, path: Path) -> Scores:
     if isinstance(parsed, dict) and "search_results" in parsed:
         parsed = parsed["search_results"]
     elif isinstance(parsed, dict) and "mteb_model_meta" in parsed:
         parsed = _mteb_split({key: value for key, value in parsed.items() if key != "mteb_model_meta"}, path)
-    if not isinstance(parsed, dict) or not all(isinstance(docs, dict) for docs in parsed.values()):
+    if not isinstance(parsed, dict) or not all(isinstance(docs, dict | list) for docs in parsed.values()):
         raise DataError(f"{path}: not a run. Expected one of: {_LAYOUTS}.")
-    return {
-        _id(query, path): {_id(doc, path): _number(score, path, query, doc) for doc, score in docs.items()}
-        for query, docs in parsed.items()
-    }
+    return {_id(query, path): _scored(query, docs, path) for query, docs in parsed.items()}
+
+
+def _scored(query: str, docs: Any, path: Path) -> dict[str, float]:
+    """Documents and scores of a query: as given, or 0, -1, -2, ... for a list of ids in their order."""
+    if isinstance(docs, dict):
+        return {_id(doc, path): _number(score, path, query, doc) for doc, score in docs.items()}
+    found = {_id(doc, path): 0.0 - place for place, doc in enumerate(docs)}
+    if len(found) < len(docs):
+        raise DataError(f"{path}: a document occurs twice for query {query!r}.")
+    return found
 
 
 def _mteb_split(subsets: Mapping[str, Any], path: Path) -> Any:
@@ -138,14 +111,15 @@ def _mteb_split(subsets: Mapping[str, Any], path: Path) -> Any:
     return next(iter(splits.values()))
 
 
-def _from_rank_llm(rows: list[Any], path: Path, order: str | None) -> Scores:
+def _from_lists(rows: list[Any], path: Path, order: str | None) -> Scores:
     run: dict[str, dict[str, float]] = {}
     for number, row in enumerate(rows, start=1):
-        hits = (row.get("hits") or row.get("candidates")) if isinstance(row, dict) else None
-        if not isinstance(hits, list) or not all(isinstance(hit, dict) and "docid" in hit for hit in hits):
+        hits = _hits(row)
+        if hits is None or not all(isinstance(hit, dict) and _doc_id(hit) is not None for hit in hits):
             raise DataError(f"{path}: entry {number} has no list of hits or candidates. Expected one of: {_LAYOUTS}.")
-        query = row.get("query")
-        query_id = query.get("qid") if isinstance(query, dict) else hits[0].get("qid")
+        if not hits:
+            continue
+        query_id = _query_id(row, hits, number)
         if query_id is None:
             raise DataError(f"{path}: entry {number} names no query id (qid).")
         found = _add_hits(run.setdefault(_id(query_id, path), {}), hits, str(query_id), path)
@@ -158,14 +132,33 @@ def _from_rank_llm(rows: list[Any], path: Path, order: str | None) -> Scores:
     return run
 
 
+def _query_id(row: dict[str, Any], hits: list[Any], number: int) -> Any:
+    """The id of a query: rank_llm has it in the query or in a hit, DPR in the row or not at all."""
+    query = row.get("query")
+    places = (query if isinstance(query, dict) else {}, row, hits[0])
+    named = [
+        place[name]
+        for place, names in zip(places, (QUERY_IDS, QUERY_IDS, ("qid",)), strict=True)
+        for name in names
+        if name in place
+    ]
+    return named[0] if named else str(number) if "question" in row else None
+
+
+def _doc_id(hit: dict[str, Any]) -> Any:
+    return next((hit[name] for name in DOC_IDS if hit.get(name) is not None), None)
+
+
 def _add_hits(docs: dict[str, float], hits: list[Any], query_id: str, path: Path) -> list[float]:
     """Add hits to a query, refusing repeats; returns their scores in their order."""
     found = []
     for hit in hits:
-        doc_id = _id(hit["docid"], path)
+        doc_id = _id(_doc_id(hit), path)
         if doc_id in docs:
             raise DataError(f"{path}: document {doc_id!r} occurs twice for query {query_id!r}.")
-        docs[doc_id] = _number(hit.get("score"), path, query_id, doc_id)
+        score = hit.get("score")
+        score = float(score) if isinstance(score, str) and is_number(score) else score  # DPR writes them in quotes
+        docs[doc_id] = _number(score, path, query_id, doc_id)
         found.append(docs[doc_id])
     return found
 

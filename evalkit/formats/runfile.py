@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from evalkit.errors import DataError
 from evalkit.formats import ranks, run_json
+from evalkit.formats.json_values import begins_as_json
 from evalkit.formats.notes import Note, counted
 from evalkit.formats.rows import RUN_LAYOUT, SCORES, FieldPlaces, Row, is_number, run_layout
 from evalkit.formats.run_rows import RunRows, checked, from_mapping
@@ -56,7 +58,7 @@ def read_run_file(path: str | Path, *, order: str | None = None) -> RunFile:
     if is_table(path):
         columns = table_columns(path, SCORES)
         found = _from_rows(columns, lambda: table_rows(path, columns), path, order)
-    elif run_json.is_json(path, _is_trec):
+    elif begins_as_json(path, _is_trec):
         parsed = run_json.read(path, order=order)
         if isinstance(parsed, tuple):
             columns, rows = parsed
@@ -77,10 +79,10 @@ def _is_trec(line: str) -> bool:
 
 
 def _from_lines(path: Path, order: str | None) -> RunFile:
-    first = next(iter(read_lines(path)), None)
-    if first is None:
+    first = list(islice(read_lines(path), 2))
+    if not first:
         return RunFile(Run.from_dict({}))
-    layout = run_layout(first[1], f"{path}:{first[0]}")
+    layout = run_layout(first[0][1], f"{path}:{first[0][0]}", [line for _, line in first[1:]])
     return _from_rows(layout.columns, lambda: layout.rows(read_lines(path), path), path, order)
 
 

@@ -1,88 +1,38 @@
-"""TREC and BEIR file formats: judgments and runs, in and out, plain or gzip.
+"""TREC file formats: judgments and runs, in and out.
 
     qrels   query_id 0 doc_id relevance                   TREC
             query-id <tab> corpus-id <tab> score          BEIR, first line a header
     run     query_id Q0 doc_id rank score tag             TREC; scores decide, as in trec_eval
 
-`rows.py` has other layouts of lines and columns, `run_json.py` has JSON, and `runfile.py` reads any run.
+`rows.py` has other layouts of lines and columns, `judgments.py` and `runfile.py` read any file.
 """
 
 import gzip
 import logging
-import re
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterator
 from pathlib import Path
 
-from evalkit.errors import DataError
-from evalkit.formats import run_json
-from evalkit.formats.ids import are_ids
-from evalkit.formats.rows import GRADES, QRELS_LAYOUTS, TREC_RUN, Row, is_number, qrels_layout
+from evalkit.formats.judgments import read_judgments
+from evalkit.formats.rows import TREC_RUN
 from evalkit.formats.run_rows import checked
 from evalkit.formats.runfile import RunFile, read_run_file
-from evalkit.formats.tabular import is_table, table_columns, table_rows
-from evalkit.formats.textfile import fields, read_lines
+from evalkit.formats.textfile import read_lines
 from evalkit.run import Run
 from evalkit.types import Qrels
 
 logger = logging.getLogger(__name__)
 
-# trec_eval keeps a relevance in a C int. pandas writes 1 as 1.0.
-_GRADE = re.compile(r"([+-]?[0-9]{1,9})(?:\.0*)?")
-
 
 def read_qrels(path: str | Path) -> Qrels:
-    """Judgments from a TREC, BEIR, CSV, Parquet or JSON file, whichever its first bytes show.
+    """Judgments from a TREC, BEIR, CSV, Parquet or JSON file, whichever its first bytes show; notes on it are logged.
 
     Raises:
         DataError: a malformed line, a relevance that is not an integer, a pair judged twice differently, no judgment.
     """
-    path = Path(path)
-    if is_table(path):
-        return _gathered(table_rows(path, table_columns(path, GRADES)), path)
-    if run_json.is_json(path, _is_judgment):
-        return _gathered(run_json.read_judgments(path), path)
-    return parse_qrels(read_lines(path), path)
-
-
-def _is_judgment(line: str) -> bool:
-    """Whether a line ends in a grade, as JSON never does."""
-    row = fields(line, (3, 4))
-    return len(row) in QRELS_LAYOUTS and is_number(row[-1])
-
-
-def parse_qrels(numbered: Iterable[tuple[int, str]], name: object) -> Qrels:
-    """`read_qrels` for numbered lines that come from elsewhere than a plain file."""
-    numbered = iter(numbered)
-    first = next(numbered, None)
-    if first is None:
-        return _gathered((), name)
-    layout = qrels_layout(first[1], f"{name}:{first[0]}")
-    return _gathered(layout.rows(chain([first], numbered), name), name)
-
-
-def _gathered(rows: Iterable[Row], name: object) -> Qrels:
-    qrels: dict[str, dict[str, int]] = {}
-    for row in rows:
-        add_judgment(qrels, row.query_id, row.doc_id, row.value or "", where=f"{name}:{row.number}")
-    if not qrels:
-        raise DataError(f"{name}: holds no judgments. Expected lines of {' or '.join(QRELS_LAYOUTS.values())}.")
+    qrels, notes = read_judgments(Path(path))
+    for note in notes:
+        logger.warning("%s: %s.", path, note.text)
     return qrels
-
-
-def add_judgment(qrels: dict[str, dict[str, int]], query_id: str, doc_id: str, relevance: str, *, where: str) -> None:
-    """Add a judgment, refusing one that contradicts an earlier one or is not an integer; `where` begins the error."""
-    if not are_ids(query_id, doc_id):
-        raise DataError(f"{where}: an id is empty or holds a NUL character.")
-    if not (found := _GRADE.fullmatch(relevance)):
-        raise DataError(f"{where}: the relevance is {relevance!r}, expected an integer such as 0, 1 or 2.")
-    grade = int(found[1])
-    judged = qrels.setdefault(query_id, {})
-    if judged.setdefault(doc_id, grade) != grade:
-        raise DataError(
-            f"{where}: document {doc_id!r} is judged {relevance} for query {query_id!r}, "
-            f"but {judged[doc_id]} further up. Keep one judgment."
-        )
 
 
 def read_run(path: str | Path, *, order: str | None = None) -> Run:

@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -324,7 +325,8 @@ def test_an_empty_corpus_is_refused(collection: Path, store: Store, content: str
 def test_the_error_for_a_missing_file_shows_the_layout(collection: Path, store: Store, name: str):
     (collection / name).unlink()
     message = refusal(collection, store)
-    assert message.startswith(f"{collection / name}: no such file.")
+    assert message.startswith(f"{collection}: recognised as BEIR layout (")
+    assert re.search(rf"; no (documents|queries) \({name}\)\. Expected", message)
     assert "corpus.jsonl, queries.jsonl and qrels/<split>.tsv" in message
 
 
@@ -337,9 +339,9 @@ def test_a_wrong_split_lists_the_ones_there_are(collection: Path, store: Store):
 
 def test_a_folder_without_judgments_says_so(collection: Path, store: Store):
     (collection / "qrels" / "test.tsv").unlink()
-    assert "It has no judgments at all." in refusal(collection, store)
+    assert "; no judgments (qrels/test.tsv)." in refusal(collection, store)
     (collection / "qrels").rmdir()
-    assert "It has no judgments at all." in refusal(collection, store)
+    assert "; no judgments (qrels/test.tsv)." in refusal(collection, store)
 
 
 def test_a_path_that_does_not_exist_is_named(tmp_path: Path, store: Store):

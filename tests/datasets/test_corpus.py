@@ -11,7 +11,7 @@ import pytest
 from stubs import DOCUMENTS
 
 from evalkit.datasets import corpus
-from evalkit.datasets.objects import rows_per_batch
+from evalkit.datasets.data_rows import rows_per_batch
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
 from evalkit.store import Store

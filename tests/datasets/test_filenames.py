@@ -35,9 +35,7 @@ def test_the_corpus_is_the_first_of_the_known_names(tmp_path, present, wanted):
     assert corpus_of(files(tmp_path, *present)) == wanted
 
 
-@pytest.mark.parametrize(
-    "name", ["corpus.jsonl.bz2", "corpus-00000-of-00002.parquet", "my_corpus.jsonl", "corpus", "x"]
-)
+@pytest.mark.parametrize("name", ["corpus-00000-of-00002.parquet", "my_corpus.jsonl", "corpus", "x"])
 def test_other_names_are_no_corpus(name):
     assert not is_corpus(name)
     assert is_corpus("a/b/corpus.tsv.gz")
@@ -97,7 +95,8 @@ def test_judgments_of_another_split_are_not_taken(tmp_path, split, present, part
 def test_a_folder_without_judgments_names_its_files(collection, store):
     (collection / "qrels" / "test.tsv").rename(collection / "relevance.tsv")
     with pytest.raises(
-        DataError, match=r"It has no judgments at all. Found corpus.jsonl, queries.jsonl, relevance.tsv"
+        DataError,
+        match=r"\(corpus.jsonl, queries.jsonl\); no judgments \(qrels/test.tsv\). Found also relevance.tsv.",
     ):
         load(FolderDatasetConfig(path=str(collection)), store)
 

@@ -59,13 +59,8 @@ def test_a_folder_without_a_collection_names_its_files(tmp_path, store):
     (tmp_path / "odd" / "passages.docx").write_text("")
     (tmp_path / "odd" / "scifact.zip").write_text("")
     message = refusal(tmp_path / "odd", store)
-    assert message.startswith(f"{tmp_path / 'odd' / 'corpus.jsonl'}: no such file. Found passages.docx, scifact.zip.")
+    assert message.startswith(f"{tmp_path / 'odd'}: no documents (corpus.jsonl). Found passages.docx, scifact.zip.")
     assert message.endswith(f"Set dataset.path to {tmp_path / 'odd' / 'scifact.zip'} to read that archive.")
-
-
-def test_a_corpus_under_a_packing_that_is_not_read_is_named(collection, store):
-    (collection / "corpus.jsonl").rename(collection / "corpus.jsonl.bz2")
-    assert "corpus.jsonl.bz2 is there: decompress it, or compress it with gzip." in refusal(collection, store)
 
 
 @pytest.mark.parametrize("prefix", ["", "toy", "a/b"])

@@ -179,8 +179,8 @@ def test_a_malformed_line_in_a_zip_names_archive_member_and_line(collection: Pat
 def test_a_zip_lacks_what_a_folder_may_not_lack(collection: Path, tmp_path: Path, store: Store):
     for name, part in (
         ("corpus.jsonl", "no corpus.jsonl in the zip"),
-        ("queries.jsonl", "toy/queries.jsonl: no such file."),
-        ("qrels/test.tsv", "It has no judgments at all."),
+        ("queries.jsonl", "recognised as BEIR layout (corpus.jsonl, qrels/test.tsv); no queries (queries.jsonl)."),
+        ("qrels/test.tsv", "; no judgments (qrels/test.tsv)."),
     ):
         members = {key: data for key, data in contents(collection).items() if key != name}
         path = write_zip(tmp_path / "toy.zip", below("toy/", members))
@@ -349,7 +349,7 @@ def test_one_wrong_byte_anywhere_in_a_zip_is_refused_or_changes_nothing(tmp_path
 def test_any_bytes_as_a_zip_are_refused(tmp_path_factory, raw: bytes):
     folder = tmp_path_factory.mktemp("bytes")
     (folder / "toy.zip").write_bytes(raw)
-    assert refusal(folder / "toy.zip", Store(folder / "cache")).startswith(f"{folder / 'toy.zip'}: ")
+    assert refusal(folder / "toy.zip", Store(folder / "cache")).startswith(f"{folder / 'toy.zip'}:")
 
 
 def open_files(path: Path) -> int:

@@ -74,9 +74,9 @@ def test_judgments_are_found_in_every_layout(content):
     assert ("q1", "d1", "1") == (row.query_id, row.doc_id, row.value)
 
 
-def test_quotes_in_trec_files_are_letters_of_the_id():
-    assert [('"q1"', '"d1"')] == rows(run_layout('"q1" Q0 "d1" 1 0.5 t', "f:1"), '"q1" Q0 "d1" 1 0.5 t')
-    assert [('"q1"', '"d1"')] == rows(qrels_layout('"q1" 0 "d1" 1', "f:1"), '"q1" 0 "d1" 1')
+def test_quotes_are_letters_of_an_id_unless_both_ids_have_them():
+    assert [('"q1"', "d1")] == rows(run_layout('"q1" Q0 d1 1 0.5 t', "f:1"), '"q1" Q0 d1 1 0.5 t')
+    assert [("q1", '"d1"')] == rows(qrels_layout('q1 0 "d1" 1', "f:1"), 'q1 0 "d1" 1')
 
 
 def test_line_with_a_number_is_never_a_header():

@@ -120,7 +120,7 @@ def test_order_is_checked_within_a_query_not_across_queries(file):
 
 @pytest.mark.parametrize(
     ("score", "shown"),
-    [("0.5", "'0.5'"), (True, "True"), (False, "False"), (None, "None"), ([1], r"\[1\]"), ({}, "{}")],
+    [("high", "'high'"), (True, "True"), (False, "False"), (None, "None"), ([1], r"\[1\]"), ({}, "{}")],
 )
 @pytest.mark.parametrize(
     "layout",
@@ -170,7 +170,7 @@ def test_repeated_document_or_query_is_an_error_that_names_the_file(file, conten
 @pytest.mark.parametrize(
     "content",
     [
-        pytest.param({"q": [1, 2]}, id="list of documents"),
+        pytest.param({"q": [["d", 1]], "r": 1}, id="lists and a number"),
         pytest.param({"q": 1.0}, id="one score a query"),
         pytest.param({"q": {"d": 1.0}, "note": "text"}, id="one text among queries"),
         pytest.param({"search_results": [1]}, id="FlagEmbedding list"),
@@ -188,7 +188,7 @@ def test_repeated_document_or_query_is_an_error_that_names_the_file(file, conten
 )
 def test_another_layout_is_an_error_that_lists_the_legal_ones(file, content):
     path = file(content)
-    legal = "BEIR {query: {document: score}}, FlagEmbedding search results, mteb predictions, or rank_llm results"
+    legal = "BEIR {query: {document: score}}, FlagEmbedding search results, mteb predictions, rank_llm or DPR results"
     with pytest.raises(DataError, match=f"^{re.escape(str(path))}: .*{re.escape(legal)}"):
         read_run(path)
 

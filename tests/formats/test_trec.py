@@ -81,7 +81,7 @@ def test_ids_of_judgments_may_hold_spaces_when_tabs_separate(file):
     ("content", "line", "message"),
     [
         pytest.param("q1 0 d1 1\nq1 d2\n", 2, "2 fields, expected 4 (query_id 0 doc_id relevance)", id="two fields"),
-        pytest.param("q1 d1\n", 1, "2 fields, expected 3 or 4", id="two fields in the first line"),
+        pytest.param("q1\tBees make good honey\n", 1, "5 fields, expected 3 or 4", id="an id and a text"),
         pytest.param("q1\n", 1, "1 field, expected 3 or 4", id="one field"),
         pytest.param("q1 0 d1 1 x\n", 1, "5 fields, expected 3 or 4", id="five fields"),
         pytest.param(BEIR_QRELS + "q3 0 d1 1\n", 5, "4 fields, expected 3", id="TREC line in a BEIR file"),

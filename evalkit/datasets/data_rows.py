@@ -14,11 +14,13 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from evalkit.datasets.delimited import SEPARATORS, Columns, first_bytes, table
+from evalkit.datasets.delimited import SEPARATORS, Columns, table
 from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
+from evalkit.formats.compressed import peeked, plain_name
+from evalkit.formats.filekind import KIND_BYTES, file_kind
 from evalkit.formats.strict_json import repeated
-from evalkit.formats.textfile import LARGEST, file_kind, lines
+from evalkit.formats.textfile import LARGEST, lines
 from evalkit.system.reporting import reason
 
 LINES, ARRAY, TABLE, PARQUET = "lines", "array", "table", "parquet"
@@ -36,7 +38,7 @@ def format_of(source: CollectionFiles, name: str) -> str:
     if ending in {"parquet", "parq"}:
         return PARQUET
     with source.open(name) as stream:
-        start = first_bytes(stream)
+        start = peeked(stream, KIND_BYTES)
     if start.startswith(b"PAR1") and file_kind(start):
         return PARQUET
     begins = start.removeprefix(_BOM).lstrip()[:1]
@@ -66,7 +68,7 @@ def rows(stream: BinaryIO, label: str, name: str, form: str, columns: Columns) -
 
 
 def _ending(name: str) -> str:
-    return PurePosixPath(name.removesuffix(".gz")).suffix.lstrip(".").lower()
+    return PurePosixPath(plain_name(name)).suffix.lstrip(".").lower()
 
 
 # JSON

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from evalkit.datasets import corpus
-from evalkit.datasets.objects import format_of, rows
+from evalkit.datasets.data_rows import format_of, rows
 from evalkit.datasets.records import DOCUMENTS
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
@@ -94,14 +94,13 @@ def test_the_digest_of_lines_is_that_of_their_bytes_and_other_formats_have_other
         ("c.jsonl", b"[" * 100_000, ": is not JSON"),
         ("c.csv", "d1,Bees\n", ":1: the first line does not name columns of ids and texts. Legal are _id, id"),
         ("c.tsv", "d1\tBees\tx\n", ":1: the first line does not name columns"),
-        ("c.tsv", "d1\tBees\nd2\tCows\tx\n", ":2: 3 columns, expected 2 (an id and a text)"),
+        ("c.tsv", "d1\tBees\nd2\tCows\tx\n", ":2: 3 columns, expected 2 (_id, text)"),
         ("c.csv", '_id,text\nd1,"open\nd2,a\n', ":2: not a row of a table (unexpected end of data)"),
         ("c.csv", '_id,text\nd1,"Bees" busy\n', ":2: not a row of a table"),
         ("c.csv", "_id,text,text\nd1,a,b\n", ":1: column 'text' occurs twice"),
         ("c.csv", b"_id,text\nd1,caf\xe9\n", ":2: byte 7 is not UTF-8"),
-        ("c.csv", "_id,text\nd1,a\n".encode("utf-16"), ": is a text in UTF-16"),
-        ("c.csv", b"PK\x03\x04\0\0\0\xff", ": is a zip archive"),
-        ("c.jsonl", b"BZh9\xff\0", ": is compressed with bzip2"),
+        ("c.csv", "_id,text\nd1,a\n".encode("utf-16-le"), ": is a text in UTF-16"),
+        ("c.csv", b"PK\x03\x04\0\0\0\xff", ": is a zip archive that is damaged or cut short"),
         ("c.parquet", b"PAR1 and no more", ": is not parquet, or is damaged"),
     ],
 )

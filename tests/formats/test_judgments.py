@@ -7,9 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from evalkit.datasets.judgments import read_judgments
-from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
+from evalkit.formats.judgments import read_judgments
 
 TRIPLES = [("q1", "d1", 1), ("q1", "d2", 0), ("q2", "d2", 2)]
 WANTED = {"q1": {"d1": 1, "d2": 0}, "q2": {"d2": 2}}
@@ -17,7 +16,7 @@ WANTED = {"q1": {"d1": 1, "d2": 0}, "q2": {"d2": 2}}
 
 def read(folder, name, content):
     (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_judgments(FolderSource(folder), name)
+    return read_judgments(folder / name).qrels
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,7 @@ def test_the_same_judgments_are_read_from_every_format(tmp_path, name, content):
 def test_judgments_are_read_from_parquet_also_with_ids_that_are_numbers(tmp_path):
     table = {"query-id": [1.0, 1.0, 2.0], "corpus-id": ["d1", "d2", "d2"], "score": [1.0, 0.0, 2.0]}
     pq.write_table(pa.table(table), tmp_path / "a.parquet")
-    found = read_judgments(FolderSource(tmp_path), "a.parquet")
+    found = read_judgments(tmp_path / "a.parquet").qrels
     assert found == {"1": WANTED["q1"], "2": WANTED["q2"]}
 
 
@@ -62,15 +61,15 @@ def test_judgments_are_read_from_parquet_also_with_ids_that_are_numbers(tmp_path
         ("a.csv", "", "a.csv: holds no judgments"),
         ("a.json", '{"q1": {"d1": 0.5}}', "the relevance is '0.5'"),
         ("a.json", '{"q1": {"d1": true}}', "the relevance is 'True'"),
-        ("a.json", '{"q1": ["d1"]}', "has no query, document and grade"),
+        ("a.json", '{"q1": [["d1"]]}', "Expected {document: grade}, or a list of the relevant ids"),
         ("a.json", "{}", "holds no judgments"),
         (
             "a.jsonl",
-            '{"query-id": "q1", "score": 1}\n',
+            '{"query-id": "q1", "score": 1}\n{"query-id": "q2", "score": 1}\n',
             "a.jsonl:1: {'query-id': 'q1', 'score': 1} has no query, document and grade",
         ),
-        ("a.parquet", "query-id,corpus-id", "is not parquet"),
-        ("a.tsv", b"\xfd7zXZ\0\0\0\xff", "is compressed with xz"),
+        ("a.parquet", b"PAR1\0", "the table is damaged"),
+        ("a.tsv", b"\xfd7zXZ\0\0\0\xff", "is damaged"),
     ],
 )
 def test_malformed_judgments_name_file_and_line(tmp_path, name, content, part):

@@ -1,29 +1,31 @@
-"""Collections in archives: zips, and tars that may be compressed. They are read in place; nothing is ever extracted.
+"""Zips, and tars that may be compressed. They are read in place; nothing is ever extracted.
 
 An archive with a member that points outside of it is refused all the same, as is one in which a name occurs twice.
 Knows names and bytes, not their meaning.
 """
 
-import gzip
 import io
-import lzma
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from evalkit.errors import DataError
-from evalkit.formats.textfile import GZIP_MAGIC, KIND_BYTES, file_kind, peek
+from evalkit.formats.compressed import DAMAGE, Owner, compression, plain, plain_name, seekable
+from evalkit.formats.filekind import KIND_BYTES, file_kind, is_tar_header
 
 FindRoot = Callable[[Sequence[str]], str]
 """From the names of all files to the folder, with a final `/`, that holds the collection."""
 
-_DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, OverflowError, OSError)
+ARCHIVES = (".zip", ".tar", ".tgz", ".tbz2", ".txz", *(f".tar{end}" for end in (".gz", ".bz2", ".xz", ".zst", ".lz4")))
+"""Endings of names of archives."""
+
+_DAMAGE = (*DAMAGE, tarfile.TarError, ValueError, OverflowError)
 _BLOCK = 1 << 20
+_LISTED = 8  # members in an error
 
 
 class ZipSource:
@@ -34,7 +36,7 @@ class ZipSource:
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
-            if kind := file_kind(peek(path, KIND_BYTES)):
+            if kind := file_kind(_start(path)):
                 what = kind.name
                 if what in {"a zip archive", "a tar archive"}:
                     what = f"{what} that is damaged or cut short ({error})"
@@ -70,8 +72,8 @@ class ZipSource:
         try:
             member = self._zip.open(self._names[self._prefix + name])
             stream = io.BufferedReader(cast("io.RawIOBase", member))
-            return _decompressed(stream)
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, OSError, EOFError) as error:
+            return plain(stream)
+        except (*DAMAGE, RuntimeError, ValueError) as error:
             if stream is not None:
                 stream.close()
             raise DataError(f"{self.label(name)}: cannot be read from the zip ({error}). Download it again.") from error
@@ -79,20 +81,20 @@ class ZipSource:
     def megabytes(self, name: str) -> float | None:
         """Its size, unless it is compressed once more."""
         original = self._names[self._prefix + name]
-        return None if name.endswith(".gz") else self._zip.getinfo(original).file_size / 1e6
+        return None if name != plain_name(name) else self._zip.getinfo(original).file_size / 1e6
 
 
 class TarSource:
-    """A collection in a tar, plain or compressed with gzip, bzip2 or xz."""
+    """A collection in a tar, plain or compressed."""
 
     def __init__(self, path: Path, find_root: FindRoot) -> None:
         self.path = path
         try:
-            self._tar = tarfile.open(path)  # noqa: SIM115 - `close` closes it
+            self._tar = _open_tar(path)
         except _DAMAGE as error:
             raise _damaged(path, error) from error
         try:
-            found = tar_members(self._tar, path)
+            found = _tar_members(self._tar, path)
             _read_to_the_end(self._tar)
             self._members = {member.name.removeprefix("./"): member for member in found}
             self._prefix = find_root(list(self._members))
@@ -106,6 +108,7 @@ class TarSource:
     def close(self) -> None:
         """Close the archive."""
         self._tar.close()
+        cast("BinaryIO", self._tar.fileobj).close()  # which tarfile leaves open where it was given
 
     def files(self) -> Sequence[str]:
         """Members below the folder of the collection."""
@@ -121,7 +124,7 @@ class TarSource:
         try:
             member = self._tar.extractfile(self._members[self._prefix + name])
             stream = io.BufferedReader(cast("io.RawIOBase", member))
-            return _decompressed(stream)
+            return plain(stream)
         except _DAMAGE as error:
             if stream is not None:
                 stream.close()
@@ -129,19 +132,91 @@ class TarSource:
 
     def megabytes(self, name: str) -> float | None:
         """Its size, unless it is compressed once more."""
-        return None if name.endswith(".gz") else self._members[self._prefix + name].size / 1e6
+        return None if name != plain_name(name) else self._members[self._prefix + name].size / 1e6
 
 
 def is_tar(path: Path) -> bool:
     """Whether a file is a tar, compressed or not; also where it is damaged behind its first member."""
     try:
+        if compression(_start(path)) in {"zstd", "lz4"}:  # which take a copy to open
+            return is_tar_header(_unpacked_start(path))
         with tarfile.open(path) as archive:
             return archive.next() is not None
     except _DAMAGE:
         return False
 
 
-def tar_members(archive: tarfile.TarFile, path: Path) -> list[tarfile.TarInfo]:
+def is_archive(path: Path) -> bool:
+    """Whether a file is a zip or a tar, by its first bytes.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    return _kind(path) is not None
+
+
+def _kind(path: Path) -> type[ZipSource] | type[TarSource] | None:
+    start = _start(path)
+    if file_kind(start) is None:
+        return None
+    if start.startswith((b"PK\3\4", b"PK\5\6")):
+        return ZipSource
+    return TarSource if is_tar_header(_unpacked_start(path)) else None
+
+
+def only_member(path: Path) -> BinaryIO | None:
+    """The only file in an archive, apart from what systems leave in one; None where the path is not one.
+
+    Raises:
+        DataError: it holds several files, or none.
+        OSError: there is no such file.
+    """
+    if (kind := _kind(path)) is None:
+        return None
+    source = kind(path, lambda _: "")
+    names = source.files()
+    if len(names) == 1:
+        return Owner(source.open(names[0]), source)
+    source.close()
+    listed = f"{', '.join(names[:_LISTED])}{', ...' if len(names) > _LISTED else ''}"
+    raise DataError(
+        f"{path}: is an archive of {len(names)} files{f' ({listed})' if names else ''}, expected one. Unpack it and "
+        "name a file in it."
+    )
+
+
+def is_leftover(name: str) -> bool:
+    """Whether a file in an archive or folder is one that a system keeps its own notes in."""
+    parts = PurePosixPath(name).parts or ("",)
+    return "__MACOSX" in parts or parts[-1].startswith("._") or parts[-1] in {".DS_Store", "Thumbs.db", "desktop.ini"}
+
+
+def _open_tar(path: Path) -> tarfile.TarFile:
+    if compression(_start(path)) not in {"zstd", "lz4"}:
+        return tarfile.open(path)
+    found = seekable(plain(path.open("rb")))
+    try:
+        return tarfile.open(fileobj=found)
+    except BaseException:
+        found.close()
+        raise
+
+
+def _unpacked_start(path: Path) -> bytes:
+    """The first bytes once a file is decompressed; none where they are damaged."""
+    with plain(path.open("rb")) as stream:
+        try:
+            return stream.read(KIND_BYTES)
+        except _DAMAGE:
+            return b""
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(KIND_BYTES)
+
+
+def _tar_members(archive: tarfile.TarFile, path: Path) -> list[tarfile.TarInfo]:
     """The files of a tar."""
     found = []
     for member in archive:
@@ -178,16 +253,7 @@ def _with_slashes(path: Path, originals: Sequence[str]) -> dict[str, str]:
 
 
 def _below(prefix: str, names: Sequence[str] | dict[str, Any]) -> list[str]:
-    return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
-
-
-def _decompressed(stream: Any) -> BinaryIO:
-    """The bytes of a member, decompressed when it starts as gzip does."""
-    if stream.peek(2)[:2] != GZIP_MAGIC:
-        return cast("BinaryIO", stream)
-    member = gzip.GzipFile(fileobj=stream)
-    member.myfileobj = cast("Any", stream)  # what GzipFile closes with itself
-    return io.BufferedReader(member)
+    return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix) and not is_leftover(name))
 
 
 def _read_to_the_end(archive: tarfile.TarFile) -> None:
@@ -198,4 +264,5 @@ def _read_to_the_end(archive: tarfile.TarFile) -> None:
 
 
 def _damaged(path: Path, error: BaseException) -> DataError:
-    return DataError(f"{path}: is a tar that is damaged or cut short ({error}). Download it again.")
+    first = (str(error).splitlines() or [""])[0]  # tarfile lists what it tried, one a line
+    return DataError(f"{path}: is a tar that is damaged or cut short ({first}). Download it again.")
