@@ -48,6 +48,15 @@ def is_corpus(name: str, *, loosely: bool = False) -> bool:
     return found is not None and (loosely or not found.split)
 
 
+def root_of(name: str, files: Collection[str]) -> str:
+    """The folder, with a final `/`, of the collection with these documents: theirs, or the one above `corpus/`."""
+    folder = name[: len(name) - len(PurePosixPath(name).name)]
+    above, _, last = folder.rstrip("/").rpartition("/")
+    above = f"{above}/" if above else ""
+    inside = [file.removeprefix(above) for file in files if file.startswith(above)] if last in _CORPUS else []
+    return above if any(_parsed(file, _QUERIES, _TOPICS) for file in inside) else folder
+
+
 def corpus_of(source: CollectionFiles) -> str:
     """The file of documents."""
     if found := _first(source.files(), _CORPUS, _TABLES, splits=("",)):

@@ -9,8 +9,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from evalkit.datasets import corpus
+from evalkit.datasets.data_rows import format_of
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.objects import format_of
 from evalkit.datasets.records import QUERIES, records
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError

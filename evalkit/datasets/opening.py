@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from evalkit.datasets.filenames import LAYOUT, is_corpus
+from evalkit.datasets.filenames import LAYOUT, is_corpus, root_of
 from evalkit.datasets.source import CORPUS, CollectionFiles, FolderSource
 from evalkit.errors import DataError
-from evalkit.formats.archives import TarSource, ZipSource, is_tar
+from evalkit.formats.archives import TarSource, ZipSource, is_leftover, is_tar
 from evalkit.formats.compressed import plain_name
 
 logger = logging.getLogger(__name__)
@@ -54,6 +54,8 @@ def _inside(path: Path, folder: str | None, marker: str, *, exact: bool) -> Path
     if marker != CORPUS or any(is_corpus(file.name) for file in path.iterdir() if file.is_file()):
         return path
     roots = _roots(_names_below(path), _kinds_of(marker))
+    if roots == [""]:
+        return path
     if len(roots) == 1:
         logger.warning("%s: the collection is in its folder %s, which is read.", path, roots[0].rstrip("/"))
         return path / roots[0]
@@ -107,8 +109,9 @@ def _kinds_of(marker: str) -> list[Callable[[str], bool]]:
 
 def _roots(names: Sequence[str], kinds: Sequence[Callable[[str], bool]]) -> list[str]:
     """Folders with a file of the first kind that occurs, each with a final `/`; empty for the top."""
+    names = [name for name in names if not is_leftover(name)]
     for is_wanted in kinds:
-        found = {name[: len(name) - len(PurePosixPath(name).name)] for name in names if is_wanted(name)}
+        found = {root_of(name, names) for name in names if is_wanted(name)}
         if found:
             return sorted(found)
     return []

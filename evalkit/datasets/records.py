@@ -12,10 +12,11 @@ from evalkit.errors import DataError
 from evalkit.formats import ids
 
 ID_KEYS = ("_id", "id", "doc_id", "docid", "docno", "pid")  # BEIR's, the hub's and mteb's, ir_datasets', others'
-TEXT_KEYS = ("text", "contents", "content", "passage", "body")  # BEIR's, Pyserini's, others'
+TEXT_KEYS = ("text", "contents", "content", "passage", "body", "segment")  # BEIR's, Pyserini's, MS MARCO's, others'
 DOCUMENTS = Columns(ID_KEYS, TEXT_KEYS)
 QUERIES = Columns(
-    ("_id", "id", "query_id", "query-id", "qid", "doc_id"), ("text", "query", "question", "contents", "content")
+    ("_id", "id", "query_id", "query-id", "qid", "doc_id"),
+    ("text", "query", "question", "contents", "content"),
 )
 
 NO_TITLE, NO_TEXT = "titles_missing", "texts_missing"
@@ -119,7 +120,11 @@ def records(
 
 def checked(fields: dict[str, Any], where: str, columns: Columns = DOCUMENTS) -> Record:
     """A record from an object."""
-    key, text_key = (_key(fields, names, what, where) for names, what in ((columns.ids, "id"), (columns.texts, "text")))
+    # TREC's topics have a title, and say more in other fields.
+    is_topic = columns is QUERIES and "title" in fields and "description" in fields
+    text_key = _key(fields, (*columns.texts, "title") if is_topic else columns.texts, "text", where)
+    # MS MARCO v2 has the id of the whole document beside that of a passage.
+    key = "pid" if text_key == "passage" and "pid" in fields else _key(fields, columns.ids, "id", where)
     value = fields[key]
     unusual: tuple[str, ...] = ()
     if isinstance(value, float) and value.is_integer():

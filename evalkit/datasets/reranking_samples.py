@@ -2,31 +2,35 @@
 
     {"query": "...", "positive": ["...", ...], "negative": ["...", ...]}     also `pos` and `neg`; lists or single texts
 
-Positives have grade 1 and negatives grade 0; `retriever=judged` makes candidates of them. Documents have the hash of
-their text for an id, so that neither ids nor the order of ties tell which are relevant. A query without an id has the
-number of its row. It may have an `instruction`.
+`formats.passages` has the other layouts: of DPR, of Tevatron, and what retrievers write for questions with answers.
+Positives have grade 1 and negatives grade 0; `retriever=judged` makes candidates of them. Where passages have no ids,
+the hash of their text is one, so that neither ids nor the order of ties tell which are relevant. A query without an id
+has the number of its row. It may have an `instruction`, and `answers`, which also grade passages that have no grade.
 """
 
 import contextlib
 import hashlib
 import logging
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from evalkit.config import DatasetConfig, FolderDatasetConfig
 from evalkit.datasets import corpus
 from evalkit.datasets.assemble import Judged, assemble
+from evalkit.datasets.beir import parse_answers
 from evalkit.datasets.data_rows import format_of, rows
 from evalkit.datasets.delimited import Columns
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.records import REPEATED_CANDIDATES, Record, checked_id, checked_text, shown
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
+from evalkit.formats import passages
 from evalkit.formats.archives import ARCHIVES, is_archive
 from evalkit.formats.filekind import KIND_BYTES, file_kind
+from evalkit.formats.passages import Passage
 from evalkit.formats.textfile import peek
+from evalkit.measures.answers import contains
 from evalkit.store import Store
 from evalkit.system.files import expanded
 from evalkit.types import Dataset
@@ -36,10 +40,6 @@ logger = logging.getLogger(__name__)
 MEASURES = ["MAP", "RR@10", "nDCG@10"]
 """Reported for reranking, in addition to what is asked for."""
 
-_QUERIES = ("query", "question", "text")
-_IDS = ("_id", "id", "query_id", "query-id", "qid")
-_POSITIVES = ("positive", "positives", "pos")
-_NEGATIVES = ("negative", "negatives", "neg")
 _FORMAT = 1  # of ids; a higher number has old corpora built again
 
 
@@ -47,7 +47,8 @@ class _Sample(NamedTuple):
     query_id: str
     query: str
     instruction: str
-    graded: Mapping[str, int]
+    answers: tuple[str, ...]
+    graded: Sequence[tuple[Record, int]]
     repeated: int
 
 
@@ -79,35 +80,46 @@ def load(config: DatasetConfig, store: Store) -> Dataset:
     samples = list(_samples(path))
     if not samples:
         raise DataError(f"{path}: holds no samples. Expected {_expected()}.")
-    texts = list(dict.fromkeys(text for sample in samples for text in sample.graded))
+    candidates = _distinct(record for sample in samples for record, _ in sample.graded)
     digest = hashlib.sha256()
-    for text in texts:
-        digest.update(hashlib.sha256(text.encode()).digest())
+    for record in candidates:
+        # Older than titles and ids, and keys of results hang on it.
+        plain = record.id == _id_of("", record.text)
+        digest.update(hashlib.sha256((record.text if plain else "\n".join(record.row.values())).encode()).digest())
     sha256 = f"{digest.hexdigest()}+samples"
-    found = corpus.from_records(
-        (Record(str(path), _id_of(text), "", text, {}) for text in texts),
-        store,
-        {"samples": _FORMAT, "content_sha256": digest.hexdigest()},
-        label=str(path),
-        digest=sha256,
-    )
+    facts = {"samples": _FORMAT, "content_sha256": digest.hexdigest()}
+    found = corpus.from_records(candidates, store, facts, label=str(path), digest=sha256)
     documents = ArrowDocuments(found.table, title_separator=config.title_separator)
     return assemble(config, store, documents=documents, judged=_judged(samples), corpus_digest=sha256)
+
+
+def _distinct(records: Iterable[Record]) -> list[Record]:
+    """The first record of each id."""
+    first: dict[str, Record] = {}
+    for record in records:
+        if (earlier := first.setdefault(record.id, record)).row != record.row:
+            raise DataError(
+                f"{record.where}: passage id {record.id!r} is already in {earlier.where}, with another title or text. "
+                "Ids are unique."
+            )
+    return list(first.values())
 
 
 def _judged(samples: Sequence[_Sample]) -> Judged:
     ordered = sorted(samples, key=lambda sample: sample.query_id)
     repeated = sum(sample.repeated for sample in samples)
+    answered = all(sample.answers for sample in samples)
     return Judged(
         {sample.query_id: sample.query for sample in ordered},
-        {sample.query_id: {_id_of(text): grade for text, grade in sample.graded.items()} for sample in ordered},
+        {sample.query_id: {record.id: grade for record, grade in sample.graded} for sample in ordered},
+        answers={sample.query_id: sample.answers for sample in ordered} if answered else {},
         instructions={sample.query_id: sample.instruction for sample in ordered if sample.instruction},
         notes={REPEATED_CANDIDATES: repeated} if repeated else {},
     )
 
 
-def _id_of(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+def _id_of(title: str, text: str) -> str:
+    return hashlib.blake2b((f"{title}\n{text}" if title else text).encode(), digest_size=8).hexdigest()
 
 
 def _samples(path: Path) -> Iterator[_Sample]:
@@ -115,7 +127,7 @@ def _samples(path: Path) -> Iterator[_Sample]:
     with contextlib.closing(FolderSource(path.parent)) as source:
         form = format_of(source, path.name)
         with source.open(path.name) as stream:
-            found = rows(stream, str(path), path.name, form, Columns(_QUERIES, _POSITIVES))
+            found = rows(stream, str(path), path.name, form, Columns(passages.QUERIES, passages.POSITIVES))
             for number, (where, fields) in enumerate(found, 1):
                 sample = _sample(fields, where, number)
                 if sample.query_id in seen:
@@ -125,39 +137,53 @@ def _samples(path: Path) -> Iterator[_Sample]:
 
 
 def _sample(fields: Mapping[str, Any], where: str, number: int) -> _Sample:
-    query_key, id_key = _key(fields, _QUERIES), _key(fields, _IDS)
-    positive_key, negative_key = _key(fields, _POSITIVES), _key(fields, _NEGATIVES)
-    if query_key is None or positive_key is None:
+    question = passages.of_question(fields, number)
+    if question is None:
         raise DataError(
             f"{where}: {shown(list(fields))} is not a reranking sample. A single file for dataset.path holds "
             f"{_expected()}; a collection is a folder, a zip or a tar."
         )
-    positives = _texts(fields[positive_key], where, positive_key)
-    negatives = _texts(fields[negative_key], where, negative_key) if negative_key else []
-    if both := set(positives) & set(negatives):
-        raise DataError(f"{where}: {shown(min(both))} is both positive and negative. Leave one of them.")
-    if not positives and not negatives:
+    answers, instruction = fields.get("answers"), fields.get("instruction")
+    texts = () if answers is None else parse_answers(answers, where)
+    graded: dict[str, tuple[Record, int]] = {}
+    count = 0
+    for passage in question.passages(where):
+        record, grade = _record(passage, where), _grade(passage, texts, where)
+        earlier, before = graded.setdefault(record.id, (record, grade))
+        _distinct([earlier, record])
+        if before != grade:
+            raise DataError(f"{where}: {shown(record.text)} is both positive and negative. Leave one of them.")
+        count += 1
+    if not graded:
         raise DataError(f"{where}: has neither a positive nor a negative text. Leave the sample out.")
-    instruction = fields.get("instruction")
-    counts = Counter([*positives, *negatives])
+    query_key = next(name for name in passages.QUERIES if name in fields)
     return _Sample(
-        checked_id(fields[id_key], where, id_key) if id_key else str(number),
+        checked_id(question.query_id, where, "the query id"),
         checked_text(fields[query_key], where, query_key),
         "" if instruction is None else checked_text(instruction, where, "instruction"),
-        {**dict.fromkeys(positives, 1), **dict.fromkeys(negatives, 0)},
-        counts.total() - len(counts),
+        texts,
+        list(graded.values()),
+        count - len(graded),
     )
 
 
-def _key(fields: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    return next((name for name in names if name in fields), None)
+def _record(passage: Passage, where: str) -> Record:
+    title, text = passage.fields.get("title") or "", passage.fields.get("text", passage.fields.get("contents"))
+    title, text = checked_text(title, where, "a title"), checked_text(text, where, "the text of a passage")
+    own = passage.doc_id
+    return Record(
+        where, _id_of(title, text) if own is None else checked_id(own, where, "a passage id"), title, text, {}
+    )
 
 
-def _texts(value: Any, where: str, key: str) -> list[str]:
-    values = [value] if isinstance(value, str) else value
-    if not isinstance(values, list):
-        raise DataError(f"{where}: {key} is {shown(value)}, expected a list of texts.")
-    return [checked_text(text, where, f"a text of {key}") for text in values]
+def _grade(passage: Passage, answers: Sequence[str], where: str) -> int:
+    if passage.grade is not None:
+        return passage.grade
+    if not answers:
+        raise DataError(
+            f"{where}: its passages have no `has_answer`, and the question has no answers to judge them by."
+        )
+    return int(contains(passage.fields.get("text") or "", answers))
 
 
 def _expected() -> str:

@@ -85,7 +85,8 @@ def of_question(fields: Mapping[str, Any], number: int) -> Question | None:
     graded |= dict.fromkeys((name for name in NEGATIVES if name in fields), 0)
     if not graded:
         graded = dict.fromkeys(name for name in RETRIEVED if isinstance(fields.get(name), Sequence))
-    if not graded or not any(name in fields for name in QUERIES):
+    known = any(name in fields for name in (*POSITIVES, *RETRIEVED)) and any(name in fields for name in QUERIES)
+    if not graded or not known:
         return None
     query_id = next((fields[name] for name in QUERY_IDS if fields.get(name) is not None), str(number))
     return Question(query_id, fields, graded)

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from evalkit.errors import DataError
 from evalkit.formats import ids
+from evalkit.formats.judgments import add_judgment
 from evalkit.formats.rows import GRADES, SCORES, FieldPlaces, is_number, name_columns
 from evalkit.formats.run_rows import RunRows
 from evalkit.formats.runfile import RunFile, by_score_or_rank, read_run_file
-from evalkit.formats.trec import add_judgment, log_doubts, read_qrels
+from evalkit.formats.trec import log_doubts, read_qrels
 from evalkit.run import Run
 from evalkit.system.files import expanded
 from evalkit.types import Qrels

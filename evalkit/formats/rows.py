@@ -114,7 +114,7 @@ def qrels_layout(line: str, where: str, following: Sequence[str] = ()) -> Layout
                 )
                 return Layout(places, width, own, has_header=False, shown=shown)
             return Layout(FieldPlaces(0, 1, None, 2), width, own, _is_header(row), QRELS_LAYOUTS[width])
-    if relevant := _two_columns(line):
+    if relevant := _two_columns(line, following):
         return relevant
     found, legal = fields(line, (3, 4)), " or ".join(QRELS_LAYOUTS.values())
     hint = " These look like a run: the order is QRELS RUN." if found[1:2] in (["Q0"], ["q0"]) else ""
@@ -127,15 +127,16 @@ def _iteration_is_last(rows: Sequence[Sequence[str]]) -> bool:
     return not second & {"0", "Q0"} and last <= {"0", "Q0"} and all(map(is_number, (row[2] for row in rows)))
 
 
-def _two_columns(line: str) -> Layout | None:
-    """Judgments of relevant documents alone; None where the fields are not two, or hold blanks as texts do."""
+def _two_columns(line: str, following: Sequence[str]) -> Layout | None:
+    """Judgments of relevant documents alone; None where the fields are not two, hold blanks as texts do, or are cut."""
     for split in (
         partial(fields, counts=(2,)),
         partial(_csv_fields, delimiter=","),
         partial(_csv_fields, delimiter=";"),
     ):
         row = split(line)
-        if len(row) == 2 and not any(" " in _unquoted(field) for field in row):  # noqa: PLR2004
+        seconds = {field for text in (line, *following) for field in split(text)[1:2]}
+        if len(row) == 2 and not any(" " in _unquoted(field) for field in row) and not seconds <= {"0", "Q0"}:  # noqa: PLR2004
             has_header = name_columns(row, GRADES, graded=False) is not None
             return Layout(FieldPlaces(0, 1, None, None), 2, _without_quotes(split, row), has_header, _RELEVANT)
     return None

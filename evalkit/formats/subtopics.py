@@ -6,8 +6,8 @@ query_id subtopic doc_id relevance
 from pathlib import Path
 
 from evalkit.errors import DataError
+from evalkit.formats.judgments import add_judgment
 from evalkit.formats.textfile import fields, read_lines
-from evalkit.formats.trec import add_judgment
 from evalkit.types import Qrels, Subtopics
 
 _FIELDS = 4

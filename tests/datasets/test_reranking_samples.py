@@ -105,11 +105,11 @@ def test_neither_ids_nor_their_order_tell_the_relevant_documents(tmp_path, store
         ({"query": "q", "negative": ["x"]}, ":2: ['query', 'negative'] is not a reranking sample."),
         ({"query": "q", "positive": ["x", "y"], "negative": ["y"]}, ":2: 'y' is both positive and negative."),
         ({"query": "q", "positive": [], "negative": []}, ":2: has neither a positive nor a negative text."),
-        ({"query": "q", "positive": {"x": 1}}, ":2: positive is {'x': 1}, expected a list of texts."),
-        ({"query": "q", "positive": ["x", None]}, ":2: a text of positive is None"),
+        ({"query": "q", "positive": {"x": 1}}, ":2: positive is {'x': 1}, expected a list of texts or passages."),
+        ({"query": "q", "positive": ["x", None]}, ":2: positive is ['x', None], expected a list"),
         ({"query": None, "positive": ["x"]}, ":2: query is None"),
         ({"query": "q", "id": "1", "positive": ["x"]}, ":2: query id '1' occurs twice."),
-        ({"query": "q", "id": " x", "positive": ["x"]}, ":2: id ' x' holds a tab"),
+        ({"query": "q", "id": " x", "positive": ["x"]}, ":2: the query id ' x' holds a tab"),
     ],
 )
 def test_a_row_that_is_not_a_sample_is_refused(tmp_path, store, row, part):
@@ -186,3 +186,56 @@ def test_a_retriever_of_a_collection_stays_what_it_is(collection, tmp_path):
         cache_dir=str(tmp_path / "cache"),
     )
     assert evaluate(config).result.manifest["retriever"]["kind"] == "bm25"
+
+
+BEES, COWS = ({"title": title, "text": f"{title} give honey"} for title in ("Bees", "Cows"))
+DPR = {"question": "who gives honey", "answers": ["Bees"]}
+
+
+@pytest.mark.parametrize(
+    ("row", "ids"),
+    [
+        ({**DPR, "positive_ctxs": [BEES], "negative_ctxs": [], "hard_negative_ctxs": [COWS]}, None),
+        ({**DPR, "positive_ctxs": [{**BEES, "psg_id": 7}], "hard_negative_ctxs": [{**COWS, "psg_id": 8}]}, ["7", "8"]),
+        (
+            {**DPR, "ctxs": [{**BEES, "id": "7", "has_answer": True}, {**COWS, "id": "8", "has_answer": False}]},
+            ["7", "8"],
+        ),
+        ({**DPR, "ctxs": [{**COWS, "id": "8", "score": "2"}, {**BEES, "id": "7", "score": "1"}]}, ["8", "7"]),
+        (
+            {
+                "query_id": "1",
+                "query": DPR["question"],
+                "answers": ["Bees"],
+                "positive_passages": [{**BEES, "docid": "7"}],
+                "negative_passages": [{**COWS, "docid": "8"}],
+            },
+            ["7", "8"],
+        ),
+    ],
+    ids=["DPR", "DPR with ids", "DPR results", "DPR results to judge", "Tevatron"],
+)
+@pytest.mark.parametrize("name", ["s.json", "s.jsonl"])
+def test_passages_of_dpr_and_tevatron_are_candidates(tmp_path, store, name, row, ids):
+    (tmp_path / name).write_text(json.dumps([row] if name == "s.json" else row))
+    dataset = read(tmp_path / name, store)
+    assert judged_texts(dataset) == {DPR["question"]: {"Bees Bees give honey": 1, "Cows Cows give honey": 0}}
+    assert (dict(dataset.queries), dict(dataset.answers)) == ({"1": DPR["question"]}, {"1": ("Bees",)})
+    assert ids in (None, dataset.documents.ids.to_pylist())
+
+
+def test_results_of_dpr_as_pyserini_writes_them_are_candidates(tmp_path, store):
+    contexts = [{"docid": "7", "score": 1.5, "text": "Bees give honey", "has_answer": True}]
+    (tmp_path / "s.json").write_text(json.dumps({"q7": {**DPR, "contexts": contexts}}))
+    dataset = read(tmp_path / "s.json", store)
+    assert (dict(dataset.queries), dataset.qrels) == ({"q7": DPR["question"]}, {"q7": {"7": 1}})
+
+
+def test_passages_that_contradict_each_other_are_refused(tmp_path, store):
+    ctxs = [{**BEES, "id": "7"}, {**COWS, "id": "7"}]
+    for row, part in (
+        ({**DPR, "ctxs": ctxs}, "passage id '7' is already in"),
+        ({"question": "q", "ctxs": ctxs}, "no `has_answer`, and the question has no answers"),
+    ):
+        with pytest.raises(DataError, match=part):
+            read(write(tmp_path / "s.jsonl", [row]), store)

@@ -1,0 +1,220 @@
+"""Collections as people hold them: the same two documents, queries and judgments in every layout."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from evalkit.config import FolderDatasetConfig
+from evalkit.datasets import load
+from evalkit.errors import DataError
+
+DOCUMENTS = {"d1": "Bees Bees make honey", "d2": "Cows give milk"}
+QUERIES = {"q1": "what do bees make", "q2": "who gives milk"}
+QRELS = {"q1": {"d1": 1}, "q2": {"d2": 1}}
+
+
+def lines(*objects) -> str:
+    return "".join(json.dumps(item) + "\n" for item in objects)
+
+
+def documents(id_key="_id", text_key="text", first="d1", second="d2"):
+    return [
+        {id_key: first, "title": "Bees", text_key: "Bees make honey"},
+        {id_key: second, "title": "", text_key: "Cows give milk"},
+    ]
+
+
+def queries(id_key="_id", text_key="text"):
+    return [{id_key: query_id, text_key: text} for query_id, text in QUERIES.items()]
+
+
+CORPUS, QUERY_LINES = lines(*documents()), lines(*queries())
+BEIR_QRELS = "query-id\tcorpus-id\tscore\nq1\td1\t1\nq2\td2\t1\n"
+BEIR = {"corpus.jsonl": CORPUS, "queries.jsonl": QUERY_LINES, "qrels/test.tsv": BEIR_QRELS}
+TABLE = "_id,title,text\nd1,Bees,Bees make honey\nd2,,Cows give milk\n"
+
+LAYOUTS = {
+    "BEIR": BEIR,
+    "judgments without a header": BEIR | {"qrels/test.tsv": "q1\td1\t1\nq2\td2\t1\n"},
+    "judgments of TREC": BEIR | {"qrels/test.tsv": "q1 0 d1 1\nq2 0 d2 1\n"},
+    "judgments of two columns": BEIR | {"qrels/test.tsv": "query-id\tcorpus-id\nq1\td1\nq2\td2\n"},
+    "FlagEmbedding": {
+        "corpus.jsonl": lines(*documents("id")),
+        "test_queries.jsonl": lines(*queries("id")),
+        "test_qrels.jsonl": lines(*({"qid": q, "docid": d, "relevance": 1} for q, (d,) in QRELS.items())),
+    },
+    "Pyserini": {
+        "corpus.jsonl": lines(
+            {"id": "d1", "contents": "Bees\nBees make honey"}, {"id": "d2", "contents": "Cows give milk"}
+        ),
+        "topics.toy.txt": "q1\twhat do bees make\nq2\twho gives milk\n",
+        "qrels.toy.txt": "q1 0 d1 1\nq2 0 d2 1\n",
+    },
+    "Tevatron": BEIR
+    | {"corpus.jsonl": lines(*documents("docid")), "queries.jsonl": lines(*queries("query_id", "query"))},
+    "ir_datasets in JSON": {
+        "docs.jsonl": lines(*documents("doc_id")),
+        "queries.jsonl": lines(*queries("query_id")),
+        "qrels.jsonl": lines(
+            *({"query_id": q, "doc_id": d, "relevance": 1, "iteration": "0"} for q, (d,) in QRELS.items())
+        ),
+    },
+    "ir_datasets in TSV": {
+        "docs.tsv": "d1\tBees Bees make honey\nd2\tCows give milk\n",
+        "queries.tsv": "q1\twhat do bees make\nq2\twho gives milk\n",
+        "qrels.tsv": "q1\td1\t1\t0\nq2\td2\t1\t0\n",
+    },
+    "MS MARCO passages": {
+        "collection.tsv": "d1\tBees Bees make honey\nd2\tCows give milk\n",
+        "queries.dev.small.tsv": "q1\twhat do bees make\nq2\twho gives milk\n",
+        "qrels.dev.small.tsv": "q1\t0\td1\t1\nq2\t0\td2\t1\n",
+    },
+    "MS MARCO documents": {
+        "msmarco-docs.tsv": "d1\thttps://a.org/\tBees\tBees make honey\nd2\thttp://b.org\t\tCows give milk\n",
+        "msmarco-docdev-queries.tsv": "q1\twhat do bees make\nq2\twho gives milk\n",
+        "msmarco-docdev-qrels.tsv": "q1 0 d1 1\nq2 0 d2 1\n",
+    },
+    "CSV with quotes": {
+        "corpus.csv": '"docid","title","text"\n"d1","Bees","Bees make honey"\n"d2","","Cows give milk"\n',
+        "queries.csv": '"qid","query"\n"q1","what do bees make"\n"q2","who gives milk"\n',
+        "qrels/test.csv": '"query_id","doc_id","relevance"\n"q1","d1","1.0"\n"q2","d2","1.0"\n',
+    },
+    "arrays": {
+        "corpus.json": json.dumps(documents()),
+        "queries.json": json.dumps(QUERIES),
+        "qrels.json": json.dumps(QRELS),
+    },
+    "relevant documents in JSON": BEIR | {"qrels/test.tsv": '{"q1": ["d1"], "q2": ["d2"]}'},
+    "a folder a part": {
+        "corpus/corpus.jsonl": CORPUS,
+        "queries/test.jsonl": QUERY_LINES,
+        "qrels/qrels.test.tsv": BEIR_QRELS,
+    },
+    "one more folder": {f"toy/{name}": text for name, text in BEIR.items()},
+    "CRLF and a byte-order mark": {name: "\ufeff" + text.replace("\n", "\r\n") for name, text in BEIR.items()},
+    "UTF-16": {name: text.encode("utf-16") for name, text in BEIR.items()},
+    "bzip2": {f"{name}.bz2": bz2.compress(text.encode()) for name, text in BEIR.items()},
+    "xz": {f"{name}.xz": lzma.compress(text.encode()) for name, text in BEIR.items()},
+    "zstd": {f"{name}.zst": pa.compress(text.encode(), "zstd", asbytes=True) for name, text in BEIR.items()},
+    "gzip": {f"{name}.gz": gzip.compress(text.encode(), mtime=0) for name, text in BEIR.items()},
+    "leftovers of macOS": BEIR
+    | {"__MACOSX/._corpus.jsonl": b"\0\5\x16\7", "._corpus.jsonl": b"\0\5\x16\7", ".DS_Store": b"\0"},
+}
+
+
+def content(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()
+
+
+def in_folder(folder: Path, files) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content(text))
+    return folder
+
+
+def in_zip(path: Path, files) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, content(text))
+    return path
+
+
+def in_tar(path: Path, files, mode: str) -> Path:
+    with tarfile.open(path, mode) as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content(text))
+            archive.addfile(member, io.BytesIO(content(text)))
+    return path
+
+
+def in_zst(path: Path, files) -> Path:
+    path.write_bytes(pa.compress(in_tar(path.with_suffix(""), files, "w").read_bytes(), "zstd", asbytes=True))
+    return path
+
+
+def read(path: Path, store, **settings):
+    dataset = load(FolderDatasetConfig(name="toy", path=str(path), **settings), store)
+    texts = dict(
+        zip(dataset.documents.ids.to_pylist(), dataset.documents.texts(range(len(dataset.documents))), strict=True)
+    )
+    return {query_id: " ".join(text.split()) for query_id, text in texts.items()}, dict(dataset.queries), dataset.qrels
+
+
+def refusal(path: Path, store, **settings) -> str:
+    with pytest.raises(DataError) as caught:
+        read(path, store, **settings)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_same_collection_is_read_from_every_layout(tmp_path, store, layout):
+    assert read(in_folder(tmp_path / "toy", LAYOUTS[layout]), store) == (DOCUMENTS, QUERIES, QRELS)
+
+
+CONTAINERS = {
+    "zip": in_zip,
+    "zip of Windows": lambda path, files: in_zip(path, {name.replace("/", "\\"): text for name, text in files.items()}),
+    "zip of macOS": lambda path, files: in_zip(path, files | {"__MACOSX/toy/._corpus.jsonl": b"\0\5"}),
+    "tar": lambda path, files: in_tar(path, files, "w"),
+    "tar.gz": lambda path, files: in_tar(path, files, "w:gz"),
+    "tar.bz2": lambda path, files: in_tar(path, files, "w:bz2"),
+    "tar.xz": lambda path, files: in_tar(path, files, "w:xz"),
+    "tar.zst": in_zst,
+}
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+@pytest.mark.parametrize("layout", ["BEIR", "one more folder", "MS MARCO documents", "zstd"])
+def test_the_same_collection_is_read_from_every_archive(tmp_path, store, kind, layout):
+    path = CONTAINERS[kind](tmp_path / f"toy.{kind.split()[0]}", LAYOUTS[layout])
+    assert read(path, store) == (DOCUMENTS, QUERIES, QRELS)
+
+
+@pytest.mark.parametrize(
+    ("id_key", "text_key", "ids"),
+    [
+        ("pid", "passage", ("msmarco_passage_01_123", "msmarco_passage_01_9")),
+        ("docid", "segment", ("msmarco_v2.1_doc_00_0#4_81", "D123#4")),
+        ("docid", "body", ("msmarco_doc_00_0", "D2")),
+    ],
+)
+def test_ids_of_segments_are_ids(tmp_path, store, id_key, text_key, ids):
+    """MS MARCO v2 has the id of the whole document beside that of a passage."""
+    rows = documents(id_key, text_key, *ids)
+    rows = [{"docid": f"msmarco_doc_{place}", "spans": "(0,5)", **row} for place, row in enumerate(rows)]
+    judged = "".join(f"q1\t0\t{doc_id}\t1\n" for doc_id in ids)
+    path = in_folder(
+        tmp_path,
+        {"corpus.jsonl.gz": gzip.compress(lines(*rows).encode()), "queries.jsonl": QUERY_LINES, "qrels.tsv": judged},
+    )
+    assert (list(read(path, store)[0]), read(path, store)[2]) == (list(ids), {"q1": dict.fromkeys(ids, 1)})
+
+
+def test_parquet_and_save_to_disk_are_read(tmp_path, store):
+    import datasets
+
+    tables = {
+        "corpus": pa.Table.from_pylist(documents()),
+        "queries": pa.Table.from_pylist(queries()),
+        "qrels": pa.table({"query-id": ["q1", "q2"], "corpus-id": ["d1", "d2"], "score": [1.0, 1.0]}),
+    }
+    for name, table in tables.items():
+        for place in (tmp_path / "flat" / f"{name}.parquet", tmp_path / "hub" / name / "test-00000-of-00001.parquet"):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(table, place)
+        datasets.Dataset(table).save_to_disk(str(tmp_path / "saved" / name))
+    for kind in ("flat", "hub", "saved"):
+        assert read(tmp_path / kind, store, split="qrels" if kind == "saved" else "test") == (DOCUMENTS, QUERIES, QRELS)
