@@ -24,6 +24,7 @@ GROUPS = {
         "compare": "is one reranker better than another, or is it chance?",
         "analyse": "depth curve, headroom, ties, judged@10 and flags; no model",
         "report": "a page to look at, and figures and tables for papers",
+        "table": "systems by datasets for a paper: averages, best in bold, significance",
         "reproduce": "a published table next to your results: delta, ceiling, verdict",
         "export": "results for other tools: TREC runs, mteb results and predictions",
     },

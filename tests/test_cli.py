@@ -65,7 +65,7 @@ def test_an_unknown_command_lists_the_legal_ones(capsys):
     assert cli.main(["evalute"]) == 2
     legal = ", ".join(cli.COMMANDS)
     assert f"unknown command 'evalute'. Did you mean evaluate? Legal are: {legal}." in capsys.readouterr().err
-    results = {"compare", "gate", "analyse", "reproduce", "report", "export"}
+    results = {"compare", "gate", "analyse", "reproduce", "report", "table", "export"}
     assert {
         "evaluate",
         "score",

@@ -142,12 +142,22 @@ def compare(evaluations: Sequence[Evaluation], settings: Settings) -> list[Compa
     Raises:
         ResultError: candidates or datasets differ.
     """
+    named = named_systems(evaluations, settings)
+    datasets = dict.fromkeys(evaluation.dataset for evaluation in evaluations)
+    return [_compare([pair for pair in named if pair[1].dataset == dataset], settings) for dataset in datasets]
+
+
+def named_systems(evaluations: Sequence[Evaluation], settings: Settings) -> list[tuple[str, Evaluation]]:
+    """The systems of every dataset, by the names that distinguish them within it.
+
+    Raises:
+        ResultError: candidates or datasets differ.
+    """
     given: dict[str, list[Evaluation]] = defaultdict(list)
     for evaluation in evaluations:
         given[evaluation.dataset].append(evaluation)
     systems = [system for some in given.values() for system in _systems(some, settings)]
-    named = list(zip(names(systems), systems, strict=True))
-    return [_compare([pair for pair in named if pair[1].dataset == dataset], settings) for dataset in given]
+    return list(zip(names(systems), systems, strict=True))
 
 
 def require_pairs(comparisons: Sequence[Comparison]) -> None:

@@ -34,6 +34,7 @@ _LATEX = str.maketrans(
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         "—": "---",
+        "†": r"$^{\dagger}$",
     }
 )
 
@@ -81,6 +82,9 @@ class Grid:
         notes: below the table, a line each.
         sections: numbers of rows that a line is drawn above, such as that of an average.
         strong: (row, column) of cells that stand out.
+        second: (row, column) of cells that are underlined.
+        marks: (row, column) -> a sign behind the number, as in footnotes.
+        legend: explains what stands out: in LaTeX part of the caption, elsewhere the first note.
     """
 
     title: str
@@ -89,10 +93,41 @@ class Grid:
     notes: Sequence[str] = ()
     sections: frozenset[int] = frozenset()
     strong: frozenset[tuple[int, int]] = field(default_factory=frozenset)
+    second: frozenset[tuple[int, int]] = field(default_factory=frozenset)
+    marks: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    legend: str = ""
+
+    @property
+    def remarks(self) -> list[str]:
+        """The legend and the notes."""
+        return [*([self.legend] if self.legend else []), *self.notes]
 
     def texts(self) -> list[list[str]]:
         """Every cell for people."""
         return [[column.text(value) for column, value in zip(self.columns, row, strict=True)] for row in self.rows]
+
+    def decorated(self, escape: Callable[[str], str], *, strong: str, second: str) -> list[list[str]]:
+        """Every cell in a language of markup.
+
+        Args:
+            escape: makes a text of the language from a plain one.
+            strong: markup of a cell that stands out, with `{}` for its text.
+            second: likewise of an underlined one.
+        """
+        found = []
+        for row, cells in enumerate(self.texts()):
+            forms = [
+                strong if (row, column) in self.strong else second if (row, column) in self.second else "{}"
+                for column in range(len(cells))
+            ]
+            signs = [self.marks.get((row, column), "") for column in range(len(cells))]
+            found.append(
+                [
+                    form.replace("{}", escape(cell)) + escape(sign)
+                    for form, cell, sign in zip(forms, cells, signs, strict=True)
+                ]
+            )
+        return found
 
     def numeric(self, column: int) -> bool:
         """Whether a column holds numbers, and is set flush right."""
@@ -115,12 +150,18 @@ def show(grids: Sequence[Grid], out: "Console") -> None:
             if row in grid.sections:
                 table.add_section()
             styles = [
-                "bold" if (row, number) in grid.strong else column.colours.get(cell, "")
+                "bold"
+                if (row, number) in grid.strong
+                else "underline"
+                if (row, number) in grid.second
+                else column.colours.get(cell, "")
                 for number, (column, cell) in enumerate(zip(grid.columns, cells, strict=True))
             ]
-            table.add_row(*(Text(printable(cell), style) for cell, style in zip(cells, styles, strict=True)))
+            signs = [grid.marks.get((row, number), "") for number in range(len(cells))]
+            parts = zip(cells, styles, signs, strict=True)
+            table.add_row(*(Text.assemble((printable(cell), style), sign) for cell, style, sign in parts))
         out.print(table)
-        for note in grid.notes:
+        for note in grid.remarks:
             out.print(note, style="dim", markup=False, highlight=False)
 
 
@@ -134,12 +175,9 @@ def _markdown(grid: Grid) -> str:
         return f"| {' | '.join(_LINE_BREAK.sub(' ', cell.replace('|', chr(92) + '|')) for cell in cells)} |"
 
     rules = ["---:" if grid.numeric(number) else "---" for number in range(len(grid.columns))]
-    body = [
-        [f"**{cell}**" if (row, number) in grid.strong else cell for number, cell in enumerate(cells)]
-        for row, cells in enumerate(grid.texts())
-    ]
+    body = grid.decorated(str, strong="**{}**", second="<u>{}</u>")
     table = [line([column.name for column in grid.columns]), line(rules), *map(line, body)]
-    notes = [f"\n{note}" for note in grid.notes]
+    notes = [f"\n{note}" for note in grid.remarks]
     return "\n".join([f"**{grid.title}**\n", *table, *notes]) + "\n"
 
 
@@ -153,20 +191,19 @@ def _latex(grid: Grid) -> str:
         return "  " + " & ".join(cells) + r" \\"
 
     body: list[str] = []
-    for row, cells in enumerate(grid.texts()):
-        safe = [cell.translate(_LATEX) for cell in cells]
+    cells = grid.decorated(lambda text: text.translate(_LATEX), strong=r"\textbf{{}}", second=r"\underline{{}}")
+    for row, own in enumerate(cells):
         if row in grid.sections and row:
             body.append(r"  \midrule")
-        body.append(
-            line([rf"\textbf{{{cell}}}" if (row, number) in grid.strong else cell for number, cell in enumerate(safe)])
-        )
+        body.append(line(own))
+    caption = f"{grid.title}. {grid.legend}" if grid.legend else grid.title
     alignment = "".join("r" if grid.numeric(number) else "l" for number in range(len(grid.columns)))
     return "\n".join(
         [
             *(f"% {note}" for note in grid.notes),
             r"\begin{table}",
             r"  \centering",
-            rf"  \caption{{{grid.title.translate(_LATEX)}}}",
+            rf"  \caption{{{caption.translate(_LATEX)}}}",
             rf"  \begin{{tabular}}{{{alignment}}}",
             r"  \toprule",
             line([column.name.translate(_LATEX) for column in grid.columns]),
@@ -197,7 +234,7 @@ def csv_text(grids: Sequence[Grid]) -> str:
 
 def json_text(grids: Sequence[Grid]) -> str:
     """The title, the rows as objects, and the notes of each table; numbers are unrounded."""
-    found = [{"title": grid.title, "rows": _objects(grid), "notes": list(grid.notes)} for grid in grids]
+    found = [{"title": grid.title, "rows": _objects(grid), "notes": grid.remarks} for grid in grids]
     return json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -225,5 +262,5 @@ def write(grids: Sequence[Grid], form: str, out: "Console | None" = None) -> Non
     text = FORMATS[form](grids)
     with naming_stdout():
         out.file.write(harmless(text) if out.is_terminal else text)
-    for note in dict.fromkeys(note for grid in grids for note in grid.notes) if form == "csv" else ():
+    for note in dict.fromkeys(note for grid in grids for note in grid.remarks) if form == "csv" else ():
         tell(note)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pandas as pd
 from rich.console import Console
@@ -39,6 +40,22 @@ def test_latex_escapes_what_tex_reads_and_has_the_rules_of_booktabs():
     assert r"\textasciitilde{}\textasciicircum{}\textbackslash{}\$ & -1.00 & --- \\" in text
     assert text.index(r"\#1") < text.index(r"\midrule", text.index(r"\#1")) < text.index(r"\textasciitilde")
     assert [text.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 2, 1]
+
+
+def test_second_cells_are_underlined_and_signs_stand_behind_their_number():
+    grid = replace(GRID, second=frozenset({(2, 1)}), marks={(0, 1): "†", (2, 1): "†"}, legend="† differs_")
+    assert r"| x\|y | **+0.12**† | yes |" in markdown([grid])
+    assert r"<u>-1.00</u>† |" in markdown([grid])
+    assert markdown([grid]).splitlines()[-3::2] == ["† differs_", "a note"]
+    text = latex([grid])
+    assert r"\caption{a\_b \& 50 \%. $^{\dagger}$ differs\_}" in text
+    assert r"x|y & \textbf{+0.12}$^{\dagger}$ & yes \\" in text
+    assert r"\underline{-1.00}$^{\dagger}$ & --- \\" in text
+    out = Console(width=80, file=io.StringIO(), force_terminal=True, color_system="standard")
+    show([grid], out)
+    assert "\x1b[1m+0.12\x1b[0m†" in out.file.getvalue()
+    assert "\x1b[4m-1.00\x1b[0m†" in out.file.getvalue()
+    assert json.loads(json_text([grid]))[0]["notes"] == ["† differs_", "a note"]
 
 
 def test_csv_is_unrounded_and_reads_back():
