@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.commands.options import Parser
+from evalkit.datasets.of_judgments import dataset_of_judgments
 from evalkit.errors import ConfigError
 from evalkit.formats.run_names import judgments_name
 from evalkit.formats.runfile import ORDERS
@@ -102,16 +103,15 @@ def gathered(options: Any, measures: Sequence[str]) -> list[Evaluation]:
     if first is not None:
         paths = [first, *(path for path in paths if path.resolve() != first.resolve())]
     runs = read_runs(paths, order=options.order)
-    found = judge_runs(
+    dataset = dataset_of_judgments(
         qrels,
-        runs,
-        measures or MEASURES,
-        name=judgments_name(options.qrels),
-        rules=rules,
-        first_stage=next(iter(runs)) if first is not None else "",
+        judgments_name(options.qrels),
         documents=options.corpus,
         queries=options.query_texts,
+        run=next(iter(runs.values())).file.run,
     )
+    stage = next(iter(runs)) if first is not None else ""
+    found = judge_runs(dataset, runs, measures or MEASURES, rules=rules, first_stage=stage)
     tell_left_out(rules, queries=found[0].result.manifest["queries"], of=len(qrels))
     _tell_notes(found)
     return found

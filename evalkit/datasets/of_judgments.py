@@ -16,7 +16,7 @@ from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
 from evalkit.formats.similar_ids import compared
 from evalkit.run import Run
-from evalkit.store import Store
+from evalkit.store import open_store
 from evalkit.store.artefact import digest
 from evalkit.types import Dataset, Qrels
 
@@ -42,36 +42,37 @@ class NoDocuments:
         return []
 
 
-def dataset_of_judgments(qrels: Qrels, name: str) -> Dataset:
-    """A dataset that has neither documents nor texts of queries; its digest is that of the judgments."""
-    found = digest({"qrels": {query_id: dict(judged) for query_id, judged in qrels.items()}})
-    return Dataset(name, "", "", NoDocuments(), {}, qrels, drop_identical_ids=False, corpus_digest="", digest=found)
-
-
-def with_texts(dataset: Dataset, run: Run, store: Store, *, documents: Path | None, queries: Path | None) -> Dataset:
-    """The dataset with the texts of these files, which are read as those of a collection.
+def dataset_of_judgments(
+    qrels: Qrels, name: str, *, documents: Path | None = None, queries: Path | None = None, run: Run | None = None
+) -> Dataset:
+    """A dataset that has texts only where files of them are given; its digest is that of the judgments.
 
     Args:
-        dataset: judgments.
+        qrels: judgments.
+        name: of the dataset.
+        documents: a file in any format of a corpus.
+        queries: a file in any format of queries.
         run: of documents that the corpus should hold, for a check of the ids.
-        store: where the converted corpus is kept.
-        documents: a file in any format of a corpus; None for no texts of documents.
-        queries: likewise of queries.
 
     Raises:
         DataError: a file is malformed, or holds no judged query or no document of the run.
     """
-    if documents:
-        table = corpus.from_file(FolderSource(documents.parent), documents.name, store).table
-        dataset = replace(dataset, documents=ArrowDocuments(table, title_separator=dataset.title_separator))
-        some = run.doc_ids[:_LOOKED_AT].to_pylist()
-        if some and len(dataset.lacking(some)) == len(some):
-            theirs = dataset.documents.ids[:_LOOKED_AT].to_pylist()
-            raise DataError(
-                f"{documents}: holds no document of the runs: "
-                f"{compared(some, theirs, place='the runs', other='the corpus')}"
-            )
-    return replace(dataset, queries=_texts_of_queries(queries, dataset.qrels)) if queries else dataset
+    found = digest({"qrels": {query_id: dict(judged) for query_id, judged in qrels.items()}})
+    dataset = Dataset(name, "", "", NoDocuments(), {}, qrels, drop_identical_ids=False, corpus_digest="", digest=found)
+    if queries:
+        dataset = replace(dataset, queries=_texts_of_queries(queries, qrels))
+    return _with_documents(dataset, documents, run) if documents else dataset
+
+
+def _with_documents(dataset: Dataset, path: Path, run: Run | None) -> Dataset:
+    table = corpus.from_file(FolderSource(path.parent), path.name, open_store()).table
+    dataset = replace(dataset, documents=ArrowDocuments(table, title_separator=dataset.title_separator))
+    some = run.doc_ids[:_LOOKED_AT].to_pylist() if run else []
+    if some and len(dataset.lacking(some)) == len(some):
+        theirs = dataset.documents.ids[:_LOOKED_AT].to_pylist()
+        alike = compared(some, theirs, place="the runs", other="the corpus")
+        raise DataError(f"{path}: holds no document of the runs: {alike}")
+    return dataset
 
 
 def _texts_of_queries(path: Path, qrels: Qrels) -> Mapping[str, str]:

@@ -7,18 +7,16 @@ one of the runs is named as the first stage, the others are rerankers over it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-from evalkit.datasets.of_judgments import dataset_of_judgments, with_texts
 from evalkit.errors import ConfigError
 from evalkit.formats.doubts import TOP
-from evalkit.measures import ceiling, measure
+from evalkit.measures import canonical, ceiling, measure
 from evalkit.measures.given_runs import GivenRun, MeasuredRun, Rules, counting, measured
 from evalkit.results.result import Evaluation, Result
 from evalkit.run import Run
-from evalkit.store import open_store
-from evalkit.types import Dataset, PerQuery, Qrels
+from evalkit.store.artefact import digest
+from evalkit.types import Dataset, PerQuery
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,38 +44,36 @@ class RunResult(Result):
 
 
 def judge_runs(
-    qrels: Qrels,
+    dataset: Dataset,
     runs: Mapping[str, GivenRun],
     measures: Sequence[str],
     *,
-    name: str,
     rules: Rules,
     first_stage: str = "",
-    documents: Path | None = None,
-    queries: Path | None = None,
+    level: int = 1,
 ) -> list[Evaluation]:
     """An evaluation of each run, in their order, but for the first stage.
 
     Args:
-        qrels: judgments; every judged query counts, and one that a run lacks counts 0.
+        dataset: judgments, and texts where there are some. Every judged query counts; one that a run lacks counts 0.
         runs: name -> run.
         measures: names.
-        name: of the judgments.
         rules: what counts.
         first_stage: name of the run that the others reordered; empty where none did.
-        documents: file with the texts of documents, where there is one.
-        queries: file with the texts of queries, where there is one.
+        level: the grade from which a document is relevant where a measure's name does not say.
 
     Raises:
         ConfigError: there is only a first stage.
-        DataError: a run has no judged query or document, no query is common to all, or a file of texts is malformed.
+        DataError: a run has no judged query or document, or no query is common to all.
     """
-    dataset = dataset_of_judgments(counting(qrels, runs, rules, name=name), name)
-    if documents or queries:
-        some = next(iter(runs.values())).file.run
-        dataset = with_texts(dataset, some, open_store(), documents=documents, queries=queries)
+    counted = counting(dataset.qrels, runs, rules, name=dataset.name)
+    if counted.keys() != dataset.qrels.keys():
+        own = digest({"dataset": dataset.digest, "queries": sorted(counted)})
+        dataset = replace(dataset, qrels=counted, digest=own)
+    names = canonical(measures, level=level)
     judged = {
-        label: _judged(dataset, label, measured(dataset.qrels, given, measures, rules)) for label, given in runs.items()
+        label: _judged(dataset, label, measured(dataset.qrels, given, names, rules), level=level)
+        for label, given in runs.items()
     }
     stage = judged.pop(first_stage, None)
     if stage is None:
@@ -87,7 +83,7 @@ def judge_runs(
     return [Evaluation(_as_reranked(result, label), stage) for label, result in judged.items()]
 
 
-def _judged(dataset: Dataset, label: str, found: MeasuredRun) -> RunResult:
+def _judged(dataset: Dataset, label: str, found: MeasuredRun, *, level: int) -> RunResult:
     """What readers of results look at. The depth is unknown, and candidates are the same where the documents are."""
     run, values = found.run, found.values
     manifest: dict[str, Any] = {
@@ -100,7 +96,11 @@ def _judged(dataset: Dataset, label: str, found: MeasuredRun) -> RunResult:
         "run_digest": run.documents_digest(),
         "retriever": {"name": label, "kind": "run", "depth": None},
         "dataset": {"name": dataset.name, "digest": dataset.digest},
-        "config": {"measures": list(values.values), "dataset": {}, "retriever": {"name": label}},
+        "config": {
+            "measures": list(values.values),
+            "dataset": {"relevance_level": level},
+            "retriever": {"name": label},
+        },
         "environment": {"packages": {"evalkit": version("evalkit")}},
         "command": str(found.source),
     }

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from evalkit.config.limits import one_of
+from evalkit.datasets.of_judgments import dataset_of_judgments
 from evalkit.errors import ConfigError, DataError
 from evalkit.formats.python_objects import kind_of, qrels_of
 from evalkit.formats.run_names import judgments_name
@@ -20,8 +21,9 @@ from evalkit.results.gather import dataset_of
 from evalkit.results.judged_runs import RunResult, judge_runs
 from evalkit.results.reading_runs import is_result, named_run, named_runs, path_of, read_runs, results_in
 from evalkit.results.result import Evaluation
+from evalkit.run import Run
 from evalkit.system.lookalikes import instead
-from evalkit.types import PerQuery, Qrels
+from evalkit.types import Dataset, PerQuery, Qrels
 
 logger = logging.getLogger(__name__)
 
@@ -96,31 +98,27 @@ def systems_of(
         if typed := [name for name, value in of_runs.items() if value]:
             raise ConfigError(f"{typed[0]} is for runs. Give their judgments as well: qrels=.")
         return (_named_results(items) if isinstance(items, Mapping) else results_in(items)), []
-    return _judged(items, *_judgments(qrels, values), measures, of_runs)
+    return _judged(items, qrels, measures, of_runs)
 
 
 def _judged(
-    items: Sequence[Any] | Mapping[Any, Any], qrels: Qrels, name: str, measures: Sequence[str], of_runs: RunSettings
+    items: Sequence[Any] | Mapping[Any, Any], qrels: Any, measures: Sequence[str], of_runs: RunSettings
 ) -> tuple[list[Evaluation], list[str]]:
     order, first, common = of_runs.get("order"), of_runs.get("first_stage"), of_runs.get("common_queries", False)
-    texts = {name: None if (path := of_runs.get(name)) is None else a_path(name, path) for name in _TEXTS}
     runs = named_runs(items, order=order) if isinstance(items, Mapping) else read_runs(items, order=order)
     if first is not None and first not in runs:
         raise ConfigError(f"first_stage={first!r} is not one of the runs: {', '.join(runs)}.")
-    found = judge_runs(
-        qrels,
-        runs,
-        measures,
-        name=of_runs.get("dataset") or name,
-        rules=_RULES._replace(common=common, own_ids=not of_runs.get("drop_identical_ids")),
-        first_stage=first or "",
-        documents=texts["corpus"],
-        queries=texts["query_texts"],
-    )
+    if qrels is None:
+        values = list(items.values()) if isinstance(items, Mapping) else items
+        dataset, level = _of_first_result(values, of_runs)
+    else:
+        dataset, level = _of_judgments(qrels, next(iter(runs.values())).file.run, of_runs), 1
+    rules = _RULES._replace(common=common, own_ids=not of_runs.get("drop_identical_ids"))
+    found = judge_runs(dataset, runs, measures, rules=rules, first_stage=first or "", level=level)
     notes = _notes(found)
     if common:
-        left = len(qrels) - found[0].result.manifest["queries"]
-        notes.insert(0, f"common_queries leaves out {left:,} of {len(qrels):,} judged queries, which not every run has")
+        left, of = len(dataset.qrels) - found[0].result.manifest["queries"], len(dataset.qrels)
+        notes.insert(0, f"common_queries leaves out {left:,} of {of:,} judged queries, which not every run has")
     for note in notes:
         logger.warning("%s", note)
     return found, notes
@@ -165,16 +163,24 @@ def _named_results(items: Mapping[Any, Any]) -> list[Evaluation]:
     return found
 
 
-def _judgments(qrels: Any, items: Sequence[Any]) -> tuple[Qrels, str]:
-    """The judgments and what to call them; those of the first result's dataset where none are given."""
-    if qrels is not None:
-        name = judgments_name(str(qrels)) if isinstance(qrels, str | PathLike) else "judgments"
-        return qrels_of(_given("qrels", qrels), "qrels"), name
-    of_results = results_in(items)
-    if not of_results:
+def _of_judgments(qrels: Any, run: Run, of_runs: RunSettings) -> Dataset:
+    """The judgments that were given, with texts where there are some."""
+    name = judgments_name(str(qrels)) if isinstance(qrels, str | PathLike) else "judgments"
+    texts = {name: None if (path := of_runs.get(name)) is None else a_path(name, path) for name in _TEXTS}
+    judged = qrels_of(_given("qrels", qrels), "qrels")
+    files = {"documents": texts["corpus"], "queries": texts["query_texts"]}
+    return dataset_of_judgments(judged, of_runs.get("dataset") or name, run=run, **files)
+
+
+def _of_first_result(items: Sequence[Any], of_runs: RunSettings) -> tuple[Dataset, int]:
+    """The dataset of the first result, and the grade from which its documents are relevant."""
+    found = results_in(items)
+    if not found:
         raise ConfigError("runs need judgments: give qrels= as a file, a table, or {query: {document: grade}}.")
-    dataset = dataset_of(of_results[0].result)
-    return dataset.qrels, dataset.name
+    if typed := [name for name in ("dataset", *_TEXTS) if of_runs.get(name)]:
+        raise ConfigError(f"{typed[0]} goes with qrels=. Without it, name and texts are those of the first result.")
+    settings = found[0].result.manifest["config"]["dataset"]
+    return dataset_of(found[0].result), int(settings.get("relevance_level", 1))
 
 
 def _notes(evaluations: Sequence[Evaluation]) -> list[str]:

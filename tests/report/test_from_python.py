@@ -123,13 +123,15 @@ def test_results_are_compared_as_on_the_command_line_and_may_be_renamed(results)
 
 def test_a_run_beside_a_result_is_judged_by_the_dataset_of_the_result(results):
     (strong,) = gather([results / "one/stage-100/strong"])
-    found = evalkit.compare(
-        {"saved": strong, "same": scores(30, 3.0, seed=100), "other": scores(30, 0.0, seed=3)}, **QUICK
-    )
+    runs = {"same": scores(30, 3.0, seed=100), "other": scores(30, 0.0, seed=3)}
+    found = evalkit.compare({"saved": strong, **runs}, **QUICK)
     means = {one.name: one.mean for one in found.systems}
     assert found.datasets[0].dataset == "one"
     assert means["saved"] == means["same"] == pytest.approx(strong.result.manifest["measures"]["nDCG@10"])
     assert means["other"] < means["same"]
+    assert "what is query" in evalkit.report({"saved": strong, **runs}).html
+    with pytest.raises(ConfigError, match="dataset goes with qrels="):
+        evalkit.compare({"saved": strong, **runs}, dataset="mine")
     assert evalkit.measure(QRELS_OF_MADE, strong).means["nDCG@10"] == pytest.approx(means["saved"])
 
 

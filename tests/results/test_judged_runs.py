@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.datasets.of_judgments import dataset_of_judgments
 from evalkit.errors import ConfigError, DataError, ResultError
 from evalkit.formats.runfile import RunFile
 from evalkit.measures.given_runs import GivenRun, Rules
-from evalkit.results.gather import dataset_of, names, per_query
+from evalkit.results.gather import dataset_of, measure_of, names, per_query
 from evalkit.results.judged_runs import judge_runs
 from evalkit.run import Run
 
@@ -22,7 +23,9 @@ RUNS = {
 def judged(*labels, **settings):
     runs = {label: GivenRun(RunFile(Run.from_dict(RUNS[label])), Path(label)) for label in labels}
     rules = Rules(common=settings.pop("common", False))
-    return judge_runs(QRELS, runs, ["RR@10", "R@20"], name="toy", rules=rules, **settings)
+    texts = {name: settings.pop(name, None) for name in ("documents", "queries")}
+    dataset = dataset_of_judgments(QRELS, "toy", run=Run.from_dict(RUNS["first"]), **texts)
+    return judge_runs(dataset, runs, ["RR@10", "R@20"], rules=rules, **settings)
 
 
 def test_a_run_is_a_first_stage_of_its_own_name_with_its_values_and_ceiling():
@@ -91,3 +94,9 @@ def test_an_evaluation_in_memory_has_nothing_to_save(tmp_path):
     (first,) = judged("first")
     with pytest.raises(ResultError, match="has nothing to copy"):
         first.save(tmp_path / "copy")
+
+
+def test_a_relevance_level_is_that_of_measures_that_name_none():
+    (first,) = judged("first", level=2)
+    assert first.measures == {"RR(rel=2)@10": 0.25, "R(rel=2)@20": 0.5}
+    assert measure_of([first], "P@1") == "P(rel=2)@1"
