@@ -10,7 +10,7 @@ from evalkit.store.artefact import digest
 from evalkit.types import Identity
 
 _VOLATILE = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")  # of a config: they decide no output
-_ATTRIBUTES = ("prompts", "default_prompt_name", "similarity_fn_name", "truncate_dim", "max_length", "max_seq_length")
+_ATTRIBUTES = ("prompts", "default_prompt_name", "similarity_fn_name", "truncate_dim")
 
 
 def library_identity(model: Any) -> Identity | None:
@@ -28,10 +28,17 @@ def library_identity(model: Any) -> Identity | None:
         weights.update(_bytes(tensor))
     return {
         "weights_sha256": weights.hexdigest(),
-        "settings": {name: getattr(model, name) for name in _ATTRIBUTES if _is_plain(getattr(model, name, None))},
+        "settings": {
+            name: getattr(model, name) for name in _attributes(model) if _is_plain(getattr(model, name, None))
+        },
         "modules": digest({"modules": [_facts(module) for module in _modules(model)]}),
         "packages": {name: version(name) for name in ("sentence-transformers", "torch", "transformers")},
     }
+
+
+def _attributes(model: Any) -> tuple[str, ...]:
+    """Which settings to ask a model for; a `CrossEncoder` before version 6 names its longest pair otherwise."""
+    return (*_ATTRIBUTES, "max_seq_length" if hasattr(type(model), "max_seq_length") else "max_length")
 
 
 def _bytes(tensor: Any) -> bytes:
