@@ -142,6 +142,7 @@ def test_a_service_is_asked_once_a_query_and_its_fault_is_one_line(here):
     assert "my_service.py:13)" in failed.stderr
 
 
+@pytest.mark.slow
 def test_a_cross_encoder_of_sentence_transformers_gives_the_logits_of_evalkits_own(here):
     pytest.importorskip("sentence_transformers")
     checkpoint = write_bert_reranker(here / "checkpoint")

@@ -68,7 +68,8 @@ def cross_encoder(thing: Any, name: str) -> Form | None:
 
 def ranker(thing: Any, name: str) -> Form | None:
     """An object with `transform(frame)`, as PyTerrier's: columns qid, query, docno and text in, score or rank out."""
-    if not callable(getattr(thing, "transform", None)):
+    is_table = is_from(thing, "pandas", "DataFrame", "Series")  # which have a method of this name
+    if is_table or not callable(getattr(thing, "transform", None)):
         return None
 
     def score(pairs: Sequence[Pair]) -> Any:

@@ -21,7 +21,7 @@ def numbers_of(returned: Any) -> NDArray[np.generic] | None:
         numbers = np.asarray(plain)
         if numbers.dtype == object and all(isinstance(value, Real) for value in numbers.flat):
             numbers = numbers.astype(np.float64)
-    except (TypeError, ValueError):  # of different lengths
+    except (TypeError, ValueError, OverflowError):  # of different lengths, or integers beyond any float
         return None
     return numbers if numbers.dtype.kind in "iufb" else None
 
