@@ -29,10 +29,10 @@ def main(arguments: list[str]) -> int:
     runs = read_runs(paths, order=options.order)
     counted = counting(qrels, runs, rules, name=options.qrels)
     found = {name: measured(counted, given, names, rules, subtopics) for name, given in runs.items()}
-    values = {name: one.values for name, one in found.items()}
+    values = {name: run.values for name, run in found.items()}
     match options.format:
         case "json":
-            objects = {name: _as_json(one, each=options.per_query) for name, one in found.items()}
+            objects = {name: _as_json(run, each=options.per_query) for name, run in found.items()}
             say(json.dumps(objects if len(found) > 1 else _only(objects), ensure_ascii=False) + "\n")
         case "table" if options.per_query or len(found) == 1:
             _print(values, each=options.per_query)
@@ -40,8 +40,8 @@ def main(arguments: list[str]) -> int:
             write([_grid(values, each=options.per_query)], form)
     # On stderr, so that a pipe gets the numbers and a person the warning.
     tell_left_out(rules, queries=len(counted), of=len(qrels))
-    for name, one in found.items():
-        for note in one.notes:
+    for name, run in found.items():
+        for note in run.notes:
             tell(f"{name}: {note.text}" if len(found) > 1 else note.text)
     return 0
 
@@ -84,8 +84,8 @@ def _runs_and_measures(given: Sequence[str]) -> tuple[list[Path], list[str]]:
             measures.append(parse_measure(text).name)
         except ConfigError as error:
             path = Path(text)
-            beside = [str(path.with_name(one.name)) for one in path.parent.glob("*")] if path.name else []
-            near = did_you_mean(text, beside)
+            others = [str(path.with_name(other.name)) for other in path.parent.glob("*")] if path.name else []
+            near = did_you_mean(text, others)
             raise ConfigError(f"{text}: No such file, so not a run. {near}Nor is it a measure: {error}") from error
     if not runs:
         raise ConfigError(f"no run is given, only {', '.join(measures)}. Usage: evalkit measure QRELS RUN [RUN ...].")
@@ -112,13 +112,13 @@ def _only(found: Mapping[str, Any]) -> Any:
     return value
 
 
-def _as_json(one: MeasuredRun, *, each: bool) -> dict[str, Any]:
-    means = one.values.means
+def _as_json(run: MeasuredRun, *, each: bool) -> dict[str, Any]:
+    means = run.values.means
     found: dict[str, Any] = dict(means)
     if each:
-        rows = _grid({"": one.values}, each=True).rows
+        rows = _grid({"": run.values}, each=True).rows
         found = {"mean": means, "per_query": {query: dict(zip(means, row, strict=True)) for query, *row in rows}}
-    return {**found, **({"notes": [note.as_json() for note in one.notes]} if one.notes else {})}
+    return {**found, **({"notes": [note.as_json() for note in run.notes]} if run.notes else {})}
 
 
 def _grid(found: Mapping[str, PerQuery], *, each: bool) -> Grid:
@@ -129,11 +129,11 @@ def _grid(found: Mapping[str, PerQuery], *, each: bool) -> Grid:
     columns = [Column(name, ".4f") for name in first.values]
     label = [Column("run")] if others else []
     if not each:
-        return Grid("measures", [*label, *columns], [[name, *one.means.values()] for name, one in found.items()])
+        return Grid("measures", [*label, *columns], [[name, *values.means.values()] for name, values in found.items()])
     rows = [
         [*([name] if others else []), *row]
-        for name, one in found.items()
-        for row in zip(one.query_ids, *(column.tolist() for column in one.values.values()), strict=True)
+        for name, run in found.items()
+        for row in zip(run.query_ids, *(column.tolist() for column in run.values.values()), strict=True)
     ]
     return Grid("measures by query", [*label, Column("query_id"), *columns], rows)
 
@@ -143,9 +143,9 @@ def _print(found: Mapping[str, PerQuery], *, each: bool) -> None:
     if each:
         grid = _grid(found, each=True)
         rows = [[column.name for column in grid.columns], *grid.texts()]
-        for name, one in found.items():
+        for name, run in found.items():
             label = [name] if len(found) > 1 else []
-            rows.append([*label, "all", *(f"{mean:.4f}" for mean in one.means.values())])
+            rows.append([*label, "all", *(f"{mean:.4f}" for mean in run.means.values())])
         say("".join("\t".join(row) + "\n" for row in rows))
         return
     means = _only(found).means

@@ -118,7 +118,9 @@ def gathered(options: Any, measures: Sequence[str]) -> list[Evaluation]:
 
 
 def _tell_notes(evaluations: Sequence[Evaluation]) -> None:
-    results = {result.folder: result for one in evaluations for result in (one.candidates, one.result)}
+    results = {
+        result.folder: result for evaluation in evaluations for result in (evaluation.candidates, evaluation.result)
+    }
     for result in results.values():
         for note in result.measured.notes if isinstance(result, RunResult) else ():
             tell(f"{result.folder}: {note.text}")

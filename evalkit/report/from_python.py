@@ -56,12 +56,12 @@ class Compared:
     @property
     def systems(self) -> tuple[System, ...]:
         """Mean, 95 % interval and letters of every system, best first; of one dataset after the other."""
-        return tuple(one for each in self.datasets for one in each.systems)
+        return tuple(system for each in self.datasets for system in each.systems)
 
     @property
     def pairs(self) -> tuple[Pairing, ...]:
         """Every two systems, the better one first; of one dataset after the other."""
-        return tuple(one for each in self.datasets for one in each.pairings)
+        return tuple(pair for each in self.datasets for pair in each.pairings)
 
     def to_dataframe(self, rows: str = "pairs") -> "pd.DataFrame":
         """One row a pair, or a system.
@@ -76,17 +76,15 @@ class Compared:
 
         if not isinstance(rows, str) or rows not in ("pairs", "systems"):
             raise ConfigError(f"rows is {brief(rows)}, expected 'pairs' or 'systems'.")
+        if rows == "systems":
+            found = [{"dataset": each.dataset, **system._asdict()} for each in self.datasets for system in each.systems]
+            return pd.DataFrame(found)
         alpha = self.settings.alpha
-        found = [
-            {
-                "dataset": each.dataset,
-                **one._asdict(),
-                **({"real": one.is_real(alpha)} if isinstance(one, Pairing) else {}),
-            }
+        return pd.DataFrame(
+            {"dataset": each.dataset, **pair._asdict(), "real": pair.is_real(alpha)}
             for each in self.datasets
-            for one in (each.pairings if rows == "pairs" else each.systems)
-        ]
-        return pd.DataFrame(found)
+            for pair in each.pairings
+        )
 
     def __repr__(self) -> str:
         found = comparison.grids(self.datasets, self.over_datasets, self.settings)
@@ -126,7 +124,7 @@ def compare(
         require_flag("allow_different_candidates", allow_different_candidates)
         settings = _settings(measure, correction, seed=seed, alpha=alpha, samples=samples)
         evaluations, notes = systems_of(results, qrels, [settings.measure], of_runs)
-        same = not (allow_different_candidates or any(isinstance(one.result, RunResult) for one in evaluations))
+        same = not (allow_different_candidates or any(isinstance(given.result, RunResult) for given in evaluations))
         settings = settings._replace(measure=measure_of(evaluations, measure), same_candidates=same)
         found = compare_evaluations(evaluations, settings)
         require_pairs(found)

@@ -154,12 +154,14 @@ def _named_results(items: Mapping[Any, Any]) -> list[Evaluation]:
     for name, item in items.items():
         if not isinstance(name, str) or not name:
             raise ConfigError(f"a result is named {name!r}. Names are texts: {{'first': result}}.")
-        for one in results_in([item]):
-            stage = "retriever" if one.is_first_stage else "reranker"
-            manifest = one.result.manifest
-            unknown = {"depth": None} if one.is_first_stage else {}  # so that the name alone is shown
-            renamed = replace(one.result, manifest={**manifest, stage: {**manifest[stage], "name": name, **unknown}})
-            found.append(Evaluation(renamed, renamed if one.is_first_stage else one.candidates))
+        for evaluation in results_in([item]):
+            stage = "retriever" if evaluation.is_first_stage else "reranker"
+            manifest = evaluation.result.manifest
+            unknown = {"depth": None} if evaluation.is_first_stage else {}  # so that the name alone is shown
+            renamed = replace(
+                evaluation.result, manifest={**manifest, stage: {**manifest[stage], "name": name, **unknown}}
+            )
+            found.append(Evaluation(renamed, renamed if evaluation.is_first_stage else evaluation.candidates))
     return found
 
 
@@ -184,7 +186,9 @@ def _of_first_result(items: Sequence[Any], of_runs: RunSettings) -> tuple[Datase
 
 
 def _notes(evaluations: Sequence[Evaluation]) -> list[str]:
-    results = {result.folder: result for one in evaluations for result in (one.candidates, one.result)}
+    results = {
+        result.folder: result for evaluation in evaluations for result in (evaluation.candidates, evaluation.result)
+    }
     return [
         f"{result.folder}: {note.text}"
         for result in results.values()

@@ -38,7 +38,7 @@ def results_in(items: Iterable[Any]) -> list[Evaluation]:
         if isinstance(item, Evaluation):
             found.setdefault(item.result.folder.resolve(), item)
         elif is_result(item):
-            found |= {one.result.folder.resolve(): one for one in gather([path_of(item)])}
+            found |= {evaluation.result.folder.resolve(): evaluation for evaluation in gather([path_of(item)])}
     return list(found.values())
 
 
@@ -71,9 +71,9 @@ def read_runs(items: Sequence[Any], *, order: str | None = None) -> dict[str, Gi
         elif not isinstance(item, Evaluation):
             found[f"run {number}"] = named_run(f"run {number}", item, order=order)
     evaluations = results_in(items)
-    for name, one in zip(names(evaluations), evaluations, strict=True):
-        label = name if name not in found else str(one.result.folder)
-        found[label] = GivenRun(RunFile(one.result.read_run()), one.result.folder)
+    for name, evaluation in zip(names(evaluations), evaluations, strict=True):
+        label = name if name not in found else str(evaluation.result.folder)
+        found[label] = GivenRun(RunFile(evaluation.result.read_run()), evaluation.result.folder)
     return found
 
 

@@ -63,26 +63,26 @@ def require_same_as_scipy(dataset, qrels, better, worse):
     first, second = (values_of_pytrec_eval(qrels, run, query_ids) for run in (better, worse))
     (pair,) = dataset["pairs"]
     assert dataset["queries"] == len(query_ids)
-    assert [one["mean"] for one in dataset["systems"]] == pytest.approx([first.mean(), second.mean()], abs=1e-12)
+    assert [system["mean"] for system in dataset["systems"]] == pytest.approx([first.mean(), second.mean()], abs=1e-12)
     assert pair["difference"] == pytest.approx(first.mean() - second.mean(), abs=1e-12)
     assert pair["t"] == pytest.approx(stats.ttest_rel(first, second).pvalue, rel=1e-9)
 
 
 def test_compare_equals_the_paired_t_test_of_scipy_on_values_of_pytrec_eval(folder, qrels, capsys):
     weak, good = runs(folder, "weak", "good")
-    dataset, told = compared(capsys, "--qrels", qrels, weak, good)
-    assert (dataset["dataset"], [one["name"] for one in dataset["systems"]]) == ("toy", ["good", "weak"])
+    dataset, noted = compared(capsys, "--qrels", qrels, weak, good)
+    assert (dataset["dataset"], [system["name"] for system in dataset["systems"]]) == ("toy", ["good", "weak"])
     require_same_as_scipy(dataset, qrels, good, weak)
-    assert told == []
+    assert noted == []
     assert dataset["ceiling"] == 1.0  # both runs hold the same documents
 
 
 def test_a_query_that_a_run_lacks_counts_0_and_is_noted(folder, qrels, tmp_path, capsys):
     (weak,) = runs(folder, "weak")
     short = without_queries(tmp_path, "q3", "q7")
-    dataset, told = compared(capsys, "--qrels", qrels, weak, short)
+    dataset, noted = compared(capsys, "--qrels", qrels, weak, short)
     require_same_as_scipy(dataset, qrels, short, weak)
-    assert told == [
+    assert noted == [
         f"evalkit: {short}: 2 of 30 judged queries are not in the run and count 0, such as q3",
         f"evalkit: {DIFFERENT_DOCUMENTS}",
     ]
@@ -92,13 +92,13 @@ def test_common_queries_are_those_of_all_runs_and_the_others_are_counted(folder,
     short = without_queries(tmp_path, "q3", "q7")
     other = without_queries(tmp_path, "q7", "q9", name="other.trec")
     (weak,) = runs(folder, "weak")
-    dataset, told = compared(capsys, "--qrels", qrels, weak, short, other, "--common-queries")
-    assert "evalkit: --common-queries leaves out 3 of 30 judged queries, which not every run has." in told
+    dataset, noted = compared(capsys, "--qrels", qrels, weak, short, other, "--common-queries")
+    assert "evalkit: --common-queries leaves out 3 of 30 judged queries, which not every run has." in noted
     kept = sorted(set(read_qrels(qrels)) - {"q3", "q7", "q9"})
-    means = {one["name"]: one["mean"] for one in dataset["systems"]}
+    means = {system["name"]: system["mean"] for system in dataset["systems"]}
     for name, path in {"weak": weak, "short": short, "other": other}.items():
         assert means[name] == pytest.approx(values_of_pytrec_eval(qrels, path, kept).mean(), abs=1e-12)
-    assert not any("count 0" in line for line in told)
+    assert not any("count 0" in line for line in noted)
 
 
 @pytest.mark.shared
@@ -107,8 +107,10 @@ def test_published_runs_compare_as_scipy_and_pytrec_eval_have_it(shared, capsys)
     qrels, bert, run1 = (str(folder / name) for name in ("qrels-rnd1.txt", "runs/BERT.gz", "runs/run1.gz"))
     dataset, _ = compared(capsys, "--qrels", qrels, bert, run1)
     require_same_as_scipy(dataset, qrels, run1, bert)
-    official = {one["run"]: one["official_ndcg_cut_10"] for one in json.loads((folder / "expected.json").read_text())}
-    assert {one["name"]: round(one["mean"], 4) for one in dataset["systems"]} == {
+    official = {
+        system["run"]: system["official_ndcg_cut_10"] for system in json.loads((folder / "expected.json").read_text())
+    }
+    assert {system["name"]: round(system["mean"], 4) for system in dataset["systems"]} == {
         name: official[name] for name in ("run1", "BERT")
     }
 
@@ -135,7 +137,7 @@ def test_a_first_stage_makes_the_other_runs_rerankers(folder, qrels, capsys):
     assert [strong_one["curve"], strong_one["buckets"]] == [[], []]
     assert "replayed" in strong_one["no_curve"]
     dataset, _ = compared(capsys, "--qrels", qrels, "--first-stage", weak, strong)
-    assert [one["name"] for one in dataset["systems"]] == ["strong", "weak"]
+    assert [system["name"] for system in dataset["systems"]] == ["strong", "weak"]
 
 
 def test_analyse_shows_a_run_alone_by_depth_with_its_ceiling_and_room(folder, qrels, capsys):
@@ -202,7 +204,7 @@ def test_a_result_is_compared_with_a_run_by_its_own_run(folder, qrels, tmp_path,
     root = made(tmp_path, {"strong": 3.0}, queries=QUERIES)
     (good,) = runs(folder, "good")
     dataset, _ = compared(capsys, "--qrels", qrels, good, root / "one/stage-100/strong")
-    assert {one["name"] for one in dataset["systems"]} == {"good", "strong"}
+    assert {system["name"] for system in dataset["systems"]} == {"good", "strong"}
 
 
 MISTAKES = {
@@ -260,7 +262,7 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(folder, qrels, tmp_pat
     (tmp_path / "v2").mkdir()
     second = write_run(tmp_path / "v2/strong.trec", scores(QUERIES, 2.0, seed=5))
     dataset, _ = compared(capsys, "--qrels", qrels, *runs(folder, "strong"), second)
-    assert {one["name"] for one in dataset["systems"]} == {f"{folder.name}/strong", "v2/strong"}
+    assert {system["name"] for system in dataset["systems"]} == {f"{folder.name}/strong", "v2/strong"}
 
 
 def test_order_and_own_ids_are_decided_as_in_measure(tmp_path, capsys):
@@ -269,9 +271,9 @@ def test_order_and_own_ids_are_decided_as_in_measure(tmp_path, capsys):
     (tmp_path / "b").write_text("q1 Q0 b 1 0.9 x\nq1 Q0 z 2 0.1 x\nq2 Q0 c 1 9 x\nq2 Q0 z 2 1 x\n")
     typed = ["--qrels", tmp_path / "qrels", tmp_path / "a", tmp_path / "b"]
     dataset, _ = compared(capsys, *typed, "--order", "rank", "--drop-identical-ids")
-    assert [one["mean"] for one in dataset["systems"]] == [1.0, 1.0]
-    dataset, told = compared(capsys, *typed)
+    assert [system["mean"] for system in dataset["systems"]] == [1.0, 1.0]
+    dataset, noted = compared(capsys, *typed)
     half = 1 / math.log2(3)
-    assert [one["mean"] for one in dataset["systems"]] == pytest.approx([1.0, half])
-    assert any("--order rank" in line for line in told)
-    assert any("--drop-identical-ids" in line for line in told)
+    assert [system["mean"] for system in dataset["systems"]] == pytest.approx([1.0, half])
+    assert any("--order rank" in line for line in noted)
+    assert any("--drop-identical-ids" in line for line in noted)

@@ -54,7 +54,7 @@ def require_same_as_scipy(found, first, second, qrels=QRELS):
 )
 def test_runs_of_any_kind_compare_as_scipy_and_pytrec_eval_have_it(bad):
     found = evalkit.compare({"good": GOOD, "bad": bad}, QRELS, **QUICK)
-    assert [one.name for one in found.systems] == ["good", "bad"]
+    assert [system.name for system in found.systems] == ["good", "bad"]
     require_same_as_scipy(found, GOOD, BAD)
 
 
@@ -72,7 +72,7 @@ def test_a_comparison_is_tables_when_printed_and_a_row_a_pair_or_system_as_a_tab
     assert pairs["real"].tolist() == [False, True, True]
     systems = found.to_dataframe("systems")
     assert systems["name"].tolist() == ["run 1", "run 3", "run 2"]
-    assert systems["mean"].tolist() == [one.mean for one in found.systems]
+    assert systems["mean"].tolist() == [system.mean for system in found.systems]
 
 
 def test_common_queries_and_missing_ones_are_noted(caplog):
@@ -94,14 +94,14 @@ def test_files_are_systems_of_their_own_names(tmp_path):
     lines = (f"{query} 0 {doc} {grade}\n" for query, found in QRELS.items() for doc, grade in found.items())
     qrels.write_text("".join(lines))
     found = evalkit.compare(paths, str(qrels), **QUICK)
-    assert ([one.name for one in found.systems], found.datasets[0].dataset) == (["good", "bad"], "dl")
+    assert ([system.name for system in found.systems], found.datasets[0].dataset) == (["good", "bad"], "dl")
     assert evalkit.measure(qrels, paths[0]).means == evalkit.measure(QRELS, frame(GOOD)).means
 
 
 def test_a_first_stage_is_named_among_the_runs():
     found = evalkit.report({"stage": BAD, "mine": GOOD}, qrels=QRELS, first_stage="stage")
     (view,) = found.overview.datasets
-    assert [one.evaluation.is_first_stage for one in view.systems] == [False, True]
+    assert [system.evaluation.is_first_stage for system in view.systems] == [False, True]
     with pytest.raises(ConfigError, match="first_stage='other' is not one of the runs: stage, mine"):
         evalkit.compare({"stage": BAD, "mine": GOOD}, QRELS, first_stage="other")
 
@@ -114,18 +114,18 @@ def results(tmp_path_factory):
 def test_results_are_compared_as_on_the_command_line_and_may_be_renamed(results):
     evaluations = gather([results])
     whole = evalkit.compare(str(results), **QUICK)
-    assert {one.name for one in whole.systems} == {"strong", "weak", "stage-100"}
+    assert {system.name for system in whole.systems} == {"strong", "weak", "stage-100"}
     assert evalkit.compare(evaluations, **QUICK).to_dataframe().equals(whole.to_dataframe())
     named = evalkit.compare({"first": evaluations[0], "second": evaluations[1]}, **QUICK)
-    assert {one.name for one in named.systems} == {"first", "second", "stage-100"}
-    assert [one.mean for one in named.systems] == [one.mean for one in whole.systems]
+    assert {system.name for system in named.systems} == {"first", "second", "stage-100"}
+    assert [system.mean for system in named.systems] == [system.mean for system in whole.systems]
 
 
 def test_a_run_beside_a_result_is_judged_by_the_dataset_of_the_result(results):
     (strong,) = gather([results / "one/stage-100/strong"])
     runs = {"same": scores(30, 3.0, seed=100), "other": scores(30, 0.0, seed=3)}
     found = evalkit.compare({"saved": strong, **runs}, **QUICK)
-    means = {one.name: one.mean for one in found.systems}
+    means = {system.name: system.mean for system in found.systems}
     assert found.datasets[0].dataset == "one"
     assert means["saved"] == means["same"] == pytest.approx(strong.result.manifest["measures"]["nDCG@10"])
     assert means["other"] < means["same"]
@@ -156,7 +156,7 @@ ODD = [None, 3, "", "no\0where", "nowhere", object(), b"x", [], {}, [1, 2], np.z
 
 
 @pytest.mark.parametrize(
-    "value", [*ODD, (one for one in ()), [None], [[1, 2]], [{}], [{"q": 1}], {3: GOOD}, {"": GOOD}, {"a": None}]
+    "value", [*ODD, (system for system in ()), [None], [[1, 2]], [{}], [{"q": 1}], {3: GOOD}, {"": GOOD}, {"a": None}]
 )
 def test_systems_of_another_kind_are_errors_of_evalkit(value):
     for qrels in (QRELS, None):

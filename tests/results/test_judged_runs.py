@@ -43,7 +43,9 @@ def test_a_measure_that_nobody_asked_for_is_measured_when_it_is_needed():
 
 
 def test_candidates_are_the_same_where_the_documents_are_whatever_their_scores():
-    first, again, short = (one.candidates.manifest["run_digest"] for one in judged("first", "again", "short"))
+    first, again, short = (
+        evaluation.candidates.manifest["run_digest"] for evaluation in judged("first", "again", "short")
+    )
     assert first == again != short
 
 
