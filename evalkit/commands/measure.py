@@ -11,7 +11,7 @@ from evalkit.errors import ConfigError
 from evalkit.formats.subtopics import over_subtopics, read_subtopics
 from evalkit.formats.trec import read_qrels
 from evalkit.measures import canonical, parse_measure
-from evalkit.measures.given_runs import MEASURES, MeasuredRun, counting, measured
+from evalkit.measures.given_runs import MEASURES, MeasuredRun, by_subtopics, counting, measured
 from evalkit.report.grid import Column, Grid, write
 from evalkit.results.reading_runs import read_runs
 from evalkit.system.lookalikes import did_you_mean
@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_intermixed_args(arguments)
     paths, typed = _runs_and_measures(options.runs)
     names, rules = canonical(typed or MEASURES), rules_of(options)
-    subtopics = read_subtopics(options.qrels) if _by_subtopics(names) else None
+    subtopics = read_subtopics(options.qrels) if by_subtopics(names) else None
     qrels = read_qrels(options.qrels) if subtopics is None else over_subtopics(subtopics)
     runs = read_runs(paths, order=options.order)
     counted = counting(qrels, runs, rules, name=options.qrels)
@@ -90,21 +90,6 @@ def _runs_and_measures(given: Sequence[str]) -> tuple[list[Path], list[str]]:
     if not runs:
         raise ConfigError(f"no run is given, only {', '.join(measures)}. Usage: evalkit measure QRELS RUN [RUN ...].")
     return runs, measures
-
-
-def _by_subtopics(measures: Sequence[str]) -> bool:
-    """Whether the measures are judged by subtopics.
-
-    Raises:
-        ConfigError: some are, and some are not.
-    """
-    found = {parse_measure(name).by_subtopics: name for name in measures}
-    if len(found) > 1:
-        raise ConfigError(
-            f"{found[True]} takes a grade for each subtopic of a document, and {found[False]} one for a document. "
-            "Measure one after the other."
-        )
-    return True in found
 
 
 def _only(found: Mapping[str, Any]) -> Any:

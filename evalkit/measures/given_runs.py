@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit.errors import DataError
+from evalkit.errors import ConfigError, DataError
 from evalkit.formats import doubts
 from evalkit.formats.notes import Note
 from evalkit.formats.runfile import RunFile
-from evalkit.measures import measure
+from evalkit.measures import measure, parse_measure
 from evalkit.measures.ties import tie_bounds
 from evalkit.run import Run
 from evalkit.types import PerQuery, Qrels, Subtopics
@@ -81,6 +81,21 @@ def counting(qrels: Qrels, runs: Mapping[str, GivenRun], rules: Rules, *, name: 
     if not shared:
         raise DataError("no judged query is in every run, so there are no common queries.")
     return {query_id: judged for query_id, judged in qrels.items() if query_id in shared}
+
+
+def by_subtopics(measures: Sequence[str]) -> bool:
+    """Whether the measures are judged by subtopics.
+
+    Raises:
+        ConfigError: some are, and some are not.
+    """
+    found = {parse_measure(name).by_subtopics: name for name in measures}
+    if len(found) > 1:
+        raise ConfigError(
+            f"{found[True]} takes a grade for each subtopic of a document, and {found[False]} one for a document. "
+            "Measure one after the other."
+        )
+    return True in found
 
 
 def measured(

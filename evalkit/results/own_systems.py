@@ -14,9 +14,10 @@ from evalkit.errors import ConfigError, DataError
 from evalkit.formats.python_objects import kind_of, qrels_of
 from evalkit.formats.run_names import judgments_name
 from evalkit.formats.runfile import ORDERS
+from evalkit.formats.subtopics import read_subtopics
 from evalkit.measures import canonical
 from evalkit.measures import measure as measure_run
-from evalkit.measures.given_runs import MEASURES, Rules
+from evalkit.measures.given_runs import MEASURES, Rules, by_subtopics
 from evalkit.results.gather import dataset_of
 from evalkit.results.judged_runs import RunResult, judge_runs
 from evalkit.results.reading_runs import is_result, named_run, named_runs, path_of, read_runs, results_in
@@ -60,9 +61,10 @@ def measure(
     """Values of every measure for every judged query; 0 where the run has no document for the query.
 
     Args:
-        qrels: judgments: `{query: {document: grade}}`, a table, or a file. Ids are texts or integers.
+        qrels: judgments: `{query: {document: grade}}`, a table, or a file. Ids are texts or integers. For measures of
+            subtopics a TREC file.
         run: `{query: {document: score}}`, a table, a `Run`, a file, or a result.
-        measures: names; one, or several.
+        measures: names, or measures of ir_measures; one, or several.
         answers: judgments by answers of at least the documents of the run, for measures that ask for them.
 
     Raises:
@@ -70,9 +72,11 @@ def measure(
         DataError: judgments or run are something else, or there is no judged query.
     """
     with explained_errors():
+        names, given = names_of(measures), named_run("run", _given("run", run))
+        if by_subtopics(names):
+            return measure_run({}, given.file.run, names, subtopics=read_subtopics(a_path("qrels", qrels)))
         judged = {} if answers and _is_empty(qrels) else qrels_of(_given("qrels", qrels), "qrels")
-        given = named_run("run", _given("run", run))
-        return measure_run(judged, given.file.run, names_of(measures), answers=answers)
+        return measure_run(judged, given.file.run, names, answers=answers)
 
 
 def systems_of(
@@ -198,14 +202,17 @@ def _notes(evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def names_of(names: Any) -> list[str]:
-    """Names of measures, of one or several.
+    """Names of measures, of one or several; a measure of ir_measures is its own name.
 
     Raises:
         ConfigError: they are something else.
     """
-    found = [names] if isinstance(names, str) else names
-    if not isinstance(found, list | tuple) or not found or not all(isinstance(name, str) for name in found):
-        raise ConfigError(f"measures is {brief(names)}, expected names such as ['nDCG@10', 'R@20'].")
+    given = list(names) if isinstance(names, list | tuple) else [names]
+    found = [str(name) if type(name).__module__.startswith("ir_measures.") else name for name in given]
+    wrong = [name for name in found if not isinstance(name, str)]
+    if wrong or not found:
+        what = f"measures has {brief(wrong[0])}" if wrong else "measures is empty"
+        raise ConfigError(f"{what}, expected names such as ['nDCG@10', 'R@20'].")
     return canonical(found)
 
 

@@ -209,7 +209,7 @@ def test_errors_name_the_run_and_say_what_to_give():
         evalkit.compare([GOOD, "nowhere"], QRELS)
     with pytest.raises(ConfigError, match="common_queries is for runs"):
         evalkit.compare("results", common_queries=True)
-    with pytest.raises(ConfigError, match=r"measures is \[1\], expected|measures is list, expected names"):
+    with pytest.raises(ConfigError, match=r"measures has 1, expected names"):
         evalkit.measure(QRELS, GOOD, [1])
     with pytest.raises(ConfigError, match="comon_queries is not a setting"):
         evalkit.compare([GOOD, BAD], QRELS, comon_queries=True)
