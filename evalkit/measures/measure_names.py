@@ -202,7 +202,7 @@ def _family_called(name: str) -> str | None:
 def _unknown(name: str) -> str:
     return (
         f"unknown measure {name!r}. {_proposal(name)}Legal are {', '.join(families())}, with k from 1, and with "
-        "parameters, such as R(rel=2)@k."
+        "parameters, such as R(rel=2)@k or nDCG(dcg='exp-log2')@k; `evalkit list measures` explains them."
     )
 
 
