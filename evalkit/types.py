@@ -97,6 +97,7 @@ class Dataset:
         instructions: query id -> what it asks for, of the queries that have an instruction of their own.
         notes: counts worth reporting, such as empty documents or judged documents absent from the corpus.
         differences: what it holds other than its card says; empty where the card is right.
+        mteb_task: metadata of the task of mteb that it is, which models of mteb choose prompts by; else None.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Dataset:
     instructions: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
     differences: Mapping[str, str] = field(default_factory=dict)
+    mteb_task: object = None
 
     def rows(self, doc_ids: pa.Array) -> NDArray[np.int64]:
         """Position in the corpus of each of these distinct ids; -1 where the corpus has no such document."""

@@ -2,6 +2,8 @@
 
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -89,8 +91,10 @@ def _load(config: MtebDatasetConfig, store: Store) -> Dataset:
     task = _task(config)
     subset = _subset(config, task)
     split = _split(config, task)
-    data = _data(task, subset, split)
-    _warn_of_what_is_left_out(config, data)
+    with _explained(task, subset):
+        task.filter_languages(None, hf_subsets=[subset]).filter_eval_splits([split])
+        task.load_data()
+    data = data_of(task, subset, split)
     table = checked_corpus(task.metadata.name, data["corpus"])
     documents = ArrowDocuments(table, title_separator=config.title_separator, id_column="id")
     chosen = config.drop_identical_ids
@@ -100,16 +104,18 @@ def _load(config: MtebDatasetConfig, store: Store) -> Dataset:
         language=language_of(task.metadata, subset, documents) if config.language == "en" else config.language,
         drop_identical_ids=bool(task.ignore_identical_ids) if chosen is None else chosen,
     )
-    return assemble(config, store, documents=documents, judged=_judged(task, data), corpus_digest=content_digest(table))
+    digest = content_digest(table)
+    found = assemble(config, store, documents=documents, judged=_judged(task, data), corpus_digest=digest)
+    return replace(found, mteb_task=task.metadata)
 
 
-def _warn_of_what_is_left_out(config: MtebDatasetConfig, data: Any) -> None:
+def _warn_of_what_is_left_out(name: str, data: Any) -> None:
     left_out = {
         "ranks only a list of documents for each query, and here all are searched": bool(data["top_ranked"]),
         "has an instruction for each query, which is not used here": "instruction" in data["queries"].column_names,
     }
     for what in (what for what, applies in left_out.items() if applies):
-        logger.warning("%s: mteb %s. Numbers are not comparable with mteb's.", config.name, what)
+        logger.warning("%s: mteb %s. Numbers are not comparable with mteb's.", name, what)
 
 
 def repository(config: MtebDatasetConfig) -> Repository:
@@ -131,7 +137,6 @@ def _repository(task: Any, subset: str) -> Repository:
 def _task(config: MtebDatasetConfig) -> Any:
     try:
         import mteb
-        from mteb.abstasks.aggregated_task import AbsTaskAggregate
     except ImportError as error:
         raise MissingExtra("mteb", extra="mteb", purpose="dataset=mteb") from error
     try:
@@ -139,13 +144,25 @@ def _task(config: MtebDatasetConfig) -> Any:
     except KeyError as error:
         found = str(error.args[0]).removeprefix("KeyError: ")
         raise ConfigError(f"mteb has no such task: {found} Check dataset.task.") from error
+    require_text_retrieval(task)
+    return task
+
+
+def require_text_retrieval(task: Any) -> None:
+    """Refuse a task that is not retrieval of text, or the mean of several.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    from mteb.abstasks.aggregated_task import AbsTaskAggregate
+
+    name = task.metadata.name
     if task.metadata.type != "Retrieval" or task.metadata.modalities != ["text"]:
         kind = f"{task.metadata.type} of {', '.join(task.metadata.modalities)}"
-        raise ConfigError(f"{config.task} is a task of type {kind}, expected Retrieval of text. Check dataset.task.")
+        raise ConfigError(f"{name} is a task of type {kind}, expected Retrieval of text. Check dataset.task.")
     if isinstance(task, AbsTaskAggregate):
         parts = ", ".join(part.metadata.name for part in task.metadata.tasks)
-        raise ConfigError(f"{config.task} is the mean of several tasks. Set dataset.task to one of: {parts}.")
-    return task
+        raise ConfigError(f"{name} is the mean of several tasks. Set dataset.task to one of: {parts}.")
 
 
 def _subset(config: MtebDatasetConfig, task: Any) -> str:
@@ -170,16 +187,29 @@ def _split(config: MtebDatasetConfig, task: Any) -> str:
     return config.split or splits[0]
 
 
-def _data(task: Any, subset: str, split: str) -> Any:
-    """Corpus, queries and judgments, of this part alone where the task can load it alone."""
-    with network.off_if_silent() as fault:
+def data_of(task: Any, subset: str, split: str) -> Any:
+    """Corpus, queries and judgments of one part of a task, which is loaded unless it is already.
+
+    Raises:
+        DataError: mteb cannot load it.
+    """
+    with _explained(task, subset):
+        if not task.data_loaded:
+            task.load_data()
+        task.convert_v1_dataset_format_to_v2(num_proc=None)  # what a sixth of the tasks still load
+        data = task.dataset[subset][split]
+    _warn_of_what_is_left_out(task.metadata.name, data)
+    return data
+
+
+@contextmanager
+def _explained(task: Any, subset: str) -> Iterator[None]:
+    """What mteb raises while it loads a task as one line; a network that is silent is not asked."""
+    with nullcontext() if task.data_loaded else network.off_if_silent() as fault:
         if fault:
             require_commit(_repository(task, subset))
         try:
-            task.filter_languages(None, hf_subsets=[subset]).filter_eval_splits([split])
-            task.load_data()
-            task.convert_v1_dataset_format_to_v2(num_proc=None)  # what a sixth of the tasks still load
-            return task.dataset[subset][split]
+            yield
         # mteb passes on what datasets, the hub and its own checks raise.
         except Exception as error:
             why = f"{fault}: it was not loaded before" if fault else reason(error)

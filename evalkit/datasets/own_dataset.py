@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from evalkit.config import DatasetConfig
 from evalkit.config.python_object import PythonObject
-from evalkit.datasets import corpus
+from evalkit.datasets import corpus, mteb_task
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.columns import choose, judged_texts
 from evalkit.datasets.delimited import Columns
@@ -47,11 +47,15 @@ class PythonDatasetConfig(PythonObject, DatasetConfig):
     name: str = ""
     content: str | None = None
     """The digest by which results find queries and judgments in the cache that were objects; it is not for typing."""
+    drop_identical_ids: bool | None = None
+    """When not set, as a task of mteb says; else they are kept, and a saved run cut by it is refused."""
 
     def __post_init__(self) -> None:
         """Check, and name it after its object where no name is given."""
         self.name = self.name or self.default_name
+        own, self.drop_identical_ids = self.drop_identical_ids, bool(self.drop_identical_ids)
         super().__post_init__()
+        self.drop_identical_ids = own
         if self.path:
             raise ConfigError("dataset=python has no path. For a collection on disk set dataset=folder.")
 
@@ -79,7 +83,9 @@ class PythonLoader(Loader):
         config, store = self.config, self.store
         if config.is_gone:
             return self._assembled(*_stored(config, store))
-        given = parts_of(config.get(), config.name, config.split)
+        thing = config.get()
+        is_task = is_from(thing, "mteb", "AbsTask")
+        given = _of_mteb(thing, config) if is_task else parts_of(thing, config.name, config.split)
         found, notes = _documents(given.corpus, f"{config.name}: corpus")
         judged = _judged(given, config.name)
         judged = replace(judged, notes={**judged.notes, **notes})
@@ -87,7 +93,8 @@ class PythonLoader(Loader):
         table = corpus.from_records(found, store, _facts(own), label=config.name, digest=own)
         if not config.object:
             config.content = _keep(judged, own, config.name, store)
-        return self._assembled(table, judged)
+        dataset = self._assembled(table, judged)
+        return replace(dataset, mteb_task=thing.metadata) if is_task else dataset
 
     def _assembled(self, found: corpus.Corpus, judged: Judged) -> Dataset:
         separator = self.config.title_separator
@@ -134,6 +141,36 @@ def _stored(config: PythonDatasetConfig, store: Store) -> tuple[corpus.Corpus, J
 
 def _facts(corpus_digest: str) -> dict[str, object]:
     return {"python_sha256": corpus_digest}
+
+
+def _of_mteb(task: Any, config: PythonDatasetConfig) -> Parts:
+    """A retrieval task of mteb, loaded or not, of one part; its policies become settings that nobody set.
+
+    Raises:
+        ConfigError: it is a task of another kind.
+        ObjectError: it has several parts, or not this split.
+    """
+    mteb_task.require_text_retrieval(task)
+    name = task.metadata.name
+    subsets, splits = [str(subset) for subset in task.hf_subsets], [str(split) for split in task.eval_splits]
+    if len(subsets) != 1:
+        raise ObjectError(
+            f"{name} has the parts {', '.join(subsets)}. Give one, as mteb.get_task({name!r}, "
+            f"hf_subsets=[{subsets[0]!r}]) does."
+        )
+    if config.split not in splits:
+        if config.split != DatasetConfig.split:
+            raise ObjectError(
+                f"{name} has no split {config.split!r}. Set dataset.split to one of: {', '.join(splits)}."
+            )
+        config.split = splits[0]
+    data = mteb_task.data_of(task, subsets[0], config.split)
+    if config.language == DatasetConfig.language:
+        documents = ArrowDocuments(data["corpus"], title_separator=" ", id_column="id")
+        config.language = mteb_task.language_of(task.metadata, subsets[0], documents)
+    if config.drop_identical_ids is None:
+        config.drop_identical_ids = bool(task.ignore_identical_ids)
+    return Parts(data["corpus"], data["queries"], data["relevant_docs"])
 
 
 def parts_of(thing: Any, name: str, split: str) -> Parts:

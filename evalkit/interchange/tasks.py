@@ -4,6 +4,7 @@ from typing import Any
 
 from evalkit.config.languages import mteb_code
 from evalkit.config.resources import config_names, read_config
+from evalkit.datasets.mteb_metadata import task_reading
 from evalkit.errors import MissingExtra
 
 
@@ -30,14 +31,8 @@ def task_of(settings: dict[str, Any], purpose: str) -> Any:
     Raises:
         MissingExtra: mteb is not installed.
     """
-    mteb = mteb_module(purpose)
-    tasks = mteb.get_tasks(task_types=["Retrieval"], exclude_superseded=False, exclude_aggregate=True)
-    known = [task.metadata for task in tasks]
-    if "task" in settings:
-        return next((task for task in known if task.name == settings["task"]), None)
-    path, revision = settings.get("hub_id"), settings.get("revision")
-    same = (task for task in known if (task.dataset["path"], task.dataset["revision"]) == (path, revision))
-    return next(same, None) if path else None
+    mteb_module(purpose)
+    return task_reading(settings)
 
 
 def languages_of(task: Any, subset: str, language: str) -> list[str]:
