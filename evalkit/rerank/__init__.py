@@ -168,4 +168,5 @@ def apply(
         with stages.timed("rerank"):  # no pair is scored, so there is no speed
             run, unscored, notes = reranker.reorder(candidates)
         return Reranked(run, truncated=None, unscored=unscored, notes=notes, stages=stages)
+    reranker.begin(dataset)
     return score_candidates(reranker, candidates, dataset, store, compute)

@@ -13,7 +13,7 @@ from evalkit.errors import ObjectError
 from evalkit.formats.python_objects import is_from
 from evalkit.models.library_models import library_identity
 from evalkit.system.own_code import needed_arguments, signature
-from evalkit.types import Identity, Pair
+from evalkit.types import Dataset, Identity, Pair
 
 _EXPECTED = (
     "A reranker is a function f(query, documents) or f(pairs) that returns a score for each document or pair, an "
@@ -30,12 +30,14 @@ class Form(NamedTuple):
         by_query: whether the pairs of a call are all candidates of one query, in the order of the first stage.
         identity: for an object without an attribute `identity`: what decides its scores; None where that is not known.
         facts: what else the manifest should say, such as an activation that is left out.
+        begin: called with the dataset before its pairs, where scores depend on which it is.
     """
 
     score: Callable[[Sequence[Pair]], Any]
     by_query: bool
     identity: Callable[[], Identity | None] | None = None
     facts: Mapping[str, Any] = MappingProxyType({})
+    begin: Callable[[Dataset], None] | None = None
 
 
 def form_of(thing: Any, name: str) -> Form:
@@ -44,7 +46,9 @@ def form_of(thing: Any, name: str) -> Form:
     Raises:
         ObjectError: it is of no kind that can.
     """
-    for kind in KINDS:
+    from evalkit.rerank import library_forms  # imports what is defined here
+
+    for kind in (*library_forms.KINDS, *KINDS):
         if found := kind(thing, name):
             return found
     raise ObjectError(f"{name} is {thing!r:.80}, which cannot rerank. {_EXPECTED}.")

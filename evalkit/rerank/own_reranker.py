@@ -21,7 +21,7 @@ from evalkit.rerank.own_forms import form_of
 from evalkit.rerank.own_scores import checked_scores
 from evalkit.rerank.seam import Reranker
 from evalkit.system.own_code import call
-from evalkit.types import Identity, Pair, Scored
+from evalkit.types import Dataset, Identity, Pair, Scored
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +88,11 @@ class PythonReranker(Reranker):
     def facts(self) -> Mapping[str, object]:
         """See `Reranker`."""
         return {"by_query": self.by_query}
+
+    def begin(self, dataset: Dataset) -> None:
+        """See `Reranker`."""
+        if self._form.begin:
+            call(self.name, self._form.begin, dataset)
 
     def stream(self, pairs: Sequence[Pair], known: NDArray[np.bool_]) -> Iterator[Scored]:
         """See `Reranker`."""

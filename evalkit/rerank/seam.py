@@ -12,7 +12,7 @@ from evalkit.config.registry import require_whole
 from evalkit.errors import ModelError
 from evalkit.inference.budget import Budget
 from evalkit.inference.usage import Usage
-from evalkit.types import Identity, Pair, Scored, checked_pair
+from evalkit.types import Dataset, Identity, Pair, Scored, checked_pair
 
 
 class Reranker(ABC):
@@ -72,6 +72,9 @@ class Reranker(ABC):
     def prepare(self, pairs: Sequence[Pair]) -> Any:
         """The input of `stream`. Work before the model, such as tokenising, belongs here: it runs ahead in a thread."""
         return pairs
+
+    def begin(self, dataset: Dataset) -> None:  # noqa: B027 - most rerankers need to know no more than the pairs
+        """Called with the dataset before its pairs are scored, for prompts that depend on it."""
 
     def load(self) -> None:  # noqa: B027 - one that loads nothing needs none
         """Load what scoring needs, and run the model once, as its first pass takes longer."""

@@ -22,7 +22,8 @@ from evalkit.types import Dataset, Documents, Identity
 
 _EXPECTED = (
     "A retriever is a function f(queries, depth) that returns {query id: {document id: score}}, an object with such a "
-    "method `retrieve`, an object with `encode_queries` and `encode_documents`, a SentenceTransformer, or a run"
+    "method `retrieve`, an object with `encode_queries` and `encode_documents`, a SentenceTransformer, a retriever of "
+    "beir, mteb or PyTerrier, or a run"
 )
 
 
@@ -82,7 +83,9 @@ def search_of(thing: Any, name: str, similarity: str | None) -> OwnSearch:
     Raises:
         ObjectError: it is of no kind that can.
     """
-    for kind in KINDS:
+    from evalkit.retrieval import library_searches  # imports what is defined here
+
+    for kind in (*library_searches.KINDS, *KINDS):
         if found := kind(thing, name, similarity):
             if similarity and "similarity" not in found.facts:
                 raise ObjectError(f"retriever.similarity is set, but {name} gives scores and no vectors.")
@@ -105,8 +108,7 @@ def sentence_transformer(thing: Any, name: str, similarity: str | None) -> OwnSe
         partial(call, name, thing.encode_query, show_progress_bar=False),
         partial(call, name, thing.encode_document, show_progress_bar=False),
     )
-    run = _nearest(encoders, chosen, name)
-    return OwnSearch(run, lambda: library_identity(thing), {"similarity": chosen})
+    return encoding(encoders, chosen, name)._replace(identity=lambda: library_identity(thing))
 
 
 def encoder(thing: Any, name: str, similarity: str | None) -> OwnSearch | None:
@@ -116,11 +118,16 @@ def encoder(thing: Any, name: str, similarity: str | None) -> OwnSearch | None:
         return None
     chosen = similarity_of(similarity or getattr(thing, "similarity", None) or "dot", name)
     encoders = Encoders(*(partial(call, f"{name}.{method.__name__}", method) for method in methods if method))
-    return OwnSearch(_nearest(encoders, chosen, name), facts={"similarity": chosen})
+    return encoding(encoders, chosen, name)
 
 
-def _nearest(encoders: Encoders, similarity: str, name: str) -> Callable[[Dataset, int], Run]:
-    return lambda dataset, depth: nearest(encoders, dataset, depth, similarity=similarity, name=name)
+def encoding(encoders: Encoders, similarity: str, name: str) -> OwnSearch:
+    """Exact search over the vectors of two functions."""
+
+    def run(dataset: Dataset, depth: int) -> Run:
+        return nearest(encoders, dataset, depth, similarity=similarity, name=name)
+
+    return OwnSearch(run, facts={"similarity": similarity})
 
 
 def searcher(thing: Any, name: str, similarity: str | None) -> OwnSearch | None:

@@ -21,6 +21,7 @@ from evalkit.system.reporting import reason
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 _INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _LONGEST_NAME = 60
+_OTHER_IDENTITIES = ("pyterrier",)  # packages by whose `identity` something else is meant: there a transformer
 
 
 def find(address: str, key: str) -> Any:
@@ -154,12 +155,19 @@ def nameable(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+@-]+", "_", text).lstrip("._+@-")[:_LONGEST_NAME].rstrip("_") or "object"
 
 
+def _defines(thing: Any, attribute: str) -> str:
+    """The module of the class that has an attribute of an object; empty where none has."""
+    return next((kind.__module__ for kind in type(thing).__mro__ if attribute in vars(kind)), "")
+
+
 def own_identity(thing: Any, name: str) -> Any:
     """The `identity` of an object: a text or JSON-able facts; None where it has none.
 
     Raises:
         ObjectError: it is something else.
     """
+    if _defines(thing, "identity").partition(".")[0] in _OTHER_IDENTITIES:
+        return None
     found = call(f"{name}.identity", getattr, thing, "identity", None)
     if callable(found):
         found = call(f"{name}.identity", found)

@@ -1,0 +1,96 @@
+"""How retrievers of beir, mteb and PyTerrier search, as they are. None of these packages is imported here."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from evalkit.datasets.mteb_metadata import metadata_of
+from evalkit.errors import ObjectError
+from evalkit.formats.python_objects import is_from, run_of
+from evalkit.models.library_models import library_identity
+from evalkit.retrieval import mteb_models
+from evalkit.retrieval.own_searches import CorpusTexts, OwnSearch, encoding
+from evalkit.retrieval.own_vectors import Encoders, similarity_of
+from evalkit.run import Run
+from evalkit.system.own_code import call
+from evalkit.types import Dataset
+
+_COSINE = "cos_sim"  # of beir: the default of `EvaluateRetrieval`
+
+
+def beir_retriever(thing: Any, name: str, similarity: str | None) -> OwnSearch | None:
+    """A retriever of beir, or `EvaluateRetrieval`, which also says how vectors are compared; its default is cosine."""
+    del similarity
+    if is_from(thing, "beir", "EvaluateRetrieval"):
+        retriever, chosen = thing.retriever, thing.score_function
+    elif is_from(thing, "beir", "BaseSearch"):
+        retriever, chosen = thing, _COSINE
+    else:
+        return None
+
+    def run(dataset: Dataset, depth: int) -> Run:
+        texts = CorpusTexts(dataset.documents).items()
+        corpus = {doc_id: {"title": "", "text": text} for doc_id, text in texts}
+        found = call(name, retriever.search, corpus, dict(dataset.queries), depth, chosen)
+        # One that searched before returns what it found then, too.
+        return _run({query_id: found[query_id] for query_id in dataset.queries if query_id in found}, name)
+
+    return OwnSearch(run, facts={"score_function": chosen})
+
+
+def beir_model(thing: Any, name: str, similarity: str | None) -> OwnSearch | None:
+    """A model of beir, which has `encode_queries` and `encode_corpus`."""
+    if type(thing).__module__.partition(".")[0] != "beir" or not hasattr(thing, "encode_corpus"):
+        return None
+    encoders = Encoders(
+        partial(call, name, thing.encode_queries),
+        lambda texts: call(name, thing.encode_corpus, [{"title": "", "text": text} for text in texts]),
+    )
+    return encoding(encoders, similarity_of(similarity or "cosine", name), name)
+
+
+def mteb_model(thing: Any, name: str, similarity: str | None) -> OwnSearch | None:
+    """An encoder or a searcher of mteb, with its own similarity and its prompts for the task that the dataset is."""
+    del similarity
+    if not mteb_models.is_model(thing):
+        return None
+    searcher = mteb_models.searcher_of(thing)
+    if searcher is None:
+        raise ObjectError(f"{name} is a model of mteb that scores pairs. Give it as the reranker.")
+
+    def run(dataset: Dataset, depth: int) -> Run:
+        return _run(call(name, mteb_models.search, searcher, dataset, depth, metadata_of(dataset)), name)
+
+    prompts = getattr(thing, "model_prompts", None)
+    model = getattr(thing, "model", None)
+    known = is_from(thing, "mteb", "SentenceTransformerEncoderWrapper") and type(thing).__module__.startswith("mteb.")
+    return OwnSearch(run, partial(library_identity, model) if known else None, {"prompts": prompts})
+
+
+def pyterrier_transformer(thing: Any, name: str, similarity: str | None) -> OwnSearch | None:
+    """A transformer of PyTerrier from queries to results; ranks decide where a frame has no scores."""
+    del similarity
+    if not is_from(thing, "pyterrier", "Transformer"):
+        return None
+
+    def run(dataset: Dataset, depth: int) -> Run:
+        del depth  # how many a transformer returns was decided when it was made
+        queries = pd.DataFrame({"qid": list(dataset.queries), "query": list(dataset.queries.values())})
+        return _run(call(name, thing, queries), name)
+
+    return OwnSearch(run)
+
+
+def _run(found: Mapping[str, Mapping[str, float]] | pd.DataFrame, name: str) -> Run:
+    return run_of(found, f"what {name} returned", order="score")
+
+
+KINDS: tuple[Callable[[Any, str, str | None], OwnSearch | None], ...] = (
+    beir_retriever,
+    beir_model,
+    mteb_model,
+    pyterrier_transformer,
+)
+"""See `own_searches.KINDS`; these come before them."""
