@@ -165,6 +165,20 @@ class Run:
         keep = np.array([query_id in query_ids for query_id in self.query_ids], dtype=bool)
         return self.select(keep[self.row_queries])
 
+    def by_document(self, delimiter: str) -> Run:
+        """Documents in place of their passages, each with the score of its best passage (MaxP); see `document_ids`."""
+        names = document_ids(self.doc_ids, delimiter).dictionary_encode()
+        codes = names.indices.to_numpy()[self.codes].astype(np.int64)
+        # Rows are in ranking order, so the first of a document is its best passage.
+        _, best = np.unique(self.row_queries * len(names.dictionary) + codes, return_index=True)
+        return Run.rank(
+            self.query_ids,
+            names.dictionary,
+            queries=self.row_queries[best],
+            documents=codes[best],
+            scores=self.scores[best],
+        )
+
     def code_of(self, doc_ids: pa.Array) -> NDArray[np.int64]:
         """Index into `self.doc_ids` of each id; -1 for one that this run does not hold."""
         found = pc.index_in(doc_ids, value_set=self.doc_ids)
@@ -195,11 +209,11 @@ class Run:
         tied[:-1] |= same
         return [self.query_ids[index] for index in np.unique(self.row_queries[tied & (self.positions < cutoff)])]
 
-    @property
-    def own_ids(self) -> NDArray[np.bool_]:
-        """Shape (rows,): whether the document has the id of the query."""
-        code_of_query = self.code_of(pa.array(self.query_ids, pa.string()))
-        return np.asarray(code_of_query[self.row_queries] == self.codes)
+    def own_ids(self, delimiter: str = "") -> NDArray[np.bool_]:
+        """Shape (rows,): whether the document has the id of the query; with a delimiter, the one of this passage."""
+        names = document_ids(self.doc_ids, delimiter) if delimiter else self.doc_ids
+        query_of = pc.fill_null(pc.index_in(names, value_set=pa.array(self.query_ids, pa.string())), -1).to_numpy()
+        return np.asarray(query_of[self.codes] == self.row_queries)
 
     def digest(self) -> str:
         """SHA-256 over ids, order and score bits: equal digests mean equal runs."""
@@ -219,6 +233,12 @@ class Run:
         for query_id, doc_ids, _ in self:
             state.update("\0".join([query_id, *sorted(doc_ids)]).encode() + b"\1")
         return state.hexdigest()
+
+
+def document_ids(passage_ids: pa.Array | pa.ChunkedArray, delimiter: str) -> pa.Array | pa.ChunkedArray:
+    """Documents of passages, `D1` of `D1#3`: ids up to the first delimiter, as in Anserini; whole if that is at 0."""
+    names = pc.list_element(pc.split_pattern(passage_ids, delimiter, max_splits=1), 0)
+    return pc.if_else(pc.equal(names, ""), passage_ids, names)
 
 
 def _string_array(ids: Sequence[str] | pa.Array | pa.ChunkedArray, rows: NDArray[np.integer]) -> pa.Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from evalkit.errors import DataError
+from evalkit.run import Run, document_ids
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,6 +94,8 @@ class Dataset:
         corpus_digest: SHA-256 of the corpus content, or the hub revision that fixes it.
         digest: SHA-256 of corpus, queries, judgments, language and policies; equal digests mean the same task.
         title_separator: what joins title and text.
+        maxp: delimiter of passage ids such as `D1#3`, where judgments are of documents; empty where they are of
+            what the corpus has.
         query_language: language of the queries.
         answers: query id -> answers; a document that contains one is relevant. For every query, or empty.
         instructions: query id -> what it asks for, of the queries that have an instruction of their own.
@@ -111,6 +115,7 @@ class Dataset:
     digest: str
     title_separator: str = " "
     query_language: str = ""
+    maxp: str = ""
     answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     instructions: Mapping[str, str] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
@@ -126,8 +131,24 @@ class Dataset:
         rows[found[present]] = present
         return rows
 
+    def ranked(self, run: Run) -> Run:
+        """The run of what is judged: documents in place of their passages where `maxp` is set."""
+        return run.by_document(self.maxp) if self.maxp else run
+
+    @cached_property
+    def own_passages(self) -> int:
+        """How many passages a document with the id of a query has at most; 1 where documents have no passages."""
+        if not self.maxp:
+            return 1
+        names = document_ids(self.documents.ids, self.maxp)
+        own = names.filter(pc.is_in(names, value_set=pa.array(list(self.queries), pa.string())))
+        return int(pc.max(own.value_counts().field("counts")).as_py() or 0)
+
     def lacking(self, doc_ids: Sequence[str]) -> list[str]:
-        """Which of these distinct ids no document of the corpus has."""
+        """Which of these distinct ids no document of the corpus has, and no passage is of."""
+        if self.maxp:
+            present = set(document_ids(self.documents.ids, self.maxp).to_pylist())
+            return [doc_id for doc_id in doc_ids if doc_id not in present]
         return [doc_ids[int(place)] for place in np.flatnonzero(self.rows(pa.array(doc_ids, pa.string())) < 0)]
 
     @property

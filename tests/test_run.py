@@ -232,6 +232,40 @@ def test_tied_queries_sees_ties_that_only_float32_has():
     assert 1 == Run.from_dict({"q": {"a": 1.0, "b": 1.00000001}}).tied_queries(10)
 
 
+PASSAGES = st.builds("{}#{}".format, st.sampled_from(["D1", "D10", "D2", "\u4e2d"]), st.integers(0, 3))
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["q1", "q10", "q2"]),
+        st.dictionaries(PASSAGES | st.sampled_from(["D1", "#7", "D3#1#2"]), near_ties(), min_size=1, max_size=8),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_a_document_has_the_score_of_its_best_passage(scores):
+    best = {}
+    for query_id, found in scores.items():
+        for passage_id, score in found.items():
+            doc_id = passage_id.split("#")[0] or passage_id
+            before = best.setdefault(query_id, {}).get(doc_id, -np.inf)
+            best[query_id][doc_id] = max(before, float(np.float32(score)))
+    assert rows(Run.from_dict(best)) == rows(Run.from_dict(scores).by_document("#"))
+
+
+def test_documents_of_documents_are_the_same_run():
+    run = Run.from_dict({"q1": {"a": 1.0, "b": 2.0}, "q2": {"a": 0.5}})
+    assert run.by_document("#").digest() == run.digest()
+    assert len(Run.from_dict({}).by_document("#")) == 0
+
+
+def test_own_ids_are_documents_or_passages_of_the_query_s_id():
+    run = Run.from_dict({"a": {"a": 4.0, "a#1": 3.0, "ab#1": 2.0, "b": 1.0}, "b": {"a": 2.0, "b#2": 1.0}})
+    assert run.own_ids().tolist() == [True, False, False, False, False, False]
+    assert run.own_ids("#").tolist() == [True, True, False, False, False, True]
+
+
 def test_digest_does_not_depend_on_the_order_of_the_input():
     one = Run.from_dict({"q1": {"a": 1.0, "b": 2.0}, "q2": {"c": 1.0}})
     two = Run.from_dict({"q2": {"c": 1.0}, "q1": {"b": 2.0, "a": 1.0}})

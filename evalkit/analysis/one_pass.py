@@ -25,6 +25,7 @@ _REPLAYED = (
     "the scores are replayed, and nothing says that each was made from its pair alone: a listwise reranker would rank "
     "fewer candidates differently"
 )
+_PASSAGES = "the depth counts passages (dataset.maxp), and the ranking is of documents"
 _CHANGED = "the reranked documents are not those of the candidates"
 
 
@@ -159,6 +160,8 @@ def analyse(
 
 def no_curve(evaluation: Evaluation) -> str:
     """Why its scores do not tell of other depths; empty where each was made from its pair alone."""
+    if evaluation.result.manifest["config"]["dataset"].get("maxp"):
+        return _PASSAGES
     return _REPLAYED if evaluation.result.manifest.get("reranker", {}).get("kind") == "replay" else ""
 
 
@@ -240,7 +243,7 @@ def _truncation(
     evaluation: Evaluation, qrels: Qrels, candidates: Run, run: Run, *, level: int
 ) -> tuple[Truncation, ...]:
     cut = evaluation.result.read_truncated()
-    if cut is None:
+    if cut is None or no_curve(evaluation) == _PASSAGES:
         return ()
     tops = [
         {(query_id, doc_id) for query_id, doc_ids, _ in each.top(_TOP) for doc_id in doc_ids}

@@ -11,7 +11,7 @@ from evalkit.errors import ConfigError
 from evalkit.formats.subtopics import over_subtopics, read_subtopics
 from evalkit.formats.trec import read_qrels
 from evalkit.measures import canonical, parse_measure
-from evalkit.measures.given_runs import MEASURES, MeasuredRun, by_subtopics, counting, measured
+from evalkit.measures.given_runs import MEASURES, MeasuredRun, by_subtopics, counting, measured, of_documents
 from evalkit.report.grid import Column, Grid, write
 from evalkit.results.reading_runs import read_runs
 from evalkit.system.lookalikes import did_you_mean
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     names, rules = canonical(typed or MEASURES), rules_of(options)
     subtopics = read_subtopics(options.qrels) if by_subtopics(names) else None
     qrels = read_qrels(options.qrels) if subtopics is None else over_subtopics(subtopics)
-    runs = read_runs(paths, order=options.order)
+    runs = of_documents(read_runs(paths, order=options.order), options.maxp)
     counted = counting(qrels, runs, rules, name=options.qrels)
     found = {name: measured(counted, given, names, rules, subtopics) for name, given in runs.items()}
     values = {name: run.values for name, run in found.items()}

@@ -12,7 +12,7 @@ from evalkit.errors import ConfigError
 from evalkit.formats.run_names import judgments_name
 from evalkit.formats.runfile import ORDERS
 from evalkit.formats.trec import read_qrels
-from evalkit.measures.given_runs import MEASURES, Rules
+from evalkit.measures.given_runs import MEASURES, Rules, of_documents
 from evalkit.results import Evaluation
 from evalkit.results.gather import gather
 from evalkit.results.judged_runs import RunResult, judge_runs
@@ -24,6 +24,7 @@ _OF_RUNS = {
     "common_queries": "--common-queries",
     "order": "--order",
     "drop_identical_ids": "--drop-identical-ids",
+    "maxp": "--maxp",
     "corpus": "--corpus",
     "query_texts": "--queries FILE",
 }
@@ -67,8 +68,20 @@ def add_reading(group: Any) -> None:
     )
     group.add_argument("--order", choices=ORDERS, help="what orders documents where ranks and scores disagree")
     group.add_argument(
+        "--maxp",
+        type=_delimiter,
+        metavar="DELIMITER",
+        help="documents of a run are passages, such as D1#3 with --maxp '#': the best one of a document counts",
+    )
+    group.add_argument(
         "--drop-identical-ids", action="store_true", help="leave out a document with the id of the query"
     )
+
+
+def _delimiter(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; give the delimiter of passage ids, such as '#'")
+    return text
 
 
 def rules_of(options: Any) -> Rules:
@@ -102,7 +115,7 @@ def gathered(options: Any, measures: Sequence[str]) -> list[Evaluation]:
     paths, first = [*map(Path, options.results)], options.first_stage_run
     if first is not None:
         paths = [first, *(path for path in paths if path.resolve() != first.resolve())]
-    runs = read_runs(paths, order=options.order)
+    runs = of_documents(read_runs(paths, order=options.order), options.maxp)
     dataset = dataset_of_judgments(
         qrels,
         judgments_name(options.qrels),

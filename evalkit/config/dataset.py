@@ -70,6 +70,8 @@ class DatasetConfig:
     """Which judgments: `qrels/<split>.tsv`."""
     title_separator: str = " "
     """Document text is `(title + title_separator + text).strip()`."""
+    maxp: str | None = None
+    """Documents of the corpus are passages, and judgments are of documents: the delimiter of ids, `#` for `D1#3`."""
     drop_identical_ids: bool | None = False
     """Drop a candidate that has the query's own id, before the depth cut; as mteb's task says where it is null."""
     queries_without_relevant: str = "count"
@@ -116,6 +118,8 @@ class DatasetConfig:
             self.query_language = language_code("dataset.query_language", self.query_language)
         one_of("dataset.queries_without_relevant", self.queries_without_relevant, ("count", "drop"))
         one_of("dataset.check", self.check, CHECKS)
+        if self.maxp is not None and (not self.maxp or re.search(r"\s", self.maxp)):
+            raise ConfigError(f"dataset.maxp={self.maxp!r} is not a delimiter, such as '#' for passages D1#0, D1#1.")
         at_least("dataset.relevance_level", self.relevance_level, 1)
         if self.sample is not None:
             at_least("dataset.sample", self.sample, 1)

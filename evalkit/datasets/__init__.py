@@ -6,6 +6,8 @@ in this folder mention only other errors.
 
 import logging
 
+import pyarrow.compute as pc
+
 from evalkit.config import DatasetConfig
 from evalkit.config.registry import Registry, implementation, require_whole
 from evalkit.datasets.language import doubt_of_language
@@ -76,5 +78,12 @@ def _warn(dataset: Dataset) -> None:
         )
     if unanswered := dataset.notes.get("questions_without_answers"):
         logger.warning("%s: %d questions have no answer and count as 0.", dataset.name, unanswered)
+    if dataset.maxp and not pc.any(pc.match_substring(dataset.documents.ids, dataset.maxp)).as_py():
+        logger.warning(
+            "%s: no document has %s in its id, so dataset.maxp changes nothing. Passages have ids such as D1%s0.",
+            dataset.name,
+            dataset.maxp,
+            dataset.maxp,
+        )
     if doubt := doubt_of_language(dataset):
         logger.warning("%s: %s", dataset.name, doubt)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from evalkit.config import DatasetConfig
 from evalkit.datasets.documents import read_through
-from evalkit.errors import DataError
+from evalkit.errors import ConfigError, DataError
 from evalkit.measures.answers import tokens
 from evalkit.store import Store
 from evalkit.store.artefact import COUNTS, digest
@@ -41,7 +41,13 @@ class Judged:
 def assemble(
     config: DatasetConfig, store: Store, *, documents: Documents, judged: Judged, corpus_digest: str
 ) -> Dataset:
-    """The dataset of a configuration, with its digest over corpus, queries, judgments and policies."""
+    """The dataset of a configuration, with its digest over corpus, queries, judgments and policies.
+
+    Raises:
+        ConfigError: passages are of documents, and answers are judged.
+    """
+    if config.maxp and judged.answers:
+        raise ConfigError(f"dataset.maxp is for judgments of documents, and {config.name} has answers. Remove it.")
     dataset = Dataset(
         name=config.name,
         split=config.split,
@@ -56,6 +62,7 @@ def assemble(
         corpus_digest=corpus_digest,
         digest="",
         title_separator=config.title_separator,
+        maxp=config.maxp or "",
     )
     notes = {**_notes(dataset, store), "unjudged_queries": judged.unjudged_queries, **judged.notes}
     differences = compare(config, notes)
@@ -77,6 +84,7 @@ def _digest(dataset: Dataset) -> str:
         "language": dataset.language,
         "title_separator": dataset.title_separator,
         "drop_identical_ids": dataset.drop_identical_ids,
+        **({"maxp": dataset.maxp} if dataset.maxp else {}),
     }
     answers = {query_id: list(texts) for query_id, texts in dataset.answers.items()}
     return digest({**facts, "answers": answers} if answers else facts)

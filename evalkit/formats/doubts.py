@@ -137,7 +137,7 @@ def with_bounds(note: Note, bounds: Mapping[str, tuple[float, float]]) -> Note:
 
 def own_ids(run: Run, qrels: Qrels, *, remedy: str) -> Note | None:
     """Queries that retrieve themselves, unless that document is judged relevant."""
-    found = [run.query_ids[index] for index in np.unique(run.row_queries[run.own_ids])]
+    found = [run.query_ids[index] for index in np.unique(run.row_queries[run.own_ids()])]
     found = [query_id for query_id in found if qrels.get(query_id, {}).get(query_id, 0) <= 0]
     text = (
         f"{{count}} of {{of}} queries retrieved their own id as a document, such as {{example}}; {remedy} leaves it out"

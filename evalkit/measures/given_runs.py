@@ -61,6 +61,18 @@ class Rules(NamedTuple):
     without_own_ids: str = "--drop-identical-ids"
 
 
+def of_documents(runs: Mapping[str, GivenRun], delimiter: str | None) -> dict[str, GivenRun]:
+    """The runs, with documents in place of passages where there is a delimiter of their ids; see `Run.by_document`."""
+    if delimiter is None:
+        return dict(runs)
+    found = {}
+    for name, given in runs.items():
+        by_rank = given.file.by_rank and given.file.by_rank.by_document(delimiter)
+        file = given.file._replace(run=given.file.run.by_document(delimiter), by_rank=by_rank)
+        found[name] = given._replace(file=file)
+    return found
+
+
 def counting(qrels: Qrels, runs: Mapping[str, GivenRun], rules: Rules, *, name: object) -> Qrels:
     """The judgments of the queries that count.
 
@@ -112,7 +124,7 @@ def measured(
     """
     run = given.file.run.only_queries(qrels)
     if not rules.own_ids:
-        run = run.select(~run.own_ids)
+        run = run.select(~run.own_ids())
     if subtopics is not None:
         subtopics = {query_id: subtopics[query_id] for query_id in qrels}
     values = measure(qrels, run, measures, subtopics=subtopics)

@@ -64,7 +64,7 @@ def already_done(config: EvaluateConfig, dataset: Dataset, store: Store) -> Alre
         return Already(vectors)
     reranked = result_key(dataset, candidates.manifest["run_digest"], reranker.identity)
     _, found = results.locate_reranked(config, folder, reranked)
-    run = candidates.read_run()
+    run = candidates.read_pairs()
     pairs = _some_pairs(run, dataset)
     scores = 0.0
     if isinstance(reranker, Reranker) and not described:

@@ -151,7 +151,7 @@ class Recorder:
         def make(folder: Path) -> Result:
             stages = Stages()
             with stages.timed("read candidates"):
-                run = candidates.read_run()
+                run = candidates.read_pairs()
             made = rerank(run)
             stages.join(made.stages)
             speed = rate(stages["rerank"])
@@ -208,8 +208,9 @@ class Recorder:
             ResultError: it cannot be written; nothing is left behind.
         """
         with stages.timed("measure"):
-            per_query, best = self._measure(run, self.measures)
-        bounded = [self._with_bounds(note, run, per_query).as_json() for note in notes]
+            ranked = self.dataset.ranked(run)
+            per_query, best = self._measure(ranked, self.measures)
+        bounded = [self._with_bounds(note, ranked, per_query).as_json() for note in notes]
         facts = {
             "key": key,
             "measures": per_query.means,
@@ -221,7 +222,7 @@ class Recorder:
             folder,
             run=run,
             per_query=per_query,
-            manifest=self._describe(run, per_query, facts),
+            manifest=self._describe(ranked, per_query, facts),
             tag=tag,
             inner=inner,
             truncated=truncated,

@@ -40,7 +40,12 @@ class Result:
     fresh: bool = False
 
     def read_run(self) -> Run:
-        """The run."""
+        """The run that was measured: of documents, where passages were ranked (`dataset.maxp`)."""
+        delimiter = self.manifest["config"]["dataset"].get("maxp")
+        return self.read_pairs().by_document(delimiter) if delimiter else self.read_pairs()
+
+    def read_pairs(self) -> Run:
+        """The run as it was retrieved or reranked, of passages where these were ranked."""
         return read_trec_run(self.folder / RUN)
 
     def read_per_query(self) -> PerQuery:

@@ -13,7 +13,7 @@ from evalkit.types import Dataset
 
 def search_depth(dataset: Dataset, depth: int) -> int:
     """How many documents to search for so that `depth` are left after the identical id is dropped."""
-    return depth + 1 if dataset.drop_identical_ids else depth
+    return depth + dataset.own_passages if dataset.drop_identical_ids else depth
 
 
 def candidates_from_rows(
@@ -43,7 +43,7 @@ def _flat(parts: Sequence[NDArray[Any]] | NDArray[Any], dtype: type) -> NDArray[
 def cut(run: Run, dataset: Dataset, depth: int) -> Run:
     """The `depth` best of every query, without the document of the query's own id where the dataset says so."""
     if dataset.drop_identical_ids and len(run):
-        run = run.select(~run.own_ids)
+        run = run.select(~run.own_ids(dataset.maxp))
     return run.top(depth)
 
 

@@ -90,7 +90,7 @@ class SavedRetriever(FirstStage):
         """
         file = self.given or read_run_file(self.path, order=self.order)
         run = self._of_dataset(file.run, dataset)
-        doubts.require_judged(dataset.qrels, run, name=self.path, judged_in=dataset.name)
+        doubts.require_judged(dataset.qrels, dataset.ranked(run), name=self.path, judged_in=dataset.name)
         by_rank = file.by_rank and file.by_rank.only_queries(dataset.queries)
         self._require_order(file._replace(by_rank=by_rank), run, dataset, depth)
         self._require_own_ids(run, dataset, depth)
@@ -98,10 +98,12 @@ class SavedRetriever(FirstStage):
         self._require_documents(candidates, dataset)
         found = (
             *file.notes,
-            doubts.other_spelling(run, dataset.qrels),
+            doubts.other_spelling(dataset.ranked(run), dataset.qrels),
             doubts.disagreement(file, dataset.queries, remedy=_BY_RANK),
-            doubts.ties(file, candidates, remedy=_BY_RANK),
-            None if self.own_ids_decided else doubts.own_ids(candidates, dataset.qrels, remedy=_WITHOUT_OWN),
+            doubts.ties(file, dataset.ranked(candidates), remedy=_BY_RANK),
+            None
+            if self.own_ids_decided
+            else doubts.own_ids(dataset.ranked(candidates), dataset.qrels, remedy=_WITHOUT_OWN),
         )
         self.notes = tuple(note for note in found if note is not None)
         return candidates
@@ -146,7 +148,7 @@ class SavedRetriever(FirstStage):
         """Refuse a cut in which a query's own id takes the place of another document, unless somebody decided it."""
         if self.own_ids_decided:
             return
-        own = run.own_ids & (run.positions < depth)
+        own = run.own_ids(dataset.maxp) & (run.positions < depth)
         deep = set(run.row_queries[run.positions == depth].tolist())
         found = [run.query_ids[index] for index in run.row_queries[own].tolist() if index in deep]
         found = [query_id for query_id in found if dataset.qrels.get(query_id, {}).get(query_id, 0) <= 0]

@@ -96,6 +96,8 @@ def test_every_hub_model_and_dataset_is_pinned_to_a_commit():
         (BM25Config, {"name": "x", "k1": -1.0}, "retriever.k1"),
         (BM25Config, {"name": "x", "method": "bm25l"}, "lucene, robertson, atire"),
         (SavedConfig, {"name": "x"}, "retriever.path is not set"),
+        (FolderDatasetConfig, {"path": "x", "maxp": ""}, "dataset.maxp='' is not a delimiter, such as '#'"),
+        (FolderDatasetConfig, {"path": "x", "maxp": "# "}, "dataset.maxp='# ' is not a delimiter"),
         (RerankerConfig, {"name": "a/../b"}, "reranker.name"),
         (LateInteractionConfig, {"name": "x", "model": "m", "max_length": 7}, "reranker.max_length=7"),
         (ReplayConfig, {"name": "x"}, "reranker.path is not set"),

@@ -83,6 +83,7 @@ def test_the_digest_does_not_depend_on_the_order_of_queries_and_judgments(store:
         {"language": "zh"},
         {"title_separator": "\n"},
         {"drop_identical_ids": True},
+        {"maxp": "#"},
         {"queries_without_relevant": "drop"},
         {"answers": {"q1": ("a",), "q2": ("b",), "q3": ("c",)}},
     ],

@@ -127,7 +127,7 @@ def _without_own_ids(source: _Judged, name: str) -> float | None:
     if source.dataset.drop_identical_ids:
         return None  # they are dropped already, and nobody knows the documents in their place
     run = source.result.read_run()
-    return source.measured(name, run.select(~run.own_ids))
+    return source.measured(name, run.select(~run.own_ids()))
 
 
 def _answered_only(source: _Judged, name: str) -> float | None:

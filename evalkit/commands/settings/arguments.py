@@ -16,8 +16,10 @@ from evalkit.system.terminal import tell
 EVALUATE = top_settings("evaluate")
 # Values that are paths, where any character is legal.
 PATHS = re.compile(r"(\w+\.)?((\w+_)?path|model|projection|results_dir|cache_dir)")
-# Values that are texts which models read, prompts above all.
-_TEXTS = re.compile(r"(retriever|reranker|dataset)\.(\w+_)?(instructions?|instructed_query|prompt|prefix|separator)")
+# Values that are texts, prompts above all.
+_TEXTS = re.compile(
+    r"(retriever|reranker|dataset)\.((\w+_)?(instructions?|instructed_query|prompt|prefix|separator)|maxp)"
+)
 # Settings that objects of the user's own are made with; no schema has their keys.
 _OPEN = re.compile(r"(retriever|reranker|dataset)\.settings(\.\w+)*")
 _ESCAPE = re.compile(r"\\([\\nt])")
