@@ -86,14 +86,12 @@ class PythonLoader(Loader):
         thing = config.get()
         is_task = is_from(thing, "mteb", "AbsTask")
         given = _of_mteb(thing, config) if is_task else parts_of(thing, config.name, config.split)
-        found, notes = _documents(given.corpus, f"{config.name}: corpus")
         judged = _judged(given, config.name)
-        judged = replace(judged, notes={**judged.notes, **notes})
-        own = _digest(found)
-        table = corpus.from_records(found, store, _facts(own), label=config.name, digest=own)
+        found = own_corpus(given.corpus, config.name, store)
+        judged = replace(judged, notes={**judged.notes, **found.notes})
         if not config.object:
-            config.content = _keep(judged, own, config.name, store)
-        dataset = self._assembled(table, judged)
+            config.content = _keep(judged, found.digest, config.name, store)
+        dataset = self._assembled(found, judged)
         return replace(dataset, mteb_task=thing.metadata) if is_task else dataset
 
     def _assembled(self, found: corpus.Corpus, judged: Judged) -> Dataset:
@@ -105,6 +103,22 @@ class PythonLoader(Loader):
             judged=judged,
             corpus_digest=f"python:{found.digest}",
         )
+
+
+def own_corpus(source: Any, name: str, store: Store) -> corpus.Corpus:
+    """The documents of an object, in the store.
+
+    Args:
+        source: `{id: text}`, a table, or rows.
+        name: of the dataset.
+        store: where they are kept.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    found, notes = _documents(source, f"{name}: corpus")
+    own = _digest(found)
+    return corpus.from_records(found, store, _facts(own), label=name, digest=own)._replace(notes=notes)
 
 
 def _keep(judged: Judged, corpus_digest: str, name: str, store: Store) -> str:
@@ -200,7 +214,7 @@ def _of_split(part: Any, split: str, name: str, what: str) -> Any:
 def _judged(given: Parts, name: str) -> Judged:
     qrels, notes = qrels_of(given.qrels, f"{name}: qrels"), Counter[str]()
     texts: dict[str, str] = {}
-    for record in _records(given.queries, QUERIES, f"{name}: queries"):
+    for record in own_records(given.queries, QUERIES, f"{name}: queries"):
         if texts.setdefault(record.id, record.text) != record.text:
             raise DataError(
                 f"{record.where}: query id {record.id!r} occurs twice, with different texts. Ids are unique."
@@ -216,7 +230,7 @@ def _documents(source: Any, label: str) -> tuple[list[Record], Counter[str]]:
     """The documents, the first of identical ones, and counts of what was unusual in them."""
     found: dict[str, Record] = {}
     notes = Counter[str]()
-    for record in _records(source, DOCUMENTS, label):
+    for record in own_records(source, DOCUMENTS, label):
         earlier = found.setdefault(record.id, record)
         if earlier is record:
             notes.update(record.unusual)
@@ -231,7 +245,12 @@ def _documents(source: Any, label: str) -> tuple[list[Record], Counter[str]]:
     return list(found.values()), notes
 
 
-def _records(source: Any, columns: Columns, label: str) -> Iterator[Record]:
+def own_records(source: Any, columns: Columns, label: str) -> Iterator[Record]:
+    """The documents or queries of an object, each checked; `label` begins errors.
+
+    Raises:
+        DataError: it holds something else.
+    """
     for number, fields in enumerate(_rows(source, columns, label), start=1):
         yield checked(fields, f"{label}: row {number}", columns)._replace(fields={})
 

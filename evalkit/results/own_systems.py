@@ -42,8 +42,8 @@ class RunSettings(TypedDict, total=False):
         first_stage: name of the run that all others reordered.
         drop_identical_ids: whether a document with the id of its query is left out.
         dataset: what to call the judgments; by default after their file.
-        corpus: file of the documents' texts.
-        query_texts: file of the queries' texts.
+        corpus: the documents' texts: a file, `{id: text}`, or a table.
+        query_texts: the queries' texts, likewise.
     """
 
     order: str | None
@@ -51,8 +51,8 @@ class RunSettings(TypedDict, total=False):
     first_stage: str | None
     drop_identical_ids: bool
     dataset: str
-    corpus: str | PathLike[str] | None
-    query_texts: str | PathLike[str] | None
+    corpus: Any
+    query_texts: Any
 
 
 def measure(
@@ -99,7 +99,7 @@ def systems_of(
     items = _items(results)
     values = list(items.values()) if isinstance(items, Mapping) else items
     if qrels is None and all(map(is_result, values)):
-        if typed := [name for name, value in of_runs.items() if value]:
+        if typed := [name for name, value in of_runs.items() if _is_set(name, value)]:
             raise ConfigError(f"{typed[0]} is for runs. Give their judgments as well: qrels=.")
         return (_named_results(items) if isinstance(items, Mapping) else results_in(items)), []
     return _judged(items, qrels, measures, of_runs)
@@ -172,10 +172,18 @@ def _named_results(items: Mapping[Any, Any]) -> list[Evaluation]:
 def _of_judgments(qrels: Any, run: Run, of_runs: RunSettings) -> Dataset:
     """The judgments that were given, with texts where there are some."""
     name = judgments_name(str(qrels)) if isinstance(qrels, str | PathLike) else "judgments"
-    texts = {name: None if (path := of_runs.get(name)) is None else a_path(name, path) for name in _TEXTS}
+    corpus, queries = (of_runs.get(name) for name in _TEXTS)
     judged = qrels_of(_given("qrels", qrels), "qrels")
-    files = {"documents": texts["corpus"], "queries": texts["query_texts"]}
-    return dataset_of_judgments(judged, of_runs.get("dataset") or name, run=run, **files)
+    texts = {"documents": _texts(corpus), "queries": _texts(queries)}
+    return dataset_of_judgments(judged, of_runs.get("dataset") or name, run=run, **texts)
+
+
+def _is_set(name: str, value: Any) -> bool:
+    return value is not None if name in _TEXTS else bool(value)
+
+
+def _texts(given: Any) -> Any:
+    return path_of(given) if isinstance(given, str | PathLike) else given
 
 
 def _of_first_result(items: Sequence[Any], of_runs: RunSettings) -> tuple[Dataset, int]:
@@ -183,7 +191,7 @@ def _of_first_result(items: Sequence[Any], of_runs: RunSettings) -> tuple[Datase
     found = results_in(items)
     if not found:
         raise ConfigError("runs need judgments: give qrels= as a file, a table, or {query: {document: grade}}.")
-    if typed := [name for name in ("dataset", *_TEXTS) if of_runs.get(name)]:
+    if typed := [name for name in ("dataset", *_TEXTS) if _is_set(name, of_runs.get(name))]:
         raise ConfigError(f"{typed[0]} goes with qrels=. Without it, name and texts are those of the first result.")
     settings = found[0].result.manifest["config"]["dataset"]
     return dataset_of(found[0].result), int(settings.get("relevance_level", 1))

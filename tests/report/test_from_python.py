@@ -194,10 +194,24 @@ def test_settings_of_another_kind_are_errors_of_evalkit(name, value):
 
 
 @pytest.mark.parametrize("name", ["html", "markdown", "figures", "corpus", "query_texts", "queries", "dataset"])
-def test_settings_of_a_report_of_another_kind_are_errors_of_evalkit(name):
-    for value in (3.5, [], np.zeros(3), object()):
-        with pytest.raises(EvalkitError, match=name):
+def test_settings_of_a_report_of_another_kind_are_errors_of_evalkit(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for value in (3.5, [], {}, np.zeros(3), pd.DataFrame(), object()):
+        with pytest.raises(EvalkitError):
             evalkit.report({"good": GOOD, "bad": BAD}, qrels=QRELS, **{name: value})
+
+
+def test_texts_are_files_dicts_or_tables(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    corpus = pd.DataFrame({"doc_id": list(DOCS), "text": [f"about {doc}" for doc in DOCS]})
+    queries = {query: f"asked {query}?" for query in QRELS}
+    found = evalkit.report({"good": GOOD, "bad": BAD}, qrels=QRELS, corpus=corpus, query_texts=queries)
+    assert "about 104" in found.html
+    assert "asked 7?" in found.html
+    with pytest.raises(ConfigError, match="corpus is for runs"):
+        evalkit.report(str(tmp_path), corpus=corpus)
+    with pytest.raises(DataError, match="the corpus: holds no document of the runs"):
+        evalkit.report({"good": GOOD, "bad": BAD}, qrels=QRELS, corpus={"d104": "about"})
 
 
 def test_errors_name_the_run_and_say_what_to_give():
