@@ -3,7 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
+
+import numpy as np
 
 from evalkit.analysis.overall import as_one
 from evalkit.analysis.pairwise import Settings, named_systems
@@ -119,9 +122,12 @@ def _entries(datasets: Sequence[str]) -> dict[str, tuple[str, ...]]:
 def _p_values(columns: Sequence[_Column], settings: Settings, baseline: str) -> dict[Place, float]:
     """Corrected p-value of every system that is not the baseline, where the baseline has the dataset."""
     base = {(place.dataset, place.measure): parts for place, parts in columns if place.system == baseline}
-    tested: dict[Place, Values] = {}
+    tested: dict[str, dict[Place, list[Values]]] = {}
     for place, parts in columns:
         against = base.get((place.dataset, place.measure))
         if place.system != baseline and against is not None:
-            tested[place] = as_one([(own - other)[:, None] for own, other in zip(parts, against, strict=True)])
-    return dict(zip(tested, p_values(list(tested.values()), settings.rule), strict=True))
+            differences = [own - other for own, other in zip(parts, against, strict=True)]
+            tested.setdefault(place.dataset, {})[place] = differences
+    # A matrix a dataset, since signs are drawn once for all columns of a matrix; no p-value depends on that.
+    matrices = [as_one([np.column_stack(part) for part in zip(*own.values(), strict=True)]) for own in tested.values()]
+    return dict(zip(chain.from_iterable(tested.values()), p_values(matrices, settings.rule), strict=True))

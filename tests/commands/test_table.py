@@ -2,6 +2,8 @@
 
 import io
 import re
+import shutil
+import subprocess
 
 import pandas as pd
 import pytest
@@ -40,6 +42,15 @@ def test_the_table_of_a_paper(root, capsys):
     assert text.count(r"\underline") == 3
     assert r"}$^{\dagger}$ &" in text
     assert r"Holm's correction for 4 comparisons, p below 0.05" in text
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="needs pdflatex")
+def test_the_table_compiles(root, tmp_path):
+    assert main(["table", str(root), "--baseline", "stage-100", "--output", str(tmp_path / "table.tex")]) == 0
+    text = r"\documentclass{article}\usepackage{booktabs}\begin{document}\input{table}\end{document}"
+    (tmp_path / "paper.tex").write_text(text, encoding="utf-8")
+    subprocess.run(["pdflatex", "-halt-on-error", "paper.tex"], cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "paper.pdf").is_file()
 
 
 def test_csv_is_read_by_pandas_and_has_the_values_of_the_results(root, capsys):
