@@ -2,9 +2,10 @@
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from functools import cache
 from traceback import walk_tb
@@ -20,20 +21,26 @@ from evalkit.load import usable_schemas
 from evalkit.system.reporting import explained, reason
 from evalkit.system.terminal import printable, writable
 
+_OF_HYDRA = re.compile(r"-|[+~]*hydra[./=]")  # its flags and its own settings
+
 
 def compose(name: str, overrides: list[str]) -> Any:
     """The checked settings of a verb."""
     import hydra
-    from hydra.core.global_hydra import GlobalHydra
 
     prepare()
-    GlobalHydra.instance().clear()
-    with (
-        composing(to_config, top_settings(name)),
-        hydra.initialize_config_dir(version_base="1.3", config_dir=str(shipped("conf"))),
-    ):
+    with composing(to_config, top_settings(name)), _conf():
         given = normalise(overrides, settings=top_settings(name))
         return to_config(hydra.compose(name, overrides=given), given)
+
+
+def _conf() -> AbstractContextManager[None]:
+    """Hydra reads `conf/` within, and whatever it read before thereafter."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    GlobalHydra.instance().clear()
+    return hydra.initialize_config_dir(version_base="1.3", config_dir=str(shipped("conf")))
 
 
 def run_jobs(job: Callable[..., Any], arguments: Sequence[str], *, prog: str) -> None:
@@ -46,12 +53,30 @@ def run_jobs(job: Callable[..., Any], arguments: Sequence[str], *, prog: str) ->
     """
     import hydra
 
+    if not any(_OF_HYDRA.match(argument) for argument in arguments):
+        _run_one(job, arguments)
+        return
     before, sys.argv = sys.argv, [prog, *arguments]
     try:
         with composing(job):
             hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(job)()
     finally:
         sys.argv = before
+
+
+def _run_one(job: Callable[..., Any], arguments: Sequence[str]) -> None:
+    """What `hydra.main` does where nothing is swept. It would compose twice, first to learn whether something is."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import open_dict
+
+    with composing(job):
+        with _conf():
+            settings = hydra.compose("evaluate", overrides=list(arguments), return_hydra_config=True)
+        HydraConfig.instance().set_config(settings)
+        with open_dict(settings):
+            del settings["hydra"]
+        job(settings)
 
 
 @contextmanager
