@@ -3,13 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from evalkit.errors import ResultError
 from evalkit.formats import strict_json
 from evalkit.system.files import write_output
+from evalkit.system.versions import version
 
 FORMAT = 1
 DIGITS = 6  # of values in the baseline; a mean of them is off by less than 1e-6

@@ -2,10 +2,11 @@
 
 import importlib.util
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 from typing import Any, NamedTuple
 
 from evalkit.system.reporting import reason
+from evalkit.system.versions import version
 
 
 class Flash(NamedTuple):

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from importlib import import_module
-from importlib.metadata import version
 from itertools import takewhile
 
 from evalkit.config import ComputeConfig
@@ -14,6 +13,7 @@ from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import capability, device_name, fused, hardware
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.kernels import Kernel, kernel
+from evalkit.system.versions import version
 
 # From these compute capabilities on, multiplications in float16 and bfloat16 have units of their own.
 _FLOAT16, _BFLOAT16 = (7, 0), (8, 0)

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
+
+from evalkit.system.versions import version
 
 _PACKAGES = (
     "evalkit",
@@ -45,8 +48,12 @@ def _version(package: str) -> str | None:
         return None
 
 
+@cache
 def _git_commit() -> str | None:
-    """Commit of the checkout that this code runs from, `+changes` if it was edited; None for an installed wheel."""
+    """Commit of the checkout that this code runs from, `+changes` if it was edited; None for an installed wheel.
+
+    Read once a process: later edits are not in the code that runs.
+    """
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

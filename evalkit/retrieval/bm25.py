@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +17,7 @@ from evalkit.retrieval.words import Analyser, analyser, remark
 from evalkit.run import Run
 from evalkit.system.progress import progress
 from evalkit.system.stages import LOADING, Meter, Stages
+from evalkit.system.versions import version
 from evalkit.types import Dataset, Identity
 
 _DOCUMENTS_PER_WINDOW = 10_000

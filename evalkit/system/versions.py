@@ -3,7 +3,8 @@
 pip holds the same limits (pyproject.toml), but not for a package that was installed later or with `--no-deps`.
 """
 
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 from typing import NamedTuple
 
 from evalkit.errors import WrongVersion
@@ -22,6 +23,16 @@ LIMITS = {
     "PyStemmer": Limit("3.1.0", "reduce some English words to other stems"),
     "rjieba": Limit("0.2.2", "split words such as t-stops in Chinese texts"),
 }
+
+
+@cache
+def version(package: str) -> str:
+    """Version of an installed package, read once a process: reading takes milliseconds, and 70 are asked for.
+
+    Raises:
+        PackageNotFoundError: of `importlib.metadata`.
+    """
+    return metadata.version(package)
 
 
 def require_version(package: str) -> None:
