@@ -32,16 +32,20 @@ from evalkit.retrieval.saved import SavedConfig
 NONE = KeepOrderConfig(name="none")
 
 
-@pytest.fixture
-def config(tmp_path: Path, collection: Path) -> EvaluateConfig:
+def bm25_of(folder: Path) -> EvaluateConfig:
     return EvaluateConfig(
-        dataset=FolderDatasetConfig(path=str(collection)),
+        dataset=FolderDatasetConfig(path=str(write_collection(folder / "collection"))),
         retriever=BM25Config(name="bm25"),
         reranker=NONE,
         compute=ComputeConfig(device="cpu"),
-        results_dir=str(tmp_path / "results"),
-        cache_dir=str(tmp_path / "cache"),
+        results_dir=str(folder / "results"),
+        cache_dir=str(folder / "cache"),
     )
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> EvaluateConfig:
+    return bm25_of(tmp_path)
 
 
 def test_the_reranker_is_given_the_texts_and_its_order_is_what_is_measured(config, monkeypatch):
@@ -362,17 +366,30 @@ def test_dl19_candidates_and_their_rankvicuna_reruns_have_the_published_ndcg(tmp
 # A cache that others put things into
 
 
-@pytest.fixture
-def models(config, tmp_path):
-    """A bi-encoder and a reranker that keeps its scores."""
-    dense = DenseConfig(name="dense", model=str(tiny_bert(tmp_path / "model")), pooling="mean", max_length=32)
+def models_of(folder):
+    """A bi-encoder and a reranker that keeps its scores; all files are in a folder."""
+    dense = DenseConfig(name="dense", model=str(tiny_bert(folder / "model")), pooling="mean", max_length=32)
     reranker = MiniCPMRerankerConfig(
         name="minicpm",
-        model=str(write_minicpm_reranker(tmp_path / "reranker")),
+        model=str(write_minicpm_reranker(folder / "reranker")),
         max_length=128,
         instructions="Find what answers.",
     )
-    return replace(config, retriever=dense, reranker=reranker)
+    return replace(bm25_of(folder), retriever=dense, reranker=reranker)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluated")
+    evaluate(models_of(folder))
+    return folder
+
+
+@pytest.fixture
+def models(evaluated, tmp_path):
+    """Evaluated before: cache and results are full."""
+    shutil.copytree(evaluated, tmp_path, dirs_exist_ok=True)
+    return models_of(tmp_path)
 
 
 def digests(done):
@@ -394,12 +411,12 @@ def test_an_artefact_in_the_place_of_another_is_not_served(models, tmp_path, kin
     """Of a collection with as many documents under the same ids."""
     texts = {doc_id: ("", f"{text} Bees.") for doc_id, (_, text) in DOCUMENTS.items()}
     other = FolderDatasetConfig(path=str(write_collection(tmp_path / "other", texts)))
-    evaluate(replace(models, dataset=other))
-    theirs = set((tmp_path / "cache" / kind).iterdir())
     expected = evaluate(models)
-    (ours,) = set((tmp_path / "cache" / kind).iterdir()) - theirs
+    (ours,) = (tmp_path / "cache" / kind).iterdir()
+    evaluate(replace(models, dataset=other))
+    theirs = next(one for one in (tmp_path / "cache" / kind).iterdir() if one != ours)
     shutil.rmtree(ours)
-    shutil.copytree(theirs.pop(), ours)
+    shutil.copytree(theirs, ours)
     shutil.rmtree(models.results_dir)
     assert digests(evaluate(models)) == digests(expected)
     assert f"{ours}: facts.json is of another artefact" in caplog.text

@@ -4,6 +4,7 @@ The measure of all of them: with a cache and results full of what other settings
 it gives where there is nothing.
 """
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,23 +25,45 @@ from evalkit.retrieval.saved import SavedConfig
 from evalkit.run import Run
 
 
-@pytest.fixture
-def config(tmp_path, collection):
-    """A bi-encoder, then a cross-encoder that has a place for an instruction."""
+def models_of(folder):
+    """A bi-encoder, then a cross-encoder that has a place for an instruction; all files are in a folder."""
     return EvaluateConfig(
-        dataset=FolderDatasetConfig(path=str(collection)),
-        retriever=DenseConfig(name="dense", model=str(tiny_bert(tmp_path / "model")), pooling="mean", max_length=32),
+        dataset=FolderDatasetConfig(path=str(write_collection(folder / "collection"))),
+        retriever=DenseConfig(name="dense", model=str(tiny_bert(folder / "model")), pooling="mean", max_length=32),
         reranker=MiniCPMRerankerConfig(
             name="minicpm",
-            model=str(write_minicpm_reranker(tmp_path / "reranker")),
+            model=str(write_minicpm_reranker(folder / "reranker")),
             max_length=128,
             instructions="Find what answers.",
         ),
         compute=ComputeConfig(device="cpu"),
         depth=3,
-        results_dir=str(tmp_path / "results"),
-        cache_dir=str(tmp_path / "cache"),
+        results_dir=str(folder / "results"),
+        cache_dir=str(folder / "cache"),
     )
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    return models_of(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluated")
+    evaluate(models_of(folder))
+    return folder
+
+
+@pytest.fixture
+def config(evaluated, tmp_path):
+    """Evaluated before: `evaluate(config)` finds the old result."""
+    shutil.copytree(evaluated, tmp_path, dirs_exist_ok=True)
+    return models_of(tmp_path)
+
+
+def test_an_evaluation_is_found_where_its_folder_was_copied_to(config):
+    assert not evaluate(config).result.fresh
 
 
 def values(done):
@@ -108,10 +131,13 @@ def test_sentence_transformers_improves_ndcg_with_an_identity_reranker_end_to_en
     assert done.result.manifest["measures"] == done.candidates.manifest["measures"]
 
 
-def test_flagembedding_s_recall_depends_on_the_order_of_queries(config, collection, is_as_from_nothing):
+def test_flagembedding_s_recall_depends_on_the_order_of_queries(config, is_as_from_nothing):
     old = evaluate(config)
     write_collection(
-        collection, DOCUMENTS, queries=dict(reversed(QUERIES.items())), qrels=dict(reversed(QRELS.items()))
+        Path(config.dataset.path),
+        DOCUMENTS,
+        queries=dict(reversed(QUERIES.items())),
+        qrels=dict(reversed(QRELS.items())),
     )
     assert values(is_as_from_nothing(config)) == values(old)
 
@@ -206,18 +232,16 @@ def late(folder, seed):
     ],
     ids=["corpus", "query"],
 )
-def test_what_was_made_of_another_text_under_the_same_path_and_id_is_not_served(
-    config, collection, texts, is_as_from_nothing
-):
+def test_what_was_made_of_another_text_under_the_same_path_and_id_is_not_served(config, texts, is_as_from_nothing):
     old = evaluate(config)
-    write_collection(collection, **texts)
+    write_collection(Path(config.dataset.path), **texts)
     new = is_as_from_nothing(config)
     assert new.result.fresh
     assert values(new)[0] != values(old)[0]
 
 
-def test_a_greater_depth_and_more_queries_score_only_the_new_pairs_and_give_the_same_bits(config, is_as_from_nothing):
-    evaluate(replace(config, depth=2))
-    new = is_as_from_nothing(config)
+def test_a_greater_depth_and_more_queries_score_only_the_new_pairs_and_give_the_same_bits(fresh, is_as_from_nothing):
+    evaluate(replace(fresh, depth=2))
+    new = is_as_from_nothing(fresh)
     found, pairs = new.result.manifest["kept_pairs"], new.result.manifest["pairs"]
     assert 0 < found < pairs

@@ -34,9 +34,10 @@ def require_torch() -> Any:
     except ImportError as error:  # such as transformers with an unsupported version of tokenizers
         raise ModelError(f"torch or transformers cannot be imported: {reason(error)}.") from error
     require_version("transformers")
-    # Loading bars and advice of the library would land between ours.
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    logging = transformers.utils.logging
+    if logging.get_verbosity() != logging.ERROR:  # loading bars and advice of the library would land between ours
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
     return torch
 
 

@@ -228,6 +228,7 @@ def test_an_instruction_that_the_reranker_has_no_place_for_is_warned_of_and_the_
     np.testing.assert_array_equal(scores, scores_of("cross_encoder", model, PAIRS[:3], max_length=64))
 
 
+@pytest.mark.slow
 def test_a_process_prints_json_lines_on_stdout_and_nothing_else(typed, file, printed, tmp_path):
     expected = printed(*typed, "--ids", file)
     done = subprocess.run(

@@ -8,6 +8,8 @@ from documented import block
 from installed import write_package
 
 from evalkit import cli
+from evalkit.errors import ResultError
+from evalkit.results.gather import dataset_of, gather
 
 LOADER = """
 from dataclasses import dataclass
@@ -147,8 +149,14 @@ def test_results_on_an_added_dataset_without_settings_of_its_own_are_read_again(
     install("overlap_of_faq", overlap, group="rerankers", point="overlap", kind="OverlapConfig")
     for reranker in ("none", "overlap"):
         assert cli.main(["evaluate", *faq, f"dataset.name={name}", f"reranker={reranker}", *places]) == 0
-    for command in (["analyse"], ["compare", "--queries", "1"], ["export", "--to", "mteb-predictions", "--out", "out"]):
+    for command in (["analyse"], ["compare", "--queries", "1"], ["report", "--html", "page.html"]):
         assert cli.main([command[0], "results", *command[1:]]) == 0, command
+
+
+@pytest.mark.slow  # importing mteb takes seconds
+def test_results_on_an_added_dataset_are_exported(faq, places, tmp_path):
+    assert cli.main(["evaluate", *faq, *places]) == 0
+    assert cli.main(["export", "results", "--to", "mteb-predictions", "--out", "out"]) == 0
     assert list((tmp_path / "out").rglob("*.json"))
 
 
@@ -166,12 +174,12 @@ def test_the_loader_that_contributing_shows_says_what_it_lacks(command, faq, pla
         assert f"faq.tsv{said}" in capsys.readouterr().err
 
 
-def test_results_on_a_dataset_whose_package_is_gone_say_so(faq, places, monkeypatch, capsys):
+def test_results_on_a_dataset_whose_package_is_gone_say_so(faq, places, monkeypatch):
     assert cli.main(["evaluate", *faq, *places]) == 0
     monkeypatch.setattr("sys.path", [path for path in sys.path if "site-faq_dataset" not in path])
-    assert cli.main(["export", "results", "--to", "mteb-predictions", "--out", "out"]) == 2
-    error = capsys.readouterr().err
-    assert "no kind of dataset has the settings of faq. Install the package or the version" in error
+    (evaluation,) = gather(["results"])
+    with pytest.raises(ResultError, match="no kind of dataset has the settings of faq. Install the package or the"):
+        dataset_of(evaluation.result)
 
 
 def test_the_retriever_that_contributing_shows_is_evaluated(install, places, tmp_path):

@@ -6,6 +6,8 @@ trained model: the full order of the 14 golden pairs changes somewhere in six of
 bge_reranker_v2_m3), and in four in float16 (not in minicpm_reranker, jina and gte).
 """
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -49,23 +51,39 @@ def test_golden_scores_in_half_precision_are_within_the_stated_bound(shared, fam
         assert_near(part.expected(), model.score(part.pairs).scores, bound)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("family", KINDS)
-def test_tiny_scores_in_half_precision_are_within_the_stated_bound(tmp_path, family, dtype):
-    kind = KINDS[family]
-    folder = kind.write(tmp_path / "model", seed=8)
-    exact, actual = (built(kind, folder, dtype=name).score(PAIRS).scores for name in ("float32", dtype))
-    assert_near(exact, actual, TINY_BOUNDS[family][DTYPES.index(dtype)])
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """(family, settings of compute) -> the model on the tiny checkpoint; the same one for the same arguments."""
+
+    @cache
+    def folder(family):
+        return KINDS[family].write(tmp_path_factory.mktemp(family), seed=8)
+
+    @cache
+    def model(family, **settings):
+        return built(KINDS[family], folder(family), **settings)
+
+    return model
 
 
 @pytest.mark.parametrize("family", KINDS)
-def test_fused_steps_stay_within_the_bounds_of_each_dtype_and_say_that_they_were_taken(tmp_path, family):
-    kind = KINDS[family]
-    folder = kind.write(tmp_path / "model", seed=8)
-    plain = built(kind, folder)
+def test_tiny_scores_in_half_precision_are_within_the_stated_bound_in_any_batch(tiny, family):
+    """Padding is masked, and yet sums are made in another order; the bound is that of the dtype."""
+    exact = tiny(family).score(PAIRS).scores
+    for dtype, bound in zip(DTYPES, TINY_BOUNDS[family], strict=True):
+        model = tiny(family, dtype=dtype)
+        together = model.score(PAIRS).scores
+        assert_near(exact, together, bound)
+        alone = limited(model, model.config.max_length, batch_tokens=1).score(PAIRS).scores
+        assert np.abs(alone - together).max() < bound
+
+
+@pytest.mark.parametrize("family", KINDS)
+def test_fused_steps_stay_within_the_bounds_of_each_dtype_and_say_that_they_were_taken(tiny, family):
+    plain = tiny(family)
     exact = plain.score(PAIRS).scores
     for dtype, bound in zip(("float32", *DTYPES), (2e-5, *TINY_BOUNDS[family]), strict=True):
-        model = built(kind, folder, dtype=dtype, fused="torch")
+        model = tiny(family, dtype=dtype, fused="torch")
         model.load()
         assert (model.identity["fused"], model.facts()["fused"], model.usage.fused) == ("torch",) * 3
         np.testing.assert_allclose(model.score(PAIRS).scores, exact, rtol=0, atol=bound)
@@ -75,37 +93,23 @@ def test_fused_steps_stay_within_the_bounds_of_each_dtype_and_say_that_they_were
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("family", KINDS)
-def test_last_logit_is_float32_so_that_candidates_do_not_share_a_score(tmp_path, family, dtype):
+def test_last_logit_is_float32_so_that_candidates_do_not_share_a_score(tiny, family, dtype):
     """bfloat16 has 8 significant bits: between 8 and 16 a hundred candidates would share 128 possible scores."""
-    kind = KINDS[family]
-    scores = built(kind, kind.write(tmp_path / "model", seed=8), dtype=dtype).score(PAIRS).scores
+    scores = tiny(family, dtype=dtype).score(PAIRS).scores
     rounded = torch.from_numpy(scores).to(getattr(torch, dtype)).float().numpy()
     assert (rounded != scores).mean() > 0.5
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("family", KINDS)
-def test_score_in_half_precision_hardly_depends_on_the_batch(tmp_path, family, dtype):
-    """Padding is masked, and yet sums are made in another order; the bound is that of the dtype."""
-    kind = KINDS[family]
-    folder = kind.write(tmp_path / "model", seed=8)
-    alone, together = (built(kind, folder, dtype=dtype, batch_tokens=n).score(PAIRS).scores for n in (1, 4096))
-    assert np.abs(alone - together).max() < TINY_BOUNDS[family][DTYPES.index(dtype)]
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("family", KINDS)
-def test_positions_and_other_buffers_are_as_exact_as_in_float32(tmp_path, family, dtype):
+def test_positions_and_other_buffers_are_as_exact_as_in_float32(tiny, family):
     """An angle of 500 positions in bfloat16 would be off by up to a radian."""
-    kind = KINDS[family]
-    folder = kind.write(tmp_path / "model", seed=8)
-    exact, actual = (
-        dict(built(kind, folder, dtype=name, attention="eager").model.named_buffers()) for name in ("float32", dtype)
-    )
-    assert set(exact) == set(actual)
+    exact = dict(tiny(family, attention="eager").model.named_buffers())
     assert any(name.endswith(("inv_freq", "position_ids")) for name in exact)
-    for name, buffer in actual.items():
-        if name.endswith("embed_scale"):  # Gemma rounds sqrt(width) to the dtype of its states, by design
-            assert exact[name].to(getattr(torch, dtype)) == buffer
-        else:
-            assert (exact[name].dtype, True) == (buffer.dtype, torch.equal(exact[name], buffer)), name
+    for dtype in DTYPES:
+        actual = dict(tiny(family, dtype=dtype, attention="eager").model.named_buffers())
+        assert set(exact) == set(actual)
+        for name, buffer in actual.items():
+            if name.endswith("embed_scale"):  # Gemma rounds sqrt(width) to the dtype of its states, by design
+                assert exact[name].to(getattr(torch, dtype)) == buffer
+            else:
+                assert (exact[name].dtype, True) == (buffer.dtype, torch.equal(exact[name], buffer)), name
