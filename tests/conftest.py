@@ -1,5 +1,6 @@
 """Fixtures that every test file may use. Nothing here reaches a network."""
 
+import gc
 import json
 import logging
 import os
@@ -51,6 +52,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if for_gpus and not _has_cuda():
         for item in for_gpus:
             item.add_marker(pytest.mark.skip(reason="no CUDA device: run `make test-all`, which pretends one"))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected out of Python's search for garbage, which would go through it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _has_cuda() -> bool:

@@ -1,5 +1,6 @@
 """`load_reranker` and `load_retriever`: by the names and settings of the command line, with its errors."""
 
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -125,15 +126,17 @@ def test_an_instruction_that_a_retriever_has_no_place_for_is_refused(encoder):
         retriever.encode_queries(["tides"], instruction="Find the answer.")
 
 
-@pytest.mark.parametrize("group", ["reranker", "retriever"])
-def test_every_name_has_the_settings_of_the_command_line(group):
+def test_every_name_has_the_settings_of_the_command_line():
     """The files under conf/ are read by Hydra there, and without Hydra here."""
     needed = {"cross_encoder": "model", "dense": "model", "replay": "path", "saved": "path"}
-    for name in config_names(group):
-        given = {needed[name]: "somewhere"} if name in needed else {}
-        typed = [f"{group}.{key}={value}" for key, value in given.items()]
-        composed = compose({"reranker": "score", "retriever": "embed"}[group], [f"{group}={name}", *typed])
-        assert getattr(composed, group) == load.config_of(group, name, given)
+    groups = ("reranker", "retriever")
+    for names in zip_longest(*map(config_names, groups)):
+        chosen = {group: name for group, name in zip(groups, names, strict=True) if name}
+        given = {group: {needed[name]: "somewhere"} if name in needed else {} for group, name in chosen.items()}
+        typed = [f"{group}.{key}={value}" for group in given for key, value in given[group].items()]
+        composed = compose("evaluate", [*(f"{group}={name}" for group, name in chosen.items()), *typed])
+        for group, name in chosen.items():
+            assert getattr(composed, group) == load.config_of(group, name, given[group])
 
 
 @pytest.mark.parametrize(

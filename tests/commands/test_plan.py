@@ -93,6 +93,7 @@ def test_an_earlier_run_teaches_a_plan_no_rates(capsys, settings, tmp_path):
     assert not (tmp_path / "other" / "rates").exists()
 
 
+@pytest.mark.slow
 def test_a_suite_is_a_row_for_each_evaluation_in_its_order(capsys):
     grid = planned(capsys, "suite=cmteb", "retriever=bge_large_zh_v1_5", "reranker=minicpm_reranker", "compute=h200")
     rows = grid["rows"]

@@ -137,7 +137,11 @@ def test_layerwise_scores_with_the_last_layer_when_no_cut_off_is_set(tmp_path):
 
 @pytest.mark.parametrize("head_index", ["official", "layer"])
 @pytest.mark.parametrize("cutoffs", [[2], [4], [5], [3, 5], [2, 3, 4]], ids=lambda layers: "-".join(map(str, layers)))
-@pytest.mark.parametrize("compress", [(1, []), (2, [1]), (3, [2, 4])], ids=["whole", "halved", "thirds"])
+@pytest.mark.parametrize(
+    "compress",
+    [(1, []), pytest.param((2, [1]), marks=pytest.mark.slow), (3, [2, 4])],
+    ids=["whole", "halved", "thirds"],
+)
 def test_lightweight_scores_after_each_cut_off_with_either_head(tmp_path, head_index, cutoffs, compress):
     folder = KINDS["lightweight"].write(tmp_path / "model", seed=5)
     own = {"cutoff_layers": cutoffs, "head_index": head_index}
@@ -147,7 +151,7 @@ def test_lightweight_scores_after_each_cut_off_with_either_head(tmp_path, head_i
 
 @pytest.mark.parametrize("ratio", [2, 3, 4, 100])
 @pytest.mark.parametrize("layers", [[1], [4], [0, 2], [2, 3]], ids=lambda layers: "-".join(map(str, layers)))
-@pytest.mark.parametrize("softcap", [True, False], ids=["capped", "uncapped"])
+@pytest.mark.parametrize("softcap", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["capped", "uncapped"])
 def test_lightweight_merges_the_tokens_of_documents(tmp_path, ratio, layers, softcap):
     folder = KINDS["lightweight"].write(tmp_path / "model", seed=6)
     own = {"cutoff_layers": [5], "compress_ratio": ratio, "compress_layers": layers}
@@ -241,7 +245,7 @@ words = st.lists(st.sampled_from(["moon", "sea", "honey", "蜜蜂", "</s>", "  "
 
 
 @pytest.mark.parametrize("family", KINDS)
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pairs=st.lists(st.builds(Pair, words, words), min_size=1, max_size=5),
     budget=st.sampled_from([1, 60, 150, 5000]),

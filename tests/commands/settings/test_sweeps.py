@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow  # a process for each; test_evaluate.py has sweeps in the process of the test
+
 
 @pytest.fixture
 def sweep(tmp_path):
@@ -20,7 +22,7 @@ def sweep(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_a_launcher_s_processes_tell_what_they_did(sweep, launcher):
     told = sweep(f"hydra/launcher={launcher}", "dataset=mini,mini_zh")
     assert told.returncode == 0, told.stderr
@@ -28,7 +30,7 @@ def test_a_launcher_s_processes_tell_what_they_did(sweep, launcher):
     assert ["mini ", "mini_zh"] == [row.split("│")[1].strip(" ").ljust(5) for row in rows]
 
 
-@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_a_dataset_that_is_not_there_keeps_no_other_from_being_evaluated(sweep, launcher):
     told = sweep(f"hydra/launcher={launcher}", "dataset=mini", "dataset.split=none,test")
     assert told.returncode == 2
@@ -37,7 +39,6 @@ def test_a_dataset_that_is_not_there_keeps_no_other_from_being_evaluated(sweep, 
     assert "nDCG@10" in told.stdout
 
 
-@pytest.mark.slow
 def test_with_a_parallel_launcher_the_same_work_is_done_once(sweep, tmp_path):
     told = sweep("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "depth=50,50", "dataset=mini")
     assert told.returncode == 0, told.stderr
