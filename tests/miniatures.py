@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 from stubs import write_collection
 
-from evalkit.config.resources import config_names, shipped
+from evalkit.config.resources import config_names, read_config
 from evalkit.datasets.hub_dataset import HubDatasetConfig
 
 TWIN = "7"  # the query and the document that have the same id
@@ -50,9 +50,7 @@ def queries(name: str, split: str | None = None) -> dict[str, str]:
 
 def settings(name: str) -> dict:
     """What the file of a dataset says."""
-    found = OmegaConf.to_container(OmegaConf.load(shipped("conf") / "dataset" / f"{name}.yaml"))
-    assert isinstance(found, dict)
-    return found
+    return read_config("dataset", name)
 
 
 def cards() -> dict[str, dict]:
