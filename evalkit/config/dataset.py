@@ -76,6 +76,8 @@ class DatasetConfig:
     """Drop a candidate that has the query's own id, before the depth cut; as mteb's task says where it is null."""
     queries_without_relevant: str = "count"
     """Judged queries without a relevant document: `count` them, as 0, or `drop` them."""
+    empty: str = "note"
+    """Documents and queries without a text, also NaN and null ones: a `note` counts them, or they are an `error`."""
     sample: int | None = None
     """Only so many of the judged queries, always the same ones, for a quick look; all when not set."""
     instruction_key: str | None = None
@@ -117,6 +119,7 @@ class DatasetConfig:
         if self.query_language is not None:
             self.query_language = language_code("dataset.query_language", self.query_language)
         one_of("dataset.queries_without_relevant", self.queries_without_relevant, ("count", "drop"))
+        one_of("dataset.empty", self.empty, ("note", "error"))
         one_of("dataset.check", self.check, CHECKS)
         if self.maxp is not None and (not self.maxp or re.search(r"\s", self.maxp)):
             raise ConfigError(f"dataset.maxp={self.maxp!r} is not a delimiter, such as '#' for passages D1#0, D1#1.")

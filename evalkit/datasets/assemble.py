@@ -4,11 +4,14 @@ import json
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 from evalkit.config import DatasetConfig
 from evalkit.datasets.documents import read_through
+from evalkit.datasets.records import NO_TEXT
 from evalkit.errors import ConfigError, DataError
+from evalkit.formats.notes import counted
 from evalkit.measures.answers import tokens
 from evalkit.store import Store
 from evalkit.store.artefact import COUNTS, digest
@@ -65,6 +68,8 @@ def assemble(
         maxp=config.maxp or "",
     )
     notes = {**_notes(dataset, store), "unjudged_queries": judged.unjudged_queries, **judged.notes}
+    if config.empty == "error":
+        _require_texts(dataset, notes)
     differences = compare(config, notes)
     if config.queries_without_relevant == "drop":
         without = set(dataset.without_relevant)
@@ -105,6 +110,21 @@ def _only(dataset: Dataset, query_ids: Collection[str]) -> Dataset:
 def _sampled(query_ids: Iterable[str], count: int) -> list[str]:
     """A deterministic pseudo-random sample; a smaller sample is a prefix of a larger one."""
     return sorted(query_ids, key=lambda query_id: digest({"query": query_id}))[:count]
+
+
+def _require_texts(dataset: Dataset, notes: Mapping[str, int]) -> None:
+    """Refuse documents and queries without a text."""
+    advice = "Correct them, or set dataset.empty=note to read them as empty."
+    without = [query_id for query_id, text in dataset.queries.items() if not text.strip()]
+    if without:
+        raise DataError(f"{dataset.name}: {len(without)} queries have no text, such as {without[0]!r}. {advice}")
+    count = max(notes["empty_documents"], notes.get(NO_TEXT, 0))
+    if not count:
+        return
+    rows = chain.from_iterable(read_through(dataset.documents, "looking for empty documents"))
+    first = next((row for row, text in enumerate(rows) if not text), None)
+    such = "" if first is None else f", such as {dataset.documents.ids[first].as_py()!r}"
+    raise DataError(f"{dataset.name}: {counted(count, 'document')} without a text{such}. {advice}")
 
 
 def compare(config: DatasetConfig, notes: Mapping[str, int]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from evalkit.datasets.assemble import Judged
-from evalkit.datasets.records import ID_KEYS
+from evalkit.datasets.records import ID_KEYS, NO_TEXT, OF_QUERIES, is_missing
 from evalkit.errors import DataError
 from evalkit.formats.judgments import add_judgment
 from evalkit.formats.notes import counted
@@ -43,8 +43,11 @@ def judged(qrels: pa.Table, queries: pa.Table, label: str) -> Judged:
     rows = zip(*(qrels.column(name).to_pylist() for name in QRELS_COLUMNS), strict=True)
     found = judgments(rows, label)
     ids = queries.column(id_column(queries.column_names, label)).to_pylist()
-    kept = judged_texts(ids, queries.column("text").to_pylist(), found, label)
-    return Judged(kept, found, unjudged_queries=len(ids) - len(kept))
+    texts = queries.column("text").to_pylist()
+    kept = judged_texts(ids, texts, found, label)
+    missing = sum(map(is_missing, texts))
+    notes = {f"{OF_QUERIES}{NO_TEXT}": missing} if missing else {}
+    return Judged(kept, found, unjudged_queries=len(ids) - len(kept), notes=notes)
 
 
 def judgments(rows: Iterable[tuple[Any, Any, Any]], where: str) -> Qrels:
@@ -57,8 +60,8 @@ def judgments(rows: Iterable[tuple[Any, Any, Any]], where: str) -> Qrels:
 
 
 def judged_texts(ids: Sequence[Any], texts: Sequence[Any], qrels: Qrels, where: str) -> dict[str, str]:
-    """Texts of the judged queries, in ascending order of id."""
-    queries = dict(zip(map(str, ids), texts, strict=True))
+    """Texts of the judged queries, in ascending order of id; NaN and null are empty ones."""
+    queries = {str(key): "" if is_missing(text) else text for key, text in zip(ids, texts, strict=True)}
     if len(queries) < len(ids):
         raise DataError(f"{where}: {len(ids) - len(queries)} query ids occur twice. Ids are unique.")
     absent = sorted(query_id for query_id in qrels if not isinstance(queries.get(query_id), str))

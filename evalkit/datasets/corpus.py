@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from evalkit.datasets.data_rows import LINES, PARQUET, format_of
-from evalkit.datasets.records import REPEATED, Record, records
+from evalkit.datasets.records import NO_TEXT, NO_TITLE, REPEATED, Record, records
 from evalkit.datasets.source import CollectionFiles, FolderSource
 from evalkit.errors import DataError
 from evalkit.formats.textfile import lines
@@ -110,12 +110,19 @@ def from_columns(
     label: str,
     digest: str,
 ) -> Corpus:
-    """`open_corpus` of batches of ids, titles and texts that are in Arrow already; the caller checks the ids."""
+    """`open_corpus` of batches of ids, titles and texts that are in Arrow already, null for none.
+
+    The caller checks the ids.
+    """
 
     def build(folder: Path) -> None:
+        unusual = Counter[str]()
         with pa.OSFile(str(folder / _ARROW), "wb") as sink, pa.ipc.new_stream(sink, _SCHEMA) as writer:
-            for batch in columns():
-                writer.write_batch(pa.RecordBatch.from_arrays(list(batch), schema=_SCHEMA))
+            for ids, titles, texts in columns():
+                unusual.update({NO_TITLE: titles.null_count, NO_TEXT: texts.null_count})
+                batch = [ids, titles.fill_null(""), texts.fill_null("")]
+                writer.write_batch(pa.RecordBatch.from_arrays(batch, schema=_SCHEMA))
+        _write_notes(folder, unusual)
 
     return open_corpus(store, {"format": _FORMAT, **facts}, build, label=label, digest=digest)
 
@@ -174,8 +181,12 @@ def _write(read: Callable[[], Iterable[Record]], folder: Path, label: str) -> No
             rest = (record for number, record in enumerate(read()) if number not in repeated)
             _, unusual = _write_rows(rest, folder)
             unusual[REPEATED] = len(repeated)
-    if unusual:
-        (folder / _NOTES).write_text(json.dumps(unusual, sort_keys=True), encoding="utf-8")
+    _write_notes(folder, unusual)
+
+
+def _write_notes(folder: Path, unusual: Counter[str]) -> None:
+    if found := {name: count for name, count in unusual.items() if count}:
+        (folder / _NOTES).write_text(json.dumps(found, sort_keys=True), encoding="utf-8")
 
 
 def _write_rows(found: Iterable[Record], folder: Path) -> "tuple[_Seen, Counter[str]]":

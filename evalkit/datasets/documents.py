@@ -37,7 +37,8 @@ class ArrowDocuments:
         arrow, self._mappings = _mapped(table)
         self._separator = title_separator
         self.ids: pa.ChunkedArray = arrow.column(id_column).cast(pa.string())
-        self._parts = arrow.select([name for name in ("title", "text") if name in arrow.column_names]).to_batches()
+        columns = {name: _text(arrow.column(name)) for name in ("title", "text") if name in arrow.column_names}
+        self._parts = pa.table(columns).to_batches()
         self._starts = np.cumsum([0, *(len(part) for part in self._parts)])
 
     def __len__(self) -> int:
@@ -96,6 +97,15 @@ def _mapped(table: Any) -> tuple[pa.Table, list[mmap.mmap]]:
     if parts and sum(map(len, parts)) == len(table) and parts[0].column_names == table.column_names:
         return pa.concat_tables(parts), mappings
     return table.data.table, []
+
+
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of texts as it is; of numbers, such as pandas' NaN for no title, as text with null for NaN."""
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    return (
+        column if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) else column.cast(pa.string())
+    )
 
 
 def read_through(documents: Documents, description: str) -> Iterator[list[str]]:

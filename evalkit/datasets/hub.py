@@ -25,7 +25,7 @@ from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.hub_files import check_blob, hub_file, in_hub_cache
 from evalkit.datasets.loader import RemoteFile
-from evalkit.datasets.snapshot import PARTS, Snapshot
+from evalkit.datasets.snapshot import PARTS, OpenedCorpus, Snapshot
 from evalkit.errors import DataError, EvalkitError, Unreachable
 from evalkit.store import Store
 from evalkit.system.network import forbidden, hub_fault
@@ -71,8 +71,8 @@ def judgments_and_queries(repository: Repository, split: str) -> tuple[pa.Table,
 
 def open_documents(
     repository: Repository, store: Store, *, title_separator: str, split: str = "corpus"
-) -> tuple[ArrowDocuments, str]:
-    """The corpus of a repository, memory-mapped, and what fixes its content."""
+) -> OpenedCorpus:
+    """The corpus of a repository, memory-mapped."""
     left = _left_by_download(repository, "corpus")
     splits = left.parts["corpus"] if left else _splits(repository, "corpus")
     # A repository may have a corpus for each split.
@@ -83,7 +83,7 @@ def open_documents(
     column = id_column(table.column_names, repository.hub_id)
     documents = ArrowDocuments(table, title_separator=title_separator, id_column=column)
     require_ids(documents.ids, repository.hub_id)
-    return documents, digest
+    return OpenedCorpus(documents, digest, {})
 
 
 def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> list[RemoteFile]:

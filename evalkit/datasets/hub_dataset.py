@@ -69,10 +69,8 @@ class HubLoader(Loader):
         config, store = self.config, self.store
         if repository := self._repository:
             found = judged(*hub.judgments_and_queries(repository, config.split), repository.hub_id)
-            documents, digest = hub.open_documents(
-                repository, store, title_separator=config.title_separator, split=config.split
-            )
-            return assemble(config, store, documents=documents, judged=found, corpus_digest=digest)
+            opened = hub.open_documents(repository, store, title_separator=config.title_separator, split=config.split)
+            return assemble(config, store, documents=opened.documents, judged=found, corpus_digest=opened.digest)
         if config.path:
             path, folder = expanded(config.path), config.folder
             left = snapshot.find(path, config.subset) or (snapshot.find(path / folder) if folder else None)

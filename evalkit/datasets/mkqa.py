@@ -10,10 +10,10 @@ cleaned document. `answer_cleanup=false` does the same.
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,7 @@ from evalkit.datasets.filenames import LAYOUT, corpus_of
 from evalkit.datasets.loader import Loader, RemoteFile
 from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import checked_id, checked_text
+from evalkit.datasets.snapshot import OpenedCorpus
 from evalkit.datasets.source import CORPUS, CollectionFiles, FolderSource, find
 from evalkit.errors import DataError
 from evalkit.formats.archives import ARCHIVES
@@ -116,12 +117,6 @@ class CleanedDocuments:
         return [clean(text) for text in self._documents.texts(rows)]
 
 
-class _Corpus(NamedTuple):
-    documents: Documents
-    digest: str
-    notes: Mapping[str, int]
-
-
 class MkqaLoader(Loader):
     """Reads the questions of one language over the passages."""
 
@@ -191,15 +186,13 @@ def _read_questions(config: MkqaDatasetConfig) -> Judged:
     return Judged({key: questions[key] for key in order}, {}, answers={key: answers[key] for key in order})
 
 
-def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
+def _open_corpus(config: MkqaDatasetConfig, store: Store) -> OpenedCorpus:
     path = corpus_path(config)
     if path is None:
         repository = corpus_repository(config)
-        return _Corpus(*hub.open_documents(repository, store, title_separator=config.title_separator), {})
+        return hub.open_documents(repository, store, title_separator=config.title_separator)
     if left := snapshot.find(path):
-        return _Corpus(
-            *snapshot.open_documents(left, store, title_separator=config.title_separator, split="corpus"), {}
-        )
+        return snapshot.open_documents(left, store, title_separator=config.title_separator, split="corpus")
     source: CollectionFiles
     if path.is_dir() or path.name.endswith(ARCHIVES):
         source = open_source(path)
@@ -209,7 +202,7 @@ def _open_corpus(config: MkqaDatasetConfig, store: Store) -> _Corpus:
         name = find(source, path.name, LAYOUT)
     with contextlib.closing(source):
         found = corpus.from_file(source, name, store)
-    return _Corpus(ArrowDocuments(found.table, title_separator=config.title_separator), found.digest, found.notes)
+    return OpenedCorpus(ArrowDocuments(found.table, title_separator=config.title_separator), found.digest, found.notes)
 
 
 def corpus_path(config: MkqaDatasetConfig) -> Path | None:

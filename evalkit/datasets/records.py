@@ -21,6 +21,7 @@ QUERIES = Columns(
 
 NO_TITLE, NO_TEXT = "titles_missing", "texts_missing"
 NUMBER_TITLE, NUMBER_TEXT, FLOAT_ID = "titles_that_are_numbers", "texts_that_are_numbers", "ids_that_are_floats"
+NAN_WORDS = "nan_as_a_word"
 REPEATED, REPEATED_QUERIES = "documents_repeated", "queries_repeated"
 REPEATED_CANDIDATES = "candidates_repeated"
 OF_QUERIES = "query_"
@@ -31,15 +32,19 @@ SAID = {
     NO_TEXT: "documents have a text that is NaN or null, which is read as no text",
     NUMBER_TITLE: "documents have a number for a title, which is read as its digits",
     NUMBER_TEXT: "documents have a number for a text, which is read as its digits",
+    NAN_WORDS: 'documents have "nan" for a title or text, as pandas writes a missing one; it is read as that word',
     FLOAT_ID: "documents have an id that is a number such as 12.0, which is read as 12",
     REPEATED: "documents repeat an earlier one of the same id, title and text, and are left out",
     REPEATED_CANDIDATES: "candidates are the same as another one of their query, and are left out",
+    f"{OF_QUERIES}{NO_TEXT}": "queries have a text that is NaN or null, which is read as no text",
+    f"{OF_QUERIES}{NAN_WORDS}": 'queries have "nan" for a text, as pandas writes none; it is read as that word',
     f"{OF_QUERIES}{NUMBER_TEXT}": "queries have a number for a text, which is read as its digits",
     f"{OF_QUERIES}{FLOAT_ID}": "queries have an id that is a number such as 12.0, which is read as 12",
     REPEATED_QUERIES: "queries repeat an earlier one of the same id and text, and are left out",
 }
 """Oddities of a file: the name under which the manifest counts them -> the text of the note after the count."""
 
+_NAN_WORDS = ("nan", "NaN")  # a str() of it; a document may also be about them
 _LINES_PER_STEP = 1_000
 _BLOCK = 1 << 20  # bytes
 
@@ -113,9 +118,17 @@ def records(
         read = stream if note is None else io.BufferedReader(_Noted(stream, note), _BLOCK)
         for count, (where, fields) in enumerate(rows(read, source.label(name), name, form, columns), start=1):
             if count % _LINES_PER_STEP == 0:
-                position, before = stream.tell(), position
+                position, before = _place(stream, position), position
                 advance(max(position - before, 0) / 1e6)
             yield checked(fields, where, columns)
+
+
+def _place(stream: BinaryIO, before: int) -> int:
+    """How many bytes were read; some streams of compressed data do not say."""
+    try:
+        return stream.tell()
+    except OSError:
+        return before
 
 
 def checked(fields: dict[str, Any], where: str, columns: Columns = DOCUMENTS) -> Record:
@@ -132,8 +145,10 @@ def checked(fields: dict[str, Any], where: str, columns: Columns = DOCUMENTS) ->
     identifier = checked_id(value, where, key)
     title, text = fields.get("title"), fields[text_key]
     if not (isinstance(text, str) and (isinstance(title, str) or "title" not in fields)):
-        title, text, more = _mended(fields, text_key, where, empty=columns is DOCUMENTS)
+        title, text, more = _mended(fields, text_key, where)
         unusual += more
+    if text in _NAN_WORDS or title in _NAN_WORDS:
+        unusual += (NAN_WORDS,)
     checked_text(title or "", where, "title")
     return Record(where, identifier, title or "", checked_text(text, where, text_key), fields, unusual)
 
@@ -146,30 +161,29 @@ def _key(fields: dict[str, Any], names: Sequence[str], what: str, where: str) ->
     raise DataError(f"{where}: has no {what} beside {shown(list(fields))}. Its key may be {', '.join(names)}.")
 
 
-def _mended(fields: dict[str, Any], text_key: str, where: str, *, empty: bool) -> tuple[str, Any, tuple[str, ...]]:
+def _mended(fields: dict[str, Any], text_key: str, where: str) -> tuple[str, Any, tuple[str, ...]]:
     """Title and text where one is not a string, and what was unusual about them, such as pandas' NaN.
 
     Args:
         fields: of the row.
         text_key: where its text is.
         where: begins errors.
-        empty: whether a text may be missing.
     """
     title, text, unusual = fields.get("title"), fields[text_key], []
-    if "title" in fields and _is_missing(title):
+    if "title" in fields and is_missing(title):
         title, unusual = "", [NO_TITLE]
     elif (digits := _digits(title)) is not None:
         title, unusual = digits, [NUMBER_TITLE]
     elif title is not None and not isinstance(title, str):
         raise DataError(f"{where}: title is {shown(title)}, expected a string or none.")
-    if empty and _is_missing(text):
+    if is_missing(text):
         text, unusual = "", [*unusual, NO_TEXT]
     elif (digits := _digits(text)) is not None:
         text, unusual = digits, [*unusual, NUMBER_TEXT]
     return title or "", text, tuple(unusual)
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """Whether this is what pandas writes where there is nothing."""
     return value is None or (isinstance(value, float) and math.isnan(value))
 

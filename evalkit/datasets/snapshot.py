@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
 from evalkit.config import DatasetConfig
@@ -25,13 +26,14 @@ from evalkit.datasets.columns import choose, content_digest, id_column, judged
 from evalkit.datasets.corpus import from_columns, require_ids
 from evalkit.datasets.data_rows import rows_per_batch
 from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.records import NO_TEXT, NO_TITLE
 from evalkit.datasets.source import CORPUS
 from evalkit.errors import DataError
 from evalkit.store import Store
 from evalkit.system.files import file_digest
 from evalkit.system.progress import progress
 from evalkit.system.reporting import reason
-from evalkit.types import Dataset
+from evalkit.types import Dataset, Documents
 
 PARTS = ("qrels", "queries", "corpus")
 _QRELS = ("default", "qrels")  # what their configuration is called
@@ -94,6 +96,20 @@ class Snapshot:
         return pa.concat_tables(read, promote_options="permissive")
 
 
+class OpenedCorpus(NamedTuple):
+    """A published corpus.
+
+    Attributes:
+        documents: memory-mapped.
+        digest: what fixes its content.
+        notes: counts of what was unusual in it; see `records.SAID`.
+    """
+
+    documents: Documents
+    digest: str
+    notes: Mapping[str, int]
+
+
 def part_names(part: str, subset: str | None) -> tuple[str, ...]:
     """Possible names of the configuration of a part in a repository of the hub."""
     if subset:
@@ -122,29 +138,44 @@ def load(config: DatasetConfig, store: Store, snapshot: Snapshot) -> Dataset:
     """The dataset in a folder."""
     label = str(snapshot.path)
     found = judged(snapshot.table("qrels", config.split), snapshot.table("queries", config.split), label)
-    documents, digest = open_documents(snapshot, store, title_separator=config.title_separator, split=config.split)
+    documents, digest, notes = open_documents(
+        snapshot, store, title_separator=config.title_separator, split=config.split
+    )
+    found = replace(found, notes={**found.notes, **notes})
     return assemble(config, store, documents=documents, judged=found, corpus_digest=digest)
 
 
 def open_documents(
     snapshot: Snapshot, store: Store, *, title_separator: str, split: str, published: str | None = None
-) -> tuple[ArrowDocuments, str]:
-    """The corpus, memory-mapped, and what fixes its content: `published` where that is known, else a digest."""
+) -> OpenedCorpus:
+    """The corpus, memory-mapped, with `published` for its digest where that is known."""
     files, label = snapshot.files("corpus", split), str(snapshot.path)
     if files[0].is_dir():
         table = _saved(files[0])
         column = id_column(table.column_names, label)
         digest = published or content_digest(table, column)
+        notes: Mapping[str, int] = {
+            name: _missing(table, part) for name, part in ((NO_TITLE, "title"), (NO_TEXT, "text"))
+        }
     else:
         read = None if published else _digest(files)
         digest, column = published or str(read), "_id"
         facts = {"content" if published else "parquet_sha256": digest}
-        table = from_columns(store, facts, lambda: _columns(snapshot, files, read), label=label, digest=digest).table
+        table, _, notes = from_columns(
+            store, facts, lambda: _columns(snapshot, files, read), label=label, digest=digest
+        )
     documents = ArrowDocuments(table, title_separator=title_separator, id_column=column)
     if not len(documents):
         raise DataError(f"{label}: holds no documents.")
     require_ids(documents.ids, label)
-    return documents, digest
+    return OpenedCorpus(documents, digest, {name: count for name, count in notes.items() if count})
+
+
+def _missing(table: Any, name: str) -> int:
+    """How many cells of a column of a `datasets.Dataset` are null or NaN."""
+    return (
+        int(pc.sum(pc.is_null(table.data.column(name), nan_is_null=True)).as_py()) if name in table.column_names else 0
+    )
 
 
 def _commit(folder: Path) -> Path:
@@ -253,15 +284,17 @@ def _columns(snapshot: Snapshot, files: Files, content: str | None) -> Iterator[
                 if missing := columns[key].null_count:
                     raise DataError(f"{path}: {missing} documents have no {key}.")
                 empty = pa.array([""] * len(batch), pa.string())
-                yield [columns[key], columns.get("title", empty).fill_null(""), columns["text"].fill_null("")]
+                yield [columns[key], columns.get("title", empty), columns["text"]]
                 advance(len(batch))
     if content is not None and _digest(files) != content:
         raise DataError(f"{snapshot.path}: changed while it was read. Run again.")
 
 
 def _text(column: pa.Array, label: str) -> pa.Array:
-    """A column as text, ids in digits among them."""
+    """A column as text, ids in digits among them; NaN is null."""
     try:
+        if pa.types.is_floating(column.type):
+            column = pc.if_else(pc.is_nan(column), None, column)
         return column.cast(pa.string())
     except pa.ArrowException as error:
         raise DataError(f"{label} is of type {column.type}, expected text.") from error

@@ -218,3 +218,110 @@ def test_parquet_and_save_to_disk_are_read(tmp_path, store):
         datasets.Dataset(table).save_to_disk(str(tmp_path / "saved" / name))
     for kind in ("flat", "hub", "saved"):
         assert read(tmp_path / kind, store, split="qrels" if kind == "saved" else "test") == (DOCUMENTS, QUERIES, QRELS)
+
+
+MISSING = {
+    "NaN in JSON": ("corpus.jsonl", '{"_id": "d1", "title": NaN, "text": "a"}\n{"_id": "d2", "text": NaN}\n'),
+    "null in JSON": ("corpus.jsonl", lines({"_id": "d1", "title": None, "text": "a"}, {"_id": "d2", "text": None})),
+    "an array": ("corpus.json", '[{"_id": "d1", "title": NaN, "text": "a"}, {"_id": "d2", "text": null}]'),
+    "parquet": ("corpus.parquet", pa.table({"_id": ["d1", "d2"], "title": [None, ""], "text": ["a", None]})),
+    "NaN in parquet": (
+        "corpus.parquet",
+        pa.table({"_id": ["d1", "d2"], "title": [float("nan"), 1.0], "text": ["a", None]}),
+    ),
+}
+
+
+def write(path: Path, text) -> None:
+    if isinstance(text, pa.Table):
+        pq.write_table(text, path)
+    else:
+        path.write_bytes(content(text))
+
+
+@pytest.mark.parametrize("kind", MISSING)
+def test_titles_and_texts_that_are_missing_are_empty_with_a_note_or_an_error(tmp_path, store, caplog, kind):
+    name, text = MISSING[kind]
+    folder = in_folder(tmp_path, {key: value for key, value in BEIR.items() if key != "corpus.jsonl"})
+    write(folder / name, text)
+    with caplog.at_level("WARNING"):
+        documents, *_ = read(folder, store)
+    assert documents == {"d1": "a", "d2": "1" if kind == "NaN in parquet" else ""}
+    assert "1 documents have a title that is NaN or null" in caplog.text
+    assert "1 documents have a text that is NaN or null" in caplog.text
+    such = "" if kind == "NaN in parquet" else ", such as 'd2'"  # that one has a title
+    assert refusal(folder, store, empty="error") == (
+        f"toy: 1 document without a text{such}. Correct them, or set dataset.empty=note to read them as empty."
+    )
+
+
+@pytest.mark.parametrize("text", ['{"_id": "q1", "text": null}\n', '{"_id": "q1", "text": NaN}\n', "parquet"])
+def test_queries_without_a_text_are_empty_with_a_note_or_an_error(tmp_path, store, caplog, text):
+    rest = '{"_id": "q2", "text": "who gives milk"}\n'
+    if text == "parquet":
+        table = {
+            "corpus": documents(),
+            "queries": [{"_id": "q1", "text": None}, {"_id": "q2", "text": "who gives milk"}],
+        }
+        table["qrels"] = [{"query-id": q, "corpus-id": d, "score": 1} for q, (d,) in QRELS.items()]
+        for name, rows in table.items():
+            pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"{name}.parquet")
+    else:
+        in_folder(tmp_path, BEIR | {"queries.jsonl": text + rest})
+    with caplog.at_level("WARNING"):
+        assert read(tmp_path, store)[1] == {"q1": "", "q2": "who gives milk"}
+    assert "1 queries have a text that is NaN or null, which is read as no text" in caplog.text
+    assert refusal(tmp_path, store, empty="error").startswith("toy: 1 queries have no text, such as 'q1'.")
+
+
+def test_the_word_that_pandas_makes_of_nan_stays_with_a_note(tmp_path, store, caplog):
+    in_folder(tmp_path, BEIR | {"corpus.jsonl": lines({"_id": "d1", "title": "nan", "text": "Bees"}, documents()[1])})
+    with caplog.at_level("WARNING"):
+        assert read(tmp_path, store, empty="error")[0]["d1"] == "nan Bees"
+    assert '1 documents have "nan" for a title or text' in caplog.text
+
+
+@pytest.mark.parametrize("suffix", [".bz2", ".xz", ".zst", ""])
+def test_thousands_of_lines_are_read_whole_however_they_are_packed(tmp_path, store, suffix):
+    """More than a block of a decompressor, and than the lines between two steps of the progress bar."""
+    text = lines(*({"_id": str(n), "text": f"text {n} " + "x" * 200} for n in range(6_000)))
+    pack = {".bz2": bz2.compress, ".xz": lzma.compress, ".zst": lambda raw: pa.compress(raw, "zstd", asbytes=True)}
+    raw = pack[suffix](text.encode()) if suffix else text.encode("utf-16")
+    files = {key: value for key, value in BEIR.items() if key != "corpus.jsonl"} | {f"corpus.jsonl{suffix}": raw}
+    dataset = load(FolderDatasetConfig(name="toy", path=str(in_folder(tmp_path, files))), store)
+    assert dataset.documents.ids.to_pylist() == [str(n) for n in range(6_000)]
+    assert dataset.documents.texts([5_999]) == ["text 5999 " + "x" * 200]
+
+
+@pytest.mark.parametrize(
+    ("files", "part"),
+    [
+        (
+            {"collection.tsv": "1\ta\n", "queries.dev.tsv": "1\tb\n"},
+            "recognised as MS MARCO TSV (collection.tsv, queries.dev.tsv); no judgments (qrels.test.tsv).",
+        ),
+        (
+            {"corpus.jsonl": CORPUS, "test_qrels.jsonl": '{"q1": {"d1": 1}}'},
+            "recognised as FlagEmbedding's layout (corpus.jsonl, test_qrels.jsonl); no queries (test_queries.jsonl).",
+        ),
+        (
+            {"queries.jsonl": QUERY_LINES, "qrels/test.tsv": BEIR_QRELS, "readme.md": ""},
+            "recognised as BEIR layout (qrels/test.tsv, queries.jsonl); no documents (corpus.jsonl). Found also",
+        ),
+        ({"corpus-1.jsonl": CORPUS, "corpus-2.jsonl": CORPUS}, "corpus-1.jsonl, corpus-2.jsonl may all be documents."),
+        ({"docs.tsv": "d1\tBees\tmake honey\n", **BEIR}, None),
+        ({}, "no documents (corpus.jsonl). It holds no files."),
+    ],
+)
+def test_a_wrong_folder_is_refused_with_what_was_recognised_and_what_is_missing(tmp_path, store, files, part):
+    folder = in_folder(tmp_path / "toy", files)
+    folder.mkdir(exist_ok=True)
+    if part is None:  # BEIR's own name comes before others
+        assert read(folder, store)[0] == DOCUMENTS
+    else:
+        assert refusal(folder, store).startswith(f"{folder}: {part}")
+
+
+def test_a_text_in_another_encoding_names_file_and_line(tmp_path, store):
+    in_folder(tmp_path, BEIR | {"corpus.jsonl": CORPUS.encode() + '{"_id": "d3", "text": "café"}\n'.encode("latin-1")})
+    assert refusal(tmp_path, store).startswith(f"{tmp_path / 'corpus.jsonl'}:3: byte 27 is not UTF-8. Convert")

@@ -103,7 +103,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "bad/qrels-columns": {"qrels": {"qid": ["3"], "pid": ["4983"], "score": [1]}},
     "bad/corpus-columns": {"corpus": {"docid": ["1"], "body": ["a"]}},
     "bad/unknown-query": {"qrels": {**QRELS, "query-id": ["3", "0", "77"]}},
-    "bad/null-query": {"queries": {**QUERIES, "text": ["a", "b", None]}},
+    "bad/no-query": {"queries": {"_id": QUERIES["_id"][:2], "text": ["a", "b"]}},
     "fault/damaged": {},
     "fault/cut": {},
 }
@@ -440,7 +440,7 @@ def test_integer_ids_are_read_as_their_digits(answers: dict[str, Any]):
         ("bad/qrels-columns", "columns qid, pid, score, expected query-id, corpus-id, score"),
         ("bad/corpus-columns", "columns docid, body, expected _id, text"),
         ("bad/unknown-query", "lacks the text of 1 judged query, such as '77'"),
-        ("bad/null-query", "lacks the text of 1 judged query, such as '3'"),
+        ("bad/no-query", "lacks the text of 1 judged query, such as '3'"),
     ],
 )
 def test_a_malformed_publication_is_refused_in_one_line(answers: dict[str, Any], name: str, part: str):
