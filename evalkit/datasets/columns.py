@@ -7,14 +7,16 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from evalkit.datasets.assemble import Judged
-from evalkit.datasets.records import ID_KEYS, NO_TEXT, OF_QUERIES, is_missing
+from evalkit.datasets.delimited import Columns
+from evalkit.datasets.records import DOCUMENTS, NO_TEXT, OF_QUERIES, QUERIES, is_missing
 from evalkit.errors import DataError
+from evalkit.formats.ids import plain_text
 from evalkit.formats.judgments import add_judgment
 from evalkit.formats.notes import counted
+from evalkit.formats.rows import GRADES, name_columns
 from evalkit.system.progress import progress
 from evalkit.types import Qrels
 
-QRELS_COLUMNS = ("query-id", "corpus-id", "score")
 _WINDOW = 10_000  # documents in memory at a time
 _Split = TypeVar("_Split")
 
@@ -28,22 +30,30 @@ def choose(splits: Mapping[str, _Split], split: str, *, part: str, label: str) -
     raise DataError(f"{label}: no split {split!r} of {part}. It has {', '.join(splits)}: set dataset.split.")
 
 
-def id_column(names: Sequence[str], label: str) -> str:
-    """Which column of a corpus or of queries holds the ids."""
-    for name in ID_KEYS:
-        if name in names and "text" in names:
-            return name
-    raise DataError(f"{label}: columns {', '.join(names)}, expected _id, text and perhaps title.")
+def key_columns(names: Sequence[str], label: str, legal: Columns = DOCUMENTS) -> tuple[str, str]:
+    """The columns of a corpus or of queries that hold ids and texts."""
+    id_name, text = (next((name for name in known if name in names), None) for known in legal)
+    if id_name is None or text is None:
+        raise DataError(f"{label}: columns {', '.join(names)}, expected _id, text and perhaps title.")
+    return id_name, text
+
+
+def as_documents(table: Any, label: str) -> tuple[Any, str]:
+    """A `datasets.Dataset` of documents whose texts are in the column `text`, and the name of the column of ids."""
+    id_name, text = key_columns(table.column_names, label)
+    return table if text == "text" else table.rename_column(text, "text"), id_name
 
 
 def judged(qrels: pa.Table, queries: pa.Table, label: str) -> Judged:
     """Judgments, and the texts of the queries that they are of."""
-    if not set(QRELS_COLUMNS) <= set(qrels.column_names):
-        raise DataError(f"{label}: columns {', '.join(qrels.column_names)}, expected {', '.join(QRELS_COLUMNS)}.")
-    rows = zip(*(qrels.column(name).to_pylist() for name in QRELS_COLUMNS), strict=True)
+    places = name_columns(qrels.column_names, GRADES)
+    if places is None:
+        raise DataError(f"{label}: columns {', '.join(qrels.column_names)}, expected query-id, corpus-id and score.")
+    rows = zip(
+        *(qrels.column(place).to_pylist() for place in (places.query, places.document, places.value)), strict=True
+    )
     found = judgments(rows, label)
-    ids = queries.column(id_column(queries.column_names, label)).to_pylist()
-    texts = queries.column("text").to_pylist()
+    ids, texts = (queries.column(name).to_pylist() for name in key_columns(queries.column_names, label, QUERIES))
     kept = judged_texts(ids, texts, found, label)
     missing = sum(map(is_missing, texts))
     notes = {f"{OF_QUERIES}{NO_TEXT}": missing} if missing else {}
@@ -54,8 +64,7 @@ def judgments(rows: Iterable[tuple[Any, Any, Any]], where: str) -> Qrels:
     """Judgments from (query id, document id, score); a score may be a float, as long as it is a whole number."""
     qrels: dict[str, dict[str, int]] = {}
     for query_id, doc_id, score in rows:
-        whole = str(int(score)) if isinstance(score, float) and score.is_integer() else str(score)
-        add_judgment(qrels, str(query_id), str(doc_id), whole, where=where)
+        add_judgment(qrels, *map(plain_text, (query_id, doc_id, score)), where=where)
     return qrels
 
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from evalkit.datasets import snapshot
-from evalkit.datasets.columns import choose, id_column
+from evalkit.datasets.columns import as_documents, choose
 from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.hub_files import check_blob, hub_file, in_hub_cache
@@ -80,7 +80,7 @@ def open_documents(
     if left:
         return snapshot.open_documents(left, store, title_separator=title_separator, split=split, published=digest)
     table = choose(splits, split, part="corpus", label=repository.label)
-    column = id_column(table.column_names, repository.hub_id)
+    table, column = as_documents(table, repository.hub_id)
     documents = ArrowDocuments(table, title_separator=title_separator, id_column=column)
     require_ids(documents.ids, repository.hub_id)
     return OpenedCorpus(documents, digest, {})

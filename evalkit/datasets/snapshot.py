@@ -22,7 +22,7 @@ import yaml
 
 from evalkit.config import DatasetConfig
 from evalkit.datasets.assemble import assemble
-from evalkit.datasets.columns import choose, content_digest, id_column, judged
+from evalkit.datasets.columns import as_documents, choose, content_digest, judged, key_columns
 from evalkit.datasets.corpus import from_columns, require_ids
 from evalkit.datasets.data_rows import rows_per_batch
 from evalkit.datasets.documents import ArrowDocuments
@@ -151,8 +151,7 @@ def open_documents(
     """The corpus, memory-mapped, with `published` for its digest where that is known."""
     files, label = snapshot.files("corpus", split), str(snapshot.path)
     if files[0].is_dir():
-        table = _saved(files[0])
-        column = id_column(table.column_names, label)
+        table, column = as_documents(_saved(files[0]), label)
         digest = published or content_digest(table, column)
         notes: Mapping[str, int] = {
             name: _missing(table, part) for name, part in ((NO_TITLE, "title"), (NO_TEXT, "text"))
@@ -277,14 +276,14 @@ def _columns(snapshot: Snapshot, files: Files, content: str | None) -> Iterator[
             _opened(path) as file,
             progress(f"reading {path.name}", file.metadata.num_rows, "documents") as advance,
         ):
-            key = id_column(file.schema_arrow.names, str(path))
-            wanted = [name for name in (key, "title", "text") if name in file.schema_arrow.names]
+            key, text = key_columns(file.schema_arrow.names, str(path))
+            wanted = [name for name in (key, "title", text) if name in file.schema_arrow.names]
             for batch in file.iter_batches(rows_per_batch(file.metadata), columns=wanted):
                 columns = {name: _text(batch.column(name), f"{path}: column {name}") for name in wanted}
                 if missing := columns[key].null_count:
                     raise DataError(f"{path}: {missing} documents have no {key}.")
                 empty = pa.array([""] * len(batch), pa.string())
-                yield [columns[key], columns.get("title", empty), columns["text"]]
+                yield [columns[key], columns.get("title", empty), columns[text]]
                 advance(len(batch))
     if content is not None and _digest(files) != content:
         raise DataError(f"{snapshot.path}: changed while it was read. Run again.")

@@ -203,13 +203,21 @@ def test_ids_of_segments_are_ids(tmp_path, store, id_key, text_key, ids):
     assert (list(read(path, store)[0]), read(path, store)[2]) == (list(ids), {"q1": dict.fromkeys(ids, 1)})
 
 
-def test_parquet_and_save_to_disk_are_read(tmp_path, store):
+@pytest.mark.parametrize(
+    ("of_documents", "of_queries", "of_qrels"),
+    [
+        (("_id", "text"), ("_id", "text"), ("query-id", "corpus-id", "score")),
+        (("docid", "text"), ("query_id", "query"), ("qid", "docid", "relevance")),
+        (("id", "contents"), ("qid", "question"), ("query_id", "doc_id", "label")),
+    ],
+)
+def test_parquet_and_save_to_disk_are_read(tmp_path, store, of_documents, of_queries, of_qrels):
     import datasets
 
     tables = {
-        "corpus": pa.Table.from_pylist(documents()),
-        "queries": pa.Table.from_pylist(queries()),
-        "qrels": pa.table({"query-id": ["q1", "q2"], "corpus-id": ["d1", "d2"], "score": [1.0, 1.0]}),
+        "corpus": pa.Table.from_pylist(documents(*of_documents)),
+        "queries": pa.Table.from_pylist(queries(*of_queries)),
+        "qrels": pa.table(dict(zip(of_qrels, [["q1", "q2"], ["d1", "d2"], [1.0, 1.0]], strict=True))),
     }
     for name, table in tables.items():
         for place in (tmp_path / "flat" / f"{name}.parquet", tmp_path / "hub" / name / "test-00000-of-00001.parquet"):
