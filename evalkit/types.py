@@ -124,12 +124,12 @@ class Dataset:
 
     def rows(self, doc_ids: pa.Array) -> NDArray[np.int64]:
         """Position in the corpus of each of these distinct ids; -1 where the corpus has no such document."""
-        # Hashing the few ids asked for and scanning the corpus keeps memory small when the corpus is not.
-        found = pc.fill_null(pc.index_in(self.documents.ids, value_set=doc_ids), -1).to_numpy()
-        rows = np.full(len(doc_ids), -1, dtype=np.int64)
-        present = np.flatnonzero(found >= 0)
-        rows[found[present]] = present
-        return rows
+        return _places(doc_ids, self.documents.ids)
+
+    def rows_of_judged(self, doc_ids: pa.Array) -> NDArray[np.int64]:
+        """`rows` of distinct ids that judgments may have: of their first passages where documents have passages."""
+        ids = self.documents.ids
+        return _places(doc_ids, document_ids(ids, self.maxp) if self.maxp else ids)
 
     def ranked(self, run: Run) -> Run:
         """The run of what is judged: documents in place of their passages where `maxp` is set."""
@@ -145,16 +145,24 @@ class Dataset:
         return int(pc.max(own.value_counts().field("counts")).as_py() or 0)
 
     def lacking(self, doc_ids: Sequence[str]) -> list[str]:
-        """Which of these distinct ids no document of the corpus has, and no passage is of."""
-        if self.maxp:
-            present = set(document_ids(self.documents.ids, self.maxp).to_pylist())
-            return [doc_id for doc_id in doc_ids if doc_id not in present]
-        return [doc_ids[int(place)] for place in np.flatnonzero(self.rows(pa.array(doc_ids, pa.string())) < 0)]
+        """Which of these distinct ids that judgments may have the corpus lacks."""
+        rows = self.rows_of_judged(pa.array(doc_ids, pa.string()))
+        return [doc_ids[int(place)] for place in np.flatnonzero(rows < 0)]
 
     @property
     def without_relevant(self) -> list[str]:
         """Ids of queries that have judgments and no relevant document."""
         return [query_id for query_id, judged in self.qrels.items() if not any(g > 0 for g in judged.values())]
+
+
+def _places(wanted: pa.Array, ids: pa.ChunkedArray) -> NDArray[np.int64]:
+    """First position among `ids` of each wanted one, all distinct; -1 where it is absent."""
+    # Hashing the few ids asked for and scanning the corpus keeps memory small when the corpus is not.
+    found = pc.fill_null(pc.index_in(ids, value_set=wanted), -1).to_numpy()
+    rows = np.full(len(wanted), -1, dtype=np.int64)
+    present = np.flatnonzero(found >= 0)[::-1]  # so that the first of several comes last, and stays
+    rows[found[present]] = present
+    return rows
 
 
 class Pair(NamedTuple):

@@ -5,6 +5,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from stubs import StubReranker, write_collection
 
@@ -13,6 +14,7 @@ from evalkit.analysis.one_pass import analyse
 from evalkit.cli import main
 from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, RerankerConfig
 from evalkit.datasets import load
+from evalkit.datasets.samples import sample_pairs
 from evalkit.errors import ConfigError
 from evalkit.measures import ceiling, measure
 from evalkit.pipeline import evaluate
@@ -160,6 +162,16 @@ def test_answers_are_refused(config, store):
     (Path(config.dataset.path) / "qrels" / "test.tsv").unlink()
     with pytest.raises(ConfigError, match=r"dataset\.maxp is for judgments of documents, and c has answers"):
         load(config.dataset, store)
+
+
+def test_a_judged_document_is_shown_by_its_first_passage(config, store):
+    dataset = load(config.dataset, store)
+    assert dataset.rows_of_judged(pa.array(["D4", "D9", "D1", "D3"])).tolist() == [6, -1, 0, 5]
+    assert dataset.lacking(["D4", "D9", "D1"]) == ["D9"]
+    assert {sample.doc_id: sample.pair.document for sample in sample_pairs(dataset, 9)} == {
+        "D1": TEXTS["D1#0"],
+        "D4": TEXTS["D4#0"],
+    }
 
 
 def test_an_empty_delimiter_is_refused(capsys):

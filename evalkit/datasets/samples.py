@@ -39,7 +39,7 @@ def _judged(dataset: Dataset) -> list[Sample]:
         if grade > 0 and query_id in dataset.queries:
             best.append((query_id, doc_id, grade))
     best = best[:_LOOKED_AT]
-    rows = dataset.rows(pa.array([doc_id for _, doc_id, _ in best], type=pa.string()).unique())
+    rows = dataset.rows_of_judged(pa.array([doc_id for _, doc_id, _ in best], type=pa.string()).unique())
     row_of = dict(zip(dict.fromkeys(doc_id for _, doc_id, _ in best), rows.tolist(), strict=True))
     found = [item for item in best if row_of[item[1]] >= 0]
     texts = dataset.documents.texts([row_of[doc_id] for _, doc_id, _ in found])
