@@ -8,7 +8,7 @@ import pytest
 from cards import published_cards
 
 from evalkit import load_reranker, load_retriever
-from evalkit.load import _config
+from evalkit.load import config_of
 from evalkit.rerank.doctor import known
 
 KNOWN = published_cards()
@@ -23,7 +23,7 @@ def require_weights(group, name):
     """Skip where the pinned revision is not in the local hub cache."""
     from huggingface_hub import try_to_load_from_cache
 
-    config = _config(group, name, {})
+    config = config_of(group, name, {})
     if not isinstance(try_to_load_from_cache(config.model, "config.json", revision=config.revision), str):
         pytest.skip(
             f"run: hf download {config.model} --revision {config.revision}; python -m pytest -m weights -k {name} -rs"

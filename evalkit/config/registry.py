@@ -123,7 +123,7 @@ def implementation(config: Any, *, noun: str, choose: str, maker: str, base: str
     return kind
 
 
-def require_whole(kind: type) -> None:
+def require_defined(kind: type) -> None:
     """Refuse a class that lacks something which its base asks for; Python would do so without a word of advice."""
     if lacking := sorted(getattr(kind, "__abstractmethods__", ())):
         raise ConfigError(

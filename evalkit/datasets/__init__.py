@@ -9,7 +9,7 @@ import logging
 import pyarrow.compute as pc
 
 from evalkit.config import DatasetConfig
-from evalkit.config.registry import Registry, implementation, require_whole
+from evalkit.config.registry import Registry, implementation, require_defined
 from evalkit.datasets.language import doubt_of_language
 from evalkit.datasets.loader import Loader
 from evalkit.datasets.records import SAID
@@ -47,7 +47,7 @@ def loader(config: DatasetConfig, store: Store) -> Loader:
         maker="load",
         base="evalkit.datasets.loader.Loader",
     )
-    require_whole(kind)
+    require_defined(kind)
     return kind(config, store)
 
 

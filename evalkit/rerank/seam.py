@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig
-from evalkit.config.registry import require_whole
+from evalkit.config.registry import require_defined
 from evalkit.errors import ModelError
 from evalkit.inference.budget import Budget
 from evalkit.inference.usage import Usage
@@ -49,7 +49,7 @@ class Reranker(ABC):
             weights: whether to download the weights of a model; showing a prompt or a plan needs none.
         """
         del instruction, weights
-        require_whole(cls)
+        require_defined(cls)
         return cls(config, compute)  # type: ignore[call-arg]
 
     @property

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 from evalkit.config import ComputeConfig, DatasetConfig
-from evalkit.config.registry import require_whole
+from evalkit.config.registry import require_defined
 from evalkit.formats.notes import Note
 from evalkit.inference.usage import Usage
 from evalkit.run import Run
@@ -44,7 +44,7 @@ class FirstStage(ABC):
             weights: whether the weights of a hub id are downloaded too; finding earlier results needs none.
         """
         del compute, store, dataset, weights
-        require_whole(cls)
+        require_defined(cls)
         return cls(config)  # type: ignore[call-arg]
 
     @property

@@ -19,7 +19,7 @@ from transformers import BertForSequenceClassification
 
 from evalkit.config import ComputeConfig, ScoreConfig
 from evalkit.inference import attention, forward
-from evalkit.load import _config, load_reranker
+from evalkit.load import config_of, load_reranker
 from evalkit.rerank.doctor import checks, examine
 
 NAMES = [
@@ -36,7 +36,7 @@ NAMES = [
 
 def diagnose(folder, name="cross_encoder", *, dtype="float32", float32=True, attention="auto", **settings):
     """Check name -> (outcome, detail)."""
-    reranker = _config("reranker", name, {"model": folder, **settings})
+    reranker = config_of("reranker", name, {"model": folder, **settings})
     config = ScoreConfig(reranker, ComputeConfig(device="cpu", dtype=dtype, attention=attention))
     return {check.name: check[1:] for check in examine(config, float32=float32)}
 

@@ -7,7 +7,7 @@ from cards import published_cards
 from tiny_checkpoints import write_gemma2_lightweight, write_minicpm_reranker
 
 from evalkit import Pair, load_reranker
-from evalkit.load import _config
+from evalkit.load import config_of
 from evalkit.rerank.doctor import known
 from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 
@@ -68,7 +68,7 @@ def test_every_entry_has_sources_shapes_and_pairs(name):
 @pytest.mark.parametrize("name", CARDS)
 def test_the_settings_of_every_entry_are_legal(name):
     for one in CARDS[name]["scores"]:
-        config = _config("reranker", name, one.get("settings", {}))
+        config = config_of("reranker", name, one.get("settings", {}))
         assert all(getattr(config, key) == value for key, value in one.get("settings", {}).items())
 
 
