@@ -80,7 +80,31 @@ def judge_runs(
         return [Evaluation(result, result) for result in judged.values()]
     if not judged:
         raise ConfigError(f"{stage.folder} is the first stage, and the only run. Give a run that reordered it.")
-    return [Evaluation(_as_reranked(result, label), stage) for label, result in judged.items()]
+    cut: dict[int, RunResult] = {}
+    return [
+        Evaluation(_as_reranked(result, label), _candidates(stage, result, cut)) for label, result in judged.items()
+    ]
+
+
+def _candidates(stage: RunResult, reranked: RunResult, cut: dict[int, RunResult]) -> RunResult:
+    """The first stage of a reranked run, or its first documents where these alone were reranked.
+
+    Args:
+        stage: the whole first stage.
+        reranked: a run that may hold as many of its documents, for each query, as a depth leaves.
+        cut: depth -> the first stage at that depth; one that is made is added.
+    """
+    run, names = stage.measured.run, list(stage.measured.values.values)
+    depth = int(reranked.measured.run.positions.max(initial=-1)) + 1
+    top = run.top(depth)
+    if len(top) == len(run) or top.documents_digest() != reranked.manifest["run_digest"]:
+        return stage
+    if depth not in cut:
+        found = stage.measured._replace(run=top, values=measure(stage.dataset.qrels, top, names))
+        retriever, level = stage.manifest["retriever"], stage.manifest["config"]["dataset"]["relevance_level"]
+        whole = _judged(stage.dataset, retriever["name"], found, level=level)
+        cut[depth] = replace(whole, manifest={**whole.manifest, "retriever": {**retriever, "depth": depth}})
+    return cut[depth]
 
 
 def _judged(dataset: Dataset, label: str, found: MeasuredRun, *, level: int) -> RunResult:

@@ -58,6 +58,16 @@ def test_a_first_stage_is_the_candidates_of_all_other_runs():
         judged("first", first_stage="first")
 
 
+def test_a_first_stage_is_cut_to_the_documents_that_were_reranked(monkeypatch):
+    monkeypatch.setitem(RUNS, "long", {"q1": {"d2": 3.0, "d1": 2.0, "d9": 1.0}, "q2": {"d3": 1.0}})
+    monkeypatch.setitem(RUNS, "other", {"q1": {"d1": 1.0, "d9": 2.0}, "q2": {"d3": 7.0}})
+    again, first, other = judged("long", "again", "first", "other", first_stage="long")
+    assert (again.first_stage, other.first_stage) == ("long-2", "long")
+    assert again.candidates is first.candidates
+    assert again.candidates.manifest["measures"] == {"RR@10": 0.75, "R@20": 1.0}
+    assert again.candidates.read_run().documents_digest() == again.run.documents_digest()
+
+
 def test_judgments_have_neither_texts_nor_documents_and_a_digest_of_their_own():
     (all_queries,) = judged("short")
     (common,) = judged("short", common=True)
