@@ -168,7 +168,7 @@ from evalkit.measures import measure
 from evalkit.run import Run
 from evalkit.formats.trec import read_qrels, read_run
 run = Run.from_dict({"q": {"d": 2.0, "e": 1.0}})
-names = ["nDCG@10", "nDCG", "P@2", "MAP", "RR", "Bpref", "Rprec", "nDCG'@10", "ERR@5", "nDCG(dcg=exp-log2)@5", "RBP"]
+names = ["nDCG@10", "nDCG", "P@2", "MAP", "RR", "Bpref", "Rprec"]
 for _ in range(50):
     measure({"q": {"d": 1}}, run, [])
     measure({"q": {"d": -2, "e": 1}}, run, names)
@@ -194,6 +194,11 @@ def test_judged_only_measures_the_run_without_unjudged_documents(qrels, scores, 
     assert expected.tolist() == both.values[f"{family}(judged_only=True){at}{cutoff}"].tolist()
     assert measure(qrels, Run.from_dict(scores), [name]).values[name].tolist() == both.values[name].tolist()
     assert tuple(sorted(set(qrels) - set(scores))) == both.missing
+
+
+@pytest.mark.parametrize("name", ["nDCG(dcg=exp-log2)@5", "ERR@5", "RBP", "R_cap@5", "nDCG'@10"])
+def test_query_with_negative_judgments_only_scores_zero_without_trec_eval_too(name):
+    assert [0.0] == list(measure({"q": {"d": -2, "e": -1}}, {"q": {"d": 2.0, "e": 1.0}}, [name]).means.values())
 
 
 def test_query_with_no_judgment_scores_zero():

@@ -41,6 +41,35 @@ def test_range_is_that_of_all_orders(documents, name):
     assert found.expected == pytest.approx(np.mean(values), abs=1e-6)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.sampled_from([None, -1, 0, 1, 2])), min_size=1, max_size=4),
+    st.sampled_from(
+        [
+            "nDCG(dcg='exp-log2')@2",
+            "nDCG(judged_only=True)@2",
+            "ERR@3",
+            "RBP(p=0.5)",
+            "Judged@2",
+            "Bpref",
+            "R_cap@2",
+            "Rprec",
+        ]
+    ),
+)
+def test_ends_are_those_of_all_orders_for_measures_that_trec_eval_lacks_too(documents, name):
+    scores = {"q": {f"d{place}": float(score) for place, (score, _) in enumerate(documents)}}
+    judged = {f"d{place}": grade for place, (_, grade) in enumerate(documents) if grade is not None}
+    qrels = {"q": {**judged, "absent": 1}}
+    values = every_order(qrels, scores, name)
+    found = tie_range(qrels, Run.from_dict(scores), name)
+    assert (found.least, found.expected, found.greatest) == (
+        pytest.approx(min(values)),
+        None,
+        pytest.approx(max(values)),
+    )
+
+
 def test_two_tied_documents_one_of_them_relevant():
     run = Run.from_dict({"q": {"a": 1.0, "b": 1.0}})
     found = tie_range({"q": {"a": 1}}, run, "nDCG@10")
