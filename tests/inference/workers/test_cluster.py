@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 from adders import Adder, Threads
+from pools import PoolTests
 
 from evalkit.config import ComputeConfig
-from evalkit.errors import ConfigError, EvalkitError, MissingExtra, ModelError
+from evalkit.errors import ConfigError, MissingExtra
 from evalkit.inference.workers import cluster, open_pool
-from evalkit.system.stages import LOADING
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
@@ -27,66 +27,14 @@ def compute():
     ray.shutdown()
 
 
-def begun(folder, shard):
-    return len(list(folder.glob(f"{shard}-*")))
+class TestCluster(PoolTests):
+    backend = "ray"
+    died = "a worker of Ray died"
+    given_up = "again"
 
-
-def test_every_shard_is_done_by_one_worker_and_every_part_stored_in_place(sums, tmp_path, compute):
-    made = sums([3, 0, 5, 1, 4, 4])
-    made.found[3] = 31  # known
-    with open_pool(Adder(tmp_path), compute) as pool:
-        pool.run(made.shards)
-        assert pool.facts() == {"kind": "cpu"}
-        assert (pool.spent().tokens, pool.spent().batches) == (16, 10)
-        described = pool.describe()
-    assert made.are_right
-    assert len(made.kept) == len(set(made.kept)) == 16
-    assert sorted(made.ended) == [0, 2, 3, 4, 5]
-    assert (described["backend"], described["count"], described["lost"]) == ("ray", 2, 0)
-    assert described["peak_memory_gib"] > 0
-
-
-def test_others_finish_the_shards_of_a_killed_worker(sums, tmp_path, compute, caplog):
-    made = sums([6, 6, 6, 6])
-    with open_pool(Adder(tmp_path, dies_at={1: 1, 2: 1}), compute) as pool:
-        pool.run(made.shards)
-        lost = pool.describe()["lost"]
-    assert made.are_right
-    assert len(made.kept) == len(set(made.kept)) == 24  # nothing is done twice that was kept
-    assert 1 <= lost <= 2
-    assert begun(tmp_path, 1) >= 2
-    assert "a worker of Ray died" in caplog.text
-
-
-def test_a_shard_that_kills_every_worker_is_given_up_in_one_line(sums, tmp_path, compute):
-    made = sums([4, 4])
-    with open_pool(Adder(tmp_path, dies_at={1: 100}), compute) as pool, pytest.raises(EvalkitError, match="again"):
-        pool.run(made.shards)
-    assert made.found[4:6].tolist() == [41, 51]
-
-
-def test_time_without_a_loaded_worker_is_that_of_loading(sums, tmp_path, compute):
-    with open_pool(Adder(tmp_path, takes_to_load=1.0), compute) as pool:
-        pool.run(first := sums([2, 2, 2]).shards)
-        pool.run(second := sums([2, 2, 2]).shards)
-    assert first.meter.apart[LOADING] >= 1.0
-    assert LOADING not in second.meter.apart  # somebody is ready
-
-
-def test_an_error_of_a_worker_is_raised_as_it_was(sums, tmp_path, compute):
-    with (
-        open_pool(Adder(tmp_path, fails_at=1), compute) as pool,
-        pytest.raises(ModelError, match=r"^no such shard as 1\.$"),
-    ):
-        pool.run(sums([2, 2, 2]).shards)
-
-
-def test_workers_that_are_not_alike_are_refused(sums, tmp_path, compute):
-    with (
-        open_pool(Adder(tmp_path, unlike=True, pause=0.1), compute) as pool,
-        pytest.raises(ConfigError, match="not alike"),
-    ):
-        pool.run(sums([4] * 30).shards)
+    @pytest.fixture
+    def opened(self, compute):
+        return lambda worker: open_pool(worker, compute)
 
 
 @pytest.mark.usefixtures("compute")

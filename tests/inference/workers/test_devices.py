@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 from adders import Adder, Probing, Threads
+from pools import PoolTests
 
-from evalkit.errors import ConfigError, EvalkitError, ModelError
 from evalkit.inference.workers import devices
 from evalkit.inference.workers.devices import device_pool, environments
-from evalkit.system.stages import LOADING
 
 PLACES = environments(["0", "1"])
 
@@ -39,50 +38,20 @@ class Pool:
         self.pool.close() if kind is None else self.pool.kill()
 
 
-def begun(folder, shard):
-    return len(list(folder.glob(f"{shard}-*")))
+class TestProcesses(PoolTests):
+    backend = "local"
+    died = "a process of compute.devices died"
+    given_up = r"die again and again \(exit code -9\)"
+
+    @pytest.fixture
+    def opened(self):
+        return Pool
+
+    def test_parts_are_stored_in_place_where_shards_overlap(self, opened, sums, tmp_path):
+        self.check_a_run(opened, sums, tmp_path, overlaps=True)
 
 
-@pytest.mark.parametrize("overlaps", [False, True])
-def test_every_shard_is_done_by_one_process_and_every_part_stored_in_place(sums, tmp_path, overlaps):
-    made = sums([3, 0, 5, 1, 4, 4])
-    made.found[3] = 31  # known
-    with Pool(Adder(tmp_path), overlaps=overlaps) as pool:
-        pool.run(made.shards)
-        assert pool.facts() == {"kind": "cpu"}
-        assert (pool.spent().tokens, pool.spent().batches) == (16, 10)
-        described = pool.describe()
-    assert made.are_right
-    assert len(made.kept) == len(set(made.kept)) == 16
-    assert sorted(made.ended) == [0, 2, 3, 4, 5]
-    assert (described["backend"], described["count"], described["lost"]) == ("local", 2, 0)
-    assert described["peak_memory_gib"] > 0
-
-
-def test_others_finish_the_shards_of_a_killed_process(sums, tmp_path, caplog):
-    made = sums([6, 6, 6, 6, 6])
-    with Pool(Adder(tmp_path, dies_at={1: 1, 2: 1})) as pool:
-        pool.run(made.shards)
-        lost = pool.describe()["lost"]
-    assert made.are_right
-    assert len(made.kept) == len(set(made.kept)) == 30  # nothing is done twice that was kept
-    assert 1 <= lost <= 2
-    assert begun(tmp_path, 1) >= 2
-    assert "a process of compute.devices died" in caplog.text
-
-
-def test_a_shard_that_kills_every_process_is_given_up_in_one_line(sums, tmp_path):
-    made = sums([4, 4])
-    with (
-        pytest.raises(EvalkitError, match=r"die again and again \(exit code -9\)"),
-        Pool(Adder(tmp_path, dies_at={1: 100})) as pool,
-    ):
-        pool.run(made.shards)
-
-
-def test_an_error_of_a_worker_is_raised_as_it_was_and_a_bug_says_where_it_is(sums, tmp_path):
-    with pytest.raises(ModelError, match=r"^no such shard as 1\.$"), Pool(Adder(tmp_path, fails_at=1)) as pool:
-        pool.run(sums([2, 2, 2]).shards)
+def test_a_bug_of_a_worker_says_where_it_is(sums, tmp_path):
     worker = Adder(tmp_path, pause="no number")
     with pytest.raises(TypeError) as raised, Pool(worker) as pool:
         pool.run(sums([2]).shards)
@@ -103,25 +72,12 @@ def test_a_package_that_a_process_lacks_is_an_error_and_not_a_wait(sums, tmp_pat
         pool.run(made.shards)
 
 
-def test_processes_that_are_not_alike_are_refused(sums, tmp_path):
-    with pytest.raises(ConfigError, match="not alike"), Pool(Adder(tmp_path, unlike=True, pause=0.1)) as pool:
-        pool.run(sums([4] * 30).shards)
-
-
 def test_all_processes_work_with_the_budget_that_the_first_found(sums, tmp_path):
     made = sums([2] * 12)
     shards = made.shards
     with Pool(Probing(tmp_path)) as pool:
         pool.run(shards)
     assert set((made.found - made.numbers).tolist()) == {shards.budget.tokens}
-
-
-def test_time_without_a_loaded_process_is_that_of_loading_and_all_load_at_once(sums, tmp_path):
-    with Pool(Adder(tmp_path, takes_to_load=0.6)) as pool:
-        pool.run(first := sums([2, 2, 2]).shards)
-        pool.run(second := sums([2, 2, 2]).shards)
-    assert first.meter.apart[LOADING] >= 0.6
-    assert LOADING not in second.meter.apart
 
 
 def test_processes_rest_and_are_those_of_the_next_pool(sums, tmp_path):
