@@ -106,7 +106,7 @@ def test_tables_of_the_demo_have_the_numbers_of_the_baseline():
             assert reranked == f"{means['all_minilm_l6_v2-100', 'late_interaction', name]:.4f}"
 
 
-def test_speeds_beside_other_tools_are_the_best_that_were_measured():
+def test_speeds_next_to_other_tools_are_the_best_measured():
     measured = json.loads((ROOT / "results" / "benchmarks" / "rerank_dl19.json").read_text(encoding="utf-8"))
     best = {
         package: max(

@@ -396,7 +396,7 @@ def digests(done):
     return [one.read_run().digest() for one in (done.candidates, done.result)]
 
 
-def test_all_that_was_kept_is_found_again_without_a_word(models, caplog):
+def test_a_full_cache_is_used_without_a_warning(models, caplog):
     expected = evaluate(models)
     shutil.rmtree(models.results_dir)
     again = evaluate(models)

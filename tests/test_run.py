@@ -114,7 +114,7 @@ def test_document_twice_for_a_query_is_an_error_that_names_the_pair():
         )
 
 
-def test_same_document_for_two_queries_is_no_repeat():
+def test_same_document_for_two_queries_is_legal():
     assert {"q": [("d", 1.0)], "r": [("d", 2.0)]} == rows(Run.from_dict({"r": {"d": 2.0}, "q": {"d": 1.0}}))
 
 
@@ -153,7 +153,7 @@ def test_chunked_document_ids_give_the_same_run_as_a_list():
     assert Run.rank(["q", "r"], doc_ids, **arguments).digest() == chunked.digest()
 
 
-def test_unused_documents_are_not_kept():
+def test_unused_documents_are_left_out():
     run = Run.from_dict({"q": {"a": 3.0, "b": 2.0, "c": 1.0}})
     assert ["a", "b"] == run.top(2).doc_ids.to_pylist()
 
@@ -180,7 +180,7 @@ def test_only_queries_keeps_their_rows_and_ignores_unknown_ones():
     assert {"q2": [("a", 1.0)]} == rows(run.only_queries({"q2", "unknown"}))
 
 
-def test_rescored_gives_new_scores_in_row_order_and_ranks_anew():
+def test_rescored_gives_new_scores_in_row_order_and_ranks_again():
     run = Run.from_dict({"q2": {"x": 9.0}, "q1": {"a": 3.0, "b": 2.0, "c": 1.0}})
     reranked = run.rescored(np.array([0.5, 0.7, 0.5, -2.0]))
     assert {"q1": [("b", np.float32(0.7)), ("c", 0.5), ("a", 0.5)], "q2": [("x", -2.0)]} == rows(reranked)

@@ -112,7 +112,7 @@ def test_loading_is_a_stage_of_its_own_and_in_no_speed(timed):
     assert (manifest["seconds"], manifest["pairs_per_second"], manifest["kept_pairs"]) == (20 * A_PAIR, 2.0, 0)
 
 
-def test_pairs_that_were_kept_count_nowhere_in_a_speed(timed):
+def test_pairs_from_the_cache_count_nowhere_in_a_speed(timed):
     timed()
     deeper, reranker = timed(depth=25)
     assert (reranker.scored, deeper.result.manifest["kept_pairs"]) == (30, 20)
@@ -332,7 +332,7 @@ def test_an_emulated_dtype_is_said_before_anything_runs_and_in_the_manifests(neu
     assert done.result.manifest["engine"]["emulated"] == "bfloat16"
 
 
-def test_a_dtype_with_instructions_is_no_subject(neural, caplog):
+def test_a_dtype_with_instructions_causes_no_warning(neural, caplog):
     done = evaluate(neural)
     assert caplog.text == ""
     assert "emulated" not in done.result.manifest["engine"]

@@ -59,7 +59,7 @@ def test_pairs_have_the_numbers_of_scipy(root, compared):
     assert min(one.t for one in uncorrected) * 6 == pytest.approx(min(one.t for one in compared.pairings))
 
 
-def test_systems_that_cannot_be_told_apart_share_a_letter(compared):
+def test_systems_without_a_significant_difference_share_a_letter(compared):
     letters = {one.name: set(one.groups) for one in compared.systems}
     assert letters["strong"] & letters["twin"]
     assert not letters["strong"] & letters["weak"]

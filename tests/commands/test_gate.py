@@ -85,7 +85,7 @@ def test_mistakes_are_one_line(root, baseline, capsys, arguments, message):
 
 
 @pytest.mark.parametrize("more", [[], ["--update"]])
-def test_another_file_is_no_baseline_and_stays_what_it_was(root, tmp_path, capsys, more):
+def test_another_file_is_refused_as_a_baseline_and_stays_what_it_was(root, tmp_path, capsys, more):
     other = tmp_path / "qrels.tsv"
     other.write_text("q1\td1\t1\n")
     assert main(["gate", "--baseline", str(other), str(root), *more]) == 2

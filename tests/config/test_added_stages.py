@@ -207,7 +207,7 @@ def test_the_retriever_that_contributing_shows_is_evaluated(install, places, tmp
         ("first_of_nothing", "PACKAGE:Backwards", "", "there is no first stage for BackwardsConfig: it has no `impl"),
     ],
 )
-def test_a_retriever_that_is_no_first_stage_is_refused(install, places, package, old, new, said, capsys):
+def test_a_retriever_of_another_base_class_is_refused(install, places, package, old, new, said, capsys):
     install(package, RETRIEVER.replace(old, new), group="retrievers", point="backwards", kind="BackwardsConfig")
     assert answer(["evaluate", "retriever=backwards", "reranker=none", *places]) == 2
     assert said in capsys.readouterr().err

@@ -167,7 +167,7 @@ def test_a_value_out_of_range_names_the_setting_and_what_is_legal(schema, values
         *((schema, {"max_length": 8}) for schema in PAIR_RERANKERS),
     ],
 )
-def test_a_value_within_its_limits_is_kept(schema, values):
+def test_a_value_within_its_limits_is_accepted(schema, values):
     made = schema(name="x", model="m", **values)
     assert values == {key: getattr(made, key) for key in values}
 

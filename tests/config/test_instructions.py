@@ -133,7 +133,7 @@ def test_a_dataset_without_an_entry_is_an_error_that_names_it_and_says_what_to_d
     assert "evalkit list instructions" in message
 
 
-def test_a_file_without_the_entry_is_named_and_the_shipped_one_is_no_substitute(file):
+def test_an_entry_missing_from_a_file_is_not_taken_from_the_shipped_one(file):
     path = file({"mini": "Find it."})
     with pytest.raises(ConfigError, match=r"instructions\.json has no entry 'scifact'") as caught:
         chosen(str(path))

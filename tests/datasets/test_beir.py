@@ -46,7 +46,7 @@ def test_a_collection_is_read_as_it_was_written(collection: Path, store: Store):
     assert (dataset.name, dataset.split, dataset.language) == ("toy", "test", "en")
 
 
-def test_only_judged_queries_are_kept_in_ascending_order(tmp_path: Path, store: Store):
+def test_only_judged_queries_are_read_in_ascending_order(tmp_path: Path, store: Store):
     queries = {"q10": "ten", "q9": "nine", "q1": "one", "q2": "not judged"}
     qrels = {"q9": {"d1": 1}, "q1": {"d1": 1}, "q10": {"d2": 1}}
     dataset = read(write_collection(tmp_path / "c", queries=queries, qrels=qrels), store)
@@ -94,7 +94,7 @@ def test_any_documents_come_back_with_their_ids_and_texts_in_order(tmp_path_fact
     assert texts(dataset) == [f"{title} {text}".strip() for title, text in documents.values()]
 
 
-def test_an_empty_document_is_kept_and_counted(collection: Path, store: Store):
+def test_an_empty_document_stays_and_is_counted(collection: Path, store: Store):
     dataset = read(collection, store)
     assert texts(dataset)[3] == ""
     assert dataset.notes["empty_documents"] == 1
@@ -417,7 +417,7 @@ def test_a_collection_as_people_bring_it_is_read(shared: Path, store: Store, cas
     assert dataset.name == case
 
 
-def test_judgments_of_other_documents_alone_are_refused_beside_an_id_that_looks_alike(tmp_path: Path, store: Store):
+def test_judgments_of_other_documents_alone_are_refused_with_an_id_that_looks_alike(tmp_path: Path, store: Store):
     qrels = {"q1": {"4983.0": 1, "71.0": 1}, "q2": {"4983.0": 1}}
     folder = write_collection(tmp_path / "c", {"4983": ("", "a"), "71": ("", "b")}, qrels=qrels)
     with pytest.raises(DataError) as caught:

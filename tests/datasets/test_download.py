@@ -491,7 +491,7 @@ def test_an_interrupted_download_from_the_hub_resumes(found: dict[str, Any]):
     assert ["200", "206 bytes=100000-"] == found["asked"]["cut"]
 
 
-def test_an_md5_published_beside_the_hub_is_compared_too(found: dict[str, Any]):
+def test_an_md5_published_outside_the_hub_is_compared_too(found: dict[str, Any]):
     refusal, answer = found["md5"]
     one_line(
         refusal, "org/md5", "docs.jsonl.gz", f"md5 is {MD5}, and the card is of {'0' * 32}.", "publisher changed it"

@@ -101,7 +101,7 @@ def test_a_folder_without_judgments_names_its_files(collection, store):
         load(FolderDatasetConfig(path=str(collection)), store)
 
 
-def test_the_only_judgments_beside_the_corpus_are_taken_with_a_note(collection, store, caplog):
+def test_the_only_judgments_next_to_the_corpus_are_taken_with_a_note(collection, store, caplog):
     (collection / "qrels" / "test.tsv").rename(collection / "qrels.dev.small.tsv")
     (collection / "qrels").rmdir()
     with caplog.at_level(logging.WARNING):

@@ -305,21 +305,21 @@ def test_a_corpus_is_the_same_wherever_it_is(folder, store, tmp_path, kind, monk
     assert texts(expected) == texts(dataset)
 
 
-def test_a_compressed_corpus_beside_the_questions_is_found(folder, store):
+def test_a_compressed_corpus_next_to_the_questions_is_found(folder, store):
     expected = read(folder, store)
     (folder / "corpus.jsonl.gz").write_bytes(gzip.compress((folder / "corpus.jsonl").read_bytes()))
     (folder / "corpus.jsonl").unlink()
     assert expected.digest == read(folder, store).digest
 
 
-def test_a_corpus_beside_the_questions_is_taken_before_others_of_like_names(folder, store):
+def test_a_corpus_next_to_the_questions_is_taken_before_others_of_like_names(folder, store):
     expected = read(folder, store)
     (folder / "corpus_sentence.jsonl").write_text(corpus_lines({"s": ("", "not this one")}), encoding="utf-8")
     assert expected.digest == read(folder, store).digest
 
 
 @pytest.mark.parametrize("below", ["", "MKQA/"])
-def test_a_corpus_beside_the_questions_in_a_zip_is_found(folder, store, tmp_path, below):
+def test_a_corpus_next_to_the_questions_in_a_zip_is_found(folder, store, tmp_path, below):
     members = {f"{below}{path.name}": path.read_bytes() for path in folder.iterdir()}
     assert read(folder, store).digest == read(zipped(tmp_path / "both.zip", members), store).digest
 

@@ -165,7 +165,7 @@ def test_the_policy_of_a_task_can_be_set_and_makes_another_task(answers: dict[st
     assert kept["digest"] != own["digest"]
 
 
-def test_a_name_and_a_language_that_are_set_are_kept(answers: dict[str, Any]):
+def test_a_name_and_a_language_that_are_set_are_used(answers: dict[str, Any]):
     """The program says `Set dataset.language=zh` where the documents look Chinese and mteb does not say so."""
     dataset = answers["dataset=mteb dataset.task=SciFact dataset.language=zh dataset.name=mine"]
     assert (dataset["name"], dataset["language"]) == ("mine", "zh")

@@ -74,7 +74,7 @@ def test_the_same_samples_in_another_form_are_the_same_dataset(tmp_path, store, 
     assert read(tmp_path / name, store).digest == expected
 
 
-def test_ids_and_instructions_of_samples_are_kept(tmp_path, store):
+def test_ids_and_instructions_of_samples_are_read(tmp_path, store):
     rows = [{**row, "qid": 7 + number, "instruction": f"find {number}"} for number, row in enumerate(SAMPLES)]
     dataset = read(write(tmp_path / "s.jsonl", rows), store)
     assert set(dataset.queries) == {"7", "8"}

@@ -31,7 +31,7 @@ def install(tmp_path, monkeypatch):
     return add
 
 
-def test_a_measure_of_another_package_is_computed_beside_those_of_trec_eval(install):
+def test_a_measure_of_another_package_is_computed_with_those_of_trec_eval(install):
     install("package_of_f1", F1, "F1 = package_of_f1:FScore")
     names = ["F1@2", "nDCG@10", "F1(rel=2)", "F1", "F1(judged_only=True)@2"]
     found = measure(QRELS, RUN, names)

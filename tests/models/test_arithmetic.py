@@ -41,7 +41,7 @@ def test_auto_attention_is_packed_where_the_engine_knows_the_model(checkpoint, s
 
 
 @pytest.mark.parametrize(("attention", "softcap"), [("sdpa", False), ("eager", False), ("eager", True)])
-def test_attention_that_was_asked_for_is_kept(checkpoint, attention, softcap):
+def test_attention_that_was_asked_for_is_used(checkpoint, attention, softcap):
     assert (
         attention == resolved(ComputeConfig(device="cpu", attention=attention), checkpoint, softcap=softcap).attention
     )

@@ -36,7 +36,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("write", LAYOUTS, ids=lambda write: write.__name__.removeprefix("write_"))
-def test_published_layouts_are_told_apart(tmp_path, write):
+def test_published_layouts_are_distinguished(tmp_path, write):
     checkpoint = resolve(str(write(tmp_path / "model")))
     assert [LAYOUTS[write]] * (LAYOUTS[write] is not None) == [
         told for told in (is_minicpm, is_gte, is_jina) if told(checkpoint)

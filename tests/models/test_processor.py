@@ -63,9 +63,7 @@ FUSED = ("off", "torch")
 
 
 @pytest.mark.parametrize("release", ["5.18.0", "5.20.1", "5.23.0", "5.23.4"])
-def test_on_a_cpu_what_is_kept_depends_on_torch_alone_where_transformers_gives_the_same_bytes(
-    checkpoint, versions, release
-):
+def test_on_a_cpu_caches_depend_on_torch_alone_where_transformers_gives_the_same_bytes(checkpoint, versions, release):
     versions(transformers=release)
     assert facts(CPU, checkpoint) == {"torch": "2.13.0", "hardware": "cpu"}
 
@@ -76,7 +74,7 @@ def test_on_a_cpu_another_transformers_keeps_its_own_scores(checkpoint, versions
     assert facts(CPU, checkpoint) == {"torch": "2.13.0", "hardware": "cpu", "transformers": release}
 
 
-def test_the_installed_transformers_shares_what_is_kept(checkpoint):
+def test_the_installed_transformers_shares_caches(checkpoint):
     assert set(facts(CPU, checkpoint)) == {"torch", "hardware"}, transformers.__version__
 
 
@@ -87,7 +85,7 @@ def test_on_a_cpu_fused_steps_are_a_fact_only_where_they_are_computed(checkpoint
 
 
 @pytest.mark.usefixtures("versions")
-def test_on_a_gpu_what_is_kept_depends_on_the_kernel_and_every_version_that_decides_bits(checkpoint, gpu):
+def test_on_a_gpu_caches_depend_on_the_kernel_and_every_version_that_decides_bits(checkpoint, gpu):
     shared = {"torch": "2.13.0", "hardware": "NVIDIA H200", "transformers": "5.20.1"}
     own = {**shared, "fused": "triton", "triton": "3.9.0"}
     assert facts(packed(), checkpoint) == {**own, "kernel": "torch_varlen"}
@@ -151,7 +149,7 @@ def test_on_a_cpu_there_is_no_kernel_and_nothing_to_say(checkpoint, caplog):
     assert said(caplog) == []
 
 
-def test_what_workers_say_of_their_processors_is_kept_when_usages_are_added():
+def test_processors_of_workers_stay_when_usages_are_added():
     one = Usage(tokens=1, kernel="torch_varlen", fused="triton")
     other = Usage(tokens=2, notice="slow", emulated="bfloat16")
     together = Usage(tokens=3, kernel="torch_varlen", fused="triton", notice="slow", emulated="bfloat16")

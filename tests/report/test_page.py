@@ -104,7 +104,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path):
     assert len(pages) == 1
 
 
-def test_over_datasets_groups_are_of_systems_that_cannot_be_told_apart(tmp_path):
+def test_groups_over_datasets_hold_systems_without_a_significant_difference(tmp_path):
     for number in range(3):
         root = made(tmp_path, {"strong": 3.0, "weak": 0.1}, dataset=f"set{number}", queries=6)
     found = overview(gather([root]), Settings(samples=200), queries=1)

@@ -112,7 +112,7 @@ def test_a_package_without_yaml_is_listed_and_evaluated_with_the_defaults_of_its
     assert {"name": "theirs", "kind": "theirs", "letter": "a", "weight": 2.0} == made["reranker"]
 
 
-def test_scores_of_a_package_are_kept_and_found(install, arguments, tmp_path):
+def test_scores_of_a_package_are_cached_and_found(install, arguments, tmp_path):
     install("their_kept")
     assert main(["evaluate", *arguments, "reranker=theirs"]) == 0
     assert 0 == manifest(tmp_path, "theirs")["kept_pairs"]

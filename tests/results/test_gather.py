@@ -33,7 +33,7 @@ def test_first_stage_is_an_evaluation_only_where_it_is_named(root):
     assert (found.is_first_stage, found.reranker, found.result) == (True, "stage-100", found.candidates)
 
 
-def test_candidates_that_no_reranker_has_a_result_beside_are_found(tmp_path):
+def test_candidates_without_a_reranked_result_are_found(tmp_path):
     made(tmp_path, {"strong": 3.0})
     root = made(tmp_path, {"strong": 3.0}, stage="other")
     shutil.rmtree(root / "one/other-100/strong")
@@ -94,7 +94,7 @@ def test_names_have_the_first_stage_where_there_are_several(tmp_path):
     assert names(found) == ["other-100 + strong", "stage-100 + strong", "stage-100"]
 
 
-def test_same_name_with_other_settings_is_told_apart_by_its_folder(tmp_path):
+def test_same_name_with_other_settings_is_distinguished_by_its_folder(tmp_path):
     made(tmp_path, {"strong": 3.0})
     root = made(tmp_path, {"strong": 2.0})
     own, other = sorted(names(gather([root])))
@@ -133,7 +133,7 @@ def test_absent_and_empty_folders_are_named(tmp_path):
         gather([tmp_path])
 
 
-def test_reranker_over_other_candidates_than_those_beside_it_is_refused(tmp_path):
+def test_reranker_over_other_candidates_than_those_in_its_folder_is_refused(tmp_path):
     root = made(tmp_path, {"strong": 3.0})
     made(tmp_path, {"strong": 3.0}, stage="another")
     shutil.rmtree(root / "one/stage-100/candidates")
@@ -157,7 +157,7 @@ def test_changed_collection_is_refused(root, tmp_path):
         dataset_of(one.result)
 
 
-def test_measure_that_was_not_kept_is_measured_on_the_run(root):
+def test_measure_that_was_not_saved_is_measured_on_the_run(root):
     (one,) = gather([root / "one" / "stage-100" / "strong"])
     assert "RR@3" not in one.result.manifest["measures"]
     kept, now = per_query(one.result, "RR@10"), per_query(one.result, "RR@3")

@@ -60,7 +60,7 @@ def test_an_unknown_measure_is_refused(config, store):
         _ = recorder(config, store).measures
 
 
-def test_a_kept_run_has_its_measures_ceiling_and_missing_queries_in_the_manifest(config, store, tmp_path):
+def test_manifest_of_a_run_has_its_measures_ceiling_and_missing_queries(config, store, tmp_path):
     result = recorder(config, store).keep(tmp_path / "kept", RUN, stages=Stages(), **MADE)
     manifest = json.loads((tmp_path / "kept" / "manifest.json").read_text())
 
@@ -168,7 +168,7 @@ def test_a_found_result_gains_a_measure_by_answers(both, store, tmp_path):
     assert completed.manifest["measures"]["nDCG@10"] == kept.manifest["measures"]["nDCG@10"]
 
 
-def test_the_result_on_disk_holds_answer_recall_beside_ndcg_of_every_query(both):
+def test_the_result_on_disk_holds_answer_recall_and_ndcg_of_every_query(both):
     both.measures = ["nDCG@10", "AnswerRecall@1"]
     done = evaluate(both)
     table = pq.read_table(done.result.folder / "per_query.parquet").to_pydict()

@@ -300,7 +300,7 @@ def test_products_that_overflow_in_float32_are_still_compared(monkeypatch):
 
 
 @pytest.mark.parametrize("width", [1, 5, 129, 1000])
-def test_sum_of_a_pair_does_not_depend_on_the_pairs_beside_it(width):
+def test_sum_of_a_pair_does_not_depend_on_its_neighbours(width):
     rng = np.random.default_rng(9)
     products = rng.normal(size=(300, width))
     alone = [products[row : row + 1].copy().sum(axis=1)[0] for row in range(300)]
@@ -361,7 +361,7 @@ def test_parts_with_a_floor_find_what_all_at_once_finds():
 
 
 @pytest.mark.parametrize("kind", ["all equal", "random"])
-def test_no_more_than_k_documents_a_query_are_kept_and_no_sum_is_larger_than_allowed(monkeypatch, kind):
+def test_at_most_k_documents_a_query_are_held_and_sums_are_limited(monkeypatch, kind):
     """Where all documents are equal, all of them stay possible: memory must not grow with the corpus."""
     monkeypatch.setattr(corpus_blocks, "DOCUMENTS_PER_BLOCK", 64)
     monkeypatch.setattr(corpus_blocks, "_NUMBERS_PER_BLOCK", 16 * 40)

@@ -112,7 +112,7 @@ def test_the_shard_of_a_damaged_record_is_searched_again(vectors, store):
     is_all_at_once(searched(vectors, Store(store.root)), vectors, 9)
 
 
-def test_what_was_found_is_gone_once_the_result_is_kept(vectors, store):
+def test_partial_results_are_removed_once_the_result_is_saved(vectors, store):
     searched(vectors, store)
     assert list(store.root.glob("searches/*"))
     store.tidy()

@@ -46,7 +46,7 @@ def test_chinese_search_segmentation_also_gives_the_words_inside_a_long_word():
     assert {"中国", "科学", "科学院", "中国科学院"} <= set(analyser("zh")("中国科学院"))
 
 
-def test_latin_words_in_chinese_are_kept_whole():
+def test_latin_words_in_chinese_stay_whole():
     """Before rjieba 0.2.2 its parts were t, stops."""
     assert "t-stops" in analyser("zh")("为什么曝光级数(T-stops)有时替代焦距比数作为曝光效果?")
 

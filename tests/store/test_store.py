@@ -66,7 +66,7 @@ def test_kinds_do_not_share_artefacts(store):
     assert 2 == build.built
 
 
-def test_facts_are_kept_beside_the_artefact(store):
+def test_facts_are_stored_with_the_artefact(store):
     folder = store.folder("corpus", {"name": "\u4e2d\u6587", "depth": 3}, Builder())
     assert {"name": "\u4e2d\u6587", "depth": 3} == json.loads((folder / "facts.json").read_text(encoding="utf-8"))[
         "facts"
