@@ -29,10 +29,10 @@ BIGRAMS = ("ja", "km", "ko", "lo", "my", "th")
 _UNSPACED = (
     r"[[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\u30fc]&&[\p{L}\p{M}\p{Nl}]]"
 )
-_SPACED = rf"[[\p{{L}}\p{{M}}\p{{N}}]--{_UNSPACED}]"
+_RUN = regex.compile(rf"(?V1){_UNSPACED}(?:{_UNSPACED}|\u200b)*")  # the zero-width space is in some Khmer texts only
 # Letters with their marks, unlike \w of `re`, which cuts words of Indic scripts at each vowel sign. The zero-width
-# (non-)joiner is inside words of Persian and Indic scripts; the zero-width space may or may not be between Khmer words.
-_TERM = regex.compile(rf"(?V1)({_UNSPACED}(?:{_UNSPACED}|\u200b)*)|({_SPACED}(?:{_SPACED}|[\u200c\u200d])*)")
+# (non-)joiner is inside words of Persian and Indic scripts.
+_SPACED = regex.compile(r"[\p{L}\p{M}\p{N}][\p{L}\p{M}\p{N}\u200c\u200d]*")
 _LETTER = regex.compile(r"\X")  # with its marks
 _JOINERS = {0x200C: None, 0x200D: None}
 _SOFT_HYPHEN = "\xad"
@@ -85,12 +85,12 @@ def _other(language: str) -> Analyser:
     def analyse(text: str) -> list[str]:
         text = unicodedata.normalize("NFKC", text.replace(_SOFT_HYPHEN, "")).translate(case).lower()
         text = _OTHER_DIGIT.sub(lambda found: str(unicodedata.digit(found[0])), text)
-        found = _TERM.findall(text)
-        words = [spaced for _, spaced in found if spaced]
-        pairs = [pair for run, _ in found if run for pair in _bigrams(run)]
+        runs = _RUN.findall(text)
+        words = _SPACED.findall(_RUN.sub(" ", text) if runs else text)
         stems = stem(words) if stem else words
         if "\u200c" in text or "\u200d" in text:
             stems = [term.translate(_JOINERS) for term in stems]
+        pairs = [pair for run in runs for pair in _bigrams(run)]
         return [*filter(None, stems), *pairs]  # nothing is left of an Arabic vowel sign on its own
 
     return analyse
@@ -98,7 +98,8 @@ def _other(language: str) -> Analyser:
 
 def _bigrams(run: str) -> list[str]:
     """Pairs of neighbouring letters with their marks, as Lucene's CJK analyser forms them; one letter stays alone."""
-    letters = _LETTER.findall(run.replace("\u200b", ""))
+    run = run.replace("\u200b", "")
+    letters = list(run) if run.isalpha() else _LETTER.findall(run)  # no mark is alphabetic, and most runs have none
     return ["".join(pair) for pair in pairwise(letters)] or letters
 
 
