@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import ConfigError, DataError
-from evalkit.formats.python_objects import run_object
+from evalkit.formats.python_objects import is_from, run_object
 from evalkit.formats.run_names import run_names
 from evalkit.formats.runfile import RunFile
 from evalkit.measures.given_runs import GivenRun
@@ -50,6 +50,8 @@ def is_result(item: Any) -> bool:
 def read_runs(items: Sequence[Any], *, order: str | None = None) -> dict[str, GivenRun]:
     """Name -> run. Files are named after themselves, results as in tables of results, and objects by their number.
 
+    A `ranx.Run` has a name of its own.
+
     Args:
         items: run files, evaluations, folders of results, and whatever `python_objects` reads.
         order: what orders documents where ranks and scores of a file disagree: `score` or `rank`.
@@ -69,7 +71,9 @@ def read_runs(items: Sequence[Any], *, order: str | None = None) -> dict[str, Gi
             if path in label_of:
                 found[label_of[path]] = GivenRun(run_object(path, order=order), path)
         elif not isinstance(item, Evaluation):
-            found[f"run {number}"] = named_run(f"run {number}", item, order=order)
+            name = item.name if is_from(item, "ranx", "Run") else None
+            label = name if name and name not in found else f"run {number}"
+            found[label] = named_run(label, item, order=order)
     evaluations = results_in(items)
     for name, evaluation in zip(names(evaluations), evaluations, strict=True):
         label = name if name not in found else str(evaluation.result.folder)

@@ -238,3 +238,11 @@ def test_the_package_of_reports_is_the_function_of_its_name():
     assert grid.Grid
     assert report is evalkit.report
     assert report([GOOD], qrels=QRELS).files == ()
+
+
+@pytest.mark.slow  # numba compiles ranx
+def test_runs_of_ranx_have_their_own_names():
+    ranx = pytest.importorskip("ranx")
+    runs = [ranx.Run(as_text(run, float), name=name) for run, name in ((GOOD, "good"), (BAD, "bad"), (BAD, "bad"))]
+    found = evalkit.compare(runs, ranx.Qrels(as_text(QRELS, int)), **QUICK)
+    assert {system.name for system in found.systems} == {"good", "bad", "run 3"}
