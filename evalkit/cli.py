@@ -35,6 +35,7 @@ GROUPS = {
     },
     "Prepare": {
         "list": "what can be chosen: datasets, retrievers, rerankers, suites, ...",
+        "convert": "any collection, judgments or run in BEIR layout or as TREC files",
         "fetch": "download datasets for use without a network, and check them",
         "plan": "tokens, time, energy, disk and memory of evaluations, before they run",
         "cache": "what is stored between runs: list it, verify it, remove what is old",

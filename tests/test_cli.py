@@ -74,6 +74,7 @@ def test_an_unknown_command_lists_the_legal_ones(capsys):
         "doctor",
         "measure",
         "plan",
+        "convert",
         "fetch",
         "list",
         "cache",

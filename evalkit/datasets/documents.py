@@ -3,9 +3,9 @@
 import mmap
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -72,6 +72,15 @@ class ArrowDocuments:
         place[order] = np.arange(len(order))
         return [texts[index] for index in place.tolist()]
 
+    def rows(self) -> Iterator[dict[str, str]]:
+        """`_id`, `title` and `text` of every document, in corpus order."""
+        ids = iter(self.ids.to_pylist())
+        for part in self._parts:
+            for start in range(0, len(part), _WINDOW):
+                for row in part.slice(start, _WINDOW).to_pylist():
+                    yield {"_id": next(ids), "title": row.get("title") or "", "text": row["text"] or ""}
+            self._let_go()
+
     def _joined(self, part: pa.RecordBatch) -> list[str]:
         bodies = part.column("text").to_pylist()
         if "title" not in part.schema.names:
@@ -82,6 +91,20 @@ class ArrowDocuments:
     def _let_go(self) -> None:
         for mapping in self._mappings:
             let_go(mapping)
+
+
+class OpenedCorpus(NamedTuple):
+    """A published corpus.
+
+    Attributes:
+        documents: memory-mapped.
+        digest: what fixes its content.
+        notes: counts of what was unusual in it; see `records.SAID`.
+    """
+
+    documents: Documents
+    digest: str
+    notes: Mapping[str, int]
 
 
 def _mapped(table: Any) -> tuple[pa.Table, list[mmap.mmap]]:

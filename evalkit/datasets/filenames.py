@@ -25,6 +25,7 @@ _JUDGMENTS = ("tsv", "txt", "csv", "trec", "qrels", "qrel", "json", "jsonl", "pa
 _CORPUS = ("corpus", "collection", "documents", "docs", "passages", "psgs")
 _QUERIES = ("queries", "query", "questions", "topics")
 _QRELS = ("qrels", "qrel")
+_LAYOUTS = ("BEIR layout", "MS MARCO TSV", "FlagEmbedding's layout")
 _LISTED = 8  # names in an error
 
 
@@ -200,21 +201,38 @@ def _refuse(source: CollectionFiles, part: str, examples: tuple[str, str, str]) 
         examples: its name in BEIR layout, in MS MARCO's and in FlagEmbedding's.
     """
     files = source.files()
-    known = [name for name in files if _parsed(name, (*_CORPUS, *_QUERIES), _TOPICS) or _judgments_name(name)]
-    tables = any(PurePosixPath(plain_name(name)).suffix == ".tsv" and "/" not in name for name in known)
-    flag = any(re.match(r"[a-z]+_(queries|qrels)\.", name) for name in known)
-    kind = 2 if flag else 1 if tables else 0
-    layout = ("BEIR layout", "MS MARCO TSV", "FlagEmbedding's layout")[kind]
+    kind, known = _kind(files)
     archives = [file for file in files if file.endswith(ARCHIVES)]
     alone = files if len(files) == 1 and plain_name(files[0]).endswith((".jsonl", ".json")) else []
     hint = f" Set dataset.path to {source.label(archives[0])} to read that archive." if archives else ""
     hint += f" If it holds reranking samples, set dataset.path to {source.label(alone[0])}." if alone else ""
-    found = f"recognised as {layout} ({_listed(known)}); " if known else ""
+    found = f"recognised as {recognised(files)}; " if known else ""
     others = [name for name in files if name not in known]
     beside = (
         f" Found {'also ' if known else ''}{_listed(others)}." if others else "" if files else " It holds no files."
     )
     raise DataError(f"{_path(source)}: {found}no {part} ({examples[kind]}).{beside} Expected {LAYOUT}.{hint}")
+
+
+def are_whole(files: Sequence[str]) -> bool:
+    """Whether documents, queries and judgments are among the names of files."""
+    parts = [_parsed(name, _CORPUS, _TABLES) for name in files], [_parsed(name, _QUERIES, _TOPICS) for name in files]
+    return any(parts[0]) and any(parts[1]) and any(map(_judgments_name, files))
+
+
+def recognised(files: Sequence[str]) -> str:
+    """The layout of a collection by the names of its files, and those that belong to it."""
+    kind, known = _kind(files)
+    return f"{_LAYOUTS[kind]} ({_listed(known)})"
+
+
+def _kind(files: Sequence[str]) -> tuple[int, list[str]]:
+    """Which of `_LAYOUTS` the names of files are, and those of documents, queries or judgments."""
+    known = [name for name in files if _parsed(name, (*_CORPUS, *_QUERIES), _TOPICS) or _judgments_name(name)]
+    if any(re.match(r"[a-z]+_(queries|qrels)\.", name) for name in known):
+        return 2, known
+    tables = any(PurePosixPath(plain_name(name)).suffix == ".tsv" and "/" not in name for name in known)
+    return int(tables), known
 
 
 def _path(source: CollectionFiles) -> str:

@@ -22,10 +22,10 @@ import pyarrow as pa
 from evalkit.datasets import snapshot
 from evalkit.datasets.columns import as_documents, choose
 from evalkit.datasets.corpus import require_ids
-from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.documents import ArrowDocuments, OpenedCorpus
 from evalkit.datasets.hub_files import check_blob, hub_file, in_hub_cache
 from evalkit.datasets.loader import RemoteFile
-from evalkit.datasets.snapshot import PARTS, OpenedCorpus, Snapshot
+from evalkit.datasets.snapshot import PARTS, Snapshot
 from evalkit.errors import DataError, EvalkitError, Unreachable
 from evalkit.store import Store
 from evalkit.system.network import forbidden, hub_fault

@@ -25,12 +25,11 @@ from evalkit.datasets import corpus, hub, hub_files, snapshot
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.beir import parse_answers
 from evalkit.datasets.data_rows import objects
-from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.documents import ArrowDocuments, OpenedCorpus
 from evalkit.datasets.filenames import LAYOUT, corpus_of
 from evalkit.datasets.loader import Loader, RemoteFile
 from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import checked_id, checked_text
-from evalkit.datasets.snapshot import OpenedCorpus
 from evalkit.datasets.source import CORPUS, CollectionFiles, FolderSource, find
 from evalkit.errors import DataError
 from evalkit.formats.archives import ARCHIVES

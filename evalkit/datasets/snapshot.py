@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +25,7 @@ from evalkit.datasets.assemble import assemble
 from evalkit.datasets.columns import as_documents, choose, content_digest, judged, key_columns
 from evalkit.datasets.corpus import from_columns, require_ids
 from evalkit.datasets.data_rows import rows_per_batch
-from evalkit.datasets.documents import ArrowDocuments
+from evalkit.datasets.documents import ArrowDocuments, OpenedCorpus
 from evalkit.datasets.records import NO_TEXT, NO_TITLE
 from evalkit.datasets.source import CORPUS
 from evalkit.errors import DataError
@@ -33,7 +33,7 @@ from evalkit.store import Store
 from evalkit.system.files import file_digest
 from evalkit.system.progress import progress
 from evalkit.system.reporting import reason
-from evalkit.types import Dataset, Documents
+from evalkit.types import Dataset
 
 PARTS = ("qrels", "queries", "corpus")
 _QRELS = ("default", "qrels")  # what their configuration is called
@@ -94,20 +94,6 @@ class Snapshot:
             with _opened(path) as file:
                 read.append(file.read())
         return pa.concat_tables(read, promote_options="permissive")
-
-
-class OpenedCorpus(NamedTuple):
-    """A published corpus.
-
-    Attributes:
-        documents: memory-mapped.
-        digest: what fixes its content.
-        notes: counts of what was unusual in it; see `records.SAID`.
-    """
-
-    documents: Documents
-    digest: str
-    notes: Mapping[str, int]
 
 
 def part_names(part: str, subset: str | None) -> tuple[str, ...]:
