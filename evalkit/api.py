@@ -13,25 +13,15 @@ Which objects a stage may be is known beside it, in one table each: `rerank/own_
 import operator
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from evalkit import pipeline
-from evalkit.config import ComputeConfig, DatasetConfig, EvaluateConfig, RerankerConfig, RetrieverConfig
-from evalkit.config.resources import config_names
+from evalkit.config import ComputeConfig, EvaluateConfig
 from evalkit.errors import ConfigError
-from evalkit.load import compute_of, config_of
-from evalkit.rerank.seam import Reranker
+from evalkit.load import STAGES, compute_of, config_of, stage_of
 from evalkit.results import Evaluation
-from evalkit.run import Run
-from evalkit.system.files import expanded
 from evalkit.system.lookalikes import instead
-from evalkit.system.own_code import nameable, own_name
 
-_BASES: dict[str, type] = {"dataset": DatasetConfig, "retriever": RetrieverConfig, "reranker": RerankerConfig}
-_FILES = {"dataset": "folder", "retriever": "saved", "reranker": "replay"}
-"""What a path stands for."""
-_DATA = {"dataset": "dataset", "retriever": "run", "reranker": "reranker"}
 _DEFAULTS = {"depth": 100, "measures": None, "compute": None, "results_dir": "results", "cache_dir": None}
 
 
@@ -93,7 +83,7 @@ def _config(
 ) -> EvaluateConfig:
     """The arguments of `evaluate`, checked."""
     of = _by_group(settings)
-    stages = {group: stage(group, value, of[group]) for group, value in given.items()}
+    stages = {group: stage_of(group, value, of[group]) for group, value in given.items()}
     return EvaluateConfig(
         **stages,
         compute=_compute(compute, of["compute"]),
@@ -104,53 +94,9 @@ def _config(
     )
 
 
-def stage(group: str, given: Any, settings: Mapping[str, Any]) -> Any:
-    """The settings of a stage, whatever it was given as.
-
-    Args:
-        group: `dataset`, `retriever` or `reranker`.
-        given: name, path, object, settings of its class, or one of the first three with settings.
-        settings: further ones, by name.
-
-    Raises:
-        ConfigError: there is no such choice or setting, or nothing was given.
-    """
-    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Mapping):  # noqa: PLR2004
-        given, settings = given[0], {**given[1], **settings}
-    if given is None:
-        raise ConfigError(
-            f"evaluate needs a {group}. Give a name from `evalkit list {group}s`, or an object of your own."
-        )
-    if isinstance(given, _BASES[group]):
-        if settings:
-            raise ConfigError(f"{group}.{next(iter(settings))} is set beside a {type(given).__name__}. Set it there.")
-        return given
-    if isinstance(given, str | os.PathLike):
-        if isinstance(given, str) and (given in config_names(group) or not _exists(given)):
-            return config_of(group, given, settings)
-        return config_of(group, _FILES[group], {"path": os.fspath(given), **settings})
-    config = config_of(group, "python", {"name": _name(group, given), **settings})
-    config.attach(given)
-    return config
-
-
-def _name(group: str, given: Any) -> str:
-    """A name for an object; data without a name of its own is called what it is."""
-    if isinstance(given, Mapping) and isinstance(given.get("name"), str):
-        return nameable(given["name"])
-    is_data = isinstance(given, Mapping | Sequence | Run) or hasattr(given, "columns")
-    if is_data:
-        return _DATA[group]
-    return type(given).__name__ if getattr(given, "name", "") == Reranker.name else own_name(given)
-
-
-def _exists(path: str) -> bool:
-    return "\0" not in path and bool(path) and Path(expanded(path)).exists()
-
-
 def _by_group(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Settings such as `reranker.max_length` by their group."""
-    found: dict[str, dict[str, Any]] = {group: {} for group in (*_BASES, "compute")}
+    found: dict[str, dict[str, Any]] = {group: {} for group in (*STAGES, "compute")}
     for key, value in settings.items():
         group, dot, name = key.partition(".")
         if not (dot and group in found):
@@ -193,6 +139,6 @@ def _names(key: str, value: Any) -> list[str]:
 
 def _command(config: EvaluateConfig, settings: Mapping[str, Any]) -> str:
     """This call, for the manifest; objects by their names."""
-    stages = [f"{group}={getattr(config, group).name!r}" for group in _BASES]
+    stages = [f"{group}={getattr(config, group).name!r}" for group in STAGES]
     others = [f"{key}={value!r}" for key, value in settings.items()]
     return f"evalkit.evaluate({', '.join([*stages, f'depth={config.depth}', f'measures={config.measures}', *others])})"

@@ -1,25 +1,30 @@
-"""Rerankers and retrievers by name, in Python: what `evalkit score` and `evalkit embed` do, without files.
+"""Stages in Python, by name or as objects: what `evalkit score` and `evalkit embed` do, without files.
 
 reranker = load_reranker("bge_reranker_v2_m3", compute={"dtype": "bfloat16"})
 reranker.score([Pair("what do bees make?", "Bees make honey.")]).scores
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalkit import rerank, retrieval
-from evalkit.config import ComputeConfig
+from evalkit.config import ComputeConfig, DatasetConfig, RerankerConfig, RetrieverConfig
 from evalkit.config.limits import one_of
 from evalkit.config.registry import Registry
-from evalkit.config.resources import read_config, schema_name
+from evalkit.config.resources import config_names, read_config, schema_name
 from evalkit.datasets import DATASETS
 from evalkit.errors import ConfigError
 from evalkit.rerank import RERANKERS
 from evalkit.rerank.seam import Reranker
 from evalkit.retrieval import RETRIEVERS
+from evalkit.run import Run
 from evalkit.store import open_store
+from evalkit.system.files import expanded
 from evalkit.system.lookalikes import instead
+from evalkit.system.own_code import nameable, own_name
 from evalkit.system.reporting import reason
 
 if TYPE_CHECKING:
@@ -34,6 +39,12 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "compute": {"compute": ComputeConfig},
 }
 """Schema names by group, as the `defaults` lists under `conf/` write them: `/schema/<group>/<name>@_here_`."""
+
+
+STAGES: dict[str, type] = {"dataset": DatasetConfig, "retriever": RetrieverConfig, "reranker": RerankerConfig}
+"""The class of all settings of a stage."""
+_FILES = {"dataset": "folder", "retriever": "saved", "reranker": "replay"}  # what a path stands for
+_DATA = {"dataset": "dataset", "retriever": "run", "reranker": "reranker"}  # what data without a name is called
 
 
 def usable_schemas() -> dict[str, Mapping[str, Any]]:
@@ -77,8 +88,8 @@ def load_retriever(name: str, *, compute: Mapping[str, Any] | None = None, **set
 
 
 def load_search(
-    retriever: str,
-    reranker: str = "none",
+    retriever: Any,
+    reranker: Any = "none",
     *,
     depth: int = 100,
     compute: Mapping[str, Any] | None = None,
@@ -90,8 +101,8 @@ def load_search(
     """First stage and reranker as one searcher for `mteb.evaluate`, or for `EvaluateRetrieval` of beir.
 
     Args:
-        retriever: as in `evalkit list retrievers`.
-        reranker: as in `evalkit list rerankers`; `none` for the first stage alone.
+        retriever: as in `evalkit list retrievers`, or an object, as for `evaluate`.
+        reranker: as in `evalkit list rerankers`, or an object; `none` for the first stage alone.
         depth: candidates of each query that are reranked.
         compute: `device`, `dtype`, `attention`, `batch_tokens`, `threads`.
         retriever_settings: such as `model`.
@@ -107,8 +118,8 @@ def load_search(
     from evalkit.interchange.two_stages import TwoStages
 
     one_of("library", library, ("mteb", "beir"))
-    first = config_of("retriever", retriever, retriever_settings or {})
-    second = config_of("reranker", reranker, reranker_settings or {})
+    first = stage_of("retriever", retriever, retriever_settings or {})
+    second = stage_of("reranker", reranker, reranker_settings or {})
     stages = TwoStages(first, second, compute_of(compute), depth=depth, store=open_store())
     if library == "beir":
         from evalkit.interchange.beir_search import BeirSearch
@@ -145,6 +156,50 @@ def config_of(group: str, name: str, settings: Mapping[str, Any]) -> Any:
     schema = schema_of(group, stored)
     del stored["defaults"]
     return _checked(schema, group, {**stored, **settings})
+
+
+def stage_of(group: str, given: Any, settings: Mapping[str, Any]) -> Any:
+    """The settings of a stage, whatever it was given as.
+
+    Args:
+        group: `dataset`, `retriever` or `reranker`.
+        given: name, path, object, settings of its class, or one of the first three with settings.
+        settings: further ones, by name.
+
+    Raises:
+        ConfigError: there is no such choice or setting, or nothing was given.
+    """
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Mapping):  # noqa: PLR2004
+        given, settings = given[0], {**given[1], **settings}
+    if given is None:
+        raise ConfigError(
+            f"evaluate needs a {group}. Give a name from `evalkit list {group}s`, or an object of your own."
+        )
+    if isinstance(given, STAGES[group]):
+        if settings:
+            raise ConfigError(f"{group}.{next(iter(settings))} is set beside a {type(given).__name__}. Set it there.")
+        return given
+    if isinstance(given, str | os.PathLike):
+        if isinstance(given, str) and (given in config_names(group) or not _exists(given)):
+            return config_of(group, given, settings)
+        return config_of(group, _FILES[group], {"path": os.fspath(given), **settings})
+    config = config_of(group, "python", {"name": _name(group, given), **settings})
+    config.attach(given)
+    return config
+
+
+def _name(group: str, given: Any) -> str:
+    """A name for an object; data without a name of its own is called what it is."""
+    if isinstance(given, Mapping) and isinstance(given.get("name"), str):
+        return nameable(given["name"])
+    is_data = isinstance(given, Mapping | Sequence | Run) or hasattr(given, "columns")
+    if is_data:
+        return _DATA[group]
+    return type(given).__name__ if getattr(given, "name", "") == Reranker.name else own_name(given)
+
+
+def _exists(path: str) -> bool:
+    return "\0" not in path and bool(path) and Path(expanded(path)).exists()
 
 
 def schema_of(group: str, settings: Mapping[str, Any]) -> Any:

@@ -229,3 +229,11 @@ def test_a_mistyped_name_or_setting_is_answered_with_what_was_meant(load_one, me
     with pytest.raises(ConfigError) as caught:
         load_one()
     assert message in str(caught.value)
+
+
+def test_a_search_takes_objects_for_its_stages():
+    found = evalkit.load_search(
+        {"q1": {"d1": 2, "d2": 1}}, lambda pairs: [len(text) for _, text in pairs], library="beir"
+    )
+    corpus = {"d1": {"title": "", "text": "bees"}, "d2": {"title": "", "text": "bees make honey"}}
+    assert {"q1": {"d1": 4.0, "d2": 15.0}} == found.search(corpus, {"q1": "honey"}, 10)

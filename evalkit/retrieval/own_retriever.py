@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+import pyarrow as pa
+
 from evalkit.config import ComputeConfig, DatasetConfig
 from evalkit.config.limits import one_of
 from evalkit.config.python_object import PythonModel
@@ -97,7 +99,7 @@ class PythonRetriever(FirstStage):
         found = self._search.run(dataset, search_depth(dataset, depth))
         if strange := [query_id for query_id in found.query_ids if query_id not in dataset.queries]:
             raise ObjectError(f"{name} returned {strange[0]!r}, which is not the id of a query that it was given.")
-        if absent := dataset.lacking(found.doc_ids.to_pylist()):
+        if absent := found.doc_ids.filter(pa.array(dataset.rows(found.doc_ids) < 0)).to_pylist():
             raise ObjectError(
                 f"{name} returned {len(absent)} documents, such as {absent[0]!r}, that are not in {dataset.name}. "
                 "Return the corpus's own ids."
