@@ -20,6 +20,7 @@ from evalkit.errors import ConfigError
 from evalkit.rerank import RERANKERS
 from evalkit.rerank.seam import Reranker
 from evalkit.retrieval import RETRIEVERS
+from evalkit.retrieval.first_stage import FirstStage
 from evalkit.run import Run
 from evalkit.store import open_store
 from evalkit.system.files import expanded
@@ -195,6 +196,8 @@ def _name(group: str, given: Any) -> str:
     is_data = isinstance(given, Mapping | Sequence | Run) or hasattr(given, "columns")
     if is_data:
         return _DATA[group]
+    if isinstance(given, FirstStage) and hasattr(given, "config"):  # one of evalkit's own
+        return str(given.config.name)
     return type(given).__name__ if getattr(given, "name", "") == Reranker.name else own_name(given)
 
 

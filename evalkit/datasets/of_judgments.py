@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from evalkit.datasets import corpus
 from evalkit.datasets.data_rows import format_of
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.own_dataset import own_corpus, own_records
+from evalkit.datasets.own_dataset import own_corpus
+from evalkit.datasets.own_records import own_records
 from evalkit.datasets.records import QUERIES, Record, records
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError

@@ -10,8 +10,7 @@ read from disk as those of a file. Its digest is that of its content.
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -20,13 +19,13 @@ from evalkit.config import DatasetConfig
 from evalkit.config.python_object import PythonObject
 from evalkit.datasets import corpus, mteb_task
 from evalkit.datasets.assemble import Judged, assemble
-from evalkit.datasets.columns import choose, judged_texts
-from evalkit.datasets.delimited import Columns
+from evalkit.datasets.columns import choose
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.loader import Loader
-from evalkit.datasets.records import DOCUMENTS, OF_QUERIES, QUERIES, REPEATED, REPEATED_QUERIES, SAID, Record, checked
-from evalkit.errors import ConfigError, DataError, ObjectError
-from evalkit.formats.python_objects import is_from, kind_of, qrels_of
+from evalkit.datasets.own_records import documents_of, judged_of
+from evalkit.datasets.records import Record
+from evalkit.errors import ConfigError, ObjectError
+from evalkit.formats.python_objects import is_from, kind_of
 from evalkit.store import Store
 from evalkit.store.artefact import CORPORA, digest
 from evalkit.system.own_code import call
@@ -35,7 +34,6 @@ from evalkit.types import Dataset
 _JUDGED = "judged.json"
 _PARTS = ("corpus", "queries", "qrels")
 _EXPECTED = "Expected corpus, queries and qrels: in a tuple, in a dict with these keys, or as attributes of an object"
-_ROWS = "{id: text}, a table with columns for id and text, or a list of rows"
 
 
 @dataclass
@@ -86,7 +84,7 @@ class PythonLoader(Loader):
         thing = config.get()
         is_task = is_from(thing, "mteb", "AbsTask")
         given = _of_mteb(thing, config) if is_task else parts_of(thing, config.name, config.split)
-        judged = _judged(given, config.name)
+        judged = call(config.name, judged_of, given.queries, given.qrels, config.name)
         found = own_corpus(given.corpus, config.name, store)
         judged = replace(judged, notes={**judged.notes, **found.notes})
         if not config.object:
@@ -116,7 +114,7 @@ def own_corpus(source: Any, name: str, store: Store) -> corpus.Corpus:
     Raises:
         DataError: it holds something else.
     """
-    found, notes = _documents(source, f"{name}: corpus")
+    found, notes = call(name, documents_of, source, f"{name}: corpus")
     own = _digest(found)
     return corpus.from_records(found, store, _facts(own), label=name, digest=own)._replace(notes=notes)
 
@@ -209,82 +207,6 @@ def _of_split(part: Any, split: str, name: str, what: str) -> Any:
     if not is_from(part, "datasets", "DatasetDict"):
         return part
     return choose(part, split, part=what, label=f"{name}: {what}")
-
-
-def _judged(given: Parts, name: str) -> Judged:
-    qrels, notes = qrels_of(given.qrels, f"{name}: qrels"), Counter[str]()
-    texts: dict[str, str] = {}
-    for record in own_records(given.queries, QUERIES, f"{name}: queries"):
-        if texts.setdefault(record.id, record.text) != record.text:
-            raise DataError(
-                f"{record.where}: query id {record.id!r} occurs twice, with different texts. Ids are unique."
-            )
-        notes.update(said for what in record.unusual if (said := f"{OF_QUERIES}{what}") in SAID)
-        notes[REPEATED_QUERIES] += 1
-    notes[REPEATED_QUERIES] -= len(texts)
-    kept = judged_texts(list(texts), list(texts.values()), qrels, f"{name}: queries")
-    return Judged(kept, qrels, unjudged_queries=len(texts) - len(kept), notes=+notes)
-
-
-def _documents(source: Any, label: str) -> tuple[list[Record], Counter[str]]:
-    """The documents, the first of identical ones, and counts of what was unusual in them."""
-    found: dict[str, Record] = {}
-    notes = Counter[str]()
-    for record in own_records(source, DOCUMENTS, label):
-        earlier = found.setdefault(record.id, record)
-        if earlier is record:
-            notes.update(record.unusual)
-        elif earlier.row == record.row:
-            notes[REPEATED] += 1
-        else:
-            raise DataError(
-                f"{record.where}: document id {record.id!r} occurs twice, with different texts. Ids are unique."
-            )
-    if not found:
-        raise DataError(f"{label}: holds no documents.")
-    return list(found.values()), notes
-
-
-def own_records(source: Any, columns: Columns, label: str) -> Iterator[Record]:
-    """The documents or queries of an object, each checked; `label` begins errors.
-
-    Raises:
-        DataError: it holds something else.
-    """
-    for number, fields in enumerate(_rows(source, columns, label), start=1):
-        yield checked(fields, f"{label}: row {number}", columns)._replace(fields={})
-
-
-def _rows(source: Any, columns: Columns, label: str) -> Iterator[dict[str, Any]]:
-    """Rows of a mapping, table or list, as the rows of a file are."""
-    key, text = columns.ids[0], columns.texts[0]
-    if isinstance(source, Mapping):
-        for own_id, value in source.items():
-            yield {**value, key: _plain(own_id)} if isinstance(value, Mapping) else {key: _plain(own_id), text: value}
-        return
-    for row in _table_rows(source, label):
-        if not isinstance(row, Mapping):
-            raise DataError(f"{label}: a row is {row!r:.60}, expected an object with id and text. Give {_ROWS}.")
-        yield {str(name): _plain(value) for name, value in row.items()}
-
-
-def _table_rows(source: Any, label: str) -> Iterable[Any]:
-    if is_from(source, "pandas", "DataFrame"):
-        frame = source.reset_index() if any(level is not None for level in source.index.names) else source
-        return (dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None))
-    if is_from(source, "pyarrow", "Table"):
-        return (row for batch in source.to_batches() for row in batch.to_pylist())
-    if is_from(source, "polars", "DataFrame"):
-        source = source.iter_rows(named=True)
-    if isinstance(source, Iterable) and not isinstance(source, str | bytes):
-        rows: Iterable[Any] = source
-        return rows
-    raise DataError(f"{label}: is {source!r:.60}. Give {_ROWS}.")
-
-
-def _plain(value: Any) -> Any:
-    """A number of NumPy as one of Python; anything else as it is."""
-    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
 
 
 def _digest(documents: Iterable[Record]) -> str:

@@ -112,7 +112,10 @@ class PythonReranker(Reranker):
                 yield np.arange(start, min(start + _PAIRS_PER_CALL, len(pairs)))
 
     def _scores(self, pairs: Sequence[Pair]) -> NDArray[np.float32]:
-        return checked_scores(call(self.name, self._form.score, pairs), pairs, self.name)
+        returned = call(self.name, self._form.score, pairs)
+        # It may be a generator, which runs now.
+        scores: NDArray[np.float32] = call(self.name, checked_scores, returned, pairs, self.name)
+        return scores
 
 
 def _whole(reranker: Reranker, config: PythonRerankerConfig) -> Reranker:

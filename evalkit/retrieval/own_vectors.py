@@ -11,6 +11,7 @@ from evalkit.errors import ObjectError
 from evalkit.models.arithmetic import require_torch
 from evalkit.retrieval.candidates import candidates_from_rows, id_ranks
 from evalkit.run import Run
+from evalkit.system.own_code import call
 from evalkit.system.own_numbers import numbers_of
 from evalkit.types import Dataset
 
@@ -63,7 +64,7 @@ def nearest(encoders: Encoders, dataset: Dataset, depth: int, *, similarity: str
 def _vectors(
     encode: Callable[[list[str]], Any], texts: Sequence[str], is_cosine: bool, name: str
 ) -> NDArray[np.float32]:
-    found = numbers_of(encode(list(texts)))
+    found = call(name, numbers_of, encode(list(texts)))
     if found is None or found.ndim != 2 or len(found) != len(texts):  # noqa: PLR2004
         shape = "no numbers" if found is None else f"numbers of shape {found.shape}"
         raise ObjectError(f"{name}: {shape} for {len(texts)} texts, expected a vector each.")

@@ -9,8 +9,10 @@ from in_process import evalkit as command
 from stubs import DOCUMENTS, QRELS, QUERIES, overlap, toy_evaluation
 
 import evalkit
-from evalkit import EvalkitError
+from evalkit import EvalkitError, datasets
+from evalkit.load import config_of
 from evalkit.results.gather import dataset_of
+from evalkit.store import open_store
 
 ROWS = [{"_id": doc_id, "title": title, "text": text} for doc_id, (title, text) in DOCUMENTS.items()]
 CORPUS = {row["_id"]: {"title": row["title"], "text": row["text"]} for row in ROWS}
@@ -133,3 +135,26 @@ def test_on_the_command_line_a_function_returns_the_three(tmp_path):
     missing = command("evaluate", "dataset=python", *chosen[2:], *places, cwd=tmp_path)
     assert 2 == missing.returncode
     assert "dataset.object is not set" in missing.stderr
+
+
+def test_instructions_and_answers_of_queries_are_read(toy):
+    queries = [{"_id": key, "text": text, "instruction": f"Find {key}."} for key, text in QUERIES.items()]
+    config = config_of("dataset", "python", {"name": "own"})
+    config.attach((CORPUS, queries, QRELS))
+    store = open_store(str(toy["cache_dir"]))
+    assert {"q1": "Find q1.", "q2": "Find q2."} == datasets.load(config, store).instructions
+    answered = [{**query, "answers": ["tides"]} for query in queries]
+    config.attach((CORPUS, answered, QRELS))
+    assert {"q1": ("tides",), "q2": ("tides",)} == datasets.load(config, store).answers
+    del answered[0]["answers"]
+    with pytest.raises(EvalkitError, match="queries: row 1: 1 of 2 judged queries have answers, and this has none"):
+        datasets.load(config, store)
+
+
+def test_an_error_while_rows_are_made_names_its_line(toy):
+    def rows():
+        yield ROWS[0]
+        raise KeyError("gone")
+
+    with pytest.raises(EvalkitError, match=r"^dataset raised KeyError: 'gone' \(.*test_own_dataset.py:\d+\)"):
+        evalkit.evaluate(**toy | {"dataset": {"corpus": rows(), "queries": QUERIES, "qrels": QRELS}})

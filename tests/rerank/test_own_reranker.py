@@ -236,3 +236,20 @@ def test_it_runs_in_this_process_and_says_so_where_ray_is_asked_for(toy, caplog)
     with caplog.at_level(logging.WARNING):
         evalkit.evaluate(**toy, reranker=overlap, compute={"backend": "ray", "device": "cpu"})
     assert "overlap is an object of Python, so it runs in this process" in caplog.text
+
+
+def test_an_error_in_a_generator_of_scores_names_its_line(toy):
+    def scores(_, documents):
+        for document in documents:
+            yield float(document)
+
+    with pytest.raises(ObjectError, match=r"^scores raised ValueError: could not .* \(.*test_own_reranker.py:\d+\)"):
+        evalkit.evaluate(**toy, reranker=scores)
+
+
+def test_a_query_without_candidates_is_not_asked_about(toy):
+    reranker = Counted()
+    toy["retriever"] = {"q1": {"d1": 1.0}}
+    found = evalkit.evaluate(**toy, reranker=reranker)
+    assert [1] == reranker.calls
+    assert ["q2"] == found.result.manifest["queries_without_candidates"]

@@ -1,0 +1,137 @@
+"""Documents, queries and judgments from objects of Python: mappings, tables and rows, each checked as in a file."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from evalkit.datasets.assemble import Judged
+from evalkit.datasets.beir import parse_answers
+from evalkit.datasets.columns import judged_texts
+from evalkit.datasets.delimited import Columns
+from evalkit.datasets.records import (
+    DOCUMENTS,
+    OF_QUERIES,
+    QUERIES,
+    REPEATED,
+    REPEATED_QUERIES,
+    SAID,
+    Record,
+    checked,
+    checked_text,
+)
+from evalkit.errors import DataError
+from evalkit.formats.python_objects import is_from, qrels_of
+
+_ROWS = "{id: text}, a table with columns for id and text, or a list of rows"
+
+
+def judged_of(queries: Any, qrels: Any, name: str) -> Judged:
+    """The judged queries of objects, in ascending order of id, with what judges their documents.
+
+    Args:
+        queries: `{id: text}`, a table, or rows; these may have `instruction` and `answers`.
+        qrels: see `formats.python_objects`.
+        name: of the dataset, for errors.
+
+    Raises:
+        DataError: they hold something else, or queries lack what others have.
+    """
+    judged, notes = qrels_of(qrels, f"{name}: qrels"), Counter[str]()
+    found: dict[str, Record] = {}
+    for record in own_records(queries, QUERIES, f"{name}: queries"):
+        if found.setdefault(record.id, record).text != record.text:
+            raise DataError(
+                f"{record.where}: query id {record.id!r} occurs twice, with different texts. Ids are unique."
+            )
+        notes.update(said for what in record.unusual if (said := f"{OF_QUERIES}{what}") in SAID)
+        notes[REPEATED_QUERIES] += 1
+    notes[REPEATED_QUERIES] -= len(found)
+    texts = judged_texts(list(found), [record.text for record in found.values()], judged, f"{name}: queries")
+    return Judged(
+        texts,
+        judged,
+        answers=_answers([found[query_id] for query_id in texts]),
+        instructions={query_id: said for query_id in texts if (said := _instruction(found[query_id]))},
+        unjudged_queries=len(found) - len(texts),
+        notes=+notes,
+    )
+
+
+def _instruction(query: Record) -> str:
+    return checked_text(query.fields.get("instruction") or "", query.where, "instruction")
+
+
+def _answers(queries: Sequence[Record]) -> dict[str, tuple[str, ...]]:
+    """The answers of queries, of all of them or of none."""
+    found = {record.id: record.fields["answers"] for record in queries if record.fields.get("answers") is not None}
+    if found and len(found) < len(queries):
+        bare = next(record for record in queries if record.id not in found)
+        raise DataError(f"{bare.where}: {len(found)} of {len(queries)} judged queries have answers, and this has none.")
+    return {record.id: parse_answers(_as_list(found[record.id]), record.where) for record in queries if found}
+
+
+def _as_list(value: Any) -> Any:
+    """A tuple or an array, as pandas reads from parquet, as a list; anything else as it is."""
+    return list(value) if isinstance(value, tuple) or hasattr(value, "tolist") else value
+
+
+def documents_of(source: Any, label: str) -> tuple[list[Record], Counter[str]]:
+    """The documents, the first of identical ones, and counts of what was unusual in them."""
+    found: dict[str, Record] = {}
+    notes = Counter[str]()
+    for record in own_records(source, DOCUMENTS, label):
+        record = record._replace(fields={})  # noqa: PLW2901 - which may hold much more than title and text
+        earlier = found.setdefault(record.id, record)
+        if earlier is record:
+            notes.update(record.unusual)
+        elif earlier.row == record.row:
+            notes[REPEATED] += 1
+        else:
+            raise DataError(
+                f"{record.where}: document id {record.id!r} occurs twice, with different texts. Ids are unique."
+            )
+    if not found:
+        raise DataError(f"{label}: holds no documents.")
+    return list(found.values()), notes
+
+
+def own_records(source: Any, columns: Columns, label: str) -> Iterator[Record]:
+    """The documents or queries of an object, each checked; `label` begins errors.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    for number, fields in enumerate(_rows(source, columns, label), start=1):
+        yield checked(fields, f"{label}: row {number}", columns)
+
+
+def _rows(source: Any, columns: Columns, label: str) -> Iterator[dict[str, Any]]:
+    """Rows of a mapping, table or list, as the rows of a file are."""
+    key, text = columns.ids[0], columns.texts[0]
+    if isinstance(source, Mapping):
+        for own_id, value in source.items():
+            yield {**value, key: _plain(own_id)} if isinstance(value, Mapping) else {key: _plain(own_id), text: value}
+        return
+    for row in _table_rows(source, label):
+        if not isinstance(row, Mapping):
+            raise DataError(f"{label}: a row is {row!r:.60}, expected an object with id and text. Give {_ROWS}.")
+        yield {str(name): _plain(value) for name, value in row.items()}
+
+
+def _table_rows(source: Any, label: str) -> Iterable[Any]:
+    if is_from(source, "pandas", "DataFrame"):
+        frame = source.reset_index() if any(level is not None for level in source.index.names) else source
+        return (dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None))
+    if is_from(source, "pyarrow", "Table"):
+        return (row for batch in source.to_batches() for row in batch.to_pylist())
+    if is_from(source, "polars", "DataFrame"):
+        source = source.iter_rows(named=True)
+    if isinstance(source, Iterable) and not isinstance(source, str | bytes):
+        rows: Iterable[Any] = source
+        return rows
+    raise DataError(f"{label}: is {source!r:.60}. Give {_ROWS}.")
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy as one of Python; anything else as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
