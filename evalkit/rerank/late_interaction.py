@@ -5,7 +5,7 @@ Score of a pair: for every query token the largest cosine with a token of the do
 document is encoded once and scored against all its queries, so its token vectors are never stored.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pickle import UnpicklingError  # noqa: TID251 - only the error with which torch refuses other objects than tensors
@@ -18,20 +18,19 @@ from evalkit.config import ComputeConfig
 from evalkit.config.limits import MISSING, at_least
 from evalkit.config.reranker import RerankerConfig
 from evalkit.errors import ModelError
+from evalkit.inference.budget import Budget
 from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import arithmetic, budget_of, require_torch, resolved, workers
-from evalkit.models.checkpoint import Checkpoint, resolve
-from evalkit.models.declared import declared, reading
-from evalkit.models.loading import load_encoder, refusing
-from evalkit.models.processor import facts, noting, warn_of_emulation
-from evalkit.models.requirements import require_encoder, require_positions, require_text
-from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
+from evalkit.models.arithmetic import arithmetic
+from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.loading import refusing
+from evalkit.models.processor import noting
+from evalkit.models.text_encoder import TextEncoder
 from evalkit.rerank.seam import Reranker
 from evalkit.system.reporting import reason
 from evalkit.types import Identity, Pair, Scored
 
 if TYPE_CHECKING:
-    from evalkit.inference.forward import Finish, States
+    from evalkit.inference.forward import States
     from evalkit.inference.max_sim import TokenVectors
     from evalkit.inference.tokens import Tokenized
 
@@ -65,30 +64,18 @@ class LateInteractionConfig(RerankerConfig):
         at_least("reranker.max_length", self.max_length, 8)
 
 
-class LateInteractionReranker(Reranker):
-    """Mean over query tokens of the best cosine with a document token, from -1 to 1; see above.
-
-    Resolves its checkpoint at once, and loads it for the first pair.
-    """
+class LateInteractionReranker(TextEncoder, Reranker):
+    """Mean over query tokens of the best cosine with a document token, from -1 to 1; see above."""
 
     usage: Usage
+    budget: Budget
     overlaps = True
 
     def __init__(self, config: LateInteractionConfig, compute: ComputeConfig, *, weights: bool = True) -> None:
-        self.config, self.name = config, config.name
-        self._asked = compute
-        self.usage, self.budget = Usage(), budget_of(compute)
         also = [config.projection or _PROJECTION]
-        self.checkpoint = resolve(config.model, config.revision, also=also, weights=weights)
-        self.compute = resolved(compute, self.checkpoint)
-        require_encoder(self.checkpoint)
+        super().__init__(config, compute, group="reranker", also=also, weights=weights)
+        self.name = config.name
         _require_bare(self.checkpoint, config)
-        self.said = declared(self.checkpoint)
-        self.reading = reading(self.checkpoint, self.said, config, group="reranker")
-        require_text(self.checkpoint, self.said)
-        require_positions(self.checkpoint, self.reading.max_length)
-        if weights:
-            warn_of_emulation(compute)
 
     @classmethod
     def from_config(
@@ -97,10 +84,6 @@ class LateInteractionReranker(Reranker):
         """See `Reranker`."""
         del instruction  # it has no place for one
         return cls(config, compute, weights=weights)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """The same in another process, which finds the checkpoint for itself."""
-        return LateInteractionReranker, (self.config, self._asked.on_worker())
 
     @property
     def identity(self) -> Identity:
@@ -117,24 +100,6 @@ class LateInteractionReranker(Reranker):
         }
 
     @cached_property
-    def _model(self) -> Any:
-        require_torch()
-        from evalkit.models.packing import packed_encoder  # imports torch, and settings must not
-
-        return packed_encoder(load_encoder(self.checkpoint, self.compute), self.compute)
-
-    @cached_property
-    def _alone(self) -> bool:
-        """Whether each text is run by itself, as its states would depend on the padding of its batch."""
-        from evalkit.models.padding import runs_alone
-
-        return runs_alone(self._model, self.checkpoint, self.compute)
-
-    @cached_property
-    def _tokenizer(self) -> Any:
-        return load_tokenizer(self.checkpoint)
-
-    @cached_property
     def _projection(self) -> tuple[Any, Any] | None:
         """Weight and bias of the linear layer over token vectors, in float32 on the model's device."""
         import torch
@@ -144,7 +109,7 @@ class LateInteractionReranker(Reranker):
         file = self.checkpoint.inside(self.config.projection)
         with refusing(self.checkpoint):
             try:
-                state = torch.load(file, map_location=self._model.device, weights_only=True)
+                state = torch.load(file, map_location=self.model.device, weights_only=True)
                 weight, bias = state["weight"].float(), state["bias"].float()
             except (OSError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, UnpicklingError) as error:
                 raise ModelError(f"{file}: no linear layer with weight and bias ({reason(error)}).") from error
@@ -161,10 +126,6 @@ class LateInteractionReranker(Reranker):
         self.score([_ANY_PAIR])
         self.usage = noting(before, self.compute, self.checkpoint)
 
-    def facts(self) -> Mapping[str, object]:
-        """See `Reranker`."""
-        return facts(self.compute, self.checkpoint)
-
     def stream(self, pairs: Sequence[Pair], known: NDArray[np.bool_]) -> Iterator[Scored]:
         """See `Reranker`. All pairs of a document come together."""
         from evalkit.inference.max_sim import TokenVectors, max_sim, spans
@@ -175,8 +136,9 @@ class LateInteractionReranker(Reranker):
         rows = rows[np.argsort(document_of[rows], kind="stable")]
         starts = np.searchsorted(document_of[rows], np.arange(len(documents) + 1))
         counts = np.diff(starts)
+        _ = self._projection  # loaded, or refused, before the threads of the batches ask for it
         asked, cut_queries = self._queries(queries)
-        tokenized = self._tokenized(documents, self.reading.document_instruction)
+        tokenized = self.tokenize(documents, instruction=self.reading.document_instruction)
 
         def own(batch: "States") -> NDArray[np.int64]:
             return rows[spans(starts[batch.rows], counts[batch.rows])]
@@ -186,7 +148,7 @@ class LateInteractionReranker(Reranker):
             place = np.repeat(np.arange(len(batch.rows)), counts[batch.rows])
             return max_sim(asked, vectors, query_of[own(batch)], place)
 
-        for batch in self._forward(tokenized, scores, known=counts == 0):
+        for batch in self.forward(tokenized, scores, known=counts == 0):
             done = own(batch)
             cut = tokenized.truncated[document_of[done]] | cut_queries[query_of[done]]
             yield Scored(done, batch.states.numpy(), cut)
@@ -198,55 +160,35 @@ class LateInteractionReranker(Reranker):
         from evalkit.inference.max_sim import TokenVectors
         from evalkit.inference.sending import copied
 
-        tokenized = self._tokenized(texts, self.reading.query_instruction)
+        tokenized = self.tokenize(texts, instruction=self.reading.query_instruction)
         parts, order = [], []
-        for batch in self._forward(tokenized, self._unit):
+        for batch in self.forward(tokenized, self._unit):
             parts.append(batch.states)
             order.append(batch.rows)
         vectors = torch.cat(parts) if parts else torch.empty(0, 0)
         rows = np.concatenate(order) if order else np.empty(0, dtype=np.int64)
         starts, lengths = np.empty_like(rows), np.empty_like(rows)
         starts[rows], lengths[rows] = self._places(tokenized.lengths[rows])
-        return TokenVectors(copied(vectors, self._model.device), starts, lengths), tokenized.truncated
+        return TokenVectors(copied(vectors, self.model.device), starts, lengths), tokenized.truncated
 
     def _places(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where the tokens that are compared begin, and how many they are, of texts that follow each other."""
         first = 1 if self.config.skip_first_token else 0
         return np.cumsum(lengths) - lengths + first, lengths - first
 
-    def _tokenized(self, texts: Sequence[str], instruction: str) -> "Tokenized":
-        """Token ids of texts.
+    def tokenize(self, texts: Sequence[str], *, instruction: str = "") -> "Tokenized":
+        """See `TextEncoder`.
 
         Raises:
-            ModelError: an id is not in the checkpoint's vocabulary, or no token of a text is left to compare.
+            ModelError: likewise, or no token of a text is left to compare.
         """
-        from evalkit.inference.tokens import prepare, tokenize
-
-        prepared = prepare(texts, instruction=instruction, lowercase=self.said.lowercase)
-        tokenized = tokenize(self._tokenizer, prepared, max_length=self.reading.max_length)
-        require_vocabulary(self.checkpoint, tokenized.ids)
+        tokenized = super().tokenize(texts, instruction=instruction)
         if self.config.skip_first_token and (short := np.flatnonzero(tokenized.lengths < 2)).size:  # noqa: PLR2004
             raise ModelError(
                 f"{self.checkpoint.path}: text {int(short[0])} is a single token, which reranker.skip_first_token=true "
                 "leaves out. Set reranker.skip_first_token=false."
             )
         return tokenized
-
-    def _forward(
-        self, tokenized: "Tokenized", finish: "Finish", known: NDArray[np.bool_] | None = None
-    ) -> "Iterator[States]":
-        from evalkit.inference.forward import forward
-
-        _ = self._projection  # loaded, or refused, before the threads of the batches ask for it
-        return forward(
-            self._model,
-            tokenized,
-            batch_tokens=1 if self._alone else self.budget,
-            workers=workers(self.compute),
-            known=known,
-            usage=self.usage,
-            finish=finish,
-        )
 
     def _unit(self, batch: "States") -> Any:
         """Vectors of length 1 of all tokens, of shape (tokens, width) and float32, where the states are."""

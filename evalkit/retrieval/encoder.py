@@ -11,17 +11,13 @@ from numpy.typing import NDArray
 from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.errors import ModelError
 from evalkit.inference.finite import finite
-from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
-from evalkit.inference.usage import Usage
-from evalkit.models.arithmetic import arithmetic, budget_of, resolved, workers
-from evalkit.models.checkpoint import Checkpoint, resolve
-from evalkit.models.declared import declared, reading
-from evalkit.models.loading import load_encoder, refusing
-from evalkit.models.packing import packed_encoder
-from evalkit.models.processor import facts, noting, warn_of_emulation
-from evalkit.models.requirements import require_encoder, require_positions, require_text
+from evalkit.inference.tokens import Tokenized
+from evalkit.models.arithmetic import arithmetic
+from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.loading import refusing
+from evalkit.models.processor import noting
 from evalkit.models.sentence_transformer import embedding_head, load_dense
-from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
+from evalkit.models.text_encoder import TextEncoder
 from evalkit.store.artefact import digest
 from evalkit.types import Identity
 
@@ -31,31 +27,16 @@ if TYPE_CHECKING:
 _FORMAT = 3  # of vectors; a higher number has old ones computed again
 
 
-class DenseEncoder:
-    """A bi-encoder. Resolves its checkpoint at once, and loads it for the first text.
+class DenseEncoder(TextEncoder):
+    """A bi-encoder.
 
     Attributes:
-        usage: what the engine took so far.
+        head: what makes a vector of the states.
     """
 
     def __init__(self, config: DenseConfig, compute: ComputeConfig, *, weights: bool = True) -> None:
-        self.config = config
-        self._asked = compute
-        self.checkpoint = resolve(str(config.model), config.revision, weights=weights)
-        self.compute = resolved(compute, self.checkpoint)
-        self.usage, self.budget = Usage(), budget_of(compute)
-        require_encoder(self.checkpoint)
-        self.said = declared(self.checkpoint)
+        super().__init__(config, compute, group="retriever", weights=weights)
         self.head = embedding_head(self.checkpoint, config, self.said)
-        self.reading = reading(self.checkpoint, self.said, config, group="retriever")
-        require_text(self.checkpoint, self.said)
-        require_positions(self.checkpoint, self.reading.max_length)
-        if weights:
-            warn_of_emulation(compute)
-
-    def __reduce__(self) -> tuple[type["DenseEncoder"], tuple[DenseConfig, ComputeConfig]]:
-        """The same in another process, which finds the checkpoint for itself."""
-        return DenseEncoder, (self.config, self._asked.on_worker())
 
     @property
     def identity(self) -> Identity:
@@ -77,28 +58,13 @@ class DenseEncoder:
 
     def facts(self) -> Mapping[str, object]:
         """See `Worker`."""
-        return {**facts(self.compute, self.checkpoint), "encoder": digest(self.identity)}
-
-    @cached_property
-    def _model(self) -> Any:
-        return packed_encoder(load_encoder(self.checkpoint, self.compute), self.compute)
-
-    @cached_property
-    def _alone(self) -> bool:
-        """Whether each text is run by itself, as its states would depend on the padding of its batch."""
-        from evalkit.models.padding import runs_alone
-
-        return runs_alone(self._model, self.checkpoint, self.compute)
-
-    @cached_property
-    def _tokenizer(self) -> Tokenizer:
-        return load_tokenizer(self.checkpoint)
+        return {**super().facts(), "encoder": digest(self.identity)}
 
     @cached_property
     def _dense(self) -> list[Any]:
         """The linear layers behind the pooling."""
         with refusing(self.checkpoint):
-            return [load_dense(folder, self._model.device) for folder in self.head.dense]
+            return [load_dense(folder, self.model.device) for folder in self.head.dense]
 
     @cached_property
     def width(self) -> int:
@@ -121,13 +87,6 @@ class DenseEncoder:
         self.encode(["a"])
         self.usage = noting(before, self.compute, self.checkpoint)
 
-    def tokenize(self, texts: Sequence[str], *, instruction: str = "") -> Tokenized:
-        """Token ids of texts, as `encode` has them read."""
-        prepared = prepare(texts, instruction=instruction, lowercase=self.said.lowercase)
-        tokenized = tokenize(self._tokenizer, prepared, max_length=self.reading.max_length)
-        require_vocabulary(self.checkpoint, tokenized.ids)
-        return tokenized
-
     def encode(
         self, texts: Sequence[str], *, instruction: str = "", advance: Callable[[float], None] = lambda _: None
     ) -> NDArray[np.float32]:
@@ -149,19 +108,10 @@ class DenseEncoder:
 
         Vectors that are `ranked` are for dot products: of length 1 where the checkpoint's similarity is the cosine.
         """
-        from evalkit.inference.forward import forward
         from evalkit.inference.pooling import select_for
 
-        for batch in forward(
-            self._model,
-            tokenized,
-            batch_tokens=1 if self._alone else self.budget,
-            select=select_for(self.head.pooling),
-            workers=workers(self.compute),
-            known=known,
-            usage=self.usage,
-            finish=self._ranked if ranked else self._pooled,
-        ):
+        select, finish = select_for(self.head.pooling), self._ranked if ranked else self._pooled
+        for batch in self.forward(tokenized, finish, select=select, known=known):
             yield batch.rows, finite(batch.states.cpu().numpy())
 
     def _pooled(self, batch: "States") -> Any:

@@ -133,10 +133,10 @@ MUTANTS = {
         "inference/pooling.py", " - np.repeat(np.cumsum(lengths) - lengths, lengths)", "", f"{POOLED}[weighted_mean]"
     ),
     "token vectors of the queries stay on the host": Mutant(
-        "rerank/late_interaction.py", "copied(vectors, self._model.device)", "vectors", LATE
+        "rerank/late_interaction.py", "copied(vectors, self.model.device)", "vectors", LATE
     ),
     "the projection stays on the host": Mutant(
-        "rerank/late_interaction.py", "map_location=self._model.device", 'map_location="cpu"', LATE
+        "rerank/late_interaction.py", "map_location=self.model.device", 'map_location="cpu"', LATE
     ),
     "MaxSim leaves its rows in the order of the blocks": Mutant(
         "inference/max_sim.py",

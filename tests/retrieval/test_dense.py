@@ -440,7 +440,7 @@ def test_batch_size_does_not_change_the_key_of_vectors(bert, store, collection):
 def test_identity_is_known_without_loading_and_tells_query_instructions_apart(bert, store):
     plain, instructed = retriever(bert, store), retriever(bert, store, query_instruction="moon ")
     assert dict(plain.identity) | {"query_instruction": "moon "} == dict(instructed.identity)
-    assert "_model" not in vars(plain.encoder)
+    assert "model" not in vars(plain.encoder)
 
 
 # The real all-MiniLM-L6-v2
