@@ -69,7 +69,8 @@ def language_code(key: str, value: str) -> str:
     """
     code = short_code(value)
     if code not in _THREE_LETTERS and not re.fullmatch("[a-z]{3}", code):
-        raise ConfigError(f"{key}={value} is not a language code of ISO 639, such as en, de, ja or zh.")
+        norwegian = " YAML reads no as false: put the code in quotes." if value == "False" else ""
+        raise ConfigError(f"{key}={value} is not a language code of ISO 639, such as en, de, ja or zh.{norwegian}")
     return code
 
 

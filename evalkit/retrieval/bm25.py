@@ -71,8 +71,7 @@ class BM25Retriever(FirstStage):
     def retrieve(self, dataset: Dataset, depth: int) -> Run:
         """The `depth` documents with the highest BM25 score above 0."""
         self.stages = Stages()
-        text = remark(dataset.language)
-        self.notes = (Note("no_stemmer", text, {"language": dataset.language}),) if text else ()
+        self.notes = tuple(_notes(dataset))
         with self.stages.timed(f"{LOADING} {_MODEL}"):
             import bm25s  # noqa: F401 - indexing is not charged for it
 
@@ -107,6 +106,15 @@ class BM25Retriever(FirstStage):
                 index.index((terms, vocabulary), show_progress=False)
         self.stages.take("index", meter, model=_MODEL)
         return index if vocabulary else None
+
+
+def _notes(dataset: Dataset) -> Iterator[Note]:
+    if text := remark(dataset.language):
+        yield Note("no_stemmer", text, {"language": dataset.language})
+    asked, language = dataset.query_language or dataset.language, dataset.language
+    if asked != language:
+        text = f"queries are in {asked} and documents in {language}, and BM25 finds only words that both have"
+        yield Note("languages_differ", text, {"queries": asked, "documents": language})
 
 
 def _term_ids(

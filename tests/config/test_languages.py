@@ -4,6 +4,7 @@ import json
 from importlib.resources import files
 
 import pytest
+import yaml
 
 from evalkit.config import DatasetConfig
 from evalkit.config.languages import is_written_in, language_code, languages_in, mteb_code
@@ -40,6 +41,12 @@ def test_what_is_not_a_code_is_refused(typed):
     if typed:
         with pytest.raises(ConfigError, match=f"dataset.query_language={typed} is not a language code"):
             DatasetConfig(name="mine", query_language=typed)
+
+
+def test_norwegian_without_quotes_in_yaml_is_explained():
+    """OmegaConf makes the text False of it."""
+    with pytest.raises(ConfigError, match="put the code in quotes"):
+        language_code("dataset.language", str(yaml.safe_load("language: no")["language"]))
 
 
 @pytest.mark.parametrize(

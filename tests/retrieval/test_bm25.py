@@ -140,10 +140,19 @@ def test_words_are_those_of_the_language_of_the_documents(tmp_path, store, langu
     assert [doc_id for doc_id, _ in actual["q"]] == ["d1"]
 
 
-@pytest.mark.parametrize(("language", "noted"), [("de", []), ("sw", ["no_stemmer"])])
-def test_a_language_without_an_analyser_of_its_own_is_noted(tmp_path, store, language, noted):
+@pytest.mark.parametrize(
+    ("settings", "noted"),
+    [
+        ({}, []),
+        ({"language": "de", "query_language": "de"}, []),
+        ({"language": "sw"}, ["no_stemmer"]),
+        ({"query_language": "zh"}, ["languages_differ"]),
+        ({"language": "sw", "query_language": "en"}, ["no_stemmer", "languages_differ"]),
+    ],
+)
+def test_languages_that_bm25_cannot_do_justice_to_are_noted(tmp_path, store, settings, noted):
     stage = BM25Retriever(BM25Config(name="bm25"))
-    stage.retrieve(dataset_of(tmp_path / "own", store, SMALL, {"q": "moon"}, language=language), 10)
+    stage.retrieve(dataset_of(tmp_path / "own", store, SMALL, {"q": "moon"}, **settings), 10)
     assert [note.kind for note in stage.notes] == noted
 
 
