@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from evalkit.analysis.overall import Overall, left_out, overall
-from evalkit.analysis.pairwise import Comparison, Pairing, Settings, System, require_pairs
+from evalkit.analysis.pairwise import DIFFERENT_DOCUMENTS, Comparison, Pairing, Settings, System, require_pairs
 from evalkit.analysis.pairwise import compare as compare_evaluations
 from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError
@@ -124,10 +124,12 @@ def compare(
         require_flag("allow_different_candidates", allow_different_candidates)
         settings = _settings(measure, correction, seed=seed, alpha=alpha, samples=samples)
         evaluations, notes = systems_of(results, qrels, [settings.measure], of_runs)
-        same = not (allow_different_candidates or any(isinstance(given.result, RunResult) for given in evaluations))
+        are_runs = any(isinstance(given.result, RunResult) for given in evaluations)
+        same = not (allow_different_candidates or are_runs)
         settings = settings._replace(measure=measure_of(evaluations, measure), same_candidates=same)
         found = compare_evaluations(evaluations, settings)
         require_pairs(found)
+        notes += [DIFFERENT_DOCUMENTS] if are_runs and found[0].ceiling is None else []
         return Compared(tuple(found), overall(found, settings), settings, (*notes, *left_out(found)))
 
 

@@ -10,6 +10,7 @@ from made import made, scores, write_run
 from scipy import stats
 
 import evalkit
+from evalkit.analysis.pairwise import DIFFERENT_DOCUMENTS
 from evalkit.errors import ConfigError, DataError, EvalkitError
 from evalkit.results.gather import gather
 
@@ -79,7 +80,8 @@ def test_common_queries_and_missing_ones_are_noted(caplog):
     short = {query: docs for query, docs in GOOD.items() if query > 3}
     with caplog.at_level(logging.WARNING):
         found = evalkit.compare({"short": short, "bad": BAD}, QRELS, **QUICK)
-    assert found.notes == ("short: 4 of 30 judged queries are not in the run and count 0, such as 0",)
+    missing = "short: 4 of 30 judged queries are not in the run and count 0, such as 0"
+    assert found.notes == (missing, DIFFERENT_DOCUMENTS)
     assert found.notes[0] in caplog.text
     require_same_as_scipy(found, short, BAD)
     found = evalkit.compare({"short": short, "bad": BAD}, QRELS, common_queries=True, **QUICK)
