@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from evalkit.datasets.mteb_metadata import general, metadata_of
+from evalkit.errors import ObjectError
 from evalkit.formats.python_objects import is_from
 from evalkit.models.library_models import library_identity
 from evalkit.rerank.own_forms import Form, form_of
@@ -24,9 +25,10 @@ def beir_reranker(thing: Any, name: str) -> Form | None:
 
 def mteb_cross_encoder(thing: Any, name: str) -> Form | None:
     """A cross-encoder of mteb, with its prompts for the task that the dataset is and the activation that it applies."""
-    del name
-    if not (mteb_models.is_model(thing) and callable(getattr(thing, "predict", None))):
+    if not mteb_models.is_model(thing):
         return None
+    if not callable(getattr(thing, "predict", None)):
+        raise ObjectError(f"{name} is a model of mteb that scores no pairs. Give it as the retriever.")
     metadata: list[Any] = []
 
     def begin(dataset: Dataset) -> None:

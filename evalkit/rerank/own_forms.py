@@ -17,8 +17,8 @@ from evalkit.types import Dataset, Identity, Pair
 
 _EXPECTED = (
     "A reranker is a function f(query, documents) or f(pairs) that returns a score for each document or pair, an "
-    "object with such a method `score`, an evalkit.Reranker, a CrossEncoder of sentence-transformers, or an object "
-    "with `transform` as PyTerrier's"
+    "object with such a method `score`, an evalkit.Reranker, a CrossEncoder of sentence-transformers, a reranker of "
+    "beir or mteb, or an object with `transform` as PyTerrier's"
 )
 
 

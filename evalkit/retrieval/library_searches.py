@@ -29,6 +29,8 @@ def beir_retriever(thing: Any, name: str, similarity: str | None) -> OwnSearch |
         retriever, chosen = thing, _COSINE
     else:
         return None
+    if retriever is None:
+        raise ObjectError(f"{name} has no retriever. Give it one: EvaluateRetrieval(retriever).")
 
     def run(dataset: Dataset, depth: int) -> Run:
         texts = CorpusTexts(dataset.documents).items()
@@ -54,6 +56,8 @@ def beir_model(thing: Any, name: str, similarity: str | None) -> OwnSearch | Non
 def mteb_model(thing: Any, name: str, similarity: str | None) -> OwnSearch | None:
     """An encoder or a searcher of mteb, with its own similarity and its prompts for the task that the dataset is."""
     del similarity
+    if is_from(thing, "mteb", "ModelMeta"):
+        raise ObjectError(f"{name} says which model of mteb it is. Load it: mteb.get_model({thing.name!r}).")
     if not mteb_models.is_model(thing):
         return None
     searcher = mteb_models.searcher_of(thing)

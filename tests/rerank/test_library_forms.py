@@ -2,10 +2,11 @@
 
 import pytest
 from library_collection import arguments, texts, triple
-from mteb_made import WordCrossEncoder, task_of
+from mteb_made import WordCrossEncoder, WordEncoder, task_of
 from stubs import tiny_bert
 
 import evalkit
+from evalkit.errors import ObjectError
 
 pytestmark = [
     pytest.mark.interop,
@@ -82,6 +83,12 @@ def test_a_cross_encoder_of_mteb_gives_the_numbers_of_mteb(given):
         assert [scores[query_id][doc_id] for doc_id in doc_ids] == pytest.approx(found.tolist())
     given["dataset"] = (triple(), {"name": "part"})  # of no task: another prompt
     assert run.digest() != evalkit.evaluate(**given, reranker=WordCrossEncoder()).run.digest()
+
+
+def test_an_encoder_of_mteb_is_no_reranker(given):
+    pytest.importorskip("mteb")
+    with pytest.raises(ObjectError, match=r"scores no pairs\. Give it as the retriever"):
+        evalkit.evaluate(**given, reranker=WordEncoder())
 
 
 def test_a_cross_encoder_of_mteb_that_wraps_sentence_transformers_has_an_identity(checkpoint, given):

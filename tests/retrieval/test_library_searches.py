@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from library_collection import arguments, texts, triple
-from mteb_made import WordCrossEncoder, WordEncoder, ndcg, task_of
+from mteb_made import WordCrossEncoder, WordEncoder, meta, ndcg, task_of
 
 import evalkit
 from evalkit.errors import ObjectError
@@ -79,6 +79,12 @@ def test_results_of_an_earlier_search_of_beir_are_left_out(given):
     assert set(triple()[1]) == set(run.query_ids)
 
 
+def test_an_evaluation_of_beir_without_a_retriever_is_refused(given):
+    evaluation = pytest.importorskip("beir.retrieval.evaluation")
+    with pytest.raises(ObjectError, match="has no retriever"):
+        evalkit.evaluate(**given, retriever=evaluation.EvaluateRetrieval())
+
+
 # mteb
 
 
@@ -135,8 +141,10 @@ def test_a_model_of_mteb_that_wraps_sentence_transformers_has_an_identity(weight
     assert (True, False, True) == (first.candidates.fresh, again.candidates.fresh, other.candidates.fresh)
 
 
-def test_a_cross_encoder_of_mteb_is_no_retriever(given):
+def test_a_cross_encoder_of_mteb_is_no_retriever_nor_is_metadata(given):
     pytest.importorskip("mteb")
+    with pytest.raises(ObjectError, match=r"Load it: mteb\.get_model\('made/shared'\)"):
+        evalkit.evaluate(**given, retriever=meta("shared"))
     with pytest.raises(ObjectError, match=r"scores pairs\. Give it as the reranker"):
         evalkit.evaluate(**given, retriever=WordCrossEncoder())
 
