@@ -242,7 +242,7 @@ def test_the_package_of_reports_is_the_function_of_its_name():
     assert report([GOOD], qrels=QRELS).files == ()
 
 
-@pytest.mark.slow  # numba compiles ranx
+@pytest.mark.interop
 def test_runs_of_ranx_have_their_own_names():
     ranx = pytest.importorskip("ranx")
     runs = [ranx.Run(as_text(run, float), name=name) for run, name in ((GOOD, "good"), (BAD, "bad"), (BAD, "bad"))]
