@@ -184,6 +184,12 @@ def stage_of(group: str, given: Any, settings: Mapping[str, Any]) -> Any:
         if isinstance(given, str) and (given in config_names(group) or not _exists(given)):
             return config_of(group, given, settings)
         return config_of(group, _FILES[group], {"path": os.fspath(given), **settings})
+    legal = {field.name for field in fields(SCHEMAS[group]["python"])}
+    if unknown := [key for key in settings if key not in legal]:
+        raise ConfigError(
+            f"{group}.{unknown[0]} is not a setting of an object. {instead(unknown[0], sorted(legal))} What its class "
+            f"is made with goes into settings, as in {{'settings': {{{unknown[0]!r}: ...}}}}."
+        )
     config = config_of(group, "python", {"name": _name(group, given), **settings})
     config.attach(given)
     return config

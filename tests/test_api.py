@@ -68,6 +68,7 @@ def test_settings_follow_a_name_in_a_tuple_or_as_on_the_command_line(toy):
         ({"depth": 1.5}, "depth=1.5 is not a whole number"),
         ({"measures": "nDCG@10"}, "is not a list of names"),
         ({"reranker.max_lenght": 3}, "reranker.max_lenght is not a setting"),
+        ({"reranker": overlap, "reranker.weight": 3}, r"made with goes into settings, as in \{'settings': \{'weight'"),
         ({"max_length": 3}, "max_length is not an argument of evaluate"),
     ],
 )

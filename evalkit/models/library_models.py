@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from importlib.metadata import version
 from typing import Any
 
@@ -26,11 +27,10 @@ def library_identity(model: Any) -> Identity | None:
     for name, tensor in state.items():
         weights.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         weights.update(_bytes(tensor))
+    settings = {name: getattr(model, name) for name in _attributes(model) if _is_plain(getattr(model, name, None))}
     return {
         "weights_sha256": weights.hexdigest(),
-        "settings": {
-            name: getattr(model, name) for name in _attributes(model) if _is_plain(getattr(model, name, None))
-        },
+        "settings": deepcopy(settings),  # the model may change its own later
         "modules": digest({"modules": [_facts(module) for module in _modules(model)]}),
         "packages": {name: version(name) for name in ("sentence-transformers", "torch", "transformers")},
     }

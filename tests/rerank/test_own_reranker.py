@@ -200,7 +200,7 @@ def dying(query, documents):
 
 dying.identity = "words"
 result = evalkit.evaluate(**toy_evaluation(Path(sys.argv[2])), reranker=dying)
-print(result.result.manifest["kept_pairs"], len(done), result.run.digest())
+print(result.result.manifest["kept_pairs"], len(done), result.run.digest(), "torch" in sys.modules)
 """
 
 
@@ -211,9 +211,20 @@ def test_a_killed_evaluation_with_an_identity_resumes(tmp_path):
         return subprocess.run(arguments, capture_output=True, text=True, check=False)
 
     assert -9 == run(tmp_path / "killed", "die").returncode
-    kept, calls, digest = run(tmp_path / "killed", "live").stdout.split()
-    assert ("1", "1") == (kept, calls)
+    kept, calls, digest, has_torch = run(tmp_path / "killed", "live").stdout.split()
+    assert ("1", "1", "False") == (kept, calls, has_torch)
     assert digest == evalkit.evaluate(**toy_evaluation(tmp_path / "whole"), reranker=overlap).run.digest()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("toy")
+def test_processes_of_a_sweep_find_the_module_in_the_current_folder(tmp_path):
+    (tmp_path / "swept_module.py").write_text(MODULE)
+    places = ["dataset=folder", "dataset.path=toy", "results_dir=results", "cache_dir=cache", "retriever=bm25"]
+    chosen = ["reranker=python", "reranker.object=swept_module:Weighted", "reranker.settings.weight=1,2"]
+    swept = command("evaluate", "-m", "hydra/launcher=joblib", *places, *chosen, cwd=tmp_path)
+    assert 0 == swept.returncode, swept.stderr
+    assert 2 == len(list((tmp_path / "results").rglob("Weighted*/manifest.json")))
 
 
 def test_pairs_come_some_at_a_time_without_those_that_are_known(monkeypatch):
