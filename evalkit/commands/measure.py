@@ -8,8 +8,8 @@ from typing import Any
 from evalkit.commands.options import Parser
 from evalkit.commands.runs_alone import add_reading, rules_of, tell_left_out
 from evalkit.errors import ConfigError
+from evalkit.formats.judgments import QrelsFile, read_judgments
 from evalkit.formats.subtopics import over_subtopics, read_subtopics
-from evalkit.formats.trec import read_qrels
 from evalkit.measures import canonical, parse_measure
 from evalkit.measures.given_runs import MEASURES, MeasuredRun, by_subtopics, counting, measured, of_documents
 from evalkit.report.grid import Column, Grid, write
@@ -25,21 +25,24 @@ def main(arguments: list[str]) -> int:
     paths, typed = _runs_and_measures(options.runs)
     names, rules = canonical(typed or MEASURES), rules_of(options)
     subtopics = read_subtopics(options.qrels) if by_subtopics(names) else None
-    qrels = read_qrels(options.qrels) if subtopics is None else over_subtopics(subtopics)
+    judged = read_judgments(options.qrels) if subtopics is None else QrelsFile(over_subtopics(subtopics))
     runs = of_documents(read_runs(paths, order=options.order), options.maxp)
-    counted = counting(qrels, runs, rules, name=options.qrels)
+    counted = counting(judged.qrels, runs, rules, name=options.qrels)
     found = {name: measured(counted, given, names, rules, subtopics) for name, given in runs.items()}
     values = {name: run.values for name, run in found.items()}
     match options.format:
         case "json":
-            objects = {name: _as_json(run, each=options.per_query) for name, run in found.items()}
+            noted = {name: run._replace(notes=[*judged.notes, *run.notes]) for name, run in found.items()}
+            objects = {name: _as_json(run, each=options.per_query) for name, run in noted.items()}
             say(json.dumps(objects if len(found) > 1 else _only(objects), ensure_ascii=False) + "\n")
         case "table" if options.per_query or len(found) == 1:
             _print(values, each=options.per_query)
         case form:
             write([_grid(values, each=options.per_query)], form)
     # On stderr, so that a pipe gets the numbers and a person the warning.
-    tell_left_out(rules, queries=len(counted), of=len(qrels))
+    tell_left_out(rules, queries=len(counted), of=len(judged.qrels))
+    for note in judged.notes:
+        tell(note.text)
     for name, run in found.items():
         for note in run.notes:
             tell(f"{name}: {note.text}" if len(found) > 1 else note.text)
@@ -53,13 +56,13 @@ def _parser() -> Parser:
         "both descending. Every judged query counts; one that a run lacks counts 0. Runs and measures may be given in "
         "any order: an argument that names a file is a run, and one that is a measure and not a file is a measure.",
     )
-    parser.add_argument("qrels", type=Path, help="TREC or BEIR judgments, CSV, Parquet or JSON; text also as gzip")
+    parser.add_argument("qrels", type=Path, help="TREC or BEIR judgments, CSV, Parquet or JSON, however packed")
     parser.add_argument(
         "runs",
         nargs="+",
         metavar="run|measure",
-        help="a TREC, MS MARCO or tevatron run, CSV, Parquet, or JSON of BEIR, ranx, FlagEmbedding, mteb or rank_llm; "
-        f"or a measure, such as MAP or R(rel=2)@100; default: {' '.join(MEASURES)}",
+        help="a TREC, MS MARCO or tevatron run, CSV, Parquet, or JSON of BEIR, ranx, FlagEmbedding, mteb, rank_llm or "
+        f"DPR; or a measure, such as MAP or R(rel=2)@100; default: {' '.join(MEASURES)}",
     )
     add_reading(parser)
     parser.add_argument("--per-query", action="store_true", help="one line a judged query")

@@ -19,6 +19,7 @@ from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
 from evalkit.formats.compressed import peeked, plain_name
 from evalkit.formats.filekind import KIND_BYTES, file_kind
+from evalkit.formats.json_values import transposed
 from evalkit.formats.strict_json import repeated
 from evalkit.formats.textfile import LARGEST, lines
 from evalkit.system.reporting import reason
@@ -52,8 +53,9 @@ def _is_record(source: CollectionFiles, name: str) -> bool:
     try:
         with source.open(name) as stream:
             _, line = next(lines(stream, source.label(name)))
-        return not set(_IDS).isdisjoint(_parsed(line))
-    except (ValueError, RecursionError, DataError, StopIteration):
+        first = _parsed(line)
+        return any(name in first and not isinstance(first[name], dict) for name in _IDS)
+    except (ValueError, TypeError, RecursionError, DataError, StopIteration):
         return False  # the beginning of one object over many lines, or damaged: for whoever reads on to report
 
 
@@ -107,7 +109,9 @@ def _whole(stream: BinaryIO, label: str, keys: str) -> Iterator[tuple[str, dict[
 
 
 def _by_id(parsed: dict[str, Any]) -> list[Any]:
-    """The values of `{id: object or text}`, with their ids; one record where that is what the object is."""
+    """The values of `{id: object or text}`, with their ids; rows of `{column: {row: cell}}`; else one record."""
+    if not set(_IDS).isdisjoint(parsed) and (table := transposed(parsed)):
+        return table
     if not set(_IDS).isdisjoint(parsed) or not all(isinstance(value, dict | str) for value in parsed.values()):
         return [parsed]
     return [{"_id": key, **(value if isinstance(value, dict) else {"text": value})} for key, value in parsed.items()]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from evalkit.errors import DataError
+from evalkit.formats.rows import GRADES, name_columns
 from evalkit.formats.strict_json import RepeatedKeyError, distinct
 from evalkit.formats.textfile import File, peek, read_bytes, read_lines
 
@@ -23,7 +24,12 @@ def json_rows(file: File) -> Iterator[tuple[str, Any]]:
     """
     parsed, by_line = _parsed(file)
     if not by_line and not isinstance(parsed, list):
-        yield str(file), parsed
+        rows = rows_of_columns(parsed)
+        yield from (
+            ((f"{file} row:{number}", row) for number, row in enumerate(rows, start=1))
+            if rows
+            else ((str(file), parsed),)
+        )
         return
     unit = "" if by_line else " item"
     yield from ((f"{file}{unit}:{number}", value) for number, value in parsed)
@@ -36,7 +42,28 @@ def json_value(file: File) -> Any:
         DataError: not JSON, or a key twice in one object.
     """
     parsed, by_line = _parsed(file)
-    return [value for _, value in parsed] if by_line or isinstance(parsed, list) else parsed
+    if by_line or isinstance(parsed, list):
+        return [value for _, value in parsed]
+    return rows_of_columns(parsed) or parsed
+
+
+def rows_of_columns(parsed: Any) -> list[dict[str, Any]]:
+    """The rows of `{column: {row: cell}}`, as pandas' `to_json` writes a table; none of anything else.
+
+    The names of the columns tell it from `{query: {document: value}}`.
+    """
+    known = isinstance(parsed, dict) and name_columns(list(parsed), GRADES, graded=False)
+    return transposed(parsed) if known else []
+
+
+def transposed(columns: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows from `{column: {row: cell}}`; none where the columns have not the same rows."""
+    first = next(iter(columns.values()), None)
+    if not isinstance(first, dict):
+        return []
+    if not all(isinstance(column, dict) and column.keys() == first.keys() for column in columns.values()):
+        return []
+    return [{name: column[row] for name, column in columns.items()} for row in first]
 
 
 def _parsed(file: File) -> tuple[Any, bool]:

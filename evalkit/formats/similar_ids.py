@@ -10,6 +10,7 @@ from typing import NamedTuple
 _LOOKED_AT = 100_000  # ids of each side
 _COMPARED = 2_000  # ids of each side, where only letters in common are left to go by
 _AS_NUMBERS = "pandas reads ids as numbers unless it is given dtype=str."
+_PASSAGES = "Ids with # are of passages: --maxp '#', or dataset.maxp='#', takes the best passage of each document."
 _ALIKE = "Write ids the same way in both files."
 
 
@@ -40,6 +41,11 @@ def _bare(text: str) -> str:
     return re.sub(r"\.(txt|json|xml|html?|pdf)$", "", re.sub(r"[\W_]+", ".", _as_number(text)).strip("."))
 
 
+def _document(text: str) -> str:
+    """The id of the document that a passage is of, as in MS MARCO's `D123#4`."""
+    return _folded(text.partition("#")[0])
+
+
 def _number_at(place: int) -> Callable[[str], str]:
     """A key: the first (0) or last (-1) number in an id."""
 
@@ -54,6 +60,7 @@ _KEYS = (
     (_folded, _ALIKE),
     (_as_number, _AS_NUMBERS),
     (_bare, _ALIKE),
+    (_document, _PASSAGES),
     (_number_at(-1), _ALIKE),
     (_number_at(0), _ALIKE),
 )

@@ -10,6 +10,7 @@ from evalkit.datasets.reranking_samples import MEASURES, are_samples, begins_wit
 from evalkit.errors import DataError
 from evalkit.retrieval.candidates import cut
 from evalkit.retrieval.first_stage import FirstStage
+from evalkit.retrieval.saved import SavedConfig
 from evalkit.run import Run
 from evalkit.types import Dataset, Identity
 
@@ -58,14 +59,19 @@ class JudgedRetriever(FirstStage):
 
 
 def settled(config: EvaluateConfig) -> EvaluateConfig:
-    """The settings of an evaluation as they are used: reranking samples bring their own candidates and measures."""
+    """The settings of an evaluation as they are used: reranking samples bring their own measures and candidates.
+
+    A saved run of these candidates is used, as it has their order.
+    """
     if not are_samples(config.dataset):
         return config
-    if not isinstance(config.retriever, JudgedConfig) and begins_with_sample(config.dataset):
+    if not isinstance(config.retriever, JudgedConfig | SavedConfig) and begins_with_sample(config.dataset):
         logger.warning(
             "%s: reranking samples bring their own candidates, so retriever=%s is not used.",
             config.dataset.name,
             config.retriever.name,
         )
     measures = list(dict.fromkeys([*MEASURES, *config.measures]))
+    if isinstance(config.retriever, SavedConfig):  # such as the order in which a retriever wrote them
+        return replace(config, measures=measures)
     return replace(config, retriever=JudgedConfig(name="judged"), measures=measures)

@@ -93,6 +93,13 @@ LAYOUTS = {
         "queries.json": json.dumps(QUERIES),
         "qrels.json": json.dumps(QRELS),
     },
+    "columns of JSON, as pandas writes": {
+        "corpus.json": json.dumps(
+            {name: {str(row): item[name] for row, item in enumerate(documents())} for name in ("_id", "title", "text")}
+        ),
+        "queries.jsonl": QUERY_LINES,
+        "qrels/test.tsv": BEIR_QRELS,
+    },
     "relevant documents in JSON": BEIR | {"qrels/test.tsv": '{"q1": ["d1"], "q2": ["d2"]}'},
     "a folder a part": {
         "corpus/corpus.jsonl": CORPUS,

@@ -16,7 +16,8 @@ from evalkit.errors import DataError
 from evalkit.pipeline import evaluate
 from evalkit.rerank.passthrough import KeepOrderConfig
 from evalkit.retrieval.bm25 import BM25Config
-from evalkit.retrieval.judged import JudgedConfig
+from evalkit.retrieval.judged import JudgedConfig, settled
+from evalkit.retrieval.saved import SavedConfig, SavedRetriever
 
 SAMPLES = [
     {"query": "what makes bread", "positive": ["Yeast makes bread."], "negative": ["Bees make honey.", "Moon."]},
@@ -239,3 +240,20 @@ def test_passages_that_contradict_each_other_are_refused(tmp_path, store):
     ):
         with pytest.raises(DataError, match=part):
             read(write(tmp_path / "s.jsonl", [row]), store)
+
+
+def test_a_saved_run_orders_the_passages_that_a_retriever_wrote(tmp_path, store):
+    """DPR's results are the candidates, the judgments and, with `retriever=saved`, the order of the first stage."""
+    ctxs = [{**BEES, "id": "7", "score": "2.5"}, {**COWS, "id": "8", "score": "1.5"}]
+    path = write(tmp_path / "s.jsonl", [{**DPR, "ctxs": ctxs}])
+    config = EvaluateConfig(
+        dataset=FolderDatasetConfig(path=str(path)),
+        retriever=SavedConfig(name="saved", path=str(path)),
+        reranker=KeepOrderConfig(name="none"),
+        compute=ComputeConfig(),
+        measures=["nDCG@10"],
+    )
+    used = settled(config)
+    assert (used.retriever, used.measures[:2]) == (config.retriever, ["MAP", "RR@10"])
+    candidates = SavedRetriever(config.retriever).retrieve(read(path, store), 10)
+    assert [doc_ids for _, doc_ids, _ in candidates] == [["7", "8"]]

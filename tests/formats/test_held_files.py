@@ -71,6 +71,12 @@ RUNS = {
     "DPR": json.dumps([{"q_id": query_id, **row} for query_id, row in DPR.items()], indent=4),
     "DPR of Pyserini": json.dumps(PYSERINI),
     "rows of JSON": json.dumps([{"query_id": query, "doc_id": doc, "score": score} for query, doc, _, score in ROWS]),
+    "columns of JSON, as pandas writes": json.dumps(
+        {
+            name: {str(number): row[place] for number, row in enumerate(ROWS)}
+            for name, place in (("qid", 0), ("docno", 1), ("score", 3))
+        }
+    ),
     "UTF-16": TREC.encode("utf-16"),
     "UTF-32": TREC.encode("utf-32"),
     "a byte-order mark and CRLF": "\ufeff" + TREC.replace("\n", "\r\n"),
@@ -88,6 +94,9 @@ JUDGMENTS = {
     "BEIR without a header": "q1\td1\t1\nq1\td2\t0\nq2\td1\t2\n",
     "floats": "q1,d1,1.0\nq1,d2,0.0\nq2,d1,2.0\n",
     "JSON": json.dumps(QRELS),
+    "columns of JSON": (
+        '{"qid":{"0":"q1","1":"q1","2":"q2"},"docno":{"0":"d1","1":"d2","2":"d1"},"label":{"0":1,"1":0,"2":2}}'
+    ),
     "rows of JSON": "".join(
         json.dumps({"qid": query, "docid": doc, "relevance": grade}) + "\n"
         for query, judged in QRELS.items()

@@ -63,3 +63,11 @@ def test_without_a_pair_the_first_of_both_are_named():
 )
 def test_ids_that_differ_in_zeros_alone_are_the_same_without_them(ids, same):
     assert same is (len({unpadded(text) for text in ids}) == 1)
+
+
+def test_passages_in_the_place_of_documents_are_told_from_other_spellings():
+    told = compared(["D9#1", "D123#4"], ["D123"], place="the run", other="the judgments")
+    assert told == (
+        "'D123#4' stands in the run and 'D123' in the judgments. Ids with # are of passages: --maxp '#', or "
+        "dataset.maxp='#', takes the best passage of each document."
+    )
