@@ -28,7 +28,7 @@ from evalkit.errors import ConfigError, ObjectError
 from evalkit.formats.python_objects import is_from, kind_of
 from evalkit.store import Store
 from evalkit.store.artefact import CORPORA, digest
-from evalkit.system.own_code import call
+from evalkit.system.own_code import call, nameable, own_name
 from evalkit.types import Dataset
 
 _JUDGED = "judged.json"
@@ -176,6 +176,8 @@ def _of_mteb(task: Any, config: PythonDatasetConfig) -> Parts:
                 f"{name} has no split {config.split!r}. Set dataset.split to one of: {', '.join(splits)}."
             )
         config.split = splits[0]
+    if task.metadata.is_multilingual and config.name == own_name(task):  # its parts are other datasets
+        config.name = nameable(f"{name}-{subsets[0]}")
     data = mteb_task.data_of(task, subsets[0], config.split)
     if config.language == DatasetConfig.language:
         documents = ArrowDocuments(data["corpus"], title_separator=" ", id_column="id")

@@ -77,6 +77,16 @@ def test_the_split_of_a_task_is_its_own_unless_set(splits, settings, expected, g
 
 
 @pytest.mark.usefixtures("_mteb")
+def test_a_part_of_a_task_is_named_after_both_unless_named(given):
+    task = task_of(*triple(), eval_langs={"de": ["deu-Latn"], "en": ["eng-Latn"]})
+    given["dataset"] = task.filter_languages(None, hf_subsets=["de"])
+    found = evalkit.evaluate(**given)
+    assert ("MadeRetrieval-de", "de") == (found.dataset, found.result.manifest["config"]["dataset"]["language"])
+    given["dataset"] = (task, {"name": "mine"})
+    assert "mine" == evalkit.evaluate(**given).dataset
+
+
+@pytest.mark.usefixtures("_mteb")
 def test_results_on_a_task_are_read_when_it_is_gone(given):
     given["dataset"] = task_of(*triple(), eval_splits=["dev"], ignore_identical_ids=True)
     found = evalkit.evaluate(**given)

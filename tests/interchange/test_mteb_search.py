@@ -1,9 +1,11 @@
 """The pipeline inside `mteb.evaluate`: its numbers are those of `evalkit evaluate`, and its rows stay apart."""
 
 import importlib.util
+import json
 
 import pytest
 from made import grade, write_collection
+from mteb_made import ndcg, task_of
 from stubs import tiny_bert
 
 import evalkit
@@ -16,7 +18,6 @@ pytestmark = [
     pytest.mark.slow,  # importing mteb takes seconds
     pytest.mark.skipif(importlib.util.find_spec("mteb") is None, reason="mteb is not installed"),
 ]
-datasets = pytest.importorskip("datasets")
 QUERIES = 6
 
 
@@ -33,64 +34,13 @@ def model(tmp_path_factory):
 @pytest.fixture
 def task(collection):
     """The same collection as a task of mteb."""
-    from mteb.abstasks.retrieval import AbsTaskRetrieval
-    from mteb.abstasks.task_metadata import TaskMetadata
-
-    metadata = TaskMetadata(
-        name="MadeRetrieval",
-        dataset={"path": "evalkit/made", "revision": "1"},
-        description="made",
-        type="Retrieval",
-        category="t2t",
-        modalities=["text"],
-        eval_splits=["test"],
-        eval_langs=["eng-Latn"],
-        main_score="ndcg_at_10",
-        domains=[],
-        date=("2020-01-01", "2020-01-02"),
-        task_subtypes=[],
-        license="cc0-1.0",
-        annotations_creators="derived",
-        dialect=[],
-        sample_creation="created",
-        bibtex_citation="",
+    corpus, queries = (
+        {row["_id"]: row for row in map(json.loads, (collection / f"{name}.jsonl").read_text().splitlines())}
+        for name in ("corpus", "queries")
     )
-
-    def load_data(self, **_):
-        rows = {
-            name: datasets.load_dataset("json", data_files=str(collection / f"{name}.jsonl"))["train"]
-            for name in ("corpus", "queries")
-        }
-        qrels = {
-            f"q{query}": {f"d{query}_{place}": grade(query, place) for place in range(12)} for query in range(QUERIES)
-        }
-        self.dataset = {
-            "default": {
-                "test": {
-                    "corpus": rows["corpus"].rename_column("_id", "id"),
-                    "queries": rows["queries"].rename_column("_id", "id"),
-                    "relevant_docs": qrels,
-                    "top_ranked": None,
-                }
-            }
-        }
-        self.data_loaded = True
-
-    made = type(
-        "MadeRetrieval",
-        (AbsTaskRetrieval,),
-        {"metadata": metadata, "load_data": load_data, "ignore_identical_ids": False},
-    )
-    return made()
-
-
-def evaluated(search, task, folder):
-    """nDCG@10 from mteb."""
-    import mteb
-
-    found = mteb.evaluate(search, [task], cache=mteb.ResultCache(folder), co2_tracker=False, show_progress_bar=False)
-    (result,) = found.task_results
-    return result.scores["test"][0]["ndcg_at_10"]
+    qrels = {f"q{query}": {f"d{query}_{place}": grade(query, place) for place in range(12)} for query in range(QUERIES)}
+    texts = {query_id: row["text"] for query_id, row in queries.items()}
+    return task_of({doc_id: {"title": "", "text": row["text"]} for doc_id, row in corpus.items()}, texts, qrels)
 
 
 @pytest.mark.parametrize("reranker", ["none", "cross_encoder"])
@@ -98,7 +48,7 @@ def test_mteb_gets_the_number_of_evalkit(reranker, task, collection, model, tmp_
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     own = {"model": str(model), "max_length": 64} if reranker == "cross_encoder" else {}
     search = evalkit.load_search("bm25", reranker, depth=8, reranker_settings=own, compute={"device": "cpu"})
-    theirs = evaluated(search, task, tmp_path / "mteb")
+    theirs = ndcg(search, task, tmp_path / "mteb")
     arguments = [f"reranker.{key}={value}" for key, value in own.items()]
     arguments += [
         f"dataset.path={collection}",
@@ -125,7 +75,7 @@ def test_mteb_gets_the_number_of_evalkit(reranker, task, collection, model, tmp_
 
 def test_rows_of_other_first_stages_and_depths_stay_apart(task, tmp_path):
     searches = [evalkit.load_search("bm25", depth=depth) for depth in (1, 12)]
-    found = [evaluated(search, task, tmp_path) for search in searches]
+    found = [ndcg(search, task, tmp_path) for search in searches]
     # The cache of mteb must not serve the first for the second.
     assert found[0] != found[1]
     assert [one.mteb_model_meta.experiment_kwargs["top_k"] for one in searches] == [1, 12]
