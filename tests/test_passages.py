@@ -5,11 +5,13 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from stubs import StubReranker, write_collection
 
 from evalkit import rerank
+from evalkit.analysis.moves import widest
 from evalkit.analysis.one_pass import analyse
 from evalkit.cli import main
 from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig, RerankerConfig
@@ -146,6 +148,16 @@ def test_an_analysis_is_of_documents_and_has_no_depth_curve(config, monkeypatch)
 
 
 KINDS = ("measures", "ceiling")
+
+
+def test_a_listing_shows_the_first_passage_of_a_document(config, monkeypatch):
+    monkeypatch.setattr(rerank, "build", lambda *_, **__: StubReranker())
+    done = evaluate(replace(config, reranker=RerankerConfig(name="stub")))
+    values = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    (listing,) = widest([done, done], ["q1", "q2", "q3"], values, count=1, dataset=dataset_of(done.result))
+    assert listing.rankings[0] == listing.rankings[1] == ("D1", "D3", "D2")
+    assert listing.texts == {"D1": TEXTS["D1#0"], "D2": TEXTS["D2#0"], "D3": TEXTS["D3"]}
+    assert listing.grades == QRELS["q1"]
 
 
 def test_a_delimiter_that_no_document_has_is_warned_of(config, store, caplog):

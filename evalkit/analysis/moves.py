@@ -152,7 +152,7 @@ def _texts(dataset: Dataset | None, doc_ids: set[str]) -> dict[str, str]:
     if dataset is None or not doc_ids:
         return {}
     wanted = sorted(doc_ids)
-    rows = dataset.rows(pa.array(wanted, pa.string()))
+    rows = dataset.rows_of_judged(pa.array(wanted, pa.string()))  # runs of passages are read as runs of documents
     present = [(doc_id, int(row)) for doc_id, row in zip(wanted, rows, strict=True) if row >= 0]
     texts = dataset.documents.texts([row for _, row in present])
     return {doc_id: text for (doc_id, _), text in zip(present, texts, strict=True)}
