@@ -134,6 +134,11 @@ def is_gte(checkpoint: Checkpoint) -> bool:
     return checkpoint.config.get("model_type") == "new"
 
 
+def is_nomic(checkpoint: Checkpoint) -> bool:
+    """nomic-ai/nomic-bert-2048, such as nomic-embed-text-v1.5, not as transformers saves it."""
+    return checkpoint.config.get("model_type") == "nomic_bert" and "n_embd" in checkpoint.config
+
+
 def is_jina(checkpoint: Checkpoint) -> bool:
     """jinaai/xlm-roberta-flash, such as jina-reranker-v2-base-multilingual."""
     return "XLMRobertaFlashConfig" in str(checkpoint.config.get("auto_map", {}).get("AutoConfig", ""))

@@ -14,7 +14,7 @@ from evalkit.config import ComputeConfig
 from evalkit.errors import EvalkitError, ModelError
 from evalkit.models.arithmetic import device_name, require_torch
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.layout import is_gte, is_minicpm
+from evalkit.models.layout import is_gte, is_minicpm, is_nomic
 from evalkit.models.requirements import architectures
 from evalkit.models.weights import (
     BUFFERS,
@@ -81,6 +81,17 @@ def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
                 compute,
                 lambda name, tensors: gte.bare_source(name, settings, tensors),
                 unused=gte.UNUSED_BY_ENCODERS,
+            )
+        if is_nomic(checkpoint):
+            from evalkit.models import nomic
+
+            nomic_config = nomic.config_of(checkpoint, compute.padded_attention)
+            return assemble(
+                lambda: transformers.NomicBertModel(nomic_config),
+                checkpoint,
+                compute,
+                lambda name, _: nomic.source(name, nomic_config),
+                unused=nomic.UNUSED_BY_ENCODERS,
             )
         options = {"add_pooling_layer": False} if _has_optional_pooler(checkpoint) else {}
         heads = _HEADS if any(name.endswith(_WITH_HEAD) for name in architectures(checkpoint)) else ""

@@ -3,7 +3,7 @@
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import TOKENIZER, Declared, is_late
-from evalkit.models.layout import is_gte, is_jina, is_minicpm, usable_positions
+from evalkit.models.layout import is_gte, is_jina, is_minicpm, is_nomic, usable_positions
 from evalkit.models.refusals import MERGE, an_adapter, elsewhere, instead_of_classifier, module_kind
 
 _OWN_CODE = ("cost_wise_gemma",)
@@ -103,7 +103,7 @@ def require_no_code(checkpoint: Checkpoint) -> None:
     Raises:
         ModelError: `auto_map` does, in the model's configuration or in that of the tokenizer.
     """
-    own = is_minicpm(checkpoint) or is_jina(checkpoint) or is_gte(checkpoint)
+    own = is_minicpm(checkpoint) or is_jina(checkpoint) or is_gte(checkpoint) or is_nomic(checkpoint)
     code = checkpoint.config.get("auto_map")
     if code and not own and checkpoint.config.get("model_type") not in _OWN_CODE:
         raise ModelError(

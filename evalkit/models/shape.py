@@ -9,6 +9,7 @@ from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import is_gte, is_minicpm
 
 _DECODERS = {"cost_wise_gemma", "gemma", "gemma2", "granite", "llama", "minicpm", "mistral", "qwen2", "qwen3"}
+_GATED = {"gemma3_text", "modernbert", "nomic_bert"}  # encoders with three matrices in the feed-forward part
 _KEYS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 
 
@@ -55,9 +56,8 @@ def shape_of(checkpoint: Checkpoint, *, layers: int | None = None) -> Shape:
     decoder = is_minicpm(checkpoint) or checkpoint.config.get("model_type") in _DECODERS
     facts = {**checkpoint.config, **checkpoint.numbers(*_KEYS)}
     facts.setdefault("is_causal", decoder)
-    return _shape(
-        facts, gated=decoder or is_gte(checkpoint) or checkpoint.config.get("model_type") == "modernbert", layers=layers
-    )
+    gated = decoder or is_gte(checkpoint) or checkpoint.config.get("model_type") in _GATED
+    return _shape(facts, gated=gated, layers=layers)
 
 
 def known_shape(model: str, *, layers: int | None = None) -> Shape:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from families.golden import KINDS
+from in_process import evalkit as evalkit_typed
 
 import evalkit
 from evalkit.errors import ModelError
@@ -31,11 +32,11 @@ TEXTS = (
     "dense_embeddinggemma",
     "dense_new_gte",
     "dense_new_gte_en",
+    "dense_nomic",
     "dense_prompts",
     "dense_truncate_dim",
 )
 REFUSED = {
-    "dense_nomic": ("dense", "auto_map names the model's own code"),
     "splade": ("dense", "is a sparse encoder (SPLADE)"),
     "ettin_modular": ("cross_encoder", "whose head is the modules Transformer, Pooling, Dense, LayerNorm, Dense"),
     "jina_reranker_v3": ("cross_encoder", "auto_map names the model's own code"),
@@ -109,6 +110,23 @@ def test_texts_have_the_ids_and_vectors_of_the_reference(shared, name):
             assert [case["input_ids"] for case in own] == [ids.tolist() for ids in tokenized.ids]
             expected = np.array([case["embedding"] for case in own], dtype=np.float32)
             np.testing.assert_allclose(encode(given), expected, rtol=0, atol=OFFICIAL)
+            alone = np.concatenate([encode([text]) for text in given])
+            np.testing.assert_allclose(alone, expected, rtol=0, atol=OFFICIAL)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_embed_prints_the_vectors_of_the_reference(shared, name, tmp_path):
+    found = golden(shared, name)
+    texts = {text["id"]: text for text in found["texts"]}
+    cases = as_stored(found["cases"], min(found["max_lengths"]))
+    lines = [json.dumps(texts[case["id"]]) + "\n" for case in cases]
+    (tmp_path / "texts.jsonl").write_text("".join(lines), encoding="utf-8")
+    settings = [f"retriever.model={folder(shared, name)}", f"retriever.max_length={min(found['max_lengths'])}"]
+    printed = evalkit_typed("embed", "retriever=dense", *settings, "--ids", "texts.jsonl", cwd=tmp_path).stdout
+    rows = [json.loads(line) for line in printed.splitlines()]
+    assert [case["input_ids"] for case in cases] == [row["input_ids"] for row in rows]
+    expected = [case["embedding"] for case in cases]
+    np.testing.assert_allclose([row["embedding"] for row in rows], expected, rtol=0, atol=OFFICIAL)
 
 
 @pytest.mark.parametrize("name", TEXTS)
