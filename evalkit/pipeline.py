@@ -29,6 +29,7 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
         EvalkitError: a setting, a file or a checkpoint is wrong; nothing is half-written.
     """
     config = settled(config)
+    config = replace(config, reranker=config.reranker.settled())
     store = open_store(config.cache_dir)
 
     # A typing mistake or an absent checkpoint shows now, not after hours of encoding.

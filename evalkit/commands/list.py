@@ -21,7 +21,18 @@ _GROUPS = {
     "ablations": "ablation",
 }
 # A card has more than a page is wide. CSV has all of it but `settings`, which do not fit a cell; JSON has those too.
-_ONLY_IN_DATA = {"revision", "title separator", "zip", "judgments", "measures", "instruction", "notes"}
+_ONLY_IN_DATA = {
+    "revision",
+    "architecture",
+    "template",
+    "score",
+    "title separator",
+    "zip",
+    "judgments",
+    "measures",
+    "instruction",
+    "notes",
+}
 _ONLY_WHERE_WIDE = {"about", "source", "licence", "relevant"}
 _WIDE = 150  # columns of a terminal
 _LICENCE = re.compile(r"^# Licence: (?P<licence>.+?)\.(?: Download: (?P<gigabytes>[\d.]+) GB\.)?$", re.MULTILINE)
@@ -93,7 +104,19 @@ def _describe(group: str, name: str) -> dict[str, Any]:
         return {"name": name, "about": about, **_card(settings)}
     keys = ("model", "revision", "max_length", "device", "dtype")
     found = {key: settings[key] for key in keys if key in settings}
-    return {"name": name, "about": about, **(_weights(text) if "model" in found else {}), **found}
+    return {
+        "name": name,
+        "about": about,
+        **(_weights(text) if "model" in found else {}),
+        **found,
+        **_of_model(settings),
+    }
+
+
+def _of_model(settings: dict[str, Any]) -> dict[str, Any]:
+    """What the card of a model says of it, in the order of its table."""
+    card = settings.get("card") or {}
+    return {key: card[key] for key in ("parameters", "architecture", "template", "score") if key in card}
 
 
 def _fault(group: str, settings: dict[str, Any]) -> str:

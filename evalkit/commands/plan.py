@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evalkit import datasets
@@ -103,7 +104,8 @@ def _composed(arguments: Sequence[str], options: Sequence[str] = ()) -> list[Eva
 
     def collect(settings: "DictConfig") -> None:
         try:
-            found.append(settled(to_config(settings, HydraConfig.get().overrides.task)))
+            config = settled(to_config(settings, HydraConfig.get().overrides.task))
+            found.append(replace(config, reranker=config.reranker.settled(weights=False)))
         except EvalkitError as error:  # Hydra would make a report of its own of it
             faults.append(error)
 

@@ -37,6 +37,7 @@ where they are cut. The pairs are relevant ones, from the shortest to the longes
     if options.samples < 1:
         raise ConfigError(f"--samples {options.samples} is out of range. Legal are numbers from 1.")
     config = compose("prompt", options.settings)
+    config.reranker = config.reranker.settled(weights=False)
     # Tokens do not depend on where they would be computed.
     built = rerank.build(config.reranker, ComputeConfig(device="cpu"), dataset=config.dataset, weights=False)
     reranker = rerank.require_pairs(built)

@@ -32,6 +32,7 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
     parser.add_argument("--ids", action="store_true", help="add input_ids, the tokens that the model reads")
     options, settings, file = split_arguments(parser, arguments)
     config = compose("score", settings)
+    config.reranker = config.reranker.settled()
     reranker = rerank.require_texts(rerank.build(config.reranker, config.compute), config.reranker.name)
     tokenize = rerank.require_pairs(reranker).tokenize if options.ids else None
     lines = read_pairs(file)

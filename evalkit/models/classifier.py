@@ -16,6 +16,7 @@ from evalkit.models.headed import Headed
 from evalkit.models.layout import layout
 from evalkit.models.loading import assemble, load_native
 from evalkit.models.padding import minds_padding
+from evalkit.models.pair_head import head_of
 from evalkit.models.requirements import require_classifier
 
 # What the classes of transformers call the part behind the encoder.
@@ -126,6 +127,19 @@ def load_classifier(checkpoint: Checkpoint, compute: ComputeConfig, label: int |
             f"Set reranker.label to the one that means relevant, 0 to {labels - 1}."
         )
     return Classifier(model, label).eval()
+
+
+def load_pair_head(checkpoint: Checkpoint, compute: ComputeConfig, label: int | None) -> Headed:
+    """A classifier, or an encoder with the modules behind it that score.
+
+    Raises:
+        ModelError: see `load_classifier` and `load_chain`.
+    """
+    if head_of(checkpoint) == "chain":
+        from evalkit.models.chain import load_chain
+
+        return load_chain(checkpoint, compute)
+    return load_classifier(checkpoint, compute, label)
 
 
 def _load(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:

@@ -7,7 +7,7 @@ default in its place would be another model.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from evalkit.errors import ModelError
@@ -35,8 +35,18 @@ _KNOWN_OF_MODEL = {
 }
 _KNOWN_OF_TRANSFORMER = {
     *("max_seq_length", "do_lower_case", "transformer_task", "modality_config", "module_output_name"),
-    "unpad_inputs",
+    *("unpad_inputs", "processing_kwargs"),
 }
+# What a transformer is loaded for -> what sentence-transformers calls its output, which the next module reads.
+_OUTPUTS = {
+    "feature-extraction": "token_embeddings",
+    "sequence-classification": "scores",
+    "text-generation": "causal_logits",
+}
+# Arguments of a tokenizer's call that change no token of a text that is run without padding.
+_OF_PADDING = {"padding", "padding_side", "pad_to_multiple_of"}
+_OF_CALL = {*_OF_PADDING, "truncation", "max_length", "return_tensors"}  # no template is given these
+_FORMATS = {"flat", "structured"}
 _LATE_INTERACTION = {
     *("query_prefix", "document_prefix", "query_length", "document_length", "query_expansion"),
     *("attend_to_expansion_tokens", "skiplist_words", "do_query_expansion"),
@@ -61,6 +71,8 @@ class Declared:
         similarity: `cosine` or `dot`, by which vectors are compared.
         task: what sentence-transformers 6 loads the transformer for; None where it does not say.
         chat: whether texts are written by the checkpoint's chat template; None where it does not say.
+        structured: whether the template is given each text in a list of parts; None where it does not say.
+        template_arguments: what else it is given.
     """
 
     prompts: Mapping[str, str]
@@ -71,6 +83,8 @@ class Declared:
     similarity: str
     task: str | None
     chat: bool | None
+    structured: bool | None = None
+    template_arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Reading(NamedTuple):
@@ -123,8 +137,10 @@ def declared(checkpoint: Checkpoint, *, pairs: bool = False) -> Declared:
         lowercase=bool(transformer.get("do_lower_case", False)),
         truncate_dim=_whole(checkpoint, SENTENCE_TRANSFORMERS, model, "truncate_dim"),
         similarity=_similarity(checkpoint, model),
-        task=transformer.get("transformer_task"),
+        task=_task(checkpoint, name, transformer),
         chat=_uses_chat(checkpoint, name, transformer.get("modality_config")),
+        structured=_is_structured(checkpoint, name, transformer.get("modality_config")),
+        template_arguments=_template_arguments(checkpoint, name, transformer.get("processing_kwargs", {})),
     )
 
 
@@ -227,6 +243,21 @@ def _whole(checkpoint: Checkpoint, name: str, stored: Mapping[str, Any], key: st
     return value
 
 
+def _task(checkpoint: Checkpoint, name: str, transformer: Mapping[str, Any]) -> str | None:
+    """What the transformer is loaded for.
+
+    Raises:
+        ModelError: its output is given to the next module under a name that is not that of this task.
+    """
+    task, output = transformer.get("transformer_task"), transformer.get("module_output_name")
+    if output is not None and output != _OUTPUTS.get(task or "feature-extraction", output):
+        raise ModelError(
+            f"{checkpoint.path}/{name}: module_output_name={output!r} with transformer_task={task!r}, expected "
+            f"{_OUTPUTS[task or 'feature-extraction']!r}."
+        )
+    return None if task is None else str(task)
+
+
 def _uses_chat(checkpoint: Checkpoint, name: str, modalities: Any) -> bool | None:
     """Whether texts go through a chat template; None where nothing says so.
 
@@ -235,9 +266,36 @@ def _uses_chat(checkpoint: Checkpoint, name: str, modalities: Any) -> bool | Non
     """
     if modalities is None:
         return None
-    text = modalities.get("text", {}) if isinstance(modalities, dict) else {}
-    if text.get("method", "forward") != "forward" or text.get("method_output_name") not in {None, *_PLAIN_OUTPUTS}:
-        raise ModelError(
-            f"{checkpoint.path}/{name}: modality_config={modalities!r}. evalkit reads texts through forward alone."
-        )
-    return "message" in modalities
+    found = modalities if isinstance(modalities, dict) else {}
+    for way in (found.get("text", {}), found.get("message", {})):
+        if way.get("method", "forward") != "forward" or way.get("method_output_name") not in {None, *_PLAIN_OUTPUTS}:
+            raise ModelError(
+                f"{checkpoint.path}/{name}: modality_config={modalities!r}. evalkit reads texts through forward alone."
+            )
+    return "message" in found
+
+
+def _is_structured(checkpoint: Checkpoint, name: str, modalities: Any) -> bool | None:
+    found = modalities.get("message", {}).get("format") if isinstance(modalities, dict) else None
+    if found is not None and found not in _FORMATS:
+        raise ModelError(f"{checkpoint.path}/{name}: format={found!r} of message. Legal are flat and structured.")
+    return None if found is None else found == "structured"
+
+
+def _template_arguments(checkpoint: Checkpoint, name: str, given: Any) -> dict[str, Any]:
+    """Arguments of the chat template.
+
+    Raises:
+        ModelError: a call of the tokenizer has an argument that changes its tokens.
+    """
+    groups = given if isinstance(given, dict) else {"processing_kwargs": given}
+    template = groups.get("chat_template") or {}
+    for group, arguments in groups.items():
+        own = set(arguments) if isinstance(arguments, dict) else {"its value"}
+        odd = own & _OF_CALL - _OF_PADDING if group == "chat_template" else own - _OF_PADDING
+        if odd and arguments:
+            raise ModelError(
+                f"{checkpoint.path}/{name}: processing_kwargs of {group} has {min(odd)}, which evalkit does not "
+                "obey. Use reranker.max_length for a length."
+            )
+    return {key: value for key, value in template.items() if key not in _OF_PADDING}

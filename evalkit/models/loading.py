@@ -133,7 +133,22 @@ def assemble(
     with uninitialised(getattr(torch, compute.dtype), device_name(compute)):
         model = make()
     fill(model, tensors, lambda name: source(name, tensors), beside=beside(model), unused=unused)
+    if (adapter := _adapter(checkpoint)) is not None:
+        adapter.merge(model)
     return model.eval()
+
+
+def _adapter(checkpoint: Checkpoint) -> Any:
+    """The adapter of a checkpoint; None where it has none."""
+    if checkpoint.base is None:
+        return None
+    from evalkit.models.adapter import Adapter  # imports torch
+
+    return Adapter(checkpoint)
+
+
+def _names_classifier(name: str) -> bool:
+    return name.endswith("ForSequenceClassification")
 
 
 def _has_optional_pooler(checkpoint: Checkpoint) -> bool:
@@ -145,7 +160,9 @@ def _has_optional_pooler(checkpoint: Checkpoint) -> bool:
     return config in classes and "add_pooling_layer" in inspect.signature(classes[config].__init__).parameters
 
 
-def load_native(factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *, unused: str, **extra: Any) -> Any:
+def load_native(
+    factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *, unused: str, decodes: bool = False, **extra: Any
+) -> Any:
     """A checkpoint that transformers loads itself, in evaluation mode on its device.
 
     Args:
@@ -153,6 +170,7 @@ def load_native(factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *,
         checkpoint: in a layout of transformers.
         compute: where and how.
         unused: stored names that may be left over, as a regular expression for the whole name.
+        decodes: whether it is an encoder-decoder.
         extra: passed on to the model class.
 
     Raises:
@@ -162,11 +180,14 @@ def load_native(factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *,
     if compute.threads is not None:
         torch.set_num_threads(compute.threads)
     config = _config(checkpoint)
-    _require_plain(checkpoint, config)
+    _require_plain(checkpoint, config, decodes=decodes)
+    adapter = _adapter(checkpoint)
+    if adapter is not None and adapter.labels and not any(map(_names_classifier, architectures(checkpoint))):
+        config.num_labels, unused = adapter.labels, f"{unused}|{_UNUSED_BY_ENCODERS}"
     tensors = Tensors(checkpoint)  # also refuses damaged files by name
     require_stored(lambda: factory.from_config(copy.deepcopy(config), **extra), tensors)
     model, report = factory.from_pretrained(
-        checkpoint.path,
+        checkpoint.whole.path,
         config=config,
         dtype=getattr(torch, compute.dtype),
         attn_implementation=compute.padded_attention,
@@ -178,10 +199,12 @@ def load_native(factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *,
     may_be_left = re.compile(f"{unused}|{BUFFERS}")
     require_complete(
         checkpoint.path,
-        missing=list(report["missing_keys"]),
+        missing=[key for key in report["missing_keys"] if adapter is None or key not in adapter.replaced],
         misshapen=[str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]],
         surplus=[key for key in report["unexpected_keys"] if not may_be_left.fullmatch(key)],
     )
+    if adapter is not None:
+        adapter.merge(model)
     used = [
         name for name in tensors.shapes if name not in report["unexpected_keys"] and not may_be_left.fullmatch(name)
     ]
@@ -191,9 +214,10 @@ def load_native(factory: Any, checkpoint: Checkpoint, compute: ComputeConfig, *,
     return model.eval().to(device_name(compute))
 
 
-def _require_plain(checkpoint: Checkpoint, config: Any) -> None:
-    if config.is_encoder_decoder:
-        raise ModelError(f"{checkpoint.path}: {config.model_type} is an encoder-decoder, which evalkit does not run.")
+def _require_plain(checkpoint: Checkpoint, config: Any, *, decodes: bool) -> None:
+    if config.is_encoder_decoder != decodes:
+        kind = "is an encoder-decoder, which evalkit does not run as this" if not decodes else "is no encoder-decoder"
+        raise ModelError(f"{checkpoint.path}: {config.model_type} {kind}.")
     if "transformers_weights" in checkpoint.config:
         raise ModelError(
             f"{checkpoint.path}/config.json: names its weights in transformers_weights, and evalkit reads "
@@ -205,7 +229,7 @@ def _config(checkpoint: Checkpoint) -> Any:
     import transformers
 
     try:
-        return transformers.AutoConfig.from_pretrained(checkpoint.path, trust_remote_code=False)
+        return transformers.AutoConfig.from_pretrained(checkpoint.whole.path, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         remote = (
             "Its own code would have to be run, which evalkit never does." if "auto_map" in checkpoint.config else ""

@@ -1,12 +1,22 @@
 """Requirements on a checkpoint for a kind of model, by its configuration and file names. Reads no weights."""
 
 from evalkit.errors import ModelError
-from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.checkpoint import ADAPTER, Checkpoint
 from evalkit.models.declared import TOKENIZER, Declared, is_late
 from evalkit.models.layout import is_gte, is_jina, is_minicpm, is_nomic, usable_positions
 from evalkit.models.refusals import MERGE, an_adapter, elsewhere, instead_of_classifier, module_kind
 
 _OWN_CODE = ("cost_wise_gemma",)
+# model_type -> the bare model of transformers; its weights are stored below `model.`, and the head is `lm_head`.
+LANGUAGE_MODELS = {
+    "gemma": "GemmaModel",
+    "gemma2": "Gemma2Model",
+    "gemma3_text": "Gemma3TextModel",
+    "llama": "LlamaModel",
+    "mistral": "MistralModel",
+    "qwen2": "Qwen2Model",
+    "qwen3": "Qwen3Model",
+}
 
 
 def require_encoder(checkpoint: Checkpoint) -> None:
@@ -25,7 +35,7 @@ def require_encoder(checkpoint: Checkpoint) -> None:
             f"{checkpoint.path}: is an encoder-decoder or the encoder of one ({', '.join(names)}), which "
             "evalkit does not run yet. `evalkit list retrievers` shows what it does run."
         )
-    if _is_classifier(names):
+    if is_classifier(checkpoint):
         raise ModelError(
             f"{checkpoint.path}: config.json names {', '.join(names)}, a cross-encoder. "
             f"Use it as reranker={'minicpm_reranker' if is_minicpm(checkpoint) else 'cross_encoder'}."
@@ -41,8 +51,22 @@ def require_classifier(checkpoint: Checkpoint) -> None:
     require_no_code(checkpoint)
     names, kinds = architectures(checkpoint), [kind for kind, _ in checkpoint.modules()]
     late = is_late(checkpoint)
-    if late or set(kinds) - {"Transformer"} or (names and not _is_classifier(names)):
+    if late or set(kinds) - {"Transformer"} or (names and not is_classifier(checkpoint)):
         raise ModelError(f"{checkpoint.path}: {instead_of_classifier(names, kinds, late=late)}")
+
+
+def require_language_model(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint that is not a language model which is read here.
+
+    Raises:
+        ModelError: it is another architecture.
+    """
+    kind, names = checkpoint.config.get("model_type"), checkpoint.config.get("architectures", [])
+    if kind not in LANGUAGE_MODELS or (names and not any(str(name).endswith("ForCausalLM") for name in names)):
+        raise ModelError(
+            f"{checkpoint.path}/config.json: is {kind!r} ({', '.join(map(str, names))}). As language models evalkit "
+            f"reads the ...ForCausalLM of {', '.join(LANGUAGE_MODELS)}."
+        )
 
 
 def require_text(checkpoint: Checkpoint, said: Declared) -> None:
@@ -83,9 +107,9 @@ def require_whole(checkpoint: Checkpoint) -> None:
     inner = next((folder for kind, folder in checkpoint.modules() if kind == "Transformer" and folder), None)
     if inner is not None:
         raise ModelError(f"{checkpoint.path}/modules.json: {elsewhere(inner)}")
-    if (checkpoint.path / "adapter_config.json").is_file():
+    if checkpoint.base is None and (checkpoint.path / ADAPTER).is_file():
         raise ModelError(
-            f"{checkpoint.path}/adapter_config.json: an adapter ({an_adapter(checkpoint.path)}) lies next to the "
+            f"{checkpoint.path}/{ADAPTER}: an adapter ({an_adapter(checkpoint.path)}) lies next to the "
             f"weights, which are another model without it. {MERGE} If it is a leftover, remove the file."
         )
     quantised = checkpoint.config.get("quantization_config")
@@ -124,5 +148,8 @@ def architectures(checkpoint: Checkpoint) -> list[str]:
     return [str(name) for name in checkpoint.config.get("architectures", [])]
 
 
-def _is_classifier(names: list[str]) -> bool:
-    return any(name.endswith("ForSequenceClassification") for name in names)
+def is_classifier(checkpoint: Checkpoint) -> bool:
+    """Whether `config.json` names a sequence classifier, or an adapter is for one."""
+    adapter = (checkpoint.read_json(ADAPTER) or {}) if checkpoint.base is not None else {}
+    named = any(name.endswith("ForSequenceClassification") for name in architectures(checkpoint))
+    return named or adapter.get("task_type") == "SEQ_CLS"

@@ -17,7 +17,6 @@ from evalkit.models.layout import is_minicpm
 
 _SUPPORTED = {"Transformer", "Pooling", "Dense", "Normalize"}
 _ORDER = re.compile("Transformer Pooling( Dense)*( Normalize)?")
-_VECTOR = "sentence_embedding"  # what a layer behind the pooling reads and writes
 # What sentence-transformers calls the poolings, before version 6 (`pooling_mode_...`) and since.
 _POOLINGS = {
     "cls_token": "cls",
@@ -101,14 +100,14 @@ def _require_prompts_pooled(checkpoint: Checkpoint, config: DenseConfig, said: D
         for role, own in (("query", config.query_instruction), ("document", config.document_instruction))
     )
     instructed = any(prompts) or config.instructions != "none"
-    if pooling != "last" and instructed and _skips_prompt(checkpoint):
+    if pooling != "last" and instructed and skips_prompt(checkpoint):
         raise ModelError(
             f"{checkpoint.path}: 1_Pooling leaves instructions out of the pooling, which evalkit does not do."
         )
 
 
 def _agreed_pooling(checkpoint: Checkpoint, config: DenseConfig) -> str:
-    stored = _stored_pooling(checkpoint)
+    stored = stored_pooling(checkpoint)
     if config.pooling == "weighted_mean" and stored == "mean" and is_minicpm(checkpoint):
         # MiniCPM-Embedding's own code weights the states before the stored plain mean.
         stored = "weighted_mean"
@@ -123,39 +122,6 @@ def _agreed_pooling(checkpoint: Checkpoint, config: DenseConfig) -> str:
     return chosen
 
 
-def load_dense(folder: Path, device: Any) -> Any:
-    """A linear layer behind the pooling with its activation, as a float64 module: see `summed`.
-
-    Raises:
-        ModelError: its files are absent, or it is of a kind that is not supported.
-    """
-    import torch
-
-    from evalkit.models.weights import Stored, Tensors, fill, require_stored
-
-    stage = Checkpoint(folder, {})
-    settings = stage.config
-    widths = stage.numbers("in_features", "out_features")
-    if settings.get("use_residual") or settings.get("module_input_name", _VECTOR) != _VECTOR:
-        raise ModelError(f"{folder}/config.json: a residual or a layer over tokens, which evalkit does not run yet.")
-    if settings.get("module_output_name", _VECTOR) != _VECTOR:
-        raise ModelError(
-            f"{folder}/config.json: module_output_name={settings['module_output_name']!r}, so it is not read."
-        )
-    activations = {"Identity": torch.nn.Identity, "Tanh": torch.nn.Tanh, "ReLU": torch.nn.ReLU, "GELU": torch.nn.GELU}
-    name = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh")).rsplit(".", 1)[-1]
-    if name not in activations:
-        raise ModelError(f"{folder}/config.json: no linear layer with one of {', '.join(activations)}.")
-
-    def make() -> torch.nn.Linear:
-        return torch.nn.Linear(widths["in_features"], widths["out_features"], bias=settings.get("bias", True))
-
-    tensors = Tensors(stage)
-    require_stored(make, tensors)
-    fill(layer := make(), tensors, lambda parameter: Stored(f"linear.{parameter}"))
-    return torch.nn.Sequential(layer, activations[name]()).double().eval().to(device)
-
-
 def _pooling_settings(checkpoint: Checkpoint) -> tuple[str, dict[str, Any] | None]:
     """The file that describes the pooling, and what it says."""
     folder = next((folder for kind, folder in checkpoint.modules() if kind == "Pooling"), "1_Pooling")
@@ -163,11 +129,17 @@ def _pooling_settings(checkpoint: Checkpoint) -> tuple[str, dict[str, Any] | Non
     return name, checkpoint.read_json(name)
 
 
-def _skips_prompt(checkpoint: Checkpoint) -> bool:
+def skips_prompt(checkpoint: Checkpoint) -> bool:
+    """Whether the tokens of a prompt are left out of the pooling."""
     return (_pooling_settings(checkpoint)[1] or {}).get("include_prompt") is False
 
 
-def _stored_pooling(checkpoint: Checkpoint) -> str | None:
+def stored_pooling(checkpoint: Checkpoint) -> str | None:
+    """The pooling that a checkpoint names, as `retriever.pooling` names it; None where it names none.
+
+    Raises:
+        ModelError: it is one that is not known, or several.
+    """
     name, stored = _pooling_settings(checkpoint)
     if stored is None:
         return None

@@ -7,22 +7,10 @@ from evalkit.errors import ModelError
 from evalkit.inference.sentencepiece import SentencePieceTokenizer
 from evalkit.inference.tokens import Ids, Tokenizer
 from evalkit.models.arithmetic import require_torch
-from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.checkpoint import VOCABULARIES, Checkpoint
 from evalkit.models.layout import is_minicpm
+from evalkit.models.spm_tokenizer import SPM, spm_tokenizer
 from evalkit.system.reporting import reason
-
-_FILES = (
-    "tokenizer.json",
-    "vocab.txt",
-    "vocab.json",
-    "tokenizer.model",
-    "sentencepiece.bpe.model",
-    "spiece.model",
-)
-_CONVERT = (
-    "transformers 5 makes another tokenizer of it than the model was trained with. Convert it once with "
-    "transformers 4.57: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)."
-)
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
@@ -32,13 +20,11 @@ def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
         ModelError: there is none, or it is malformed.
     """
     require_torch()
-    if not any((checkpoint.path / name).is_file() for name in _FILES):
-        if (checkpoint.path / "spm.model").is_file():
-            raise ModelError(f"{checkpoint.path}: has spm.model and no tokenizer.json. {_CONVERT}")
+    if not any(checkpoint.file(name).is_file() for name in VOCABULARIES):
         # transformers would make up an empty vocabulary, in which every word is unknown.
-        raise ModelError(f"{checkpoint.path}: has no tokenizer ({', '.join(_FILES)}).")
-    sentencepiece = checkpoint.path / "tokenizer.model"
-    if not (checkpoint.path / "tokenizer.json").is_file() and sentencepiece.is_file() and is_minicpm(checkpoint):
+        raise ModelError(f"{checkpoint.path}: has no tokenizer ({', '.join(VOCABULARIES)}).")
+    sentencepiece = checkpoint.file("tokenizer.model")
+    if not checkpoint.file("tokenizer.json").is_file() and sentencepiece.is_file() and is_minicpm(checkpoint):
         return SentencePieceTokenizer(sentencepiece, _added_tokens(checkpoint))
     from evalkit.models.tokenizer_settings import configured
 
@@ -49,12 +35,14 @@ def _load_fast(checkpoint: Checkpoint) -> Any:
     import tokenizers
     import transformers
 
-    file = checkpoint.path / "tokenizer.json"
+    file = checkpoint.file("tokenizer.json")
     whole = file.is_file()
+    if not whole and not any(checkpoint.file(name).is_file() for name in VOCABULARIES if name != SPM):
+        return spm_tokenizer(checkpoint)
     try:
         if whole:
             return tokenizers.Tokenizer.from_file(str(file))
-        return transformers.AutoTokenizer.from_pretrained(checkpoint.path, trust_remote_code=False).backend_tokenizer
+        return transformers.AutoTokenizer.from_pretrained(file.parent, trust_remote_code=False).backend_tokenizer
     # tokenizers raises bare Exception for a malformed file; AutoTokenizer half a dozen classes.
     except Exception as error:
         absent = "" if whole else "tokenizer.json is absent, and what is there could not be converted: "

@@ -22,6 +22,9 @@ from evalkit.system.reporting import reason
 # Stored by older versions of transformers, and computed by every model.
 BUFFERS = r"(.*\.)?(rotary_emb\.inv_freq|position_ids)"
 
+_OF_MODEL = (("model", "safetensors"), ("pytorch_model", "bin"))
+_OF_ADAPTER = (("adapter_model", "safetensors"), ("adapter_model", "bin"))
+
 Shape = tuple[int, ...]
 
 
@@ -42,15 +45,17 @@ class Stored(NamedTuple):
 class Tensors:
     """The stored tensors of a checkpoint, opened but not read.
 
-    Safetensors, whole or in shards; else `pytorch_model*.bin` through torch's weights-only reader.
+    Safetensors, whole or in shards; else `pytorch_model*.bin` through torch's weights-only reader. Of an adapter those
+    of its base, unless `of_adapter`.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, of_adapter: bool = False) -> None:
         self.path = checkpoint.path
         self.shapes: dict[str, Shape] = {}
         self._readers: dict[str, Callable[[str], Any]] = {}
         self._open = ExitStack()
-        for file in _weight_files(checkpoint):
+        stems = _OF_ADAPTER if of_adapter else _OF_MODEL
+        for file in _weight_files(checkpoint if of_adapter else checkpoint.whole, stems):
             try:
                 if file.suffix == ".bin":
                     self._add_pickled(file)
@@ -98,9 +103,9 @@ class Tensors:
         return torch.cat([stored[row : row + 1] for row in source.rows])
 
 
-def _weight_files(checkpoint: Checkpoint) -> list[Path]:
+def _weight_files(checkpoint: Checkpoint, stems: Sequence[tuple[str, str]]) -> list[Path]:
     """The files with the weights; of several sets the one that transformers takes."""
-    for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
+    for stem, suffix in stems:
         whole = checkpoint.path / f"{stem}.{suffix}"
         if whole.is_file():
             return [whole]
@@ -122,7 +127,7 @@ def _weight_files(checkpoint: Checkpoint) -> list[Path]:
                 )
             return [checkpoint.path / shard for shard in shards]
     raise ModelError(
-        f"{checkpoint.path}: has no model.safetensors and no pytorch_model.bin, whole or in shards; "
+        f"{checkpoint.path}: has no {' and no '.join('.'.join(stem) for stem in stems)}, whole or in shards; "
         f"{other_format(checkpoint.path) or 'download the checkpoint again.'}"
     )
 

@@ -23,7 +23,7 @@ from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer,
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic, budget_of, require_torch, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
-from evalkit.models.declared import declared, length
+from evalkit.models.declared import Declared, declared, length
 from evalkit.models.loading import refusing
 from evalkit.models.processor import facts, noting, warn_of_emulation
 from evalkit.models.requirements import require_positions, require_whole
@@ -57,6 +57,13 @@ class PairRerankerConfig(RerankerConfig):
         super().__post_init__()
         given("reranker.model", self.model, "HUB_ID_OR_FOLDER")
         at_least("reranker.max_length", self.max_length, 8)
+
+    def filled(self, checkpoint: Checkpoint, said: Declared) -> dict[str, Any]:
+        """What the checkpoint's own files say for settings that are left open."""
+        del checkpoint
+        setting = self.prompt_setting
+        open_prompt = bool(setting) and getattr(self, setting) is None
+        return {setting: said.default_prompt or None} if open_prompt else {}
 
     @property
     def tokens(self) -> int:
@@ -268,8 +275,5 @@ def filled_in(config: PairRerankerConfig, checkpoint: Checkpoint) -> PairReranke
         ModelError: these say something that evalkit does not know, or neither says how long a pair may be.
     """
     said = declared(checkpoint, pairs=True)
-    filled: dict[str, Any] = {"max_length": length(checkpoint, said, config.max_length, group="reranker")}
-    setting = config.prompt_setting
-    if setting and getattr(config, setting) is None:
-        filled[setting] = said.default_prompt or None
-    return replace(config, **filled)
+    max_length = length(checkpoint, said, config.max_length, group="reranker")
+    return replace(config, max_length=max_length, **config.filled(checkpoint, said))

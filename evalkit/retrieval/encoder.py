@@ -16,7 +16,7 @@ from evalkit.models.arithmetic import arithmetic
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.loading import refusing
 from evalkit.models.processor import noting
-from evalkit.models.sentence_transformer import embedding_head, load_dense
+from evalkit.models.sentence_transformer import embedding_head
 from evalkit.models.text_encoder import TextEncoder
 from evalkit.store.artefact import digest
 from evalkit.types import Identity
@@ -63,6 +63,8 @@ class DenseEncoder(TextEncoder):
     @cached_property
     def _dense(self) -> list[Any]:
         """The linear layers behind the pooling."""
+        from evalkit.models.stages import load_dense  # imports torch
+
         with refusing(self.checkpoint):
             return [load_dense(folder, self.model.device) for folder in self.head.dense]
 

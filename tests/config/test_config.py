@@ -19,8 +19,10 @@ from evalkit.errors import ConfigError
 from evalkit.rerank import RERANKERS
 from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 from evalkit.rerank.families.flag_llm import FlagLLMConfig, LayerwiseConfig, LightweightConfig
+from evalkit.rerank.families.language_model import LanguageModelConfig
 from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
 from evalkit.rerank.families.qwen3 import Qwen3RerankerConfig
+from evalkit.rerank.families.t5 import T5RerankerConfig
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.pair_reranker import PairRerankerConfig
 from evalkit.rerank.passthrough import ReplayConfig
@@ -33,7 +35,10 @@ REQUIRED = {
     "dataset=mteb": ["dataset.task=SciFact"],
     "retriever=dense": ["retriever.model=folder"],
     "retriever=saved": ["retriever.path=run.trec"],
+    "reranker=auto": ["reranker.model=folder"],
     "reranker=cross_encoder": ["reranker.model=folder"],
+    "reranker=language_model": ["reranker.model=folder"],
+    "reranker=t5": ["reranker.model=folder"],
     "reranker=replay": ["reranker.path=run.trec"],
 }
 PAIR_RERANKERS = [
@@ -43,6 +48,8 @@ PAIR_RERANKERS = [
     LayerwiseConfig,
     LightweightConfig,
     Qwen3RerankerConfig,
+    LanguageModelConfig,
+    T5RerankerConfig,
 ]
 GROUPS = ("dataset", "retriever", "reranker", "compute")
 # Composing takes a tenth of a second, so each evaluation tries a file of every group.

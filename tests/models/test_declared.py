@@ -115,7 +115,10 @@ def test_a_text_without_any_limit_needs_a_setting(checkpoint):
     [
         (MODEL, {"unheard_of": 3}, "evalkit does not know unheard_of=3"),
         (TRANSFORMER, {"model_args": {"x": 1}}, "evalkit does not know model_args="),
-        (TRANSFORMER, {"processing_kwargs": {"chat_template": {"x": 1}}}, "does not know processing_kwargs="),
+        (TRANSFORMER, {"processing_kwargs": {"text": {"max_length": 9}}}, "processing_kwargs of text has max_length"),
+        (TRANSFORMER, {"processing_kwargs": {"chat_template": {"truncation": 0}}}, "of chat_template has truncation"),
+        (TRANSFORMER, {"modality_config": {"message": {"format": "odd"}}}, "Legal are flat and structured"),
+        (TRANSFORMER, {"module_output_name": "scores"}, "expected 'token_embeddings'"),
         (MODEL, {"query_prefix": "[Q] "}, "query_prefix say that this is a late-interaction model"),
         (TRANSFORMER, {"query_expansion": {"length": 32}}, "query_expansion say that this is a late-interaction model"),
         (MODEL, {"truncate_dim": 0}, "truncate_dim=0, expected a whole number from 1"),

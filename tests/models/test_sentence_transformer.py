@@ -10,7 +10,8 @@ from evalkit.config import DenseConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import declared
-from evalkit.models.sentence_transformer import EmbeddingHead, embedding_head, load_dense
+from evalkit.models.sentence_transformer import EmbeddingHead, embedding_head
+from evalkit.models.stages import load_dense
 
 CLS = {"word_embedding_dimension": 8, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
 MEAN = {"word_embedding_dimension": 8, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
@@ -320,15 +321,16 @@ def test_linear_layer_that_names_no_activation_has_that_of_sentence_transformers
     "settings",
     [
         LINEAR | {"activation_function": "torch.nn.modules.activation.SiLU"},
-        LINEAR | {"use_residual": True},
         LINEAR | {"module_input_name": "token_embeddings"},
         {"in_features": 4},
         {},
     ],
-    ids=["activation", "residual", "over tokens", "no width", "nothing"],
+    ids=["activation", "over tokens", "no width", "nothing"],
 )
 def test_layer_that_is_not_known_is_refused_by_its_file(dense, settings):
-    with pytest.raises(ModelError, match=r"config\.json: (no linear layer with|a residual|has .*no out_features)"):
+    with pytest.raises(
+        ModelError, match=r"config\.json: (no linear layer with|a layer over token|has .*no out_features)"
+    ):
         load_dense(dense(settings), "cpu")
 
 

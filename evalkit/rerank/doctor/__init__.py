@@ -6,6 +6,7 @@ documents, and of the pairs whose scores its authors published.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from evalkit import rerank
 from evalkit.config import ScoreConfig
@@ -27,6 +28,7 @@ def examine(config: ScoreConfig, *, float32: bool = True) -> Iterator[Check]:
         AbsentModel: there is no such checkpoint.
         MissingExtra: a package is absent.
     """
+    config = replace(config, reranker=config.reranker.settled())
     if not isinstance(config.reranker, PairRerankerConfig):
         raise ConfigError(
             f"reranker={config.reranker.name} does not read query and document as one sequence: nothing to check."

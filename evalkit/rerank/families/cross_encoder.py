@@ -27,9 +27,9 @@ from evalkit.inference.tokens import (
 )
 from evalkit.models.chat_template import writes_pairs
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.declared import declared
+from evalkit.models.declared import Declared, declared
 from evalkit.models.layout import layout
-from evalkit.models.requirements import require_classifier
+from evalkit.models.pair_head import require_head
 from evalkit.rerank.families.pairs import PairIds, collect, common, longest_first
 from evalkit.rerank.pair_reranker import Family, PairRerankerConfig
 from evalkit.types import Identity, Pair
@@ -85,8 +85,15 @@ class CrossEncoderFamily(Family):
 
     def check(self, checkpoint: Checkpoint) -> None:
         """Refuse a checkpoint that does not classify the bare pair, or another model than the name says."""
-        require_classifier(checkpoint)
-        _require_pair(checkpoint)
+        said = declared(checkpoint, pairs=True)
+        instruction = self.config.query_instruction
+        prompt = bool(said.default_prompt if instruction is None else instruction)
+        if require_head(checkpoint, said, prompt=prompt) == "answers":
+            raise ModelError(
+                f"{checkpoint.path}: scores by the logits of answer tokens (LogitScore) after a prompt. Use "
+                "reranker=auto or reranker=language_model."
+            )
+        _require_pair(checkpoint, said)
         found = layout(checkpoint)
         if self.config.layout not in {None, found}:
             raise ModelError(
@@ -134,23 +141,21 @@ class CrossEncoderFamily(Family):
     def load(self, checkpoint: Checkpoint, tokenizer: Tokenizer, compute: ComputeConfig) -> Any:
         """See `Family`."""
         del tokenizer
-        from evalkit.models.classifier import load_classifier
+        from evalkit.models.classifier import load_pair_head
 
-        return load_classifier(checkpoint, compute, self.config.label)
+        return load_pair_head(checkpoint, compute, self.config.label)
 
 
-def _require_pair(checkpoint: Checkpoint) -> None:
+def _require_pair(checkpoint: Checkpoint, said: Declared) -> None:
     """Refuse a checkpoint that is given a prompt written by a chat template, and not the pair."""
-    said = declared(checkpoint, pairs=True)
-    if said.task not in {None, "sequence-classification"}:
-        raise ModelError(f"{checkpoint.path}: transformer_task is {said.task}, so it is not a sequence classifier.")
     if said.chat is False:  # it says that it reads bare pairs
         return
     template = writes_pairs(checkpoint)
     if said.chat or template:
         raise ModelError(
-            f"{checkpoint.path}: its chat template writes query and document into a prompt, which evalkit does not do "
-            "for classifiers yet. If the model reads the bare pair, remove chat_template in a copy of the folder."
+            f"{checkpoint.path}: its chat template writes query and document into a prompt, and this reranker reads "
+            "the bare pair. Use reranker=auto or reranker=language_model. If the model does read the bare pair, remove "
+            "chat_template in a copy of the folder."
         )
     if template is False:
         logger.warning("%s: its chat template is for conversations. The model is given the bare pair.", checkpoint.path)

@@ -171,11 +171,9 @@ class GemmaFamily(FlagLLMFamily):
 
     def load(self, checkpoint: Checkpoint, tokenizer: Tokenizer, compute: ComputeConfig) -> Any:
         """See `Family`."""
-        import transformers
-
         from evalkit.models.answer import answer_ids, load_answer_reranker
 
-        return load_answer_reranker(checkpoint, compute, transformers.GemmaModel, answer_ids(tokenizer, self.answers))
+        return load_answer_reranker(checkpoint, compute, answer_ids(tokenizer, self.answers))
 
 
 class LayerwiseFamily(FlagLLMFamily):

@@ -104,13 +104,11 @@ class Qwen3Family(Family):
 
     def load(self, checkpoint: Checkpoint, tokenizer: Tokenizer, compute: ComputeConfig) -> Any:
         """See `Family`."""
-        import transformers
-
         from evalkit.models.answer import answer_ids, load_answer_reranker
 
         ids = answer_ids(tokenizer, self.answers)
         _require_answers(checkpoint, ids, self.answers)
-        return load_answer_reranker(checkpoint, compute, transformers.Qwen3Model, ids)
+        return load_answer_reranker(checkpoint, compute, ids)
 
 
 def _as_its_own(checkpoint: Checkpoint) -> str:

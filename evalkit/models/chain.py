@@ -1,0 +1,101 @@
+"""Rerankers whose head is a chain of modules behind a bare encoder (`modules.json`), such as Ettin's.
+
+The pooled state goes through linear layers and norms; the last one writes the score.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from evalkit.config import ComputeConfig
+from evalkit.inference.forward import PairInputs, last_states
+from evalkit.inference.packed import Packed, Select
+from evalkit.inference.pooling import pool, select_for
+from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.headed import Headed
+from evalkit.models.loading import load_encoder
+from evalkit.models.padding import minds_padding
+from evalkit.models.sentence_transformer import stored_pooling
+from evalkit.models.stages import SCORES, VECTOR, load_dense, load_layer_norm, require_over_vectors
+
+
+class _Unit(nn.Module):
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Vectors scaled to length 1."""
+        return nn.functional.normalize(vectors, dim=-1)
+
+
+class ChainReranker(Headed):
+    """Scores of a chain, in float64 behind the encoder and rounded to float32."""
+
+    def __init__(self, model: Any, pooling: str, stages: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.model, self.pooling = model, pooling
+        self.stages = nn.Sequential(*stages)
+        self.segmented = getattr(model.config, "type_vocab_size", 0) > 1
+
+    @cached_property
+    def alone(self) -> bool:
+        """See `Headed`."""
+        return minds_padding(self.model)
+
+    @property
+    def select(self) -> Select:
+        """See `Headed`."""
+        return select_for(self.pooling)
+
+    @property
+    def bare(self) -> Any:
+        """See `Headed`."""
+        return self.model
+
+    def head(self, states: Sequence[torch.Tensor], batch: Packed) -> torch.Tensor:
+        """See `Headed`."""
+        pooled = pool(states[-1], np.array(batch.lengths), self.pooling)
+        return cast("torch.Tensor", self.stages(pooled.double())).float()
+
+    def forward(self, inputs: PairInputs) -> torch.Tensor:
+        """Shape (pairs, 1), float32 scores."""
+        mask = inputs.attention_mask
+        segments = {"token_type_ids": inputs.token_type_ids} if self.segmented else {}
+        states = self.model(input_ids=inputs.input_ids, attention_mask=mask, **segments).last_hidden_state
+        if self.select == "first":
+            pooled = states[:, 0].float()
+        elif self.select == "last":
+            pooled = last_states(states, mask).float()
+        else:
+            pooled = pool(states[mask.bool()], mask.sum(dim=1).cpu().numpy(), self.pooling)
+        return cast("torch.Tensor", self.stages(pooled.double())).float()
+
+
+def load_chain(checkpoint: Checkpoint, compute: ComputeConfig) -> ChainReranker:
+    """The encoder of a checkpoint with the modules behind it, on its device.
+
+    Raises:
+        ModelError: the weights are not those of the configuration, or a module is of a kind that is not supported.
+    """
+    model = load_encoder(checkpoint, compute)
+    behind = [(kind, checkpoint.path / folder) for kind, folder in checkpoint.modules()[2:]]
+    stages = [
+        _stage(kind, folder, model.device, last=place == len(behind)) for place, (kind, folder) in enumerate(behind, 1)
+    ]
+    pooling = stored_pooling(checkpoint)
+    assert pooling is not None
+    return ChainReranker(model, pooling, [stage for stage in stages if stage is not None]).eval()
+
+
+def _stage(kind: str, folder: Path, device: Any, *, last: bool) -> nn.Module | None:
+    match kind:
+        case "Dense":
+            return load_dense(folder, device, writes=SCORES if last else VECTOR)
+        case "LayerNorm":
+            return load_layer_norm(folder, device)
+        case "Normalize":
+            require_over_vectors(folder)
+            return _Unit()
+    return None  # Dropout does nothing outside of training

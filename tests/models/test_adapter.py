@@ -1,0 +1,177 @@
+"""LoRA adapters: merged as peft merges them, or refused by the key that says what is not computed."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from evalkit import rerank
+from evalkit.config import ComputeConfig
+from evalkit.errors import AbsentModel, ModelError
+from evalkit.models.checkpoint import resolve
+from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+
+pytestmark = pytest.mark.shared
+
+PAIRS = [("what do bees make?", "Bees make honey."), ("Which river does the glacier feed?", "The moon.")]
+HEAD = "base_model.model.classifier.weight"
+QUERY = "base_model.model.bert.encoder.layer.{}.attention.self.query"
+
+
+@pytest.fixture
+def folder(shared, tmp_path):
+    """The golden adapter over BERT, in a place of its own."""
+    shutil.copytree(shared / "golden/lora_adapter_bert/model", tmp_path / "model")
+    return tmp_path / "model"
+
+
+def change(folder, **keys):
+    file = folder / "adapter/adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | keys), encoding="utf-8")
+
+
+def tensors(folder, edit):
+    file = folder / "adapter/adapter_model.safetensors"
+    stored = dict(load_file(file))
+    edit(stored)
+    save_file(stored, file, metadata={"format": "pt"})
+
+
+def score(folder, name="adapter"):
+    config = CrossEncoderConfig(name="x", model=str(folder / name))
+    return rerank.build(config, ComputeConfig(device="cpu")).score(PAIRS).scores
+
+
+def merged_by_hand(folder, scales):
+    """The base with every change added in NumPy, by layer and projection."""
+    base = folder / "base/model.safetensors"
+    weights, adapter = dict(load_file(base)), load_file(folder / "adapter/adapter_model.safetensors")
+    for name, tensor in adapter.items():
+        own = name.removeprefix("base_model.model.")
+        if own.endswith(".lora_A.weight"):
+            module = own.removesuffix(".lora_A.weight")
+            up = adapter[name.replace("lora_A", "lora_B")].double()
+            weights[f"{module}.weight"] = (
+                weights[f"{module}.weight"].double() + scales(module) * up @ tensor.double()
+            ).float()
+        elif "lora_" not in own:
+            weights[own] = tensor
+    shutil.copytree(folder / "base", folder / "merged")
+    save_file(weights, folder / "merged/model.safetensors", metadata={"format": "pt"})
+    return score(folder, "merged")
+
+
+@pytest.mark.parametrize(
+    ("keys", "scales"),
+    [
+        ({}, lambda _: 8 / 4),
+        ({"use_rslora": True}, lambda _: 8 / 2),
+        ({"alpha_pattern": {"query": 3}}, lambda module: 3 / 4 if module.endswith("query") else 2),
+        (
+            {"alpha_pattern": {"layer.0.attention.self.value": 1}},
+            lambda module: 1 / 4 if "0.attention.self.value" in module else 2,
+        ),
+    ],
+    ids=["plain", "rslora", "alpha by name", "alpha by place"],
+)  # fmt: skip
+def test_scores_are_those_of_the_weights_merged_by_hand(folder, keys, scales):
+    change(folder, **keys)
+    np.testing.assert_allclose(score(folder), merged_by_hand(folder, scales), rtol=0, atol=1e-5)
+
+
+def test_both_folders_are_in_the_identity_and_the_base_alone_scores_otherwise(folder):
+    built = rerank.build(CrossEncoderConfig(name="x", model=str(folder / "adapter")), ComputeConfig(device="cpu"))
+    assert {"adapter", "base"} == set(built.identity["checkpoint"])
+    assert np.abs(score(folder) - score(folder, "base")).max() > 1e-3
+    before = built.identity["checkpoint"]["base"]
+    stored = dict(load_file(folder / "base/model.safetensors"))
+    stored["bert.pooler.dense.bias"] += 1
+    save_file(stored, folder / "base/model.safetensors", metadata={"format": "pt"})
+    again = rerank.build(CrossEncoderConfig(name="x", model=str(folder / "adapter")), ComputeConfig(device="cpu"))
+    assert before != again.identity["checkpoint"]["base"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "part"),
+    [
+        ({"use_dora": True}, "use_dora=True"),
+        ({"peft_type": "IA3"}, "peft_type='IA3'. evalkit reads LORA"),
+        ({"unheard_of": 3}, "unheard_of=3"),
+        ({"layer_replication": [[0, 1]]}, "layer_replication="),
+        ({"r": 0}, "r=0, expected a positive number"),
+        ({"lora_alpha": None}, "lora_alpha=None"),
+    ],
+    ids=str,
+)
+def test_what_is_not_computed_is_refused_by_its_key(folder, keys, part):
+    change(folder, **keys)
+    with pytest.raises(ModelError) as error:
+        score(folder)
+    assert part in str(error.value)
+    assert "adapter_config.json" in str(error.value)
+
+
+def drop(name):
+    return lambda stored: stored.pop(name)
+
+
+def add(name, shape):
+    return lambda stored: stored.update({name: torch.zeros(shape)})
+
+
+@pytest.mark.parametrize(
+    ("edit", "part"),
+    [
+        (drop(f"{QUERY.format(0)}.lora_B.weight"), "without its other half"),
+        (add("base_model.model.bert.nowhere.lora_A.weight", (4, 32)), "without its other half"),
+        (add("base_model.model.bert.nowhere.weight", (4, 32)), "which the base has no parameter for"),
+        (add(f"{QUERY.format(0)}.lora_magnitude_vector", (32,)), "magnitude_vector, which evalkit does not compute"),
+        (add("odd.weight", (1,)), "expected names that begin with base_model.model."),
+        (add(HEAD, (3, 32)), "does not fit classifier.weight"),
+        (add(f"{QUERY.format(0)}.lora_B.weight", (7, 4)), "does not fit"),
+    ],
+    ids=["half", "other half", "no parameter", "magnitude", "prefix", "head", "shape"],
+)  # fmt: skip
+def test_tensors_that_do_not_fit_are_refused_by_name(folder, edit, part):
+    tensors(folder, edit)
+    with pytest.raises(ModelError) as error:
+        score(folder)
+    assert part in str(error.value)
+
+
+def test_a_base_that_is_absent_is_named(folder):
+    change(folder, base_model_name_or_path="../nowhere/at/all")
+    with pytest.raises(AbsentModel, match=r"the base \.\./nowhere/at/all of this adapter"):
+        resolve(str(folder / "adapter"))
+
+
+def test_a_language_model_becomes_a_classifier_by_the_head_that_the_adapter_brings(shared, tmp_path):
+    """As RankLLaMA's folders: the base has no head, and its configuration two labels."""
+    folder = tmp_path / "model"
+    shutil.copytree(shared / "golden/lora_adapter_qwen3/model", folder)
+    expected = score(folder)
+    config = json.loads((folder / "base/config.json").read_text())
+    for key in ("id2label", "label2id"):
+        config.pop(key)
+    (folder / "base/config.json").write_text(json.dumps(config | {"architectures": ["Qwen3ForCausalLM"]}))
+    stored = dict(load_file(folder / "base/model.safetensors"))
+    stored.pop("score.weight")
+    save_file(stored, folder / "base/model.safetensors", metadata={"format": "pt"})
+    assert expected.tolist() == score(folder).tolist()
+
+
+@pytest.mark.slow
+def test_scores_are_those_of_peft(folder):
+    peft = pytest.importorskip("peft", reason="peft is not installed")
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    change(folder, alpha_pattern={"value": 5}, use_rslora=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder / "adapter")
+    base = AutoModelForSequenceClassification.from_pretrained(folder / "base", dtype=torch.float32)
+    model = peft.PeftModel.from_pretrained(base, folder / "adapter").eval()
+    with torch.no_grad():
+        theirs = [float(model(**tokenizer(q, d, return_tensors="pt")).logits) for q, d in PAIRS]
+    np.testing.assert_allclose(score(folder), theirs, rtol=0, atol=1e-5)
