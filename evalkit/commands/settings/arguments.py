@@ -18,7 +18,7 @@ EVALUATE = top_settings("evaluate")
 PATHS = re.compile(r"(\w+\.)?((\w+_)?path|model|projection|results_dir|cache_dir)")
 # Values that are texts, prompts above all.
 _TEXTS = re.compile(
-    r"(retriever|reranker|dataset)\.((\w+_)?(instructions?|instructed_query|prompt|prefix|separator)|maxp)"
+    r"(retriever|reranker|dataset)\.((\w+_)?(instructions?|instructed_query|prompt|prefix|separator|template|positive|negative)|maxp)"
 )
 # Settings that objects of the user's own are made with; no schema has their keys.
 _OPEN = re.compile(r"(retriever|reranker|dataset)\.settings(\.\w+)*")
