@@ -74,6 +74,7 @@ def test_each_dataset_and_each_system_is_composed_once(monkeypatch, tmp_path):
     assert len(calls) <= len(datasets) + len(systems) < len(planned)
 
 
+@pytest.mark.slow
 def test_a_plan_of_many_runs_says_how_far_it_is(monkeypatch, tmp_path):
     """Onto a terminal it draws a bar; into a pipe it writes a line for what took a second."""
     from evalkit.commands import plan, reproduce

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from huggingface_hub import constants
 from local_files import ALWAYS, Answer, Delivery
-from local_hub import LocalHub, ask_process
+from local_hub import LocalHub, ask, ask_process
 
 from evalkit.datasets import download
 from evalkit.datasets.download import downloaded, url_file, url_size
@@ -404,8 +405,10 @@ ON_DISK = "If you have the collection on disk, set dataset.path=FOLDER."
 
 
 def ask_for(hub: LocalHub, home: Path, *calls: tuple[str, ...], offline: bool = False, die: bool = False) -> Any:
-    way = "die" if die else "live"
-    return ask_process(hub.endpoint, HUB_PROGRAM, way, json.dumps(calls), home=home, offline=offline)
+    if die:
+        return ask_process(hub.endpoint, HUB_PROGRAM, "die", json.dumps(calls), home=home, offline=offline)
+    with patch.object(constants, "DOWNLOAD_CHUNK_SIZE", constants.DOWNLOAD_CHUNK_SIZE):
+        return ask(hub.endpoint, HUB_PROGRAM, "live", json.dumps(calls), home=home, offline=offline)
 
 
 def repositories(folder: Path, *names: str, commit: str = COMMIT, content: bytes = CONTENT) -> dict[str, Path]:
@@ -556,29 +559,27 @@ def test_of_several_commits_the_first_that_has_the_file_is_read(tmp_path: Path):
     """A server of this suite has one commit of a repository, so the others are those that it lacks."""
     call = ("org/moves", MD5, MOVED, COMMIT, "main")
     with LocalHub(repositories(tmp_path / "served", "org/moves")) as hub:
-        assert ask_process(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
+        assert ask(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
         assert [] == hub.asked("/resolve/main/")
         first = len(hub.requests)
         # Now it is in the cache, and comes before those that were not found.
-        assert ask_process(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
+        assert ask(hub.endpoint, ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
         assert first == len(hub.requests)
-    assert ask_process("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
+    assert ask("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home") == [COMMIT, COMMIT]
 
 
 def test_a_branch_is_tried_last_and_its_content_is_compared(tmp_path: Path):
     with LocalHub(repositories(tmp_path / "served", "org/moves")) as hub:
-        found = ask_process(hub.endpoint, ANY_PROGRAM, "org/moves", MD5, MOVED, LATER, "main", home=tmp_path / "home")
+        found = ask(hub.endpoint, ANY_PROGRAM, "org/moves", MD5, MOVED, LATER, "main", home=tmp_path / "home")
         assert found == [COMMIT, "main"]
-        refusal = ask_process(
-            hub.endpoint, ANY_PROGRAM, "org/moves", "0" * 32, MOVED, COMMIT, "main", home=tmp_path / "home"
-        )
+        refusal = ask(hub.endpoint, ANY_PROGRAM, "org/moves", "0" * 32, MOVED, COMMIT, "main", home=tmp_path / "home")
     tried = f"org/moves: no docs.jsonl.gz with md5 {'0' * 32} at any of {COMMIT[:8]}, main, {MOVED[:8]}. First: "
     one_line(refusal, f"{tried}org/moves@{COMMIT[:8]}: docs.jsonl.gz: md5 is {MD5}")
 
 
 def test_a_hub_that_does_not_answer_is_asked_for_no_second_commit(tmp_path: Path):
     call = ("org/moves", MD5, MOVED, COMMIT, "main")
-    refusal = ask_process("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home")
+    refusal = ask("http://127.0.0.1:9", ANY_PROGRAM, *call, home=tmp_path / "home")
     one_line(
         refusal, "org/moves@22222222: docs.jsonl.gz was not downloaded yet, and http://127.0.0.1:9 does not answer"
     )

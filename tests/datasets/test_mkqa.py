@@ -440,6 +440,7 @@ def test_the_gold_paragraphs_contain_the_answers(shared, store, cleanup, of_answ
     assert {"AnswerRecall@1": found / 1190} == measure({}, run, ["AnswerRecall@1"], answers=judged).means
 
 
+@pytest.mark.slow
 @pytest.mark.shared
 def test_the_order_of_the_questions_changes_no_value_of_any_of_them(shared, tmp_path):
     data = shared / "data" / "xquad_mkqa_style"

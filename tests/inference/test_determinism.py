@@ -101,7 +101,7 @@ def test_a_pair_s_score_has_the_same_bits_in_every_batch_and_company(make, dtype
     np.testing.assert_array_equal(scores(scorer, [ids[row] for row in some], batch_tokens=4096), expected[some])
 
 
-STARTS = [(90, 100), (64, 68), (40, 191), (100, 120), (90, 250), (20, 40)]  # tokens before the query, and of both
+STARTS = [(90, 100), (64, 68), (40, 191), (20, 40)]  # tokens before the query, and of both
 
 
 def started():

@@ -26,15 +26,22 @@ def found(tmp_path_factory):
     return replace(whole, datasets=(replace(whole.datasets[0], systems=tuple(timed)), whole.datasets[1]))
 
 
-def test_every_chart_with_data_is_written_twice(found, tmp_path):
-    names = {path.name for path in write_figures(found, tmp_path / "new")}
+@pytest.fixture(scope="module")
+def written(found, tmp_path_factory):
+    return write_figures(found, tmp_path_factory.mktemp("charts") / "new")
+
+
+def test_every_chart_with_data_is_written_twice(written):
+    names = {path.name for path in written}
     stems = {"one-intervals", "one-speed", "one-depth", "two-intervals", "critical-differences"}
     assert names == {f"{stem}.{kind}" for stem in stems for kind in ("png", "svg")}
-    assert all(path.stat().st_size > 1000 for path in (tmp_path / "new").iterdir())
+    assert all(path.stat().st_size > 1000 for path in written[0].parent.iterdir())
 
 
-def test_svg_has_names_as_text_and_the_same_bytes_again(found, tmp_path):
-    first, second = ({path.name: path.read_bytes() for path in write_figures(found, tmp_path / name)} for name in "ab")
+def test_svg_has_names_as_text_and_the_same_bytes_again(found, written, tmp_path):
+    first, second = (
+        {path.name: path.read_bytes() for path in paths} for paths in (written, write_figures(found, tmp_path))
+    )
     assert first == second
     text = first["one-intervals.svg"].decode()
     assert "strong" in text
