@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from stubs import StubReranker, write_collection
 
+import evalkit
 from evalkit import rerank
 from evalkit.analysis.moves import widest
 from evalkit.analysis.one_pass import analyse
@@ -135,6 +136,16 @@ def test_the_run_of_a_result_is_measured_the_same_by_hand(config, capsys):
     assert main(["measure", *files, *MEASURES, "--maxp", "#", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {name: found[name] for name in MEASURES} == of(done.result.manifest, "measures")
+
+
+def test_python_measures_and_compares_the_best_passages(config):
+    done = evaluate(config)
+    passages = {query: dict(zip(ids, scores, strict=True)) for query, ids, scores in done.result.read_pairs()}
+    assert evalkit.measure(QRELS, passages, MEASURES, maxp="#").means == of(done.result.manifest, "measures")
+    other = {query: {key: -score for key, score in found.items()} for query, found in passages.items()}
+    compared = evalkit.compare({"bm25": passages, "worst": other}, qrels=QRELS, maxp="#")
+    (found,) = [system.mean for system in compared.systems if system.name == "bm25"]
+    assert found == done.result.manifest["measures"]["nDCG@10"]
 
 
 def test_an_analysis_is_of_documents_and_has_no_depth_curve(config, monkeypatch):

@@ -63,7 +63,7 @@ class Rules(NamedTuple):
 
 def of_documents(runs: Mapping[str, GivenRun], delimiter: str | None) -> dict[str, GivenRun]:
     """The runs, with documents in place of passages where there is a delimiter of their ids; see `Run.by_document`."""
-    if delimiter is None:
+    if not delimiter:
         return dict(runs)
     found = {}
     for name, given in runs.items():

@@ -17,7 +17,7 @@ from evalkit.formats.runfile import ORDERS
 from evalkit.formats.subtopics import read_subtopics
 from evalkit.measures import canonical
 from evalkit.measures import measure as measure_run
-from evalkit.measures.given_runs import MEASURES, Rules, by_subtopics
+from evalkit.measures.given_runs import MEASURES, Rules, by_subtopics, of_documents
 from evalkit.results.gather import dataset_of
 from evalkit.results.judged_runs import RunResult, judge_runs
 from evalkit.results.reading_runs import is_result, named_run, named_runs, path_of, read_runs, results_in
@@ -41,6 +41,7 @@ class RunSettings(TypedDict, total=False):
         common_queries: whether only queries count that every run has; otherwise one that a run lacks counts 0.
         first_stage: name of the run that all others reordered.
         drop_identical_ids: whether a document with the id of its query is left out.
+        maxp: delimiter of passage ids, `#` for `D1#3`: the best passage of a document counts.
         dataset: what to call the judgments; by default after their file.
         corpus: the documents' texts: a file, `{id: text}`, or a table.
         query_texts: the queries' texts, likewise.
@@ -50,13 +51,19 @@ class RunSettings(TypedDict, total=False):
     common_queries: bool
     first_stage: str | None
     drop_identical_ids: bool
+    maxp: str | None
     dataset: str
     corpus: Any
     query_texts: Any
 
 
 def measure(
-    qrels: Any, run: Any, measures: Sequence[str] | str = MEASURES, *, answers: Qrels | None = None
+    qrels: Any,
+    run: Any,
+    measures: Sequence[str] | str = MEASURES,
+    *,
+    answers: Qrels | None = None,
+    maxp: str | None = None,
 ) -> PerQuery:
     """Values of every measure for every judged query; 0 where the run has no document for the query.
 
@@ -66,13 +73,15 @@ def measure(
         run: `{query: {document: score}}`, a table, a `Run`, a file, or a result.
         measures: names, or measures of ir_measures; one, or several.
         answers: judgments by answers of at least the documents of the run, for measures that ask for them.
+        maxp: delimiter of passage ids, `#` for `D1#3`: the best passage of a document counts.
 
     Raises:
         ConfigError: an unknown measure.
         DataError: judgments or run are something else, or there is no judged query.
     """
     with explained_errors():
-        names, given = names_of(measures), named_run("run", _given("run", run))
+        names, found = names_of(measures), named_run("run", _given("run", run))
+        given = of_documents({"run": found}, maxp)["run"]
         if by_subtopics(names):
             return measure_run({}, given.file.run, names, subtopics=read_subtopics(a_path("qrels", qrels)))
         judged = {} if answers and _is_empty(qrels) else qrels_of(_given("qrels", qrels), "qrels")
@@ -110,6 +119,7 @@ def _judged(
 ) -> tuple[list[Evaluation], list[str]]:
     order, first, common = of_runs.get("order"), of_runs.get("first_stage"), of_runs.get("common_queries", False)
     runs = named_runs(items, order=order) if isinstance(items, Mapping) else read_runs(items, order=order)
+    runs = of_documents(runs, of_runs.get("maxp"))
     if first is not None and first not in runs:
         raise ConfigError(f"first_stage={first!r} is not one of the runs: {', '.join(runs)}.")
     if qrels is None:
