@@ -74,11 +74,11 @@ def load(
         exact: whether the path must hold that folder; otherwise it may be the collection itself.
     """
     with contextlib.closing(open_source(expanded(str(path)), folder, exact=exact)) as source:
-        name = corpus_of(source)
+        name, *more = corpus_of(source)
         # Judgments before documents, because a wrong split is a common mistake and shows soon.
         found = judgments_of(source, config.split, lenient=isinstance(config, FolderDatasetConfig))
         judged = _judged(source, found) if found else _answered(source, config.split)
-        documents = corpus.from_file(source, name, store)
+        documents = corpus.from_file(source, name, store, more=more)
     judged = replace(judged, notes={**judged.notes, **documents.notes})
     dataset = assemble(
         replace(config, split=found.split) if found and found.split != config.split else config,

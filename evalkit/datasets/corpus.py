@@ -43,13 +43,16 @@ class Corpus(NamedTuple):
     notes: Mapping[str, int]
 
 
-def from_file(source: CollectionFiles, name: str, store: Store) -> Corpus:
-    """The documents of a file in any format of `data_rows`; JSON lines have the digest of their decompressed bytes."""
-    form = format_of(source, name)
-    sha256 = _content_digest(source, name)
+def from_file(source: CollectionFiles, name: str, store: Store, *, more: Sequence[str] = ()) -> Corpus:
+    """The documents of a file in any format of `data_rows`, and of `more` like it, in this order.
+
+    JSON lines have the digest of their decompressed bytes.
+    """
+    form, names = format_of(source, name), (name, *more)
+    sha256 = _content_digest(source, names)
 
     def build(folder: Path) -> None:
-        _convert(source, name, form, folder, sha256)
+        _convert(source, names, form, folder, sha256)
 
     # The digest of JSON lines is older than the other formats, and keys of vectors and results hang on it.
     kept_by = {
@@ -71,7 +74,7 @@ def from_published(store: Store, content: str, get: Callable[[], Path]) -> Corpu
 
     def build(folder: Path) -> None:
         path = get()
-        _convert(FolderSource(path.parent), path.name, LINES, folder)
+        _convert(FolderSource(path.parent), (path.name,), LINES, folder)
 
     kind, _, checksum = content.partition(":")
     if kind == "md5":
@@ -127,20 +130,20 @@ def from_columns(
     return open_corpus(store, {"format": _FORMAT, **facts}, build, label=label, digest=digest)
 
 
-def _convert(source: CollectionFiles, name: str, form: str, folder: Path, sha256: str | None = None) -> None:
-    """Convert a file, of this content where that is known."""
-    label = source.label(name)
-    with progress("reading corpus", source.megabytes(name), "MB") as advance:
+def _convert(source: CollectionFiles, names: Sequence[str], form: str, folder: Path, sha256: str | None = None) -> None:
+    """Convert files, of this content where that is known."""
+    label = source.label(names[0])
+    with progress("reading corpus", _megabytes(source, names), "MB") as advance:
 
         def read() -> Iterator[Record]:
-            if sha256 is None:
-                yield from records(source, name, form, advance=advance)
-                return
             state = hashlib.sha256()
             # Parquet is read from its end, so its bytes are looked through once more.
-            yield from records(source, name, form, advance=advance, note=None if form == PARQUET else state.update)
-            found = _content_digest(source, name) if form == PARQUET else state.hexdigest()
-            _require_content(label, found, sha256)
+            note = None if form == PARQUET or sha256 is None else state.update
+            for name in names:
+                yield from records(source, name, form, advance=advance, note=note)
+            if sha256 is not None:
+                found = _content_digest(source, names) if form == PARQUET else state.hexdigest()
+                _require_content(label, found, sha256)
 
         _write(read, folder, label)
 
@@ -151,11 +154,22 @@ def _require_content(label: str, found: str, sha256: str) -> None:
         raise DataError(f"{label}: changed while it was read. Run again.")
 
 
-def _content_digest(source: CollectionFiles, name: str) -> str:
-    """SHA-256 of a file's decompressed bytes: the same corpus is the same whatever its packaging."""
+def _megabytes(source: CollectionFiles, names: Sequence[str]) -> float | None:
+    sizes = [source.megabytes(name) for name in names]
+    return None if None in sizes else sum(size or 0 for size in sizes)
+
+
+def _content_digest(source: CollectionFiles, names: Sequence[str]) -> str:
+    """SHA-256 of the decompressed bytes of files: the same corpus is the same whatever its packaging."""
     state = hashlib.sha256()
-    size = source.megabytes(name)
-    with source.open(name) as stream, progress("checking corpus", size, "MB") as advance:
+    with progress("checking corpus", _megabytes(source, names), "MB") as advance:
+        for name in names:
+            _add_content(state, source, name, advance)
+    return state.hexdigest()
+
+
+def _add_content(state: Any, source: CollectionFiles, name: str, advance: Callable[[float], None]) -> None:
+    with source.open(name) as stream:
         try:
             while block := stream.read(1 << 20):
                 state.update(block)
@@ -166,7 +180,6 @@ def _content_digest(source: CollectionFiles, name: str) -> str:
                 for _ in lines(again, source.label(name)):
                     pass
             raise DataError(f"{source.label(name)}: cannot be read ({error}).") from error
-    return state.hexdigest()
 
 
 def _write(read: Callable[[], Iterable[Record]], folder: Path, label: str) -> None:

@@ -54,20 +54,22 @@ def root_of(name: str, files: Collection[str]) -> str:
     folder = name[: len(name) - len(PurePosixPath(name).name)]
     above, _, last = folder.rstrip("/").rpartition("/")
     above = f"{above}/" if above else ""
-    inside = [file.removeprefix(above) for file in files if file.startswith(above)] if last in _CORPUS else []
+    inside = [file.removeprefix(above) for file in files if file.startswith(above)] if _kind_of(last, _CORPUS) else []
     return above if any(_parsed(file, _QUERIES, _TOPICS) for file in inside) else folder
 
 
-def corpus_of(source: CollectionFiles) -> str:
-    """The file of documents."""
+def corpus_of(source: CollectionFiles) -> list[str]:
+    """The file of documents, or files whose names differ in a number, as Pyserini's docs00.json and docs01.json."""
     if found := _first(source.files(), _CORPUS, _TABLES, splits=("",)):
-        return found
+        return [found]
     others = [name for name in source.files() if _parsed(name, _CORPUS, _TABLES)]
-    if len(others) > 1:
+    if not others:
+        _refuse(source, "documents", ("corpus.jsonl", "collection.tsv", "corpus.jsonl"))
+    if len({re.sub(r"[0-9]+", "0", name) for name in others}) > 1:
         raise DataError(
             f"{_path(source)}: {_listed(others)} may all be documents. Join them in one file, corpus.jsonl."
         )
-    return others[0] if others else _refuse(source, "documents", ("corpus.jsonl", "collection.tsv", "corpus.jsonl"))
+    return sorted(others, key=lambda name: [int(number) for number in re.findall("[0-9]+", name)])
 
 
 def queries_of(source: CollectionFiles, split: str) -> str:
@@ -170,14 +172,21 @@ def _parsed(name: str, stems: Sequence[str], forms: Sequence[str]) -> _Name | No
         head, form = plain, ""
     if form not in forms:
         return None
-    match = re.fullmatch(rf"(?:(.+?)[._-]|(\d+))?({'|'.join(stems)})(?:[._-](.+))?", head)
+    match = re.fullmatch(rf"(?:(.+?)[._-]|([0-9]+))?({'|'.join(stems)})(?:[._-](.+)|([0-9]+))?", head)
+    after = match and (match[4] or match[5] or "")
     if match and not folder:
         before = match[1] or match[2] or ""
-        return _Name(match[3], ".".join(part for part in (before, match[4]) if part), form, plain != last)
+        return _Name(match[3], ".".join(part for part in (before, after) if part), form, plain != last)
     # In a folder of its kind a name is the split, or that of the kind again.
-    if folder not in stems or head.startswith("."):
+    if not (kind := _kind_of(folder, stems)) or head.startswith("."):
         return None
-    return _Name(folder, (match[4] or "") if match else head, form, plain != last)
+    return _Name(kind, head if after is None else after, form, plain != last)
+
+
+def _kind_of(folder: str, stems: Sequence[str]) -> str | None:
+    """Which of these parts a folder has by its name, such as `collection` of `collection_jsonl`."""
+    match = re.fullmatch(rf"({'|'.join(stems)})(?:[._-].+)?", folder)
+    return match and match[1]
 
 
 def _first(files: Iterable[str], stems: Sequence[str], forms: Sequence[str], *, splits: Sequence[str]) -> str | None:

@@ -195,12 +195,12 @@ def _open_corpus(config: MkqaDatasetConfig, store: Store) -> OpenedCorpus:
     source: CollectionFiles
     if path.is_dir() or path.name.endswith(ARCHIVES):
         source = open_source(path)
-        name = corpus_of(source)
+        name, *more = corpus_of(source)
     else:
         source = FolderSource(path.parent)
-        name = find(source, path.name, LAYOUT)
+        name, more = find(source, path.name, LAYOUT), []
     with contextlib.closing(source):
-        found = corpus.from_file(source, name, store)
+        found = corpus.from_file(source, name, store, more=more)
     return OpenedCorpus(ArrowDocuments(found.table, title_separator=config.title_separator), found.digest, found.notes)
 
 

@@ -32,7 +32,7 @@ def files(folder: Path, *names: str) -> FolderSource:
     ],
 )
 def test_the_corpus_is_the_first_of_the_known_names(tmp_path, present, wanted):
-    assert corpus_of(files(tmp_path, *present)) == wanted
+    assert corpus_of(files(tmp_path, *present)) == [wanted]
 
 
 @pytest.mark.parametrize("name", ["corpus-00000-of-00002.parquet", "my_corpus.jsonl", "corpus", "x"])
