@@ -29,7 +29,7 @@ def evaluate(
     dataset: Any = None,
     *,
     retriever: Any = None,
-    reranker: Any = "none",
+    reranker: Any = None,
     depth: int = 100,
     measures: Sequence[str] | None = None,
     compute: str | Mapping[str, Any] | ComputeConfig | None = None,
@@ -48,7 +48,7 @@ def evaluate(
         dataset: a name; a folder or file; or corpus, queries and judgments as three mappings or tables, in a tuple or a
             dict. Or an `EvaluateConfig`, as the only argument.
         retriever: a name; a run, as a file, a `Run` or a dict; a function `f(queries, depth)`; or a model.
-        reranker: a name; a run file; a function `f(query, documents)` or `f(pairs)`; or a model.
+        reranker: a name; a run file; a function `f(query, documents)` or `f(pairs)`; or a model. None for none.
         depth: candidates of each query that are passed on to the reranker.
         measures: such as `["nDCG@10", "R@20"]`; those of the dataset when None.
         compute: where and how evalkit's own models run: a name, or settings such as `{"device": "cpu"}`.
@@ -63,10 +63,10 @@ def evaluate(
     asked: dict[str, Any] = {"depth": depth, "measures": measures, "compute": compute}
     asked |= {"results_dir": results_dir, "cache_dir": cache_dir}
     if isinstance(dataset, EvaluateConfig):
-        if retriever is not None or reranker != "none" or settings or asked != _DEFAULTS:
+        if retriever is not None or reranker is not None or settings or asked != _DEFAULTS:
             raise ConfigError("an EvaluateConfig has all settings. Give it alone, or give the stages one by one.")
         return pipeline.evaluate(dataset, command=command)
-    stages = {"dataset": dataset, "retriever": retriever, "reranker": reranker}
+    stages = {"dataset": dataset, "retriever": retriever, "reranker": "none" if reranker is None else reranker}
     config = _config(stages, settings, **asked)
     return pipeline.evaluate(config, command=command or _command(config, settings))
 

@@ -163,3 +163,7 @@ def test_a_cross_encoder_of_sentence_transformers_gives_the_logits_of_evalkits_o
     assert own.query_ids == run.query_ids
     assert own.scores == pytest.approx(run.scores, abs=1e-5)
     assert "nothing to do" in command(*words, cwd=here).stdout
+    exec(block(PAGE, "def cross_encoder"), names := {})
+    model = names["cross_encoder"](str(checkpoint), max_length=64)
+    found = evalkit.evaluate(dataset=("mini", {"sample": 5}), retriever="bm25", depth=3, reranker=model)
+    assert "checkpoint" == found.reranker

@@ -140,14 +140,15 @@ def signature(function: Callable[..., Any]) -> str:
 
 
 def own_name(thing: Any) -> str:
-    """A name for an object: its `name`, else that of the function or class. It can name a folder of results."""
-    given = getattr(thing, "name", None)
-    if not isinstance(given, str) or not given:
-        given = getattr(thing, "__name__", None)
-    if not isinstance(given, str) or not given:
-        function = getattr(thing, "func", None)  # of functools.partial
-        given = own_name(function) if function is not None else type(thing).__name__
-    return nameable(given)
+    """A name for an object that can name a folder: its `name`, else that of its checkpoint, function or class."""
+    checkpoint = getattr(getattr(thing, "config", None), "_name_or_path", None)  # of a model of transformers
+    if isinstance(checkpoint, str):
+        checkpoint = checkpoint.rstrip("/").rpartition("/")[2]
+    for given in (getattr(thing, "name", None), checkpoint, getattr(thing, "__name__", None)):
+        if isinstance(given, str) and given:
+            return nameable(given)
+    function = getattr(thing, "func", None)  # of functools.partial
+    return own_name(function) if inspect.isroutine(function) else nameable(type(thing).__name__)
 
 
 def nameable(text: str) -> str:
