@@ -187,8 +187,8 @@ def stage_of(group: str, given: Any, settings: Mapping[str, Any]) -> Any:
     legal = {field.name for field in fields(SCHEMAS[group]["python"])}
     if unknown := [key for key in settings if key not in legal]:
         raise ConfigError(
-            f"{group}.{unknown[0]} is not a setting of an object. {instead(unknown[0], sorted(legal))} What its class "
-            f"is made with goes into settings, as in {{'settings': {{{unknown[0]!r}: ...}}}}."
+            f"{group}.{unknown[0]} is not a setting of an object. {instead(str(unknown[0]), sorted(legal))} What its "
+            f"class is made with goes into settings, as in {{'settings': {{{unknown[0]!r}: ...}}}}."
         )
     config = config_of(group, "python", {"name": _name(group, given), **settings})
     config.attach(given)
@@ -231,10 +231,12 @@ def _checked(schema: type, group: str, settings: Mapping[str, Any]) -> Any:
     for key in settings:
         if key not in legal:
             raise ConfigError(
-                f"{group}.{key} is not a setting. {instead(key, sorted(legal), 'Other legal settings are')}"
+                f"{group}.{key} is not a setting. {instead(str(key), sorted(legal), 'Other legal settings are')}"
             )
     plain = {key: str(value) if hasattr(value, "__fspath__") else value for key, value in settings.items()}
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain))
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{group}: {reason(error)}.") from error
+        place = ".".join(filter(None, (group, getattr(error, "full_key", ""))))
+        first = str(error).partition("\n")[0].rstrip(".")  # the other lines are for OmegaConf's own users
+        raise ConfigError(f"{place}: {first or reason(error)}.") from error

@@ -69,6 +69,8 @@ def test_settings_follow_a_name_in_a_tuple_or_as_on_the_command_line(toy):
         ({"measures": "nDCG@10"}, "is not a list of names"),
         ({"reranker.max_lenght": 3}, "reranker.max_lenght is not a setting"),
         ({"reranker": overlap, "reranker.weight": 3}, r"made with goes into settings, as in \{'settings': \{'weight'"),
+        ({"retriever": ("bm25", {"k1": "high"})}, r"retriever\.k1: Value 'high' .* converted to Float\.$"),
+        ({"retriever": ("bm25", {3: 1})}, "retriever.3 is not a setting"),
         ({"max_length": 3}, "max_length is not an argument of evaluate"),
     ],
 )
