@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from evalkit.datasets.mteb_metadata import metadata_of
-from evalkit.errors import ObjectError
+from evalkit.errors import MissingExtra, ObjectError
 from evalkit.formats.python_objects import is_from, run_of
 from evalkit.models.library_models import library_identity
 from evalkit.retrieval import mteb_models
@@ -17,6 +17,11 @@ from evalkit.run import Run
 from evalkit.system.own_code import call
 from evalkit.types import Dataset
 
+_WRAPPERS = {  # of mteb, by the class of sentence-transformers that they wrap
+    "SentenceTransformer": "SentenceTransformerEncoderWrapper",
+    "SparseEncoder": "SparseEncoderWrapper",
+    "MultiVectorEncoder": "MultiVectorWrapper",
+}
 _COSINE = "cos_sim"  # of beir: the default of `EvaluateRetrieval`
 
 
@@ -67,10 +72,25 @@ def mteb_model(thing: Any, name: str, similarity: str | None) -> OwnSearch | Non
     def run(dataset: Dataset, depth: int) -> Run:
         return _run(call(name, mteb_models.search, searcher, dataset, depth, metadata_of(dataset)), name)
 
-    prompts = getattr(thing, "model_prompts", None)
-    model = getattr(thing, "model", None)
-    known = is_from(thing, "mteb", "SentenceTransformerEncoderWrapper") and type(thing).__module__.startswith("mteb.")
-    return OwnSearch(run, partial(library_identity, model) if known else None, {"prompts": prompts})
+    known = type(thing).__module__.startswith("mteb.") and type(thing).__name__ in _WRAPPERS.values()
+    identity = partial(library_identity, thing.model) if known else None
+    return OwnSearch(run, identity, {"prompts": getattr(thing, "model_prompts", None)})
+
+
+def other_encoder(thing: Any, name: str, similarity: str | None) -> OwnSearch | None:
+    """A sparse or multi-vector encoder of sentence-transformers, searched by mteb's wrapper of it.
+
+    Raises:
+        MissingExtra: mteb is not installed.
+    """
+    wrappers = [wrapper for kind, wrapper in _WRAPPERS.items() if is_from(thing, "sentence_transformers", kind)]
+    if not wrappers or wrappers[0] == _WRAPPERS["SentenceTransformer"]:
+        return None
+    try:
+        from mteb.models import sentence_transformer_wrapper
+    except ImportError as error:
+        raise MissingExtra("mteb", extra="mteb", purpose=f"searching with {name}") from error
+    return mteb_model(getattr(sentence_transformer_wrapper, wrappers[0])(thing), name, similarity)
 
 
 def pyterrier_transformer(thing: Any, name: str, similarity: str | None) -> OwnSearch | None:
@@ -95,6 +115,7 @@ KINDS: tuple[Callable[[Any, str, str | None], OwnSearch | None], ...] = (
     beir_retriever,
     beir_model,
     mteb_model,
+    other_encoder,
     pyterrier_transformer,
 )
 """See `own_searches.KINDS`; these come before them."""

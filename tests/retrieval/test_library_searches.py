@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from library_collection import arguments, texts, triple
 from mteb_made import WordCrossEncoder, WordEncoder, meta, ndcg, task_of
+from stubs import tiny_bert
 
 import evalkit
 from evalkit.errors import ObjectError
@@ -273,3 +274,35 @@ def test_a_sentence_transformer_gives_the_numbers_of_its_evaluator(weights, prom
     found = evalkit.evaluate(**given, retriever=model)
     expected = [theirs[f"part_cosine_{name}"] for name in ("ndcg@10", "recall@20")]
     assert expected == pytest.approx(ours(found.measures)[:2], abs=1e-6)
+
+
+@pytest.fixture(params=["SparseEncoder", "MultiVectorEncoder"])
+def other_encoder(request, tmp_path):
+    """A tiny encoder with random weights: one number for each word of the vocabulary, or a vector for each token."""
+    library = pytest.importorskip("sentence_transformers")
+    pytest.importorskip("mteb")
+    folder = tiny_bert(tmp_path / "tiny")
+    if request.param == "MultiVectorEncoder":
+        return library.MultiVectorEncoder(str(folder), device="cpu")
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sparse_encoder.modules import SpladePooling
+    from transformers import BertConfig, BertForMaskedLM
+
+    config = BertConfig.from_pretrained(folder)
+    BertForMaskedLM(config).save_pretrained(folder)
+    words = Transformer(str(folder), transformer_task="fill-mask")
+    return library.SparseEncoder(modules=[words, SpladePooling(embedding_dimension=config.vocab_size)], device="cpu")
+
+
+def test_scores_of_sparse_and_multi_vector_encoders_are_their_similarities(other_encoder, given):
+    found = evalkit.evaluate(**given, retriever=other_encoder)
+    (corpus, queries, _), model = triple(), other_encoder
+    documents = texts(corpus)
+    matrix = model.similarity(
+        model.encode_query(list(queries.values())), model.encode_document(list(documents.values()))
+    ).tolist()
+    scores = {query_id: dict(zip(documents, row, strict=True)) for query_id, row in zip(queries, matrix, strict=True)}
+    for query_id, doc_ids, own in found.run:
+        assert [scores[query_id][doc_id] for doc_id in doc_ids] == pytest.approx(own.tolist(), rel=1e-4)
+        assert sorted(scores[query_id].values())[-20] == pytest.approx(min(own.tolist()), rel=1e-4)
+    assert not evalkit.evaluate(**given, retriever=other_encoder).candidates.fresh
