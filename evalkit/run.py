@@ -122,6 +122,9 @@ class Run:
             source=source,
         )
 
+    def __repr__(self) -> str:
+        return f"<Run of {len(self.query_ids):,} queries and {len(self.codes):,} scored documents>"
+
     def __len__(self) -> int:
         """Rows: the number of (query, document) pairs."""
         return len(self.scores)

@@ -317,3 +317,8 @@ class ThreeDocuments:
 def test_rows_of_documents_in_the_corpus(doc_ids, expected):
     dataset = Dataset("toy", "test", "en", ThreeDocuments(), {}, {}, False, "", "")  # noqa: FBT003 - as declared
     assert expected == dataset.rows(pa.array(doc_ids, pa.string())).tolist()
+
+
+def test_a_run_is_shown_by_its_counts():
+    run = Run.from_dict({"q1": {"d1": 0.5, "d2": 0.25}, "q2": {"d1": 1.0}})
+    assert "<Run of 2 queries and 3 scored documents>" == repr(run)
