@@ -25,7 +25,7 @@ _JUDGMENTS = ("tsv", "txt", "csv", "trec", "qrels", "qrel", "json", "jsonl", "pa
 _CORPUS = ("corpus", "collection", "documents", "docs", "passages", "psgs")
 _QUERIES = ("queries", "query", "questions", "topics")
 _QRELS = ("qrels", "qrel")
-_LAYOUTS = ("BEIR layout", "MS MARCO TSV", "FlagEmbedding's layout")
+_LAYOUTS = ("BEIR layout", "MS MARCO TSV", "FlagEmbedding's layout", "parts by their names")
 _LISTED = 8  # names in an error
 
 
@@ -207,7 +207,7 @@ def _refuse(source: CollectionFiles, part: str, examples: tuple[str, str, str]) 
     Args:
         source: of the collection.
         part: the part that is missing.
-        examples: its name in BEIR layout, in MS MARCO's and in FlagEmbedding's.
+        examples: its name in BEIR layout, which other files may also have, in MS MARCO's and in FlagEmbedding's.
     """
     files = source.files()
     kind, known = _kind(files)
@@ -220,7 +220,7 @@ def _refuse(source: CollectionFiles, part: str, examples: tuple[str, str, str]) 
     beside = (
         f" Found {'also ' if known else ''}{_listed(others)}." if others else "" if files else " It holds no files."
     )
-    raise DataError(f"{_path(source)}: {found}no {part} ({examples[kind]}).{beside} Expected {LAYOUT}.{hint}")
+    raise DataError(f"{_path(source)}: {found}no {part} ({examples[kind % 3]}).{beside} Expected {LAYOUT}.{hint}")
 
 
 def are_whole(files: Sequence[str]) -> bool:
@@ -238,10 +238,15 @@ def recognised(files: Sequence[str]) -> str:
 def _kind(files: Sequence[str]) -> tuple[int, list[str]]:
     """Which of `_LAYOUTS` the names of files are, and those of documents, queries or judgments."""
     known = [name for name in files if _parsed(name, (*_CORPUS, *_QUERIES), _TOPICS) or _judgments_name(name)]
-    if any(re.match(r"[a-z]+_(queries|qrels)\.", name) for name in known):
-        return 2, known
-    tables = any(PurePosixPath(plain_name(name)).suffix == ".tsv" and "/" not in name for name in known)
-    return int(tables), known
+    patterns = (  # of one name that tells a layout
+        r"(corpus|queries)\.jsonl(\.\w+)?|qrels/[^/]+\.tsv",
+        r"(collection|(queries|qrels)\.(train|dev|eval)|msmarco)\S*\.(tsv|txt)(\.\w+)?",
+        r"[a-z]+_(queries|qrels)\.jsonl?",
+    )
+    for kind in (2, 1, 0):
+        if any(re.fullmatch(patterns[kind], name) for name in known):
+            return kind, known
+    return 3, known
 
 
 def _path(source: CollectionFiles) -> str:

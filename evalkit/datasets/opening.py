@@ -3,14 +3,18 @@
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from evalkit.datasets.filenames import LAYOUT, is_corpus, root_of
 from evalkit.datasets.source import CORPUS, CollectionFiles, FolderSource
 from evalkit.errors import DataError
-from evalkit.formats.archives import TarSource, ZipSource, is_leftover, is_tar
+from evalkit.formats.archives import ARCHIVES, TarSource, ZipSource, is_archive, is_leftover, is_tar
 from evalkit.formats.compressed import plain_name
+from evalkit.formats.filekind import KIND_BYTES, file_kind
+from evalkit.formats.rows import is_number, qrels_layout, run_layout
+from evalkit.formats.textfile import peek, read_lines
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +41,28 @@ def open_source(
     if not path.is_file():
         raise DataError(f"{path}: no such folder or zip. dataset.path is a folder or zip with {layout}.")
 
+    if not is_archive(path) and file_kind(peek(path, KIND_BYTES)) is None and not path.name.endswith(ARCHIVES):
+        raise DataError(f"{path}: {_recognised(path)}. dataset.path is a folder, zip or tar with {layout}.")
+
     def find_root(names: Sequence[str]) -> str:
         return _single_root(path, names, folder, marker, layout=layout, exact=exact)
 
     return TarSource(path, find_root) if is_tar(path) else ZipSource(path, find_root)
+
+
+def _recognised(path: Path) -> str:
+    """What a single file of text is."""
+    line = next((line for _, line in read_lines(path)), "")
+    for layout, what in (
+        (qrels_layout, "judgments, which go with documents and queries in one folder"),
+        (run_layout, "a run, for retriever=saved retriever.path=FILE"),
+    ):
+        with suppress(DataError):
+            found = layout(line, str(path))
+            values = [row.value or row.rank or "" for row in found.rows([(1, line)], path)]
+            if "\t" in line or all(map(is_number, values)):
+                return f"recognised as {what} ({found.shown})"
+    return "is a single file of text"
 
 
 def _inside(path: Path, folder: str | None, marker: str, *, exact: bool) -> Path:

@@ -141,7 +141,7 @@ def _sample(fields: Mapping[str, Any], where: str, number: int) -> _Sample:
     if question is None:
         raise DataError(
             f"{where}: {shown(list(fields))} is not a reranking sample. A single file for dataset.path holds "
-            f"{_expected()}; a collection is a folder, a zip or a tar."
+            f"{_expected()}; a collection is a folder, a zip or a tar{_run(fields)}."
         )
     answers, instruction = fields.get("answers"), fields.get("instruction")
     texts = () if answers is None else parse_answers(answers, where)
@@ -165,6 +165,10 @@ def _sample(fields: Mapping[str, Any], where: str, number: int) -> _Sample:
         list(graded.values()),
         count - len(graded),
     )
+
+
+def _run(fields: Mapping[str, Any]) -> str:
+    return ", and a run is for retriever=saved retriever.path=FILE" if {"hits", "candidates"} & fields.keys() else ""
 
 
 def _record(passage: Passage, where: str) -> Record:

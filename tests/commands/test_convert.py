@@ -43,7 +43,7 @@ def read(path, store):
 def test_a_collection_is_written_in_beir_layout_and_read_back_the_same(place, store):
     code, printed, notes = convert(place, "held", "out")
     files = ["out/corpus.jsonl", "out/queries.jsonl", "out/qrels/test.tsv"]
-    layout = "held: a collection: BEIR layout (corpus.parquet, qrels/test.json, queries.csv)"
+    layout = "held: a collection: parts by their names (corpus.parquet, qrels/test.json, queries.csv)"
     assert (code, printed) == (0, [f"{layout}; 2 documents, 2 queries, 3 judgments of 2 queries", *files])
     assert notes == ["evalkit: 1 query without judgments in split test left out"]
     assert [json.loads(line) for line in (place / "out/corpus.jsonl").read_text().splitlines()] == DOCUMENTS

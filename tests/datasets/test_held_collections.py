@@ -326,6 +326,10 @@ def test_thousands_of_lines_are_read_whole_however_they_are_packed(tmp_path, sto
             "recognised as FlagEmbedding's layout (corpus.jsonl, test_qrels.jsonl); no queries (test_queries.jsonl).",
         ),
         (
+            {"corpus.csv": TABLE, "topics.csv": "id,text\nq1,b\n"},
+            "recognised as parts by their names (corpus.csv, topics.csv); no judgments (qrels/test.tsv).",
+        ),
+        (
             {"queries.jsonl": QUERY_LINES, "qrels/test.tsv": BEIR_QRELS, "readme.md": ""},
             "recognised as BEIR layout (qrels/test.tsv, queries.jsonl); no documents (corpus.jsonl). Found also",
         ),
@@ -346,3 +350,29 @@ def test_a_wrong_folder_is_refused_with_what_was_recognised_and_what_is_missing(
 def test_a_text_in_another_encoding_names_file_and_line(tmp_path, store):
     in_folder(tmp_path, BEIR | {"corpus.jsonl": CORPUS.encode() + '{"_id": "d3", "text": "café"}\n'.encode("latin-1")})
     assert refusal(tmp_path, store).startswith(f"{tmp_path / 'corpus.jsonl'}:3: byte 27 is not UTF-8. Convert")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "part"),
+    [
+        (
+            "run.trec",
+            "q1 Q0 d1 1 2.0 t\n",
+            ": recognised as a run, for retriever=saved retriever.path=FILE (query_id Q0",
+        ),
+        ("qrels.txt", "q1 0 d1 1\n", ": recognised as judgments, which go with documents and queries in one folder ("),
+        (
+            "notes.txt",
+            "Some words about bees.\n",
+            ": is a single file of text. dataset.path is a folder, zip or tar with",
+        ),
+        (
+            "rank.jsonl",
+            '{"query": {"qid": "q1"}, "candidates": []}',
+            ":1: ['query', 'candidates'] is not a reranking sample.",
+        ),
+    ],
+)
+def test_a_file_in_the_place_of_a_collection_is_recognised(tmp_path, store, name, text, part):
+    (tmp_path / name).write_text(text)
+    assert refusal(tmp_path / name, store).startswith(f"{tmp_path / name}{part}")

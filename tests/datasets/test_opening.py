@@ -130,7 +130,7 @@ def test_a_zip_made_on_windows_is_read(collection, tmp_path, store):
         (b"7z\xbc\xaf\x27\x1c\0\0", "is a 7z archive"),
         (b"PAR1\0\0\0\xff", "is a Parquet file"),
         (b"PK\x03\x04\0\0\0\xff", "is a zip archive that is damaged or cut short"),
-        (b"", "is neither a folder nor a zip nor a tar"),
+        (b"", "is a single file of text"),
     ],
 )
 def test_the_error_names_the_kind_of_a_file_that_is_not_an_archive(tmp_path, store, content, part):
