@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from evalkit.datasets.assemble import Judged
 from evalkit.datasets.delimited import Columns
-from evalkit.datasets.records import DOCUMENTS, NO_TEXT, OF_QUERIES, QUERIES, is_missing
+from evalkit.datasets.records import DOCUMENTS, NO_TEXT, OF_QUERIES, QUERIES, REPEATED_QUERIES, is_missing
 from evalkit.errors import DataError
 from evalkit.formats.ids import plain_text
 from evalkit.formats.judgments import add_judgment
@@ -55,9 +55,24 @@ def judged(qrels: pa.Table, queries: pa.Table, label: str) -> Judged:
     found = judgments(rows, label)
     ids, texts = (queries.column(name).to_pylist() for name in key_columns(queries.column_names, label, QUERIES))
     kept = judged_texts(ids, texts, found, label)
-    missing = sum(map(is_missing, texts))
-    notes = {f"{OF_QUERIES}{NO_TEXT}": missing} if missing else {}
-    return Judged(kept, found, unjudged_queries=len(ids) - len(kept), notes=notes)
+    distinct = len(set(ids))
+    notes = {f"{OF_QUERIES}{NO_TEXT}": sum(map(is_missing, texts)), REPEATED_QUERIES: len(ids) - distinct}
+    notes = {name: count for name, count in notes.items() if count}
+    return Judged(kept, found, unjudged_queries=distinct - len(kept), notes=notes)
+
+
+def first_of_each(table: Any, repeats: Mapping[int, int], label: str) -> Any:
+    """A `datasets.Dataset` of documents without those that repeat an earlier one; `repeats` has the rows of both."""
+    import datasets
+
+    columns = [name for name in ("title", "text") if name in table.column_names]
+    for row, earlier in repeats.items():
+        if any((table[row][name] or "") != (table[earlier][name] or "") for name in columns):
+            raise DataError(
+                f"{label}: the id of row {row + 1} is that of row {earlier + 1}, with another title or text. Ids are "
+                "unique."
+            )
+    return datasets.Dataset(table.data.table.filter(pa.array(row not in repeats for row in range(len(table)))))
 
 
 def judgments(rows: Iterable[tuple[Any, Any, Any]], where: str) -> Qrels:
@@ -70,9 +85,11 @@ def judgments(rows: Iterable[tuple[Any, Any, Any]], where: str) -> Qrels:
 
 def judged_texts(ids: Sequence[Any], texts: Sequence[Any], qrels: Qrels, where: str) -> dict[str, str]:
     """Texts of the judged queries, in ascending order of id; NaN and null are empty ones."""
-    queries = {str(key): "" if is_missing(text) else text for key, text in zip(ids, texts, strict=True)}
-    if len(queries) < len(ids):
-        raise DataError(f"{where}: {len(ids) - len(queries)} query ids occur twice. Ids are unique.")
+    queries: dict[str, Any] = {}
+    for key, text in zip(ids, texts, strict=True):
+        found = "" if is_missing(text) else text
+        if queries.setdefault(str(key), found) != found:
+            raise DataError(f"{where}: query id {str(key)!r} occurs twice, with different texts. Ids are unique.")
     absent = sorted(query_id for query_id in qrels if not isinstance(queries.get(query_id), str))
     if absent:
         raise DataError(

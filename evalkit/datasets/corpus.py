@@ -233,6 +233,12 @@ class _Seen:
 
 def require_ids(ids: pa.ChunkedArray, label: str) -> None:
     """Refuse ids that occur twice, or that `ids.fault` refuses; for millions of them at once."""
+    if repeats := repeated_ids(ids, label):
+        raise DataError(f"{label}: {len(repeats)} document ids occur twice. Ids are unique.")
+
+
+def repeated_ids(ids: pa.ChunkedArray, label: str) -> dict[int, int]:
+    """The row of each id that is in an earlier row, and that row; ids that `ids.fault` refuses are refused."""
     wrong: list[str] = []
     seen = _Seen()
     for chunk in ids.chunks:
@@ -246,10 +252,14 @@ def require_ids(ids: pa.ChunkedArray, label: str) -> None:
             f"{label}: {len(wrong)} document ids, such as {wrong[0]!r}, are empty or hold tabs, line breaks or "
             "outer blanks, which no run file can hold."
         )
-    if suspects := seen.suspects():
-        repeated = [one for chunk in ids.chunks for one in chunk.to_pylist() if hash(one) in suspects]
-        if (more := len(repeated) - len(set(repeated))) > 0:
-            raise DataError(f"{label}: {more} document ids occur twice. Ids are unique.")
+    first: dict[str, int] = {}
+    suspects = seen.suspects()
+    rows = enumerate(doc_id for chunk in ids.chunks for doc_id in chunk.to_pylist()) if suspects else ()
+    return {
+        row: earlier
+        for row, doc_id in rows
+        if hash(doc_id) in suspects and (earlier := first.setdefault(doc_id, row)) != row
+    }
 
 
 def _repeats(found: Iterable[Record], suspects: Container[int]) -> set[int]:

@@ -22,11 +22,11 @@ import yaml
 
 from evalkit.config import DatasetConfig
 from evalkit.datasets.assemble import assemble
-from evalkit.datasets.columns import as_documents, choose, content_digest, judged, key_columns
-from evalkit.datasets.corpus import from_columns, require_ids
+from evalkit.datasets.columns import as_documents, choose, content_digest, first_of_each, judged, key_columns
+from evalkit.datasets.corpus import from_columns, repeated_ids
 from evalkit.datasets.data_rows import rows_per_batch
 from evalkit.datasets.documents import ArrowDocuments, OpenedCorpus
-from evalkit.datasets.records import NO_TEXT, NO_TITLE
+from evalkit.datasets.records import NO_TEXT, NO_TITLE, REPEATED
 from evalkit.datasets.source import CORPUS
 from evalkit.errors import DataError
 from evalkit.store import Store
@@ -152,7 +152,9 @@ def open_documents(
     documents = ArrowDocuments(table, title_separator=title_separator, id_column=column)
     if not len(documents):
         raise DataError(f"{label}: holds no documents.")
-    require_ids(documents.ids, label)
+    if repeats := repeated_ids(documents.ids, label):
+        table, notes = first_of_each(table, repeats, label), {**notes, REPEATED: len(repeats)}
+        documents = ArrowDocuments(table, title_separator=title_separator, id_column=column)
     return OpenedCorpus(documents, digest, {name: count for name, count in notes.items() if count})
 
 

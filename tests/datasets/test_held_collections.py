@@ -376,3 +376,23 @@ def test_a_text_in_another_encoding_names_file_and_line(tmp_path, store):
 def test_a_file_in_the_place_of_a_collection_is_recognised(tmp_path, store, name, text, part):
     (tmp_path / name).write_text(text)
     assert refusal(tmp_path / name, store).startswith(f"{tmp_path / name}{part}")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "saved", "jsonl"])
+def test_identical_documents_and_queries_are_kept_once_with_a_note(tmp_path, store, caplog, kind):
+    import datasets
+
+    rows = {"corpus": [*documents(), documents()[0]], "queries": [*queries(), queries()[1]]}
+    if kind == "jsonl":
+        in_folder(tmp_path, BEIR | {f"{name}.jsonl": lines(*found) for name, found in rows.items()})
+    else:
+        rows["qrels"] = [{"query-id": q, "corpus-id": d, "score": 1} for q, (d,) in QRELS.items()]
+        for name, found in rows.items():
+            if kind == "saved":
+                datasets.Dataset.from_list(found).save_to_disk(str(tmp_path / name))
+            else:
+                pq.write_table(pa.Table.from_pylist(found), tmp_path / f"{name}.parquet")
+    with caplog.at_level("WARNING"):
+        assert read(tmp_path, store, split="qrels" if kind == "saved" else "test") == (DOCUMENTS, QUERIES, QRELS)
+    assert "1 documents repeat an earlier one of the same id, title and text, and are left out" in caplog.text
+    assert "1 queries repeat an earlier one of the same id and text, and are left out" in caplog.text

@@ -290,7 +290,10 @@ def test_a_damaged_folder_of_save_to_disk_is_one_line(tmp_path: Path, store: Sto
 @pytest.mark.parametrize(
     ("changed", "part"),
     [
-        ({"corpus": {**CORPUS, "_id": ["1", "1", "2", "3"]}}, "1 document ids occur twice"),
+        (
+            {"corpus": {**CORPUS, "_id": ["1", "1", "2", "3"]}},
+            "the id of row 2 is that of row 1, with another title or text",
+        ),
         ({"corpus": {**CORPUS, "_id": ["1", None, "2", "3"]}}, "1 documents have no _id"),
         ({"corpus": {name: column[:0] for name, column in CORPUS.items()}}, "holds no documents"),
         ({"corpus": {"docid": ["1"], "words": ["a"]}}, "columns docid, words, expected _id, text and perhaps title"),
@@ -300,7 +303,7 @@ def test_a_damaged_folder_of_save_to_disk_is_one_line(tmp_path: Path, store: Sto
             "columns qid, passage, found, expected query-id, corpus-id",
         ),
         ({"qrels": {**QRELS, "score": [1.0, 0.5, 0.0]}}, "the relevance is '0.5', expected an integer"),
-        ({"queries": {**QUERIES, "_id": ["0", "0", "3"]}}, "1 query ids occur twice"),
+        ({"queries": {**QUERIES, "_id": ["0", "0", "3"]}}, "query id '0' occurs twice, with different texts"),
     ],
 )
 def test_malformed_content_is_one_line(tmp_path: Path, store: Store, changed: dict[str, Columns], part: str):
