@@ -47,8 +47,10 @@ def evaluate(
     Args:
         dataset: a name; a folder or file; or corpus, queries and judgments as three mappings or tables, in a tuple or a
             dict. Or an `EvaluateConfig`, as the only argument.
-        retriever: a name; a run, as a file, a `Run` or a dict; a function `f(queries, depth)`; or a model.
-        reranker: a name; a run file; a function `f(query, documents)` or `f(pairs)`; or a model. None for none.
+        retriever: a name; a folder with a model; a run, as a file, a `Run` or a dict; a function `f(queries, depth)`;
+            or a model.
+        reranker: a name; a folder with a model; a run file; a function `f(query, documents)` or `f(pairs)`; or a model.
+            None for none.
         depth: candidates of each query that are passed on to the reranker.
         measures: such as `["nDCG@10", "R@20"]`; those of the dataset when None.
         compute: where and how evalkit's own models run: a name, or settings such as `{"device": "cpu"}`.

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from stubs import StubReranker, overlap, toy_evaluation
+from tiny_checkpoints import write_bert_embedder, write_bert_reranker
 
 import evalkit
 from evalkit import EvalkitError
@@ -150,3 +151,13 @@ def test_the_manifest_holds_the_call_and_nothing_of_the_object(toy):
     assert {"object": "", "settings": {}, "identity": None, "name": "words"}.items() <= manifest["config"][
         "reranker"
     ].items()
+
+
+def test_a_folder_is_a_checkpoint_for_a_retriever_and_a_reranker(toy, tmp_path):
+    tiny = write_bert_embedder(tmp_path / "tiny")
+    checkpoint = write_bert_reranker(tmp_path / "my reranker")
+    toy["retriever"] = tiny
+    found = evalkit.evaluate(**toy, reranker=str(checkpoint), compute="cpu")
+    assert "my_reranker" == found.reranker
+    assert f"{tiny.name}-5" == found.first_stage
+    assert "dense" == found.candidates.manifest["retriever"]["kind"]
