@@ -102,6 +102,8 @@ def _encoder(model: Any, attend: Attend, way: str) -> Backbone:
 
 def _behind_padding(batch: Packed, padding: int) -> torch.Tensor:
     """Positions as RoBERTa counts them: from the padding id on, without counting that token in a text."""
+    if batch.keys is not None:  # a part of a text is a sequence of its own, and no text with parts has that token
+        return batch.positions + padding + 1
     counted = (batch.input_ids != padding).long()
     upto = counted.cumsum(0)
     before = (upto - counted)[batch.offsets[:-1].long()]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from evalkit.inference.backbone import Backbone
 from evalkit.inference.budget import Budget
 from evalkit.inference.engine import Rows, Work, run
-from evalkit.inference.packed import Packed, Select, pack
+from evalkit.inference.packed import Packed, Select, pack, pack_attended
 from evalkit.inference.prefix import Prefixes, pack_shared, prefixes
 from evalkit.inference.sending import copied
 from evalkit.inference.tokens import Ids, Tokenized, TokenizedPairs
@@ -113,13 +113,19 @@ def forward(
 
 
 def _packed(tokenized: Tokenized | TokenizedPairs, rows: Rows) -> Packed:
+    if isinstance(tokenized, Tokenized) and tokenized.attended is not None:
+        counts = tokenized.attended[rows].tolist()
+        return pack_attended([tokenized.ids[row] for row in rows], [tokenized.segments[row] for row in rows], counts)
     return pack([tokenized.ids[row] for row in rows], [tokenized.segments[row] for row in rows])
 
 
 def _unpacked(model: Any, tokenized: Tokenized, rows: Rows, select: Select) -> torch.Tensor:
     """States of a model that reads padded batches, without those of the padding."""
     ids, mask = _padded([tokenized.ids[row] for row in rows], max(int(model.config.pad_token_id or 0), 0))
-    inputs = {"input_ids": ids, "attention_mask": mask}
+    seen = mask
+    if tokenized.attended is not None:
+        seen = (torch.arange(ids.shape[1])[None] < torch.from_numpy(tokenized.attended[rows])[:, None]).to(mask.dtype)
+    inputs = {"input_ids": ids, "attention_mask": seen}
     if getattr(model.config, "type_vocab_size", 0) > 1:
         inputs["token_type_ids"], _ = _padded([tokenized.segments[row] for row in rows], 0)
     states: torch.Tensor = model(**{name: tensor.to(model.device) for name, tensor in inputs.items()}).last_hidden_state

@@ -21,7 +21,7 @@ _CUDA_NUMBERS = 1 << 25  # 256 MiB
 
 
 class TokenVectors(NamedTuple):
-    """Unit vectors of the tokens of several texts.
+    """Vectors of the tokens of several texts, of length 1 where the products are cosines.
 
     Attributes:
         vectors: shape (tokens, width), float32.
@@ -48,14 +48,22 @@ class _Blocks(NamedTuple):
     heights: _Indices
 
 
-def max_sim(queries: TokenVectors, documents: TokenVectors, query_of: _Indices, document_of: _Indices) -> torch.Tensor:
-    """Mean over a query's tokens of the best cosine with a token of the document; shape (pairs,), float32.
+def max_sim(
+    queries: TokenVectors,
+    documents: TokenVectors,
+    query_of: _Indices,
+    document_of: _Indices,
+    *,
+    mean: bool = True,
+) -> torch.Tensor:
+    """Mean or sum over a query's tokens of the best product with a token of the document; shape (pairs,), float32.
 
     Args:
         queries: on the device of the documents.
         documents: of similar length, since short ones are padded to the longest.
         query_of: shape (pairs,).
         document_of: shape (pairs,); all pairs of a document are neighbours.
+        mean: whether the sum is divided by the number of the query's tokens.
     """
     device = documents.vectors.device
     if not len(query_of):
@@ -73,7 +81,7 @@ def max_sim(queries: TokenVectors, documents: TokenVectors, query_of: _Indices, 
             _best(queries, tokens[read], documents, _filled(documents.starts[compared], documents.lengths[compared]))
         )
     in_order = torch.cat(best).index_select(0, sent(place, device))
-    return torch.segment_reduce(in_order, "mean", lengths=sent(rows, device), unsafe=True).float()
+    return torch.segment_reduce(in_order, "mean" if mean else "sum", lengths=sent(rows, device), unsafe=True).float()
 
 
 def spans(starts: _Indices, lengths: _Indices) -> _Indices:

@@ -90,3 +90,25 @@ def pack(ids: Sequence[Ids], segments: Sequence[Ids]) -> Packed:
         torch.from_numpy(offsets),
         tuple(lengths.tolist()),
     )
+
+
+def pack_attended(ids: Sequence[Ids], segments: Sequence[Ids], attended: Sequence[int]) -> Packed:
+    """Sequences of which only the first tokens are seen; those behind see the first ones, and not themselves.
+
+    The tokens behind are a sequence of their own in the batch, so that states come in the order of the tokens.
+    """
+    parts, owners, shift = [], [], []
+    for row, (count, whole) in enumerate(zip(attended, ids, strict=True)):
+        for start, stop in ((0, count), (count, len(whole))):
+            if stop > start:
+                parts.append((row, start, stop))
+                owners.append(row)
+                shift.append(start)
+    plain = pack([ids[row][a:b] for row, a, b in parts], [segments[row][a:b] for row, a, b in parts])
+    firsts = plain.offsets.numpy()[[owners.index(row) for row in owners]]
+    seen = np.array([attended[row] for row in owners])
+    rows = np.concatenate([np.arange(first, first + count) for first, count in zip(firsts, seen, strict=True)])
+    offsets = np.concatenate([[0], np.cumsum(seen)]).astype(np.int32)
+    keys = Keys(torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(offsets), tuple(seen.tolist()))
+    moved = plain.positions + torch.from_numpy(np.repeat(np.array(shift), plain.lengths))
+    return plain._replace(positions=moved, keys=keys)

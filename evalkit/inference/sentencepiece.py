@@ -64,6 +64,11 @@ class SentencePieceTokenizer:
                 ids += self._model.encode(part)
         return ids
 
+    def token_id(self, token: str) -> int | None:
+        """See `Tokenizer`."""
+        found = self._specials.get(token, self._model.piece_to_id(token))
+        return None if found == self._model.unk_id() and token != self._model.id_to_piece(found) else int(found)
+
     def frame(self, texts: int) -> Frame:
         """`<s>` before every text and nothing behind, as `add_bos_token` of the Llama tokenizer."""
         before = np.array([self._model.bos_id()], dtype=np.int32)

@@ -59,6 +59,10 @@ class Tokenizer(Protocol):
         """The special tokens around one text or two."""
         ...
 
+    def token_id(self, token: str) -> int | None:
+        """The id of exactly this string of the vocabulary; None where it has none."""
+        ...
+
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """The vocabulary's string of every id."""
         ...
@@ -93,6 +97,11 @@ class FastTokenizer:
             encodings = self._tokenizer.encode_batch(list(texts[call]), add_special_tokens=False)
             ids += [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
         return ids
+
+    def token_id(self, token: str) -> int | None:
+        """See `Tokenizer`."""
+        found: int | None = self._tokenizer.token_to_id(token)
+        return found
 
     def frame(self, texts: int) -> Frame:
         """From a sample: the tokens before, between and behind those of the texts themselves."""
@@ -131,6 +140,7 @@ class CachedTokenizer:
         self._ids: dict[bytes, Ids] = {}
         self._held = 0
         self.frame, self.tokens, self.text = tokenizer.frame, tokenizer.tokens, tokenizer.text
+        self.token_id = tokenizer.token_id
         self.cuts_left = tokenizer.cuts_left
 
     @property
@@ -161,11 +171,14 @@ class Tokenized(NamedTuple):
         ids: one array a text.
         segments: segment (token type) ids, one array a text.
         truncated: shape (texts,), whether the text was truncated.
+        attended: shape (texts,), how many tokens of each text are seen by all of its tokens; those behind are seen by
+            none. All are when None.
     """
 
     ids: list[Ids]
     segments: list[Ids]
     truncated: NDArray[np.bool_]
+    attended: NDArray[np.int64] | None = None
 
     @property
     def lengths(self) -> NDArray[np.int64]:

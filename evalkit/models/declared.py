@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import usable_positions
+from evalkit.models.modality import is_structured, task_of, template_arguments, uses_chat
 
 logger = logging.getLogger(__name__)
 
@@ -37,25 +38,15 @@ _KNOWN_OF_TRANSFORMER = {
     *("max_seq_length", "do_lower_case", "transformer_task", "modality_config", "module_output_name"),
     *("unpad_inputs", "processing_kwargs"),
 }
-# What a transformer is loaded for -> what sentence-transformers calls its output, which the next module reads.
-_OUTPUTS = {
-    "feature-extraction": "token_embeddings",
-    "sequence-classification": "scores",
-    "text-generation": "causal_logits",
-}
-# Arguments of a tokenizer's call that change no token of a text that is run without padding.
-_OF_PADDING = {"padding", "padding_side", "pad_to_multiple_of"}
-_OF_CALL = {*_OF_PADDING, "truncation", "max_length", "return_tensors"}  # no template is given these
-_FORMATS = {"flat", "structured"}
-_LATE_INTERACTION = {
+LATE_INTERACTION = {
     *("query_prefix", "document_prefix", "query_length", "document_length", "query_expansion"),
     *("attend_to_expansion_tokens", "skiplist_words", "do_query_expansion"),
 }
+"""Keys of late interaction, which only such a model has."""
 # What the names of prompts have in them that are made for queries and documents, where they are not just these.
 _MADE_FOR = {"query": ("query",), "document": ("passage", "corpus", "document")}
 # What a tokenizer writes as its length when it has none.
 _NO_LIMIT = 1_000_000
-_PLAIN_OUTPUTS = {"last_hidden_state", "logits"}
 
 
 @dataclass(frozen=True)
@@ -101,20 +92,21 @@ class Reading(NamedTuple):
     max_length: int
 
 
-def declared(checkpoint: Checkpoint, *, pairs: bool = False) -> Declared:
+def declared(checkpoint: Checkpoint, *, pairs: bool = False, late: bool = False) -> Declared:
     """Read what a checkpoint's own files declare.
 
     Args:
         checkpoint: on disk.
         pairs: whether it is read as a cross-encoder, for which sentence-transformers reads its own files only beside a
             `modules.json`.
+        late: whether the keys of late interaction are read by the caller.
 
     Raises:
         ModelError: a file says something that evalkit does not know, or cannot do.
     """
-    model = _checked(checkpoint, SENTENCE_TRANSFORMERS, _KNOWN_OF_MODEL)
-    name = next((name for name in _TRANSFORMER if (checkpoint.path / name).is_file()), _TRANSFORMER[0])
-    transformer = _checked(checkpoint, name, _KNOWN_OF_TRANSFORMER)
+    model = _checked(checkpoint, SENTENCE_TRANSFORMERS, _KNOWN_OF_MODEL, late=late)
+    name = transformer_file(checkpoint)
+    transformer = _checked(checkpoint, name, _KNOWN_OF_TRANSFORMER, late=late)
     if pairs and not checkpoint.modules():
         if transformer or set(model) - {"__version__", "model_type", "activation_fn"}:
             logger.warning(
@@ -130,17 +122,18 @@ def declared(checkpoint: Checkpoint, *, pairs: bool = False) -> Declared:
         raise ModelError(
             f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}: default_prompt_name={default!r} is not among its prompts."
         )
+    where = f"{checkpoint.path}/{name}"
     return Declared(
         prompts=prompts,
         default_prompt=prompts.get(str(default), ""),
         max_length=_max_length(checkpoint, name, transformer),
         lowercase=bool(transformer.get("do_lower_case", False)),
         truncate_dim=_whole(checkpoint, SENTENCE_TRANSFORMERS, model, "truncate_dim"),
-        similarity=_similarity(checkpoint, model),
-        task=_task(checkpoint, name, transformer),
-        chat=_uses_chat(checkpoint, name, transformer.get("modality_config")),
-        structured=_is_structured(checkpoint, name, transformer.get("modality_config")),
-        template_arguments=_template_arguments(checkpoint, name, transformer.get("processing_kwargs", {})),
+        similarity="cosine" if late else _similarity(checkpoint, model),
+        task=task_of(where, transformer),
+        chat=uses_chat(where, transformer.get("modality_config")),
+        structured=is_structured(where, transformer.get("modality_config")),
+        template_arguments=template_arguments(where, transformer.get("processing_kwargs", {})),
     )
 
 
@@ -184,23 +177,27 @@ def unused_prompts(said: Declared, settings: Any) -> dict[str, str]:
 def is_late(checkpoint: Checkpoint) -> bool:
     """Whether the checkpoint has settings of late interaction (ColBERT), by PyLate or sentence-transformers 6."""
     files = (SENTENCE_TRANSFORMERS, *_TRANSFORMER)
-    return any(_LATE_INTERACTION & set(checkpoint.read_json(name) or {}) for name in files)
+    return any(LATE_INTERACTION & set(checkpoint.read_json(name) or {}) for name in files)
 
 
-def _checked(checkpoint: Checkpoint, name: str, known: set[str]) -> dict[str, Any]:
+def transformer_file(checkpoint: Checkpoint) -> str:
+    """The name of the file with the settings of the transformer."""
+    return next((name for name in _TRANSFORMER if (checkpoint.path / name).is_file()), _TRANSFORMER[0])
+
+
+def _checked(checkpoint: Checkpoint, name: str, known: set[str], *, late: bool) -> dict[str, Any]:
     """A JSON file without what it leaves open.
 
     Raises:
         ModelError: it says something that is not known.
     """
     stored = {key: value for key, value in (checkpoint.read_json(name) or {}).items() if value not in (None, {}, [])}
-    if late := sorted(_LATE_INTERACTION & set(stored)):
+    if (found := sorted(LATE_INTERACTION & set(stored))) and not late:
         raise ModelError(
-            f"{checkpoint.path}/{name}: {', '.join(late)} say that this is a late-interaction model (ColBERT), whose "
-            "prefixes, query expansion and projection evalkit does not run yet. bge-m3's own mode and plain encoders "
-            "run as reranker=late_interaction."
+            f"{checkpoint.path}/{name}: {', '.join(found)} say that this is a late-interaction model (ColBERT). Use it "
+            "as reranker=late_interaction or reranker=auto."
         )
-    if unknown := sorted(set(stored) - known):
+    if unknown := sorted(set(stored) - known - LATE_INTERACTION):
         raise ModelError(
             f"{checkpoint.path}/{name}: evalkit does not know {unknown[0]}={stored[unknown[0]]!r}, so it cannot tell "
             "what that changes. If it changes no number, remove it in a copy of the folder."
@@ -241,61 +238,3 @@ def _whole(checkpoint: Checkpoint, name: str, stored: Mapping[str, Any], key: st
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise ModelError(f"{checkpoint.path}/{name}: {key}={value!r}, expected a whole number from 1.")
     return value
-
-
-def _task(checkpoint: Checkpoint, name: str, transformer: Mapping[str, Any]) -> str | None:
-    """What the transformer is loaded for.
-
-    Raises:
-        ModelError: its output is given to the next module under a name that is not that of this task.
-    """
-    task, output = transformer.get("transformer_task"), transformer.get("module_output_name")
-    if output is not None and output != _OUTPUTS.get(task or "feature-extraction", output):
-        raise ModelError(
-            f"{checkpoint.path}/{name}: module_output_name={output!r} with transformer_task={task!r}, expected "
-            f"{_OUTPUTS[task or 'feature-extraction']!r}."
-        )
-    return None if task is None else str(task)
-
-
-def _uses_chat(checkpoint: Checkpoint, name: str, modalities: Any) -> bool | None:
-    """Whether texts go through a chat template; None where nothing says so.
-
-    Raises:
-        ModelError: texts go through another method of the model than its forward pass.
-    """
-    if modalities is None:
-        return None
-    found = modalities if isinstance(modalities, dict) else {}
-    for way in (found.get("text", {}), found.get("message", {})):
-        if way.get("method", "forward") != "forward" or way.get("method_output_name") not in {None, *_PLAIN_OUTPUTS}:
-            raise ModelError(
-                f"{checkpoint.path}/{name}: modality_config={modalities!r}. evalkit reads texts through forward alone."
-            )
-    return "message" in found
-
-
-def _is_structured(checkpoint: Checkpoint, name: str, modalities: Any) -> bool | None:
-    found = modalities.get("message", {}).get("format") if isinstance(modalities, dict) else None
-    if found is not None and found not in _FORMATS:
-        raise ModelError(f"{checkpoint.path}/{name}: format={found!r} of message. Legal are flat and structured.")
-    return None if found is None else found == "structured"
-
-
-def _template_arguments(checkpoint: Checkpoint, name: str, given: Any) -> dict[str, Any]:
-    """Arguments of the chat template.
-
-    Raises:
-        ModelError: a call of the tokenizer has an argument that changes its tokens.
-    """
-    groups = given if isinstance(given, dict) else {"processing_kwargs": given}
-    template = groups.get("chat_template") or {}
-    for group, arguments in groups.items():
-        own = set(arguments) if isinstance(arguments, dict) else {"its value"}
-        odd = own & _OF_CALL - _OF_PADDING if group == "chat_template" else own - _OF_PADDING
-        if odd and arguments:
-            raise ModelError(
-                f"{checkpoint.path}/{name}: processing_kwargs of {group} has {min(odd)}, which evalkit does not "
-                "obey. Use reranker.max_length for a length."
-            )
-    return {key: value for key, value in template.items() if key not in _OF_PADDING}

@@ -94,6 +94,11 @@ def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
                 unused=nomic.UNUSED_BY_ENCODERS,
             )
         options = {"add_pooling_layer": False} if _has_optional_pooler(checkpoint) else {}
+        if "HF_ColBERT" in architectures(checkpoint):  # its projection, which is read elsewhere
+            heads = r"|linear\.weight"
+            return load_native(
+                transformers.AutoModel, checkpoint, compute, unused=_UNUSED_BY_ENCODERS + heads, **options
+            )
         heads = _HEADS if any(name.endswith(_WITH_HEAD) for name in architectures(checkpoint)) else ""
         return load_native(transformers.AutoModel, checkpoint, compute, unused=_UNUSED_BY_ENCODERS + heads, **options)
 

@@ -12,7 +12,7 @@ from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, tokenize
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import budget_of, require_torch, resolved, workers
 from evalkit.models.checkpoint import resolve
-from evalkit.models.declared import declared, reading
+from evalkit.models.declared import Declared, Reading, declared, reading
 from evalkit.models.loading import load_encoder
 from evalkit.models.processor import facts, warn_of_emulation
 from evalkit.models.requirements import require_encoder, require_positions, require_text
@@ -54,13 +54,17 @@ class TextEncoder:
         self.usage, self.budget = Usage(), budget_of(compute)
         self.checkpoint = resolve(str(config.model), config.revision, also=also, weights=weights)
         self.compute = resolved(compute, self.checkpoint)
-        require_encoder(self.checkpoint)
-        self.said = declared(self.checkpoint)
-        self.reading = reading(self.checkpoint, self.said, config, group=group)
+        self.said, self.reading = self._declared(group)
         require_text(self.checkpoint, self.said)
         require_positions(self.checkpoint, self.reading.max_length)
         if weights:
             warn_of_emulation(compute)
+
+    def _declared(self, group: str) -> tuple[Declared, Reading]:
+        """What the checkpoint declares, and how its texts are read."""
+        require_encoder(self.checkpoint)
+        said = declared(self.checkpoint)
+        return said, reading(self.checkpoint, said, self.config, group=group)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """The same in another process, which finds the checkpoint for itself."""

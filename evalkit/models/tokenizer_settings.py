@@ -32,7 +32,7 @@ def configured(checkpoint: Checkpoint, tokenizer: Any) -> FastTokenizer:
     """
     stored = checkpoint.read_json(TOKENIZER) or {}
     name = str(stored.get("tokenizer_class") or "").removesuffix("Fast")
-    lowercase = declared(checkpoint).lowercase
+    lowercase = declared(checkpoint, late=True).lowercase  # whichever kind of model it is
     _apply_case(checkpoint, tokenizer, stored, generic=name in _GENERIC, lowercase=lowercase)
     if lowercase:
         _lowercase_all(tokenizer)

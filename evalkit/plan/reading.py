@@ -13,6 +13,7 @@ from evalkit.errors import AbsentModel
 from evalkit.inference.tokens import Frame, Ids, Tokenizer, tokenize
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import Reading, declared, reading
+from evalkit.models.multi_vector import multi_vector
 from evalkit.models.shape import Shape, known_shape, shape_of
 from evalkit.models.tokenizers import load_tokenizer
 from evalkit.rerank.late_interaction import LateInteractionConfig
@@ -45,6 +46,11 @@ class AssumedTokenizer:
         one, none = np.zeros(1, dtype=np.int32), np.zeros(0, dtype=np.int32)
         between = none if texts == 1 else np.zeros(2, dtype=np.int32)
         return Frame(one, between, one, (one, 0, between, 0, one))
+
+    def token_id(self, token: str) -> int | None:
+        """See `Tokenizer`; every string is a token."""
+        del token
+        return 0
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """See `Tokenizer`."""
@@ -124,7 +130,12 @@ class Reader:
         config = self.config
         assert isinstance(config, DenseConfig | LateInteractionConfig)
         if self.checkpoint is not None:
-            return reading(self.checkpoint, declared(self.checkpoint), config, group="retriever")
+            late = multi_vector(self.checkpoint) if isinstance(config, LateInteractionConfig) else None
+            said = declared(self.checkpoint, late=late is not None)
+            found = reading(self.checkpoint, said, config, group="retriever")
+            if late is None or not isinstance(config, LateInteractionConfig):
+                return found
+            return found._replace(max_length=config.document_length or late.document_length or found.max_length)
         own = (config.query_instruction or "", config.document_instruction or "")
         return Reading(*own, config.max_length or _ASSUMED_LENGTH)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pickle import UnpicklingError  # noqa: TID251 - only the error with which torch refuses other objects than tensors
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +21,9 @@ from evalkit.errors import ModelError
 from evalkit.inference.budget import Budget
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic
-from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.loading import refusing
+from evalkit.models.multi_vector import METADATA, multi_vector
 from evalkit.models.processor import noting
 from evalkit.models.text_encoder import TextEncoder
 from evalkit.rerank.seam import Reranker
@@ -32,7 +33,9 @@ from evalkit.types import Identity, Pair, Scored
 if TYPE_CHECKING:
     from evalkit.inference.forward import States
     from evalkit.inference.max_sim import TokenVectors
-    from evalkit.inference.tokens import Tokenized
+    from evalkit.inference.tokens import Ids, Tokenized
+
+Role = Literal["query", "document"]
 
 _PROJECTION = "colbert_linear.pt"  # bge-m3's
 _FORMAT = 3  # of scores; raise it to have old ones recomputed
@@ -52,7 +55,10 @@ class LateInteractionConfig(RerankerConfig):
     document_instruction: str | None = None
     """Put before every document as it is; the checkpoint's prompt `document` when not set."""
     max_length: int | None = None
-    """Tokens of one text, special tokens included; as many as the checkpoint says when not set."""
+    """Tokens of one text, special tokens included; as many as the checkpoint says when not set. Of a model that is
+    trained for late interaction those of a query."""
+    document_length: int | None = None
+    """Tokens of a document, of a model that is trained for late interaction; as many as it says when not set."""
     skip_first_token: bool = False
     """Leave the checkpoint's first token (`[CLS]`, `<s>`) out of queries and documents, as bge-m3's mode does."""
     projection: str | None = None
@@ -62,20 +68,26 @@ class LateInteractionConfig(RerankerConfig):
         """Check ranges."""
         super().__post_init__()
         at_least("reranker.max_length", self.max_length, 8)
+        at_least("reranker.document_length", self.document_length, 8)
 
 
 class LateInteractionReranker(TextEncoder, Reranker):
-    """Mean over query tokens of the best cosine with a document token, from -1 to 1; see above."""
+    """Mean over query tokens of the best cosine with a document token, from -1 to 1; see above.
+
+    Attributes:
+        averages: whether the sum over a query's tokens is divided by their number.
+    """
 
     usage: Usage
     budget: Budget
     overlaps = True
+    averages: bool = True
 
     def __init__(self, config: LateInteractionConfig, compute: ComputeConfig, *, weights: bool = True) -> None:
-        also = [config.projection or _PROJECTION]
+        also = [config.projection or _PROJECTION, METADATA]
         super().__init__(config, compute, group="reranker", also=also, weights=weights)
         self.name = config.name
-        _require_bare(self.checkpoint, config)
+        self._require(config)
 
     @classmethod
     def from_config(
@@ -83,7 +95,16 @@ class LateInteractionReranker(TextEncoder, Reranker):
     ) -> "LateInteractionReranker":
         """See `Reranker`."""
         del instruction  # it has no place for one
-        return cls(config, compute, weights=weights)
+        checkpoint = resolve(config.model, config.revision, also=[METADATA], weights=False)
+        if multi_vector(checkpoint) is None:
+            return cls(config, compute, weights=weights)
+        from evalkit.rerank.colbert import ColbertReranker
+
+        return ColbertReranker(config, compute, weights=weights)
+
+    def _require(self, config: LateInteractionConfig) -> None:
+        """Refuse a checkpoint whose token vectors are not those of its encoder alone."""
+        _require_bare(self.checkpoint, config)
 
     @property
     def identity(self) -> Identity:
@@ -128,7 +149,7 @@ class LateInteractionReranker(TextEncoder, Reranker):
 
     def stream(self, pairs: Sequence[Pair], known: NDArray[np.bool_]) -> Iterator[Scored]:
         """See `Reranker`. All pairs of a document come together."""
-        from evalkit.inference.max_sim import TokenVectors, max_sim, spans
+        from evalkit.inference.max_sim import max_sim, spans
 
         queries, query_of = _distinct([pair.query for pair in pairs])
         documents, document_of = _distinct([pair.document for pair in pairs])
@@ -136,17 +157,17 @@ class LateInteractionReranker(TextEncoder, Reranker):
         rows = rows[np.argsort(document_of[rows], kind="stable")]
         starts = np.searchsorted(document_of[rows], np.arange(len(documents) + 1))
         counts = np.diff(starts)
-        _ = self._projection  # loaded, or refused, before the threads of the batches ask for it
+        self.prepare_vectors()
         asked, cut_queries = self._queries(queries)
-        tokenized = self.tokenize(documents, instruction=self.reading.document_instruction)
+        tokenized = self.read(documents, "document")
 
         def own(batch: "States") -> NDArray[np.int64]:
             return rows[spans(starts[batch.rows], counts[batch.rows])]
 
         def scores(batch: "States") -> Any:
-            vectors = TokenVectors(self._unit(batch), *self._places(batch.lengths))
             place = np.repeat(np.arange(len(batch.rows)), counts[batch.rows])
-            return max_sim(asked, vectors, query_of[own(batch)], place)
+            vectors = self._compared(self._unit(batch), tokenized, batch.rows, "document")
+            return max_sim(asked, vectors, query_of[own(batch)], place, mean=self.averages)
 
         for batch in self.forward(tokenized, scores, known=counts == 0):
             done = own(batch)
@@ -160,21 +181,45 @@ class LateInteractionReranker(TextEncoder, Reranker):
         from evalkit.inference.max_sim import TokenVectors
         from evalkit.inference.sending import copied
 
-        tokenized = self.tokenize(texts, instruction=self.reading.query_instruction)
+        tokenized = self.read(texts, "query")
         parts, order = [], []
         for batch in self.forward(tokenized, self._unit):
             parts.append(batch.states)
             order.append(batch.rows)
-        vectors = torch.cat(parts) if parts else torch.empty(0, 0)
-        rows = np.concatenate(order) if order else np.empty(0, dtype=np.int64)
+        if not parts:
+            return TokenVectors(torch.empty(0, 0), *np.empty((2, 0), dtype=np.int64)), tokenized.truncated
+        rows = np.concatenate(order)
+        found = self._compared(torch.cat(parts), tokenized, rows, "query")
         starts, lengths = np.empty_like(rows), np.empty_like(rows)
-        starts[rows], lengths[rows] = self._places(tokenized.lengths[rows])
-        return TokenVectors(copied(vectors, self.model.device), starts, lengths), tokenized.truncated
+        starts[rows], lengths[rows] = found.starts, found.lengths
+        return TokenVectors(copied(found.vectors, self.model.device), starts, lengths), tokenized.truncated
 
-    def _places(self, lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where the tokens that are compared begin, and how many they are, of texts that follow each other."""
-        first = 1 if self.config.skip_first_token else 0
-        return np.cumsum(lengths) - lengths + first, lengths - first
+    def _compared(self, vectors: Any, tokenized: "Tokenized", rows: NDArray[np.int64], role: Role) -> "TokenVectors":
+        """Of the token vectors of some texts those that are compared."""
+        from evalkit.inference.max_sim import TokenVectors
+        from evalkit.inference.sending import sent
+
+        lengths = tokenized.lengths[rows]
+        kept = np.concatenate([self.kept(tokenized.ids[row], role) for row in rows])
+        counts = np.add.reduceat(kept.astype(np.int64), np.cumsum(lengths) - lengths)
+        if not kept.all():
+            vectors = vectors.index_select(0, sent(np.flatnonzero(kept), vectors.device))
+        return TokenVectors(vectors, np.cumsum(counts) - counts, counts)
+
+    def kept(self, ids: "Ids", role: Role) -> NDArray[np.bool_]:
+        """Which tokens of a text are compared."""
+        del role
+        return np.arange(len(ids)) >= int(self.config.skip_first_token)
+
+    def prepare_vectors(self) -> None:
+        """Load what lies between states and vectors, or refuse it, before the threads of the batches ask for it."""
+        _ = self._projection
+
+    def read(self, texts: Sequence[str], role: Role) -> "Tokenized":
+        """Token ids of queries or of documents."""
+        reading = self.reading
+        instruction = reading.query_instruction if role == "query" else reading.document_instruction
+        return self.tokenize(texts, instruction=instruction)
 
     def tokenize(self, texts: Sequence[str], *, instruction: str = "") -> "Tokenized":
         """See `TextEncoder`.
@@ -212,11 +257,16 @@ def _require_bare(checkpoint: Checkpoint, config: LateInteractionConfig) -> None
     Raises:
         ModelError: `modules.json` has other modules, or there is bge-m3's projection and no setting names it.
     """
+    if config.document_length is not None:
+        raise ModelError(
+            f"{checkpoint.path}: is not trained for late interaction, so its texts have one length. Set "
+            "reranker.max_length, and remove reranker.document_length."
+        )
     kinds = [kind for kind, _ in checkpoint.modules()]
     if others := sorted(set(kinds) - {"Transformer", "Pooling", "Normalize"}):
         raise ModelError(
             f"{checkpoint.path}: modules.json has {', '.join(others)} behind the encoder, so its token vectors are not "
-            "those of the encoder alone. Late-interaction models (ColBERT) of this layout do not run yet."
+            "those of the encoder alone, and no file says that it is trained for late interaction."
         )
     if config.projection is None and (checkpoint.path / _PROJECTION).is_file():
         raise ModelError(

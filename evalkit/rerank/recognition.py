@@ -17,6 +17,7 @@ from evalkit.models.chat_template import writes_pairs
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, is_late
 from evalkit.models.layout import is_minicpm
+from evalkit.models.multi_vector import METADATA, multi_vector
 from evalkit.models.pair_head import LOGIT_SCORE, head_of, kinds_of
 from evalkit.models.refusals import instead_of_classifier
 from evalkit.models.requirements import architectures, is_classifier
@@ -85,7 +86,7 @@ def recognised(config: AutoConfig, *, weights: bool = True) -> RerankerConfig:
         ModelError: the checkpoint is absent, or no reranker that evalkit knows.
         ConfigError: an instruction is asked for, and this kind reads none.
     """
-    found = _named(config) or recognise(resolve(str(config.model), config.revision, weights=weights))
+    found = _named(config) or recognise(resolve(str(config.model), config.revision, also=[METADATA], weights=weights))
     schema: Any = RERANKERS[found.kind]
     if config.instructions != "none" and not schema.reads_instructions:
         raise ConfigError(
@@ -143,6 +144,8 @@ def _of_layers(checkpoint: Checkpoint) -> Recognised | None:
 
 
 def _of_late_interaction(checkpoint: Checkpoint) -> Recognised | None:
+    if multi_vector(checkpoint) is not None:
+        return Recognised("late_interaction", "its files have settings of late interaction (ColBERT)")
     projection = {"projection": _PROJECTION, "skip_first_token": True}
     if (checkpoint.path / _PROJECTION).is_file():
         return Recognised("late_interaction", f"it holds bge-m3's {_PROJECTION}", projection)
@@ -207,8 +210,8 @@ def _of_classifiers(checkpoint: Checkpoint) -> Recognised | None:
 
 _RULES: Sequence[Callable[[Checkpoint], Recognised | None]] = (
     _of_layers,
-    _of_modules,
     _of_late_interaction,
+    _of_modules,
     _of_language_models,
     _of_encoder_decoders,
     _of_classifiers,

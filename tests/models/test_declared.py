@@ -119,7 +119,11 @@ def test_a_text_without_any_limit_needs_a_setting(checkpoint):
         (TRANSFORMER, {"processing_kwargs": {"chat_template": {"truncation": 0}}}, "of chat_template has truncation"),
         (TRANSFORMER, {"modality_config": {"message": {"format": "odd"}}}, "Legal are flat and structured"),
         (TRANSFORMER, {"module_output_name": "scores"}, "expected 'token_embeddings'"),
-        (MODEL, {"query_prefix": "[Q] "}, "query_prefix say that this is a late-interaction model"),
+        (
+            MODEL,
+            {"query_prefix": "[Q] "},
+            "query_prefix say that this is a late-interaction model (ColBERT). Use it as",
+        ),
         (TRANSFORMER, {"query_expansion": {"length": 32}}, "query_expansion say that this is a late-interaction model"),
         (MODEL, {"truncate_dim": 0}, "truncate_dim=0, expected a whole number from 1"),
         (MODEL, {"truncate_dim": "8"}, "truncate_dim='8', expected a whole number from 1"),
