@@ -74,8 +74,13 @@ def test_there_are_commands_of_every_kind():
     assert {one.words[1] for one in LINES.values() if len(one.words) > 2} >= COMMANDS.keys()
 
 
+# Composing the settings of each takes a tenth of a second: those of the README in `make test`, all in `make test-all`.
+README = {" ".join(one.words) for one in commands("evalkit") if one.place.startswith("README")}
+EACH = [pytest.param(line, marks=[] if line in README else pytest.mark.slow) for line in LINES]
+
+
 @pytest.mark.usefixtures("only_parsed")
-@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("line", EACH)
 def test_every_command_is_one(line, capsys):
     verb, *words = LINES[line].words[1:]
     if verb.startswith("-"):

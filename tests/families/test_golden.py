@@ -76,7 +76,15 @@ def test_scores_of_pairs_in_large_batches_are_those_of_the_official_code(shared,
         assert_close(part.expected(), model.score(part.pairs).scores)
 
 
-@pytest.mark.parametrize(("family", "setting"), FAMILIES_AND_SETTINGS)
+# In `make test` each family's first setting is shuffled and run with two kernels; all are scored alone and in batches.
+FIRST = dict(reversed(FAMILIES_AND_SETTINGS))
+FEW = [
+    pytest.param(family, setting, marks=[] if FIRST[family] == setting else pytest.mark.slow)
+    for family, setting in FAMILIES_AND_SETTINGS
+]
+
+
+@pytest.mark.parametrize(("family", "setting"), FEW)
 def test_scores_of_shuffled_pairs_are_those_of_the_official_code(shared, family, setting):
     folder = shared / "golden" / family
     for part in cases_of(folder, setting):
@@ -118,7 +126,7 @@ def test_lightweight_leaves_the_cap_out_only_by_setting(shared, setting):
     assert moved > 10 * OFFICIAL
 
 
-@pytest.mark.parametrize(("family", "setting"), FAMILIES_AND_SETTINGS)
+@pytest.mark.parametrize(("family", "setting"), FEW)
 def test_eager_attention_and_sdpa_score_alike(shared, family, setting):
     """Lightweight without its cap, which sdpa cannot apply."""
     folder, own = shared / "golden" / family, {"attention_softcap": False} if family == LIGHTWEIGHT else {}
