@@ -4,6 +4,7 @@ In a wheel they lie inside the package; in a checkout `conf/` and `instructions.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,19 @@ def config_names(group: str, own: Path | None = None) -> list[str]:
         group: a folder below `conf/`.
         own: a user's folder with more groups, as given by `--config-dir`.
     """
-    shipped_names, others = _names_below(shipped("conf") / group), installed_settings(group)
+    shipped_names, others = _shipped_names(shipped("conf") / group), installed_settings(group)
     if taken := sorted(shipped_names & others.keys()):
         raise taken_by(group, taken[0])
     return sorted({*shipped_names, *others, *(_names_below(own / group) if own else ())})
 
 
-def _names_below(folder: Path) -> set[str]:
-    return {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")}
+@cache
+def _shipped_names(folder: Path) -> frozenset[str]:
+    return _names_below(folder)
+
+
+def _names_below(folder: Path) -> frozenset[str]:
+    return frozenset(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 
 
 def config_text(group: str, name: str, own: Path | None = None) -> str:
