@@ -45,7 +45,8 @@ def logits(scores, query=QUERY):
 @pytest.mark.parametrize("name", CARDS)
 def test_every_entry_has_sources_shapes_and_pairs(name):
     entry = CARDS[name]
-    assert {"shape", "config", "scores"} == set(entry)
+    built = {"architecture", "template", "score", "parameters"}
+    assert {"shape", "config", "scores"} == set(entry) - built
     assert {"hidden_size", "num_hidden_layers"} <= set(entry["config"])
     assert {key: entry["shape"].get(key, value) for key, value in entry["config"].items()} == entry["config"]
     assert entry["scores"]
