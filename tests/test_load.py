@@ -128,7 +128,8 @@ def test_an_instruction_that_a_retriever_has_no_place_for_is_refused(encoder):
 
 def test_every_name_has_the_settings_of_the_command_line():
     """The files under conf/ are read by Hydra there, and without Hydra here."""
-    needed = {"auto": "model", "cross_encoder": "model", "dense": "model", "replay": "path", "saved": "path"}
+    needed = dict.fromkeys(("auto", "cross_encoder", "dense", "language_model", "t5"), "model")
+    needed |= {"replay": "path", "saved": "path"}
     groups = ("reranker", "retriever")
     for names in zip_longest(*map(config_names, groups)):
         chosen = {group: name for group, name in zip(groups, names, strict=True) if name}
