@@ -1,5 +1,7 @@
 """First stage and reranker over documents and queries that another library holds: what its searchers share."""
 
+from functools import cached_property
+
 from evalkit import rerank, retrieval
 from evalkit.config import ComputeConfig, DatasetConfig, RerankerConfig, RetrieverConfig
 from evalkit.errors import ConfigError
@@ -31,9 +33,9 @@ class TwoStages:
         self.retriever, self.reranker, self.depth = retriever, reranker, depth
         self._compute, self._store = compute, store
 
-    @property
+    @cached_property
     def identity(self) -> Identity:
-        """What decides the scores, apart from the depth."""
+        """What decides the scores, apart from the depth. An object without an identity gets one, which stays."""
         return {
             "first_stage": retrieval.build(self.retriever, self._compute, self._store).identity,
             "reranker": rerank.build(self.reranker, self._compute).identity,

@@ -55,6 +55,16 @@ def test_every_query_has_its_documents_best_first():
     assert {1} == {len(documents) for documents in found.values()}
 
 
+def test_objects_of_ones_own_are_stages_too():
+    def by_length(pairs):
+        return [-len(document) for _, document in pairs]
+
+    search = evalkit.load_search({"q1": {"d2": 1.0, "d1": 2.0}, "q2": {"d3": 1.0}}, by_length, library="beir")
+    assert {"q1": ["d2", "d1"], "q2": ["d3"]} == {
+        query_id: list(found) for query_id, found in search.search(CORPUS, QUERIES, 100).items()
+    }
+
+
 def test_a_document_with_the_id_of_the_query_is_left_out_before_the_cut():
     found = evalkit.load_search("bm25", library="beir", depth=1).search(CORPUS, {"d1": "the sea moon bread rise"}, 1)
     assert ["d3"] == list(found["d1"])

@@ -103,6 +103,15 @@ def test_candidates_of_mteb_are_taken_where_it_has_them(task, model):
     assert (list(found["q1"]), found["q2"]) == (["d1_1"], {})
 
 
+def test_objects_without_an_identity_have_one_for_mteb_while_they_live(task, tmp_path):
+    def by_length(pairs):
+        return [-len(document) for _, document in pairs]
+
+    first, second = (evalkit.load_search("bm25", by_length) for _ in range(2))
+    assert first.mteb_model_meta.revision == first.mteb_model_meta.revision != second.mteb_model_meta.revision
+    assert 0 < ndcg(first, task, tmp_path) == ndcg(second, task, tmp_path)
+
+
 def test_pipeline_is_a_searcher_of_mteb():
     from mteb.models.models_protocols import SearchProtocol
 
