@@ -1,6 +1,5 @@
 """`load_reranker` and `load_retriever`: by the names and settings of the command line, with its errors."""
 
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,6 @@ from tiny_checkpoints import (
 
 import evalkit
 from evalkit import Pair, load, load_reranker, load_retriever
-from evalkit.commands.settings.compose import compose
-from evalkit.config.resources import config_names
 from evalkit.errors import ConfigError, DataError, ModelError
 from evalkit.rerank.late_interaction import LateInteractionReranker
 
@@ -124,20 +121,6 @@ def test_an_instruction_that_a_retriever_has_no_place_for_is_refused(encoder):
     retriever = load_retriever("dense", model=encoder, max_length=64, pooling="mean")
     with pytest.raises(ConfigError, match=r"no place for an instruction\. Set retriever\.instructed_query"):
         retriever.encode_queries(["tides"], instruction="Find the answer.")
-
-
-def test_every_name_has_the_settings_of_the_command_line():
-    """The files under conf/ are read by Hydra there, and without Hydra here."""
-    needed = dict.fromkeys(("auto", "cross_encoder", "dense", "language_model", "t5"), "model")
-    needed |= {"replay": "path", "saved": "path"}
-    groups = ("reranker", "retriever")
-    for names in zip_longest(*map(config_names, groups)):
-        chosen = {group: name for group, name in zip(groups, names, strict=True) if name}
-        given = {group: {needed[name]: "somewhere"} if name in needed else {} for group, name in chosen.items()}
-        typed = [f"{group}.{key}={value}" for group in given for key, value in given[group].items()]
-        composed = compose("evaluate", [*(f"{group}={name}" for group, name in chosen.items()), *typed])
-        for group, name in chosen.items():
-            assert getattr(composed, group) == load.config_of(group, name, given[group])
 
 
 @pytest.mark.parametrize(

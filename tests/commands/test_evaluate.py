@@ -285,6 +285,7 @@ def test_a_suite_goes_on_without_a_missing_dataset_and_refuses_the_average(forum
     assert [line.split()[3] for line in table.splitlines() if "average" in line and "│" in line] == ["—"]
 
 
+@pytest.mark.slow
 def test_a_partial_average_is_made_when_asked_for_and_says_so(forums, tmp_path):
     done = suite(forums, "measures=[nDCG@10]", "partial_average=true", cwd=tmp_path)
 

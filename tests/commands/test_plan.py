@@ -57,7 +57,7 @@ def test_what_is_done_twice_says_for_what(capsys, settings):
     assert {"load", "search", "rerank"} <= rows.keys()
 
 
-@pytest.mark.parametrize("chosen", [["dataset=mini"], ["suite=mini"]])
+@pytest.mark.parametrize("chosen", [["dataset=mini"], pytest.param(["suite=mini"], marks=pytest.mark.slow)])
 def test_the_hub_is_asked_for_nothing_that_is_bundled(capsys, monkeypatch, chosen):
     def ask():
         raise AssertionError("the hub was asked")

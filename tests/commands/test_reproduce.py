@@ -63,6 +63,7 @@ def test_a_plan_is_of_the_settings_that_each_run_would_have(monkeypatch, tmp_pat
         assert config == compose("evaluate", overrides)
 
 
+@pytest.mark.slow
 def test_each_dataset_and_each_system_is_composed_once(monkeypatch, tmp_path):
     from evalkit.commands.settings import compose
 

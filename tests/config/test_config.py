@@ -16,6 +16,7 @@ from evalkit.datasets.from_manifest import dataset_config
 from evalkit.datasets.hub_dataset import HubDatasetConfig
 from evalkit.datasets.mteb_task import MtebDatasetConfig
 from evalkit.errors import ConfigError
+from evalkit.load import config_of
 from evalkit.rerank import RERANKERS
 from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 from evalkit.rerank.families.flag_llm import FlagLLMConfig, LayerwiseConfig, LightweightConfig
@@ -73,6 +74,10 @@ def test_every_file_composes_into_a_checked_configuration(choices):
             group == "dataset" and name not in {"folder", "mteb"}
         ):
             assert name == getattr(config, group).name
+        if group in {"retriever", "reranker"}:  # Python reads the files without Hydra
+            own = dict(setting.split("=") for setting in REQUIRED.get(f"{group}={name}", []))
+            given = {key.removeprefix(f"{group}."): value for key, value in own.items()}
+            assert config_of(group, name, given) == getattr(config, group)
 
 
 def test_every_hub_model_and_dataset_is_pinned_to_a_commit():

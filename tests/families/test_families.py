@@ -245,7 +245,7 @@ words = st.lists(st.sampled_from(["moon", "sea", "honey", "蜜蜂", "</s>", "  "
 
 
 @pytest.mark.parametrize("family", KINDS)
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pairs=st.lists(st.builds(Pair, words, words), min_size=1, max_size=5),
     budget=st.sampled_from([1, 60, 150, 5000]),
