@@ -32,7 +32,7 @@ def table(stream: BinaryIO, label: str, separators: str, columns: Columns) -> It
 
     With a line of names, texts may be in quotes, as the csv module and pandas write them. Without one, a table has two
     columns parted by a tab, an id and a text, or four: id, URL, title and text. Quotes are then part of the text, as in
-    MS MARCO's files.
+    MS MARCO's files, unless the first id is in quotes.
     """
     decoded = lines(stream, label, ends=True)
     first = next((pair for pair in decoded if pair[1].strip()), None)
@@ -43,7 +43,10 @@ def table(stream: BinaryIO, label: str, separators: str, columns: Columns) -> It
     if separator is not None:
         yield from _named(decoded, label, separator, names=_names(line, separator), before=number)
     elif separators[0] == "\t" and (names := _unnamed_columns(line, columns)):
-        yield from _unnamed(chain([first], decoded), label, names)
+        if re.match(r'"[^"\t]+"\t', line):  # no id of MS MARCO is in quotes
+            yield from _named(chain([first], decoded), label, "\t", names=names, before=number - 1)
+        else:
+            yield from _unnamed(chain([first], decoded), label, names)
     else:
         raise DataError(
             f"{label}:{number}: the first line does not name columns of ids and texts. Legal are "
@@ -95,7 +98,7 @@ def _unnamed_columns(line: str, columns: Columns) -> tuple[str, ...] | None:
     match len(cells):
         case 2:
             return columns.ids[0], columns.texts[0]
-        case 4 if re.match("https?://", cells[1]):
+        case 4 if re.match('"?https?://', cells[1]):
             return columns.ids[0], "url", "title", columns.texts[0]
     return None
 

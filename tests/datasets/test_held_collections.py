@@ -83,6 +83,11 @@ LAYOUTS = {
         "msmarco-docdev-queries.tsv": "q1\twhat do bees make\nq2\twho gives milk\n",
         "msmarco-docdev-qrels.tsv": "q1 0 d1 1\nq2 0 d2 1\n",
     },
+    "TSV in quotes without a header": {
+        "corpus.jsonl": CORPUS,
+        "queries.tsv": '"q1"\t"what do bees make"\n"q2"\t"who gives milk"\n',
+        "qrels.tsv": BEIR_QRELS,
+    },
     "CSV with quotes": {
         "corpus.csv": '"docid","title","text"\n"d1","Bees","Bees make honey"\n"d2","","Cows give milk"\n',
         "queries.csv": '"qid","query"\n"q1","what do bees make"\n"q2","who gives milk"\n',
