@@ -8,7 +8,6 @@ from uuid import uuid4
 
 from evalkit.errors import ConfigError
 from evalkit.system import own_code
-from evalkit.types import Identity
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +69,11 @@ class PythonModel(PythonObject):
     """A text that changes whenever its numbers may; its attribute `identity` when not set."""
 
     def identity_of(
-        self, thing: Any, library: Callable[[], Identity | None] | None = None, facts: Mapping[str, Any] | None = None
-    ) -> Identity:
+        self,
+        thing: Any,
+        library: Callable[[], Mapping[str, object] | None] | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Mapping[str, object]:
         """The identity that was set, or that of the object; else one that no other object has, and a warning.
 
         Args:

@@ -8,7 +8,7 @@ from evalkit.datasets.mteb_metadata import general, metadata_of
 from evalkit.errors import ObjectError
 from evalkit.formats.python_objects import is_from
 from evalkit.models.library_models import library_identity
-from evalkit.rerank.own_forms import Form, form_of
+from evalkit.rerank.own_forms import Form, cross_encoder
 from evalkit.retrieval import mteb_models
 from evalkit.types import Dataset, Pair
 
@@ -17,7 +17,7 @@ def beir_reranker(thing: Any, name: str) -> Form | None:
     """`Rerank` of beir, or one of its models; its CrossEncoder scores as that of sentence-transformers inside it."""
     inner = thing.cross_encoder if is_from(thing, "beir", "Rerank") else thing
     if is_from(inner, "beir", "CrossEncoder"):
-        return form_of(inner.model, name)
+        return cross_encoder(inner.model, name)
     if inner is thing and not is_from(inner, "beir", "MonoT5"):
         return None
     return Form(lambda pairs: inner.predict([(pair.query, pair.document) for pair in pairs]), by_query=False)
@@ -44,4 +44,4 @@ def mteb_cross_encoder(thing: Any, name: str) -> Form | None:
 
 
 KINDS: tuple[Callable[[Any, str], Form | None], ...] = (beir_reranker, mteb_cross_encoder)
-"""See `own_forms.KINDS`; these come before them."""
+"""As `own_forms.KINDS`, and tried before those."""

@@ -1,4 +1,4 @@
-"""Which objects of Python can score, and how each kind is called: one table, `KINDS`.
+"""Kinds of Python objects that can score, and how each is called: one table, `KINDS`.
 
 To add a kind, such as the rerankers of a library, write a function that takes the object and its name and returns a
 `Form`, or None for an object of another kind, and add it to `KINDS` before the kinds that would take its objects too.
@@ -14,12 +14,6 @@ from evalkit.formats.python_objects import is_from
 from evalkit.models.library_models import library_identity
 from evalkit.system.own_code import needed_arguments, signature
 from evalkit.types import Dataset, Identity, Pair
-
-_EXPECTED = (
-    "A reranker is a function f(query, documents) or f(pairs) that returns a score for each document or pair, an "
-    "object with such a method `score`, an evalkit.Reranker, a CrossEncoder of sentence-transformers, a reranker of "
-    "beir or mteb, or an object with `transform` as PyTerrier's"
-)
 
 
 class Form(NamedTuple):
@@ -38,20 +32,6 @@ class Form(NamedTuple):
     identity: Callable[[], Identity | None] | None = None
     facts: Mapping[str, Any] = MappingProxyType({})
     begin: Callable[[Dataset], None] | None = None
-
-
-def form_of(thing: Any, name: str) -> Form:
-    """How to have an object score.
-
-    Raises:
-        ObjectError: it is of no kind that can.
-    """
-    from evalkit.rerank import library_forms  # imports what is defined here
-
-    for kind in (*library_forms.KINDS, *KINDS):
-        if found := kind(thing, name):
-            return found
-    raise ObjectError(f"{name} is {thing!r:.80}, which cannot rerank. {_EXPECTED}.")
 
 
 def cross_encoder(thing: Any, name: str) -> Form | None:

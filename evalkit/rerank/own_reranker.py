@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from evalkit.config import ComputeConfig
 from evalkit.config.python_object import UNIQUE, PythonModel
 from evalkit.config.reranker import RerankerConfig
-from evalkit.errors import ConfigError
-from evalkit.rerank.own_forms import form_of
+from evalkit.errors import ConfigError, ObjectError
+from evalkit.rerank import library_forms, own_forms
+from evalkit.rerank.own_forms import Form
 from evalkit.rerank.own_scores import checked_scores
 from evalkit.rerank.seam import Reranker
 from evalkit.system.own_code import call
@@ -26,6 +27,13 @@ from evalkit.types import Dataset, Identity, Pair, Scored
 logger = logging.getLogger(__name__)
 
 _PAIRS_PER_CALL = 256  # of a function that takes pairs: what a kill may lose
+
+
+_EXPECTED = (
+    "A reranker is a function f(query, documents) or f(pairs) that returns a score for each document or pair, an "
+    "object with such a method `score`, an evalkit.Reranker, a CrossEncoder of sentence-transformers, a reranker of "
+    "beir or mteb, or an object with `transform` as PyTerrier's"
+)
 
 
 @dataclass
@@ -50,7 +58,7 @@ class PythonReranker(Reranker):
         thing: the object.
 
     Raises:
-        ObjectError: it is no reranker.
+        ObjectError: it is not a reranker.
     """
 
     is_foreign = True
@@ -116,6 +124,18 @@ class PythonReranker(Reranker):
         # It may be a generator, which runs now.
         scores: NDArray[np.float32] = call(self.name, checked_scores, returned, pairs, self.name)
         return scores
+
+
+def form_of(thing: Any, name: str) -> Form:
+    """The way in which an object scores.
+
+    Raises:
+        ObjectError: its kind is unknown.
+    """
+    for kind in (*library_forms.KINDS, *own_forms.KINDS):
+        if found := kind(thing, name):
+            return found
+    raise ObjectError(f"{name} is {thing!r:.80}, which cannot rerank. {_EXPECTED}.")
 
 
 def _whole(reranker: Reranker, config: PythonRerankerConfig) -> Reranker:

@@ -118,4 +118,4 @@ KINDS: tuple[Callable[[Any, str, str | None], OwnSearch | None], ...] = (
     other_encoder,
     pyterrier_transformer,
 )
-"""See `own_searches.KINDS`; these come before them."""
+"""As `own_searches.KINDS`, and tried before those."""

@@ -16,14 +16,21 @@ from evalkit.config.retriever import RetrieverConfig
 from evalkit.errors import ObjectError
 from evalkit.formats.python_objects import run_object
 from evalkit.formats.runfile import ORDERS
+from evalkit.retrieval import library_searches, own_searches
 from evalkit.retrieval.candidates import cut, search_depth
 from evalkit.retrieval.first_stage import FirstStage
-from evalkit.retrieval.own_searches import is_run, search_of
+from evalkit.retrieval.own_searches import OwnSearch, is_run
 from evalkit.retrieval.own_vectors import SIMILARITIES
 from evalkit.retrieval.saved import SavedRetriever
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.types import Dataset, Identity
+
+_EXPECTED = (
+    "A retriever is a function f(queries, depth) that returns {query id: {document id: score}}, an object with such a "
+    "method `retrieve`, an object with `encode_queries` and `encode_documents`, a SentenceTransformer, a retriever of "
+    "beir, mteb or PyTerrier, or a run"
+)
 
 
 @dataclass
@@ -56,7 +63,7 @@ class PythonRetriever(FirstStage):
         thing: the object.
 
     Raises:
-        ObjectError: it is no retriever.
+        ObjectError: it is not a retriever.
     """
 
     def __init__(self, config: PythonRetrieverConfig, thing: Any) -> None:
@@ -105,3 +112,17 @@ class PythonRetriever(FirstStage):
                 "Return the corpus's own ids."
             )
         return cut(found, dataset, depth)
+
+
+def search_of(thing: Any, name: str, similarity: str | None) -> OwnSearch:
+    """The way in which an object searches.
+
+    Raises:
+        ObjectError: its kind is unknown, or a similarity is set for one that gives no vectors.
+    """
+    for kind in (*library_searches.KINDS, *own_searches.KINDS):
+        if found := kind(thing, name, similarity):
+            if similarity and "similarity" not in found.facts:
+                raise ObjectError(f"retriever.similarity is set, but {name} gives scores and no vectors.")
+            return found
+    raise ObjectError(f"{name} is {thing!r:.80}, which cannot retrieve. {_EXPECTED}.")

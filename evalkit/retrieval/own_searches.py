@@ -1,4 +1,4 @@
-"""Which objects of Python can search, and how each kind is called: one table, `KINDS`.
+"""Kinds of Python objects that can search, and how each is called: one table, `KINDS`.
 
 To add a kind, such as the retrievers of a library, write a function that takes the object, its name and the setting
 `similarity`, and returns an `OwnSearch`, or None for an object of another kind. Add it to `KINDS` before the kinds that
@@ -19,12 +19,6 @@ from evalkit.run import Run
 from evalkit.system import own_code
 from evalkit.system.own_code import call
 from evalkit.types import Dataset, Documents, Identity
-
-_EXPECTED = (
-    "A retriever is a function f(queries, depth) that returns {query id: {document id: score}}, an object with such a "
-    "method `retrieve`, an object with `encode_queries` and `encode_documents`, a SentenceTransformer, a retriever of "
-    "beir, mteb or PyTerrier, or a run"
-)
 
 
 class OwnSearch(NamedTuple):
@@ -75,22 +69,6 @@ class _Items(ItemsView[str, str]):
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return zip(self._mapping, self._mapping.texts(), strict=True)
-
-
-def search_of(thing: Any, name: str, similarity: str | None) -> OwnSearch:
-    """How to have an object search.
-
-    Raises:
-        ObjectError: it is of no kind that can.
-    """
-    from evalkit.retrieval import library_searches  # imports what is defined here
-
-    for kind in (*library_searches.KINDS, *KINDS):
-        if found := kind(thing, name, similarity):
-            if similarity and "similarity" not in found.facts:
-                raise ObjectError(f"retriever.similarity is set, but {name} gives scores and no vectors.")
-            return found
-    raise ObjectError(f"{name} is {thing!r:.80}, which cannot retrieve. {_EXPECTED}.")
 
 
 def is_run(thing: Any) -> bool:

@@ -8,7 +8,7 @@ from stubs import overlap, toy_evaluation
 
 import evalkit
 from evalkit.errors import ObjectError
-from evalkit.rerank.own_forms import form_of
+from evalkit.rerank.own_reranker import form_of
 from evalkit.types import Pair
 
 PAIRS = [Pair("bees honey", "bees make honey", None, "q1", "d1"), Pair("bees honey", "bees", None, "q1", "d2")]
