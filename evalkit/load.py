@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit import rerank, retrieval
 from evalkit.config import ComputeConfig, DatasetConfig, RerankerConfig, RetrieverConfig
+from evalkit.config.choices import checked, chosen, schema_among
 from evalkit.config.limits import one_of
 from evalkit.config.registry import Registry
-from evalkit.config.resources import config_names, read_config, schema_name
+from evalkit.config.resources import config_names
 from evalkit.datasets import DATASETS
 from evalkit.errors import ConfigError
 from evalkit.rerank import RERANKERS
@@ -26,7 +27,6 @@ from evalkit.store import open_store
 from evalkit.system.files import expanded
 from evalkit.system.lookalikes import instead
 from evalkit.system.own_code import nameable, own_name
-from evalkit.system.reporting import reason
 
 if TYPE_CHECKING:
     from evalkit.interchange.beir_search import BeirSearch
@@ -145,8 +145,8 @@ def compute_of(settings: Mapping[str, Any] | None) -> ComputeConfig:
     """
     if settings is not None and not isinstance(settings, Mapping):
         raise ConfigError(f"compute={settings!r} is not a mapping. Give settings, such as compute={{'device': 'cpu'}}.")
-    checked: ComputeConfig = _checked(ComputeConfig, "compute", settings or {})
-    return checked
+    found: ComputeConfig = checked(ComputeConfig, "compute", settings or {})
+    return found
 
 
 def config_of(group: str, name: str, settings: Mapping[str, Any]) -> Any:
@@ -155,10 +155,7 @@ def config_of(group: str, name: str, settings: Mapping[str, Any]) -> Any:
     Raises:
         ConfigError: there is no such choice or setting.
     """
-    stored = read_config(group, name)
-    schema = schema_of(group, stored)
-    del stored["defaults"]
-    return _checked(schema, group, {**stored, **settings})
+    return chosen(group, name, settings, SCHEMAS[group])
 
 
 def stage_of(group: str, given: Any, settings: Mapping[str, Any]) -> Any:
@@ -222,26 +219,4 @@ def schema_of(group: str, settings: Mapping[str, Any]) -> Any:
     Raises:
         ConfigError: the package that has it cannot be used, or there is none of this name.
     """
-    name, schemas = schema_name(settings), SCHEMAS[group]
-    if name not in schemas:
-        raise ConfigError(f"there is no schema '{group}/{name}'. {instead(name, sorted(schemas))}")
-    return schemas[name]
-
-
-def _checked(schema: type, group: str, settings: Mapping[str, Any]) -> Any:
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    legal = {field.name for field in fields(schema)}
-    for key in settings:
-        if key not in legal:
-            raise ConfigError(
-                f"{group}.{key} is not a setting. {instead(str(key), sorted(legal), 'Other legal settings are')}"
-            )
-    plain = {key: str(value) if hasattr(value, "__fspath__") else value for key, value in settings.items()}
-    try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), plain))
-    except OmegaConfBaseException as error:
-        place = ".".join(filter(None, (group, getattr(error, "full_key", ""))))
-        first = str(error).partition("\n")[0].rstrip(".")  # the other lines are for OmegaConf's own users
-        raise ConfigError(f"{place}: {first or reason(error)}.") from error
+    return schema_among(SCHEMAS[group], group, settings)

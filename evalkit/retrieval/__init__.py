@@ -16,6 +16,7 @@ RETRIEVERS = Registry(
         "saved": "evalkit.retrieval.saved:SavedConfig",
         "python": "evalkit.retrieval.own_retriever:PythonRetrieverConfig",
         "judged": "evalkit.retrieval.judged:JudgedConfig",
+        "fusion": "evalkit.retrieval.fusion:FusionConfig",
     },
     base="evalkit.config.retriever:RetrieverConfig",
 )

@@ -36,6 +36,7 @@ REQUIRED = {
     "dataset=mteb": ["dataset.task=SciFact"],
     "retriever=dense": ["retriever.model=folder"],
     "retriever=saved": ["retriever.path=run.trec"],
+    "retriever=fusion": ["retriever.of=[bm25,judged]"],
     "reranker=auto": ["reranker.model=folder"],
     "reranker=cross_encoder": ["reranker.model=folder"],
     "reranker=language_model": ["reranker.model=folder"],
@@ -70,7 +71,7 @@ def test_every_file_composes_into_a_checked_configuration(choices):
 
     assert isinstance(config, EvaluateConfig)
     for group, _, name in (choice.partition("=") for choice in choices):
-        if (group in {"retriever", "reranker"} and name not in {"saved", "replay"}) or (
+        if (group in {"retriever", "reranker"} and name not in {"saved", "replay", "fusion"}) or (
             group == "dataset" and name not in {"folder", "mteb"}
         ):
             assert name == getattr(config, group).name
