@@ -6,6 +6,7 @@ from dataclasses import asdict
 from itertools import zip_longest
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
@@ -77,7 +78,7 @@ def test_every_file_composes_into_a_checked_configuration(choices):
             assert name == getattr(config, group).name
         if group in {"retriever", "reranker"}:  # Python reads the files without Hydra
             own = dict(setting.split("=") for setting in REQUIRED.get(f"{group}={name}", []))
-            given = {key.removeprefix(f"{group}."): value for key, value in own.items()}
+            given = {key.removeprefix(f"{group}."): yaml.safe_load(value) for key, value in own.items()}
             assert config_of(group, name, given) == getattr(config, group)
 
 
