@@ -80,7 +80,7 @@ def _runs_and_measures(given: Sequence[str]) -> tuple[list[Path], list[str]]:
     """
     runs, measures = [], []
     for text in given:
-        if Path(text).exists():
+        if Path(text).exists() or Path(text).is_symlink():
             runs.append(Path(text))
             continue
         try:

@@ -124,7 +124,7 @@ def require_texts(reranker: AnyReranker, name: str) -> Reranker:
         ConfigError: it does not.
     """
     if isinstance(reranker, Reordering):
-        raise ConfigError(f"reranker={name} reads no texts, so it has no score for them.")
+        raise ConfigError(f"reranker {name} reads no texts, so it has no score for them.")
     return reranker
 
 

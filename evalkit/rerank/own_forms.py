@@ -74,8 +74,8 @@ def ranker(thing: Any, name: str) -> Form | None:
 
 def _by_docno(frame: Any, pairs: Sequence[Pair], name: str) -> list[Any]:
     """The scores of a frame in the order of the pairs; minus the rank where there are no scores."""
-    columns = set(getattr(frame, "columns", ()))
-    if not ("docno" in columns and columns & {"score", "rank"}):
+    columns = list(getattr(frame, "columns", ()))
+    if not ("docno" in columns and {"score", "rank"}.intersection(columns)):
         said = f"the columns {', '.join(map(str, columns))}" if columns else f"{frame!r:.80}"
         raise ObjectError(f"{name} returned {said}, expected a DataFrame with docno and score or rank.")
     values = frame["score"] if "score" in columns else -frame["rank"]

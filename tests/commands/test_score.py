@@ -276,8 +276,8 @@ def test_an_absent_file_and_two_files_are_one_line(typed, file, capsys, tmp_path
     [
         ([], ["reranker is not set. Choose one with reranker=NAME: ", "minicpm_reranker"]),
         (["reranker=nope"], ["reranker=nope is not a choice", "minicpm_reranker"]),
-        (["reranker=none"], ["reranker=none reads no texts, so it has no score for them"]),
-        (["reranker=replay", f"reranker.path={__file__}"], ["reranker=replay reads no texts"]),
+        (["reranker=none"], ["reranker none reads no texts, so it has no score for them"]),
+        (["reranker=replay", f"reranker.path={__file__}"], ["reads no texts, so it has no score"]),
         (["reranker=cross_encoder"], ["reranker.model is not set", "HUB_ID_OR_FOLDER"]),
         (["reranker=cross_encoder", "reranker.model=nowhere"], ["nowhere: no such folder", "hub id"]),
         (["reranker=cross_encoder", "reranker.max_lenght=5"], ["reranker.max_lenght is not a setting", "max_length"]),

@@ -17,7 +17,7 @@ from evalkit.run import Run
 from evalkit.system import versions
 
 ROOT = Path(__file__).resolve().parents[2]
-UNTESTED = {"flash", "triton"}  # for a machine with CUDA
+UNTESTED = {"flash", "triton", "interop"}  # for a machine with CUDA, and for `make test-interop`
 STANDS_IN = {"torch"}  # the build of constraints.txt
 
 
@@ -27,8 +27,8 @@ def declared() -> dict[str, str]:
     extras = project["project"]["optional-dependencies"]
     lines = [*project["build-system"]["requires"], *project["project"]["dependencies"]]
     lines += [line for extra, own in extras.items() if extra not in UNTESTED for line in own]
-    found = [Requirement(line) for line in lines if not line.startswith("evalkit[")]
-    assert len(found) == len({canonicalize_name(one.name) for one in found}), "a package is declared twice"
+    found = [Requirement(line) for line in dict.fromkeys(lines) if not line.startswith("evalkit[")]
+    assert len(found) == len({canonicalize_name(one.name) for one in found}), "a package has two bounds"
     return {canonicalize_name(one.name): _lower_bound(one) for one in found}
 
 
