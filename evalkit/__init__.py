@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from evalkit.errors import EvalkitError
     from evalkit.formats.trec import read_qrels, read_run, write_run
     from evalkit.load import load_reranker, load_retriever, load_search
-    from evalkit.report.from_python import compare, report
+    from evalkit.reports.from_python import compare, report
     from evalkit.rerank.seam import Reranker
     from evalkit.results import Evaluation
     from evalkit.results.own_systems import measure
@@ -52,7 +52,8 @@ _HOME = {
     "load_reranker": "load",
     "load_retriever": "load",
     "load_search": "load",
-    "compare": "report.from_python",
+    "compare": "reports.from_python",
+    "report": "reports.from_python",
     "measure": "results.own_systems",
     "Evaluation": "results",
     "Reranker": "rerank.seam",
@@ -67,8 +68,6 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'evalkit' has no attribute {name!r}")
-    if name == "report":  # a package that can be called
-        return importlib.import_module("evalkit.report")
     return getattr(importlib.import_module(f"evalkit.{_HOME.get(name, 'types')}"), name)
 
 

@@ -21,10 +21,10 @@ from evalkit.config import (
 from evalkit.datasets import load
 from evalkit.inference import emulation
 from evalkit.pipeline import evaluate
-from evalkit.report.evaluation_grids import evaluation_grid, runs_grid
-from evalkit.report.grid import write
-from evalkit.report.overview import overview
-from evalkit.report.overview_grids import conditions
+from evalkit.reports.evaluation_grids import evaluation_grid, runs_grid
+from evalkit.reports.grid import write
+from evalkit.reports.overview import overview
+from evalkit.reports.overview_grids import conditions
 from evalkit.rerank import texts
 from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 from evalkit.rerank.late_interaction import LateInteractionConfig

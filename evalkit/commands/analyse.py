@@ -11,8 +11,8 @@ from evalkit.commands.options import Parser
 from evalkit.commands.runs_alone import add_runs, gathered
 from evalkit.errors import ConfigError
 from evalkit.measures import parse_measure
-from evalkit.report.analysis_grids import grids
-from evalkit.report.grid import write
+from evalkit.reports.analysis_grids import grids
+from evalkit.reports.grid import write
 from evalkit.results import Evaluation
 from evalkit.results.gather import joiner, measure_of, names
 from evalkit.system.terminal import say, tell

@@ -13,7 +13,7 @@ from pathlib import Path
 from evalkit.commands.options import Parser
 from evalkit.errors import ConfigError
 from evalkit.formats.notes import counted
-from evalkit.report.grid import Column, Grid, write
+from evalkit.reports.grid import Column, Grid, write
 from evalkit.store import Store, open_store
 from evalkit.store.inventory import YOUNGEST, Artefact, artefacts, fault, misplaced, prunable, prune
 from evalkit.system.progress import progress

@@ -11,8 +11,8 @@ from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.measures import parse_measure
 from evalkit.measures.significance import CORRECTIONS
-from evalkit.report import comparison as report
-from evalkit.report.grid import write
+from evalkit.reports import comparison as report
+from evalkit.reports.grid import write
 from evalkit.results import Evaluation
 from evalkit.results.gather import dataset_of, measure_of, names
 from evalkit.system.terminal import say, tell

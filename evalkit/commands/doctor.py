@@ -5,7 +5,7 @@ import argparse
 from evalkit.commands.json_lines import write_line
 from evalkit.commands.options import Parser
 from evalkit.commands.settings.compose import compose
-from evalkit.report.grid import Column, Grid, write
+from evalkit.reports.grid import Column, Grid, write
 from evalkit.rerank.doctor import examine
 from evalkit.rerank.doctor.checks import FAILED, Check
 

@@ -20,10 +20,10 @@ from evalkit.commands.settings.sweeps import Done
 from evalkit.errors import ConfigError, DataError, EvalkitError
 from evalkit.measures import canonical
 from evalkit.pipeline import evaluate
-from evalkit.report.ablation_grid import ablation_grid
-from evalkit.report.evaluation_grids import evaluation_grid, runs_grid
-from evalkit.report.grid import Grid, write
-from evalkit.report.suite_grids import suite_grids
+from evalkit.reports.ablation_grid import ablation_grid
+from evalkit.reports.evaluation_grids import evaluation_grid, runs_grid
+from evalkit.reports.grid import Grid, write
+from evalkit.reports.suite_grids import suite_grids
 from evalkit.retrieval.judged import settled
 from evalkit.system.reporting import report, report_any
 from evalkit.system.terminal import say, tell

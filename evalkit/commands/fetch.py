@@ -15,8 +15,8 @@ from evalkit.datasets import load, loader
 from evalkit.datasets.inspection import inspect
 from evalkit.datasets.loader import RemoteFile
 from evalkit.errors import ConfigError, DataError
-from evalkit.report.grid import Cell, Column, Grid, write
-from evalkit.report.inspection_grid import inspection_grids
+from evalkit.reports.grid import Cell, Column, Grid, write
+from evalkit.reports.inspection_grid import inspection_grids
 from evalkit.store import Store, open_store
 from evalkit.system.network import forbidden
 from evalkit.system.reporting import report

@@ -9,9 +9,9 @@ from evalkit.commands.runs_alone import add_runs, gathered
 from evalkit.errors import ConfigError
 from evalkit.formats.notes import counted
 from evalkit.measures import parse_measure
-from evalkit.report.console import console
-from evalkit.report.gate_grid import grid, junit, summary
-from evalkit.report.grid import write
+from evalkit.reports.console import console
+from evalkit.reports.gate_grid import grid, junit, summary
+from evalkit.reports.grid import write
 from evalkit.system.files import naming, write_output
 from evalkit.system.terminal import tell
 

@@ -59,8 +59,8 @@ def _inspect(options: argparse.Namespace) -> None:
     from evalkit.commands.settings.compose import compose
     from evalkit.datasets import load
     from evalkit.datasets.inspection import inspect
-    from evalkit.report.grid import write
-    from evalkit.report.inspection_grid import inspection_grids
+    from evalkit.reports.grid import write
+    from evalkit.reports.inspection_grid import inspection_grids
     from evalkit.store import open_store
 
     if options.kind != "datasets" or not options.inspect:
@@ -164,8 +164,8 @@ def _card(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write(kind: str, rows: list[dict[str, Any]], form: str) -> None:
-    from evalkit.report.console import console
-    from evalkit.report.grid import Column, Grid, write
+    from evalkit.reports.console import console
+    from evalkit.reports.grid import Column, Grid, write
 
     if form == "json":
         say(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")

@@ -12,7 +12,7 @@ from evalkit.formats.judgments import QrelsFile, read_judgments
 from evalkit.formats.subtopics import over_subtopics, read_subtopics
 from evalkit.measures import canonical, parse_measure
 from evalkit.measures.given_runs import MEASURES, MeasuredRun, by_subtopics, counting, measured, of_documents
-from evalkit.report.grid import Column, Grid, write
+from evalkit.reports.grid import Column, Grid, write
 from evalkit.results.reading_runs import read_runs
 from evalkit.system.lookalikes import did_you_mean
 from evalkit.system.terminal import say, tell

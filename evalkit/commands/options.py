@@ -50,7 +50,7 @@ class Parser(argparse.ArgumentParser):
         Args:
             json_help: of `--json`, short for `--format json`; there is no such option where this is empty.
         """
-        from evalkit.report.grid import FORMATS
+        from evalkit.reports.grid import FORMATS
 
         self.add_argument("--format", choices=("table", *FORMATS), default="table", help="default: table")
         if json_help:

@@ -17,8 +17,8 @@ from evalkit.plan.forecast import Forecast, forecast
 from evalkit.plan.machine import Machine
 from evalkit.plan.reading import FROM_CARDS
 from evalkit.plan.sample import TextSample, sample_from_card, sample_of
-from evalkit.report.grid import write
-from evalkit.report.plan_grids import evaluations_grid, stages_grid
+from evalkit.reports.grid import write
+from evalkit.reports.plan_grids import evaluations_grid, stages_grid
 from evalkit.retrieval.judged import settled
 from evalkit.store import open_store
 from evalkit.system.network import warn_once

@@ -76,7 +76,7 @@ def _show(
 ) -> None:
     from rich.text import Text
 
-    from evalkit.report.console import console
+    from evalkit.reports.console import console
 
     out = console()
     for row, sample in enumerate(samples):

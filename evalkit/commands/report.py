@@ -8,8 +8,8 @@ from evalkit.commands.runs_alone import CountOrFile, add_runs, gathered
 from evalkit.config.limits import at_least
 from evalkit.measures import parse_measure
 from evalkit.measures.significance import CORRECTIONS
-from evalkit.report.outputs import Outputs
-from evalkit.report.overview import Overview, overview
+from evalkit.reports.outputs import Outputs
+from evalkit.reports.overview import Overview, overview
 from evalkit.results.gather import measure_of
 from evalkit.system.progress import progress
 from evalkit.system.terminal import say, tell

@@ -17,8 +17,8 @@ from evalkit.config import EvaluateConfig
 from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.formats.notes import counted
-from evalkit.report.grid import write
-from evalkit.report.reproduction import explanation, grids, plan
+from evalkit.reports.grid import write
+from evalkit.reports.reproduction import explanation, grids, plan
 from evalkit.results import Evaluation
 from evalkit.results.gather import gather
 from evalkit.system.lookalikes import instead

@@ -12,8 +12,8 @@ from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError
 from evalkit.measures import canonical
 from evalkit.measures.significance import ALPHA, CORRECTIONS
-from evalkit.report.grid import Grid, write
-from evalkit.report.paper_table import AXES, Layout, as_one_table, paper_tables
+from evalkit.reports.grid import Grid, write
+from evalkit.reports.paper_table import AXES, Layout, as_one_table, paper_tables
 from evalkit.system.files import write_output
 from evalkit.system.terminal import say
 

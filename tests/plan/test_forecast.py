@@ -13,7 +13,7 @@ from evalkit.plan.forecast import forecast
 from evalkit.plan.machine import Machine
 from evalkit.plan.reading import Reader
 from evalkit.plan.sample import sample_from_card, sample_of
-from evalkit.report.plan_grids import stages_grid
+from evalkit.reports.plan_grids import stages_grid
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.passthrough import KeepOrderConfig
 from evalkit.retrieval.bm25 import BM25Config

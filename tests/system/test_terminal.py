@@ -13,8 +13,8 @@ from rich.table import Table
 
 from evalkit.cli import main
 from evalkit.errors import EvalkitError
-from evalkit.report.console import console
-from evalkit.report.grid import FORMATS, Column, Grid, write
+from evalkit.reports.console import console
+from evalkit.reports.grid import FORMATS, Column, Grid, write
 from evalkit.system.progress import progress
 from evalkit.system.reporting import report
 from evalkit.system.terminal import harmless, measurable, say, tell

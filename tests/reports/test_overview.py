@@ -6,7 +6,7 @@ import pytest
 from made import made
 
 from evalkit.analysis.pairwise import Settings
-from evalkit.report.overview import overview
+from evalkit.reports.overview import overview
 from evalkit.results.gather import gather
 
 QUICK = Settings(samples=200)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from evalkit.plan.forecast import UNKNOWN, Forecast
 from evalkit.plan.machine import Machine
-from evalkit.report.grid import Column, Grid
+from evalkit.reports.grid import Column, Grid
 from evalkit.system.memory import GIB
 from evalkit.system.stages import duration, speed
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 from evalkit.config.suites import Suite
-from evalkit.report.grid import show
-from evalkit.report.suite_grids import suite_grids
+from evalkit.reports.grid import show
+from evalkit.reports.suite_grids import suite_grids
 from evalkit.results import Evaluation, Result
 
 SUITE = Suite("toy", ("a", "forum/x", "forum/y"))

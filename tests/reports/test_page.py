@@ -11,8 +11,8 @@ import pytest
 from made import made, write_collection
 
 from evalkit.analysis.pairwise import Settings
-from evalkit.report.overview import overview
-from evalkit.report.page import embedded, page
+from evalkit.reports.overview import overview
+from evalkit.reports.page import embedded, page
 from evalkit.results.gather import gather
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)><!-- & \u2028 \" ' {{ 7*7 }}"

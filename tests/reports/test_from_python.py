@@ -233,9 +233,9 @@ def test_errors_name_the_run_and_say_what_to_give():
         evalkit.compare([GOOD, BAD], QRELS, **QUICK).to_dataframe("rows")
 
 
-def test_the_package_of_reports_is_the_function_of_its_name():
+def test_the_function_report_stays_when_the_room_of_reports_is_imported():
     from evalkit import report
-    from evalkit.report import grid
+    from evalkit.reports import grid
 
     assert grid.Grid
     assert report is evalkit.report

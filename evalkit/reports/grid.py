@@ -253,7 +253,7 @@ FORMATS: Mapping[str, Callable[[Sequence[Grid]], str]] = {
 
 def write(grids: Sequence[Grid], form: str, out: "Console | None" = None) -> None:
     """Print tables as `table` or as a key of `FORMATS`. CSV has no place for notes, so they go to stderr."""
-    from evalkit.report.console import console
+    from evalkit.reports.console import console
 
     out = out or console()
     if form == "table":

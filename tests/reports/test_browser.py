@@ -13,8 +13,8 @@ from made import made, write_collection
 
 from evalkit.analysis.one_pass import AtDepth
 from evalkit.analysis.pairwise import Settings
-from evalkit.report.overview import overview
-from evalkit.report.page import page as html_page
+from evalkit.reports.overview import overview
+from evalkit.reports.page import page as html_page
 from evalkit.results.gather import gather
 
 pytestmark = pytest.mark.browser

@@ -8,8 +8,8 @@ from made import made
 from evalkit.analysis.pairwise import Settings
 from evalkit.analysis.published.tables import load_published
 from evalkit.analysis.published.verdicts import Cell
-from evalkit.report.overview import overview
-from evalkit.report.overview_grids import conditions, grids, over, published, summary
+from evalkit.reports.overview import overview
+from evalkit.reports.overview_grids import conditions, grids, over, published, summary
 from evalkit.results.gather import gather
 
 

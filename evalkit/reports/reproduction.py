@@ -8,8 +8,8 @@ from evalkit.analysis.published.missing import MissingRun
 from evalkit.analysis.published.tables import Published
 from evalkit.analysis.published.verdicts import NEAR_TIMES, Cell
 from evalkit.formats.notes import counted
-from evalkit.report.grid import Cell as Value
-from evalkit.report.grid import Grid, columns
+from evalkit.reports.grid import Cell as Value
+from evalkit.reports.grid import Grid, columns
 
 _NEAR_CEILING = 0.98
 

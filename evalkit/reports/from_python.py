@@ -21,12 +21,12 @@ from evalkit.analysis.pairwise import compare as compare_evaluations
 from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError
 from evalkit.measures.significance import CORRECTIONS
-from evalkit.report import comparison
-from evalkit.report.grid import markdown, show
-from evalkit.report.outputs import Outputs
-from evalkit.report.overview import Overview, overview
-from evalkit.report.overview_grids import grids
-from evalkit.report.page import page
+from evalkit.reports import comparison
+from evalkit.reports.grid import markdown, show
+from evalkit.reports.outputs import Outputs
+from evalkit.reports.overview import Overview, overview
+from evalkit.reports.overview_grids import grids
+from evalkit.reports.page import page
 from evalkit.results.gather import measure_of
 from evalkit.results.judged_runs import RunResult
 from evalkit.results.own_systems import RunSettings, a_path, brief, explained_errors, names_of, require_flag, systems_of

@@ -7,8 +7,8 @@ from evalkit.analysis.pairwise import Settings
 from evalkit.analysis.standings import Place, Standing, Standings
 from evalkit.config.suites import entry_of, macro_average
 from evalkit.errors import ConfigError
-from evalkit.report.comparison import too_few
-from evalkit.report.grid import Cell, Column, Grid
+from evalkit.reports.comparison import too_few
+from evalkit.reports.grid import Cell, Column, Grid
 
 AXES = Place._fields
 _AVERAGE = "Avg."

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from evalkit.analysis.one_pass import Analysis
-from evalkit.report.grid import Cell, Grid, columns
+from evalkit.reports.grid import Cell, Grid, columns
 from evalkit.system.stages import speed
 
 _Row = tuple[str, float | None, Callable[[float], str]]

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from evalkit.analysis.overall import averaged
 from evalkit.analysis.published.verdicts import NOT_RUN, TOLERANCE
 from evalkit.config.suites import macro_average
-from evalkit.report import comparison, reproduction
-from evalkit.report.grid import Cell, Column, Grid
-from evalkit.report.overview import Overview, SystemView
+from evalkit.reports import comparison, reproduction
+from evalkit.reports.grid import Cell, Column, Grid
+from evalkit.reports.overview import Overview, SystemView
 from evalkit.system.stages import speed
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 from rich.console import Console
 
-from evalkit.report.grid import FORMATS, Column, Grid, csv_text, json_text, latex, markdown, show, write
+from evalkit.reports.grid import FORMATS, Column, Grid, csv_text, json_text, latex, markdown, show, write
 
 GRID = Grid(
     "a_b & 50 %",

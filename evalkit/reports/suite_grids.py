@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from evalkit.config.suites import Suite, Summary, summarise
-from evalkit.report.grid import Cell, Column, Grid
+from evalkit.reports.grid import Cell, Column, Grid
 from evalkit.results import Evaluation
 
 _Reported = Mapping[str, Sequence[tuple[Evaluation, list[str]]]]  # dataset -> evaluations, with reported measures

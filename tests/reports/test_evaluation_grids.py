@@ -10,8 +10,8 @@ from stubs import tiny_bert
 
 from evalkit.config import ComputeConfig, EvaluateConfig, FolderDatasetConfig
 from evalkit.pipeline import evaluate
-from evalkit.report.evaluation_grids import evaluation_grid, runs_grid
-from evalkit.report.grid import show
+from evalkit.reports.evaluation_grids import evaluation_grid, runs_grid
+from evalkit.reports.grid import show
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.passthrough import KeepOrderConfig
 from evalkit.retrieval.bm25 import BM25Config

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evalkit.errors import ConfigError
-from evalkit.report.grid import markdown
-from evalkit.report.overview import Overview
-from evalkit.report.overview_grids import grids
-from evalkit.report.page import page
+from evalkit.reports.grid import markdown
+from evalkit.reports.overview import Overview
+from evalkit.reports.overview_grids import grids
+from evalkit.reports.page import page
 from evalkit.system.files import write_output
 
 
@@ -49,7 +49,7 @@ class Outputs(NamedTuple):
 
 def _figures() -> Callable[[Overview, Path], list[Path]]:
     try:
-        from evalkit.report.figures import write_figures
+        from evalkit.reports.figures import write_figures
     except ImportError as error:
         raise ConfigError(f"figures need matplotlib ({error}). Run: pip install 'evalkit[figures]'.") from error
     return write_figures

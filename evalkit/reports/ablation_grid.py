@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from evalkit.analysis.ablation import Ablation, Effect
 from evalkit.analysis.pairwise import Settings
-from evalkit.report.grid import Cell, Column, Grid, columns
+from evalkit.reports.grid import Cell, Column, Grid, columns
 
 
 def ablation_grid(

@@ -5,7 +5,7 @@ from typing import Any
 
 from evalkit.analysis.flags import flags_of_evaluation
 from evalkit.formats.notes import counted
-from evalkit.report.grid import Cell, Column, Grid
+from evalkit.reports.grid import Cell, Column, Grid
 from evalkit.results import Evaluation
 from evalkit.system.stages import Stages, rate, speed
 from evalkit.system.terminal import printable

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from evalkit.analysis.regression import REGRESSION, UNJUDGED, Judgement
 from evalkit.measures.significance import ALPHA
-from evalkit.report.grid import Cell, Grid, columns, markdown
+from evalkit.reports.grid import Cell, Grid, columns, markdown
 
 # What XML 1.0 has no way to write.
 _UNWRITABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

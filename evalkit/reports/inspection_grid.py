@@ -4,7 +4,7 @@ from dataclasses import astuple
 
 from evalkit.datasets.inspection import Inspection
 from evalkit.formats.notes import counted
-from evalkit.report.grid import Cell, Grid, columns
+from evalkit.reports.grid import Cell, Grid, columns
 
 
 def inspection_grids(name: str, inspection: Inspection) -> list[Grid]:

@@ -13,9 +13,9 @@ from typing import Any
 from evalkit.analysis.overall import Overall
 from evalkit.analysis.pairwise import Settings, groups
 from evalkit.formats.notes import counted
-from evalkit.report import overview_grids as tables
-from evalkit.report.comparison import rule_text, too_few
-from evalkit.report.overview import DatasetView, Overview
+from evalkit.reports import overview_grids as tables
+from evalkit.reports.comparison import rule_text, too_few
+from evalkit.reports.overview import DatasetView, Overview
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
 _SCRIPTS = ("charts.js", "browser.js", "main.js")

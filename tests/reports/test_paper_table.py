@@ -9,8 +9,8 @@ import pytest
 from evalkit.analysis.pairwise import Settings
 from evalkit.analysis.standings import Place, Standing, Standings
 from evalkit.errors import ConfigError
-from evalkit.report.grid import csv_text, json_text, latex, markdown
-from evalkit.report.paper_table import Layout, as_one_table, paper_tables
+from evalkit.reports.grid import csv_text, json_text, latex, markdown
+from evalkit.reports.paper_table import Layout, as_one_table, paper_tables
 
 BOLD = "Best in bold, second underlined."
 

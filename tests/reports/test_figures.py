@@ -7,12 +7,12 @@ from made import made
 
 from evalkit.analysis.one_pass import AtDepth
 from evalkit.analysis.pairwise import Settings
-from evalkit.report.overview import overview
+from evalkit.reports.overview import overview
 from evalkit.results.gather import gather
 
 pytest.importorskip("matplotlib")
 
-from evalkit.report.figures import write_figures
+from evalkit.reports.figures import write_figures
 
 
 @pytest.fixture(scope="module")

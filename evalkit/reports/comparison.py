@@ -9,7 +9,7 @@ from evalkit.analysis.overall import Overall
 from evalkit.analysis.pairwise import Comparison, Pairing, Settings
 from evalkit.formats.notes import counted
 from evalkit.measures.significance import Rule
-from evalkit.report.grid import Cell, Column, Grid, columns
+from evalkit.reports.grid import Cell, Column, Grid, columns
 
 _TEXT = 160  # characters of a text in a table
 

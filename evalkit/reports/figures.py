@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 
 from evalkit.analysis.overall import Overall
 from evalkit.analysis.pairwise import groups
-from evalkit.report.overview import DatasetView, Overview
+from evalkit.reports.overview import DatasetView, Overview
 from evalkit.system.files import naming
 
 _ROW = 0.32  # inches a system
