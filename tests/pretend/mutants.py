@@ -133,7 +133,7 @@ MUTANTS = {
         "inference/pooling.py", " - np.repeat(np.cumsum(lengths) - lengths, lengths)", "", f"{POOLED}[weighted_mean]"
     ),
     "token vectors of the queries stay on the host": Mutant(
-        "rerank/late_interaction.py", "copied(vectors, self.model.device)", "vectors", LATE
+        "rerank/late_interaction.py", "copied(found.vectors, self.model.device)", "found.vectors", LATE
     ),
     "the projection stays on the host": Mutant(
         "rerank/late_interaction.py", "map_location=self.model.device", 'map_location="cpu"', LATE
