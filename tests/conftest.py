@@ -36,7 +36,7 @@ _LONG = (
     "tests/commands/test_evaluate.py",
     "tests/families/",
     "tests/test_determinism.py",
-    "tests/commands/test_reproduce.py",
+    "tests/test_pipeline.py",
     "tests/commands/test_score.py",
     "tests/datasets/test_cards.py",
     "tests/commands/test_plan.py",
