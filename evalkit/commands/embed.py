@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from evalkit import retrieval
 from evalkit.commands.json_lines import shortest, split_arguments, write_line
 from evalkit.commands.options import Parser
@@ -30,7 +32,7 @@ def main(arguments: list[str]) -> int:
   evalkit embed retriever=bge_large_en_v1_5 retriever.model=DIR --ids < texts.jsonl
 
 In: JSON lines {"role": "query" or "document", "text", "instruction"?}; further keys, such as ids, are passed on.
-Out: JSON lines with "embedding" (float32), in the same order.
+Out: JSON lines with "embedding" (float32), in the same order; of retriever=splade "weights" by token id.
 Settings are those of the retriever (`evalkit list retrievers`) and compute.dtype, compute.device, ...
 In retriever.query_instruction and other texts \\n is a newline, \\t a tab, and two backslashes are one.""",
     )
@@ -39,8 +41,9 @@ In retriever.query_instruction and other texts \\n is a newline, \\t a tab, and 
     config = compose("embed", settings)
     retriever = retrieval.build(config.retriever, config.compute, open_store())
     from evalkit.retrieval.dense import DenseRetriever
+    from evalkit.retrieval.splade import SpladeRetriever
 
-    if not isinstance(retriever, DenseRetriever):
+    if not isinstance(retriever, DenseRetriever | SpladeRetriever):
         raise ConfigError(f"retriever={config.retriever.name} is not a dense retriever, so it makes no vectors.")
     texts = read_texts(file)
     # An instruction that there is no place for is refused before anything is printed.
@@ -74,7 +77,16 @@ def _embed(
         tokens = retriever.tokenize(of_rows, instruction=before).ids if ids else None
         vectors = retriever.encode(of_rows, instruction=before, advance=advance)
         for place, row in enumerate(rows):
-            fields[row] = {"embedding": shortest(vectors[place])}
+            fields[row] = _vector(vectors[place])
             if tokens:
                 fields[row]["input_ids"] = tokens[place].tolist()
     return fields
+
+
+def _vector(vector: Any) -> dict[str, Any]:
+    """`embedding`; of a sparse vector the `weights` above 0, largest first, by their places in the vocabulary."""
+    if isinstance(vector, np.ndarray):
+        return {"embedding": shortest(vector)}
+    order = np.argsort(-vector.data, kind="stable")
+    numbers = shortest(vector.data[order])
+    return {"weights": dict(zip(map(str, vector.coords[-1][order].tolist()), numbers, strict=True))}

@@ -27,8 +27,10 @@ def require_encoder(checkpoint: Checkpoint) -> None:
     """
     require_whole(checkpoint)
     require_no_code(checkpoint)
-    if found := module_kind([kind for kind, _ in checkpoint.modules()]):
-        raise ModelError(f"{checkpoint.path}: is {found}, not a bi-encoder. evalkit does not run these yet.")
+    kinds = [kind for kind, _ in checkpoint.modules()]
+    if found := module_kind(kinds):
+        remedy = "Use it as retriever=splade." if "SpladePooling" in kinds else "evalkit does not run these yet."
+        raise ModelError(f"{checkpoint.path}: is {found}, not a bi-encoder. {remedy}")
     names = architectures(checkpoint)
     if any(name.endswith(("EncoderModel", "ForConditionalGeneration")) for name in names):
         raise ModelError(

@@ -13,6 +13,7 @@ RETRIEVERS = Registry(
     {
         "dense": "evalkit.config.retriever:DenseConfig",
         "bm25": "evalkit.retrieval.bm25:BM25Config",
+        "splade": "evalkit.retrieval.splade:SpladeConfig",
         "saved": "evalkit.retrieval.saved:SavedConfig",
         "python": "evalkit.retrieval.own_retriever:PythonRetrieverConfig",
         "judged": "evalkit.retrieval.judged:JudgedConfig",

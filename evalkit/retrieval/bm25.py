@@ -87,7 +87,7 @@ class BM25Retriever(FirstStage):
             for text in dataset.queries.values():
                 terms = [vocabulary[term] for term in analyse(text) if term in vocabulary]
                 of_all = index.get_scores_from_ids(terms) if terms else np.empty(0, dtype=np.float32)
-                rows.append(_best(of_all, k))
+                rows.append(best_rows(of_all, k))
                 scores.append(of_all[rows[-1]])
                 meter(1)
             candidates = candidates_from_rows(dataset, list(dataset.queries), rows, scores, depth)
@@ -129,7 +129,7 @@ def _term_ids(
         meter(len(texts))
 
 
-def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+def best_rows(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     """Rows of the k best scores above 0, with all that tie with the last; the final cut is made by `Run`'s order."""
     if not len(scores):
         return np.empty(0, dtype=np.int64)

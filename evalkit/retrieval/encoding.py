@@ -14,6 +14,7 @@ from evalkit.inference.tokens import Tokenized
 from evalkit.inference.usage import Usage
 from evalkit.inference.workers import Pool, Shards
 from evalkit.retrieval.encoder import DenseEncoder
+from evalkit.retrieval.sparse_encoder import SparseEncoder
 from evalkit.retrieval.vectors import GrowingVectors, open_vectors
 from evalkit.system.stages import LOADING, Meter
 from evalkit.types import Documents
@@ -42,7 +43,7 @@ class EncodingWorker:
 
     overlaps = True
 
-    def __init__(self, encoder: DenseEncoder) -> None:
+    def __init__(self, encoder: DenseEncoder | SparseEncoder) -> None:
         self._encoder = encoder
 
     def facts(self) -> Mapping[str, object]:

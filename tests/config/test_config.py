@@ -37,6 +37,7 @@ REQUIRED = {
     "dataset=mteb": ["dataset.task=SciFact"],
     "retriever=dense": ["retriever.model=folder"],
     "retriever=saved": ["retriever.path=run.trec"],
+    "retriever=splade": ["retriever.model=folder"],
     "retriever=fusion": ["retriever.of=[bm25,judged]"],
     "reranker=auto": ["reranker.model=folder"],
     "reranker=cross_encoder": ["reranker.model=folder"],

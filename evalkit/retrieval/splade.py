@@ -1,0 +1,185 @@
+"""Sparse retrieval with SPLADE: weights of the vocabulary for each text, an inverted index, exact dot products."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from evalkit.config import ComputeConfig, DatasetConfig
+from evalkit.config.limits import at_least, given
+from evalkit.config.retriever import RetrieverConfig
+from evalkit.errors import ConfigError
+from evalkit.inference.batches import windows
+from evalkit.inference.room import room
+from evalkit.inference.workers import Pool, Shards, open_pool
+from evalkit.retrieval.bm25 import best_rows
+from evalkit.retrieval.candidates import candidates_from_rows, search_depth
+from evalkit.retrieval.encoding import EncodingWorker, Texts
+from evalkit.retrieval.first_stage import FirstStage
+from evalkit.retrieval.sparse_encoder import SparseEncoder
+from evalkit.run import Run
+from evalkit.store import Store
+from evalkit.store.artefact import EMBEDDINGS
+from evalkit.system.progress import progress
+from evalkit.system.stages import LOADING, Meter, Stages
+from evalkit.types import Dataset, Identity
+
+_MODEL = "retriever"
+_WEIGHTS = "weights.npz"
+_TEXTS_PER_WINDOW = 16_384  # read, tokenised and sorted by length together
+
+
+@dataclass
+class SpladeConfig(RetrieverConfig):
+    """A SPLADE encoder: one weight for each entry of the vocabulary, ranked by dot product."""
+
+    implementation: ClassVar[str] = "evalkit.retrieval.splade:SpladeRetriever"
+    model: str | None = None
+    """A hub id, a folder, or `package:NAME/PATH` for weights inside an installed package."""
+    revision: str | None = None
+    """Commit of the hub id."""
+    query_instruction: str | None = None
+    """Put before every query as it is; the checkpoint's prompt `query` when not set."""
+    document_instruction: str | None = None
+    """Put before every document as it is; the checkpoint's prompt `document` when not set."""
+    max_length: int | None = None
+    """Tokens of one text, special tokens included; as many as the checkpoint says when not set."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        super().__post_init__()
+        given("retriever.model", self.model, "HUB_ID_OR_FOLDER")
+        at_least("retriever.max_length", self.max_length, 8)
+
+
+class SpladeRetriever(FirstStage):
+    """A SPLADE encoder over a whole corpus. Documents that share no weight with the query are left out.
+
+    Attributes:
+        encoder: of texts.
+    """
+
+    stages: Stages
+
+    def __init__(self, config: SpladeConfig, compute: ComputeConfig, store: Store, *, weights: bool = True) -> None:
+        self.config, self.store = config, store
+        self.encoder = SparseEncoder(config, compute, weights=weights)
+        self.compute, self.tokenize, self.encode = self.encoder.compute, self.encoder.tokenize, self.encoder.encode
+        self.stages = Stages()
+
+    @classmethod
+    def build(
+        cls, config: SpladeConfig, *, compute: ComputeConfig, store: Store, dataset: DatasetConfig | None, weights: bool
+    ) -> "SpladeRetriever":
+        """See `FirstStage`."""
+        del dataset
+        return cls(config, compute, store, weights=weights)
+
+    @property
+    def identity(self) -> Identity:
+        """Checkpoint, pooling, texts around the text, limits and arithmetic."""
+        return {**self.encoder.identity, "query_instruction": self.encoder.reading.query_instruction}
+
+    def corpus_facts(self, dataset: Dataset) -> Identity:
+        """All that decides the weights of the documents."""
+        return {
+            **self.encoder.identity,
+            "corpus": dataset.corpus_digest,
+            "title_separator": dataset.title_separator,
+        }
+
+    def retrieve(self, dataset: Dataset, depth: int) -> Run:
+        """The `depth` documents whose weights have the largest dot product with the query's, above 0."""
+        self.stages = Stages()
+        with ExitStack() as exits:
+            with self.stages.timed(f"{LOADING} {_MODEL}"):
+                pool = exits.enter_context(open_pool(EncodingWorker(self.encoder), self.compute))
+            documents = sparse.load_npz(self._document_weights(dataset, pool) / _WEIGHTS)
+            texts = list(dataset.queries.values())
+            with progress("encoding queries", len(texts), "queries") as meter:
+                queries = self._encoded(pool, [slice(0, len(texts))], lambda _: texts, meter, is_query=True)
+            self.stages.take("encode queries", meter, model=_MODEL)
+            self.usage, self.workers = pool.spent(), pool.describe()
+        return self._search(dataset, documents, queries, depth)
+
+    def _document_weights(self, dataset: Dataset, pool: Pool) -> Path:
+        """The folder with the weights of all documents, found or made."""
+
+        def build(folder: Path) -> None:
+            space, before = room(self.compute), pool.spent()
+            shards = windows(dataset.documents.sizes(), count=_TEXTS_PER_WINDOW, size=space.text)
+            with progress("encoding documents", len(dataset.documents), "documents") as meter:
+                found = self._encoded(
+                    pool, shards, lambda rows: dataset.documents.texts(range(rows.start, rows.stop)), meter
+                )
+                sparse.save_npz(folder / _WEIGHTS, found.tocsc(), compressed=False)
+            self.stages.take("encode documents", meter, model=_MODEL, **pool.spent().read(before))
+
+        return self.store.folder(
+            EMBEDDINGS, self.corpus_facts(dataset), build, label=f"{self.config.name}: {dataset.name}"
+        )
+
+    def _encoded(
+        self,
+        pool: Pool,
+        shards: Sequence[slice],
+        read: Callable[[slice], Sequence[str]],
+        meter: Meter,
+        *,
+        is_query: bool = False,
+    ) -> Any:
+        """Weights of texts, a `csr_array` of shape (texts, vocabulary) in their order."""
+        before = self.encoder.reading.query_instruction if is_query else self.encoder.reading.document_instruction
+        rows, blocks = [np.empty(0, dtype=np.int64)], [sparse.csr_array((0, self.encoder.width), dtype=np.float32)]
+
+        def keep(shard: int, part: tuple[NDArray[np.int64], Any]) -> None:
+            rows.append(shards[shard].start + part[0])
+            blocks.append(part[1])
+            meter(len(part[0]))
+
+        pool.run(Shards(len(shards), lambda shard: Texts(read(shards[shard]), before), keep, meter=meter))
+        return sparse.vstack(blocks, format="csr")[np.argsort(np.concatenate(rows))]
+
+    def _search(self, dataset: Dataset, documents: Any, queries: Any, depth: int) -> Run:
+        k = min(search_depth(dataset, depth), len(dataset.documents))
+        rows, scores = list[NDArray[np.int64]](), list[NDArray[np.float32]]()
+        with progress("searching", len(dataset.queries), "queries") as meter:
+            for query in range(len(dataset.queries)):
+                of_all = dot_products(documents, queries, query)
+                rows.append(best_rows(of_all, k))
+                scores.append(of_all[rows[-1]])
+                meter(1)
+            candidates = candidates_from_rows(dataset, list(dataset.queries), rows, scores, depth)
+        self.stages.take("search", meter, model=_MODEL)
+        return candidates
+
+    def before_query(self, instruction: str | None) -> str:
+        """Text put before a query.
+
+        Raises:
+            ConfigError: there is an instruction, for which there is no place.
+        """
+        if instruction:
+            raise ConfigError(f"{self.config.name} has no place for an instruction.")
+        return self.encoder.reading.query_instruction
+
+
+def dot_products(documents: Any, queries: Any, query: int) -> NDArray[np.float32]:
+    """The score of every document for one query, shape (documents,): summed in float64 and rounded once.
+
+    Args:
+        documents: `csc_array` of shape (documents, vocabulary): for each entry, the documents that have it.
+        queries: `csr_array` of shape (queries, vocabulary).
+        query: which of them.
+    """
+    of_all = np.zeros(documents.shape[0], dtype=np.float64)
+    own = slice(queries.indptr[query], queries.indptr[query + 1])
+    for term, weight in zip(queries.indices[own], queries.data[own].astype(np.float64), strict=True):
+        posting = slice(documents.indptr[term], documents.indptr[term + 1])
+        of_all[documents.indices[posting]] += weight * documents.data[posting]
+    return of_all.astype(np.float32)
