@@ -25,6 +25,8 @@ MODELS = {
     "Roberta": {**SIZES, "pad_token_id": 1, "type_vocab_size": 1},
     "XLMRoberta": {**SIZES, "pad_token_id": 1, "type_vocab_size": 1},
     "Gte": {**SIZES, "type_vocab_size": 1},
+    # The last of its three layers sees only the tokens near each one.
+    "ModernBert": {**SIZES, "pad_token_id": 0, "local_attention": 4, "global_attn_every_n_layers": 3},
     "Gemma": GROUPED,
     "Gemma2": {**GROUPED, **GEMMA2},
     "Granite": {**{key: value for key, value in GROUPED.items() if key != "head_dim"}, **GRANITE},
@@ -33,8 +35,8 @@ MODELS = {
     "Qwen2": {key: value for key, value in GROUPED.items() if key != "head_dim"},
     "Qwen3": GROUPED,
 }
-ENCODERS = ("Bert", "Camembert", "Roberta", "XLMRoberta", "Gte")
-POOLED = ENCODERS[:-1]
+ENCODERS = ("Bert", "Camembert", "Roberta", "XLMRoberta", "Gte", "ModernBert")
+POOLED = ENCODERS[:-2]
 DECODERS = tuple(name for name in MODELS if name not in ENCODERS)
 
 TEXTS = [[3, 17, 42, 9, 5, 30, 8, 11], [3, 9, 9, 5], [3, 21, 6, 5], [3, 5], [7]]

@@ -20,7 +20,8 @@ class AttentionRule(NamedTuple):
     Attributes:
         scale: factor of the dot products.
         causal: whether a token sees only itself and the tokens before it.
-        window: number of tokens back that a causal one sees, itself included; all when None.
+        window: number of tokens back that each one sees, itself included, and as many ahead where it is not causal;
+            all when None.
         softcap: bound of the scaled dot products, by tanh; none when None.
     """
 
@@ -73,10 +74,11 @@ def _mask(queries: int, keys: int, rule: AttentionRule, device: torch.device) ->
     """
     windowed = rule.window is not None and rule.window < keys
     square = queries == keys and not rule.softcap
-    if not rule.causal or (not windowed and (square or queries == 1)):
+    if not windowed and (not rule.causal or square or queries == 1):
         return None
     back = torch.arange(keys - queries, keys, device=device)[:, None] - torch.arange(keys, device=device)[None]
-    return (back >= 0) & (back < (rule.window or keys))
+    window = rule.window or keys
+    return (back >= 0) & (back < window) if rule.causal else back.abs() < window
 
 
 def _plain(
@@ -155,7 +157,8 @@ def _arguments(
 
 def _window(rule: AttentionRule) -> tuple[int, int]:
     """Tokens seen to the left and right, -1 for all. Both kernels align the queries with the last keys."""
-    return (-1 if rule.window is None else rule.window - 1, 0) if rule.causal else (-1, -1)
+    seen = -1 if rule.window is None else rule.window - 1
+    return (seen, 0 if rule.causal else seen)
 
 
 KERNELS: dict[str, Any] = {"packed": by_runs, "torch_varlen": by_torch_varlen, "flash_attn": by_flash_attn}

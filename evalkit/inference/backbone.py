@@ -1,13 +1,14 @@
 """A model of transformers as layers over packed tokens: same weights and results, no padding, no wasted work."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
 from evalkit.inference.attention import KERNELS, Attend, AttentionRule
 from evalkit.inference.fused import Norm, choose, tables
-from evalkit.inference.layers import BertBlock, Context, DecoderBlock, GteBlock, Layer
+from evalkit.inference.layers import BertBlock, Context, DecoderBlock, GteBlock, Layer, ModernBertBlock
 from evalkit.inference.packed import Packed, Select
 
 
@@ -19,6 +20,7 @@ class Backbone:
         blocks: the layers.
         norm: norm after the last layer, and before a head on an earlier one.
         rotary: (states, positions) -> cosine and sine of each token; None for absolute positions.
+        local_rotary: likewise for layers whose tokens see only those near them; None where they have no other.
         device: device of the weights.
         causal: whether tokens see only the tokens before them.
         way: how to compute the steps between multiplications, see `fused.choose`.
@@ -34,15 +36,17 @@ class Backbone:
         device: torch.device,
         causal: bool,
         way: str = "off",
+        local_rotary: Any = None,
     ) -> None:
-        self.embed, self.blocks, self.norm = embed, blocks, norm
+        self.embed, self.blocks, self.norm, self.local_rotary = embed, blocks, norm, local_rotary
         self.rotary, self.device, self.causal, self.way = rotary, device, causal, way
 
     def context(self, states: torch.Tensor, batch: Packed) -> Context:
         """The inputs that all layers share; made again after tokens are merged."""
         if self.rotary is None:
             return Context(batch)
-        return Context(batch, tables(self.rotary, states, batch.positions, self.way))
+        rotary = (self.rotary, self.local_rotary)
+        return Context(batch, *(made and tables(made, states, batch.positions, self.way) for made in rotary))
 
     def __call__(self, batch: Packed, select: Select) -> torch.Tensor:
         """Normed states after the last layer: of all tokens, or of the first or last of each sequence."""
@@ -53,7 +57,8 @@ class Backbone:
         states = self.embed(batch)
         context = self.context(states, batch)
         # A kernel sees a single query at the end of its sequence; the first token of a causal model sees no other.
-        late = select == "first" and self.causal
+        # Nor does a window know that a single query is the first of its sequence.
+        late = select == "first" and (self.causal or self.local_rotary is not None)
         found = []
         for depth, block in enumerate(self.blocks[: layers[-1]], start=1):
             last = depth == layers[-1]
@@ -121,6 +126,35 @@ def _gte(model: Any, attend: Attend, way: str) -> Backbone:
     return Backbone(embed, blocks, norm=None, rotary=model.rotary_emb, device=model.device, causal=False, way=way)
 
 
+def _modernbert(model: Any, attend: Attend, way: str) -> Backbone:
+    config, kinds = model.config, model.config.layer_types
+
+    def embed(batch: Packed) -> torch.Tensor:
+        states: torch.Tensor = model.embeddings(input_ids=batch.input_ids[None])
+        return states[0]
+
+    def rotary(kind: str) -> Any:
+        return partial(model.rotary_emb, layer_type=kind) if kind in kinds else None
+
+    scale = (config.hidden_size // config.num_attention_heads) ** -0.5
+    window = {"sliding_attention": int(config.sliding_window) + 1}
+    blocks = [
+        ModernBertBlock(layer, attend, AttentionRule(scale, window=window.get(kind)), way)
+        for layer, kind in zip(model.layers, kinds, strict=True)
+    ]
+    full, local = rotary("full_attention"), rotary("sliding_attention")
+    return Backbone(
+        embed,
+        blocks,
+        norm=model.final_norm,
+        rotary=full or local,
+        local_rotary=local,
+        device=model.device,
+        causal=False,
+        way=way,
+    )
+
+
 def _decoder(model: Any, attend: Attend, way: str) -> Backbone:
     config = model.config
     factor = embedding_factor(model)
@@ -179,6 +213,7 @@ _MAKERS: dict[str, Callable[[Any, Attend, str], Backbone]] = {
     "RobertaModel": _encoder,
     "XLMRobertaModel": _encoder,
     "GteModel": _gte,
+    "ModernBertModel": _modernbert,
     "GemmaModel": _decoder,
     "Gemma2Model": _decoder,
     "GraniteModel": _decoder,

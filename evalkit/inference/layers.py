@@ -17,10 +17,17 @@ from evalkit.inference.packed import Packed, Select
 
 
 class Context(NamedTuple):
-    """The inputs that all layers of a forward pass share; `rotary` is from `fused.tables`, None without positions."""
+    """The inputs that all layers of a forward pass share.
+
+    Attributes:
+        batch: the sequences.
+        rotary: from `fused.tables`; None without positions.
+        local: likewise, of layers whose tokens see only those near them; None where these have no other.
+    """
 
     batch: Packed
     rotary: torch.Tensor | None = None
+    local: torch.Tensor | None = None
 
 
 Layer = Callable[[torch.Tensor, Context, Select], torch.Tensor]
@@ -155,3 +162,38 @@ class DecoderBlock:
         if after is not None:
             return after.onto(states, linear(inner), self.branch)
         return added(states, linear, inner, self.branch, self.way)
+
+
+class ModernBertBlock:
+    """Norms before each part, one matrix for query, key and value, gated feed-forward: ModernBERT."""
+
+    def __init__(self, layer: Any, attend: Attend, rule: AttentionRule, way: str) -> None:
+        own = layer.attn
+        projections = (*_thirds(own.Wqkv), own.Wo)
+        self.attention = _Attention(attend, rule, projections, own.head_dim, way=way)
+        self.before_attention, self.before_mlp = layer.attn_norm, layer.mlp_norm
+        self.both, self.gate = FusedLinear([layer.mlp.Wi]), Gate(layer.mlp.act, way)
+        self.down, self.way, self.local = FusedLinear([layer.mlp.Wo]), way, rule.window is not None
+
+    def __call__(self, states: torch.Tensor, context: Context, select: Select) -> torch.Tensor:
+        """See `Layer`."""
+        context = context._replace(rotary=context.local) if self.local else context
+        seen = self.attention(self.before_attention(states), context, select)
+        states = added(_of(states, context, select), self.attention.output, seen, 1.0, self.way)
+        inner = self.gate(self.both(self.before_mlp(states)))
+        return added(states, self.down, inner, 1.0, self.way)
+
+
+def _thirds(layer: Any) -> list[torch.nn.Linear]:
+    """A linear layer as three of a third of its outputs each; it loses its weights to them."""
+    found = []
+    biases = [None] * 3 if layer.bias is None else layer.bias.detach().chunk(3)
+    for weight, bias in zip(layer.weight.detach().chunk(3), biases, strict=True):
+        part = torch.nn.Linear(1, 1, bias=bias is not None)
+        part.in_features, part.out_features = weight.shape[1], weight.shape[0]
+        part.weight = torch.nn.Parameter(weight, requires_grad=False)
+        if bias is not None:
+            part.bias = torch.nn.Parameter(bias, requires_grad=False)
+        found.append(part)
+    layer.weight = torch.nn.Parameter(layer.weight.new_empty(0), requires_grad=False)
+    return found

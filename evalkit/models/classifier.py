@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.inference.forward import PairInputs, last_states
 from evalkit.inference.packed import Packed, Select
+from evalkit.inference.pooling import pool
 from evalkit.models import jina
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.headed import Headed
@@ -47,8 +49,11 @@ class Classifier(Headed):
         super().__init__()
         self.model = model
         self.label = label
+        # ModernBERT has a layer before its classifier, and pools the first token or all of them.
+        self.pools = str(model.config.classifier_pooling) if model.config.model_type == "modernbert" else ""
+        heads = {*_HEADS, "head"} if self.pools else _HEADS
         for part in (
-            *(part for name, part in model.named_children() if name in _HEADS),
+            *(part for name, part in model.named_children() if name in heads),
             getattr(model.base_model, "pooler", None),
         ):
             if part is not None:
@@ -57,7 +62,13 @@ class Classifier(Headed):
         # Decoders of transformers score the last token that is not the padding's, whatever the mask says: also where
         # the tokenizer ends every text with that token.
         self.scores_last = hasattr(model, "score")
-        self.unscored: int | None = model.config.pad_token_id if self.scores_last else None
+        # Where tokens see those behind them, that token is seen too, and the state before it is read.
+        pad = model.config.pad_token_id if self.scores_last else None
+        both_ways = not getattr(model.config, "is_causal", True) or bool(
+            getattr(model.config, "use_bidirectional_attention", False)
+        )
+        self.unscored: int | None = None if both_ways else pad
+        self.passed_over: int | None = pad if both_ways else None
         # Some models have segments and no number of them in their configuration: XLM, XLNet.
         kinds = getattr(model.config, "type_vocab_size", None)
         self.segmented = kinds is None or kinds > 1
@@ -70,6 +81,8 @@ class Classifier(Headed):
     @property
     def select(self) -> Select:
         """See `Headed`."""
+        if self.passed_over is not None or self.pools == "mean":
+            return "all"
         return "last" if self.scores_last else "first"
 
     @property
@@ -79,10 +92,14 @@ class Classifier(Headed):
 
     def head(self, states: Sequence[torch.Tensor], batch: Packed) -> torch.Tensor:
         """See `Headed`."""
-        del batch
         state = states[-1]
-        if self.scores_last:
+        if self.passed_over is not None:
+            logits = self.model.score(state[_last_but(batch, self.passed_over)])
+        elif self.scores_last:
             logits = self.model.score(state)
+        elif self.pools:
+            pooled = pool(state, np.array(batch.lengths), "mean" if self.pools == "mean" else "cls")
+            logits = self.model.classifier(self.model.head(pooled))
         elif getattr(self.bare, "pooler", None) is not None:
             logits = self.model.classifier(self.bare.pooler(state[:, None]))
         else:
@@ -101,11 +118,25 @@ class Classifier(Headed):
             states = self.model.base_model(
                 input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, use_cache=False
             ).last_hidden_state
-            return self._chosen(self.model.score(last_states(states, inputs.attention_mask)))
+            mask = inputs.attention_mask
+            if self.passed_over is not None:
+                mask = mask * (inputs.input_ids != self.passed_over)
+                places = (mask * torch.arange(mask.shape[1], device=mask.device)).argmax(dim=1)
+                return self._chosen(self.model.score(states[torch.arange(len(states), device=states.device), places]))
+            return self._chosen(self.model.score(last_states(states, mask)))
         segmented = self.segmented and bool(inputs.token_type_ids.any())
         segments = {"token_type_ids": inputs.token_type_ids} if segmented else {}
         output = self.model(input_ids=inputs.input_ids, attention_mask=inputs.attention_mask, **segments)
         return self._chosen(output.logits)
+
+
+def _last_but(batch: Packed, token: int) -> torch.Tensor:
+    """Shape (sequences,), the last token of each sequence that is another one; the first where there is none."""
+    places = torch.arange(len(batch.input_ids), device=batch.input_ids.device)
+    lengths = batch.offsets.diff().long()
+    owners = torch.arange(len(lengths), device=places.device).repeat_interleave(lengths, output_size=len(places))
+    found = batch.offsets[:-1].long()
+    return found.scatter_reduce(0, owners, torch.where(batch.input_ids != token, places, 0), "amax")
 
 
 def load_classifier(checkpoint: Checkpoint, compute: ComputeConfig, label: int | None) -> Classifier:

@@ -56,6 +56,7 @@ _PACKED = {
     "gte",
     "granite",
     "llama",
+    "modernbert",
     "qwen2",
     "qwen3",
     "roberta",

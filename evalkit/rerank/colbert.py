@@ -6,12 +6,14 @@ best product with one of the document's.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.config.compute import PACKED
 from evalkit.errors import ModelError
 from evalkit.inference.tokens import Ids, Tokenized, prepare, tokenize
 from evalkit.models.arithmetic import arithmetic
@@ -41,6 +43,7 @@ class ColbertReranker(LateInteractionReranker):
         found = multi_vector(self.checkpoint)
         assert found is not None
         self.layout, config = found, self.config
+        self._run_padded_where_needed()
         said = declared(self.checkpoint, late=True)
         usual = said.max_length
         self.query_length = config.max_length or found.query_length or usual
@@ -53,6 +56,22 @@ class ColbertReranker(LateInteractionReranker):
         own = {"query": config.query_instruction, "document": config.document_instruction}
         query, document = (said.prompts.get(role, "") if text is None else text for role, text in own.items())
         return said, Reading(query, document, max(self.query_length, self.document_length))
+
+    def _run_padded_where_needed(self) -> None:
+        """ModernBERT's windows reach masks that fill up a query only in a padded model."""
+        filled = self.layout.expansion and not self.layout.attends
+        if (
+            not filled
+            or self.checkpoint.config.get("model_type") != "modernbert"
+            or self.compute.attention not in PACKED
+        ):
+            return
+        if self._asked.attention != "auto":
+            raise ModelError(
+                f"{self.checkpoint.path}: compute.attention={self._asked.attention} cannot fill up queries of this "
+                "model. Set compute.attention=auto."
+            )
+        self.compute = replace(self.compute, attention="sdpa")
 
     def _require(self, config: LateInteractionConfig) -> None:
         """Refuse settings for other checkpoints."""

@@ -1,5 +1,6 @@
 """`reranker=auto` on every golden checkpoint: its kind, and the ids and float32 scores of the reference."""
 
+import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -119,3 +120,26 @@ def test_prompt_of_another_name_is_a_setting(shared):
         model = rerank.build(replace(config, max_length=max_length), ComputeConfig(device="cpu"))
         scores = model.score([texts[case["id"]] for case in own]).scores
         np.testing.assert_allclose(scores, [case["score"] for case in own], rtol=0, atol=OFFICIAL)
+
+
+@pytest.mark.parametrize("attention", ["auto", "eager"])
+def test_a_classifier_that_reads_both_ways_sees_the_end_that_it_does_not_score(shared, tmp_path, attention):
+    """Each pair ends in the token that is also the padding's: transformers scores the one before, which sees it."""
+    import shutil
+
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    folder = shutil.copytree(shared / "golden/decoder_seq_cls_llama/model", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"is_causal": False}), encoding="utf-8")
+    pairs = parts_of(shared / "golden/decoder_seq_cls_llama")[0].pairs
+    own = AutoConfig(name="auto", model=str(folder), max_length=64)
+    model = rerank.build(own, ComputeConfig(device="cpu", attention=attention, batch_tokens=300))
+    theirs = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        expected = [
+            float(theirs(input_ids=torch.from_numpy(ids.astype("int64"))[None]).logits)
+            for ids in model.tokenize(pairs).ids
+        ]
+    np.testing.assert_allclose(model.score(pairs).scores, expected, rtol=0, atol=OFFICIAL)

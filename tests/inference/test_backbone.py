@@ -8,6 +8,7 @@ from tiny_backbones import ENCODERS, MODELS, SIZES, TEXTS, made, packed, states_
 
 from evalkit.inference.backbone import backbone_of, supported
 from evalkit.inference.fused import rotated
+from evalkit.inference.packed import pack_attended
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -133,3 +134,30 @@ def test_half_precision_stays_half_precision_behind_positions_in_float32(way):
     model = made("Granite").to(torch.bfloat16)
     model.config.rotary_dtype = "float32"
     assert states_of_packed(model, way).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("select", ["first", "all"])
+def test_windows_reach_both_ways_in_long_and_short_texts(select):
+    model = made("ModernBert")
+    texts = [[3, *range(5, 40), 4], [3, 8, 4]]
+    expected = [states_of(model, text) for text in texts]
+    with torch.inference_mode():
+        actual = backbone_of(model, "packed")(packed(texts), select).numpy()
+    wanted = np.concatenate(expected) if select == "all" else [states[0] for states in expected]
+    np.testing.assert_allclose(actual, wanted, rtol=0, atol=2e-5)
+
+
+def test_tokens_behind_the_seen_ones_see_those_and_not_themselves():
+    """As masks that fill up a query: transformers with an attention mask that ends before them."""
+    model = made("Bert")
+    texts, seen = [[3, 17, 42, 9, 9, 9], [3, 5, 9], [3, 5, 8]], [3, 2, 3]
+    expected = []
+    for text, count in zip(texts, seen, strict=True):
+        mask = (torch.arange(len(text)) < count).long()[None]
+        with torch.no_grad():
+            expected.append(model(input_ids=torch.tensor([text]), attention_mask=mask).last_hidden_state[0].numpy())
+    ids = [np.array(text, dtype=np.int32) for text in texts]
+    batch = pack_attended(ids, [np.zeros_like(row) for row in ids], seen)
+    with torch.inference_mode():
+        actual = backbone_of(model, "packed")(batch, "all").numpy()
+    np.testing.assert_allclose(actual, np.concatenate(expected), rtol=0, atol=2e-5)
