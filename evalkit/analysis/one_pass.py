@@ -25,6 +25,10 @@ _REPLAYED = (
     "the scores are replayed, and nothing says that each was made from its pair alone: a listwise reranker would rank "
     "fewer candidates differently"
 )
+_LISTWISE = (
+    "the reranker is given all candidates of a query at once and may score each by the others, so it might rank fewer "
+    "candidates differently"
+)
 _PASSAGES = "the depth counts passages (dataset.maxp), and the ranking is of documents"
 _CHANGED = "the reranked documents are not those of the candidates"
 
@@ -162,7 +166,12 @@ def no_curve(evaluation: Evaluation) -> str:
     """Why its scores do not tell of other depths; empty where each was made from its pair alone."""
     if evaluation.result.manifest["config"]["dataset"].get("maxp"):
         return _PASSAGES
-    return _REPLAYED if evaluation.result.manifest.get("reranker", {}).get("kind") == "replay" else ""
+    manifest = evaluation.result.manifest
+    kind = manifest.get("reranker", {}).get("kind")
+    if kind == "replay":
+        return _REPLAYED
+    # Earlier manifests do not say how an object of Python was called.
+    return _LISTWISE if manifest.get("by_query", kind == "python") else ""
 
 
 def at_depth(evaluation: Evaluation, dataset: Dataset, name: str, depth: int) -> float | None:

@@ -67,7 +67,7 @@ def score_candidates(
         reranked = scoring.result()
     usage = pool.spent()
     stages.take("rerank", meter, model="reranker", **usage.read())
-    return reranked._replace(usage=usage, workers=dict(pool.describe()), stages=stages)
+    return reranked._replace(by_query=reranker.by_query, usage=usage, workers=dict(pool.describe()), stages=stages)
 
 
 class _Scoring:

@@ -142,13 +142,19 @@ class CandidatesManifest(Manifest):
 
 @dataclass(frozen=True, kw_only=True)
 class RerankedManifest(Manifest):
-    """The manifest of a reranked result; `unscored_pairs` are ranked below all others."""
+    """The manifest of a reranked result.
+
+    Attributes:
+        unscored_pairs: how many pairs have no score and are ranked below all others.
+        by_query: whether a score may depend on the other candidates of its query.
+    """
 
     reranker: _Reranker
     candidates: _Candidates
     pairs_per_second: Seconds | None
     truncated_pairs: Count | None = field()  # never absent here
     unscored_pairs: Count
+    by_query: bool = False
 
 
 def sealed(manifest: Mapping[str, Any]) -> str:

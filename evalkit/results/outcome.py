@@ -40,6 +40,7 @@ class Reranked(NamedTuple):
         unscored: how many candidates have no score of the reranker's and were ranked below all others.
         cut: columns `query_id` and `doc_id` of the pairs that were cut; None where no text was read.
         kept: how many scores were made by an earlier run and only read.
+        by_query: whether a score may depend on the other candidates of the query.
         usage: what the engine took; None where there is none.
         workers: what a manifest should say of those that did the work.
         notes: what was odd about a file that scores came from.
@@ -51,6 +52,7 @@ class Reranked(NamedTuple):
     unscored: int = 0
     cut: pa.Table | None = None
     kept: int = 0
+    by_query: bool = False
     usage: Usage | None = None
     workers: Mapping[str, object] | None = None
     notes: Sequence[Note] = ()

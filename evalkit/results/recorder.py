@@ -169,6 +169,7 @@ class Recorder:
                 truncated_pairs=made.truncated,
                 unscored_pairs=made.unscored,
                 kept_pairs=made.kept,
+                by_query=made.by_query,
                 seconds=stages["rerank"]["seconds"],
                 pairs_per_second=speed.value if speed else None,
                 **_engine(made.usage, made.workers),

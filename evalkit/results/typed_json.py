@@ -37,8 +37,8 @@ def typed(kind: Any, value: Any) -> Any:
     """A value of JSON as a dataclass. Fields with a default may be absent, and keys without a field are left out.
 
     Args:
-        kind: a dataclass of dataclasses, `str`, `int`, `float`, `Any`, `Annotated` with a predicate, `tuple[X, ...]`,
-            `Mapping[str, X]` or `X | None`.
+        kind: a dataclass of dataclasses, `str`, `int`, `float`, `bool`, `Any`, `Annotated` with a predicate,
+            `tuple[X, ...]`, `Mapping[str, X]` or `X | None`.
         value: what was read.
 
     Raises:
@@ -60,7 +60,9 @@ def typed(kind: Any, value: Any) -> Any:
     if type(None) in get_args(kind):
         return None if value is None else typed(inner, value)
     if kind is not Any:
-        _require(isinstance(value, (int, float) if kind is float else kind) and not isinstance(value, bool))
+        _require(
+            isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) == (kind is bool)
+        )
         _require(kind is str or abs(value) < _HUGE)
     return value
 

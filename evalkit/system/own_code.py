@@ -49,7 +49,7 @@ def find(address: str, key: str) -> Any:
             f"{key}={address}: there is no module {error.name} in {here} or among the installed packages. Run in the "
             "folder that has it, or install its package."
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise raised(address, error) from error
     for name in path.split("."):
         if not hasattr(found, name):
@@ -88,19 +88,27 @@ def call(name: str, function: Callable[..., Any], *arguments: Any, **keywords: A
     """What the user's function returns.
 
     Raises:
-        ObjectError: it raised an error, which is its cause.
+        ObjectError: it raised an error or `SystemExit`, which is the cause, or it is asynchronous.
     """
     try:
-        return function(*arguments, **keywords)
+        returned = function(*arguments, **keywords)
     except EvalkitError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise raised(name, error, function) from error
+    if inspect.iscoroutine(returned) or inspect.isasyncgen(returned):
+        if inspect.iscoroutine(returned):
+            returned.close()  # else Python warns that nobody awaited it
+        raise ObjectError(
+            f"{name}: async functions are not supported. Give a function that runs it, as with asyncio.run(...)."
+        )
+    return returned
 
 
 def raised(name: str, error: BaseException, function: Any = None) -> ObjectError:
     """One line for an error that the user's code raised, with its place there."""
-    return ObjectError(f"{name} raised {type(error).__name__}: {reason(error)} ({_place(error, function)}).")
+    kind, text = type(error).__name__, reason(error)
+    return ObjectError(f"{name} raised {kind}{'' if text == kind else f': {text}'} ({_place(error, function)}).")
 
 
 def _place(error: BaseException, function: Any) -> str:

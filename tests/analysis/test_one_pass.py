@@ -96,6 +96,18 @@ def test_replayed_scores_have_no_curve_and_say_why(folder, capsys):
     assert (whole["curve"], whole["no_curve"], whole["pairs_per_second"]) == ([], found.no_curve, None)
 
 
+def test_only_scores_of_pairs_by_themselves_have_a_curve(folder):
+    """A function of a query and all its documents may score each by the others; earlier manifests do not tell."""
+    (one,) = gather([folder / "results/one/stage-100/strong"])
+    one.result.manifest["reranker"]["kind"] = "python"
+    for facts, has_curve in (({"by_query": True}, False), ({}, False), ({"by_query": False}, True)):
+        one.result.manifest.pop("by_query", None)
+        one.result.manifest.update(facts)
+        found = analyse(one, dataset_of(one.result), "nDCG@10", (5,))
+        assert has_curve == bool(found.curve)
+        assert has_curve != found.no_curve.startswith("the reranker is given all candidates of a query at once")
+
+
 def test_unjudged_documents_are_counted_where_they_came_up(folder):
     one, found = analysed(folder)
     tops = {

@@ -62,6 +62,14 @@ def test_without_an_identity_nothing_is_found_again_and_a_note_says_how_to_give_
     assert not list(toy["cache_dir"].glob("scores/*"))
 
 
+def test_the_manifest_says_whether_a_score_may_depend_on_the_other_candidates(toy):
+    def pairs(pairs):
+        return [overlap(query, [document])[0] for query, document in pairs]
+
+    found = [evalkit.evaluate(**toy, reranker=one).result.manifest["by_query"] for one in (overlap, pairs, "none")]
+    assert [True, False, False] == found
+
+
 @pytest.mark.parametrize("identity", ["v1", {"layers": 3}, lambda: "v1"])
 def test_with_an_identity_the_result_is_found_again_and_with_another_it_is_not(toy, identity):
     reranker = Counted()

@@ -22,6 +22,7 @@ class Outer:
     values: Mapping[str, float] = field(default_factory=dict)
     texts: tuple[str, ...] = ()
     anything: Any = None
+    flag: bool = False
 
 
 WHOLE = {"count": 3, "inner": {"name": "a"}, "values": {"x": 1, "y": 0.5}, "texts": ["t"], "other": 1}
@@ -29,6 +30,7 @@ WHOLE = {"count": 3, "inner": {"name": "a"}, "values": {"x": 1, "y": 0.5}, "text
 
 def test_an_object_becomes_its_dataclass_and_unknown_keys_are_left_out():
     assert typed(Outer, WHOLE) == Outer(3, Inner("a"), {"x": 1, "y": 0.5}, ("t",))
+    assert typed(Outer, {**WHOLE, "flag": True}).flag
     assert typed(Outer, {"count": 0, "inner": {"name": "a", "revision": None}}) == Outer(0, Inner("a"))
 
 
@@ -46,6 +48,7 @@ def test_an_object_becomes_its_dataclass_and_unknown_keys_are_left_out():
         ({"values": {"x": "1"}}, "values"),
         ({"values": {"x": True}}, "values"),
         ({"texts": "t"}, "texts"),
+        ({"flag": 1}, "flag"),
         ({"texts": [None]}, "texts"),
     ],
 )

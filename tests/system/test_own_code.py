@@ -1,6 +1,7 @@
 """Code of the user's own: found, made, named and called."""
 
 import functools
+import gc
 import sys
 
 import pytest
@@ -48,6 +49,7 @@ def test_a_module_of_the_current_folder_is_found_behind_installed_packages(modul
     [
         ("own_lacking", "import nowhere_at_all", r"raised ModuleNotFoundError: .*nowhere_at_all.*own_lacking.py:1\)"),
         ("own_wrong", "def f(:", r"raised SyntaxError: .*own_wrong.py:1\)"),
+        ("own_leaving", "import sys\nsys.exit()", r"raised SystemExit \(.*own_leaving.py:2\)"),
         ("own_failing", "\n\n1 / 0", r"raised ZeroDivisionError: division by zero \(.*own_failing.py:3\)"),
     ],
 )
@@ -90,6 +92,29 @@ def test_errors_of_evalkit_pass_and_others_are_causes():
     assert isinstance(caught.value.__cause__, ValueError)
     with pytest.raises(KeyboardInterrupt):
         call("own", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((), r"own raised SystemExit \("), ((3,), r"SystemExit: 3 \("), (("no key",), r"SystemExit: no key \(")],
+)
+def test_leaving_the_program_is_an_error_like_any_other(arguments, message):
+    with pytest.raises(ObjectError, match=message):
+        call("own", sys.exit, *arguments)
+
+
+def test_async_functions_are_refused_and_leave_no_warning(recwarn):
+    async def scores(number):
+        return [number]
+
+    async def stream(number):
+        yield number
+
+    for function in (scores, stream):
+        with pytest.raises(ObjectError, match="own: async functions are not supported"):
+            call("own", function, 1.0)
+    gc.collect()
+    assert not recwarn.list
 
 
 def test_an_error_that_a_library_raises_is_placed_in_the_code_that_called_it():
