@@ -14,10 +14,10 @@ from evalkit.errors import ConfigError, DataError
 from evalkit.formats.python_objects import kind_of, qrels_of
 from evalkit.formats.run_names import judgments_name
 from evalkit.formats.runfile import ORDERS
-from evalkit.formats.subtopics import read_subtopics
+from evalkit.formats.subtopics import over_subtopics, read_subtopics
 from evalkit.measures import canonical
 from evalkit.measures import measure as measure_run
-from evalkit.measures.given_runs import MEASURES, Rules, by_subtopics, of_documents
+from evalkit.measures.given_runs import MEASURES, Rules, by_subtopics, counting, measured, of_documents
 from evalkit.results.gather import dataset_of
 from evalkit.results.judged_runs import RunResult, judge_runs
 from evalkit.results.reading_runs import is_result, named_run, named_runs, path_of, read_runs, results_in
@@ -64,6 +64,8 @@ def measure(
     *,
     answers: Qrels | None = None,
     maxp: str | None = None,
+    order: str | None = None,
+    drop_identical_ids: bool = False,
 ) -> PerQuery:
     """Values of every measure for every judged query; 0 where the run has no document for the query.
 
@@ -74,18 +76,31 @@ def measure(
         measures: names, or measures of ir_measures; one, or several.
         answers: judgments by answers of at least the documents of the run, for measures that ask for them.
         maxp: delimiter of passage ids, `#` for `D1#3`: the best passage of a document counts.
+        order: what orders documents where ranks and scores of the run disagree: `score` or `rank`.
+        drop_identical_ids: whether a document with the id of its query is left out.
+
+    What is odd about the run is logged, as `evalkit measure` says it on stderr.
 
     Raises:
-        ConfigError: an unknown measure.
-        DataError: judgments or run are something else, or there is no judged query.
+        ConfigError: an unknown measure, or an illegal setting.
+        DataError: judgments or run are something else, or the run has no judged query or document.
     """
+    _require_kinds({"maxp": maxp, "order": order, "drop_identical_ids": drop_identical_ids})
     with explained_errors():
-        names, found = names_of(measures), named_run("run", _given("run", run))
-        given = of_documents({"run": found}, maxp)["run"]
-        if by_subtopics(names):
-            return measure_run({}, given.file.run, names, subtopics=read_subtopics(a_path("qrels", qrels)))
-        judged = {} if answers and _is_empty(qrels) else qrels_of(_given("qrels", qrels), "qrels")
-        return measure_run(judged, given.file.run, names, answers=answers)
+        label = str(run) if isinstance(run, str | PathLike) else "run"
+        names, found = names_of(measures), named_run(label, _given("run", run), order=order)
+        given = of_documents({label: found}, maxp)[label]
+        if answers is not None:
+            judged = {} if _is_empty(qrels) else qrels_of(qrels, "qrels")
+            return measure_run(judged, given.file.run, names, answers=answers)
+        subtopics = read_subtopics(a_path("qrels", qrels)) if by_subtopics(names) else None
+        judged = qrels_of(_given("qrels", qrels), "qrels") if subtopics is None else over_subtopics(subtopics)
+        rules = _RULES._replace(own_ids=not drop_identical_ids)
+        name = str(qrels) if isinstance(qrels, str | PathLike) else "qrels"
+        result = measured(counting(judged, {label: given}, rules, name=name), given, names, rules, subtopics)
+    for note in result.notes:
+        logger.warning("%s: %s", label, note.text)
+    return result.values
 
 
 def systems_of(

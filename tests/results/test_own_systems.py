@@ -1,8 +1,10 @@
 """Measures of judgments and runs as Python code gives them."""
 
+import pandas as pd
 import pytest
 
 import evalkit
+from evalkit.errors import ConfigError, DataError
 
 QRELS = {"1": {"a": 1, "b": 2}}
 RUN = {"1": {"a": 2.0, "c": 1.5, "b": 1.0}}
@@ -16,6 +18,34 @@ def test_measures_of_ir_measures_are_taken_by_their_names():
     assert list(means) == ["nDCG@10", "MAP(rel=2)", "nDCG(dcg='exp-log2')@3", "RBP(rel=1,p=0.9)"]
     expected = library.calc_aggregate(given, QRELS, RUN)
     assert list(means.values()) == pytest.approx([expected[measure] for measure in given], abs=5.1e-6)
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        ({"9": {"d1": 1.0}}, "run: no query of the run is judged in qrels"),
+        ({"01": {"d1": 1.0}}, "run: no query of the run is judged in qrels.*'01'.*'1'"),
+        ({"1": {"d9": 1.0}}, "run: no retrieved document is judged in qrels"),
+    ],
+)
+def test_a_run_of_another_collection_is_refused_as_on_the_command_line(run, message):
+    with pytest.raises(DataError, match=message):
+        evalkit.measure({"1": {"d1": 1}}, run)
+
+
+def test_what_is_odd_about_a_run_is_logged_with_remedies_that_measure_has(caplog):
+    rows = [("1", "d1", 1, 0.5), ("1", "d2", 2, 0.9), ("1", "1", 3, 0.1), ("3", "d1", 1, 0.5)]
+    run = pd.DataFrame(rows, columns=["query_id", "doc_id", "rank", "score"])
+    qrels = {"1": {"d1": 1, "d2": 0}, "2": {"d1": 1}}
+    assert {"RR@10": 0.25} == evalkit.measure(qrels, run, "RR@10").means
+    for said in ("1 of 2 judged queries are not in the run", "order='rank'", "drop_identical_ids=True", "left out"):
+        assert said in caplog.text
+    caplog.clear()
+    assert {"RR@10": 0.5} == evalkit.measure(qrels, run, "RR@10", order="rank", drop_identical_ids=True).means
+    assert "order='rank'" not in caplog.text
+    assert "retrieved their own id" not in caplog.text
+    with pytest.raises(ConfigError, match="drop_identical_ids is 'yes', expected True or False"):
+        evalkit.measure(qrels, run, drop_identical_ids="yes")
 
 
 def test_judgments_of_subtopics_are_a_file(tmp_path):
