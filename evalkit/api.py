@@ -10,6 +10,7 @@ Which objects a stage may be is known beside it, in one table each: `rerank/own_
 `datasets/own_dataset.py`.
 """
 
+import logging
 import operator
 import os
 from collections.abc import Mapping, Sequence
@@ -19,8 +20,12 @@ from evalkit import pipeline
 from evalkit.config import ComputeConfig, EvaluateConfig
 from evalkit.errors import ConfigError
 from evalkit.load import STAGES, compute_of, config_of, stage_of
+from evalkit.measures import canonical
+from evalkit.reports.evaluation_grids import evaluation_doubts
 from evalkit.results import Evaluation
 from evalkit.system.lookalikes import instead
+
+logger = logging.getLogger(__name__)
 
 _DEFAULTS = {"depth": 100, "measures": None, "compute": None, "results_dir": "results", "cache_dir": None}
 
@@ -67,10 +72,18 @@ def evaluate(
     if isinstance(dataset, EvaluateConfig):
         if retriever is not None or reranker is not None or settings or asked != _DEFAULTS:
             raise ConfigError("an EvaluateConfig has all settings. Give it alone, or give the stages one by one.")
-        return pipeline.evaluate(dataset, command=command)
+        return _evaluated(dataset, command)
     stages = {"dataset": dataset, "retriever": retriever, "reranker": "none" if reranker is None else reranker}
     config = _config(stages, settings, **asked)
-    return pipeline.evaluate(config, command=command or _command(config, settings))
+    return _evaluated(config, command or _command(config, settings))
+
+
+def _evaluated(config: EvaluateConfig, command: str) -> Evaluation:
+    """The evaluation; what is odd about its numbers is logged."""
+    found = pipeline.evaluate(config, command=command)
+    for note in evaluation_doubts(found, canonical(config.measures, level=config.dataset.relevance_level)):
+        logger.warning("%s, %s: %s", found.dataset, found.reranker, note.removeprefix("warning: "))
+    return found
 
 
 def _config(

@@ -81,6 +81,15 @@ def test_wrong_arguments_are_one_line(toy, change, message):
     assert "\n" not in str(caught.value)
 
 
+def test_what_the_table_of_the_command_line_notes_is_logged(toy, caplog):
+    toy["retriever"] = {"q1": {"d1": 1.0, "d2": 0.5}}
+    evalkit.evaluate(**toy, reranker=lambda pairs: [0.0 for _ in pairs])
+    noted = [text.removeprefix("toy, lambda: ") for text in caplog.messages]
+    assert "ties in the top 10 of 1 query" in noted
+    assert "1 query has no candidate and counts as 0, such as q2" in noted
+    assert any(text.startswith("reranking lowered nDCG@10 from 0.3801 to 0.2398") for text in noted)
+
+
 def test_a_configuration_is_taken_alone(toy):
     stages = {group: config_of(group, name, {}) for group, name in (("retriever", "bm25"), ("reranker", "none"))}
     dataset = config_of("dataset", "folder", {"path": toy["dataset"]})

@@ -60,14 +60,29 @@ def runs_grid(evaluations: Sequence[Evaluation], measures: Sequence[str], settin
 def _notes(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
     result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
     truncated = result["truncated_pairs"]
-    notes = [
+    ties, *doubts = _doubts(evaluation, measures)
+    return [
         f"{counted(result['queries'], 'query', 'queries')}, {counted(result['pairs'], 'candidate')}"
         + (f", truncated pairs: {truncated:,}" if truncated is not None else ""),
-        f"ties in the top 10 of {counted(result['queries_with_ties_in_top_10'], 'query', 'queries')}",
+        ties,
         f"first stage {candidates['seconds']:.1f} s{'' if evaluation.candidates.fresh else ' (earlier)'}"
         + ("" if evaluation.is_first_stage else f", reranking {_speed(evaluation)}"),
         *_seconds_by_stage(evaluation),
+        *doubts,
+        f"{'saved in' if evaluation.result.fresh else 'nothing to do, found in'} {evaluation.result.folder}",
     ]
+
+
+def evaluation_doubts(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
+    """Why the numbers of an evaluation may mislead, as the notes of its table say it; empty where nothing is odd."""
+    ties, *others = _doubts(evaluation, measures)
+    return [*([ties] if evaluation.result.manifest["queries_with_ties_in_top_10"] else []), *others]
+
+
+def _doubts(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
+    """The number of queries with ties, then whatever is odd."""
+    result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
+    notes = [f"ties in the top 10 of {counted(result['queries_with_ties_in_top_10'], 'query', 'queries')}"]
     if result["unscored_pairs"]:
         have = "candidate has" if result["unscored_pairs"] == 1 else "candidates have"
         below = "ranks" if result["unscored_pairs"] == 1 else "rank"
@@ -89,10 +104,7 @@ def _notes(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
         has_checkpoint = {"checkpoint", "instruction"} <= result["reranker"].keys()
         flags = flags_of_evaluation(means, has_checkpoint=has_checkpoint)
         notes += [f"{flag.level}: {flag.text}" for flag in flags]
-    return [
-        *notes,
-        f"{'saved in' if evaluation.result.fresh else 'nothing to do, found in'} {evaluation.result.folder}",
-    ]
+    return notes
 
 
 def _of_dataset(dataset: Mapping[str, Any]) -> list[str]:
