@@ -26,7 +26,7 @@ _KINDS = {
 def instead_of_config(path: Path) -> str:
     """A description of a folder without `config.json`, as a sentence with a remedy."""
     if (path / "adapter_config.json").is_file():
-        return f"it holds an adapter: {an_adapter(path)}. {MERGE}"
+        return f"it holds an adapter ({an_adapter(path)}) that cannot be read."
     if (path / _OLD_TRANSFORMER / "config.json").is_file():
         return elsewhere(_OLD_TRANSFORMER)
     listed = _json(path / "modules.json")
@@ -59,8 +59,8 @@ def elsewhere(folder: str) -> str:
 
 
 MERGE = (
-    "evalkit does not apply adapters yet. Merge it into its base model with peft, "
-    "PeftModel.from_pretrained(base, DIR).merge_and_unload().save_pretrained(NEW), and take the new folder."
+    "An adapter is applied from a folder of its own, without config.json and weights of a model: move its files there, "
+    "and name the base in base_model_name_or_path."
 )
 
 
@@ -76,6 +76,11 @@ def module_kind(kinds: Sequence[str]) -> str | None:
     return next((f"{_KINDS[kind]} (modules.json: {', '.join(kinds)})" for kind in kinds if kind in _KINDS), None)
 
 
+def remedy(kinds: Sequence[str]) -> str:
+    """A sentence about where a chain of modules runs; or that it does not."""
+    return next((text for kind, text in _REMEDIES.items() if kind in kinds), "evalkit does not run these yet.")
+
+
 def instead_of_classifier(architectures: Sequence[str], kinds: Sequence[str], *, late: bool = False) -> str:
     """Why a checkpoint is not a sequence classifier of transformers, as two sentences: its kind and the remedy.
 
@@ -85,14 +90,14 @@ def instead_of_classifier(architectures: Sequence[str], kinds: Sequence[str], *,
         late: whether other files have settings of late interaction.
     """
     if late:
-        return f"is a late-interaction model (ColBERT). evalkit does not run these yet; {_NEAREST}"
+        return "is a late-interaction model (ColBERT). Use it as reranker=late_interaction or reranker=auto."
     named = ", ".join(architectures) or "no architecture"
     if found := module_kind(kinds):
-        return f"is {found}. evalkit does not run these yet; {_NEAREST}"
+        return f"is {found}. {remedy(kinds)}"
     if {"Dense", "LayerNorm"} & set(kinds):
         return (
             f"is a cross-encoder whose head is the modules {', '.join(kinds)} of modules.json, not a classifier of "
-            f"{named}. evalkit does not run such chains yet; {_NEAREST}"
+            f"{named}, and does not end in a Dense that writes scores. {_NEAREST}"
         )
     if "Pooling" in kinds:
         return "is a bi-encoder (modules.json has a Pooling). Use it as retriever=dense or reranker=late_interaction."
@@ -106,12 +111,18 @@ def instead_of_classifier(architectures: Sequence[str], kinds: Sequence[str], *,
     )
 
 
+_REMEDIES = {
+    "SpladePooling": "Use it as retriever=splade.",
+    "LogitScore": "Use it as reranker=auto.",
+    "MultiVectorMask": "Use it as reranker=late_interaction or reranker=auto.",
+}
 _NEAREST = "`evalkit list rerankers` shows what it does run."
 _ARCHITECTURES = {
     ("ForCausalLM",): "is a language model ({}), which scores by the logits of answer words after a prompt. Use the "
-    "reranker that it was trained as: bge_reranker_v2_gemma and qwen3_reranker_* are of this kind.",
-    ("ForConditionalGeneration", "EncoderModel"): "is an encoder-decoder ({}), which evalkit does not run yet; "
-    + _NEAREST,
+    "reranker that it was trained as, reranker=auto, or reranker=language_model with its template and words.",
+    ("ForConditionalGeneration",): "is an encoder-decoder ({}). Those that answer with a word run as reranker=t5 with "
+    "reranker.template, reranker.positive and reranker.negative.",
+    ("EncoderModel",): "is the encoder of an encoder-decoder ({}), without a head that scores pairs; " + _NEAREST,
     ("ForRanking", "ColBERT"): "is a {}, an architecture with a head of its own that evalkit does not run yet; "
     + _NEAREST,
 }

@@ -4,7 +4,7 @@ from evalkit.errors import ModelError
 from evalkit.models.checkpoint import ADAPTER, Checkpoint
 from evalkit.models.declared import TOKENIZER, Declared, is_late
 from evalkit.models.layout import is_gte, is_jina, is_minicpm, is_nomic, usable_positions
-from evalkit.models.refusals import MERGE, an_adapter, elsewhere, instead_of_classifier, module_kind
+from evalkit.models.refusals import MERGE, an_adapter, elsewhere, instead_of_classifier, module_kind, remedy
 
 _OWN_CODE = ("cost_wise_gemma",)
 # model_type -> the bare model of transformers; its weights are stored below `model.`, and the head is `lm_head`.
@@ -29,8 +29,7 @@ def require_encoder(checkpoint: Checkpoint) -> None:
     require_no_code(checkpoint)
     kinds = [kind for kind, _ in checkpoint.modules()]
     if found := module_kind(kinds):
-        remedy = "Use it as retriever=splade." if "SpladePooling" in kinds else "evalkit does not run these yet."
-        raise ModelError(f"{checkpoint.path}: is {found}, not a bi-encoder. {remedy}")
+        raise ModelError(f"{checkpoint.path}: is {found}, not a bi-encoder. {remedy(kinds)}")
     names = architectures(checkpoint)
     if any(name.endswith(("EncoderModel", "ForConditionalGeneration")) for name in names):
         raise ModelError(

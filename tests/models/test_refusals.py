@@ -19,7 +19,7 @@ def write(folder: Path, name: str, content) -> Path:
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("adapter_config.json", {"peft_type": "LORA", "base_model_name_or_path": "a/b"}, "an adapter: LORA over a/b"),
+        ("adapter_config.json", {"peft_type": "LORA", "base_model_name_or_path": "a/b"}, "an adapter (LORA over a/b)"),
         ("modules.json", [{"type": f"{ST}StaticEmbedding"}], "a static embedding model"),
         ("modules.json", [{"type": f"{ST}Router"}], "a Router"),
         ("modules.json", [{"type": f"{ST}Asym"}], "a Router"),

@@ -114,11 +114,6 @@ class LanguageModelFamily(Family):
         if self.answers:
             require_no_code(checkpoint)
             require_language_model(checkpoint)
-            if LOGIT_SCORE in kinds_of(checkpoint):
-                raise ModelError(
-                    f"{checkpoint.path}: modules.json has {LOGIT_SCORE}, which says by which tokens it scores. Remove "
-                    "reranker.positive and reranker.negative."
-                )
         else:
             head = require_head(checkpoint, declared(checkpoint, pairs=True), prompt=False)
             if head == "answers":
@@ -150,7 +145,14 @@ class LanguageModelFamily(Family):
         from evalkit.models.classifier import load_pair_head
 
         if self.answers:
-            return load_answer_reranker(checkpoint, compute, answer_ids(tokenizer, self.answers))
+            ids = answer_ids(tokenizer, self.answers)
+            if LOGIT_SCORE in kinds_of(checkpoint) and stored_answers(checkpoint) != ids:
+                raise ModelError(
+                    f"{checkpoint.path}: modules.json has {LOGIT_SCORE}, which scores by the tokens "
+                    f"{stored_answers(checkpoint)}, and {' and '.join(self.answers)} are {ids}. Remove "
+                    "reranker.positive and reranker.negative."
+                )
+            return load_answer_reranker(checkpoint, compute, ids)
         if head_of(checkpoint) == "answers":
             return load_answer_reranker(checkpoint, compute, stored_answers(checkpoint))
         return load_pair_head(checkpoint, compute, None)

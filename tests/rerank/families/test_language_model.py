@@ -201,3 +201,11 @@ def test_a_final_cap_on_logits_is_obeyed(shared, tmp_path):
         logits = [model(input_ids=torch.from_numpy(row.astype("int64"))[None]).logits[0, -1] for row in ids]
     expected = [float(row[yes] - row[no]) for row in logits]
     np.testing.assert_allclose(ours.score(PAIRS).scores, expected, rtol=0, atol=1e-4)
+
+
+def test_words_that_are_not_those_of_the_stored_head_are_refused(folder):
+    expected = build(folder).score(PAIRS).scores
+    same = build(folder, positive="1", negative="0").score(PAIRS).scores
+    assert expected.tolist() == same.tolist()
+    with pytest.raises(ModelError, match="which scores by the tokens"):
+        build(folder, positive="0", negative="1").score(PAIRS)
