@@ -159,13 +159,15 @@ def test_the_tab_key_completes_in_a_shell_at_a_terminal(shell, setup):
     require(shell[0])
     spawn = [sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])", *shell]
     with subprocess.Popen(spawn, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as terminal:
-        shown_when_typed(terminal, f"{setup}; echo rea''dy\n", "ready")
-        for typed, completed in TYPED.items():
-            # zsh puts in the slash behind a folder when another word is typed.
-            wanted = completed.rstrip("/")
-            assert wanted in shown_when_typed(terminal, typed, wanted)
-            shown_when_typed(terminal, "\x15echo cl''ear\n", "clear")
-        terminal.kill()  # which hangs up on the shell
+        try:
+            shown_when_typed(terminal, f"{setup}; echo rea''dy\n", "ready")
+            for typed, completed in TYPED.items():
+                # zsh puts in the slash behind a folder when another word is typed.
+                wanted = completed.rstrip("/")
+                assert wanted in shown_when_typed(terminal, typed, wanted)
+                shown_when_typed(terminal, "\x15echo cl''ear\n", "clear")
+        finally:
+            terminal.kill()  # which hangs up on the shell
 
 
 def shown_when_typed(terminal: subprocess.Popen, text: str, awaited: str) -> str:
