@@ -26,8 +26,8 @@ PACKAGE = Path(__file__).resolve().parents[2]
         ("evalkit cache ", ["list", "prune", "verify"]),
         ("evalkit reproduce bge-rerankers-", ["bge-rerankers-e5-mistral"]),
         ("evalkit reproduce first-stages comp", ["compute.", "compute="]),
-        ("evalkit evaluate reranker=late", ["reranker=late_interaction"]),
-        ("evalkit evaluate -m reranker=none,late", ["reranker=none,late_interaction"]),
+        ("evalkit evaluate reranker=late_", ["reranker=late_interaction"]),
+        ("evalkit evaluate -m reranker=none,late_", ["reranker=none,late_interaction"]),
         ("evalkit evaluate dataset=cqadupstack/a", ["dataset=cqadupstack/android"]),
         ("evalkit evaluate suite=", [f"suite={name}" for name in config_names("suite")]),
         ("evalkit plan rer", ["reranker.", "reranker="]),
@@ -125,8 +125,8 @@ def test_bash_puts_in_only_what_is_missing_behind_its_own_breaks():
     complete -p evalkit
     ask() { COMP_LINE=$1 COMP_POINT=${#1}; _evalkit evalkit "$2" x; echo "[${COMPREPLY[*]}]"; }
     ask 'evalkit eva' eva
-    ask 'evalkit evaluate reranker=late' late
-    ask 'evalkit evaluate reranker=none,late' none,late
+    ask 'evalkit evaluate reranker=late_' late_
+    ask 'evalkit evaluate reranker=none,late_' none,late_
     ask 'evalkit evaluate depth=5 reranker.max' reranker.max
     """
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, timeout=99)
@@ -135,7 +135,7 @@ def test_bash_puts_in_only_what_is_missing_behind_its_own_breaks():
 
 
 TYPED = {
-    "evalkit evaluate reranker=late\t": "evalkit evaluate reranker=late_interaction",
+    "evalkit evaluate reranker=late_\t": "evalkit evaluate reranker=late_interaction",
     "evalkit evaluate dataset.path=coll\t": "evalkit evaluate dataset.path=collection/",
     "evalkit measure coll\t": "evalkit measure collection/",
 }

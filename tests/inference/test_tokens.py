@@ -192,7 +192,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
-        self.frame = self.tokens = self.text = None
+        self.frame = self.tokens = self.text = self.token_id = None
         self.cuts_left = self.splits_after_colon = False
 
     def token_ids(self, texts):
