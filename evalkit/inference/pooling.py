@@ -32,7 +32,7 @@ def pool(states: torch.Tensor, lengths: NDArray[np.int64], pooling: str) -> torc
         weights = sent(places.astype(np.float32), states.device)
         summed = _reduced(states.float() * weights[:, None], "sum", counts)
         return summed / _reduced(weights, "sum", counts).unsqueeze(1)
-    total = counts.float().unsqueeze(1)
+    total = counts.float().clamp(min=1).unsqueeze(1)  # a text without tokens is 0
     return _reduced(states.float(), "sum", counts) / (total.sqrt() if pooling == "mean_sqrt_length" else total)
 
 

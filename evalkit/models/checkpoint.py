@@ -209,6 +209,15 @@ class Checkpoint:
             raise ModelError(f"{self.path}/config.json: has {found}, and this kind of model needs a number there.")
         return {key: self.config[key] for key in keys}
 
+    @property
+    def static(self) -> str | None:
+        """The folder of a `StaticEmbedding`, a table of vectors and no transformer; None for any other model.
+
+        Empty where the table is in the checkpoint's own folder.
+        """
+        kind, folder = next(iter(self.modules()), ("", ""))
+        return folder if kind == "StaticEmbedding" else None
+
     def read_json(self, name: str) -> dict[str, Any] | None:
         """The object in a JSON file of the checkpoint, or None where there is no such file.
 
@@ -275,6 +284,8 @@ def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = ()
     if not (checkpoint.path / _CONFIG).is_file():
         if (checkpoint.path / ADAPTER).is_file():
             return _over_base(checkpoint, weights=weights)
+        if checkpoint.static is not None:  # a table of vectors needs no configuration
+            return checkpoint
         raise ModelError(f"{checkpoint.path}: has no {_CONFIG}; {instead_of_config(checkpoint.path)}")
     return checkpoint
 

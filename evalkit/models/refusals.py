@@ -8,7 +8,7 @@ from typing import Any
 _OLD_TRANSFORMER = "0_Transformer"
 # Modules of sentence-transformers and PyLate -> what a checkpoint with such a module is.
 _KINDS = {
-    "StaticEmbedding": "a static embedding model, a table of word vectors without a transformer",
+    "StaticEmbedding": "a static embedding model, a table of word vectors, which retriever=dense reads",
     "Router": "a Router, which chooses one of several models by the kind of text",
     "Asym": "a Router, which chooses one of several models by the kind of text",
     "SpladePooling": "a sparse encoder (SPLADE)",

@@ -15,8 +15,8 @@ from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import Declared
 from evalkit.models.layout import is_minicpm
 
-_SUPPORTED = {"Transformer", "Pooling", "Dense", "Normalize"}
-_ORDER = re.compile("Transformer Pooling( Dense)*( Normalize)?")
+_SUPPORTED = {"StaticEmbedding", "Transformer", "Pooling", "Dense", "Normalize"}
+_ORDER = re.compile("(Transformer Pooling|StaticEmbedding)( Dense)*( Normalize)?")
 # What sentence-transformers calls the poolings, before version 6 (`pooling_mode_...`) and since.
 _POOLINGS = {
     "cls_token": "cls",
@@ -107,7 +107,7 @@ def _require_prompts_pooled(checkpoint: Checkpoint, config: DenseConfig, said: D
 
 
 def _agreed_pooling(checkpoint: Checkpoint, config: DenseConfig) -> str:
-    stored = stored_pooling(checkpoint)
+    stored = stored_pooling(checkpoint) if checkpoint.static is None else "mean"
     if config.pooling == "weighted_mean" and stored == "mean" and is_minicpm(checkpoint):
         # MiniCPM-Embedding's own code weights the states before the stored plain mean.
         stored = "weighted_mean"

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evalkit.config import DenseConfig, EvaluateConfig
+from evalkit.config.cards import published_shape
 from evalkit.config.instructions import query_instruction
 from evalkit.inference.room import room
 from evalkit.plan.already import Already
@@ -162,7 +163,7 @@ class _Forecaster:
                 _assumed("index", sample.documents, sample.document_bytes / _BM25_BYTES, "documents"),
                 _assumed("search", sample.queries, sample.documents * sample.queries / _BM25_SCORES, "queries"),
             ]
-        if not isinstance(config, DenseConfig):
+        if not isinstance(config, DenseConfig) or _is_table(config):
             cheap = isinstance(config, JudgedConfig | SavedConfig)
             return [] if cheap else [self._unknown("retrieve", config.name, sample.queries)]
         reader = self._reader(config)
@@ -240,3 +241,10 @@ class _Forecaster:
 
 def _assumed(name: str, texts: float, seconds: float, unit: str = "") -> PlannedStage:
     return PlannedStage(name, texts, 0.0, 0.0, seconds, "assumed", unit=unit)
+
+
+def _is_table(config: DenseConfig) -> bool:
+    """Whether a dense retriever is a table of vectors, which takes next to no time."""
+    found = Reader(config, made_up=True).checkpoint
+    known = published_shape(str(config.model)) or {} if found is None else {}
+    return (found is not None and found.static is not None) or known.get("num_hidden_layers") == 0

@@ -19,9 +19,9 @@ from evalkit.inference.room import room
 from evalkit.inference.workers import Pool, open_pool, together
 from evalkit.models.declared import unused_prompts
 from evalkit.retrieval.candidates import candidates_from_rows, id_ranks, search_depth
-from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.retrieval.encoding import EncodingWorker, encode_corpus, encode_texts
 from evalkit.retrieval.first_stage import FirstStage
+from evalkit.retrieval.static_encoder import encoder_of
 from evalkit.retrieval.vectors import FILES, VECTORS
 from evalkit.run import Run
 from evalkit.store import Store
@@ -62,7 +62,7 @@ class DenseRetriever(FirstStage):
     ) -> None:
         self.config = config
         self.store = store
-        self.encoder = DenseEncoder(config, compute, weights=weights)
+        self.encoder = encoder_of(config, compute, weights=weights)
         own = self.encoder.reading.query_instruction
         self.query_instruction = own if query_instruction is None else query_instruction
         for role, name in unused_prompts(self.encoder.said, config).items():

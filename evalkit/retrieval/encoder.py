@@ -68,6 +68,10 @@ class DenseEncoder(TextEncoder):
         with refusing(self.checkpoint):
             return [load_dense(folder, self.model.device) for folder in self.head.dense]
 
+    @property
+    def _token_width(self) -> int:
+        return int(self.checkpoint.numbers("hidden_size")["hidden_size"])
+
     @cached_property
     def width(self) -> int:
         """Numbers in a vector.
@@ -75,7 +79,7 @@ class DenseEncoder(TextEncoder):
         Raises:
             ModelError: the layers behind the pooling do not fit.
         """
-        width = int(self.checkpoint.numbers("hidden_size")["hidden_size"])
+        width = self._token_width
         for folder in self.head.dense:
             found = Checkpoint(folder, {}).numbers("in_features", "out_features")
             if found["in_features"] != width:
