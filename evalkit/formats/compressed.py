@@ -50,7 +50,7 @@ def peeked(stream: Any, size: int) -> bytes:
     """The first bytes of a buffered stream; none where they are damaged, for whoever reads on to report."""
     try:
         return bytes(stream.peek(size)[:size])
-    except DAMAGE:
+    except (*DAMAGE, UnicodeDecodeError):
         return b""
 
 
