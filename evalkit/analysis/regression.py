@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from evalkit.analysis.baseline import DIGITS, BaselineEntry, Name
+from evalkit.config.python_object import UNIQUE
 from evalkit.errors import ResultError
 from evalkit.measures.significance import Rule, Values, intervals, p_values
 from evalkit.results import Evaluation, Result
@@ -88,7 +89,7 @@ def _require_one(name: Name, first: Result, second: Result) -> None:
 
 def _differing(first: Result, second: Result) -> str:
     """Up to three settings in which two results of a name differ, with both values."""
-    ours, theirs = (
+    both = ours, theirs = tuple(
         {
             f"{group}.{key}": value
             for group in ("dataset", "retriever", "reranker", "compute")
@@ -98,11 +99,17 @@ def _differing(first: Result, second: Result) -> str:
         for result in (first, second)
     )
     apart = [
-        f"{key} ({ours.get(key)} and {theirs.get(key)})"
+        f"{key} ({' and '.join(_shown(side.get(key)) for side in both)})"
         for key in dict.fromkeys([*ours, *theirs])
-        if ours.get(key) != theirs.get(key)
+        if ours.get(key) != theirs.get(key) and not key.endswith(f".{UNIQUE}")
     ]
+    if not apart and any(key.endswith(f".{UNIQUE}") for key in ours):
+        return "nothing that is known, since the object has no identity"
     return ", ".join(apart[:3]) or "nothing that their manifests hold"
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None or value == "" else str(value)
 
 
 def _entry(name: Name, result: Result, candidates: Result, measures: Sequence[str]) -> BaselineEntry:

@@ -1,8 +1,9 @@
 """The values that the two stages of an evaluation hand to the recorder: `Retrieved` and `Reranked`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -57,3 +58,10 @@ class Reranked(NamedTuple):
     workers: Mapping[str, object] | None = None
     notes: Sequence[Note] = ()
     stages: Mapping[str, Mapping[str, float]] = MappingProxyType({})
+
+
+def engine_facts(usage: Usage | None, workers: Mapping[str, object] | None) -> dict[str, Any]:
+    """Resources that the inference engine used, and its workers, as far as they are known."""
+    spent = {name: value for name, value in asdict(usage or Usage()).items() if value != ""}
+    engine = {"engine": spent} if usage is not None and usage.batches else {}
+    return {**engine, **({"workers": dict(workers)} if workers else {})}

@@ -5,7 +5,7 @@ A result is found by its key, or made by one process while others with the same 
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from evalkit.config import EvaluateConfig
 from evalkit.config.cards import without_cards
 from evalkit.formats.doubts import TIES, with_bounds
 from evalkit.formats.notes import Note
-from evalkit.inference.usage import Usage
 from evalkit.measures import canonical, ceiling, measure, parse_measure, require_judged
 from evalkit.measures.answers import AnswerJudge
 from evalkit.measures.ties import tie_bounds
 from evalkit.results import CANDIDATES, Result
-from evalkit.results.outcome import Reranked, Retrieved
+from evalkit.results.outcome import Reranked, Retrieved, engine_facts
 from evalkit.results.provenance import environment
+from evalkit.results.without_identity import replacing, same_candidates
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.store.artefact import digest
@@ -119,6 +119,10 @@ class Recorder:
         def make(folder: Path) -> Result:
             made = retrieve()
             stages.join(made.stages)
+            stage = {"name": config.retriever.name, "depth": config.depth, **first_stage}
+            settings, of = without_cards(config)["retriever"], self.dataset.digest
+            if same := same_candidates(folder.parent, stage, settings, dataset=of, run_digest=made.run.digest()):
+                return self.complete(same)
             return self.keep(
                 folder,
                 made.run,
@@ -128,9 +132,9 @@ class Recorder:
                 tag=config.retriever.name,
                 run_digest=made.run.digest(),
                 notes=made.notes,
-                retriever={"name": config.retriever.name, "depth": config.depth, **first_stage},
+                retriever=stage,
                 seconds=made.seconds,
-                **_engine(made.usage, made.workers),
+                **engine_facts(made.usage, made.workers),
             )
 
         found = self._found_or_made(key, lambda: results.locate_candidates(config, self.dataset.name, key), make)
@@ -155,9 +159,12 @@ class Recorder:
             made = rerank(run)
             stages.join(made.stages)
             speed = rate(stages["rerank"])
+            stage = {"name": config.reranker.name, **reranker}
+            place, earlier = replacing(folder, stage, without_cards(config)["reranker"])
             return self.keep(
-                folder,
+                place,
                 made.run,
+                replaces=earlier,
                 stages=stages,
                 key=key,
                 tag=f"{config.retriever.name}+{config.reranker.name}",
@@ -165,14 +172,14 @@ class Recorder:
                 notes=made.notes,
                 candidates={name: given[name] for name in ("run_digest", "key", "measures")},
                 retriever=given["retriever"],
-                reranker={"name": config.reranker.name, **reranker},
+                reranker=stage,
                 truncated_pairs=made.truncated,
                 unscored_pairs=made.unscored,
                 kept_pairs=made.kept,
                 by_query=made.by_query,
                 seconds=stages["rerank"]["seconds"],
                 pairs_per_second=speed.value if speed else None,
-                **_engine(made.usage, made.workers),
+                **engine_facts(made.usage, made.workers),
             )
 
         parent = candidates.folder.parent
@@ -201,6 +208,7 @@ class Recorder:
         inner: str = "",
         truncated: pa.Table | None = None,
         notes: Sequence[Note] = (),
+        replaces: Sequence[Path] = (),
         **facts: Any,
     ) -> Result:
         """Measure a run and save it in `folder/inner`; `stages`, `notes` and `facts` of it go into the manifest.
@@ -228,6 +236,7 @@ class Recorder:
             inner=inner,
             truncated=truncated,
             stages=stages,
+            replaces=replaces,
         )
         self.store.tidy()
         return saved
@@ -285,10 +294,3 @@ def _warned(result: Result) -> Result:
     for note in result.manifest.get("notes", ()):
         logger.warning("%s: %s", settings.get("path") or settings["name"], note["text"])
     return result
-
-
-def _engine(usage: Usage | None, workers: Mapping[str, object] | None) -> dict[str, Any]:
-    """Resources that the inference engine used, and its workers, as far as they are known."""
-    spent = {name: value for name, value in asdict(usage or Usage()).items() if value != ""}
-    engine = {"engine": spent} if usage is not None and usage.batches else {}
-    return {**engine, **({"workers": dict(workers)} if workers else {})}

@@ -1,7 +1,7 @@
 """Results are found by their key, saved whole, and completed with measures that are asked for later."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -15,13 +15,16 @@ from evalkit.errors import ResultError
 from evalkit.formats.trec import write_run
 from evalkit.results.manifest import MANIFEST, sealed
 from evalkit.results.result import CANDIDATES, PER_QUERY, RUN, TRUNCATED, Result, read, staging_of
+from evalkit.results.without_identity import made_here
 from evalkit.run import Run
-from evalkit.system.files import atomic_write, build_folder, expanded, file_digest
+from evalkit.system.files import atomic_write, build_folder, expanded, file_digest, temporary_folder
 from evalkit.system.locks import locked
 from evalkit.system.stages import Stages
 from evalkit.types import PerQuery
 
 logger = logging.getLogger(__name__)
+
+_REPLACED = ".replaced-"
 
 
 def locate(parent: Path, label: str, key: str, *, inner: str = "") -> tuple[Path, Result | None]:
@@ -84,6 +87,7 @@ def save(
     inner: str = "",
     truncated: pa.Table | None = None,
     stages: Stages | None = None,
+    replaces: Sequence[Path] = (),
 ) -> Result:
     """Write a result; it has its name only once it is whole.
 
@@ -96,6 +100,7 @@ def save(
         inner: the result goes into this folder below it.
         truncated: columns `query_id` and `doc_id` of the pairs that were cut, where that is known.
         stages: what came before, for the manifest; writing is added.
+        replaces: folders of earlier results, removed when this one is written.
 
     Raises:
         ResultError: it cannot be written; nothing is left behind.
@@ -109,9 +114,12 @@ def save(
         if stages is not None:
             complete["stages"] = stages.with_speeds()
         atomic_write(staging / MANIFEST, sealed(complete))
+        for earlier in replaces:
+            with temporary_folder(earlier.parent, _REPLACED) as aside:  # a kill leaves no half of it under its name
+                earlier.rename(aside / earlier.name)
 
     if build_folder(folder / inner, write):
-        return Result(folder / inner, complete, fresh=True)
+        return made_here(Result(folder / inner, complete, fresh=True))
     other = read(folder / inner)
     if other.manifest["key"] == manifest["key"]:
         return other

@@ -11,9 +11,12 @@ from in_process import evalkit as command
 from stubs import overlap, toy_evaluation
 
 import evalkit
-from evalkit.errors import ConfigError, ObjectError
+from evalkit.analysis.regression import entries
+from evalkit.errors import ConfigError, ObjectError, ResultError
 from evalkit.rerank import own_reranker
 from evalkit.rerank.own_reranker import PythonReranker, PythonRerankerConfig
+from evalkit.results import without_identity
+from evalkit.results.gather import gather
 from evalkit.types import Pair
 
 TESTS = Path(__file__).parents[1]
@@ -60,6 +63,41 @@ def test_without_an_identity_nothing_is_found_again_and_a_note_says_how_to_give_
     assert "none" == runs[0].manifest["reranker"]["identity"]
     assert "Give the object an attribute `identity`" in caplog.text
     assert not list(toy["cache_dir"].glob("scores/*"))
+
+
+def test_without_an_identity_an_earlier_result_of_the_same_settings_is_replaced(toy, monkeypatch):
+    """But not one of this process, which may still be read, nor one of other settings or with an identity."""
+    known = evalkit.evaluate(**toy, reranker=Counted())
+    others = [evalkit.evaluate(**toy, reranker=overlap).result.folder for _ in range(2)]
+    with pytest.raises(ResultError, match="differ in nothing that is known, since the object has no identity"):
+        entries(gather([toy["results_dir"]]))
+    address = PythonRerankerConfig(object="stubs:overlap")  # the same on the command line
+    others.append(evalkit.evaluate(**toy, reranker=address).result.folder)
+    with pytest.raises(ResultError, match=r"differ in reranker.object \(none and stubs:overlap\)"):
+        entries(gather([others[0], others[2]]))
+    third = evalkit.evaluate(**toy, reranker=(overlap, {"name": "third"})).result.folder
+    assert all((folder / "manifest.json").exists() for folder in (*others, third))
+
+    monkeypatch.setattr(without_identity, "_MADE", set())  # as in another process
+    found = evalkit.evaluate(**toy, reranker=overlap).result
+    assert others[0] == found.folder
+    assert found.fresh
+    names = sorted(path.name for path in found.folder.parent.iterdir() if not path.name.startswith("."))
+    assert sorted(["candidates", "Counted", "overlap", "third"]) == names
+    assert evalkit.evaluate(**toy, reranker=Counted()).result.folder == known.result.folder
+
+
+def test_a_failing_reranker_leaves_the_earlier_result(toy, monkeypatch):
+    def score(query, documents):
+        return overlap(query, documents) if works else 1 / 0
+
+    works = True
+    folder = evalkit.evaluate(**toy, reranker=score).result.folder
+    monkeypatch.setattr(without_identity, "_MADE", set())
+    works = False
+    with pytest.raises(ObjectError, match="ZeroDivisionError"):
+        evalkit.evaluate(**toy, reranker=score)
+    assert (folder / "manifest.json").exists()
 
 
 def test_the_manifest_says_whether_a_score_may_depend_on_the_other_candidates(toy):
