@@ -34,12 +34,14 @@ class BaselineEntry:
         dataset_digest: digest of documents, queries and judgments.
         candidates_digest: digest of each query's candidate documents, without their scores.
         measures: measure -> query -> value, rounded to six digits.
+        missing: judged queries without any document; None in a baseline of a version that did not write them.
     """
 
     name: Name
     dataset_digest: str
     candidates_digest: str
     measures: Mapping[str, Mapping[str, float]]
+    missing: frozenset[str] | None = frozenset()
 
 
 def read_baseline(path: Path) -> list[BaselineEntry]:
@@ -74,7 +76,14 @@ def _read(entry: dict[str, Any]) -> BaselineEntry:
     if not measures or not entry["queries"]:
         raise ValueError("an entry has no values")
     name = Name(str(entry["dataset"]), str(entry["first_stage"]), str(entry["reranker"]))
-    return BaselineEntry(name, str(entry["dataset_digest"]), str(entry["candidates_digest"]), measures)
+    missing = frozenset(map(_query_id, entry["without_documents"])) if "without_documents" in entry else None
+    return BaselineEntry(name, str(entry["dataset_digest"]), str(entry["candidates_digest"]), measures, missing)
+
+
+def _query_id(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a query is {value!r}, not a text")
+    return value
 
 
 def _finite(value: Any) -> float:
@@ -97,7 +106,8 @@ def write_baseline(path: Path, kept: Sequence[BaselineEntry]) -> None:
             for measure, own in sorted(entry.measures.items())
         }
         digests = {"dataset_digest": entry.dataset_digest, "candidates_digest": entry.candidates_digest}
-        rows.append({**entry.name._asdict(), **digests, "queries": queries, "measures": measures})
+        none = {} if entry.missing is None else {"without_documents": sorted(entry.missing)}
+        rows.append({**entry.name._asdict(), **digests, **none, "queries": queries, "measures": measures})
     whole = {"format": FORMAT, "evalkit": version("evalkit"), "results": rows}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_output(path, json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

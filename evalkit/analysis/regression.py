@@ -37,7 +37,7 @@ class Judgement(NamedTuple):
         low: lower end of the paired 95 % interval of the difference, not corrected.
         high: upper end of the same.
         p: p-value of the difference, corrected for everything that is judged.
-        reason: why it could not be judged.
+        reason: why it could not be judged, or is fine although it fell by more than the tolerance.
     """
 
     name: Name
@@ -118,7 +118,9 @@ def _entry(name: Name, result: Result, candidates: Result, measures: Sequence[st
         measured = per_query(result, measure)
         column = measured.values[measure].round(DIGITS).tolist()
         values[measure] = dict(zip(measured.query_ids, column, strict=True))
-    return BaselineEntry(name, result.manifest["dataset"]["digest"], candidates.read_run().documents_digest(), values)
+    missing = frozenset(result.manifest["queries_without_candidates"])
+    documents = candidates.read_run().documents_digest()
+    return BaselineEntry(name, result.manifest["dataset"]["digest"], documents, values, missing)
 
 
 def judge(
@@ -163,7 +165,18 @@ def _unjudgeable(entry: BaselineEntry, present: Mapping[Name, BaselineEntry]) ->
     # The candidates of a first stage are its result, and are measured.
     if entry.name.reranker and now.candidates_digest != entry.candidates_digest:
         return "the candidates are not those of the baseline"
+    if lost := sorted(now.missing & _with_documents(entry) if now.missing else ()):
+        have = "query has" if len(lost) == 1 else "queries have"
+        return f"{len(lost):,} {have} documents in the baseline and none now, such as {lost[0]}"
     return ""
+
+
+def _with_documents(entry: BaselineEntry) -> set[str]:
+    """Queries with documents; where the baseline does not say, those with a value that none without has."""
+    values = entry.measures.values()
+    if entry.missing is None:
+        return {query_id for own in values for query_id, value in own.items() if value}
+    return {query_id for own in values for query_id in own} - entry.missing
 
 
 class _Pair(NamedTuple):
@@ -197,8 +210,18 @@ def _judged(found: Sequence[Judgement | _Pair], tolerance: float, rule: Rule) ->
         low, high = intervals(change, seed=rule.seed, samples=rule.samples)[:, 0].tolist()
         first, second = pair.values.mean(axis=0).tolist()
         status = _status(second - first, tolerance, real=p < rule.alpha)
-        judged.append(Judgement(pair.name, pair.measure, status, first, second, low, high, p))
+        changed, fewest = int(np.count_nonzero(change)), rule.fewest(len(changes))
+        reason = _doubt(changed, fewest) if status == FINE and second - first < -tolerance else ""
+        judged.append(Judgement(pair.name, pair.measure, status, first, second, low, high, p, reason))
     return judged
+
+
+def _doubt(changed: int, fewest: int) -> str:
+    """Why a drop beyond the tolerance is no regression."""
+    if changed >= fewest:
+        return "fell by more than the tolerance, which may be chance"
+    queries = "1 query" if changed == 1 else f"{changed} queries"
+    return f"fell by more than the tolerance, but in {queries}, too few to tell from chance; it takes {fewest}"
 
 
 def _status(difference: float, tolerance: float, *, real: bool) -> str:

@@ -50,8 +50,8 @@ def _parser() -> Parser:
         prog="evalkit gate",
         description="Compare results with a baseline, query by query. A regression is a drop of the mean beyond the "
         "tolerance that is more than chance by the test of `evalkit compare`, with Holm's correction for all that is "
-        "judged. Exit code 0: fine; 1: a regression; 2: something could not be judged, such as a missing result or "
-        "other candidates.",
+        "judged. Exit code 0: fine; 1: a regression; 2: something could not be judged, such as a missing result, "
+        "other candidates, or queries that lost all of their documents.",
     )
     add_runs(parser, texts=False)
     parser.add_argument("--baseline", type=Path, required=True, metavar="FILE", help="JSON, as --update writes it")

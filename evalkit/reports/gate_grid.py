@@ -53,8 +53,8 @@ def junit(judgements: Sequence[Judgement], tolerance: float) -> str:
                 f"{one.status}: {one.reason or f'baseline, now, difference, low, high, p: {chr(32).join(texts[4:10])}'}"
             )
             ET.SubElement(case, kind, {"message": _clean(message)})
-        elif one.status != "fine":
-            ET.SubElement(case, "system-out").text = _clean(f"{one.status}: {' '.join(texts[4:10])}")
+        elif one.status != "fine" or one.reason:
+            ET.SubElement(case, "system-out").text = _clean(f"{texts[10]}: {' '.join(texts[4:10])}")
     ET.indent(suite)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suite, encoding="unicode")}\n'
 

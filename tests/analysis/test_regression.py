@@ -1,6 +1,7 @@
 """The gate's rule on results made by hand, and what cannot be judged."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,6 +91,35 @@ def test_result_that_cannot_be_judged_is_reported_and_fails(now, reason):
     assert (found.status, found.reason, exit_code([found])) == ("could not be judged", reason, 2)
 
 
+@pytest.mark.parametrize("known", [frozenset({"q7"}), None])
+def test_queries_that_lost_their_documents_are_not_passed_over(known):
+    """However few: five of forty can never be told from chance."""
+    values = np.where(np.arange(40) == 7, 0, BASE)  # which has none in the baseline either
+    lost = replace(entry(np.where(np.arange(40) < 2, 0, values)), missing=frozenset({"q0", "q1", "q7"}))
+    (found,) = judge([replace(entry(values), missing=known)], [lost])
+    reason = "2 queries have documents in the baseline and none now, such as q0"
+    assert (found.status, found.reason, exit_code([found])) == ("could not be judged", reason, 2)
+    before = replace(entry(values), missing=known)
+    (found,) = judge([before], [replace(before, missing=frozenset({"q7"}))])
+    assert (found.status, found.reason) == ("fine", "")
+
+
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [
+        (
+            np.concatenate([BASE[:35], BASE[35:] - 0.5]),
+            "fell by more than the tolerance, but in 5 queries, too few to tell from chance; it takes 6",
+        ),
+        (BASE + NOISE - 0.006, "fell by more than the tolerance, which may be chance"),
+        (BASE + NOISE - 0.004, ""),
+    ],
+)
+def test_a_drop_that_may_be_chance_is_said_to_be_one(after, reason):
+    found = judged(BASE, after)
+    assert (found.status, found.reason) == ("fine", reason)
+
+
 def test_first_stage_is_judged_though_its_candidates_changed():
     stage = Name("one", "stage-100", "")
     (found,) = judge([entry(BASE, name=stage)], [entry(BASE - 0.1, name=stage, candidates="other")])
@@ -149,6 +179,9 @@ def test_baseline_reads_back_and_two_updates_give_the_same_bytes(root, tmp_path)
     write_baseline(tmp_path / "b" / "b.json", kept[::-1])
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b" / "b.json").read_bytes()
     assert read_baseline(tmp_path / "a.json") == kept
+    older = [replace(one, missing=None) for one in kept]
+    write_baseline(tmp_path / "older.json", older)
+    assert read_baseline(tmp_path / "older.json") == older
     assert {one.status for one in judge(kept, kept)} == {"fine"}
 
 
