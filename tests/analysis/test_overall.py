@@ -73,6 +73,17 @@ def test_eight_datasets_that_agree_show_a_difference_by_the_test_of_one_dataset(
     assert left_out(comparisons) == []
 
 
+def test_systems_over_different_first_stages_are_not_averaged(tmp_path):
+    made(tmp_path, {"strong": 3.0, "weak": 1.0}, dataset="a")
+    root = made(tmp_path, {"strong": 3.0, "weak": 1.0}, dataset="b", stage="other")
+    comparisons = compare(gather([root]), QUICK)
+    assert [name for each in comparisons for name in each.names if name.endswith("strong")] == [
+        "stage-100 + strong",
+        "other-100 + strong",
+    ]
+    assert overall(comparisons, QUICK) is None
+
+
 def test_datasets_that_the_average_leaves_out_are_named(several, tmp_path):
     comparisons = compare(gather([several / "a", several / "b/stage-100/weak", several / "cqadupstack-x"]), QUICK)
     alone = compare(gather([made(tmp_path, {}, dataset="alone")]), QUICK)
