@@ -15,10 +15,14 @@ _ROUNDING = 1e-9
 
 
 class Flag(NamedTuple):
-    """Something impossible (`error`) or suspicious (`warning`)."""
+    """Something impossible or certainly wrong (`error`), or suspicious (`warning`), in a result."""
 
     level: str
     text: str
+
+    def __str__(self) -> str:
+        """For people, who would take `error` for one of the command's."""
+        return f"{'serious' if self.level == 'error' else self.level}: {self.text}"
 
 
 class Fall(NamedTuple):

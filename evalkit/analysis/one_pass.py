@@ -233,14 +233,19 @@ def _judged(qrels: Qrels, candidates: Run, run: Run) -> JudgedShare:
 
 
 def _buckets(dataset: Dataset, before: PerQuery, after: PerQuery, name: str) -> tuple[Bucket, ...]:
-    """Quarters of the queries by their number of characters; none where a text is not at hand."""
+    """Quarters of the queries by their number of characters; none where a text is not at hand.
+
+    Queries of one length are in one bucket, so quarters are not equal and may be fewer.
+    """
     if not dataset.queries.keys() >= set(before.query_ids):
         return ()
     lengths = np.array([len(dataset.queries[query_id]) for query_id in before.query_ids])
-    found = []
-    for rows in np.array_split(np.argsort(lengths, kind="stable"), _BUCKETS):
-        if not len(rows):
-            continue
+    order, found = np.argsort(lengths, kind="stable"), []
+    starts = [part[0] for part in np.array_split(np.arange(len(order)), _BUCKETS) if len(part)]
+    shorter = np.searchsorted(lengths[order], lengths)  # number of queries that are shorter
+    quarter = np.searchsorted(starts, shorter, side="right")
+    for number in np.unique(quarter):
+        rows = order[quarter[order] == number]
         first, second = before.values[name][rows], after.values[name][rows]
         low, high = intervals((second - first)[:, None])[:, 0].tolist()
         own = lengths[rows]

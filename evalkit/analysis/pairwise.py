@@ -30,12 +30,14 @@ from evalkit.measures.significance import (
 )
 from evalkit.results import Evaluation
 from evalkit.results.gather import names, per_query
+from evalkit.results.judged_runs import RunResult
 
 DIFFERENT_DOCUMENTS = (
     "the runs hold different documents, and nothing says from which candidates each was made, so a difference may be "
     "the first stage's."
 )
 _GREATEST = 1.0  # difference that a measure can have
+_ROUNDING = 1e-12  # of a mean of differences
 
 
 class Settings(NamedTuple):
@@ -79,7 +81,7 @@ class System(NamedTuple):
 
 
 class Pairing(NamedTuple):
-    """Two systems, the one with the higher mean first.
+    """Two systems, the one with the higher mean first; where the means are equal, `better` and `worse` say nothing.
 
     Attributes:
         difference: difference of their means, not below 0.
@@ -106,6 +108,11 @@ class Pairing(NamedTuple):
     def is_real(self, alpha: float) -> bool:
         """Whether the difference is called real."""
         return self.randomisation < alpha
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the means are equal but for rounding."""
+        return abs(self.difference) < _ROUNDING
 
 
 @dataclass(frozen=True)
@@ -168,9 +175,9 @@ def require_pairs(comparisons: Sequence[Comparison]) -> None:
     """
     if not any(comparison.pairings for comparison in comparisons):
         found = ", ".join(f"{comparison.names[0]} on {comparison.dataset}" for comparison in comparisons)
-        raise ConfigError(
-            f"there is one system only ({found}). Give two results over the same dataset, or leave the first stage in."
-        )
+        are_runs = any(isinstance(one.result, RunResult) for each in comparisons for one in each.evaluations)
+        remedy = "two runs" if are_runs else "two results over the same dataset, or leave the first stage in"
+        raise ConfigError(f"there is one system only ({found}). Give {remedy}.")
 
 
 def falls(comparison: Comparison, settings: Settings) -> dict[Path, Fall]:

@@ -6,7 +6,7 @@ from evalkit.analysis.moves import Move, moves
 from evalkit.analysis.overall import left_out, overall
 from evalkit.analysis.pairwise import DIFFERENT_DOCUMENTS, Settings, compare, require_pairs
 from evalkit.commands.options import Parser
-from evalkit.commands.runs_alone import CountOrFile, add_runs, gathered
+from evalkit.commands.runs_alone import CountOrFile, add_runs, gathered, notes_of
 from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.measures import parse_measure
@@ -49,6 +49,7 @@ def main(arguments: list[str]) -> int:
     shown = _moved(evaluations, options.queries, settings) if options.queries else None
     if options.format == "json":
         found = report.as_json(comparisons, total, settings, absent)
+        found["notes"] = [{"run": str(path), **note.as_json()} for path, note in notes_of(evaluations)]
         found["moves"] = report.moves_as_json(*shown) if shown else None
         say(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return 0

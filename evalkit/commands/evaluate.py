@@ -142,7 +142,9 @@ def _sweep_grids(done: list[Done], presets: Presets, form: str, *, failed: bool)
         named = ("dataset=", "retriever=", "reranker=")
         settings = [
             " ".join(
-                override for override in one.overrides if override not in common and not override.startswith(named)
+                sweeps.as_typed(override)
+                for override in one.overrides
+                if override not in common and not override.startswith(named)
             )
             for one in done
         ]

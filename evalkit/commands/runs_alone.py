@@ -9,6 +9,7 @@ from typing import Any
 from evalkit.commands.options import Parser
 from evalkit.datasets.of_judgments import dataset_of_judgments
 from evalkit.errors import ConfigError
+from evalkit.formats.notes import Note
 from evalkit.formats.run_names import judgments_name
 from evalkit.formats.runfile import ORDERS
 from evalkit.formats.trec import read_qrels
@@ -126,14 +127,15 @@ def gathered(options: Any, measures: Sequence[str]) -> list[Evaluation]:
     stage = next(iter(runs)) if first is not None else ""
     found = judge_runs(dataset, runs, measures or MEASURES, rules=rules, first_stage=stage)
     tell_left_out(rules, queries=found[0].result.manifest["queries"], of=len(qrels))
-    _tell_notes(found)
+    for path, note in notes_of(found):
+        tell(f"{path}: {note.text}")
     return found
 
 
-def _tell_notes(evaluations: Sequence[Evaluation]) -> None:
+def notes_of(evaluations: Sequence[Evaluation]) -> list[tuple[Path, Note]]:
+    """Every note on a run that was given, with its file."""
     results = {
         result.folder: result for evaluation in evaluations for result in (evaluation.candidates, evaluation.result)
     }
-    for result in results.values():
-        for note in result.measured.notes if isinstance(result, RunResult) else ():
-            tell(f"{result.folder}: {note.text}")
+    runs = [result for result in results.values() if isinstance(result, RunResult)]
+    return [(run.folder, note) for run in runs for note in run.measured.notes]

@@ -96,7 +96,7 @@ def _whole(title: str, one: Analysis, *, exact: bool) -> Grid:
             ("unjudged brought into the first 10, a query", one.judged.promoted, "{:.2f}".format),
         ]
     cells: list[list[Cell]] = [[what, value if exact or value is None else text(value)] for what, value, text in rows]
-    notes = [f"{flag.level}: {flag.text}" for flag in one.flags]
+    notes = [str(flag) for flag in one.flags]
     notes += [f"no depth curve: {one.no_curve}"] if one.no_curve else []
     return Grid(title, columns({"what": "", "value": ""}), cells, notes)
 

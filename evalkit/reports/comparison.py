@@ -72,7 +72,8 @@ def _pairs(title: str, pairings: Sequence[Pairing], settings: Settings, count: i
         f"smallest visible: the true difference that so many {what} would show 8 times of 10 at this level",
         *too_few(count, what, len(pairings), settings.rule),
     ]
-    return Grid(title, columns(specs), [list(one) for one in pairings], notes, strong=strong)
+    marks = {(row, side): " (equal)" for row, one in enumerate(pairings) if one.is_equal for side in (0, 1)}
+    return Grid(title, columns(specs), [list(one) for one in pairings], notes, strong=strong, marks=marks)
 
 
 def overall_grids(total: Overall, settings: Settings, left_out: Sequence[str] = ()) -> list[Grid]:
@@ -99,6 +100,7 @@ def overall_grids(total: Overall, settings: Settings, left_out: Sequence[str] = 
             [[row[place] for place in places] for row in pairs.rows],
             ["the test is over datasets, each a mean over its queries", *pairs.notes],
             strong=pairs.strong,
+            marks=pairs.marks,
         ),
     ]
 
@@ -178,4 +180,4 @@ def as_json(
 
 
 def _pairs_as_json(pairings: Sequence[Pairing], settings: Settings) -> list[dict[str, object]]:
-    return [{**each._asdict(), "real": each.is_real(settings.alpha)} for each in pairings]
+    return [{**each._asdict(), "equal": each.is_equal, "real": each.is_real(settings.alpha)} for each in pairings]

@@ -103,7 +103,7 @@ def _doubts(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
         # As rerankers have them that read pairs; others are nothing for `evalkit doctor`.
         has_checkpoint = {"checkpoint", "instruction"} <= result["reranker"].keys()
         flags = flags_of_evaluation(means, has_checkpoint=has_checkpoint)
-        notes += [f"{flag.level}: {flag.text}" for flag in flags]
+        notes += [str(flag) for flag in flags]
     return notes
 
 

@@ -81,7 +81,7 @@ class Compared:
             return pd.DataFrame(found)
         alpha = self.settings.alpha
         return pd.DataFrame(
-            {"dataset": each.dataset, **pair._asdict(), "real": pair.is_real(alpha)}
+            {"dataset": each.dataset, **pair._asdict(), "equal": pair.is_equal, "real": pair.is_real(alpha)}
             for each in self.datasets
             for pair in each.pairings
         )

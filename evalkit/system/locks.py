@@ -32,7 +32,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
         if not wait:
             yield False
             return
-        logger.warning("another process is at the same work and holds %s. Waiting for it.", path)
+        logger.warning("another run is at the same work and holds %s. Waiting for it.", path)
         lock.acquire()
     try:
         yield True

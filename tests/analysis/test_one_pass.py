@@ -128,10 +128,19 @@ def test_buckets_are_quarters_of_the_queries_by_length(folder):
     one, found = analysed(folder)
     assert sum(bucket.queries for bucket in found.buckets) == 30
     assert [bucket.queries for bucket in found.buckets] == [8, 8, 7, 7]
-    assert all(before.most <= after.least for before, after in zip(found.buckets, found.buckets[1:], strict=False))
+    assert all(before.most < after.least for before, after in zip(found.buckets, found.buckets[1:], strict=False))
     total = sum(bucket.reranked * bucket.queries for bucket in found.buckets) / 30
     assert total == pytest.approx(one.result.manifest["measures"]["nDCG@10"])
     assert all(bucket.low <= bucket.reranked - bucket.first_stage <= bucket.high for bucket in found.buckets)
+
+
+def test_queries_of_one_length_are_in_one_bucket(folder):
+    (one,) = gather([folder / "results/one/stage-100/strong"])
+    dataset = dataset_of(one.result)
+    lengths = [3] * 10 + [5] * 12 + [9] * 8
+    queries = {query: "?" * length for query, length in zip(dataset.queries, lengths, strict=True)}
+    found = analyse(one, replace(dataset, queries=queries), "nDCG@10", ())
+    assert [(each.least, each.most, each.queries) for each in found.buckets] == [(3, 3, 10), (5, 5, 12), (9, 9, 8)]
 
 
 def test_constant_scores_are_flagged_and_leave_everything_to_ties(folder):

@@ -90,7 +90,8 @@ def test_identical_runs_have_a_p_value_of_one(tmp_path):
     root = made(tmp_path, {"one": same, "copy": same})
     (found,) = compare(gather([root]), QUICK._replace(first_stage=False))
     (pair,) = found.pairings
-    assert (pair.difference, pair.randomisation, pair.t, pair.ties) == (0.0, 1.0, 1.0, 30)
+    assert (pair.difference, pair.randomisation, pair.t, pair.ties, pair.is_equal) == (0.0, 1.0, 1.0, 30, True)
+    assert not pair._replace(difference=1 / 30_000).is_equal
     assert [one.groups for one in found.systems] == ["a", "a"]
 
 
@@ -153,8 +154,8 @@ def test_two_results_of_one_name_are_two_systems(tmp_path):
     (found,) = compare(gather(roots), QUICK)
     names = [one.name for one in found.systems]
     assert len(set(names)) == len(names) == 4
-    assert sum(name.endswith("/results/one/stage-100/strong") for name in names) == 2
-    assert sum(name.startswith("stage-100/strong.") for name in names) == 1
+    assert sum(name.endswith("/results/one/stage-100 + strong") for name in names) == 2
+    assert sum(name.startswith("stage-100 + strong.") for name in names) == 1
     assert "stage-100" in names
 
 

@@ -88,6 +88,29 @@ def test_a_query_that_a_run_lacks_counts_0_and_is_noted(folder, qrels, tmp_path,
     ]
 
 
+def test_json_has_the_notes_on_runs(folder, qrels, tmp_path, capsys):
+    (weak,) = runs(folder, "weak")
+    short = without_queries(tmp_path, "q3", "q7")
+    assert main(["compare", "--qrels", qrels, weak, short, "--samples", "200", "--format", "json"]) == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert (note["run"], note["text"]) == (
+        short,
+        "2 of 30 judged queries are not in the run and count 0, such as q3",
+    )
+
+
+def test_gate_does_not_pass_a_run_that_lost_queries(folder, qrels, tmp_path, capsys):
+    (good,) = runs(folder, "good")
+    baseline = str(tmp_path / "baseline.json")
+    gate = ["gate", "--qrels", qrels, "--baseline", baseline]
+    assert main([*gate, good, "--update"]) == 0
+    assert main([*gate, good]) == 0
+    assert main([*gate, without_queries(tmp_path, "q3", "q7", name="good.trec")]) == 2
+    assert "2 queries have documents in the baseline and none now, such as q3" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
 def test_common_queries_are_those_of_all_runs_and_the_others_are_counted(folder, qrels, tmp_path, capsys):
     short = without_queries(tmp_path, "q3", "q7")
     other = without_queries(tmp_path, "q7", "q9", name="other.trec")
@@ -212,7 +235,7 @@ MISTAKES = {
     "option without qrels": (["compare", "x", "--common-queries"], "--common-queries is for runs and judgments alone"),
     "texts without qrels": (["report", "x", "--queries", "q.jsonl"], "--queries FILE is for runs and judgments alone"),
     "same run twice": (["compare", "--qrels", "{qrels}", "{good}", "{good}"], "good.trec: is given twice"),
-    "one run": (["compare", "--qrels", "{qrels}", "{good}"], "there is one system only (good on toy)"),
+    "one run": (["compare", "--qrels", "{qrels}", "{good}"], "one system only (good on toy). Give two runs."),
     "only a first stage": (["analyse", "--qrels", "{qrels}", "--first-stage", "{good}", "{good}"], "the only run"),
     "absent run": (["gate", "--qrels", "{qrels}", "--baseline", "b", "nowhere.trec"], "nowhere.trec: No such file"),
     "absent qrels": (["compare", "--qrels", "nowhere", "{good}", "{weak}"], "nowhere: No such file"),

@@ -6,6 +6,7 @@ Jobs on other machines see no temporary folder of this one, so for them it lies 
 
 import importlib.util
 import json
+import re
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ _PACKAGES = {  # launcher -> package, its module, and the extra that installs it
     "submitit_local": _SUBMITIT,
     "submitit_slurm": _SUBMITIT,
 }
+_ESCAPED = re.compile(r"\\([\\()\[\]{}:=, \t])")  # in values without quotes
 _SECONDS = 2.0  # between two looks at what is done
 
 
@@ -131,8 +133,14 @@ def note(folder: Path, one: Done) -> None:
 
 def note_failure(folder: Path, number: int, message: str, overrides: Sequence[str]) -> None:
     """Report that an evaluation failed, and how."""
-    record = {"message": message, "overrides": list(overrides)}
+    record = {"message": message, "overrides": [as_typed(override) for override in overrides]}
     atomic_write(folder / f"{_FAILED}{number:06d}.txt", json.dumps(record))
+
+
+def as_typed(override: str) -> str:
+    """An override without the backslashes that Hydra's sweeper puts before colons and the like."""
+    key, equals, value = override.partition("=")
+    return override if value[:1] in {"'", '"'} else key + equals + _ESCAPED.sub(r"\1", value)
 
 
 def is_noted(folder: Path, message: str) -> bool:

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from evalkit.commands.settings.sweeps import as_typed
+
 pytestmark = pytest.mark.slow  # a process for each; test_evaluate.py has sweeps in the process of the test
 
 
@@ -37,6 +39,19 @@ def test_a_dataset_that_is_not_there_keeps_no_other_from_being_evaluated(sweep, 
     assert told.stderr.count("evalkit: error") == 1
     assert "Traceback" not in told.stderr
     assert "nDCG@10" in told.stdout
+
+
+@pytest.mark.parametrize(
+    ("override", "typed"),
+    [
+        (r"reranker.object=my_models\:overlap", "reranker.object=my_models:overlap"),
+        (r"dataset.path=C\\a\ b", r"dataset.path=C\a b"),
+        (r"reranker.instructions='a\: b'", r"reranker.instructions='a\: b'"),
+        ("depth=50", "depth=50"),
+    ],
+)
+def test_settings_are_shown_without_the_escapes_of_the_sweeper(override, typed):
+    assert as_typed(override) == typed
 
 
 def test_with_a_parallel_launcher_the_same_work_is_done_once(sweep, tmp_path):
