@@ -76,7 +76,8 @@ _POSITIONS_BEHIND_PADDING = {
 }
 _ROBERTA_PADDING = 1  # of their configurations, where config.json leaves it out
 # `n_positions` in the configuration of T5 says nothing of the model: its positions are relative.
-_RELATIVE_POSITIONS = {"mt5", "t5", "umt5", "xlnet"}
+_T5 = {"mt5", "t5", "umt5"}
+_RELATIVE_POSITIONS = {*_T5, "xlnet"}
 
 
 def can_pack(checkpoint: Checkpoint) -> bool:
@@ -138,6 +139,11 @@ def is_gte(checkpoint: Checkpoint) -> bool:
 def is_nomic(checkpoint: Checkpoint) -> bool:
     """nomic-ai/nomic-bert-2048, such as nomic-embed-text-v1.5, not as transformers saves it."""
     return checkpoint.config.get("model_type") == "nomic_bert" and "n_embd" in checkpoint.config
+
+
+def has_t5_encoder(checkpoint: Checkpoint) -> bool:
+    """T5 and its kin, whose encoder is used alone, as in sentence-t5 and gtr-t5."""
+    return checkpoint.config.get("model_type") in _T5
 
 
 def is_jina(checkpoint: Checkpoint) -> bool:

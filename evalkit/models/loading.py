@@ -14,7 +14,7 @@ from evalkit.config import ComputeConfig
 from evalkit.errors import EvalkitError, ModelError
 from evalkit.models.arithmetic import device_name, require_torch
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.layout import is_gte, is_minicpm, is_nomic
+from evalkit.models.layout import has_t5_encoder, is_gte, is_minicpm, is_nomic
 from evalkit.models.requirements import architectures
 from evalkit.models.weights import (
     BUFFERS,
@@ -92,6 +92,14 @@ def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
                 compute,
                 lambda name, _: nomic.source(name, nomic_config),
                 unused=nomic.UNUSED_BY_ENCODERS,
+            )
+        if has_t5_encoder(checkpoint):
+            return load_native(
+                transformers.AutoModelForTextEncoding,
+                checkpoint,
+                compute,
+                unused=r"(decoder|lm_head)\..*",
+                decodes=bool(checkpoint.config.get("is_encoder_decoder", True)),
             )
         options = {"add_pooling_layer": False} if _has_optional_pooler(checkpoint) else {}
         if "HF_ColBERT" in architectures(checkpoint):  # its projection, which is read elsewhere

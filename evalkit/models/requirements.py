@@ -3,7 +3,7 @@
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import ADAPTER, Checkpoint
 from evalkit.models.declared import TOKENIZER, Declared, is_late
-from evalkit.models.layout import is_gte, is_jina, is_minicpm, is_nomic, usable_positions
+from evalkit.models.layout import has_t5_encoder, is_gte, is_jina, is_minicpm, is_nomic, usable_positions
 from evalkit.models.refusals import MERGE, an_adapter, elsewhere, instead_of_classifier, module_kind, remedy
 
 _OWN_CODE = ("cost_wise_gemma",)
@@ -31,7 +31,8 @@ def require_encoder(checkpoint: Checkpoint) -> None:
     if found := module_kind(kinds):
         raise ModelError(f"{checkpoint.path}: is {found}, not a bi-encoder. {remedy(kinds)}")
     names = architectures(checkpoint)
-    if any(name.endswith(("EncoderModel", "ForConditionalGeneration")) for name in names):
+    encodes = any(name.endswith(("EncoderModel", "ForConditionalGeneration")) for name in names)
+    if encodes and not has_t5_encoder(checkpoint):
         raise ModelError(
             f"{checkpoint.path}: is an encoder-decoder or the encoder of one ({', '.join(names)}), which "
             "evalkit does not run yet. `evalkit list retrievers` shows what it does run."

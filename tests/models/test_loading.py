@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from stubs import changed, configured
 from tiny_checkpoints import write_bert_embedder, write_jina_reranker, write_minicpm_embedding, write_minicpm_reranker
-from transformers import BertForMaskedLM, T5Config
+from transformers import BartConfig, BertForMaskedLM
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
@@ -185,8 +185,8 @@ def test_cross_encoder_is_refused_as_an_encoder_with_what_to_use_it_as(encoder, 
 
 
 def test_encoder_decoder_is_refused(tmp_path):
-    T5Config(architectures=["T5Model"]).save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="t5 is an encoder-decoder"):
+    BartConfig(architectures=["BartModel"]).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="bart is an encoder-decoder"):
         load_encoder(resolve(str(tmp_path)), CPU)
 
 
