@@ -29,12 +29,17 @@ In: JSON lines {"query", "document", "instruction"?}; further keys, such as ids,
 Out: JSON lines with "score", the raw logit (float32), in the same order; a list for several cut-off layers.
 Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype, compute.device, ...""",
     )
-    parser.add_argument("--ids", action="store_true", help="add input_ids, the tokens that the model reads")
+    parser.add_argument(
+        "--ids",
+        action="store_true",
+        help="add input_ids, the tokens that the model reads, of query and document where it reads them apart",
+    )
     options, settings, file = split_arguments(parser, arguments)
     config = compose("score", settings)
     config.reranker = config.reranker.settled()
     reranker = rerank.require_texts(rerank.build(config.reranker, config.compute), config.reranker.name)
-    tokenize = rerank.require_pairs(reranker).tokenize if options.ids else None
+    if options.ids:
+        rerank.tokens_of(reranker, [])
     lines = read_pairs(file)
     instructed = sum(1 for pair, _ in lines if pair.instruction)
     if instructed and not config.reranker.reads_instructions:
@@ -46,9 +51,8 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
         for start in range(0, len(lines), _PAIRS_PER_WINDOW):
             window = lines[start : start + _PAIRS_PER_WINDOW]
             pairs = [pair for pair, _ in window]
-            ids = tokenize(pairs).ids if tokenize else None
+            ids = rerank.tokens_of(reranker, pairs) if options.ids else [{}] * len(pairs)
             scores = reranker.score(pairs, advance=meter).scores
             for row, (_, rest) in enumerate(window):
-                found = {"input_ids": ids[row].tolist()} if ids else {}
-                write_line({**rest, "score": shortest(scores[row]), **found})
+                write_line({**rest, "score": shortest(scores[row]), **ids[row]})
     return 0

@@ -40,6 +40,7 @@ class Backbone:
     ) -> None:
         self.embed, self.blocks, self.norm, self.local_rotary = embed, blocks, norm, local_rotary
         self.rotary, self.device, self.causal, self.way = rotary, device, causal, way
+        self.contents: Any = None
 
     def context(self, states: torch.Tensor, batch: Packed) -> Context:
         """The inputs that all layers share; made again after tokens are merged."""

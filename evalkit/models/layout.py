@@ -75,6 +75,7 @@ _POSITIONS_BEHIND_PADDING = {
     "xmod",
 }
 _ROBERTA_PADDING = 1  # of their configurations, where config.json leaves it out
+_DEBERTAS = {"deberta", "deberta-v2"}
 # `n_positions` in the configuration of T5 says nothing of the model: its positions are relative.
 _T5 = {"mt5", "t5", "umt5"}
 _RELATIVE_POSITIONS = {*_T5, "xlnet"}
@@ -114,7 +115,9 @@ def usable_positions(checkpoint: Checkpoint) -> int | None:
         ModelError: positions start behind the padding token, and `pad_token_id` is null.
     """
     kind = checkpoint.config.get("model_type")
-    relative = kind in _RELATIVE_POSITIONS
+    # DeBERTa counts from token to token; only with this setting has it a table of places too.
+    unbiased = kind in _DEBERTAS and not checkpoint.config.get("position_biased_input", True)
+    relative = kind in _RELATIVE_POSITIONS or unbiased
     positions = (
         None if relative else checkpoint.config.get("max_position_embeddings", checkpoint.config.get("n_positions"))
     )

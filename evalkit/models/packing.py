@@ -78,4 +78,7 @@ def packed_encoder(model: Any, compute: ComputeConfig) -> Any:
         return model
     config = model.config.to_dict()
     chosen = kernel(compute, capability(model.device), config, softcap=bool(config.get("attn_logit_softcapping")))
-    return backbone_of(model, chosen.name, compute.fused)
+    found = contents(model)
+    backbone = backbone_of(model, chosen.name, compute.fused)
+    backbone.contents = found
+    return backbone

@@ -4,6 +4,7 @@ Two of them, `none` and `replay`, need no text. All others are a `Reranker`: tex
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from evalkit.results.outcome import Reranked
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.system.stages import Stages
-from evalkit.types import Dataset
+from evalkit.types import Dataset, Pair
 
 if TYPE_CHECKING:
     from evalkit.rerank.pair_reranker import PairReranker
@@ -139,6 +140,24 @@ def require_pairs(reranker: AnyReranker) -> "PairReranker":
     if not isinstance(reranker, PairReranker):
         raise ConfigError("this reranker does not read query and document as one sequence, so a pair has no tokens.")
     return reranker
+
+
+def tokens_of(reranker: AnyReranker, pairs: Sequence[Pair]) -> list[dict[str, list[int]]]:
+    """The tokens that are read of each pair, by the name of what they are: of the pair, or of query and document.
+
+    Raises:
+        ConfigError: it reads no tokens.
+    """
+    from evalkit.rerank.late_interaction import LateInteractionReranker
+
+    if isinstance(reranker, LateInteractionReranker):
+        queries = reranker.read([pair.query for pair in pairs], "query").ids
+        documents = reranker.read([pair.document for pair in pairs], "document").ids
+        return [
+            {"query_input_ids": query.tolist(), "document_input_ids": document.tolist()}
+            for query, document in zip(queries, documents, strict=True)
+        ]
+    return [{"input_ids": ids.tolist()} for ids in require_pairs(reranker).tokenize(pairs).ids]
 
 
 def instruction_of(config: RerankerConfig, dataset: DatasetConfig | None) -> str:

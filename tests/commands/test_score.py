@@ -306,10 +306,13 @@ def test_an_embedder_is_one_line(tmp_path, file, capsys):
     assert_one_line(capsys, main(typed), "BertModel", "promises no classification head")
 
 
-def test_ids_of_late_interaction_are_one_line(tmp_path, file, capsys):
+def test_ids_of_late_interaction_are_those_of_query_and_document(tmp_path, file, capsys):
     folder = tiny_bert(tmp_path / "model")
     typed = ["score", "reranker=late_interaction", f"reranker.model={folder}", "reranker.max_length=64", "--ids", file]
-    assert_one_line(capsys, main(typed), "does not read query and document as one sequence")
+    assert main(typed) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert rows
+    assert all(row["query_input_ids"] and row["document_input_ids"] and "input_ids" not in row for row in rows)
 
 
 def test_evaluate_refuses_several_cutoff_layers(tmp_path, capsys, monkeypatch):

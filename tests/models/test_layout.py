@@ -63,3 +63,10 @@ def test_common_encoders_have_sdpa(tmp_path, model_type):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}), encoding="utf-8")
     assert has_sdpa(Checkpoint(tmp_path, {}))
     assert transformers.MODEL_MAPPING[transformers.CONFIG_MAPPING[model_type]]._supports_sdpa
+
+
+def test_deberta_with_relative_positions_alone_has_no_last_one(tmp_path):
+    config = {"model_type": "deberta-v2", "max_position_embeddings": 512}
+    for biased, expected in ((False, None), (True, 512)):
+        (tmp_path / "config.json").write_text(json.dumps(config | {"position_biased_input": biased}), encoding="utf-8")
+        assert expected == layout.usable_positions(Checkpoint(tmp_path))

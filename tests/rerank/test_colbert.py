@@ -10,6 +10,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from evalkit import rerank
+from evalkit.cli import main
 from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.rerank.colbert import ColbertReranker
@@ -211,3 +212,21 @@ def test_settings_for_other_checkpoints_are_refused(pylate, shared):
         build(pylate, skip_first_token=True)
     with pytest.raises(ModelError, match=r"remove reranker\.document_length"):
         build(shared / "golden/bge_m3_dense/model", document_length=100)
+
+
+def test_score_prints_the_tokens_of_query_and_document_and_doctor_checks_what_it_can(shared, tmp_path, capsys):
+    folder = shared / "golden/late_colbert_pylate"
+    pair, case = golden(folder)["pairs"][0], golden(folder)["cases"][0]
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text(json.dumps({"query": pair["query"], "document": pair["document"]}) + "\n", encoding="utf-8")
+    chosen = ["reranker=auto", f"reranker.model={folder / 'model'}", "compute.device=cpu"]
+    assert main(["score", *chosen, "--ids", str(pairs)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert {key: case[key] for key in ("query_input_ids", "document_input_ids")} == {
+        key: value for key, value in printed.items() if key != "score"
+    }
+    assert abs(printed["score"] - case["score"]) < OFFICIAL
+    assert main(["doctor", *chosen, "--json"]) in (0, 1)
+    found = {row["name"]: row["outcome"] for row in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert found["checkpoint"] == found["alone = in a batch"] == "passed"
+    assert "answer tokens" not in found

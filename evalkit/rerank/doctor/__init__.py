@@ -7,13 +7,15 @@ documents, and of the pairs whose scores its authors published.
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from evalkit import rerank
 from evalkit.config import ScoreConfig
 from evalkit.errors import AbsentModel, ConfigError, ModelError
 from evalkit.rerank.doctor import checks, known
 from evalkit.rerank.doctor.checks import FAILED, Check
-from evalkit.rerank.pair_reranker import PairRerankerConfig
+from evalkit.rerank.late_interaction import LateInteractionConfig, LateInteractionReranker
+from evalkit.rerank.pair_reranker import PairReranker, PairRerankerConfig
 
 __all__ = ["Check", "examine"]
 
@@ -29,20 +31,20 @@ def examine(config: ScoreConfig, *, float32: bool = True) -> Iterator[Check]:
         MissingExtra: a package is absent.
     """
     config = replace(config, reranker=config.reranker.settled())
-    if not isinstance(config.reranker, PairRerankerConfig):
-        raise ConfigError(
-            f"reranker={config.reranker.name} does not read query and document as one sequence: nothing to check."
-        )
+    if not isinstance(config.reranker, PairRerankerConfig | LateInteractionConfig):
+        raise ConfigError(f"reranker={config.reranker.name} has no checkpoint of evalkit's own: nothing to check.")
     try:
-        reranker = rerank.require_pairs(rerank.build(config.reranker, config.compute))
+        reranker = rerank.build(config.reranker, config.compute)
+        assert isinstance(reranker, PairReranker | LateInteractionReranker)
         yield checks.weights(reranker)
     except AbsentModel:
         raise
     except ModelError as error:
         yield Check("checkpoint", FAILED, str(error))
         return
-    yield _guarded("answer tokens", lambda: checks.answers(reranker))
-    yield _guarded("padding", lambda: checks.padding(reranker))
+    if isinstance(reranker, PairReranker):
+        yield _guarded("answer tokens", partial(checks.answers, reranker))
+        yield _guarded("padding", partial(checks.padding, reranker))
     yield _guarded("alone = in a batch", lambda: checks.batches(reranker))
     try:
         scores = checks.probe_scores(reranker, config.reranker.languages)
@@ -52,10 +54,12 @@ def examine(config: ScoreConfig, *, float32: bool = True) -> Iterator[Check]:
     yield checks.distinct(scores)
     for language in scores:
         yield checks.relevance(language, scores[language])
-    yield _guarded("published scores", lambda: known.published_scores(reranker))
+    if not isinstance(reranker, PairReranker):
+        return
+    yield _guarded("published scores", partial(known.published_scores, reranker))
     if reranker.family.poolings:
-        yield _guarded("pooling", lambda: known.pooling(reranker))
-    yield _guarded("dtype", lambda: checks.dtype(reranker, config, scores, wanted=float32))
+        yield _guarded("pooling", partial(known.pooling, reranker))
+    yield _guarded("dtype", partial(checks.dtype, reranker, config, scores, wanted=float32))
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Check:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from evalkit import rerank
 from evalkit.config import ScoreConfig
 from evalkit.config.resources import shipped
+from evalkit.rerank.late_interaction import LateInteractionReranker
 from evalkit.rerank.pair_reranker import PairReranker
 from evalkit.types import Pair
 
@@ -21,6 +22,9 @@ PASSED, FAILED, SKIPPED = "passed", "FAILED", "skipped"
 _BATCH_TOLERANCE = {"float32": 1e-4, "float16": 0.02, "bfloat16": 0.1}
 _LEAST_FIRST = 5 / 6  # share of probes whose relevant document must come first
 _LEAST_AGREEMENT = 0.9  # Kendall's tau with float32, averaged over queries
+
+
+AnyChecked = PairReranker | LateInteractionReranker
 
 
 class Check(NamedTuple):
@@ -41,7 +45,7 @@ def _outcome(passed: bool) -> str:
     return PASSED if passed else FAILED
 
 
-def weights(reranker: PairReranker) -> Check:
+def weights(reranker: AnyChecked) -> Check:
     """Every tensor accounted for; loading raises otherwise."""
     from evalkit.models.packing import contents
 
@@ -92,7 +96,7 @@ def padding(reranker: PairReranker) -> Check:
     return Check("padding", PASSED, f"declared for other tools: {' and '.join(sorted(sides)) or 'no side'}")
 
 
-def batches(reranker: PairReranker) -> Check:
+def batches(reranker: AnyChecked) -> Check:
     """A pair has the same score alone, in a batch, and in another order."""
     probes = [probe for language in _probes().values() for probe in language][:8]
     pairs = [Pair(query, document * repeats) for repeats, (query, document) in enumerate(probes, start=1)]
@@ -108,7 +112,7 @@ def batches(reranker: PairReranker) -> Check:
     )
 
 
-def probe_scores(reranker: PairReranker, languages: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+def probe_scores(reranker: AnyChecked, languages: Sequence[str]) -> dict[str, NDArray[np.float32]]:
     """Language -> scores of every probe query with every probe document, of shape (queries, documents)."""
     found, known = {}, _probes()
     for language, probes in known.items():
@@ -169,7 +173,7 @@ def dtype(
     )
 
 
-def _scores(reranker: PairReranker, pairs: Sequence[Pair]) -> NDArray[np.float32]:
+def _scores(reranker: AnyChecked, pairs: Sequence[Pair]) -> NDArray[np.float32]:
     """One score a pair: the last where several cut-off layers are asked for."""
     scores = reranker.score(pairs).scores
     return scores if scores.ndim == 1 else scores[:, -1]
