@@ -10,6 +10,7 @@ from dataclasses import replace
 from evalkit import datasets, rerank, retrieval
 from evalkit.config import EvaluateConfig
 from evalkit.datasets.language import warn_of_language
+from evalkit.datasets.matching_ids import require_judged_documents
 from evalkit.measures import canonical
 from evalkit.results import Evaluation
 from evalkit.results.recorder import Recorder
@@ -41,6 +42,7 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
     stages = Stages()
     with stages.timed("load"):
         dataset = rerank.instructed(config.reranker, datasets.load(config.dataset, store))
+    require_judged_documents(dataset, f"{dataset.name}: qrels", "the corpus")
     warn_of_language(config, dataset)
     recorder = Recorder(config, dataset, command, store)
 

@@ -24,21 +24,18 @@ from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.data_rows import format_of
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.filenames import Judgments, corpus_of, judgments_of, queries_of, refuse_unjudged
+from evalkit.datasets.matching_ids import require_judged_documents
 from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import OF_QUERIES, QUERIES, REPEATED_QUERIES, SAID, checked_text, records, shown
 from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
 from evalkit.formats.judgments import read_judgments
-from evalkit.formats.notes import counted
-from evalkit.formats.similar_ids import lookalike
 from evalkit.formats.textfile import Member
 from evalkit.store import Store
 from evalkit.system.files import expanded
 from evalkit.types import Dataset, Qrels
 
 logger = logging.getLogger(__name__)
-
-_LOOKED_AT = 100_000  # documents whose ids are compared with those that are judged
 
 
 class _Query(NamedTuple):
@@ -87,23 +84,9 @@ def load(
         judged=judged,
         corpus_digest=documents.digest,
     )
-    _require_judged_documents(dataset, source.label(found.name if found else name), source.label(name))
+    judgments = source.label(found.name if found else name)
+    require_judged_documents(dataset, judgments, source.label(name), loosely=False)
     return dataset
-
-
-def _require_judged_documents(dataset: Dataset, judgments: str, documents: str) -> None:
-    """Refuse judgments and documents whose ids are the same but for how they are written: every number would be 0.
-
-    Where no document that is judged is there for another reason, a warning says so, as for some of them.
-    """
-    judged = dict.fromkeys(doc_id for grades in dataset.qrels.values() for doc_id in grades)
-    if judged and dataset.notes["judged_documents_absent"] == len(judged):
-        some = dataset.documents.ids[:_LOOKED_AT].to_pylist()
-        if pair := lookalike(judged, some, loosely=False):
-            raise DataError(
-                f"{judgments}: none of its {counted(len(judged), 'document')} is in {documents}: {pair.ours!r} stands "
-                f"in the judgments and {pair.theirs!r} in the corpus. {pair.advice}"
-            )
 
 
 def _answered(source: CollectionFiles, split: str) -> Judged:

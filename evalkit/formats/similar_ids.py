@@ -87,6 +87,9 @@ def lookalike(ours: Iterable[str], theirs: Iterable[str], *, loosely: bool = Tru
 def compared(ours: Iterable[str], theirs: Iterable[str], *, place: str, other: str) -> str:
     """Two sentences that name an id of ours in `place`, such as `the run`, and the nearest one of theirs in `other`."""
     some, others = list(islice(ours, _LOOKED_AT)), list(islice(theirs, _LOOKED_AT))
+    passages = any("#" in text for text in some) != any("#" in text for text in others)
     if pair := lookalike(some, others):
-        return f"{pair.ours!r} stands in {place} and {pair.theirs!r} in {other}. {pair.advice}"
-    return f"{place[:1].upper()}{place[1:]} has {some[0]!r}, {other} {others[0]!r}. Are both of the same collection?"
+        advice = _PASSAGES if passages and pair.advice == _ALIKE else pair.advice
+        return f"{pair.ours!r} stands in {place} and {pair.theirs!r} in {other}. {advice}"
+    advice = _PASSAGES if passages else "Are both of the same collection?"
+    return f"{place[:1].upper()}{place[1:]} has {some[0]!r}, {other} {others[0]!r}. {advice}"

@@ -71,3 +71,8 @@ def test_passages_in_the_place_of_documents_are_told_from_other_spellings():
         "'D123#4' stands in the run and 'D123' in the judgments. Ids with # are of passages: --maxp '#', or "
         "dataset.maxp='#', takes the best passage of each document."
     )
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("D2#1", "D1"), ("alpha#0", "12345"), ("12345", "alpha#0")])
+def test_passages_on_one_side_alone_bring_a_hint_at_maxp(ours, theirs):
+    assert "--maxp '#'" in compared([ours], [theirs], place="the run", other="the judgments")

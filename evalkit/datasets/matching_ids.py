@@ -1,0 +1,42 @@
+"""Whether judgments and corpus name documents alike: where they share none, every number would be 0."""
+
+import pyarrow as pa
+
+from evalkit.errors import DataError
+from evalkit.formats.notes import counted
+from evalkit.formats.similar_ids import compared, lookalike
+from evalkit.run import document_ids
+from evalkit.types import Dataset
+
+_LOOKED_AT = 100_000  # documents whose ids are compared with those that are judged
+
+
+def require_judged_documents(dataset: Dataset, judgments: str, documents: str, *, loosely: bool = True) -> None:
+    """Refuse a dataset whose corpus has none of the judged documents, unless answers judge them too.
+
+    Args:
+        dataset: its notes count the judged documents that are absent.
+        judgments: what to call the judgments in the error.
+        documents: what to call the corpus.
+        loosely: whether ids that do not look alike are refused, too.
+    """
+    judged = dict.fromkeys(doc_id for grades in dataset.qrels.values() for doc_id in grades)
+    if not judged or dataset.answers or dataset.notes["judged_documents_absent"] < len(judged):
+        return
+    if dataset.maxp and (known := _first_known(dataset, list(judged))):
+        raise DataError(
+            f"{judgments}: judges passages, such as {known!r}, and dataset.maxp is for judgments of documents. "
+            "Leave dataset.maxp out."
+        )
+    ids = dataset.documents.ids[:_LOOKED_AT]
+    some = (document_ids(ids, dataset.maxp) if dataset.maxp else ids).to_pylist()
+    are_passages = not judged.keys().isdisjoint(document_ids(ids, "#").to_pylist())
+    if loosely or are_passages or lookalike(judged, some, loosely=False):
+        alike = compared(judged, some, place="the judgments", other="the corpus")
+        raise DataError(f"{judgments}: none of its {counted(len(judged), 'document')} is in {documents}: {alike}")
+
+
+def _first_known(dataset: Dataset, doc_ids: list[str]) -> str | None:
+    """The first of these ids that the corpus has as it is, whatever `maxp` says; None where it has none."""
+    rows = dataset.rows(pa.array(doc_ids, pa.string())).tolist()
+    return next((doc_id for doc_id, row in zip(doc_ids, rows, strict=True) if row >= 0), None)
