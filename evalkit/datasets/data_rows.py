@@ -5,6 +5,7 @@ JSON            one array of objects; or one object {id: object or text}, whose 
 CSV, TSV        columns named in the first line, texts with separators in quotes
 TSV             without a first line of names: two columns, an id and a text, as MS MARCO has them
 parquet         columns
+TREC            topics in tags, see `topics`
 """
 
 import json
@@ -16,6 +17,7 @@ import pyarrow as pa
 
 from evalkit.datasets.delimited import SEPARATORS, Columns, table
 from evalkit.datasets.source import CollectionFiles
+from evalkit.datasets.topics import BEGINS, topics
 from evalkit.errors import DataError
 from evalkit.formats.compressed import peeked, plain_name
 from evalkit.formats.filekind import KIND_BYTES, file_kind
@@ -24,7 +26,7 @@ from evalkit.formats.strict_json import repeated
 from evalkit.formats.textfile import LARGEST, lines
 from evalkit.system.reporting import reason
 
-LINES, ARRAY, TABLE, PARQUET = "lines", "array", "table", "parquet"
+LINES, ARRAY, TABLE, PARQUET, TOPICS = "lines", "array", "table", "parquet", "topics"
 _BOM = b"\xef\xbb\xbf"
 _IDS = ("_id", "id", "doc_id", "docid", "query_id", "query-id", "qid")  # of an object that is one row
 _ROWS_PER_BATCH = 10_000
@@ -32,10 +34,10 @@ _BYTES_PER_BATCH = 64_000_000
 
 
 def format_of(source: CollectionFiles, name: str) -> str:
-    """`LINES`, `ARRAY`, `TABLE` or `PARQUET`, by the name of a file, and for JSON by its first character."""
+    """One of the forms above, by the name of a file, and for JSON and topics by how it begins."""
     ending = _ending(name)
     if ending in SEPARATORS:
-        return TABLE
+        return TOPICS if ending == "txt" and _are_topics(source, name) else TABLE
     if ending in {"parquet", "parq"}:
         return PARQUET
     with source.open(name) as stream:
@@ -46,6 +48,11 @@ def format_of(source: CollectionFiles, name: str) -> str:
     if begins == b"{" and ending == "json":
         return LINES if _is_record(source, name) else ARRAY
     return ARRAY if begins == b"[" else LINES
+
+
+def _are_topics(source: CollectionFiles, name: str) -> bool:
+    with source.open(name) as stream:
+        return BEGINS.match(peeked(stream, KIND_BYTES)) is not None
 
 
 def _is_record(source: CollectionFiles, name: str) -> bool:
@@ -63,6 +70,8 @@ def rows(stream: BinaryIO, label: str, name: str, form: str, columns: Columns) -
     """(place, object) of every row."""
     if form == PARQUET:
         return _parquet(stream, label)
+    if form == TOPICS:
+        return topics(stream, label, columns.ids[0], columns.texts[0])
     if form == TABLE:
         return table(stream, label, SEPARATORS[_ending(name)], columns)
     keys = f"{columns.ids[0]} and {columns.texts[0]}"
