@@ -9,6 +9,7 @@
 A library's own class is recognised by the package that defines it.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from numbers import Real
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from evalkit.errors import DataError
 from evalkit.formats import ids
 from evalkit.formats.judgments import add_judgment
+from evalkit.formats.notes import counted
 from evalkit.formats.rows import GRADES, SCORES, FieldPlaces, is_number, name_columns
 from evalkit.formats.run_rows import RunRows
 from evalkit.formats.runfile import RunFile, by_score_or_rank, read_run_file
@@ -29,6 +31,8 @@ from evalkit.formats.trec import log_doubts, read_qrels
 from evalkit.run import Run
 from evalkit.system.files import expanded
 from evalkit.types import Qrels
+
+logger = logging.getLogger(__name__)
 
 _TABLES = {
     "pandas": ("DataFrame",),
@@ -215,15 +219,19 @@ def _coded(given: Sequence[Any], name: str) -> tuple[list[str], NDArray[np.int32
     except TypeError:  # one cannot be hashed: refused here by its name
         _ = [_id(each, name) for each in given]
         raise
+    if floats := [each for each in places if isinstance(each, float | np.floating) and each.is_integer()]:
+        found = counted(len(floats), "id is a number", "ids are numbers")
+        logger.warning("%s: %s such as %s, read as %d.", name, found, floats[0], floats[0])
     texts: dict[str, int] = {}
     known = np.array([texts.setdefault(_id(each, name), len(texts)) for each in places], np.int32)
     return list(texts), known[codes] if len(known) else codes
 
 
 def _id(value: Any, name: str) -> str:
+    if isinstance(value, float | np.floating) and value.is_integer():
+        value = int(value)  # as pandas has integers where some are missing
     if isinstance(value, bool) or not isinstance(value, str | int | np.integer):
-        hint = " pandas turns integers into floats where some are missing." if isinstance(value, float) else ""
-        raise DataError(f"{name}: the id {_shown(value)} is neither a text nor an integer.{hint}")
+        raise DataError(f"{name}: the id {_shown(value)} is neither a text nor an integer.")
     text = str(value)
     if wrong := ids.fault(text):
         raise DataError(f"{name}: the id {text!r} {wrong}.")

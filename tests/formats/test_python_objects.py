@@ -88,6 +88,14 @@ def test_integer_ids_and_numbers_of_numpy_are_taken():
     assert {"1": {"10": 2, "11": 1}, "2": {"10": 1, "12": 1}} == qrels_of(judged)
 
 
+def test_floats_that_are_whole_are_integer_ids_with_a_note(caplog):
+    table = pd.DataFrame({"qid": [1.0, 2.0], "docno": [12.0, 13.0], "relevance": [1, 0]})
+    given = {1.0: {np.float64(12.0): 1}, 2.0: {13.0: 0}}
+    assert qrels_of(table) == qrels_of(given) == {"1": {"12": 1}, "2": {"13": 0}}
+    assert "the judgments: 2 ids are numbers such as 12.0, read as 12." in caplog.messages
+    assert run_of({1.0: {12.0: 0.5}}).query_ids == ("1",)
+
+
 def test_an_integer_and_a_text_are_the_same_id():
     with pytest.raises(DataError, match="document '1' occurs twice for query 'q'"):
         run_of({"q": {1: 0.5, "1": 0.7}})
@@ -157,7 +165,7 @@ def test_the_order_of_a_dictionary_is_no_ranking_unless_asked_for():
         ({"q": {"d": 10**400}}, "expected a number"),
         ({None: {"d": 1.0}}, r"the id None \(NoneType\) is neither a text nor an integer"),
         ({True: {"d": 1.0}}, "the id True"),
-        ({1.0: {"d": 1.0}}, "pandas turns integers into floats"),
+        ({1.5: {"d": 1.0}}, r"the id 1.5 \(float\) is neither a text nor an integer"),
         ({"q\tq": {"d": 1.0}}, "holds a tab"),
         ({"q": {"": 1.0}}, "the id '' is empty"),
         (frame([("q", "d")], "qid", "docno"), "has qid, docno. Expected"),
@@ -165,7 +173,7 @@ def test_the_order_of_a_dictionary_is_no_ranking_unless_asked_for():
         (frame([("q", "d", 1.0), ("q", "d", 1.0)], "qid", "docno", "score"), "occurs twice"),
         (frame([("q", "d", 1.0), (None, "d", 1.0)], "qid", "docno", "score"), "the id (None|nan)"),
         (frame([("q", ["d"], 1.0)], "qid", "docno", "score"), r"the id \['d'\] \(list\)"),
-        (frame([(1.0, "d", 1.0)], "qid", "docno", "score"), "the id 1.0"),
+        (frame([(1.5, "d", 1.0)], "qid", "docno", "score"), "the id 1.5"),
     ],
 )
 def test_a_wrong_run_is_refused_by_what_was_found(given, words):
