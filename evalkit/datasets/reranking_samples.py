@@ -2,6 +2,8 @@
 
     {"query": "...", "positive": ["...", ...], "negative": ["...", ...]}     also `pos` and `neg`; lists or single texts
 
+Rows are JSON lines, a JSON array, or those of a parquet file.
+
 `formats.passages` has the other layouts: of DPR, of Tevatron, and what retrievers write for questions with answers.
 Positives have grade 1 and negatives grade 0; `retriever=judged` makes candidates of them. Where passages have no ids,
 the hash of their text is one, so that neither ids nor the order of ties tell which are relevant. A query without an id
@@ -53,7 +55,7 @@ class _Sample(NamedTuple):
 
 
 def are_samples(config: DatasetConfig) -> bool:
-    """Whether `dataset.path` is a single file of JSON, which no collection is."""
+    """Whether `dataset.path` is a single file of JSON or parquet, which no collection is."""
     if not isinstance(config, FolderDatasetConfig):
         return False
     path = expanded(str(config.path))
@@ -63,6 +65,8 @@ def are_samples(config: DatasetConfig) -> bool:
         start = b"" if path.name.endswith(ARCHIVES) and not is_archive(path) else peek(path, KIND_BYTES)
     except DataError:  # an archive of several files
         return False
+    if start.startswith(b"PAR1"):
+        return True
     return file_kind(start) is None and start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"{", b"["))
 
 

@@ -5,6 +5,8 @@ import json
 import logging
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from stubs import StubReranker
 
@@ -87,7 +89,7 @@ def test_a_candidate_that_is_repeated_is_left_out_and_counted(tmp_path, store, c
     with caplog.at_level(logging.WARNING):
         dataset = read(write(tmp_path / "s.jsonl", rows), store)
     assert dataset.notes["candidates_repeated"] == 1
-    assert "s: 1 candidates are the same as another one of their query" in caplog.text
+    assert "s: 1 candidate is the same as another one of its query" in caplog.text
     assert len(dataset.documents) == 3
 
 
@@ -257,3 +259,13 @@ def test_a_saved_run_orders_the_passages_that_a_retriever_wrote(tmp_path, store)
     assert (used.retriever, used.measures[:2]) == (config.retriever, ["MAP", "RR@10"])
     candidates = SavedRetriever(config.retriever).retrieve(read(path, store), 10)
     assert [doc_ids for _, doc_ids, _ in candidates] == [["7", "8"]]
+
+
+def test_samples_may_be_parquet(tmp_path, store):
+    rows = [{"query": "bees", "positive": ["honey"], "negative": ["milk", "wool"]}]
+    (tmp_path / "s.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "s.parquet")
+    lines, parquet = (
+        load(FolderDatasetConfig(path=str(tmp_path / f"s.{form}")), store) for form in ("jsonl", "parquet")
+    )
+    assert (parquet.qrels, parquet.digest) == (lines.qrels, lines.digest)
