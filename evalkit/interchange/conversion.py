@@ -14,7 +14,7 @@ from evalkit.datasets.reranking_samples import are_samples, begins_with_sample
 from evalkit.errors import ConfigError, DataError
 from evalkit.formats.archives import is_archive, only_member
 from evalkit.formats.judgments import QrelsFile, read_judgments
-from evalkit.formats.notes import counted
+from evalkit.formats.notes import Note, counted
 from evalkit.formats.run_names import named_after
 from evalkit.formats.runfile import RunFile, read_run_file
 from evalkit.formats.trec import qrels_lines, run_lines
@@ -24,6 +24,7 @@ from evalkit.types import Dataset, Qrels
 
 KINDS = ("collection", "judgments", "run")
 LAYOUTS = ("beir", "trec")
+_MAY_BE_RUN = Note("may_be_run", "read as judgments; if it is a run, set --as run and --order score|rank", {})
 
 
 class Converted(NamedTuple):
@@ -119,9 +120,19 @@ def _judgments_or_run(path: Path, kind: str | None, order: str | None) -> QrelsF
         raise DataError(f"{path}: holds neither judgments ({faults[0]}) nor a run ({faults[1]}).")
     by_name = any("qrel" in part.lower() for part in path.absolute().parts[-2:])
     # Any four columns may be candidates without an order.
+    if len(found) == 1 and isinstance(found[0], QrelsFile) and not by_name and _is_run_by_score(path):
+        return found[0]._replace(notes=(*found[0].notes, _MAY_BE_RUN))
     if len(found) == 1 or by_name or (isinstance(found[1], RunFile) and found[1].is_unordered):
         return found[0]
-    raise DataError(f"{path}: may be judgments or a run, as all its values are whole. Set --as judgments, or --as run.")
+    raise DataError(f"{path}: may be judgments or a run. Set --as judgments, or --as run.")
+
+
+def _is_run_by_score(path: Path) -> bool:
+    """Whether a file that is not a run is one as soon as its values are scores."""
+    try:
+        return not read_run_file(path, order="score").is_unordered
+    except DataError:
+        return False
 
 
 def _of_collection(config: FolderDatasetConfig, store: Store, to: str | None) -> Converted:

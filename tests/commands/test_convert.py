@@ -120,6 +120,14 @@ def test_files_that_are_there_are_kept_unless_forced(place):
     assert sorted(path.name for path in place.iterdir()) == ["cache", "held", "out", "run.trec"]
 
 
+@pytest.mark.parametrize(("name", "count"), [("three.tsv", 1), ("qrels.tsv", 0)])
+def test_judgments_that_may_be_a_run_are_noted_unless_their_name_says_so(place, name, count):
+    (place / name).write_text("q1 d2 2\nq1 d1 1\nq2 d3 1\n")
+    code, printed, errors = convert(place, name, "out.trec")
+    assert (code, len(printed)) == (0, 2)
+    assert sum("if it is a run, set --as run" in line for line in errors) == count
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
@@ -128,7 +136,7 @@ def test_files_that_are_there_are_kept_unless_forced(place):
         (["run.trec", "out", "--as", "judgments"], "6 fields, expected 3 or 4"),
         (["run.trec", "held"], "held: is a folder. Choose another place."),
         (["held", "run.trec"], "run.trec: is a file. Choose another place."),
-        (["whole.tsv", "out"], "may be judgments or a run, as all its values are whole. Set --as judgments"),
+        (["whole.tsv", "out"], "may be judgments or a run. Set --as judgments"),
         (["text.txt", "out"], "holds neither judgments (1: 7 fields"),
         (["held", "out", "--split", "dev"], "It has the splits test: set dataset.split."),
     ],
