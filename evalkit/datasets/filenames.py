@@ -93,8 +93,8 @@ def judgments_of(source: CollectionFiles, split: str, *, lenient: bool = False) 
     Args:
         source: of the collection.
         split: that is asked for.
-        lenient: whether judgments of another split are taken where they are the only ones beside the corpus and the
-            split that is asked for is the default.
+        lenient: whether judgments of another split are taken where they are the only ones and the split that is asked
+            for is the default.
     """
     below, beside = _splits(source.files())
     everywhere = {**beside, **below}
@@ -106,8 +106,9 @@ def judgments_of(source: CollectionFiles, split: str, *, lenient: bool = False) 
     if "" in beside and not below:
         note = "" if split == "test" else f"its name has no split, so it counts as that of {split}"
         return Judgments(beside[""], split, note)
-    if lenient and split == "test" and len(beside) == 1 and not below:
-        return _explained(next(iter(beside.values())), next(iter(beside)), split)
+    if lenient and split == "test" and len(everywhere) == 1:
+        ((found, name),) = everywhere.items()
+        return _explained(name, found, split)
     strange = [name for name in source.files() if name.startswith(_QRELS)]
     if everywhere or strange:
         raise DataError(f"{source.label(f'qrels/{split}.tsv')}: no such file. {_choice(everywhere, strange)}")

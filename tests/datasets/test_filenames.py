@@ -82,6 +82,7 @@ def test_judgments_are_found_by_their_split(tmp_path, split, present, wanted):
     [
         ("test", ["qrels/dev.tsv", "qrels.tsv"], "It has the splits dev: set dataset.split."),
         ("test", ["qrels.dev.tsv", "qrels.train.tsv"], "It has the splits dev, train: set dataset.split."),
+        ("train", ["qrels/dev.tsv"], "It has the splits dev: set dataset.split."),
         ("train", ["qrels.dev.small.tsv"], "It has the splits dev.small: set dataset.split."),
         ("test", ["qrels/test.xlsx"], "qrels/test.xlsx cannot be read."),
     ],
@@ -101,9 +102,9 @@ def test_a_folder_without_judgments_names_its_files(collection, store):
         load(FolderDatasetConfig(path=str(collection)), store)
 
 
-def test_the_only_judgments_next_to_the_corpus_are_taken_with_a_note(collection, store, caplog):
-    (collection / "qrels" / "test.tsv").rename(collection / "qrels.dev.small.tsv")
-    (collection / "qrels").rmdir()
+@pytest.mark.parametrize("name", ["qrels.dev.small.tsv", "qrels/dev.small.tsv"])
+def test_the_only_judgments_are_taken_with_a_note(collection, store, caplog, name):
+    (collection / "qrels" / "test.tsv").rename(collection / name)
     with caplog.at_level(logging.WARNING):
         dataset = load(FolderDatasetConfig(path=str(collection)), store)
     assert (dataset.split, dataset.qrels) == ("dev.small", QRELS)
