@@ -181,6 +181,7 @@ def stage_of(group: str, given: Any, settings: Mapping[str, Any]) -> Any:
         return given
     if isinstance(given, str | os.PathLike):
         if isinstance(given, str) and (given in config_names(group) or not _exists(given)):
+            _require_no_path(group, given)
             return config_of(group, given, settings)
         path = expanded(Path(given))
         choice, key = (_FOLDERS if path.is_dir() else _PATHS)[group]
@@ -207,6 +208,15 @@ def _name(group: str, given: Any) -> str:
     if isinstance(given, FirstStage) and hasattr(given, "config"):  # one of evalkit's own
         return str(given.config.name)
     return type(given).__name__ if getattr(given, "name", "") == Reranker.name else own_name(given)
+
+
+def _require_no_path(group: str, given: str) -> None:
+    """Refuse a name that is written as a path, of which nothing is there."""
+    above = f"{given.partition('/')[0]}/"  # of a choice such as cqadupstack/unix, or of a model on the hub
+    names = config_names(group)
+    is_choice = given in names or any(name.startswith(above) for name in names)
+    if given.startswith(("/", "./", "../", "~")) or (group == "dataset" and "/" in given and not is_choice):
+        raise ConfigError(f"{group}={given}: no such file or folder. Check the path.")
 
 
 def _exists(path: str) -> bool:

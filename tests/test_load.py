@@ -15,6 +15,7 @@ from tiny_checkpoints import (
 import evalkit
 from evalkit import Pair, load, load_reranker, load_retriever
 from evalkit.errors import ConfigError, DataError, ModelError
+from evalkit.load import stage_of
 from evalkit.rerank.late_interaction import LateInteractionReranker
 
 PAIRS = [
@@ -168,6 +169,21 @@ def test_a_wrong_name_or_setting_of_a_retriever_is_refused(name, settings, parts
         load_retriever(name, **settings)
     for part in parts:
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("group", "given"),
+    [("dataset", "/nowhere/data"), ("dataset", "nowhere/data"), ("reranker", "./nowhere"), ("retriever", "~/no.trec")],
+)
+def test_a_path_of_nothing_is_not_a_choice(group, given):
+    with pytest.raises(ConfigError, match=f"{group}={given}: no such file or folder"):
+        stage_of(group, given, {})
+
+
+@pytest.mark.parametrize("given", ["cqadupstack/unx", "scifct"])
+def test_a_wrong_name_of_a_dataset_is_not_a_path(given):
+    with pytest.raises(ConfigError, match=r"is not a choice. Did you mean (cqadupstack/unix|scifact)"):
+        stage_of("dataset", given, {})
 
 
 def test_checkpoints_are_refused_before_they_are_used(classifier, encoder, tmp_path):

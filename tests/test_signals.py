@@ -105,7 +105,7 @@ def test_a_worker_that_the_system_killed_is_one_line(monkeypatch, capsys):
     [
         (["cache", "list", "--cache-dir=one"], "one: is not a folder. Give --cache-dir"),
         (["measure", "one", "one"], "one: Too many levels of symbolic links."),
-        (["compare", "one"], "one: there is no such folder. Give a result"),
+        (["compare", "one"], "one: there is no such file or folder. Give a result"),
     ],
 )
 def test_links_that_lead_to_each_other_are_one_line(tmp_path, monkeypatch, capsys, arguments, message):

@@ -59,8 +59,10 @@ def open_binary(path: Path) -> BinaryIO:
     Raises:
         DataError: there is no such file, it cannot be opened, or it is an archive of several files.
     """
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder. Give the files in it, such as {path}/*.")
     if path.exists() and not path.is_file():
-        raise DataError(f"{path}: is a folder, pipe or device. Files are read more than once: save it to a file first.")
+        raise DataError(f"{path}: is a pipe or device. Files are read more than once: save it to a file first.")
     try:
         return only_member(path) or plain(path.open("rb"))
     except OSError as error:

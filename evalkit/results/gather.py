@@ -38,11 +38,18 @@ def gather(paths: Sequence[str | Path]) -> list[Evaluation]:
         folder = _present(path.parent if path.name == MANIFEST else path)
         own = [folder] if (folder / MANIFEST).is_file() else sorted(_below(folder))
         if not own:
-            raise ResultError(f"{path}: holds no result (no {MANIFEST} in it or below). Run `evalkit evaluate` first.")
+            runs = f" Of a folder of runs give the files: {path}/*." if _has_files(folder) else ""
+            raise ResultError(
+                f"{path}: holds no result (no {MANIFEST} in it or below). Run `evalkit evaluate` first.{runs}"
+            )
         for place in own:
             if place.resolve() not in found:
                 found[place.resolve()] = _evaluation(place)
     return list(found.values())
+
+
+def _has_files(folder: Path) -> bool:
+    return any(place.is_file() for place in folder.iterdir())
 
 
 def _present(folder: Path) -> Path:
@@ -61,7 +68,7 @@ def _present(folder: Path) -> Path:
     places = (place for parent in parents for place in (parent / folder.name, *_keyed(parent / folder.name)))
     there = [place for place in places if place.is_dir()]
     if not there:
-        raise ResultError(f"{folder}: there is no such folder. Give a result, or a folder of results.")
+        raise ResultError(f"{folder}: there is no such file or folder. Give a result, a folder of results, or a run.")
     if len(there) > 1:
         raise ResultError(
             f"{folder}: there is no such folder. There are {', '.join(map(str, there))}, made with different settings. "

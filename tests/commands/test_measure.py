@@ -8,7 +8,9 @@ import lzma
 import pandas as pd
 import pytest
 
+from evalkit import measure
 from evalkit.cli import main
+from evalkit.errors import ResultError
 
 QRELS = "q1 0 d1 2\nq1 0 d2 1\nq2 0 d3 1\n"
 RUN = "q1 Q0 d2 1 2.0 x\nq1 Q0 d1 2 1.0 x\n"
@@ -28,6 +30,19 @@ def test_means_are_over_all_judged_queries_and_missing_ones_are_named(files, cap
     captured = capsys.readouterr()
     assert captured.out == f"nDCG@10  {NDCG_Q1 / 2:.4f}\n"
     assert captured.err == "evalkit: 1 of 2 judged queries are not in the run and count 0, such as q2\n"
+
+
+def test_a_folder_of_runs_brings_a_hint_at_its_files(files, tmp_path, capsys):
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    (folder / "one").write_text(RUN)
+    assert main(["measure", files[0], str(folder)]) == 2
+    assert f"Of a folder of runs give the files: {folder}/*." in capsys.readouterr().err
+
+
+def test_an_absent_file_is_one_in_python_too(files):
+    with pytest.raises(ResultError, match=r"nope.trec: there is no such file or folder"):
+        measure(files[0], "nope.trec")
 
 
 def test_json_is_one_object_of_unrounded_means_in_the_order_asked_for(files, capsys):

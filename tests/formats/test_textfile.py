@@ -80,7 +80,7 @@ def test_missing_file_is_an_error_that_names_it(tmp_path):
 
 
 def test_folder_in_place_of_a_file_is_an_error_that_names_it(tmp_path):
-    with pytest.raises(DataError, match="is a folder, pipe or device"):
+    with pytest.raises(DataError, match=r"is a folder. Give the files in it"):
         open_binary(tmp_path)
 
 

@@ -54,7 +54,7 @@ def test_folder_that_got_its_key_is_found_by_its_name(tmp_path, capsys):
     assert capsys.readouterr().err == f"evalkit: {told}\n"
     (root / "one/stage-100.0123abcd/strong").rename(root / "one/stage-100.0123abcd/strong.89abcdef")
     assert [each.reranker for each in gather([root / "one/stage-100/strong"])] == ["strong"]
-    with pytest.raises(ResultError, match=r"stage-100/weak: there is no such folder. Give a result"):
+    with pytest.raises(ResultError, match=r"stage-100/weak: there is no such file or folder. Give a result"):
         gather([root / "one/stage-100/weak"])
 
 
@@ -152,7 +152,7 @@ def test_a_measure_that_means_two_levels_is_refused(root):
 
 
 def test_absent_and_empty_folders_are_named(tmp_path):
-    with pytest.raises(ResultError, match="nothing: there is no such folder"):
+    with pytest.raises(ResultError, match="nothing: there is no such file or folder"):
         gather([tmp_path / "nothing"])
     with pytest.raises(ResultError, match=r"holds no result .* Run `evalkit evaluate` first"):
         gather([tmp_path])

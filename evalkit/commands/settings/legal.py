@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from evalkit.config import ROOTS
 from evalkit.config.resources import config_names
@@ -102,6 +103,8 @@ def _missing_config(name: str, options: Sequence[str]) -> str:
     if not choice:
         return f"{group}= names nothing. Legal are: {', '.join(legal)}."
     near = proposal(others) or did_you_mean(choice, legal)
+    if group == "dataset" and (choice.startswith(("/", "./", "../", "~")) or Path(choice).exists()):
+        near = f"To read {choice}, set dataset=folder dataset.path={choice}. "
     return f"{group}={choice} is not a choice. {near}Legal are: {', '.join(legal)}."
 
 
