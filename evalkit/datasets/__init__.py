@@ -63,10 +63,26 @@ def load(config: DatasetConfig, store: Store) -> Dataset:
     return dataset
 
 
+_SINGULAR = {
+    "documents": "document",
+    "queries": "query",
+    "candidates": "candidate",
+    "have": "has",
+    "repeat": "repeats",
+    "are": "is",
+    "their": "its",
+}
+
+
+def _singular(said: str) -> str:
+    """A sentence of `SAID` about one document, query or candidate."""
+    return " ".join(_SINGULAR.get(word, word) for word in said.split(" "))
+
+
 def _warn(dataset: Dataset) -> None:
     for name, said in SAID.items():
         if count := dataset.notes.get(name):
-            logger.warning("%s: %d %s.", dataset.name, count, said)
+            logger.warning("%s: %d %s.", dataset.name, count, _singular(said) if count == 1 else said)
     absent = dataset.notes["judged_documents_absent"]
     if absent:
         logger.warning(

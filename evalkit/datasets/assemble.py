@@ -117,14 +117,15 @@ def _require_texts(dataset: Dataset, notes: Mapping[str, int]) -> None:
     advice = "Correct them, or set dataset.empty=note to read them as empty."
     without = [query_id for query_id, text in dataset.queries.items() if not text.strip()]
     if without:
-        raise DataError(f"{dataset.name}: {len(without)} queries have no text, such as {without[0]!r}. {advice}")
-    count = max(notes["empty_documents"], notes.get(NO_TEXT, 0))
-    if not count:
+        count = counted(len(without), "query has", "queries have")
+        raise DataError(f"{dataset.name}: {count} no text, such as {without[0]!r}. {advice}")
+    empty = max(notes["empty_documents"], notes.get(NO_TEXT, 0))
+    if not empty:
         return
     rows = chain.from_iterable(read_through(dataset.documents, "looking for empty documents"))
     first = next((row for row, text in enumerate(rows) if not text), None)
     such = "" if first is None else f", such as {dataset.documents.ids[first].as_py()!r}"
-    raise DataError(f"{dataset.name}: {counted(count, 'document')} without a text{such}. {advice}")
+    raise DataError(f"{dataset.name}: {counted(empty, 'document')} without a text{such}. {advice}")
 
 
 def compare(config: DatasetConfig, notes: Mapping[str, int]) -> dict[str, str]:

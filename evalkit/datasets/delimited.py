@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 
 from evalkit.errors import DataError
+from evalkit.formats.notes import counted
 from evalkit.formats.textfile import LONGEST, lines
 
 SEPARATORS = {"csv": ",;\t", "tsv": "\t,;", "txt": "\t,;"}
@@ -48,9 +49,11 @@ def table(stream: BinaryIO, label: str, separators: str, columns: Columns) -> It
         else:
             yield from _unnamed(chain([first], decoded), label, names)
     else:
+        count = max(len(_names(line, one)) for one in separators)
         raise DataError(
-            f"{label}:{number}: the first line does not name columns of ids and texts. Legal are "
-            f"{', '.join(columns.ids)} and {', '.join(columns.texts)}, and perhaps title."
+            f"{label}:{number}: {counted(count, 'column')}, and the first line does not name columns of ids and texts. "
+            f"Legal are {', '.join(columns.ids)} and {', '.join(columns.texts)}, and perhaps title. Without names, a "
+            "table has an id and a text, separated by a tab; `ir_datasets export --format jsonl` names all fields."
         )
 
 
@@ -113,6 +116,6 @@ def _unnamed(
         if len(cells) != len(names):
             raise DataError(
                 f"{label}:{number}: {len(cells)} columns, expected {len(names)} ({', '.join(names)}), as in the first "
-                "line, which names none."
+                "line, which names none. A text holds no tab."
             )
         yield f"{label}:{number}", {**dict(zip(names, cells, strict=True)), names[0]: cells[0].strip()}

@@ -273,8 +273,8 @@ def test_titles_and_texts_that_are_missing_are_empty_with_a_note_or_an_error(tmp
     with caplog.at_level("WARNING"):
         documents, *_ = read(folder, store)
     assert documents == {"d1": "a", "d2": "1" if kind == "NaN in parquet" else ""}
-    assert "1 documents have a title that is NaN or null" in caplog.text
-    assert "1 documents have a text that is NaN or null" in caplog.text
+    assert "1 document has a title that is NaN or null" in caplog.text
+    assert "1 document has a text that is NaN or null" in caplog.text
     such = "" if kind == "NaN in parquet" else ", such as 'd2'"  # that one has a title
     assert refusal(folder, store, empty="error") == (
         f"toy: 1 document without a text{such}. Correct them, or set dataset.empty=note to read them as empty."
@@ -296,15 +296,15 @@ def test_queries_without_a_text_are_empty_with_a_note_or_an_error(tmp_path, stor
         in_folder(tmp_path, BEIR | {"queries.jsonl": text + rest})
     with caplog.at_level("WARNING"):
         assert read(tmp_path, store)[1] == {"q1": "", "q2": "who gives milk"}
-    assert "1 queries have a text that is NaN or null, which is read as no text" in caplog.text
-    assert refusal(tmp_path, store, empty="error").startswith("toy: 1 queries have no text, such as 'q1'.")
+    assert "1 query has a text that is NaN or null, which is read as no text" in caplog.text
+    assert refusal(tmp_path, store, empty="error").startswith("toy: 1 query has no text, such as 'q1'.")
 
 
 def test_the_word_that_pandas_makes_of_nan_stays_with_a_note(tmp_path, store, caplog):
     in_folder(tmp_path, BEIR | {"corpus.jsonl": lines({"_id": "d1", "title": "nan", "text": "Bees"}, documents()[1])})
     with caplog.at_level("WARNING"):
         assert read(tmp_path, store, empty="error")[0]["d1"] == "nan Bees"
-    assert '1 documents have "nan" for a title or text' in caplog.text
+    assert '1 document has "nan" for a title or text' in caplog.text
 
 
 @pytest.mark.parametrize("suffix", [".bz2", ".xz", ".zst", ""])
@@ -399,5 +399,5 @@ def test_identical_documents_and_queries_are_kept_once_with_a_note(tmp_path, sto
                 pq.write_table(pa.Table.from_pylist(found), tmp_path / f"{name}.parquet")
     with caplog.at_level("WARNING"):
         assert read(tmp_path, store, split="qrels" if kind == "saved" else "test") == (DOCUMENTS, QUERIES, QRELS)
-    assert "1 documents repeat an earlier one of the same id, title and text, and are left out" in caplog.text
-    assert "1 queries repeat an earlier one of the same id and text, and are left out" in caplog.text
+    assert "1 document repeats an earlier one of the same id, title and text, and is left out" in caplog.text
+    assert "1 query repeats an earlier one of the same id and text, and is left out" in caplog.text

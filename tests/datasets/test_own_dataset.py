@@ -95,7 +95,7 @@ def test_results_find_texts_and_judgments_again_in_the_cache(toy, tmp_path):
 def test_documents_that_occur_twice_are_kept_once_or_refused(toy, caplog):
     toy["dataset"] = ([*ROWS, ROWS[0]], QUERIES, QRELS)
     evalkit.evaluate(**toy)
-    assert "1 documents repeat an earlier one" in caplog.text
+    assert "1 document repeats an earlier one" in caplog.text
     toy["dataset"] = ([*ROWS, {**ROWS[0], "text": "other"}], QUERIES, QRELS)
     with pytest.raises(
         EvalkitError, match="dataset: corpus: row 6: document id 'd1' occurs twice, with different texts"
