@@ -128,7 +128,7 @@ def test_a_zip_made_on_windows_is_read(collection, tmp_path, store):
     ("content", "part"),
     [
         (b"7z\xbc\xaf\x27\x1c\0\0", "is a 7z archive"),
-        (b"PAR1\0\0\0\xff", "is a Parquet file"),
+        (b"PAR1\0\0\0\xff", "is not parquet, or is damaged"),
         (b"PK\x03\x04\0\0\0\xff", "is a zip archive that is damaged or cut short"),
         (b"", "is a single file of text"),
     ],
