@@ -81,7 +81,9 @@ def left_out(comparisons: Sequence[Comparison]) -> list[str]:
     if len({entry_of(each.dataset) for each in chosen}) < 2:  # noqa: PLR2004
         found.append("systems are not compared over datasets, because the datasets are one entry of an average")
     elif len(common) < 2:  # noqa: PLR2004
-        found.append("systems are not compared over datasets, because no two have a result on all of them")
+        several = len({one.first_stage for each in comparisons for one in each.evaluations}) > 1
+        joined = " with the same first stage" if several else ""
+        found.append(f"systems are not compared over datasets, because no two have a result on all of them{joined}")
     return found
 
 

@@ -1,6 +1,8 @@
 """`evalkit compare A B ... --measure nDCG@10`: is one better, or is it chance? Reads results; needs no model."""
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 
 from evalkit.analysis.moves import Move, moves
 from evalkit.analysis.overall import left_out, overall
@@ -46,7 +48,10 @@ def main(arguments: list[str]) -> int:
     if (options.corpus or options.query_texts) and not options.queries:
         tell("no text is shown without --queries N, the number of queries to show.")
     total, absent = overall(comparisons, settings), left_out(comparisons)
-    shown = _moved(evaluations, options.queries, settings) if options.queries else None
+    known = {
+        one.result.folder: name for each in comparisons for name, one in zip(each.names, each.evaluations, strict=True)
+    }
+    shown = _moved(evaluations, options.queries, settings, known) if options.queries else None
     if options.format == "json":
         found = report.as_json(comparisons, total, settings, absent)
         found["notes"] = [{"run": str(path), **note.as_json()} for path, note in notes_of(evaluations)]
@@ -90,7 +95,9 @@ def _parser() -> Parser:
     return parser
 
 
-def _moved(evaluations: list[Evaluation], count: int, settings: Settings) -> tuple[list[Move], tuple[str, str]]:
+def _moved(
+    evaluations: list[Evaluation], count: int, settings: Settings, known: Mapping[Path, str]
+) -> tuple[list[Move], tuple[str, str]]:
     """The queries that moved most from the first system given to the last one; from the first stage, if it is alone."""
     own = [one for one in evaluations if one.dataset == evaluations[0].dataset]
     others = dict.fromkeys(one.dataset for one in evaluations if one.dataset != own[0].dataset)
@@ -101,9 +108,10 @@ def _moved(evaluations: list[Evaluation], count: int, settings: Settings) -> tup
     first, last = own[0], own[-1]
     if first is last:
         first = Evaluation(first.candidates, first.candidates)
+    both = first, last
     found = moves(first, last, settings.measure, count=count, dataset=_dataset(last))
-    labels = names([first, last])
-    return found, (labels[0], labels[1])
+    left, right = (known.get(one.result.folder, name) for one, name in zip(both, names(both), strict=True))
+    return found, (left, right)
 
 
 def _dataset(evaluation: Evaluation) -> Dataset | None:

@@ -82,6 +82,8 @@ def test_systems_over_different_first_stages_are_not_averaged(tmp_path):
         "other-100 + strong",
     ]
     assert overall(comparisons, QUICK) is None
+    (told,) = left_out(comparisons)
+    assert told.endswith("no two have a result on all of them with the same first stage")
 
 
 def test_datasets_that_the_average_leaves_out_are_named(several, tmp_path):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from made import made
+from made import made, scores
 
 from evalkit.cli import main
 
@@ -40,6 +40,24 @@ def test_queries_show_texts_grades_and_moves(root, capsys):
     assert "by strong" in printed
     assert "grade 2" in printed
     assert "document" in printed
+
+
+def test_queries_and_tables_have_the_same_names(tmp_path, capsys):
+    made(tmp_path, {"strong": 3.0})
+    other = made(tmp_path, {"strong": 3.0}, dataset="two", stage="other")
+    assert main(["compare", str(other), "--queries", "1", "--samples", "500", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["moves"]["systems"] == ["stage-100", "stage-100 + strong"]
+
+
+def test_equal_systems_are_marked_and_none_is_real(tmp_path, capsys):
+    same = scores(30, 2.0, seed=7)
+    root = str(made(tmp_path, {"one": same, "copy": same}))
+    assert main(["compare", root, "--no-first-stage", "--samples", "500", "--format", "markdown"]) == 0
+    assert "| copy (equal) | one (equal) | +0.0000 |" in capsys.readouterr().out
+    assert main(["compare", root, "--no-first-stage", "--samples", "500", "--format", "json"]) == 0
+    ((pair,),) = [one["pairs"] for one in json.loads(capsys.readouterr().out)["datasets"]]
+    assert (pair["equal"], pair["real"]) == (True, False)
 
 
 def test_texts_that_are_gone_are_one_warning(tmp_path, capsys):
