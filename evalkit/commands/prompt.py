@@ -12,6 +12,7 @@ from evalkit.config import ComputeConfig
 from evalkit.datasets.samples import Sample, sample_pairs
 from evalkit.errors import ConfigError
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer
+from evalkit.rerank.late_interaction import LateInteractionReranker
 from evalkit.store import open_store
 
 _SHOWN_AT_EACH_END = 40  # tokens of a long pair
@@ -40,12 +41,18 @@ where they are cut. The pairs are relevant ones, from the shortest to the longes
     config.reranker = config.reranker.settled(weights=False)
     # Tokens do not depend on where they would be computed.
     built = rerank.build(config.reranker, ComputeConfig(device="cpu"), dataset=config.dataset, weights=False)
-    reranker = rerank.require_pairs(built)
+    apart = built if isinstance(built, LateInteractionReranker) else None
+    reranker = None if apart is not None else rerank.require_pairs(built)
     store = open_store(config.cache_dir)
     dataset = rerank.instructed(config.reranker, datasets.load(config.dataset, store))
     samples = sample_pairs(dataset, options.samples)
     if not samples:
         raise ConfigError(f"dataset {config.dataset.name} has no relevant pair to show.")
+    if reranker is None:
+        assert apart is not None
+        for sample in samples:
+            _show_apart(apart, sample, as_json=options.json, everything=options.all_tokens)
+        return 0
     tokenized = reranker.tokenize([sample.pair for sample in samples])
     if options.json:
         for row, sample in enumerate(samples):
@@ -53,6 +60,36 @@ where they are cut. The pairs are relevant ones, from the shortest to the longes
         return 0
     _show(samples, tokenized, reranker.tokenizer, reranker.config.tokens, everything=options.all_tokens)
     return 0
+
+
+def _show_apart(reranker: LateInteractionReranker, sample: Sample, *, as_json: bool, everything: bool) -> None:
+    """Query and document of a pair, which late interaction reads apart."""
+    found: dict[str, Any] = {"query_id": sample.query_id, "doc_id": sample.doc_id, "relevance": sample.grade}
+    tokenizer, ids = reranker.tokenizer, rerank.tokens_of(reranker, [sample.pair])[0]
+    for role in ("query", "document"):
+        own = ids[f"{role}_input_ids"]
+        found |= {
+            f"{role}_text": tokenizer.text(own),
+            f"{role}_input_ids": own,
+            f"{role}_tokens": tokenizer.tokens(own),
+        }
+    if as_json:
+        write_line(found)
+        return
+    from rich.text import Text
+
+    from evalkit.reports.console import console
+
+    out = console()
+    for role in ("query", "document"):
+        own = found[f"{role}_input_ids"]
+        title = (
+            f"{role} {found['query_id' if role == 'query' else 'doc_id']} (relevance {sample.grade}): {len(own)} tokens"
+        )
+        out.print(Text(title, style="bold"))
+        out.print(Text(found[f"{role}_text"]), soft_wrap=not out.is_terminal)
+        out.print(_listed(own, tokenizer, everything=everything), style="dim", soft_wrap=not out.is_terminal)
+        out.print()
 
 
 def _as_json(sample: Sample, tokenized: TokenizedPairs, row: int, tokenizer: Tokenizer) -> dict[str, Any]:

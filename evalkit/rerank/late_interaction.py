@@ -19,6 +19,7 @@ from evalkit.config.limits import MISSING, at_least
 from evalkit.config.reranker import RerankerConfig
 from evalkit.errors import ModelError
 from evalkit.inference.budget import Budget
+from evalkit.inference.tokens import Tokenizer
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic
 from evalkit.models.checkpoint import Checkpoint, resolve
@@ -140,6 +141,11 @@ class LateInteractionReranker(TextEncoder, Reranker):
                 f"{file}: a layer of shape {tuple(weight.shape)} does not fit token vectors of width {width}."
             )
         return weight, bias
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The checkpoint's."""
+        return self._tokenizer
 
     def load(self) -> None:
         """See `Reranker`."""

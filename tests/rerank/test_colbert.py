@@ -226,6 +226,10 @@ def test_score_prints_the_tokens_of_query_and_document_and_doctor_checks_what_it
         key: value for key, value in printed.items() if key != "score"
     }
     assert abs(printed["score"] - case["score"]) < OFFICIAL
+    assert main(["prompt", *chosen[:2], "dataset=mini", "--samples", "1", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert ["[cls]", "[q] "] == [token.lower() for token in shown["query_tokens"][:2]]
+    assert ["[cls]", "[d] "] == [token.lower() for token in shown["document_tokens"][:2]]
     assert main(["doctor", *chosen, "--json"]) in (0, 1)
     found = {row["name"]: row["outcome"] for row in map(json.loads, capsys.readouterr().out.splitlines())}
     assert found["checkpoint"] == found["alone = in a batch"] == "passed"
