@@ -13,6 +13,7 @@ from evalkit.config.registry import Registry, implementation, require_defined
 from evalkit.datasets.language import doubt_of_language
 from evalkit.datasets.loader import Loader
 from evalkit.datasets.records import SAID
+from evalkit.formats.notes import counted
 from evalkit.store import Store
 from evalkit.types import Dataset
 
@@ -86,11 +87,12 @@ def _warn(dataset: Dataset) -> None:
     absent = dataset.notes["judged_documents_absent"]
     if absent:
         logger.warning(
-            "%s: %d judged documents (%d of them relevant) are not in the corpus. They count as not retrieved, "
+            "%s: %s (%d of them relevant) %s not in the corpus. They count as not retrieved, "
             "and the candidate ceiling shows what they cost.",
             dataset.name,
-            absent,
+            counted(absent, "judged document"),
             dataset.notes["relevant_documents_absent"],
+            "is" if absent == 1 else "are",
         )
     if unanswered := dataset.notes.get("questions_without_answers"):
         logger.warning("%s: %d questions have no answer and count as 0.", dataset.name, unanswered)
