@@ -5,7 +5,6 @@ The pooled state goes through linear layers and norms; the last one writes the s
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -21,13 +20,7 @@ from evalkit.models.headed import Headed
 from evalkit.models.loading import load_encoder
 from evalkit.models.padding import minds_padding
 from evalkit.models.sentence_transformer import stored_pooling
-from evalkit.models.stages import SCORES, VECTOR, load_dense, load_layer_norm, require_over_vectors
-
-
-class _Unit(nn.Module):
-    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Vectors scaled to length 1."""
-        return nn.functional.normalize(vectors, dim=-1)
+from evalkit.models.stages import SCORES, VECTOR, load_stage
 
 
 class ChainReranker(Headed):
@@ -82,20 +75,9 @@ def load_chain(checkpoint: Checkpoint, compute: ComputeConfig) -> ChainReranker:
     model = load_encoder(checkpoint, compute)
     behind = [(kind, checkpoint.path / folder) for kind, folder in checkpoint.modules()[2:]]
     stages = [
-        _stage(kind, folder, model.device, last=place == len(behind)) for place, (kind, folder) in enumerate(behind, 1)
+        load_stage(kind, folder, model.device, writes=SCORES if place == len(behind) else VECTOR)
+        for place, (kind, folder) in enumerate(behind, 1)
     ]
     pooling = stored_pooling(checkpoint)
     assert pooling is not None
-    return ChainReranker(model, pooling, [stage for stage in stages if stage is not None]).eval()
-
-
-def _stage(kind: str, folder: Path, device: Any, *, last: bool) -> nn.Module | None:
-    match kind:
-        case "Dense":
-            return load_dense(folder, device, writes=SCORES if last else VECTOR)
-        case "LayerNorm":
-            return load_layer_norm(folder, device)
-        case "Normalize":
-            require_over_vectors(folder)
-            return _Unit()
-    return None  # Dropout does nothing outside of training
+    return ChainReranker(model, pooling, stages).eval()

@@ -15,8 +15,8 @@ from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import Declared
 from evalkit.models.layout import is_minicpm
 
-_SUPPORTED = {"StaticEmbedding", "Transformer", "Pooling", "Dense", "Normalize"}
-_ORDER = re.compile("(Transformer Pooling|StaticEmbedding)( Dense)*( Normalize)?")
+_SUPPORTED = {"StaticEmbedding", "Transformer", "Pooling", "Dense", "LayerNorm", "Normalize"}
+_ORDER = re.compile("(Transformer Pooling|StaticEmbedding)( Dense| LayerNorm| Normalize)*")
 # What sentence-transformers calls the poolings, before version 6 (`pooling_mode_...`) and since.
 _POOLINGS = {
     "cls_token": "cls",
@@ -40,14 +40,14 @@ class EmbeddingHead:
         pooling: as `retriever.pooling` names it.
         normalize: whether the vector is scaled to length 1.
         ranked_normalized: whether it is for a search, where the similarity is the cosine.
-        dense: folders of the linear layers between pooling and scaling, in order.
+        layers: kind and folder of each module between pooling and scaling, in order.
         truncate_dim: length to which the scaled vector is truncated; None for its full length.
     """
 
     pooling: str
     normalize: bool
     ranked_normalized: bool
-    dense: tuple[Path, ...] = ()
+    layers: tuple[tuple[str, Path], ...] = ()
     truncate_dim: int | None = None
 
 
@@ -58,22 +58,25 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig, said: Declared) 
         ModelError: they contradict each other, the checkpoint has a module that is not supported, or neither says.
     """
     kinds = _supported(checkpoint)
+    scaled = kinds[-1:] == ["Normalize"]
     pooling = _agreed_pooling(checkpoint, config)
     _require_prompts_pooled(checkpoint, config, said, pooling)
-    if "Normalize" in kinds and config.normalize is False:
+    if scaled and config.normalize is False:
         raise ModelError(f"{checkpoint.path}: retriever.normalize=false, but modules.json has a Normalize module.")
-    if said.similarity == "dot" and "Normalize" not in kinds and config.normalize:
+    if said.similarity == "dot" and not scaled and config.normalize:
         raise ModelError(
             f"{checkpoint.path}: is made for dot products of unscaled vectors. Set retriever.normalize=false."
         )
-    normalize = "Normalize" in kinds or bool(config.normalize)
+    normalize = scaled or bool(config.normalize)
     by_cosine = said.similarity == "cosine" and config.normalize is not False
     truncate_dim = said.truncate_dim if config.truncate_dim is None else config.truncate_dim
+    first = 1 if checkpoint.static is not None else len(("Transformer", "Pooling"))
+    between = checkpoint.modules()[first : -1 if scaled else None]
     return EmbeddingHead(
         pooling,
         normalize=normalize,
         ranked_normalized=by_cosine or (normalize and truncate_dim is None),
-        dense=tuple(checkpoint.path / folder for kind, folder in checkpoint.modules() if kind == "Dense"),
+        layers=tuple((kind, checkpoint.path / folder) for kind, folder in between),
         truncate_dim=truncate_dim,
     )
 
@@ -88,7 +91,7 @@ def _supported(checkpoint: Checkpoint) -> list[str]:
     if kinds and not _ORDER.fullmatch(" ".join(kinds)):
         raise ModelError(
             f"{checkpoint.path}: modules.json has {', '.join(kinds)}, in an order that evalkit does not run. Supported "
-            "is Transformer, Pooling, any number of Dense, Normalize."
+            "is Transformer, Pooling, any number of Dense, LayerNorm and Normalize."
         )
     return kinds
 

@@ -90,6 +90,34 @@ def load_layer_norm(folder: Path, device: Any) -> nn.Module:
     return found
 
 
+class _Unit(nn.Module):
+    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Vectors scaled to length 1."""
+        return nn.functional.normalize(vectors, dim=-1)
+
+
+def load_stage(kind: str, folder: Path, device: Any, *, writes: str = VECTOR) -> nn.Module:
+    """A module behind the pooling, as a float64 module.
+
+    Args:
+        kind: `Dense`, `LayerNorm`, `Normalize`, or `Dropout`, which does nothing outside of training.
+        folder: with its files.
+        device: to put it on.
+        writes: what a linear layer must write.
+
+    Raises:
+        ModelError: its files are absent, or it reads something else.
+    """
+    if kind == "Dense":
+        return load_dense(folder, device, writes=writes)
+    if kind == "LayerNorm":
+        return load_layer_norm(folder, device)
+    if kind == "Normalize":
+        require_over_vectors(folder)
+        return _Unit()
+    return nn.Identity()
+
+
 def require_over_vectors(folder: Path) -> None:
     """Refuse a Normalize that scales something else than the pooled vector.
 

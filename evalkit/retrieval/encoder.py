@@ -47,7 +47,7 @@ class DenseEncoder(TextEncoder):
             "checkpoint": self.checkpoint.identity,
             "pooling": self.head.pooling,
             "normalize": self.head.ranked_normalized,
-            **({"dense": [folder.name for folder in self.head.dense]} if self.head.dense else {}),
+            **({"dense": [folder.name for _, folder in self.head.layers]} if self.head.layers else {}),
             **({"truncate_dim": self.head.truncate_dim} if self.head.truncate_dim else {}),
             "lowercase": self.said.lowercase,
             "document_instruction": self.reading.document_instruction,
@@ -61,12 +61,12 @@ class DenseEncoder(TextEncoder):
         return {**super().facts(), "encoder": digest(self.identity)}
 
     @cached_property
-    def _dense(self) -> list[Any]:
-        """The linear layers behind the pooling."""
-        from evalkit.models.stages import load_dense  # imports torch
+    def _layers(self) -> list[Any]:
+        """The modules behind the pooling, in float64."""
+        from evalkit.models.stages import load_stage  # imports torch
 
         with refusing(self.checkpoint):
-            return [load_dense(folder, self.model.device) for folder in self.head.dense]
+            return [load_stage(kind, folder, self.model.device) for kind, folder in self.head.layers]
 
     @property
     def _token_width(self) -> int:
@@ -80,11 +80,14 @@ class DenseEncoder(TextEncoder):
             ModelError: the layers behind the pooling do not fit.
         """
         width = self._token_width
-        for folder in self.head.dense:
-            found = Checkpoint(folder, {}).numbers("in_features", "out_features")
-            if found["in_features"] != width:
-                raise ModelError(f"{folder}/config.json: in_features={found['in_features']}, but vectors have {width}.")
-            width = int(found["out_features"])
+        for kind, folder in self.head.layers:
+            if kind == "Normalize":
+                continue
+            reads, writes = ("in_features", "out_features") if kind == "Dense" else ("dimension", "dimension")
+            found = Checkpoint(folder, {}).numbers(reads, writes)
+            if found[reads] != width:
+                raise ModelError(f"{folder}/config.json: {reads}={found[reads]}, but vectors have {width}.")
+            width = int(found[writes])
         return min(width, self.head.truncate_dim or width)
 
     def load(self) -> None:
@@ -127,7 +130,7 @@ class DenseEncoder(TextEncoder):
         from evalkit.inference.pooling import pool
 
         pooled = pool(batch.states, batch.lengths, self.head.pooling)
-        for layer in self._dense:
+        for layer in self._layers:
             pooled = layer(pooled.double()).float()
         vectors = torch.nn.functional.normalize(pooled, dim=-1) if self.head.normalize else pooled
         return vectors[:, : self.head.truncate_dim]

@@ -1,0 +1,50 @@
+"""Modules behind the pooling of a bi-encoder, in any order, against sentence-transformers."""
+
+import json
+
+import numpy as np
+import pytest
+from stubs import tiny_bert
+from torch import nn
+
+from evalkit import load_retriever
+from evalkit.errors import ModelError
+
+TEXTS = ["The moon pulls the sea.", "", "Bees make honey from nectar", "moon"]
+CHAINS = {
+    "normalize dense": [("Normalize",), ("Dense", 32, 8)],
+    "dense norm scale": [("Dense", 32, 16), ("LayerNorm", 16), ("Normalize",)],
+    "norm dense dense": [("LayerNorm", 32), ("Dense", 32, 48), ("Dense", 48, 4)],
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_vectors_are_those_of_sentence_transformers(tmp_path, name):
+    pytest.importorskip("sentence_transformers")
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules
+
+    bert = tiny_bert(tmp_path / "bert")
+    (bert / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 32}), encoding="utf-8")
+    layers = [getattr(modules, kind)(*sizes) for kind, *sizes in CHAINS[name]]
+    for layer in layers:
+        if isinstance(getattr(layer, "norm", None), nn.LayerNorm):
+            nn.init.normal_(layer.norm.bias)
+    transformer = modules.Transformer(str(bert))
+    theirs = SentenceTransformer(modules=[transformer, modules.Pooling(32, "mean"), *layers], device="cpu")
+    theirs.save(str(tmp_path / "chain"))
+    model = load_retriever("dense", model=tmp_path / "chain", max_length=32, compute={"device": "cpu"})
+    np.testing.assert_allclose(model.encode(TEXTS), theirs.encode(TEXTS), rtol=0, atol=1e-5)
+    assert [folder.name for _, folder in model.encoder.head.layers] == model.encoder.identity["dense"]
+
+
+def test_a_layer_of_another_width_is_refused(tmp_path):
+    bert = tiny_bert(tmp_path / "bert")
+    package = "sentence_transformers.models."
+    kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_LayerNorm": "LayerNorm"}
+    modules = [{"path": path, "type": f"{package}{kind}"} for path, kind in kinds.items()]
+    (bert / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    (bert / "2_LayerNorm").mkdir()
+    (bert / "2_LayerNorm" / "config.json").write_text(json.dumps({"dimension": 7}), encoding="utf-8")
+    with pytest.raises(ModelError, match="dimension=7, but vectors have 32"):
+        load_retriever("dense", model=bert, pooling="mean", max_length=32).encode(["moon"])
