@@ -15,13 +15,15 @@ def require_judged_documents(dataset: Dataset, judgments: str, documents: str, *
     """Refuse a dataset whose corpus has none of the judged documents, unless answers judge them too.
 
     Args:
-        dataset: its notes count the judged documents that are absent.
+        dataset: all of it, or a sample of its queries.
         judgments: what to call the judgments in the error.
         documents: what to call the corpus.
         loosely: whether ids that do not look alike are refused, too.
     """
     judged = dict.fromkeys(doc_id for grades in dataset.qrels.values() for doc_id in grades)
-    if not judged or dataset.answers or dataset.notes["judged_documents_absent"] < len(judged):
+    if not judged or dataset.answers or not dataset.notes["judged_documents_absent"]:
+        return
+    if len(dataset.lacking(list(judged))) < len(judged):  # the notes count the judgments of all queries, sampled or not
         return
     if dataset.maxp and (known := _first_known(dataset, list(judged))):
         raise DataError(

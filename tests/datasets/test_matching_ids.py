@@ -8,6 +8,7 @@ import pytest
 import evalkit
 from evalkit.config import FolderDatasetConfig
 from evalkit.datasets import load
+from evalkit.datasets.matching_ids import require_judged_documents
 from evalkit.errors import DataError
 from evalkit.store import Store
 from tests.datasets.test_beir import write_collection
@@ -53,3 +54,13 @@ def test_some_judged_documents_in_the_corpus_are_enough(tmp_path: Path, store: S
     with caplog.at_level(logging.WARNING, logger="evalkit"):
         load(FolderDatasetConfig(path=str(folder)), store)
     assert "1 judged document" in caplog.text
+
+
+def test_documents_that_other_queries_than_the_sampled_ones_lack_do_not_count(tmp_path: Path, store: Store):
+    judged = {query_id: {"d1": 1} for query_id in ("q1", "q2")}
+    folder = write_collection(tmp_path / "c", qrels=judged)
+    (kept,) = load(FolderDatasetConfig(path=str(folder), sample=1), store).queries
+    judged["q2" if kept == "q1" else "q1"] = {"gone": 1, "lost": 1}
+    dataset = load(FolderDatasetConfig(path=str(write_collection(tmp_path / "d", qrels=judged)), sample=1), store)
+    assert (dict(dataset.qrels), dataset.notes["judged_documents_absent"]) == ({kept: {"d1": 1}}, 2)
+    require_judged_documents(dataset, "qrels", "corpus")
