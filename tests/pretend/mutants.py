@@ -72,8 +72,8 @@ MUTANTS = {
     ),
     "causality is lost in torch's kernel and flash-attn's window": Mutant(
         "inference/attention.py",
-        ", 0) if rule.causal else (-1, -1)",
-        ", -1) if rule.causal else (-1, -1)",
+        "return (seen, 0 if rule.causal else seen)",
+        "return (seen, -1 if rule.causal else seen)",
         f"{STARTS}[gemma]",
     ),
     "the longest key is that of the pairs' own tokens": Mutant(
