@@ -107,7 +107,7 @@ def hub(tmp_path, monkeypatch):
     """The hub's client, with tiny checkpoints of the layouts that are published under these names."""
 
     def download(model, *, revision, **_):
-        folder = tmp_path / model / revision
+        folder = tmp_path / "hub" / model / revision  # a folder of the name of a model would be taken for it
         return str(folder if folder.is_dir() else CHECKPOINTS[model](folder))
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
