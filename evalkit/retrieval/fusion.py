@@ -58,6 +58,7 @@ class FusionConfig(RetrieverConfig):
         """Check, and look the parts up."""
         if len(self.of) < 2:  # noqa: PLR2004
             raise ConfigError(f"{_OF} has {len(self.of)} parts. Name two or more, such as {_OF}=[bm25,run.trec].")
+        self.of = [_plain(given) for given in self.of]  # as a manifest can hold it
         self.parts = [_part(given) for given in self.of]
         self.name = self.name or "+".join(part.name for part in self.parts).replace("/", "_")[:_MOST]
         super().__post_init__()
@@ -77,6 +78,13 @@ class FusionConfig(RetrieverConfig):
                 raise ConfigError(f"retriever.{key}={value} is of retriever.method={method}. Remove one of them.")
 
 
+def _plain(given: Any) -> Any:
+    """The same with paths as texts."""
+    if isinstance(given, Mapping):
+        return {key: _plain(value) for key, value in given.items()}
+    return os.fspath(given) if isinstance(given, os.PathLike) else given
+
+
 def _part(given: Any) -> RetrieverConfig:
     """The settings of a part.
 
@@ -87,9 +95,8 @@ def _part(given: Any) -> RetrieverConfig:
     name = settings.pop("retriever", None) if isinstance(given, Mapping) else given
     if isinstance(given, Mapping) and not isinstance(name, str):
         raise ConfigError(f"{_OF}: {given} does not say which retriever. Write {{retriever: NAME, ...}}.")
-    if not isinstance(name, str | os.PathLike) or not os.fspath(name):
+    if not isinstance(name, str) or not name:
         raise ConfigError(f"{_OF}: {name!r} is neither a name, a run file nor settings.")
-    name = os.fspath(name)
     names = config_names("retriever")
     if name not in names:
         if not expanded(name).is_file():

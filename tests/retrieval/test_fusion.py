@@ -177,6 +177,12 @@ def test_parts_keep_their_notes_their_times_and_their_settings(files, dataset, s
     assert "bm25+run0" == stage.config.name
 
 
+def test_paths_of_python_are_texts_in_the_settings(files):
+    config = config_of("retriever", "fusion", {"of": [Path(files[0]), {"retriever": "saved", "path": Path(files[1])}]})
+    assert [files[0], {"retriever": "saved", "path": files[1]}] == config.of
+    assert files[:2] == [part.path for part in config.parts]
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
