@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit.config import ComputeConfig
 from evalkit.config.compute import PACKED
 from evalkit.errors import ModelError
 from evalkit.inference.tokens import Ids, Tokenized, prepare, tokenize
 from evalkit.models.arithmetic import arithmetic
+from evalkit.models.checkpoint import resolve
 from evalkit.models.declared import Declared, Reading, declared
 from evalkit.models.loading import refusing
-from evalkit.models.multi_vector import LINEAR, MultiVector, multi_vector, special_token
+from evalkit.models.multi_vector import LINEAR, METADATA, MultiVector, multi_vector, special_token
 from evalkit.models.requirements import require_no_code, require_whole
 from evalkit.models.tokenizers import require_vocabulary
 from evalkit.rerank.late_interaction import LateInteractionConfig, LateInteractionReranker, Role
@@ -218,6 +220,20 @@ class ColbertReranker(LateInteractionReranker):
             vectors = stage(vectors)
         vectors = torch.nn.functional.normalize(vectors, dim=-1) if self.layout.normalizes else vectors
         return vectors.float()
+
+
+class LateInteraction:
+    """Chooses a reranker by the files of the checkpoint: one that was trained for late interaction, or any encoder."""
+
+    @staticmethod
+    def from_config(
+        config: LateInteractionConfig, compute: ComputeConfig, *, instruction: str, weights: bool
+    ) -> LateInteractionReranker:
+        """See `Reranker`."""
+        del instruction  # it has no place for one
+        checkpoint = resolve(config.model, config.revision, also=[METADATA], weights=False)
+        kind = LateInteractionReranker if multi_vector(checkpoint) is None else ColbertReranker
+        return kind(config, compute, weights=weights)
 
 
 def _filled(row: Ids, count: int, token: int) -> Ids:

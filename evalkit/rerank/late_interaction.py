@@ -22,9 +22,9 @@ from evalkit.inference.budget import Budget
 from evalkit.inference.tokens import Tokenizer
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic
-from evalkit.models.checkpoint import Checkpoint, resolve
+from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.loading import refusing
-from evalkit.models.multi_vector import METADATA, multi_vector
+from evalkit.models.multi_vector import METADATA
 from evalkit.models.processor import noting
 from evalkit.models.text_encoder import TextEncoder
 from evalkit.rerank.seam import Reranker
@@ -47,7 +47,7 @@ _ANY_PAIR = Pair("a", "a")  # the first pass through a model takes longer than t
 class LateInteractionConfig(RerankerConfig):
     """Token-level MaxSim with any encoder checkpoint."""
 
-    implementation: ClassVar[str] = "evalkit.rerank.late_interaction:LateInteractionReranker"
+    implementation: ClassVar[str] = "evalkit.rerank.colbert:LateInteraction"
 
     model: str = MISSING
     revision: str | None = None
@@ -89,19 +89,6 @@ class LateInteractionReranker(TextEncoder, Reranker):
         super().__init__(config, compute, group="reranker", also=also, weights=weights)
         self.name = config.name
         self._require(config)
-
-    @classmethod
-    def from_config(
-        cls, config: LateInteractionConfig, compute: ComputeConfig, *, instruction: str, weights: bool
-    ) -> "LateInteractionReranker":
-        """See `Reranker`."""
-        del instruction  # it has no place for one
-        checkpoint = resolve(config.model, config.revision, also=[METADATA], weights=False)
-        if multi_vector(checkpoint) is None:
-            return cls(config, compute, weights=weights)
-        from evalkit.rerank.colbert import ColbertReranker
-
-        return ColbertReranker(config, compute, weights=weights)
 
     def _require(self, config: LateInteractionConfig) -> None:
         """Refuse a checkpoint whose token vectors are not those of its encoder alone."""
