@@ -18,6 +18,7 @@ from typing import Any
 
 from evalkit import pipeline
 from evalkit.config import ComputeConfig, EvaluateConfig
+from evalkit.datasets.reranking_samples import are_samples
 from evalkit.errors import ConfigError
 from evalkit.load import STAGES, compute_of, config_of, stage_of
 from evalkit.measures import canonical
@@ -36,7 +37,7 @@ def evaluate(
     retriever: Any = None,
     reranker: Any = None,
     depth: int = 100,
-    measures: Sequence[str] | None = None,
+    measures: Sequence[str] | str | None = None,
     compute: str | Mapping[str, Any] | ComputeConfig | None = None,
     results_dir: str | os.PathLike[str] = "results",
     cache_dir: str | os.PathLike[str] | None = None,
@@ -53,11 +54,11 @@ def evaluate(
         dataset: a name; a folder or file; or corpus, queries and judgments as three mappings or tables, in a tuple or a
             dict. Or an `EvaluateConfig`, as the only argument.
         retriever: a name; a folder with a model; a run, as a file, a `Run` or a dict; a function `f(queries, depth)`;
-            or a model.
-        reranker: a name; a folder with a model; a run file; a function `f(query, documents)` or `f(pairs)`; or a model.
-            None for none.
+            or a model. None for reranking samples, which bring their candidates.
+        reranker: a name; a folder with a model; a run, which is replayed; a function `f(query, documents)` or
+            `f(pairs)`; or a model. None for none.
         depth: candidates of each query that are passed on to the reranker.
-        measures: such as `["nDCG@10", "R@20"]`; those of the dataset when None.
+        measures: such as `["nDCG@10", "R@20"]`, or one; those of the dataset when None.
         compute: where and how evalkit's own models run: a name, or settings such as `{"device": "cpu"}`.
         results_dir: folder of the results.
         cache_dir: where corpora, embeddings and scores are kept; `~/.cache/evalkit` when None.
@@ -98,7 +99,10 @@ def _config(
 ) -> EvaluateConfig:
     """The arguments of `evaluate`, checked."""
     of = _by_group(settings)
-    stages = {group: stage_of(group, value, of[group]) for group, value in given.items()}
+    stages: dict[str, Any] = {"dataset": stage_of("dataset", given["dataset"], of["dataset"])}
+    if given["retriever"] is None and are_samples(stages["dataset"]):
+        given = {**given, "retriever": "judged"}
+    stages |= {group: stage_of(group, given[group], of[group]) for group in ("retriever", "reranker")}
     return EvaluateConfig(
         **stages,
         compute=_compute(compute, of["compute"]),
@@ -147,7 +151,9 @@ def _path(key: str, value: Any) -> str:
 
 
 def _names(key: str, value: Any) -> list[str]:
-    if isinstance(value, str) or not isinstance(value, Sequence):
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, Sequence):
         raise ConfigError(f"{key}={value!r} is not a list of names, such as ['nDCG@10', 'R@20'].")
     return list(value)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import sys
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_settings_follow_a_name_in_a_tuple_or_as_on_the_command_line(toy):
         ({"retriever": None}, "evaluate needs a retriever"),
         ({"retriever": "bm52"}, "retriever=bm52 is not a choice. Did you mean bm25?"),
         ({"depth": 1.5}, "depth=1.5 is not a whole number"),
-        ({"measures": "nDCG@10"}, "is not a list of names"),
+        ({"measures": 3}, "is not a list of names"),
         ({"reranker.max_lenght": 3}, "reranker.max_lenght is not a setting"),
         ({"reranker": overlap, "reranker.weight": 3}, r"made with goes into settings, as in \{'settings': \{'weight'"),
         ({"retriever": ("bm25", {"k1": "high"})}, r"retriever\.k1: Value 'high' .* converted to Float\.$"),
@@ -88,6 +89,20 @@ def test_what_the_table_of_the_command_line_notes_is_logged(toy, caplog):
     assert "ties in the top 10 of 1 query" in noted
     assert "1 query has no candidate and counts as 0, such as q2" in noted
     assert any(text.startswith("reranking lowered nDCG@10 from 0.3801 to 0.2398") for text in noted)
+
+
+def test_a_single_measure_may_be_a_text(toy):
+    found = evalkit.evaluate(**toy | {"measures": "RR"}, reranker="none")
+    assert ["RR"] == found.result.manifest["config"]["measures"]
+
+
+def test_reranking_samples_need_no_retriever(toy, tmp_path):
+    sample = {"query": "bees", "positive": ["Bees make honey."], "negative": ["The moon has no air."]}
+    (tmp_path / "samples.jsonl").write_text(json.dumps(sample) + "\n")
+    del toy["retriever"]
+    found = evalkit.evaluate(**toy | {"dataset": tmp_path / "samples.jsonl"}, reranker=overlap)
+    assert "judged-5" == found.first_stage
+    assert 1.0 == found.measures["nDCG@10"]
 
 
 def test_a_configuration_is_taken_alone(toy):

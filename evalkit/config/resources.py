@@ -12,6 +12,8 @@ from evalkit.config.registry import installed_settings, taken_by
 from evalkit.errors import ConfigError
 from evalkit.system.lookalikes import instead
 
+_OF_OBJECTS = ("dataset", "retriever", "reranker")
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -50,10 +52,19 @@ def _names_below(folder: Path) -> frozenset[str]:
     return frozenset(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 
 
+def address_hint(group: str, name: str) -> str:
+    """How to choose an object of the user's own, for a name such as `my_module:NAME`; empty for another."""
+    module, _, path = name.partition(":")
+    is_address = path and all(part.isidentifier() for part in (*module.split("."), *path.split(".")))
+    if not is_address or group not in _OF_OBJECTS:
+        return ""
+    return f"For an object of your own: {group}=python {group}.object={name}."
+
+
 def config_text(group: str, name: str, own: Path | None = None) -> str:
     """The YAML of one of the `config_names` of a group, comments included, whoever ships it."""
     if name not in (names := config_names(group, own)):
-        raise ConfigError(f"{group}={name} is not a choice. {instead(name, names)}")
+        raise ConfigError(f"{group}={name} is not a choice. {address_hint(group, name) or instead(name, names)}")
     for base in (shipped("conf"), own):
         if base and (path := base / group / f"{name}.yaml").is_file():
             return path.read_text(encoding="utf-8")

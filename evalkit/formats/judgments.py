@@ -26,7 +26,7 @@ from evalkit.types import Qrels
 _GRADE = re.compile(r"([+-]?[0-9]{1,9})(?:\.0*)?")
 _LOOKED_AT = 1_000  # lines that show the layout
 _EXPECTED = "Expected lines of " + " or ".join(QRELS_LAYOUTS.values())
-_ALL_RELEVANT = Note(
+ALL_RELEVANT = Note(
     "no_grades", "the judgments have no grades, so every document in them counts as relevant (grade 1)", {}
 )
 
@@ -86,7 +86,7 @@ def _gathered(rows: Iterable[Row], name: object) -> QrelsFile:
 def _checked(qrels: Qrels, name: object, *, has_grades: bool) -> QrelsFile:
     if not qrels:
         raise DataError(f"{name}: holds no judgments. {_EXPECTED}.")
-    return QrelsFile(qrels, () if has_grades else (_ALL_RELEVANT,))
+    return QrelsFile(qrels, () if has_grades else (ALL_RELEVANT,))
 
 
 def add_judgment(qrels: dict[str, dict[str, int]], query_id: str, doc_id: str, relevance: str, *, where: str) -> None:
@@ -113,7 +113,7 @@ def _of_objects(file: File) -> QrelsFile:
     for number, (where, value) in enumerate(json_rows(file), start=1):
         for query, document, grade in _triples(value, number, where):
             has_grades = has_grades and grade is not None
-            relevance = "1" if grade is None else plain_text(grade)
+            relevance = "1" if grade is None else plain_text(int(grade) if isinstance(grade, bool) else grade)
             add_judgment(qrels, plain_text(query), plain_text(document), relevance, where=where)
     return _checked(qrels, file, has_grades=has_grades)
 

@@ -1,6 +1,7 @@
 """Runs and judgments from objects of Python and of other libraries, none of which is imported here.
 
     {query: {document: score or grade}}     pytrec_eval, BEIR; ids are texts or integers, numbers Python's or NumPy's
+    {query: [relevant document, ...]}       judgments without grades
     tables with named columns               pandas, polars, pyarrow, datasets; PyTerrier, BEIR, ir_measures, ranx
     rows with named fields                  ir_measures' and ir_datasets' ScoredDoc and Qrel, objects of JSON
     ranx.Run, ranx.Qrels, evalkit.Run
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from evalkit.errors import DataError
 from evalkit.formats import ids
-from evalkit.formats.judgments import add_judgment
+from evalkit.formats.judgments import ALL_RELEVANT, add_judgment
 from evalkit.formats.notes import counted
 from evalkit.formats.rows import GRADES, SCORES, FieldPlaces, is_number, name_columns
 from evalkit.formats.run_rows import RunRows
@@ -44,9 +45,10 @@ _RUNS = (
     "{query: {document: score}}, a table with columns such as query_id, doc_id and score, rows of ir_measures, "
     "a ranx.Run, an evalkit.Run, or a path"
 )
+_LISTS = (list, tuple)
 _JUDGMENTS = (
-    "{query: {document: grade}}, a table with columns such as query_id, doc_id and relevance, rows of ir_measures, "
-    "ranx.Qrels, or a path"
+    "{query: {document: grade}}, {query: [relevant document, ...]}, a table with columns such as query_id, doc_id and "
+    "relevance, rows of ir_measures, ranx.Qrels, or a path"
 )
 
 
@@ -98,7 +100,7 @@ def qrels_of(source: Any, name: str = "the judgments") -> Qrels:
     if isinstance(source, str | PathLike):
         return read_qrels(expanded(str(source)))
     if isinstance(source, Mapping) or is_from(source, "ranx", "Qrels"):
-        columns = _triples(source if isinstance(source, Mapping) else source.to_dict(), name, _JUDGMENTS)
+        columns = _triples(_graded(source if isinstance(source, Mapping) else source.to_dict(), name), name, _JUDGMENTS)
     else:
         columns = _columns(source, GRADES, name, _JUDGMENTS)
     query_ids, queries = _coded(columns.queries, name)
@@ -128,6 +130,17 @@ def _run_file(columns: "_Columns", name: str, order: str | None) -> RunFile:
     scored = _rows_of(columns, name)
     found = by_score_or_rank(columns.places, scored, scored.run(name), name, order)
     return found if scored.ranks is not None else found._replace(ranks_are="the order of the rows")
+
+
+def _graded(judged: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
+    """Judgments by query and document; documents in a list have no grades, and all are relevant."""
+    if not any(isinstance(found, _LISTS) for found in judged.values()):
+        return judged
+    logger.warning("%s: %s.", name, ALL_RELEVANT.text)
+    return {
+        query_id: dict.fromkeys((_id(doc_id, name) for doc_id in found), 1) if isinstance(found, _LISTS) else found
+        for query_id, found in judged.items()
+    }
 
 
 class _Columns(NamedTuple):

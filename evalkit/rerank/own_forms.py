@@ -6,6 +6,7 @@ It does not import the library: an object of a library that is not in `sys.modul
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -94,6 +95,29 @@ def scorer(thing: Any, name: str) -> Form | None:
     return _called(method, f"{name}.score") if callable(method) else None
 
 
+def predictor(thing: Any, name: str) -> Form | None:
+    """An object with `predict(pairs)`, as most cross-encoders have; its scores are taken as they are."""
+    del name
+    method = getattr(thing, "predict", None)
+    if not callable(method):
+        return None
+    return Form(lambda pairs: method([(pair.query, pair.document) for pair in pairs]), by_query=False)
+
+
+def flag_reranker(thing: Any, name: str) -> Form | None:
+    """An object with `compute_score(pairs)`, as FlagEmbedding's, which may return a bare number for a single pair."""
+    del name
+    method = getattr(thing, "compute_score", None)
+    if not callable(method):
+        return None
+
+    def score(pairs: Sequence[Pair]) -> Any:
+        returned = method([(pair.query, pair.document) for pair in pairs])
+        return [returned] if isinstance(returned, Real) else returned
+
+    return Form(score, by_query=False)
+
+
 def function(thing: Any, name: str) -> Form | None:
     """A function, or another object that can be called."""
     return _called(thing, name) if callable(thing) else None
@@ -112,5 +136,12 @@ def _called(function: Callable[..., Any], name: str) -> Form:
     )
 
 
-KINDS: tuple[Callable[[Any, str], Form | None], ...] = (cross_encoder, ranker, scorer, function)
+KINDS: tuple[Callable[[Any, str], Form | None], ...] = (
+    cross_encoder,
+    ranker,
+    scorer,
+    predictor,
+    flag_reranker,
+    function,
+)
 """The kinds of objects that can score, the first that takes an object first."""

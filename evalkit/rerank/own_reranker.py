@@ -14,13 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig
+from evalkit.config.limits import one_of
 from evalkit.config.python_object import UNIQUE, PythonModel
 from evalkit.config.reranker import RerankerConfig
 from evalkit.errors import ConfigError, ObjectError
+from evalkit.formats.python_objects import run_object
 from evalkit.rerank import library_forms, own_forms
 from evalkit.rerank.own_forms import Form
 from evalkit.rerank.own_scores import checked_scores
+from evalkit.rerank.passthrough import MISSING_SCORES, ORDERS, Replay
 from evalkit.rerank.seam import Reranker
+from evalkit.retrieval.own_searches import is_run
 from evalkit.system.own_code import call
 from evalkit.types import Dataset, Identity, Pair, Scored
 
@@ -31,8 +35,9 @@ _PAIRS_PER_CALL = 256  # of a function that takes pairs: what a kill may lose
 
 _EXPECTED = (
     "A reranker is a function f(query, documents) or f(pairs) that returns a score for each document or pair, an "
-    "object with such a method `score`, an evalkit.Reranker, a CrossEncoder of sentence-transformers, a reranker of "
-    "beir or mteb, or an object with `transform` as PyTerrier's"
+    "object with such a method `score`, or with `predict(pairs)` or `compute_score(pairs)`, an evalkit.Reranker, a "
+    "CrossEncoder of sentence-transformers, a reranker of "
+    "beir or mteb, an object with `transform` as PyTerrier's, or a run, which is replayed"
 )
 
 
@@ -43,11 +48,18 @@ class PythonRerankerConfig(PythonModel, RerankerConfig):
     implementation: ClassVar[str] = "evalkit.rerank.own_reranker:PythonReranker"
     group: ClassVar[str] = "reranker"
     name: str = ""
+    missing: str = "error"
+    """Of a run, for a candidate that it lacks: `error`, or rank it `below` all others; see `reranker=replay`."""
+    order: str | None = None
+    """What orders a run where ranks and scores disagree: `score` or `rank`."""
 
     def __post_init__(self) -> None:
         """Check, and name it after its object where no name is given."""
         self.name = self.name or self.default_name
         super().__post_init__()
+        one_of("reranker.missing", self.missing, MISSING_SCORES)
+        if self.order is not None:
+            one_of("reranker.order", self.order, ORDERS)
 
 
 class PythonReranker(Reranker):
@@ -69,14 +81,16 @@ class PythonReranker(Reranker):
         self.by_query = self._form.by_query
 
     @classmethod
-    def from_config(
+    def from_config(  # type: ignore[override]
         cls, config: PythonRerankerConfig, compute: ComputeConfig, *, instruction: str, weights: bool
-    ) -> Reranker:
-        """See `Reranker`; an object that is one is taken as it is."""
+    ) -> "Reranker | Replay":
+        """See `Reranker`; an object that is one is taken as it is, and a run as a file of scores."""
         del instruction, weights
         thing = config.get()
         if isinstance(thing, Reranker):
             return _whole(thing, config)
+        if is_run(thing):
+            return Replay(config, given=run_object(thing, config.name, order=config.order))
         if compute.backend != "local":
             logger.warning(
                 "%s is an object of Python, so it runs in this process; compute.backend is not used.", config.name

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -102,24 +103,26 @@ class KeepOrder(Reordering):
 
 
 class Replay(Reordering):
-    """Scores that someone else made for the same candidates.
+    """Scores that someone else made for the same candidates, from a file, or from an object in Python that is `given`.
 
     Raises:
         DataError: there is no such file.
     """
 
-    def __init__(self, config: ReplayConfig) -> None:
-        self.path = expanded(str(config.path))
-        self.missing = config.missing
-        self.order = config.order
-        if not self.path.is_file():
+    def __init__(self, config: Any, *, given: RunFile | None = None) -> None:
+        self.path: str | Path = config.name if given else expanded(str(config.path))
+        self.missing, self.order, self.given = config.missing, config.order, given
+        if not given and not Path(self.path).is_file():
             raise DataError(f"{self.path}: no such run file. Set reranker.path to a TREC run or a JSON run.")
 
     @cached_property
     def identity(self) -> Identity:
         """The file's content, what happens to candidates that it lacks, and the order where one was chosen."""
         chosen = {"order": self.order} if self.order else {}
-        return {"kind": "replay", "file_sha256": file_digest(self.path), "missing": self.missing, **chosen}
+        source = (
+            {"run_sha256": self.given.run.digest()} if self.given else {"file_sha256": file_digest(Path(self.path))}
+        )
+        return {"kind": "replay", **source, "missing": self.missing, **chosen}
 
     def reorder(self, candidates: Run) -> Reordered:
         """The candidates with the file's scores.
@@ -127,7 +130,7 @@ class Replay(Reordering):
         Raises:
             DataError: the file lacks candidates, and the settings do not say to rank them below.
         """
-        file = read_run_file(self.path, order=self.order)
+        file = self.given or read_run_file(Path(self.path), order=self.order)
         scores, absent = _look_up(file.run, candidates)
         if absent.any():
             self._require_below(file.run, candidates, absent)

@@ -9,6 +9,7 @@ import pytest
 
 from evalkit.errors import DataError
 from evalkit.formats.judgments import read_judgments
+from evalkit.formats.python_objects import qrels_of
 
 TRIPLES = [("q1", "d1", 1), ("q1", "d2", 0), ("q2", "d2", 2)]
 WANTED = {"q1": {"d1": 1, "d2": 0}, "q2": {"d2": 2}}
@@ -60,7 +61,6 @@ def test_judgments_are_read_from_parquet_also_with_ids_that_are_numbers(tmp_path
         ("a.csv", "query-id,corpus-id,score\n", "a.csv: holds no judgments"),
         ("a.csv", "", "a.csv: holds no judgments"),
         ("a.json", '{"q1": {"d1": 0.5}}', "the relevance is '0.5'"),
-        ("a.json", '{"q1": {"d1": true}}', "the relevance is 'True'"),
         ("a.json", '{"q1": [["d1"]]}', "Expected {document: grade}, or a list of the relevant ids"),
         ("a.json", "{}", "holds no judgments"),
         (
@@ -77,3 +77,18 @@ def test_malformed_judgments_name_file_and_line(tmp_path, name, content, part):
         read(tmp_path, name, content)
     assert part in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path / name))
+
+
+def test_true_and_false_are_grades_in_a_file_as_in_a_dict(tmp_path):
+    (tmp_path / "a.json").write_text('{"q1": {"d1": true, "d2": false}}')
+    expected = {"q1": {"d1": 1, "d2": 0}}
+    assert expected == read_judgments(tmp_path / "a.json").qrels == qrels_of({"q1": {"d1": True, "d2": False}})
+
+
+def test_lists_of_relevant_documents_are_judgments_in_a_file_as_in_a_dict(tmp_path, caplog):
+    (tmp_path / "a.json").write_text('{"q1": ["d1", "d2"], "2": [3]}')
+    expected = {"q1": {"d1": 1, "d2": 1}, "2": {"3": 1}}
+    assert expected == read_judgments(tmp_path / "a.json").qrels == qrels_of({"q1": ["d1", "d2"], 2: (3,)})
+    assert "the judgments have no grades" in caplog.text
+    with pytest.raises(DataError, match="is neither a text nor an integer"):
+        qrels_of({"q1": [["d1"]]})

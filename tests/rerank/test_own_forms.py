@@ -2,6 +2,7 @@
 
 import functools
 
+import numpy as np
 import pandas as pd
 import pytest
 from stubs import overlap, toy_evaluation
@@ -21,6 +22,24 @@ def by_pairs(pairs, scale=1.0):
 class Method:
     def score(self, query, documents):
         return overlap(query, documents)
+
+
+class Predictor:
+    """As a cross-encoder that is called for something else."""
+
+    def predict(self, pairs):
+        return np.array(by_pairs(pairs))
+
+    def __call__(self, features):
+        raise NotImplementedError
+
+
+class Flag:
+    """As FlagEmbedding's, some of which return a bare number for a single pair."""
+
+    def compute_score(self, pairs):
+        found = by_pairs(pairs)
+        return found if len(found) > 1 else float(found[0])
 
 
 class Callable:
@@ -51,6 +70,8 @@ class Ranker:
         (lambda pairs, **_: by_pairs(pairs), False),
         (Method(), True),
         (Callable(), False),
+        (Predictor(), False),
+        (Flag(), False),
         (Ranker(["score", "rank"]), True),
         (Ranker(["rank"]), True),
     ],

@@ -1,18 +1,20 @@
 """Rerankers of the user's own: identity, calls, errors, and what is found again."""
 
 import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from in_process import evalkit as command
 from stubs import overlap, toy_evaluation
 
 import evalkit
 from evalkit.analysis.regression import entries
-from evalkit.errors import ConfigError, ObjectError, ResultError
+from evalkit.errors import ConfigError, DataError, ObjectError, ResultError
 from evalkit.rerank import own_reranker
 from evalkit.rerank.own_reranker import PythonReranker, PythonRerankerConfig
 from evalkit.results import without_identity
@@ -310,3 +312,32 @@ def test_a_query_without_candidates_is_not_asked_about(toy):
     found = evalkit.evaluate(**toy, reranker=reranker)
     assert [1] == reranker.calls
     assert ["q2"] == found.result.manifest["queries_without_candidates"]
+
+
+def test_a_run_in_memory_is_replayed_as_its_file(toy, tmp_path):
+    scored = evalkit.evaluate(**toy, reranker=overlap)
+    evalkit.write_run(scored.run, tmp_path / "scores.trec", tag="t")
+    scores = {query: dict(zip(docs, values, strict=True)) for query, docs, values in scored.run}
+    rows = [(query, doc, value) for query, docs in scores.items() for doc, value in docs.items()]
+    table = pd.DataFrame(rows, columns=["query_id", "doc_id", "score"])
+    of_file = evalkit.evaluate(**toy, reranker=tmp_path / "scores.trec")
+    for given in (scored.run, scores, table):
+        found = evalkit.evaluate(**toy, reranker=given)
+        assert "reranker" == found.reranker
+        assert found.measures == of_file.measures
+        assert "replay" == found.result.manifest["reranker"]["kind"]
+    assert not found.result.fresh
+    del scores["q1"]
+    with pytest.raises(DataError, match=r"reranker: has no score for .* Set reranker\.missing=below"):
+        evalkit.evaluate(**toy, reranker=scores)
+    below = evalkit.evaluate(**toy, reranker=(scores, {"missing": "below", "name": "part"}))
+    assert below.result.manifest["unscored_pairs"] > 0
+
+
+def test_an_address_in_place_of_a_choice_says_how_to_give_one(toy):
+    hint = "For an object of your own: reranker=python reranker.object=mine:score."
+    expected = f"reranker=mine:score is not a choice. {hint}"
+    with pytest.raises(ConfigError, match=f"^{re.escape(expected)}$"):
+        evalkit.evaluate(**toy, reranker="mine:score")
+    found = command("evaluate", "dataset=mini", "reranker=mine:score", cwd=toy["results_dir"].parent)
+    assert (2, f"evalkit: error: {expected}\n") == (found.returncode, found.stderr)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from evalkit.config import ROOTS
-from evalkit.config.resources import config_names
+from evalkit.config.resources import address_hint, config_names
 from evalkit.errors import ConfigError
 from evalkit.system.lookalikes import did_you_mean, instead, lookalikes, proposal
 
@@ -102,6 +102,8 @@ def _missing_config(name: str, options: Sequence[str]) -> str:
     others = [f"{other}={choice}" for other in GROUPS if group in GROUPS and choice in config_names(other)]
     if not choice:
         return f"{group}= names nothing. Legal are: {', '.join(legal)}."
+    if hint := address_hint(group, choice):
+        return f"{group}={choice} is not a choice. {hint}"
     near = proposal(others) or did_you_mean(choice, legal)
     if group == "dataset" and (choice.startswith(("/", "./", "../", "~")) or Path(choice).exists()):
         near = f"To read {choice}, set dataset=folder dataset.path={choice}. "
