@@ -65,9 +65,8 @@ class BeirSearch:
                 top_k,
             )
         table, texts = _table(corpus), _queries(queries)
-        documents = ArrowDocuments(table, title_separator=" ", id_column="id")
+        documents, corpus_digest = ArrowDocuments(table, title_separator=" ", id_column="id"), content_digest(table)
         config = self._config or DatasetConfig(name="beir", language=likely_language(documents))
-        corpus_digest = content_digest(table)
         dataset = Dataset(
             name=config.name,
             split=config.split,

@@ -6,7 +6,7 @@ No remote code, no newly initialised tensor, no silent fallback.
 import copy
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -57,7 +57,7 @@ def refusing(checkpoint: Checkpoint) -> Iterator[None]:
 
 
 def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
-    """The bare encoder of a native checkpoint, gte or MiniCPM-Embedding, in evaluation mode on its device.
+    """The bare encoder of a native checkpoint, gte, nomic or MiniCPM-Embedding, in evaluation mode on its device.
 
     Raises:
         ModelError: the weights are not those of its configuration.
@@ -66,33 +66,8 @@ def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
     import transformers
 
     with refusing(checkpoint):
-        if is_minicpm(checkpoint):
-            from evalkit.models.minicpm_decoder import granite_config
-
-            config = granite_config(checkpoint, compute.padded_attention)
-            return assemble(lambda: transformers.GraniteModel(config), checkpoint, compute, _minicpm_source)
-        if is_gte(checkpoint):
-            from evalkit.models import gte
-
-            settings = gte.config_of(checkpoint, compute.padded_attention)
-            return assemble(
-                lambda: transformers.GteModel(settings),
-                checkpoint,
-                compute,
-                lambda name, tensors: gte.bare_source(name, settings, tensors),
-                unused=gte.UNUSED_BY_ENCODERS,
-            )
-        if is_nomic(checkpoint):
-            from evalkit.models import nomic
-
-            nomic_config = nomic.config_of(checkpoint, compute.padded_attention)
-            return assemble(
-                lambda: transformers.NomicBertModel(nomic_config),
-                checkpoint,
-                compute,
-                lambda name, _: nomic.source(name, nomic_config),
-                unused=nomic.UNUSED_BY_ENCODERS,
-            )
+        if (model := _published(checkpoint, compute)) is not None:
+            return model
         if has_t5_encoder(checkpoint):
             return load_native(
                 transformers.AutoModelForTextEncoding,
@@ -104,11 +79,43 @@ def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
         options = {"add_pooling_layer": False} if _has_optional_pooler(checkpoint) else {}
         if "HF_ColBERT" in architectures(checkpoint):  # its projection, which is read elsewhere
             heads = r"|linear\.weight"
-            return load_native(
-                transformers.AutoModel, checkpoint, compute, unused=_UNUSED_BY_ENCODERS + heads, **options
-            )
-        heads = _HEADS if any(name.endswith(_WITH_HEAD) for name in architectures(checkpoint)) else ""
+        else:
+            heads = _HEADS if any(name.endswith(_WITH_HEAD) for name in architectures(checkpoint)) else ""
         return load_native(transformers.AutoModel, checkpoint, compute, unused=_UNUSED_BY_ENCODERS + heads, **options)
+
+
+def _published(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
+    """The encoder of a layout that transformers does not read, by its own map of tensors; None for any other."""
+    import transformers
+
+    if is_minicpm(checkpoint):
+        from evalkit.models.minicpm_decoder import granite_config
+
+        config = granite_config(checkpoint, compute.padded_attention)
+        return assemble(lambda: transformers.GraniteModel(config), checkpoint, compute, _minicpm_source)
+    if is_gte(checkpoint):
+        from evalkit.models import gte
+
+        settings = gte.config_of(checkpoint, compute.padded_attention)
+        return assemble(
+            lambda: transformers.GteModel(settings),
+            checkpoint,
+            compute,
+            lambda name, tensors: gte.bare_source(name, settings, tensors),
+            unused=gte.UNUSED_BY_ENCODERS,
+        )
+    if is_nomic(checkpoint):
+        from evalkit.models import nomic
+
+        nomic_config = nomic.config_of(checkpoint, compute.padded_attention)
+        return assemble(
+            lambda: transformers.NomicBertModel(nomic_config),
+            checkpoint,
+            compute,
+            lambda name, _: nomic.source(name, nomic_config),
+            unused=nomic.UNUSED_BY_ENCODERS,
+        )
+    return None
 
 
 def _minicpm_source(name: str, tensors: Tensors) -> Stored:
@@ -210,21 +217,32 @@ def load_native(
         **extra,
     )
     may_be_left = re.compile(f"{unused}|{BUFFERS}")
+    _require_complete(checkpoint, report, may_be_left, replaced=adapter.replaced if adapter else ())
+    if adapter is not None:
+        adapter.merge(model)
+    surplus = set(report["unexpected_keys"])
+    _require_once(
+        checkpoint, model, [key for key in tensors.shapes if key not in surplus and not may_be_left.fullmatch(key)]
+    )
+    return model.eval().to(device_name(compute))
+
+
+def _require_complete(
+    checkpoint: Checkpoint, report: Mapping[str, Any], may_be_left: re.Pattern[str], *, replaced: Container[str]
+) -> None:
+    """Refuse what transformers reports of tensors; those that an adapter replaces may be missing."""
     require_complete(
         checkpoint.path,
-        missing=[key for key in report["missing_keys"] if adapter is None or key not in adapter.replaced],
+        missing=[key for key in report["missing_keys"] if key not in replaced],
         misshapen=[str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]],
         surplus=[key for key in report["unexpected_keys"] if not may_be_left.fullmatch(key)],
     )
-    if adapter is not None:
-        adapter.merge(model)
-    used = [
-        name for name in tensors.shapes if name not in report["unexpected_keys"] and not may_be_left.fullmatch(name)
-    ]
-    if len(used) > len(model.state_dict()):
-        # `encoder.x` and `bert.encoder.x` are one tensor to transformers, which then takes either.
-        raise ModelError(f"{checkpoint.path}: holds {len(used) - len(model.state_dict())} tensors twice, by two names.")
-    return model.eval().to(device_name(compute))
+
+
+def _require_once(checkpoint: Checkpoint, model: Any, used: list[str]) -> None:
+    """Refuse tensors under two names: `encoder.x` and `bert.encoder.x` are one to transformers, which takes either."""
+    if (twice := len(used) - len(model.state_dict())) > 0:
+        raise ModelError(f"{checkpoint.path}: holds {twice} tensors twice, by two names.")
 
 
 def _require_plain(checkpoint: Checkpoint, config: Any, *, decodes: bool) -> None:

@@ -108,15 +108,12 @@ def save(
     complete = dict(manifest)
 
     def write(staging: Path) -> None:
-        timer = Stages() if stages is None else stages
-        with timer.timed("write"):
+        with (Stages() if stages is None else stages).timed("write"):
             complete.update(_write_files(staging, run, per_query, truncated, tag=tag))
         if stages is not None:
             complete["stages"] = stages.with_speeds()
         atomic_write(staging / MANIFEST, sealed(complete))
-        for earlier in replaces:
-            with temporary_folder(earlier.parent, _REPLACED) as aside:  # a kill leaves no half of it under its name
-                earlier.rename(aside / earlier.name)
+        _remove(replaces)
 
     if build_folder(folder / inner, write):
         return made_here(Result(folder / inner, complete, fresh=True))
@@ -126,6 +123,13 @@ def save(
     # Another process took the name for other settings between our look and now.
     again: dict[str, Any] = {"tag": tag, "inner": inner, "truncated": truncated, "stages": stages}
     return save(_beside(folder, manifest["key"]), run=run, per_query=per_query, manifest=manifest, **again)
+
+
+def _remove(folders: Sequence[Path]) -> None:
+    """Remove results; a kill leaves no half of one under its name."""
+    for earlier in folders:
+        with temporary_folder(earlier.parent, _REPLACED) as aside:
+            earlier.rename(aside / earlier.name)
 
 
 def _write_files(
