@@ -1,5 +1,6 @@
 """The command line itself: help, errors, and what it must not import."""
 
+import ast
 import importlib.util
 import subprocess
 import sys
@@ -46,6 +47,9 @@ def test_all_is_sorted_and_everything_in_it_can_be_had():
 
     assert evalkit.__all__ == sorted(evalkit.__all__)
     assert all(getattr(evalkit, name) is not None for name in evalkit.__all__)
+    stub = ast.parse((Path(evalkit.__file__).parent / "__init__.pyi").read_text())
+    imported = {alias.name for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert sorted(imported) == evalkit.__all__
     with pytest.raises(AttributeError):
         _ = evalkit.nothing
 
@@ -137,8 +141,6 @@ def test_the_module_can_be_run():
 
 
 def test_modules_and_functions_are_short_and_modules_have_docstrings():
-    import ast
-
     package = Path(cli.__file__).parent
     for path in package.rglob("*.py"):
         text = path.read_text()

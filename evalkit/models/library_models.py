@@ -7,7 +7,6 @@ from copy import deepcopy
 from importlib.metadata import version
 from typing import Any
 
-from evalkit.store.artefact import digest
 from evalkit.types import Identity
 
 _VOLATILE = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")  # of a config: they decide no output
@@ -31,9 +30,13 @@ def library_identity(model: Any) -> Identity | None:
     return {
         "weights_sha256": weights.hexdigest(),
         "settings": deepcopy(settings),  # the model may change its own later
-        "modules": digest({"modules": [_facts(module) for module in _modules(model)]}),
+        "modules": _digest([_facts(module) for module in _modules(model)]),
         "packages": {name: version(name) for name in ("sentence-transformers", "torch", "transformers")},
     }
+
+
+def _digest(facts: list[dict[str, str]]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _attributes(model: Any) -> tuple[str, ...]:
