@@ -6,7 +6,7 @@
     result = evalkit.evaluate(dataset="scifact", retriever="bm25", reranker=overlap)
     result.measures["nDCG@10"]
 
-Which objects a stage may be is known beside it, in one table each: `rerank/own_forms.py`, `retrieval/own_forms.py` and
+Each stage has one table of the objects that it may be: `rerank/own_forms.py`, `retrieval/own_searches.py` and
 `datasets/own_dataset.py`.
 """
 
@@ -129,7 +129,7 @@ def _by_group(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _compute(given: Any, settings: Mapping[str, Any]) -> ComputeConfig:
     if isinstance(given, ComputeConfig):
         if settings:
-            raise ConfigError(f"compute.{next(iter(settings))} is set beside a ComputeConfig. Set it there.")
+            raise ConfigError(f"compute.{next(iter(settings))} is set as well as a ComputeConfig. Set it there.")
         return given
     if given is None or isinstance(given, str):
         found: ComputeConfig = config_of("compute", given or "local", settings)

@@ -141,7 +141,7 @@ def compute_of(settings: Mapping[str, Any] | None) -> ComputeConfig:
     """Where and how models run, from some settings.
 
     Raises:
-        ConfigError: they are no mapping, or one of them is not legal.
+        ConfigError: they are not a mapping, or one of them is not legal.
     """
     if settings is not None and not isinstance(settings, Mapping):
         raise ConfigError(f"compute={settings!r} is not a mapping. Give settings, such as compute={{'device': 'cpu'}}.")
@@ -177,7 +177,9 @@ def stage_of(group: str, given: Any, settings: Mapping[str, Any]) -> Any:
         )
     if isinstance(given, STAGES[group]):
         if settings:
-            raise ConfigError(f"{group}.{next(iter(settings))} is set beside a {type(given).__name__}. Set it there.")
+            raise ConfigError(
+                f"{group}.{next(iter(settings))} is set as well as a {type(given).__name__}. Set it there."
+            )
         return given
     if isinstance(given, str | os.PathLike):
         if isinstance(given, str) and (given in config_names(group) or not _exists(given)):

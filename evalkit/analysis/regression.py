@@ -217,7 +217,7 @@ def _judged(found: Sequence[Judgement | _Pair], tolerance: float, rule: Rule) ->
 
 
 def _doubt(changed: int, fewest: int) -> str:
-    """Why a drop beyond the tolerance is no regression."""
+    """Why a drop beyond the tolerance is not a regression."""
     if changed >= fewest:
         return "fell by more than the tolerance, which may be chance"
     queries = "1 query" if changed == 1 else f"{changed} queries"

@@ -114,7 +114,7 @@ def _describe(group: str, name: str) -> dict[str, Any]:
 
 
 def _of_model(settings: dict[str, Any]) -> dict[str, Any]:
-    """What the card of a model says of it, in the order of its table."""
+    """The facts on the card of a model, in the order of its table."""
     card = settings.get("card") or {}
     return {key: card[key] for key in ("parameters", "architecture", "template", "score") if key in card}
 

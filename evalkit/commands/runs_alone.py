@@ -1,4 +1,4 @@
-"""What verbs that read results do with runs and judgments alone: the options for them, and evaluations in memory."""
+"""Runs and judgments alone, for verbs that read results: the options, and evaluations in memory."""
 
 import argparse
 import re
@@ -86,7 +86,7 @@ def _delimiter(text: str) -> str:
 
 
 def rules_of(options: Any) -> Rules:
-    """What counts, by the options of `add_reading`."""
+    """Which queries count, by the options of `add_reading`."""
     return Rules(common=options.common_queries, own_ids=not options.drop_identical_ids)
 
 

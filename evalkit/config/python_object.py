@@ -27,10 +27,10 @@ class PythonObject:
     object: str = ""
     """Where it is: `module:NAME`, in the current folder or an installed package."""
     settings: dict[str, Any] = field(default_factory=dict)
-    """What its class, or the function that makes it, is called with."""
+    """Arguments of its class, or of the function that makes it."""
 
     def attach(self, thing: Any) -> None:
-        """Use this object. It is no setting, so no record of the settings has it."""
+        """Use this object. It is not a setting, so no record of the settings has it."""
         self.__dict__["attached"] = thing
 
     @property

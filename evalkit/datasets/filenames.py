@@ -131,7 +131,7 @@ def _choice(splits: Collection[str], strange: Sequence[str]) -> str:
 
 
 def _splits(files: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Split -> file, of the judgments in `qrels/` and of those beside the corpus, whose split may be empty."""
+    """Split -> file, of the judgments in `qrels/` and of those next to the corpus, whose split may be empty."""
     below: dict[str, str] = {}
     beside: dict[str, str] = {}
     order = {form: place for place, form in enumerate(_JUDGMENTS)}

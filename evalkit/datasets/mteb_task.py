@@ -204,7 +204,7 @@ def data_of(task: Any, subset: str, split: str) -> Any:
 
 @contextmanager
 def _explained(task: Any, subset: str) -> Iterator[None]:
-    """What mteb raises while it loads a task as one line; a network that is silent is not asked."""
+    """Report errors of mteb loading a task in one line; do not ask a network that does not answer."""
     with nullcontext() if task.data_loaded else network.off_if_silent() as fault:
         if fault:
             require_commit(_repository(task, subset))

@@ -51,7 +51,7 @@ def open_source(
 
 
 def _recognised(path: Path) -> str:
-    """What a single file of text is."""
+    """The kind of a single file of text."""
     line = next((line for _, line in read_lines(path)), "")
     for layout, what in (
         (qrels_layout, "judgments, which go with documents and queries in one folder"),

@@ -136,7 +136,7 @@ def checked(fields: dict[str, Any], where: str, columns: Columns = DOCUMENTS) ->
     # TREC's topics have a title, and say more in other fields.
     is_topic = columns is QUERIES and "title" in fields and "description" in fields
     text_key = _key(fields, (*columns.texts, "title") if is_topic else columns.texts, "text", where)
-    # MS MARCO v2 has the id of the whole document beside that of a passage.
+    # MS MARCO v2 has the id of the whole document as well as that of a passage.
     key = "pid" if text_key == "passage" and "pid" in fields else _key(fields, columns.ids, "id", where)
     value = fields[key]
     unusual: tuple[str, ...] = ()
@@ -158,7 +158,7 @@ def _key(fields: dict[str, Any], names: Sequence[str], what: str, where: str) ->
     for name in names:
         if name in fields:
             return name
-    raise DataError(f"{where}: has no {what} beside {shown(list(fields))}. Its key may be {', '.join(names)}.")
+    raise DataError(f"{where}: has no {what}, only {shown(list(fields))}. Its key may be {', '.join(names)}.")
 
 
 def _mended(fields: dict[str, Any], text_key: str, where: str) -> tuple[str, Any, tuple[str, ...]]:

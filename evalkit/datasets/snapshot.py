@@ -104,7 +104,7 @@ def part_names(part: str, subset: str | None) -> tuple[str, ...]:
 
 
 def find(folder: Path, subset: str | None = None) -> Snapshot | None:
-    """What lies in a folder; None where it holds neither parquet nor what `save_to_disk` wrote, or is in BEIR layout.
+    """The parts of a collection in a folder; None without parquet or `save_to_disk` files, or in BEIR layout.
 
     Args:
         folder: perhaps a repository in the cache of the hub, with its commits below `snapshots`.
@@ -204,7 +204,7 @@ def _part_and_split(above: str, name: str, subset: str | None) -> tuple[str, str
         # Without a folder for each part: `corpus.parquet`, or the splits of one DatasetDict.
         if name in names and (above in {"", "data"} or subset):
             return part, "" if part == "qrels" else name
-    # Splits of judgments beside `corpus` and `queries`.
+    # Splits of judgments next to `corpus` and `queries`.
     return ("qrels", name) if not above and not subset and not _SUBSET.fullmatch(name) else ("", "")
 
 

@@ -15,7 +15,7 @@ SUFFIXES = (".gz", ".bz2", ".xz", ".lzma", ".zst", ".lz4")
 
 GZIP_MAGIC = b"\x1f\x8b"
 DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, OSError)
-"""What reading damaged bytes raises; pyarrow's errors of zstd and lz4 are OSErrors."""
+"""Errors of reading damaged bytes; pyarrow's errors of zstd and lz4 are OSErrors."""
 
 _PEEKED = 16
 _BLOCK = 1 << 20
@@ -104,7 +104,7 @@ _OPENERS: dict[str, Callable[[BinaryIO], Any]] = {
 
 
 class _Failed(io.RawIOBase):
-    """What is left of a stream whose first read failed: a decompressor that is asked again may say that it ended."""
+    """A stream whose first read failed: a decompressor that is asked again may say that it ended."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error

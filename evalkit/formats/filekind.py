@@ -1,4 +1,4 @@
-"""What a file is that holds no lines of text, by its first bytes, and what to do about it."""
+"""The kind of a file that holds no lines of text, by its first bytes, and the remedy."""
 
 import codecs
 from typing import NamedTuple

@@ -78,7 +78,7 @@ def run_object(source: Any, name: str = "the run", *, order: str | None = None) 
         found = RunFile(source)
     elif isinstance(source, Mapping) or is_from(source, "ranx", "Run"):
         columns = _triples(source if isinstance(source, Mapping) else source.to_dict(), name, _RUNS)
-        # The order of a dictionary is no ranking: BEIR's come from heaps.
+        # The order of a dictionary is not a ranking: BEIR's come from heaps.
         found = _run_file(columns, name, order or "score")
     else:
         found = _run_file(_columns(source, SCORES, name, _RUNS), name, order)
@@ -276,7 +276,7 @@ def _number(value: Any) -> float:
 
 
 def _item(value: Any) -> Any:
-    """What an array or tensor without dimensions holds."""
+    """The value of an array or tensor without dimensions."""
     if getattr(value, "ndim", None) != 0:
         raise TypeError
     return value.item()

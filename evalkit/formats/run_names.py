@@ -1,4 +1,4 @@
-"""What to call the run or the judgments in a file: its name without the endings that say how it is written."""
+"""Names of runs and judgments: that of the file, without the endings that say how it is written."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ def named_after(path: str | Path) -> str:
 
 
 def judgments_name(path: str | Path) -> str:
-    """What to call judgments: the collection, where they lie in its folder `qrels/`, else their file."""
+    """The name of judgments: of the collection, where they lie in its folder `qrels/`, else of their file."""
     place = Path(path)
     if place.parent.name == "qrels":
         return place.absolute().parent.parent.name or place.parent.name

@@ -41,7 +41,7 @@ class Member(NamedTuple):
 
 
 File = Path | Member
-"""What can be read: a file on disk, or one of a collection. Its text is what to call it in errors."""
+"""A readable file, on disk or in a collection. Its text is its name in errors."""
 
 
 def opened(file: File) -> BinaryIO:

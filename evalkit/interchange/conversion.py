@@ -28,7 +28,7 @@ _MAY_BE_RUN = Note("may_be_run", "read as judgments; if it is a run, set --as ru
 
 
 class Converted(NamedTuple):
-    """What was read, and the files to write.
+    """The collection, run or judgments that were read, and the files to write.
 
     Attributes:
         recognised: the kind and layout of the input.

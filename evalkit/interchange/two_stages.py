@@ -35,7 +35,7 @@ class TwoStages:
 
     @cached_property
     def identity(self) -> Identity:
-        """What decides the scores, apart from the depth. An object without an identity gets one, which stays."""
+        """All that decides the scores, apart from the depth. An object without an identity gets one, which stays."""
         return {
             "first_stage": retrieval.build(self.retriever, self._compute, self._store).identity,
             "reranker": rerank.build(self.reranker, self._compute).identity,

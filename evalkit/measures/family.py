@@ -1,4 +1,4 @@
-"""What a measure is: a class a family, such as nDCG with any cutoff. A subclass and its name make a measure."""
+"""The base of measures: a class a family, such as nDCG with any cutoff. A subclass and its name make a measure."""
 
 from abc import ABC
 from collections.abc import Callable, Iterator, Mapping

@@ -14,7 +14,7 @@ from evalkit.run import Run
 from evalkit.types import PerQuery, Qrels, Subtopics
 
 MEASURES = ("nDCG@10", "R@20")
-"""What a run is measured by where nobody asks for something else."""
+"""The measures of a run if none are asked for."""
 
 
 class GivenRun(NamedTuple):
@@ -46,7 +46,7 @@ class MeasuredRun(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What counts, and what notes propose instead.
+    """Which queries count, and what notes propose instead.
 
     Attributes:
         common: whether only queries count that every run has; otherwise one that a run lacks counts 0.

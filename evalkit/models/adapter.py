@@ -29,7 +29,7 @@ _LAST = ("score.weight", "classifier.weight", "classifier.out_proj.weight")
 
 
 class Change(NamedTuple):
-    """What an adapter does to one parameter.
+    """The change of one parameter by an adapter.
 
     Attributes:
         down: stored name of A; empty where the parameter is replaced.

@@ -1,4 +1,4 @@
-"""What decides the output of a model that sentence-transformers holds in memory: for the identity of an object."""
+"""The identity of a model that sentence-transformers holds in memory: all that decides its output."""
 
 import hashlib
 import json
@@ -59,7 +59,7 @@ def _modules(model: Any) -> Iterator[Any]:
 
 
 def _facts(module: Any) -> dict[str, str]:
-    """What the structure of a module, its settings and its tokenizer are, as texts."""
+    """The structure of a module, its settings and its tokenizer, as texts."""
     config = getattr(getattr(module, "auto_model", module), "config", None)
     settings = config.to_dict() if config is not None and hasattr(config, "to_dict") else {}
     own = module.get_config_dict() if hasattr(module, "get_config_dict") else {}

@@ -19,7 +19,7 @@ _PLAIN_OUTPUTS = {"last_hidden_state", "logits"}
 
 
 def task_of(where: str, transformer: Mapping[str, Any]) -> str | None:
-    """What the transformer is loaded for.
+    """The task that the transformer is loaded for.
 
     Raises:
         ModelError: its output is given to the next module under a name that is not that of this task.

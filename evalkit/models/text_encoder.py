@@ -61,7 +61,7 @@ class TextEncoder:
             warn_of_emulation(compute)
 
     def _declared(self, group: str) -> tuple[Declared, Reading]:
-        """What the checkpoint declares, and how its texts are read."""
+        """The checkpoint's declarations, and how its texts are read."""
         require_encoder(self.checkpoint)
         said = declared(self.checkpoint)
         return said, reading(self.checkpoint, said, self.config, group=group)
@@ -71,7 +71,7 @@ class TextEncoder:
         return type(self), (self.config, self._asked.on_worker())
 
     def facts(self) -> Mapping[str, object]:
-        """What else decides the last bits of a state."""
+        """Other facts that decide the last bits of a state."""
         return facts(self.compute, self.checkpoint)
 
     @cached_property
@@ -112,7 +112,7 @@ class TextEncoder:
         select: "Select" = "all",
         known: NDArray[np.bool_] | None = None,
     ) -> "Iterator[States]":
-        """What `finish` makes of the states, batch by batch; the batches are the same without texts that are known."""
+        """The output of `finish` for the states, batch by batch; leaving known texts out changes no batch."""
         from evalkit.inference.forward import forward
 
         return forward(

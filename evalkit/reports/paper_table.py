@@ -189,7 +189,7 @@ def _leaders(cells: _Cells, layout: Layout) -> tuple[list[tuple[str, str]], list
 
 
 def _legend(found: Standings, layout: Layout, settings: Settings) -> str:
-    """What stands out, and how it was tested."""
+    """A caption: which numbers are marked, and how they were tested."""
     several = len({place.system for place in found.found}) > 1 and layout.others != ("system",)
     parts = ["Best in bold, second underlined."] if several and not layout.exact else []
     if layout.baseline:

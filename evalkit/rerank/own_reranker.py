@@ -51,7 +51,7 @@ class PythonRerankerConfig(PythonModel, RerankerConfig):
     missing: str = "error"
     """Of a run, for a candidate that it lacks: `error`, or rank it `below` all others; see `reranker=replay`."""
     order: str | None = None
-    """What orders a run where ranks and scores disagree: `score` or `rank`."""
+    """Which decides the order of a run if ranks and scores disagree: `score` or `rank`."""
 
     def __post_init__(self) -> None:
         """Check, and name it after its object where no name is given."""
@@ -99,7 +99,7 @@ class PythonReranker(Reranker):
 
     @cached_property
     def identity(self) -> Identity:
-        """What was given as its identity, or what its library tells; else something that no other object has."""
+        """The identity that was given, or that its library knows; else one that no other object has."""
         return self._config.identity_of(self._thing, self._form.identity, self._form.facts)
 
     @property

@@ -1,4 +1,4 @@
-"""What code of the user's returned as scores, as float32 numbers: one for each pair, finite, or refused."""
+"""Scores that the user's code returned, as float32 numbers: one for each pair, finite, or refused."""
 
 from collections.abc import Sequence
 from typing import Any

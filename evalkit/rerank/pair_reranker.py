@@ -59,7 +59,7 @@ class PairRerankerConfig(RerankerConfig):
         at_least("reranker.max_length", self.max_length, 8)
 
     def filled(self, checkpoint: Checkpoint, said: Declared) -> dict[str, Any]:
-        """What the checkpoint's own files say for settings that are left open."""
+        """Settings that are left open, as the checkpoint's own files have them."""
         del checkpoint
         setting = self.prompt_setting
         open_prompt = bool(setting) and getattr(self, setting) is None

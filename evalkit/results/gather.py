@@ -27,7 +27,7 @@ def gather(paths: Sequence[str | Path]) -> list[Evaluation]:
     """The evaluations in these folders and below them, in the order of their paths, none twice.
 
     A folder of candidates gives the first stage as an evaluation of its own where it is given itself, or where no
-    reranker has a result beside it. A folder that exists only with its key at the end of its name is found without it.
+    reranker has a result next to it. A folder that exists only with its key at the end of its name is found without it.
     Whatever lies below a given folder and is left out is named on stderr.
 
     Raises:
@@ -85,7 +85,7 @@ def _keyed(folder: Path) -> list[Path]:
 
 
 def _below(folder: Path) -> list[Path]:
-    """Folders with a result, without candidates that a reranker has a result beside."""
+    """Folders with a result, without candidates that have a reranker's result next to them."""
     inside: list[Path] = []
     for place, folders, files in os.walk(folder):
         path = Path(place)
@@ -109,7 +109,7 @@ def _evaluation(folder: Path) -> Evaluation:
         return Evaluation(result, result)
     candidates = results.read(folder.parent / CANDIDATES)
     if candidates.manifest["key"] != result.manifest["candidates"]["key"]:
-        raise ResultError(f"{folder}: was not made from the candidates beside it. Remove {folder} and run again.")
+        raise ResultError(f"{folder}: was not made from the candidates next to it. Remove {folder} and run again.")
     return Evaluation(result, candidates)
 
 

@@ -108,7 +108,7 @@ def _candidates(stage: RunResult, reranked: RunResult, cut: dict[int, RunResult]
 
 
 def _judged(dataset: Dataset, label: str, found: MeasuredRun, *, level: int) -> RunResult:
-    """What readers of results look at. The depth is unknown, and candidates are the same where the documents are."""
+    """The facts that readers of results use. The depth is unknown; equal documents are equal candidates."""
     run, values = found.run, found.values
     manifest: dict[str, Any] = {
         "pairs": len(run),

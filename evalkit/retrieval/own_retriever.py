@@ -43,7 +43,7 @@ class PythonRetrieverConfig(PythonModel, RetrieverConfig):
     similarity: str | None = None
     """How vectors are compared, `cosine` or `dot`: when not set, as its attribute `similarity` says, or dot."""
     order: str | None = None
-    """What orders a run where ranks and scores disagree: `score` or `rank`; see `retriever=saved`."""
+    """Which decides the order of a run if ranks and scores disagree: `score` or `rank`; see `retriever=saved`."""
 
     def __post_init__(self) -> None:
         """Check, and name it after its object where no name is given."""
@@ -93,7 +93,7 @@ class PythonRetriever(FirstStage):
 
     @cached_property
     def identity(self) -> Identity:
-        """What was given as its identity, or what its library tells; else something that no other object has."""
+        """The identity that was given, or that its library knows; else one that no other object has."""
         return self._config.identity_of(self._thing, self._search.identity, self._search.facts)
 
     def retrieve(self, dataset: Dataset, depth: int) -> Run:

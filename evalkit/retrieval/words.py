@@ -64,7 +64,7 @@ def analyser(language: str) -> Analyser:
 
 
 def remark(language: str) -> str:
-    """What a user should know about BM25 in this language; empty where there is nothing."""
+    """A note for users about BM25 in this language; empty if there is nothing to say."""
     if language in {"en", "zh", *STEMMERS, *BIGRAMS}:
         return ""
     return (

@@ -25,7 +25,7 @@ _OTHER_IDENTITIES = ("pyterrier",)  # packages by whose `identity` something els
 
 
 def find(address: str, key: str) -> Any:
-    """What `module:name` names, of installed packages and of the current folder.
+    """Import the object at `module:name`, from installed packages or the current folder.
 
     Args:
         address: such as `my_module:MyReranker`, or `my_module:make.it`.
@@ -85,7 +85,7 @@ def made(thing: Any, settings: Mapping[str, Any], name: str) -> Any:
 
 
 def call(name: str, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """What the user's function returns.
+    """Call the user's function.
 
     Raises:
         ObjectError: it raised an error or `SystemExit`, which is the cause, or it is asynchronous.

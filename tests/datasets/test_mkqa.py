@@ -410,7 +410,7 @@ def test_a_damaged_zip_is_refused(folder, store, tmp_path):
 def test_a_malformed_document_names_file_and_line(folder, store, tmp_path):
     corpus = tmp_path / "passages.jsonl"
     corpus.write_text(corpus_lines() + '{"_id": "p4"}\n', encoding="utf-8")
-    assert refusal(folder, store, corpus_path=str(corpus)).startswith(f"{corpus}:4: has no text beside")
+    assert refusal(folder, store, corpus_path=str(corpus)).startswith(f"{corpus}:4: has no text, only")
 
 
 @pytest.mark.parametrize("key", ["revision", "corpus_revision"])

@@ -466,8 +466,8 @@ def test_an_id_that_occurs_twice_in_parquet_names_both_rows(folder, store):
 @pytest.mark.parametrize(
     ("columns", "part"),
     [
-        ({"identifier": ["a"], "text": ["x"]}, "has no id beside ['identifier', 'text']"),
-        ({"id": ["a"], "words": ["x"]}, "has no text beside ['id', 'words']"),
+        ({"identifier": ["a"], "text": ["x"]}, "has no id, only ['identifier', 'text']"),
+        ({"id": ["a"], "words": ["x"]}, "has no text, only ['id', 'words']"),
         ({"id": ["a", ""], "text": ["x", "y"]}, "id is ''"),
         ({"id": ["a"], "text": [b"x"]}, "text is b'x'"),
         ({"id": pa.array([], pa.string()), "text": pa.array([], pa.string())}, "holds no documents"),
@@ -520,7 +520,7 @@ def test_a_text_in_parquet_that_is_not_utf8_is_refused(folder, store):
 
 def test_a_malformed_document_names_file_and_line(folder, store):
     (folder / "docs.jsonl").write_text(json_lines([*DOCUMENTS, {"id": "d4", "title": "x"}]), encoding="utf-8")
-    assert refusal(folder, store).startswith(f"{folder / 'docs.jsonl'}:4: has no text beside")
+    assert refusal(folder, store).startswith(f"{folder / 'docs.jsonl'}:4: has no text, only")
 
 
 # Topics that are refused

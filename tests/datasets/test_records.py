@@ -45,9 +45,9 @@ def test_a_query_without_a_text_is_counted(text):
 
 
 def test_a_row_without_id_or_text_names_its_keys():
-    with pytest.raises(DataError, match=r"c:1: has no id beside \['key', 'text'\]. Its key may be _id, id, "):
+    with pytest.raises(DataError, match=r"c:1: has no id, only \['key', 'text'\]. Its key may be _id, id, "):
         checked({"key": "a", "text": "t"}, "c:1", DOCUMENTS)
-    with pytest.raises(DataError, match=r"c:1: has no text beside \['_id', 'words'\]. Its key may be text, contents"):
+    with pytest.raises(DataError, match=r"c:1: has no text, only \['_id', 'words'\]. Its key may be text, contents"):
         checked({"_id": "a", "words": "t"}, "c:1", DOCUMENTS)
 
 

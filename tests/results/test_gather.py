@@ -163,7 +163,7 @@ def test_reranker_over_other_candidates_than_those_in_its_folder_is_refused(tmp_
     made(tmp_path, {"strong": 3.0}, stage="another")
     shutil.rmtree(root / "one/stage-100/candidates")
     shutil.copytree(root / "one/another-100/candidates", root / "one/stage-100/candidates")
-    with pytest.raises(ResultError, match="was not made from the candidates beside it"):
+    with pytest.raises(ResultError, match="was not made from the candidates next to it"):
         gather([root / "one" / "stage-100"])
 
 

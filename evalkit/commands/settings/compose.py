@@ -65,7 +65,7 @@ def run_jobs(job: Callable[..., Any], arguments: Sequence[str], *, prog: str) ->
 
 
 def _run_one(job: Callable[..., Any], arguments: Sequence[str]) -> None:
-    """What `hydra.main` does where nothing is swept. It would compose twice, first to learn whether something is."""
+    """Do what `hydra.main` does without a sweep. It would compose twice, first to learn whether there is one."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import open_dict

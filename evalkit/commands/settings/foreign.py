@@ -26,7 +26,7 @@ def require_harmless(arguments: list[str]) -> None:
         if argument.lstrip("+").startswith("hydra.searchpath="):
             raise ConfigError("hydra.searchpath is not for evalkit. Give the folder as --config-dir DIR.")
     if folder := config_dir(arguments):
-        # What is beside the groups is not read.
+        # Other folders than the groups are not read.
         for path in sorted(folder.glob("*/**/*.yaml")):
             if wrong := _fault(path):
                 raise ConfigError(f"{path}: {wrong}")
