@@ -24,6 +24,8 @@ QUERIES = 3
 STANDS_FOR = {
     "reranker=NAME": "reranker=bge_reranker_v2_m3",
     "reranker=A,B": "reranker=none,late_interaction",
+    "reranker=mine": "reranker=none",
+    "retriever.of=[bm25.trec,{retriever: dense, model: DIR}]": "retriever.of=[bm25,{retriever: dense, model: DIR}]",
     "NAME": "minicpm-reranker",
 }
 GROUPS = {"dataset", "retriever", "reranker", "compute", "suite", "ablation"}
@@ -90,7 +92,9 @@ def test_every_command_is_one(line, capsys):
     module = importlib.import_module(f"evalkit.commands.{verb}")
     settings = first_choices(words, sweep="-m" in words or verb == "fetch")
     if verb in {"evaluate", "plan"}:
-        assert {"-m", "--help", "--format", "csv"} >= {word for word in words if "=" not in word}
+        assert {"-m", "--help", "--format", "csv", "--config-dir", "conf"} >= {
+            word for word in words if "=" not in word
+        }
         assert composed("evaluate", tuple(settings))
     elif words:  # without any, the text speaks of a command
         with pytest.raises(Parsed) as parsed:
