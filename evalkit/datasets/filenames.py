@@ -17,6 +17,7 @@ from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
 from evalkit.formats.archives import ARCHIVES
 from evalkit.formats.compressed import plain_name
+from evalkit.system.terminal import printable
 
 LAYOUT = "corpus.jsonl, queries.jsonl and qrels/<split>.tsv, each also as .json, .csv, .tsv, .parquet or compressed"
 _TABLES = ("jsonl", "json", "csv", "tsv", "parquet", "parq")
@@ -256,4 +257,4 @@ def _path(source: CollectionFiles) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
+    return printable(", ".join(names[:_LISTED])) + more

@@ -104,6 +104,7 @@ def test_a_sweep_runs_every_combination_and_ends_with_one_table(settings, tmp_pa
     assert (tmp_path / "results/tiny/bm25-2/none/manifest.json").is_file()
 
 
+@pytest.mark.slow
 def test_one_process_evaluates_as_often_as_it_is_asked(settings, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["notebook"])
@@ -129,6 +130,7 @@ def test_a_combination_that_cannot_be_made_leaves_the_others_and_main_returns_2(
     assert "All runs" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_sweep_in_another_format_is_its_last_tables_alone(settings, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for form in ("markdown", "csv", "json"):

@@ -112,3 +112,9 @@ def test_the_only_judgments_are_taken_with_a_note(collection, store, caplog, nam
     card = HubDatasetConfig(name="scifact", hub_id="mteb/scifact", revision="d5" * 20, path=str(collection))
     with pytest.raises(DataError, match=r"It has the splits dev.small: set dataset.split"):
         load(card, store)
+
+
+def test_a_name_with_a_line_break_is_shown_in_one_line(collection, store):
+    (collection / "queries.jsonl").rename(collection / "q\neries.jsonl")
+    with pytest.raises(DataError, match=r"no queries \(queries.jsonl\). Found also q\\neries.jsonl"):
+        load(FolderDatasetConfig(path=str(collection)), store)

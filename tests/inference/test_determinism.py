@@ -84,7 +84,7 @@ def threads():
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)], ids=str)
 @pytest.mark.parametrize(
     "make", [bert, pytest.param(qwen3, marks=pytest.mark.slow), pytest.param(gemma2, marks=pytest.mark.slow)]
 )
