@@ -11,7 +11,7 @@ from evalkit.config.limits import at_least, one_of
 from evalkit.config.retriever import RetrieverConfig
 from evalkit.errors import ConfigError
 from evalkit.formats.notes import Note
-from evalkit.retrieval.candidates import candidates_from_rows, search_depth
+from evalkit.retrieval.candidates import candidates_from_scores
 from evalkit.retrieval.first_stage import FirstStage
 from evalkit.retrieval.words import Analyser, analyser, remark
 from evalkit.run import Run
@@ -80,17 +80,14 @@ class BM25Retriever(FirstStage):
         index = self._index(dataset, analyse, vocabulary)
         if index is None:
             return Run.from_dict({})
-        k = min(search_depth(dataset, depth), len(dataset.documents))
-        rows: list[NDArray[np.int64]] = []
-        scores: list[NDArray[np.float32]] = []
+
+        def scores(text: str) -> NDArray[np.float32]:
+            terms = [vocabulary[term] for term in analyse(text) if term in vocabulary]
+            found: NDArray[np.float32] = index.get_scores_from_ids(terms) if terms else np.empty(0, dtype=np.float32)
+            return found
+
         with progress("searching", len(dataset.queries), "queries") as meter:
-            for text in dataset.queries.values():
-                terms = [vocabulary[term] for term in analyse(text) if term in vocabulary]
-                of_all = index.get_scores_from_ids(terms) if terms else np.empty(0, dtype=np.float32)
-                rows.append(best_rows(of_all, k))
-                scores.append(of_all[rows[-1]])
-                meter(1)
-            candidates = candidates_from_rows(dataset, list(dataset.queries), rows, scores, depth)
+            candidates = candidates_from_scores(dataset, map(scores, dataset.queries.values()), depth, meter)
         self.stages.take("search", meter, model=_MODEL)
         return candidates
 
@@ -127,11 +124,3 @@ def _term_ids(
         for text in texts:
             yield np.array([vocabulary.setdefault(term, len(vocabulary)) for term in analyse(text)], dtype=np.int32)
         meter(len(texts))
-
-
-def best_rows(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Rows of the k best scores above 0, with all that tie with the last; the final cut is made by `Run`'s order."""
-    if not len(scores):
-        return np.empty(0, dtype=np.int64)
-    threshold = np.partition(scores, -k)[-k]
-    return np.flatnonzero((scores >= threshold) & (scores > 0))

@@ -1,6 +1,6 @@
 """From scored corpus rows to a Run of candidates: the identical-id policy, and the cut at the depth."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,34 @@ def candidates_from_rows(
         source="first stage",
     )
     return cut(run, dataset, depth)
+
+
+def candidates_from_scores(
+    dataset: Dataset, scores: Iterable[NDArray[np.float32]], depth: int, advance: Callable[[int], None]
+) -> Run:
+    """The candidates of all queries, from the scores of every document, of which those above 0 count.
+
+    Args:
+        dataset: queries and documents.
+        scores: for each query in their order, shape (documents,), or empty where no document has one.
+        depth: candidates of each query.
+        advance: called with the number of queries that were just searched.
+    """
+    k = min(search_depth(dataset, depth), len(dataset.documents))
+    rows, found = list[NDArray[np.int64]](), list[NDArray[np.float32]]()
+    for of_all in scores:
+        rows.append(_best_rows(of_all, k))
+        found.append(of_all[rows[-1]])
+        advance(1)
+    return candidates_from_rows(dataset, list(dataset.queries), rows, found, depth)
+
+
+def _best_rows(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Rows of the k best scores above 0, with all that tie with the last; the final cut is made by `Run`'s order."""
+    if not len(scores):
+        return np.empty(0, dtype=np.int64)
+    threshold = np.partition(scores, -k)[-k]
+    return np.flatnonzero((scores >= threshold) & (scores > 0))
 
 
 def _flat(parts: Sequence[NDArray[Any]] | NDArray[Any], dtype: type) -> NDArray[Any]:

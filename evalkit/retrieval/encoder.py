@@ -1,5 +1,6 @@
 """A bi-encoder: texts to vectors. Vectors are pooled and normalised in float32, whatever the model computes in."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -27,7 +28,30 @@ if TYPE_CHECKING:
 _FORMAT = 3  # of vectors; a higher number has old ones computed again
 
 
-class DenseEncoder(TextEncoder):
+class RetrievalEncoder(TextEncoder, ABC):
+    """An encoder of queries and documents, whatever it makes of a text."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> Identity:
+        """All that decides what it makes of a document."""
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str], *, instruction: str = "") -> Any:
+        """A row for each text, in their order."""
+
+    def facts(self) -> Mapping[str, object]:
+        """See `Worker`."""
+        return {**super().facts(), "encoder": digest(self.identity)}
+
+    def load(self) -> None:
+        """See `Worker`: also a first pass through the model, which takes longer than the others."""
+        before = replace(self.usage)
+        self.encode(["a"])
+        self.usage = noting(before, self.compute, self.checkpoint)
+
+
+class DenseEncoder(RetrievalEncoder):
     """A bi-encoder.
 
     Attributes:
@@ -55,10 +79,6 @@ class DenseEncoder(TextEncoder):
             "embedding_dtype": self.config.embedding_dtype,
             **arithmetic(self.compute, self.checkpoint),
         }
-
-    def facts(self) -> Mapping[str, object]:
-        """See `Worker`."""
-        return {**super().facts(), "encoder": digest(self.identity)}
 
     @cached_property
     def _layers(self) -> list[Any]:
@@ -89,12 +109,6 @@ class DenseEncoder(TextEncoder):
                 raise ModelError(f"{folder}/config.json: {reads}={found[reads]}, but vectors have {width}.")
             width = int(found[writes])
         return min(width, self.head.truncate_dim or width)
-
-    def load(self) -> None:
-        """See `Worker`: also a first pass through the model, which takes longer than the others."""
-        before = replace(self.usage)
-        self.encode(["a"])
-        self.usage = noting(before, self.compute, self.checkpoint)
 
     def encode(
         self, texts: Sequence[str], *, instruction: str = "", advance: Callable[[float], None] = lambda _: None

@@ -1,6 +1,6 @@
 """A SPLADE encoder: texts to weights of the vocabulary, by the masked-language head of a checkpoint."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,10 +17,8 @@ from evalkit.models.arithmetic import arithmetic
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import SENTENCE_TRANSFORMERS, Declared, Reading, declared, reading
 from evalkit.models.masked_language_model import HEADS, MaskedLanguageModel, load_masked
-from evalkit.models.processor import noting
 from evalkit.models.requirements import architectures, require_no_code, require_whole
-from evalkit.models.text_encoder import TextEncoder
-from evalkit.store.artefact import digest
+from evalkit.retrieval.encoder import RetrievalEncoder
 from evalkit.types import Identity
 
 if TYPE_CHECKING:
@@ -48,7 +46,7 @@ class SpladePooling(NamedTuple):
     logarithms: int
 
 
-class SparseEncoder(TextEncoder):
+class SparseEncoder(RetrievalEncoder):
     """A SPLADE encoder.
 
     Attributes:
@@ -85,10 +83,6 @@ class SparseEncoder(TextEncoder):
             **arithmetic(self.compute, self.checkpoint),
         }
 
-    def facts(self) -> Mapping[str, object]:
-        """See `Worker`."""
-        return {**super().facts(), "encoder": digest(self.identity)}
-
     @property
     def width(self) -> int:
         """Entries of the vocabulary."""
@@ -105,22 +99,21 @@ class SparseEncoder(TextEncoder):
 
         return packed_encoder(self._whole.bare, self.compute)
 
-    def load(self) -> None:
-        """See `Worker`: also a first pass through the model, which takes longer than the others."""
-        before = replace(self.usage)
-        self.encode(["a"])
-        self.usage = noting(before, self.compute, self.checkpoint)
-
     def encode(
         self, texts: Sequence[str], *, instruction: str = "", advance: Callable[[float], None] = lambda _: None
     ) -> Any:
         """Weights of texts: a `scipy.sparse.csr_array` of shape (texts, vocabulary), float32, in their order."""
-        rows, blocks = [np.empty(0, dtype=np.int64)], [sparse.csr_array((0, self.width), dtype=np.float32)]
-        for found, block in self.vectors(self.tokenize(texts, instruction=instruction)):
-            rows.append(found)
-            blocks.append(block)
-            advance(len(found))
-        return sparse.vstack(blocks, format="csr")[np.argsort(np.concatenate(rows))]
+        parts = []
+        for part in self.vectors(self.tokenize(texts, instruction=instruction)):
+            parts.append(part)
+            advance(len(part[0]))
+        return self.in_order(parts)
+
+    def in_order(self, parts: Sequence[tuple[NDArray[np.int64], Any]]) -> Any:
+        """The weights of all texts as one `csr_array`, from (which texts, their weights) in any order."""
+        rows = np.concatenate([np.empty(0, dtype=np.int64), *(rows for rows, _ in parts)])
+        none = sparse.csr_array((0, self.width), dtype=np.float32)
+        return sparse.vstack([none, *(block for _, block in parts)], format="csr")[np.argsort(rows)]
 
     def vectors(
         self, tokenized: Tokenized, known: NDArray[np.bool_] | None = None

@@ -17,8 +17,7 @@ from evalkit.errors import ConfigError
 from evalkit.inference.batches import windows
 from evalkit.inference.room import room
 from evalkit.inference.workers import Pool, Shards, open_pool
-from evalkit.retrieval.bm25 import best_rows
-from evalkit.retrieval.candidates import candidates_from_rows, search_depth
+from evalkit.retrieval.candidates import candidates_from_scores
 from evalkit.retrieval.encoding import EncodingWorker, Texts
 from evalkit.retrieval.first_stage import FirstStage
 from evalkit.retrieval.sparse_encoder import SparseEncoder
@@ -135,26 +134,19 @@ class SpladeRetriever(FirstStage):
     ) -> Any:
         """Weights of texts, a `csr_array` of shape (texts, vocabulary) in their order."""
         before = self.encoder.reading.query_instruction if is_query else self.encoder.reading.document_instruction
-        rows, blocks = [np.empty(0, dtype=np.int64)], [sparse.csr_array((0, self.encoder.width), dtype=np.float32)]
+        parts: list[tuple[NDArray[np.int64], Any]] = []
 
         def keep(shard: int, part: tuple[NDArray[np.int64], Any]) -> None:
-            rows.append(shards[shard].start + part[0])
-            blocks.append(part[1])
+            parts.append((shards[shard].start + part[0], part[1]))
             meter(len(part[0]))
 
         pool.run(Shards(len(shards), lambda shard: Texts(read(shards[shard]), before), keep, meter=meter))
-        return sparse.vstack(blocks, format="csr")[np.argsort(np.concatenate(rows))]
+        return self.encoder.in_order(parts)
 
     def _search(self, dataset: Dataset, documents: Any, queries: Any, depth: int) -> Run:
-        k = min(search_depth(dataset, depth), len(dataset.documents))
-        rows, scores = list[NDArray[np.int64]](), list[NDArray[np.float32]]()
         with progress("searching", len(dataset.queries), "queries") as meter:
-            for query in range(len(dataset.queries)):
-                of_all = dot_products(documents, queries, query)
-                rows.append(best_rows(of_all, k))
-                scores.append(of_all[rows[-1]])
-                meter(1)
-            candidates = candidates_from_rows(dataset, list(dataset.queries), rows, scores, depth)
+            scores = (dot_products(documents, queries, query) for query in range(len(dataset.queries)))
+            candidates = candidates_from_scores(dataset, scores, depth, meter)
         self.stages.take("search", meter, model=_MODEL)
         return candidates
 
