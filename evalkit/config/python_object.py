@@ -24,10 +24,17 @@ class PythonObject:
 
     group: ClassVar[str] = ""
 
+    name: str = ""
+    """Its name in tables and in the folder of results; that of the object when not set."""
     object: str = ""
     """Where it is: `module:NAME`, in the current folder or an installed package."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Arguments of its class, or of the function that makes it."""
+
+    def __post_init__(self) -> None:
+        """Name it after its object where no name is given, then check it as a stage."""
+        self.name = self.name or self.default_name
+        super().__post_init__()  # type: ignore[misc]
 
     def attach(self, thing: Any) -> None:
         """Use this object. It is not a setting, so no record of the settings has it."""

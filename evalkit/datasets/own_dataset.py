@@ -42,15 +42,13 @@ class PythonDatasetConfig(PythonObject, DatasetConfig):
 
     implementation: ClassVar[str] = "evalkit.datasets.own_dataset:PythonLoader"
     group: ClassVar[str] = "dataset"
-    name: str = ""
     content: str | None = None
     """The digest by which results find queries and judgments in the cache that were objects; it is not for typing."""
     drop_identical_ids: bool | None = None
     """When not set, as a task of mteb says; else they are kept, and a saved run cut by it is refused."""
 
     def __post_init__(self) -> None:
-        """Check, and name it after its object where no name is given."""
-        self.name = self.name or self.default_name
+        """Check that nothing else is passed off as it."""
         own, self.drop_identical_ids = self.drop_identical_ids, bool(self.drop_identical_ids)
         super().__post_init__()
         self.drop_identical_ids = own

@@ -19,10 +19,11 @@ from evalkit.config.python_object import UNIQUE, PythonModel
 from evalkit.config.reranker import RerankerConfig
 from evalkit.errors import ConfigError, ObjectError
 from evalkit.formats.python_objects import run_object
+from evalkit.formats.runfile import ORDERS
 from evalkit.rerank import library_forms, own_forms
 from evalkit.rerank.own_forms import Form
 from evalkit.rerank.own_scores import checked_scores
-from evalkit.rerank.passthrough import MISSING_SCORES, ORDERS, Replay
+from evalkit.rerank.passthrough import MISSING_SCORES, Replay
 from evalkit.rerank.seam import Reranker
 from evalkit.retrieval.own_searches import is_run
 from evalkit.system.own_code import call
@@ -47,15 +48,13 @@ class PythonRerankerConfig(PythonModel, RerankerConfig):
 
     implementation: ClassVar[str] = "evalkit.rerank.own_reranker:PythonReranker"
     group: ClassVar[str] = "reranker"
-    name: str = ""
     missing: str = "error"
     """Of a run, for a candidate that it lacks: `error`, or rank it `below` all others; see `reranker=replay`."""
     order: str | None = None
     """Which decides the order of a run if ranks and scores disagree: `score` or `rank`."""
 
     def __post_init__(self) -> None:
-        """Check, and name it after its object where no name is given."""
-        self.name = self.name or self.default_name
+        """Check ranges and choices."""
         super().__post_init__()
         one_of("reranker.missing", self.missing, MISSING_SCORES)
         if self.order is not None:

@@ -15,14 +15,13 @@ from evalkit.config.reranker import RerankerConfig
 from evalkit.errors import DataError
 from evalkit.formats import doubts
 from evalkit.formats.notes import Note
-from evalkit.formats.runfile import RunFile, read_run_file
+from evalkit.formats.runfile import ORDERS, RunFile, read_run_file
 from evalkit.formats.similar_ids import compared
 from evalkit.run import Run
 from evalkit.system.files import expanded, file_digest
 from evalkit.types import Identity
 
 MISSING_SCORES = ("error", "below")
-ORDERS = ("score", "rank")
 
 
 @dataclass

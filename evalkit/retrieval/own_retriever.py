@@ -39,15 +39,13 @@ class PythonRetrieverConfig(PythonModel, RetrieverConfig):
 
     implementation: ClassVar[str] = "evalkit.retrieval.own_retriever:PythonRetriever"
     group: ClassVar[str] = "retriever"
-    name: str = ""
     similarity: str | None = None
     """How vectors are compared, `cosine` or `dot`: when not set, as its attribute `similarity` says, or dot."""
     order: str | None = None
     """Which decides the order of a run if ranks and scores disagree: `score` or `rank`; see `retriever=saved`."""
 
     def __post_init__(self) -> None:
-        """Check, and name it after its object where no name is given."""
-        self.name = self.name or self.default_name
+        """Check ranges and choices."""
         super().__post_init__()
         if self.similarity is not None:
             one_of("retriever.similarity", self.similarity, SIMILARITIES)

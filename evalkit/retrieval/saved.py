@@ -12,7 +12,7 @@ from evalkit.config.limits import given, one_of
 from evalkit.config.retriever import RetrieverConfig
 from evalkit.errors import DataError
 from evalkit.formats import doubts
-from evalkit.formats.runfile import RunFile, read_run_file
+from evalkit.formats.runfile import ORDERS, RunFile, read_run_file
 from evalkit.formats.similar_ids import compared
 from evalkit.retrieval.candidates import cut
 from evalkit.retrieval.first_stage import FirstStage
@@ -25,9 +25,6 @@ logger = logging.getLogger(__name__)
 _BY_RANK = "retriever.order=rank"
 _WITHOUT_OWN = "dataset.drop_identical_ids=true"
 _LOOKED_AT = 100_000  # documents of the corpus that ids are compared with
-
-
-_ORDERS = ("score", "rank")
 
 
 @dataclass
@@ -50,7 +47,7 @@ class SavedConfig(NamedAfterFile, RetrieverConfig):
         self.name_after_file()
         super().__post_init__()
         if self.order is not None:
-            one_of("retriever.order", self.order, _ORDERS)
+            one_of("retriever.order", self.order, ORDERS)
 
 
 class SavedRetriever(FirstStage):
