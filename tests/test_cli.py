@@ -140,6 +140,11 @@ def test_the_module_can_be_run():
     assert "evaluate" in done.stdout
 
 
+def test_no_two_modules_have_one_name():
+    names = [path.name for path in Path(cli.__file__).parent.rglob("*.py") if path.name != "__init__.py"]
+    assert len(names) == len(set(names))
+
+
 def test_modules_and_functions_are_short_and_modules_have_docstrings():
     package = Path(cli.__file__).parent
     for path in package.rglob("*.py"):

@@ -20,7 +20,7 @@ from evalkit.models.headed import Headed
 from evalkit.models.loading import load_encoder
 from evalkit.models.padding import minds_padding
 from evalkit.models.sentence_transformer import stored_pooling
-from evalkit.models.stages import SCORES, VECTOR, load_stage
+from evalkit.models.stored_layers import SCORES, VECTOR, load_stage
 
 
 class ChainReranker(Headed):

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from evalkit.errors import AbsentModel, ModelError
-from evalkit.models.hub import downloaded, package_folder
 from evalkit.models.refusals import instead_of_config
+from evalkit.models.remote_files import downloaded, package_folder
 from evalkit.system.files import expanded, file_digest
 from evalkit.types import Identity
 

@@ -189,7 +189,7 @@ class ColbertReranker(LateInteractionReranker):
         """The linear layers over token vectors."""
         import torch
 
-        from evalkit.models.stages import TOKENS, load_dense
+        from evalkit.models.stored_layers import TOKENS, load_dense
         from evalkit.models.weights import Stored, Tensors
 
         device = self.model.device

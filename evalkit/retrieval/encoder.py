@@ -83,7 +83,7 @@ class DenseEncoder(RetrievalEncoder):
     @cached_property
     def _layers(self) -> list[Any]:
         """The modules behind the pooling, in float64."""
-        from evalkit.models.stages import load_stage  # imports torch
+        from evalkit.models.stored_layers import load_stage  # imports torch
 
         with refusing(self.checkpoint):
             return [load_stage(kind, folder, self.model.device) for kind, folder in self.head.layers]

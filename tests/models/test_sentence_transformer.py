@@ -11,7 +11,7 @@ from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import declared
 from evalkit.models.sentence_transformer import EmbeddingHead, embedding_head
-from evalkit.models.stages import load_dense
+from evalkit.models.stored_layers import load_dense
 
 CLS = {"word_embedding_dimension": 8, "pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
 MEAN = {"word_embedding_dimension": 8, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}
