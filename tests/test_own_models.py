@@ -9,6 +9,7 @@ from threading import Thread
 
 import pytest
 from documented import block
+from dying import DYING
 from in_process import evalkit as command
 from pages import DOCS, blocks
 from stubs import overlap
@@ -19,24 +20,6 @@ from evalkit import results
 
 PAGE = "docs/own-models.md"
 SCRIPT = block(PAGE, "overlap.identity")
-# Kills itself when scores are appended for the n-th time; else runs the script that it is given.
-DYING = """
-import os, signal, sys
-from evalkit.store.journal import Journal
-
-left, append = int(sys.argv[2]), Journal.append
-
-def dying(journal, payload):
-    global left
-    found = append(journal, payload)
-    left -= journal.path.name == "scores.log"
-    if not left:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return found
-
-Journal.append = dying
-exec(compile(sys.argv[1], "script", "exec"))
-"""
 
 
 @pytest.fixture
@@ -80,7 +63,7 @@ def test_the_script_equals_the_replayed_file_of_its_scores_and_is_compared_repor
 @pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_the_script_resumes_after_a_kill():
-    killed = subprocess.run([sys.executable, "-c", DYING, SCRIPT, "20"], capture_output=True, check=False)
+    killed = subprocess.run([sys.executable, "-c", f"{DYING}{SCRIPT}", "20"], capture_output=True, check=False)
     assert -9 == killed.returncode, killed.stderr
     exec(SCRIPT, names := {})
     found = names["result"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dying import DYING
 from few import evaluation
 from tiny_checkpoints import write_minicpm_layerwise, write_qwen3_reranker
 
@@ -16,24 +17,7 @@ from evalkit.inference import prefix
 pytestmark = pytest.mark.slow
 
 BYTES = ("run.trec.gz", "per_query.parquet", "truncated.parquet")
-DYING = """
-import os, signal, sys
-from evalkit.cli import main
-from evalkit.store.journal import Journal
-
-left, append = int(sys.argv.pop(1)), Journal.append
-
-def dying(journal, payload):
-    global left
-    found = append(journal, payload)
-    left -= journal.path.name == "scores.log"
-    if not left:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return found
-
-Journal.append = dying
-main(sys.argv[1:])
-"""
+EVALUATE = f"{DYING}from evalkit.cli import main; main(sys.argv[1:])"
 FAMILIES = {
     "qwen3_reranker_0_6b": (write_qwen3_reranker, ["reranker.max_length=220"]),
     "bge_reranker_v2_minicpm_layerwise": (write_minicpm_layerwise, ["reranker.cutoff_layers=[2]"]),
@@ -77,7 +61,7 @@ def test_pairs_with_shared_starts_that_were_killed_end_in_the_same_bytes(tmp_pat
         folder = tmp_path / str(records)
         again = command(folder, name, checkpoint)
         killed = subprocess.run(
-            [sys.executable, "-c", DYING, str(records), *again[3:]], capture_output=True, check=False
+            [sys.executable, "-c", EVALUATE, str(records), *again[3:]], capture_output=True, check=False
         )
         assert killed.returncode == -9, killed.stderr
         assert not contents(folder).keys() & {place for place in contents(tmp_path / "whole") if name in place}
