@@ -68,8 +68,9 @@ def locate_reranked(config: EvaluateConfig, parent: Path, key: str) -> tuple[Pat
 
 def _locate_either(parent: Path, labels: list[str], key: str, *, inner: str = "") -> tuple[Path, Result | None]:
     """The result under the first of these labels that has it; without one, its folder under the last."""
-    places = (locate(parent, label, key, inner=inner) for label in labels)
-    return next((place for place in places if place[1]), None) or locate(parent, labels[-1], key, inner=inner)
+    *others, last = labels
+    places = (locate(parent, label, key, inner=inner) for label in others)
+    return next((place for place in places if place[1]), None) or locate(parent, last, key, inner=inner)
 
 
 def _beside(folder: Path, key: str) -> Path:
