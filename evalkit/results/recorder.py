@@ -120,8 +120,8 @@ class Recorder:
             made = retrieve()
             stages.join(made.stages)
             stage = {"name": config.retriever.name, "depth": config.depth, **first_stage}
-            settings, of = without_cards(config)["retriever"], self.dataset.digest
-            if same := same_candidates(folder.parent, stage, settings, dataset=of, run_digest=made.run.digest()):
+            settings, of, run_digest = without_cards(config)["retriever"], self.dataset.digest, made.run.digest()
+            if same := same_candidates(folder.parent, stage, settings, dataset=of, run_digest=run_digest):
                 return self.complete(same)
             return self.keep(
                 folder,
@@ -130,7 +130,7 @@ class Recorder:
                 inner=CANDIDATES,
                 key=key,
                 tag=config.retriever.name,
-                run_digest=made.run.digest(),
+                run_digest=run_digest,
                 notes=made.notes,
                 retriever=stage,
                 seconds=made.seconds,
