@@ -63,7 +63,7 @@ def measure(
     row_of = {query_id: row for row, query_id in enumerate(query_ids)}
     for (by_answers, judged_only, level, by_trec), group in groupby(sorted(parsed, key=_alike), key=_alike):
         judged, wanted = (answers or {}) if by_answers else qrels, list(group)
-        read = _judged_only(judged, run) if judged_only else run
+        read = run.select(preference(judged, run) >= 0) if judged_only else run
         found = _by_trec_eval(judged, read, wanted, level) if by_trec else _by_families(judged, subtopics, read, wanted)
         for name, query_id, value in found:
             values[name][row_of[query_id]] = value
@@ -96,12 +96,6 @@ def require_judged(
 def _alike(one: Measure) -> tuple[bool, bool, int, bool]:
     """Measures that are equal in this read the same judgments and the same run."""
     return one.by_answers, one.judged_only, one.level, bool(one.trec_name)
-
-
-def _judged_only(judged: Qrels, run: Run) -> Run:
-    """The run without unjudged documents."""
-    keep = [doc_id in judged.get(query_id, ()) for query_id, doc_ids, _ in run for doc_id in doc_ids]
-    return run.select(np.array(keep, dtype=bool))
 
 
 def _by_trec_eval(judged: Qrels, run: Run, wanted: Sequence[Measure], level: int) -> Iterator[tuple[str, str, float]]:
