@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from evalkit.analysis.flags import Flag
 from evalkit.analysis.overall import Overall
 from evalkit.analysis.pairwise import Settings, groups
 from evalkit.formats.notes import counted
@@ -85,15 +86,15 @@ def _made_by(found: Overview) -> str:
     )
 
 
-def _flags(found: Overview) -> list[tuple[str, str]]:
+def _flags(found: Overview) -> list[Flag]:
     """Errors before warnings."""
     flags = [
-        (flag.level, f"{view.comparison.dataset}, {one.name}: {flag.text}")
+        Flag(flag.level, f"{view.comparison.dataset}, {one.name}: {flag.text}")
         for view in found.datasets
         for one, system in zip(view.comparison.systems, view.systems, strict=True)
         for flag in system.flags
     ]
-    return sorted(flags, key=lambda flag: flag[0])
+    return sorted(flags, key=lambda flag: flag.level)
 
 
 def _data(found: Overview) -> dict[str, Any]:
