@@ -164,7 +164,7 @@ def analyse(
 
 def no_curve(evaluation: Evaluation) -> str:
     """Why its scores do not tell of other depths; empty where each was made from its pair alone."""
-    if evaluation.result.manifest["config"]["dataset"].get("maxp"):
+    if _ranks_passages(evaluation):
         return _PASSAGES
     manifest = evaluation.result.manifest
     kind = manifest.get("reranker", {}).get("kind")
@@ -172,6 +172,10 @@ def no_curve(evaluation: Evaluation) -> str:
         return _REPLAYED
     # Earlier manifests do not say how an object of Python was called.
     return _LISTWISE if manifest.get("by_query", kind == "python") else ""
+
+
+def _ranks_passages(evaluation: Evaluation) -> bool:
+    return bool(evaluation.result.manifest["config"]["dataset"].get("maxp"))
 
 
 def at_depth(evaluation: Evaluation, dataset: Dataset, name: str, depth: int) -> float | None:
@@ -257,7 +261,7 @@ def _truncation(
     evaluation: Evaluation, qrels: Qrels, candidates: Run, run: Run, *, level: int
 ) -> tuple[Truncation, ...]:
     cut = evaluation.result.read_truncated()
-    if cut is None or no_curve(evaluation) == _PASSAGES:
+    if cut is None or _ranks_passages(evaluation):
         return ()
     tops = [
         {(query_id, doc_id) for query_id, doc_ids, _ in each.top(_TOP) for doc_id in doc_ids}
