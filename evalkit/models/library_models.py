@@ -4,9 +4,9 @@ import hashlib
 import json
 from collections.abc import Iterator
 from copy import deepcopy
-from importlib.metadata import version
 from typing import Any
 
+from evalkit.system.versions import version
 from evalkit.types import Identity
 
 _VOLATILE = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")  # of a config: they decide no output

@@ -6,7 +6,6 @@ one of the runs is named as the first stage, the others are rerankers over it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from typing import Any
 
 from evalkit.errors import ConfigError
@@ -16,6 +15,7 @@ from evalkit.measures.given_runs import GivenRun, MeasuredRun, Rules, counting, 
 from evalkit.results.result import Evaluation, Result
 from evalkit.run import Run
 from evalkit.store.artefact import digest
+from evalkit.system.versions import version
 from evalkit.types import Dataset, PerQuery
 
 
