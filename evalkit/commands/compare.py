@@ -8,7 +8,7 @@ from evalkit.analysis.moves import Move, moves
 from evalkit.analysis.overall import left_out, overall
 from evalkit.analysis.pairwise import DIFFERENT_DOCUMENTS, Settings, compare, require_pairs
 from evalkit.commands.options import Parser
-from evalkit.commands.runs_alone import CountOrFile, add_runs, gathered, notes_of
+from evalkit.commands.runs_alone import CountOrFile, add_runs, gathered
 from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.measures import parse_measure
@@ -17,6 +17,7 @@ from evalkit.reports import comparison as report
 from evalkit.reports.grid import write
 from evalkit.results import Evaluation
 from evalkit.results.gather import dataset_of, measure_of, names
+from evalkit.results.judged_runs import notes_of
 from evalkit.system.terminal import say, tell
 from evalkit.types import Dataset
 

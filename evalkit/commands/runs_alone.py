@@ -9,14 +9,13 @@ from typing import Any
 from evalkit.commands.options import Parser
 from evalkit.datasets.of_judgments import dataset_of_judgments
 from evalkit.errors import ConfigError
-from evalkit.formats.notes import Note
 from evalkit.formats.run_names import judgments_name
 from evalkit.formats.runfile import ORDERS
 from evalkit.formats.trec import read_qrels
 from evalkit.measures.given_runs import MEASURES, Rules, of_documents
 from evalkit.results import Evaluation
 from evalkit.results.gather import gather
-from evalkit.results.judged_runs import RunResult, judge_runs
+from evalkit.results.judged_runs import judge_runs, notes_of
 from evalkit.results.reading_runs import read_runs
 from evalkit.system.terminal import tell
 
@@ -130,12 +129,3 @@ def gathered(options: Any, measures: Sequence[str]) -> list[Evaluation]:
     for path, note in notes_of(found):
         tell(f"{path}: {note.text}")
     return found
-
-
-def notes_of(evaluations: Sequence[Evaluation]) -> list[tuple[Path, Note]]:
-    """Every note on a run that was given, with its file."""
-    results = {
-        result.folder: result for evaluation in evaluations for result in (evaluation.candidates, evaluation.result)
-    }
-    runs = [result for result in results.values() if isinstance(result, RunResult)]
-    return [(run.folder, note) for run in runs for note in run.measured.notes]

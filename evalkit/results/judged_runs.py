@@ -6,10 +6,12 @@ one of the runs is named as the first stage, the others are rerankers over it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from evalkit.errors import ConfigError
 from evalkit.formats.doubts import TOP
+from evalkit.formats.notes import Note
 from evalkit.measures import canonical, ceiling, measure
 from evalkit.measures.given_runs import GivenRun, MeasuredRun, Rules, counting, measured
 from evalkit.results.result import Evaluation, Result
@@ -135,3 +137,12 @@ def _as_reranked(result: RunResult, label: str) -> RunResult:
     reranker = {"name": label, "kind": "replay"}
     config = {**result.manifest["config"], "reranker": {"name": label}}
     return replace(result, manifest={**result.manifest, "reranker": reranker, "config": config})
+
+
+def notes_of(evaluations: Sequence[Evaluation]) -> list[tuple[Path, Note]]:
+    """Every note on a run that was given, with its file."""
+    results = {
+        result.folder: result for evaluation in evaluations for result in (evaluation.candidates, evaluation.result)
+    }
+    runs = [result for result in results.values() if isinstance(result, RunResult)]
+    return [(run.folder, note) for run in runs for note in run.measured.notes]

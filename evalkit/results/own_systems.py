@@ -19,7 +19,7 @@ from evalkit.measures import canonical
 from evalkit.measures import measure as measure_run
 from evalkit.measures.given_runs import MEASURES, Rules, by_subtopics, counting, measured, of_documents
 from evalkit.results.gather import dataset_of
-from evalkit.results.judged_runs import RunResult, judge_runs
+from evalkit.results.judged_runs import judge_runs, notes_of
 from evalkit.results.reading_runs import is_result, named_run, named_runs, path_of, read_runs, results_in
 from evalkit.results.result import Evaluation
 from evalkit.run import Run
@@ -144,7 +144,7 @@ def _judged(
         dataset, level = _of_judgments(qrels, next(iter(runs.values())).file.run, of_runs), 1
     rules = _RULES._replace(common=common, own_ids=not of_runs.get("drop_identical_ids"))
     found = judge_runs(dataset, runs, measures, rules=rules, first_stage=first or "", level=level)
-    notes = _notes(found)
+    notes = [f"{path}: {note.text}" for path, note in notes_of(found)]
     if common:
         left, of = len(dataset.qrels) - found[0].result.manifest["queries"], len(dataset.qrels)
         notes.insert(0, f"common_queries leaves out {left:,} of {of:,} judged queries, which not every run has")
@@ -222,18 +222,6 @@ def _of_first_result(items: Sequence[Any], of_runs: RunSettings) -> tuple[Datase
     return dataset_of(found[0].result), int(settings.get("relevance_level", 1))
 
 
-def _notes(evaluations: Sequence[Evaluation]) -> list[str]:
-    results = {
-        result.folder: result for evaluation in evaluations for result in (evaluation.candidates, evaluation.result)
-    }
-    return [
-        f"{result.folder}: {note.text}"
-        for result in results.values()
-        if isinstance(result, RunResult)
-        for note in result.measured.notes
-    ]
-
-
 def names_of(names: Any) -> list[str]:
     """Names of measures, of one or several; a measure of ir_measures is its own name.
 
@@ -270,7 +258,7 @@ def brief(value: Any) -> str:
 def _given(name: str, value: Any) -> Any:
     if value is None:
         raise DataError(f"{name} is None. Give a file, a table, or a dict.")
-    return path_of(value) if isinstance(value, str | PathLike) else value
+    return _texts(value)
 
 
 def _is_empty(value: Any) -> bool:
