@@ -60,29 +60,32 @@ def runs_grid(evaluations: Sequence[Evaluation], measures: Sequence[str], settin
 def _notes(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
     result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
     truncated = result["truncated_pairs"]
-    ties, *doubts = _doubts(evaluation, measures)
     return [
         f"{counted(result['queries'], 'query', 'queries')}, {counted(result['pairs'], 'candidate')}"
         + (f", truncated pairs: {truncated:,}" if truncated is not None else ""),
-        ties,
+        _ties(result),
         f"first stage {candidates['seconds']:.1f} s{'' if evaluation.candidates.fresh else ' (earlier)'}"
         + ("" if evaluation.is_first_stage else f", reranking {_speed(evaluation)}"),
         *_seconds_by_stage(evaluation),
-        *doubts,
+        *_doubts(evaluation, measures),
         f"{'saved in' if evaluation.result.fresh else 'nothing to do, found in'} {evaluation.result.folder}",
     ]
 
 
 def evaluation_doubts(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
     """Why the numbers of an evaluation may mislead, as the notes of its table say it; empty where nothing is odd."""
-    ties, *others = _doubts(evaluation, measures)
-    return [*([ties] if evaluation.result.manifest["queries_with_ties_in_top_10"] else []), *others]
+    result = evaluation.result.manifest
+    return [*([_ties(result)] if result["queries_with_ties_in_top_10"] else []), *_doubts(evaluation, measures)]
+
+
+def _ties(result: Mapping[str, Any]) -> str:
+    return f"ties in the top 10 of {counted(result['queries_with_ties_in_top_10'], 'query', 'queries')}"
 
 
 def _doubts(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
-    """The number of queries with ties, then whatever is odd."""
+    """Whatever is odd, apart from ties."""
     result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
-    notes = [f"ties in the top 10 of {counted(result['queries_with_ties_in_top_10'], 'query', 'queries')}"]
+    notes = []
     if result["unscored_pairs"]:
         have = "candidate has" if result["unscored_pairs"] == 1 else "candidates have"
         below = "ranks" if result["unscored_pairs"] == 1 else "rank"
