@@ -113,9 +113,8 @@ def _shown(value: object) -> str:
 
 
 def _entry(name: Name, result: Result, candidates: Result, measures: Sequence[str]) -> BaselineEntry:
-    values = {}
+    measured, values = per_query(result, *measures), {}
     for measure in measures:
-        measured = per_query(result, measure)
         column = measured.values[measure].round(DIGITS).tolist()
         values[measure] = dict(zip(measured.query_ids, column, strict=True))
     missing = frozenset(result.manifest["queries_without_candidates"])

@@ -17,6 +17,7 @@ from evalkit.measures.significance import Values, p_values
 from evalkit.results import Evaluation
 from evalkit.results.gather import measure_of, per_query
 from evalkit.system.lookalikes import instead
+from evalkit.types import PerQuery
 
 
 class Place(NamedTuple):
@@ -78,7 +79,7 @@ def standings(
     names = dict.fromkeys(name for name, _ in named)
     if baseline and baseline not in names:
         raise ConfigError(f"no system is called {baseline!r}. {instead(baseline, names)}")
-    columns = [column for measure in measures for column in _columns(named, measure_of(evaluations, measure))]
+    columns = _columns(named, [measure_of(evaluations, measure) for measure in measures])
     p = _p_values(columns, settings, baseline) if baseline else {}
     return Standings({place: _standing(parts, p.get(place)) for place, parts in columns}, len(p))
 
@@ -93,17 +94,18 @@ def _first_stages_first(named: Sequence[tuple[str, Evaluation]]) -> list[tuple[s
     return sorted(named, key=lambda pair: (stages.index(pair[1].first_stage), not pair[1].is_first_stage))
 
 
-def _columns(named: Sequence[tuple[str, Evaluation]], measure: str) -> list[_Column]:
-    """Values of each system on each dataset, or entry of a suite, of which it has all."""
-    values: dict[tuple[str, str, str], dict[str, Values]] = {}
+def _columns(named: Sequence[tuple[str, Evaluation]], measures: Sequence[str]) -> list[_Column]:
+    """Values of each system on each dataset, or entry of a suite, of which it has all; of one measure after another."""
+    measured: dict[tuple[str, str, str], dict[str, PerQuery]] = {}
     for name, evaluation in named:
         reranker = "none" if evaluation.is_first_stage else evaluation.reranker
-        own = values.setdefault((name, evaluation.first_stage, reranker), {})
-        own[evaluation.dataset] = per_query(evaluation.result, measure).values[measure]
+        own = measured.setdefault((name, evaluation.first_stage, reranker), {})
+        own[evaluation.dataset] = per_query(evaluation.result, *measures)
     entries = _entries([evaluation.dataset for _, evaluation in named])
     return [
-        (Place(*system, entry, measure), [own[dataset] for dataset in datasets])
-        for system, own in values.items()
+        (Place(*system, entry, measure), [own[dataset].values[measure] for dataset in datasets])
+        for measure in measures
+        for system, own in measured.items()
         for entry, datasets in entries.items()
         if own.keys() >= set(datasets)
     ]

@@ -4,6 +4,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
+from dataclasses import replace
 from glob import escape
 from pathlib import Path
 
@@ -220,15 +221,17 @@ def _at_level(one: Evaluation, name: str) -> str:
     return parse_measure(name, level=level).name
 
 
-def per_query(result: Result, measure_name: str) -> PerQuery:
-    """Values of a measure for every judged query, as saved with the result, or measured now on its run.
+def per_query(result: Result, *measures: str) -> PerQuery:
+    """Values of measures for every judged query, as saved with the result, or measured now on its run.
 
     Raises:
         DataError: the dataset is gone, or has no judgments for the measure.
         ResultError: the dataset has changed since.
     """
-    if measure_name in result.manifest["measures"]:
-        return result.read_per_query()
+    saved = result.read_per_query()
+    if not (absent := [name for name in measures if name not in saved.values]):
+        return saved
     dataset, run = dataset_of(result), result.read_run()
     answers = AnswerJudge(dataset).judge(run) if dataset.answers else None
-    return measure(dataset.qrels, run, [measure_name], answers=answers)
+    added = measure(dataset.qrels, run, absent, answers=answers)
+    return replace(saved, values={**saved.values, **added.values})
