@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalkit import datasets, rerank
 from evalkit.commands.json_lines import write_line
@@ -14,6 +14,9 @@ from evalkit.errors import ConfigError
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer
 from evalkit.rerank.late_interaction import LateInteractionReranker
 from evalkit.store import open_store
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _SHOWN_AT_EACH_END = 40  # tokens of a long pair
 
@@ -41,17 +44,15 @@ where they are cut. The pairs are relevant ones, from the shortest to the longes
     config.reranker = config.reranker.settled(weights=False)
     # Tokens do not depend on where they would be computed.
     built = rerank.build(config.reranker, ComputeConfig(device="cpu"), dataset=config.dataset, weights=False)
-    apart = built if isinstance(built, LateInteractionReranker) else None
-    reranker = None if apart is not None else rerank.require_pairs(built)
+    reranker = built if isinstance(built, LateInteractionReranker) else rerank.require_pairs(built)
     store = open_store(config.cache_dir)
     dataset = rerank.instructed(config.reranker, datasets.load(config.dataset, store))
     samples = sample_pairs(dataset, options.samples)
     if not samples:
         raise ConfigError(f"dataset {config.dataset.name} has no relevant pair to show.")
-    if reranker is None:
-        assert apart is not None
+    if isinstance(reranker, LateInteractionReranker):
         for sample in samples:
-            _show_apart(apart, sample, as_json=options.json, everything=options.all_tokens)
+            _show_apart(reranker, sample, as_json=options.json, everything=options.all_tokens)
         return 0
     tokenized = reranker.tokenize([sample.pair for sample in samples])
     if options.json:
@@ -86,10 +87,7 @@ def _show_apart(reranker: LateInteractionReranker, sample: Sample, *, as_json: b
         title = (
             f"{role} {found['query_id' if role == 'query' else 'doc_id']} (relevance {sample.grade}): {len(own)} tokens"
         )
-        out.print(Text(title, style="bold"))
-        out.print(Text(found[f"{role}_text"]), soft_wrap=not out.is_terminal)
-        out.print(_listed(own, tokenizer, everything=everything), style="dim", soft_wrap=not out.is_terminal)
-        out.print()
+        _print(out, title, Text(found[f"{role}_text"]), _listed(own, tokenizer, everything=everything))
 
 
 def _as_json(sample: Sample, tokenized: TokenizedPairs, row: int, tokenizer: Tokenizer) -> dict[str, Any]:
@@ -111,8 +109,6 @@ def _as_json(sample: Sample, tokenized: TokenizedPairs, row: int, tokenizer: Tok
 def _show(
     samples: Sequence[Sample], tokenized: TokenizedPairs, tokenizer: Tokenizer, max_length: int, *, everything: bool
 ) -> None:
-    from rich.text import Text
-
     from evalkit.reports.console import console
 
     out = console()
@@ -125,12 +121,20 @@ def _show(
             else "whole"
         )
         title = f"query {sample.query_id}, document {sample.doc_id} (relevance {sample.grade}): {len(ids)} tokens"
-        out.print(Text(f"{title}, max_length {max_length}; {cut}", style="bold"))
-        # A pipe gets every text on one line, whatever its length; only a terminal folds.
         rendered = _rendered(ids, tokenized.documents[row].tolist(), (of_query, of_document), tokenizer)
-        out.print(rendered, soft_wrap=not out.is_terminal)
-        out.print(_listed(ids, tokenizer, everything=everything), style="dim", soft_wrap=not out.is_terminal)
-        out.print()
+        listed = _listed(ids, tokenizer, everything=everything)
+        _print(out, f"{title}, max_length {max_length}; {cut}", rendered, listed)
+
+
+def _print(out: "Console", title: str, rendered: Any, listed: Any) -> None:
+    """Print a title, and below it a text and its tokens."""
+    from rich.text import Text
+
+    out.print(Text(title, style="bold"))
+    # A pipe gets every text on one line, whatever its length; only a terminal folds.
+    out.print(rendered, soft_wrap=not out.is_terminal)
+    out.print(listed, style="dim", soft_wrap=not out.is_terminal)
+    out.print()
 
 
 def _rendered(ids: list[int], document: list[int], dropped: tuple[int, int], tokenizer: Tokenizer) -> Any:
