@@ -107,7 +107,7 @@ def compare(
 
     Args:
         results: results or runs: a list, a dict by name, or a folder of results.
-        qrels: judgments of runs: `{query: {document: grade}}`, a table, or a file. Results have their own, which also
+        qrels: judgments of runs: `{query: {document: grade}}`, a table, or a file. Results have their own, which
             also judge the runs given with them.
         measure: what is compared.
         allow_different_candidates: whether to compare results over different candidates, as runs are.
