@@ -26,9 +26,10 @@ from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.filenames import Judgments, corpus_of, judgments_of, queries_of, refuse_unjudged
 from evalkit.datasets.matching_ids import require_judged_documents
 from evalkit.datasets.opening import open_source
-from evalkit.datasets.records import OF_QUERIES, QUERIES, REPEATED_QUERIES, SAID, checked_text, records, shown
+from evalkit.datasets.records import OF_QUERIES, QUERIES, REPEATED_QUERIES, SAID, checked_text, records
 from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
+from evalkit.formats.json_values import shown
 from evalkit.formats.judgments import read_judgments
 from evalkit.formats.textfile import Member
 from evalkit.store import Store

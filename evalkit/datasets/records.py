@@ -10,6 +10,7 @@ from evalkit.datasets.delimited import Columns
 from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
 from evalkit.formats import ids
+from evalkit.formats.json_values import shown
 
 ID_KEYS = ("_id", "id", "doc_id", "docid", "docno", "pid")  # BEIR's, the hub's and mteb's, ir_datasets', others'
 TEXT_KEYS = ("text", "contents", "content", "passage", "body", "segment")  # BEIR's, Pyserini's, MS MARCO's, others'
@@ -217,9 +218,3 @@ def checked_text(value: Any, where: str, key: str) -> str:
             f"{where}: {key} holds half of a surrogate pair, which is not a character. Correct the text."
         ) from error
     return value
-
-
-def shown(value: object) -> str:
-    """A value for an error, cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004

@@ -24,12 +24,13 @@ from evalkit.datasets.beir import parse_answers
 from evalkit.datasets.data_rows import format_of, rows
 from evalkit.datasets.delimited import Columns
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.records import REPEATED_CANDIDATES, Record, checked_id, checked_text, shown
+from evalkit.datasets.records import REPEATED_CANDIDATES, Record, checked_id, checked_text
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
 from evalkit.formats import passages
 from evalkit.formats.archives import ARCHIVES, is_archive
 from evalkit.formats.filekind import KIND_BYTES, file_kind
+from evalkit.formats.json_values import shown
 from evalkit.formats.passages import Passage
 from evalkit.formats.textfile import peek
 from evalkit.measures.answers import contains

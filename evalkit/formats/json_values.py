@@ -97,5 +97,9 @@ def _lines(file: File, whole: Exception) -> Iterator[tuple[int, Any]]:
 
 def shown(value: object) -> str:
     """A value for an error, cut where it is long."""
-    text = repr(value)
+    return shortened(repr(value))
+
+
+def shortened(text: str) -> str:
+    """A text for an error, cut where it is long."""
     return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004

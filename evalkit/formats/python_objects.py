@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from evalkit.errors import DataError
 from evalkit.formats import ids
+from evalkit.formats.json_values import shortened
 from evalkit.formats.judgments import ALL_RELEVANT, add_judgment
 from evalkit.formats.notes import counted
 from evalkit.formats.rows import GRADES, SCORES, FieldPlaces, is_number, name_columns
@@ -292,5 +293,4 @@ def _grade(value: Any) -> str:
 
 def _shown(value: Any) -> str:
     """A value and its kind, for errors."""
-    shown = " ".join(f"{value!r}".split())
-    return f"{shown if len(shown) <= 60 else shown[:57] + '...'} ({kind_of(value)})"  # noqa: PLR2004
+    return f"{shortened(' '.join(repr(value).split()))} ({kind_of(value)})"
