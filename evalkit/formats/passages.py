@@ -36,7 +36,7 @@ class Passage(NamedTuple):
     @property
     def doc_id(self) -> Any:
         """Its id as the file has it; None where it has none."""
-        return next((self.fields[name] for name in DOC_IDS if self.fields.get(name) is not None), None)
+        return doc_id_of(self.fields)
 
 
 class Question(NamedTuple):
@@ -77,6 +77,11 @@ class Question(NamedTuple):
                 "collection: dataset=folder dataset.path=FILE."
             )
         return found
+
+
+def doc_id_of(fields: Mapping[str, Any]) -> Any:
+    """The id of a passage as a file has it; None where it has none."""
+    return next((fields[name] for name in DOC_IDS if fields.get(name) is not None), None)
 
 
 def of_question(fields: Mapping[str, Any], number: int) -> Question | None:

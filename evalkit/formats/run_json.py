@@ -20,7 +20,7 @@ from typing import Any
 from evalkit.errors import DataError
 from evalkit.formats import ids
 from evalkit.formats.json_values import json_value
-from evalkit.formats.passages import DOC_IDS, QUERY_IDS, RETRIEVED
+from evalkit.formats.passages import QUERY_IDS, RETRIEVED, doc_id_of
 from evalkit.formats.rows import SCORES, FieldPlaces, Row, is_number, name_columns
 
 CHOOSE = "Choose with --order score|rank, or in an evaluation with retriever.order or reranker.order"
@@ -115,7 +115,7 @@ def _from_lists(rows: list[Any], path: Path, order: str | None) -> Scores:
     run: dict[str, dict[str, float]] = {}
     for number, row in enumerate(rows, start=1):
         hits = _hits(row)
-        if hits is None or not all(isinstance(hit, dict) and _doc_id(hit) is not None for hit in hits):
+        if hits is None or not all(isinstance(hit, dict) and doc_id_of(hit) is not None for hit in hits):
             raise DataError(f"{path}: entry {number} has no list of hits or candidates. Expected one of: {_LAYOUTS}.")
         if not hits:
             continue
@@ -145,15 +145,11 @@ def _query_id(row: dict[str, Any], hits: list[Any], number: int) -> Any:
     return named[0] if named else str(number) if "question" in row else None
 
 
-def _doc_id(hit: dict[str, Any]) -> Any:
-    return next((hit[name] for name in DOC_IDS if hit.get(name) is not None), None)
-
-
 def _add_hits(docs: dict[str, float], hits: list[Any], query_id: str, path: Path) -> list[float]:
     """Add hits to a query, refusing repeats; returns their scores in their order."""
     found = []
     for hit in hits:
-        doc_id = _id(_doc_id(hit), path)
+        doc_id = _id(doc_id_of(hit), path)
         if doc_id in docs:
             raise DataError(f"{path}: document {doc_id!r} occurs twice for query {query_id!r}.")
         score = hit.get("score")
