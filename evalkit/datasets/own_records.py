@@ -20,7 +20,7 @@ from evalkit.datasets.records import (
     checked_text,
 )
 from evalkit.errors import DataError
-from evalkit.formats.python_objects import is_from, qrels_of
+from evalkit.formats.python_objects import framed, is_from, plain_value, qrels_of
 
 _ROWS = "{id: text}, a table with columns for id and text, or a list of rows"
 
@@ -110,17 +110,18 @@ def _rows(source: Any, columns: Columns, label: str) -> Iterator[dict[str, Any]]
     key, text = columns.ids[0], columns.texts[0]
     if isinstance(source, Mapping):
         for own_id, value in source.items():
-            yield {**value, key: _plain(own_id)} if isinstance(value, Mapping) else {key: _plain(own_id), text: value}
+            row_id = {key: plain_value(own_id)}
+            yield {**value, **row_id} if isinstance(value, Mapping) else {**row_id, text: value}
         return
     for row in _table_rows(source, label):
         if not isinstance(row, Mapping):
             raise DataError(f"{label}: a row is {row!r:.60}, expected an object with id and text. Give {_ROWS}.")
-        yield {str(name): _plain(value) for name, value in row.items()}
+        yield {str(name): plain_value(value) for name, value in row.items()}
 
 
 def _table_rows(source: Any, label: str) -> Iterable[Any]:
     if is_from(source, "pandas", "DataFrame"):
-        frame = source.reset_index() if any(level is not None for level in source.index.names) else source
+        frame = framed(source)
         return (dict(zip(frame.columns, row, strict=True)) for row in frame.itertuples(index=False, name=None))
     if is_from(source, "pyarrow", "Table"):
         return (row for batch in source.to_batches() for row in batch.to_pylist())
@@ -130,8 +131,3 @@ def _table_rows(source: Any, label: str) -> Iterable[Any]:
         rows: Iterable[Any] = source
         return rows
     raise DataError(f"{label}: is {source!r:.60}. Give {_ROWS}.")
-
-
-def _plain(value: Any) -> Any:
-    """A number of NumPy as one of Python; anything else as it is."""
-    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value

@@ -104,6 +104,11 @@ def add_judgment(qrels: dict[str, dict[str, int]], query_id: str, doc_id: str, r
         )
 
 
+def grade_text(grade: object) -> str:
+    """A grade of JSON or Python as `add_judgment` reads it: true is 1."""
+    return plain_text(int(grade) if isinstance(grade, bool) else grade)
+
+
 # JSON
 
 
@@ -113,7 +118,7 @@ def _of_objects(file: File) -> QrelsFile:
     for number, (where, value) in enumerate(json_rows(file), start=1):
         for query, document, grade in _triples(value, number, where):
             has_grades = has_grades and grade is not None
-            relevance = "1" if grade is None else plain_text(int(grade) if isinstance(grade, bool) else grade)
+            relevance = "1" if grade is None else grade_text(grade)
             add_judgment(qrels, plain_text(query), plain_text(document), relevance, where=where)
     return _checked(qrels, file, has_grades=has_grades)
 

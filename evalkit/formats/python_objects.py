@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from evalkit.errors import DataError
 from evalkit.formats import ids
 from evalkit.formats.json_values import shortened
-from evalkit.formats.judgments import ALL_RELEVANT, add_judgment
+from evalkit.formats.judgments import ALL_RELEVANT, add_judgment, grade_text
 from evalkit.formats.notes import counted
 from evalkit.formats.rows import GRADES, SCORES, FieldPlaces, is_number, name_columns
 from evalkit.formats.run_rows import RunRows
@@ -109,7 +109,7 @@ def qrels_of(source: Any, name: str = "the judgments") -> Qrels:
     qrels: dict[str, dict[str, int]] = {}
     for query, document, grade in zip(queries.tolist(), documents.tolist(), columns.values or (), strict=True):
         where = f"{name}: query {query_ids[query]!r}"
-        add_judgment(qrels, query_ids[query], doc_ids[document], _grade(grade), where=where)
+        add_judgment(qrels, query_ids[query], doc_ids[document], grade_text(plain_value(grade)), where=where)
     if not qrels:
         raise DataError(f"{name}: holds no judgments.")
     return qrels
@@ -125,6 +125,16 @@ def kind_of(source: Any) -> str:
     """The class of an object, for errors."""
     kind = type(source)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def plain_value(value: Any) -> Any:
+    """A number of NumPy, or a tensor of one, as a number of Python; anything else as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+
+
+def framed(frame: Any) -> Any:
+    """A DataFrame of pandas whose named index, where group-by leaves ids, is a column."""
+    return frame.reset_index() if any(level is not None for level in frame.index.names) else frame
 
 
 def _run_file(columns: "_Columns", name: str, order: str | None) -> RunFile:
@@ -186,9 +196,7 @@ def _columns(source: Any, values: tuple[str, ...], name: str, expected: str) -> 
 
 
 def _table(source: Any) -> tuple[list[str], Callable[[int], list[Any]]]:
-    frame = source if is_from(source, "pandas", "DataFrame") else source.to_pandas()
-    if any(level is not None for level in frame.index.names):  # ids in a named index, as group-by leaves them
-        frame = frame.reset_index()
+    frame = framed(source if is_from(source, "pandas", "DataFrame") else source.to_pandas())
     return [str(label) for label in frame.columns], lambda place: frame.iloc[:, place].tolist()
 
 
@@ -281,14 +289,6 @@ def _item(value: Any) -> Any:
     if getattr(value, "ndim", None) != 0:
         raise TypeError
     return value.item()
-
-
-def _grade(value: Any) -> str:
-    """A grade as `add_judgment` reads it."""
-    plain = value.item() if getattr(value, "ndim", None) == 0 else value
-    if isinstance(plain, float) and plain.is_integer():
-        plain = int(plain)
-    return str(int(plain)) if isinstance(plain, bool) else str(plain)
 
 
 def _shown(value: Any) -> str:
