@@ -12,6 +12,7 @@ A library's own class is recognised by the package that defines it.
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from numbers import Real
 from os import PathLike
@@ -261,13 +262,10 @@ def _id(value: Any, name: str) -> str:
 
 
 def _numbers(values: Sequence[Any], columns: _Columns, name: str, what: str) -> NDArray[np.float64]:
-    plain = all(issubclass(kind, float | int | np.floating | np.integer) for kind in set(map(type, values)))
-    found = np.empty(len(values)) if not plain else None
-    if found is None:
-        try:
+    if all(issubclass(kind, float | int | np.floating | np.integer) for kind in set(map(type, values))):
+        with suppress(OverflowError):  # an integer beyond any float, which is named below
             return np.array(values, dtype=np.float64)
-        except OverflowError:  # an integer beyond any float
-            found = np.empty(len(values))
+    found = np.empty(len(values))
     for row, value in enumerate(values):
         try:
             found[row] = _number(value)
