@@ -106,9 +106,9 @@ def qrels_layout(line: str, where: str, following: Sequence[str] = ()) -> Layout
     for row, split, _ in _splits(line):
         width = len(row)
         if width in QRELS_LAYOUTS:
-            own, rows = _without_quotes(split, row), [row, *map(split, following)]
+            own = _without_quotes(split, row)
             if width == 4:  # noqa: PLR2004
-                last = _iteration_is_last([row for row in rows if len(row) == width])
+                last = _iteration_is_last([row for row in map(split, (line, *following)) if len(row) == width])
                 places, shown = (
                     (FieldPlaces(0, 1, None, 2), _ITERATION_LAST) if last else (_TREC_QRELS, QRELS_LAYOUTS[4])
                 )
@@ -129,12 +129,7 @@ def _iteration_is_last(rows: Sequence[Sequence[str]]) -> bool:
 
 def _two_columns(line: str, following: Sequence[str]) -> Layout | None:
     """Judgments of relevant documents alone; None where the fields are not two, hold blanks as texts do, or are cut."""
-    for split in (
-        partial(fields, counts=(2,)),
-        partial(_csv_fields, delimiter=","),
-        partial(_csv_fields, delimiter=";"),
-    ):
-        row = split(line)
+    for row, split, _ in _splits(line, (2,)):
         seconds = {field for text in (line, *following) for field in split(text)[1:2]}
         if len(row) == 2 and not any(" " in _unquoted(field) for field in row) and not seconds <= {"0", "Q0"}:  # noqa: PLR2004
             has_header = name_columns(row, GRADES, graded=False) is not None
@@ -160,9 +155,9 @@ def run_layout(line: str, where: str, following: Sequence[str] = ()) -> Layout:
     raise DataError(f"{where}: {_count(found)}, expected 6 ({RUN_LAYOUT}), or 3 (query_id doc_id score).{hint}")
 
 
-def _splits(line: str) -> Iterator[tuple[list[str], Split, bool]]:
+def _splits(line: str, counts: tuple[int, ...] = (3, 4)) -> Iterator[tuple[list[str], Split, bool]]:
     """(fields, how the line was split, whether at tabs or blanks), in the order of preference."""
-    row = fields(line, (3, 4))
+    row = fields(line, counts)
     yield row, partial(fields, counts=(len(row),)), True
     for delimiter in ",;":
         split = partial(_csv_fields, delimiter=delimiter)
