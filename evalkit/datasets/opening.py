@@ -20,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 _DEPTH = 3  # folders below a path in which a collection is looked for
 _MOST_FILES = 100_000  # that are looked at
-_LEFTOVERS = ("__MACOSX",)
 
 
 def open_source(
@@ -96,7 +95,7 @@ def _names_below(path: Path) -> list[str]:
     names: list[str] = []
     for place, folders, files in os.walk(path):
         here = Path(place).relative_to(path)
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _LEFTOVERS)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not is_leftover(name))
         if len(here.parts) == _DEPTH:
             folders.clear()
         names += [(here / name).as_posix() for name in files]
