@@ -13,14 +13,13 @@ from typing import Any, BinaryIO, cast
 SUFFIXES = (".gz", ".bz2", ".xz", ".lzma", ".zst", ".lz4")
 """Endings of names of compressed files. What is compressed, and how, is decided by the bytes."""
 
-GZIP_MAGIC = b"\x1f\x8b"
-DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, OSError)
-"""Errors of reading damaged bytes; pyarrow's errors of zstd and lz4 are OSErrors."""
+DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, OSError, UnicodeDecodeError)
+"""Errors of reading damaged bytes, or text that its mark does not fit; pyarrow's of zstd and lz4 are OSErrors."""
 
 _PEEKED = 16
 _BLOCK = 1 << 20
 _MAGIC = (  # first bytes, format; bzip2's go on with the digits of pi, as "BZh" alone may begin a text
-    (GZIP_MAGIC, "gzip"),
+    (b"\x1f\x8b", "gzip"),
     (b"\xfd7zXZ\0", "xz"),
     (b"\x5d\0\0", "lzma"),
     (b"\x28\xb5\x2f\xfd", "zstd"),
@@ -50,14 +49,14 @@ def peeked(stream: Any, size: int) -> bytes:
     """The first bytes of a buffered stream; none where they are damaged, for whoever reads on to report."""
     try:
         return bytes(stream.peek(size)[:size])
-    except (*DAMAGE, UnicodeDecodeError):
+    except DAMAGE:
         return b""
 
 
 def plain(stream: BinaryIO) -> BinaryIO:
     """The bytes of a buffered stream, decompressed; text with the byte-order mark of UTF-16 or UTF-32 as UTF-8.
 
-    Closing it closes the stream. Damage is raised by reads, as one of `DAMAGE` or a UnicodeDecodeError.
+    Closing it closes the stream. Damage is raised by reads, as one of `DAMAGE`.
     """
     if (name := compression(peeked(stream, _PEEKED))) is not None:
         stream = Owner(_OPENERS[name](stream), stream)

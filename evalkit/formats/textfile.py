@@ -83,7 +83,7 @@ def read_bytes(file: File) -> bytes:
                 size += len(block)
                 if size > LARGEST:
                     raise DataError(f"{file}: is more than {LARGEST >> 20:,} MiB. Is this the right file?")
-        except (*DAMAGE, UnicodeDecodeError) as error:
+        except DAMAGE as error:
             raise DataError(f"{file}: the data is damaged or cut short ({error}).") from error
     return b"".join(blocks)
 
@@ -93,7 +93,7 @@ def peek(file: File, size: int) -> bytes:
     with opened(file) as stream:
         try:
             return stream.read(size)
-        except (*DAMAGE, UnicodeDecodeError):
+        except DAMAGE:
             return b""
 
 
@@ -121,7 +121,7 @@ def lines(stream: BinaryIO, name: object, *, ends: bool = False) -> Iterator[tup
                 yield number, text
             elif text.strip():
                 yield number, text.rstrip("\r\n")
-    except (*DAMAGE, UnicodeDecodeError) as error:
+    except DAMAGE as error:
         raise damaged(name, number, error) from error
 
 
