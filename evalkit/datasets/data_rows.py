@@ -19,7 +19,7 @@ from evalkit.datasets.delimited import SEPARATORS, Columns, table
 from evalkit.datasets.source import CollectionFiles
 from evalkit.datasets.topics import BEGINS, topics
 from evalkit.errors import DataError
-from evalkit.formats.compressed import peeked, plain_name
+from evalkit.formats.compressed import DAMAGE, peeked, plain_name
 from evalkit.formats.filekind import KIND_BYTES, file_kind
 from evalkit.formats.json_values import transposed
 from evalkit.formats.strict_json import repeated
@@ -165,7 +165,7 @@ def _parquet(stream: BinaryIO, label: str) -> Iterator[tuple[str, dict[str, Any]
                 for fields in batch.to_pylist():
                     row += 1
                     yield f"{label} row:{row}", fields
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, *DAMAGE) as error:
         raise DataError(f"{label}: is not parquet, or is damaged ({reason(error)}).") from error
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from evalkit.errors import DataError
+from evalkit.formats.compressed import DAMAGE
 from evalkit.formats.ids import plain_text
 from evalkit.formats.rows import GRADES, FieldPlaces, Row, name_columns
 from evalkit.formats.textfile import File, opened, peek
@@ -82,7 +83,7 @@ def _opened(file: File) -> Iterator[_Table]:
                 feather = ipc.open_file(stream)
                 batches = range(feather.num_record_batches)
                 yield _Table(feather.schema.names, lambda _: map(feather.get_batch, batches))
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except (pa.ArrowException, *DAMAGE) as error:
         raise DataError(
             f"{file}: the table is damaged or cut short ({' '.join(str(error).split())}). Write it again."
         ) from error

@@ -1,6 +1,8 @@
 """The same documents in every format, and what is refused of each."""
 
+import gzip
 import json
+import lzma
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -113,3 +115,12 @@ def test_a_malformed_file_names_its_place(tmp_path, name, content, part):
         read(*write(tmp_path, name, content))
     assert str(caught.value).startswith(f"{tmp_path / name}{part}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_compressed_parquet_that_is_cut_short_is_an_error_of_one_line(tmp_path, pack):
+    texts = [f"{number * number}" for number in range(20_000)]
+    pq.write_table(pa.table({"_id": texts, "text": texts}), tmp_path / "plain.parquet")
+    packed = pack((tmp_path / "plain.parquet").read_bytes())
+    with pytest.raises(DataError, match=r"c\.parquet: is not parquet, or is damaged \(.*\)\.$"):
+        read(*write(tmp_path, "c.parquet", packed[: len(packed) // 2]))

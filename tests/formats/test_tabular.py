@@ -1,6 +1,7 @@
 """Judgments and runs in Parquet and Feather."""
 
 import gzip
+import lzma
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -76,6 +77,17 @@ def test_a_table_that_is_cut_short_is_an_error_of_one_line(tmp_path, read):
     path = written(tmp_path / "run.parquet", RUN)
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(DataError, match=r"run\.parquet: the table is damaged or cut short"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [read_run, read_qrels])
+def test_a_compressed_table_that_is_damaged_is_an_error_of_one_line(tmp_path, read):
+    ids = [f"d{number * number}" for number in range(20_000)]
+    plain = written(tmp_path / "run.parquet", {"query_id": ["q"] * len(ids), "doc_id": ids, "score": [1] * len(ids)})
+    packed, path = bytearray(lzma.compress(plain.read_bytes())), tmp_path / "run.parquet.xz"
+    packed[len(packed) // 2 : len(packed) // 2 + 50] = bytes(50)
+    path.write_bytes(packed)
+    with pytest.raises(DataError, match=r"run\.parquet\.xz: the table is damaged or cut short"):
         read(path)
 
 
