@@ -37,7 +37,7 @@ class ArrowDocuments:
         arrow, self._mappings = _mapped(table)
         self._separator = title_separator
         self.ids: pa.ChunkedArray = arrow.column(id_column).cast(pa.string())
-        columns = {name: _text(arrow.column(name)) for name in ("title", "text") if name in arrow.column_names}
+        columns = {name: as_text(arrow.column(name)) for name in ("title", "text") if name in arrow.column_names}
         self._parts = pa.table(columns).to_batches()
         self._starts = np.cumsum([0, *(len(part) for part in self._parts)])
 
@@ -122,7 +122,7 @@ def _mapped(table: Any) -> tuple[pa.Table, list[mmap.mmap]]:
     return table.data.table, []
 
 
-def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A column of texts as it is; of numbers, such as pandas' NaN for no title, as text with null for NaN."""
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)

@@ -25,7 +25,7 @@ from evalkit.datasets.assemble import assemble
 from evalkit.datasets.columns import as_documents, choose, content_digest, first_of_each, judged, key_columns
 from evalkit.datasets.corpus import from_columns, repeated_ids
 from evalkit.datasets.data_rows import rows_per_batch
-from evalkit.datasets.documents import ArrowDocuments, OpenedCorpus
+from evalkit.datasets.documents import ArrowDocuments, OpenedCorpus, as_text
 from evalkit.datasets.records import NO_TEXT, NO_TITLE, REPEATED
 from evalkit.datasets.source import CORPUS
 from evalkit.errors import DataError
@@ -280,9 +280,7 @@ def _columns(snapshot: Snapshot, files: Files, content: str | None) -> Iterator[
 def _text(column: pa.Array, label: str) -> pa.Array:
     """A column as text, ids in digits among them; NaN is null."""
     try:
-        if pa.types.is_floating(column.type):
-            column = pc.if_else(pc.is_nan(column), None, column)
-        return column.cast(pa.string())
+        return as_text(column).cast(pa.string())
     except pa.ArrowException as error:
         raise DataError(f"{label} is of type {column.type}, expected text.") from error
 
