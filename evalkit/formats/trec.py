@@ -9,7 +9,7 @@
 
 import gzip
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from evalkit.formats.judgments import read_judgments
@@ -86,6 +86,11 @@ def qrels_lines(qrels: Qrels) -> Iterator[str]:
 
 def write_run(run: Run, path: Path, *, tag: str) -> None:
     """Write a gzip TREC run; the same run gives the same bytes."""
+    write_gzip(run_lines(run, tag), path)
+
+
+def write_gzip(lines: Iterable[str], path: Path) -> None:
+    """Write lines with gzip; the same lines give the same bytes."""
     with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0) as stream:
-        for line in run_lines(run, tag):
+        for line in lines:
             stream.write(line.encode())

@@ -1,6 +1,5 @@
 """Any collection, judgments or run in the layouts that every tool reads: BEIR's folder, and TREC's files."""
 
-import gzip
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from evalkit.formats.judgments import QrelsFile, read_judgments
 from evalkit.formats.notes import Note, counted
 from evalkit.formats.run_names import named_after
 from evalkit.formats.runfile import RunFile, read_run_file
-from evalkit.formats.trec import qrels_lines, run_lines
+from evalkit.formats.trec import qrels_lines, run_lines, write_gzip
 from evalkit.store import Store
 from evalkit.system.files import naming, temporary_folder
 from evalkit.types import Dataset, Qrels
@@ -206,9 +205,8 @@ def write_files(files: Mapping[str, Iterable[str]], out: Path, *, force: bool) -
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
+    if path.suffix == ".gz":
+        write_gzip(lines, path)
+        return
     with path.open("wb") as raw:
-        if path.suffix != ".gz":
-            raw.writelines(line.encode() for line in lines)
-            return
-        with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as stream:
-            stream.writelines(line.encode() for line in lines)
+        raw.writelines(line.encode() for line in lines)
