@@ -5,6 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from evalkit.inference.sending import copied
 from evalkit.inference.tokens import Ids
@@ -92,23 +93,27 @@ def pack(ids: Sequence[Ids], segments: Sequence[Ids]) -> Packed:
     )
 
 
+def keys_of(rows: Sequence[NDArray[np.int64]]) -> Keys:
+    """The tokens that each of some sequences sees, one sequence after another."""
+    lengths = [len(own) for own in rows]
+    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return Keys(torch.from_numpy(np.concatenate(rows)), torch.from_numpy(ends), tuple(lengths))
+
+
 def pack_attended(ids: Sequence[Ids], segments: Sequence[Ids], attended: Sequence[int]) -> Packed:
     """Sequences of which only the first tokens are seen; those behind see the first ones, and not themselves.
 
     The tokens behind are a sequence of their own in the batch, so that states come in the order of the tokens.
     """
-    parts, owners, shift = [], [], []
-    for row, (count, whole) in enumerate(zip(attended, ids, strict=True)):
-        for start, stop in ((0, count), (count, len(whole))):
-            if stop > start:
-                parts.append((row, start, stop))
-                owners.append(row)
-                shift.append(start)
+    parts = [
+        (row, start, stop)
+        for row, (count, whole) in enumerate(zip(attended, ids, strict=True))
+        for start, stop in ((0, count), (count, len(whole)))
+        if stop > start
+    ]
     plain = pack([ids[row][a:b] for row, a, b in parts], [segments[row][a:b] for row, a, b in parts])
-    firsts = plain.offsets.numpy()[[owners.index(row) for row in owners]]
-    seen = np.array([attended[row] for row in owners])
-    rows = np.concatenate([np.arange(first, first + count) for first, count in zip(firsts, seen, strict=True)])
-    offsets = np.concatenate([[0], np.cumsum(seen)]).astype(np.int32)
-    keys = Keys(torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(offsets), tuple(seen.tolist()))
-    moved = plain.positions + torch.from_numpy(np.repeat(np.array(shift), plain.lengths))
-    return plain._replace(positions=moved, keys=keys)
+    owners = [row for row, _, _ in parts]
+    firsts = plain.offsets.numpy()[np.searchsorted(owners, owners)]  # of the tokens that are seen
+    seen = [np.arange(first, first + attended[row], dtype=np.int64) for first, row in zip(firsts, owners, strict=True)]
+    moved = plain.positions + torch.from_numpy(np.repeat([start for _, start, _ in parts], plain.lengths))
+    return plain._replace(positions=moved, keys=keys_of(seen))

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evalkit.inference.packed import Keys, Packed, pack
+from evalkit.inference.packed import Packed, keys_of, pack
 from evalkit.inference.tokens import Ids, TokenizedPairs
 
 # PyTorch's attention on a CPU takes 32 queries at a time if there are fewer than 192 (`q_split_size` in
@@ -159,14 +159,7 @@ def pack_shared(ids: Sequence[Ids], shared: Prefixes) -> Packed:
     rows = layout.rows(plain.offsets.numpy())
     return plain._replace(
         positions=plain.positions + torch.from_numpy(shift),
-        keys=_keys(rows),
+        keys=keys_of(rows),
         scored=torch.from_numpy(scored),
-        scored_keys=_keys([rows[sequence] for sequence in scored.tolist()]),
+        scored_keys=keys_of([rows[sequence] for sequence in scored.tolist()]),
     )
-
-
-def _keys(rows: Sequence[NDArray[np.int64]]) -> Keys:
-    """The tokens that each of some sequences sees, one sequence after another."""
-    lengths = [len(own) for own in rows]
-    ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return Keys(torch.from_numpy(np.concatenate(rows)), torch.from_numpy(ends), tuple(lengths))
