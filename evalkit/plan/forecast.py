@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evalkit.config import DenseConfig, EvaluateConfig
-from evalkit.config.cards import published_shape
 from evalkit.config.instructions import query_instruction
 from evalkit.inference.room import room
 from evalkit.plan.already import Already
@@ -163,10 +162,11 @@ class _Forecaster:
                 _assumed("index", sample.documents, sample.document_bytes / _BM25_BYTES, "documents"),
                 _assumed("search", sample.queries, sample.documents * sample.queries / _BM25_SCORES, "queries"),
             ]
-        if not isinstance(config, DenseConfig) or _is_table(config):
-            cheap = isinstance(config, JudgedConfig | SavedConfig)
-            return [] if cheap else [self._unknown("retrieve", config.name, sample.queries)]
-        reader = self._reader(config)
+        if isinstance(config, JudgedConfig | SavedConfig):
+            return []
+        if not isinstance(config, DenseConfig) or (reader := self._reader(config)).is_table:
+            return [self._unknown("retrieve", config.name, sample.queries)]
+        self._count(reader)
         documents = reader.documents(sample.document_texts)
         queries = reader.queries(sample.query_texts, query_instruction(config, self._config.dataset))
         width = reader.shape.hidden
@@ -193,6 +193,7 @@ class _Forecaster:
         if not isinstance(config, LateInteractionConfig | PairRerankerConfig):
             return [self._unknown("rerank", config.name, self._pairs)._replace(done=self._already.scores)]
         reader, sample = self._reader(config), self._sample
+        self._count(reader)
         self._disk += (1 - self._already.scores) * _BYTES_A_SCORE * self._pairs
         if isinstance(config, LateInteractionConfig):
             of_documents, of_queries = reader.documents(sample.document_texts), reader.queries(sample.query_texts)
@@ -222,11 +223,13 @@ class _Forecaster:
         return float(windows * documents * -np.expm1(in_one * np.log1p(-1 / documents))) if documents > 1 else windows
 
     def _reader(self, config: Any) -> Reader:
-        reader = Reader(config, made_up=self._sample.dataset is None)
+        return Reader(config, made_up=self._sample.dataset is None)
+
+    def _count(self, reader: Reader) -> None:
+        """Count the memory of a model, and note what is assumed of it."""
         if reader.assumed and self._sample.dataset is not None:
-            self._assumed.append(f"tokens of {config.name}, which is not on disk")
+            self._assumed.append(f"tokens of {reader.config.name}, which is not on disk")
         self._weights = max(self._weights, float(reader.weights(self._config.compute.dtype)))
-        return reader
 
     def _read(self, name: str, reader: Reader, parts: list[tuple[TokenLengths, float]]) -> PlannedStage:
         """A stage in which a model reads texts: lengths of a sample, and how many texts it stands for."""
@@ -241,10 +244,3 @@ class _Forecaster:
 
 def _assumed(name: str, texts: float, seconds: float, unit: str = "") -> PlannedStage:
     return PlannedStage(name, texts, 0.0, 0.0, seconds, "assumed", unit=unit)
-
-
-def _is_table(config: DenseConfig) -> bool:
-    """Whether a dense retriever is a table of vectors, which takes next to no time."""
-    found = Reader(config, made_up=True).checkpoint
-    known = published_shape(str(config.model)) or {} if found is None else {}
-    return (found is not None and found.static is not None) or known.get("num_hidden_layers") == 0

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.config import DenseConfig, RerankerConfig
+from evalkit.config.cards import published_shape
 from evalkit.errors import AbsentModel
 from evalkit.inference.tokens import Frame, Ids, Tokenizer, tokenize
 from evalkit.models.checkpoint import Checkpoint, resolve
@@ -113,6 +114,13 @@ class Reader:
     def assumed(self) -> bool:
         """Whether tokens are counted without the model's own vocabulary."""
         return self._made_up or self.checkpoint is None
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table of vectors without a transformer, which takes next to no time."""
+        if self.checkpoint is not None:
+            return self.checkpoint.static is not None
+        return (published_shape(str(self.config.model)) or {}).get("num_hidden_layers") == 0
 
     @cached_property
     def shape(self) -> Shape:
