@@ -49,6 +49,13 @@ def common(first: Ids, second: Ids) -> int:
     return int(differ[0]) if len(differ) else shorter
 
 
+def document_span(ids: Ids, without: Ids) -> tuple[int, int]:
+    """Where the document starts and stops in a prompt, from the tokens of the same prompt with an empty document."""
+    start = common(ids, without)
+    behind = min(common(ids[::-1], without[::-1]), len(ids) - start, len(without) - start)
+    return start, len(ids) - behind
+
+
 def require_right(tokenizer: Tokenizer) -> None:
     """Refuse a tokenizer that cuts the beginning of a text, for a template that is published as cutting the end.
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from evalkit.inference.tokens import Ids, TokenizedPairs, Tokenizer, distinct_token_ids, require_tokens
 from evalkit.models.chat_template import messages, render
-from evalkit.rerank.families.pairs import PairIds, collect, common
+from evalkit.rerank.families.pairs import PairIds, collect, common, document_span
 from evalkit.types import Pair
 
 _RESTORES = "restore_suffix"  # an argument for sentence-transformers itself
@@ -81,9 +81,8 @@ def _tail(tokenizer: Tokenizer, prompt: Prompt, instruction: str) -> Ids:
 
 def _row(ids: Ids, without: Ids, tail: Ids, max_length: int) -> PairIds:
     """One pair, from its tokens and those of the same pair with an empty document."""
-    count, start = len(ids), common(ids, without)
-    behind = min(common(ids[::-1], without[::-1]), count - start, len(without) - start)
-    document = count - start - behind
+    count, (start, end) = len(ids), document_span(ids, without)
+    document = end - start
     dropped = max(count - max_length, 0)
     kept, restored = ids[:max_length].copy(), 0
     if count >= max_length:

@@ -17,7 +17,7 @@ from evalkit.inference.tokens import Ids, TokenizedPairs, Tokenizer, distinct_to
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import declared
 from evalkit.models.requirements import architectures, require_no_code
-from evalkit.rerank.families.pairs import PairIds, collect, common, require_right
+from evalkit.rerank.families.pairs import PairIds, collect, document_span, require_right
 from evalkit.rerank.pair_reranker import Family, PairRerankerConfig
 from evalkit.types import Identity, Pair
 
@@ -103,8 +103,7 @@ class T5Family(Family):
 
 def _row(ids: Ids, without: Ids, behind: Ids, room: int) -> PairIds:
     """One pair, from the tokens of its prompt and of the same prompt with an empty document."""
-    count, start = len(ids), common(ids, without)
-    end = count - min(common(ids[::-1], without[::-1]), count - start, len(without) - start)
+    start, end = document_span(ids, without)
     kept = ids[:room]
     first, stop = min(start, len(kept)), min(end, len(kept))
     row = np.concatenate([kept, behind])
