@@ -7,6 +7,7 @@ the template's. sentence-transformers, `base/modules/transformer.py`, `_restore_
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,13 @@ def tokenize_strings(tokenizer: Tokenizer, pairs: Sequence[Pair], prompt: Prompt
 
     The document starts where the tokens differ from those of the same pair with an empty document.
     """
-    texts = [prompt.written(pair) for pair in pairs]
-    without = [prompt.written(pair) for pair in (pair._replace(document="") for pair in pairs)]
-    bare = [prompt.written(pair) for pair in (pair._replace(query="", document="") for pair in pairs)]
+    kinds = (
+        pairs,
+        [pair._replace(document="") for pair in pairs],
+        [pair._replace(query="", document="") for pair in pairs],
+    )
+    written = {pair: prompt.written(pair) for pair in dict.fromkeys(chain(*kinds))}  # of each query once
+    texts, without, bare = ([written[pair] for pair in kind] for kind in kinds)
     ids_of = distinct_token_ids(tokenizer, [*texts, *without, *bare])
     tails = {text: _tail(tokenizer, prompt, text) for text in {pair.instruction or "" for pair in pairs}}
     rows = [
