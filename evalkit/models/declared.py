@@ -6,7 +6,7 @@ default in its place would be another model.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -128,7 +128,7 @@ def declared(checkpoint: Checkpoint, *, pairs: bool = False, late: bool = False)
         default_prompt=prompts.get(str(default), ""),
         max_length=_max_length(checkpoint, name, transformer),
         lowercase=bool(transformer.get("do_lower_case", False)),
-        truncate_dim=_whole(checkpoint, SENTENCE_TRANSFORMERS, model, "truncate_dim"),
+        truncate_dim=whole_number(f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}", model, "truncate_dim"),
         similarity="cosine" if late else _similarity(checkpoint, model),
         task=task_of(where, transformer),
         chat=uses_chat(where, transformer.get("modality_config")),
@@ -185,6 +185,28 @@ def transformer_file(checkpoint: Checkpoint) -> str:
     return next((name for name in _TRANSFORMER if (checkpoint.path / name).is_file()), _TRANSFORMER[0])
 
 
+def require_known(file: str, stored: Mapping[str, Any], known: Collection[str]) -> None:
+    """Refuse what a file of a module says beyond the keys that are known.
+
+    Raises:
+        ModelError: it has another key.
+    """
+    if unknown := sorted(set(stored).difference(known)):
+        raise ModelError(f"{file}: evalkit does not know {unknown[0]}={stored[unknown[0]]!r}.")
+
+
+def whole_number(file: str, stored: Mapping[str, Any], key: str) -> int | None:
+    """A number that a file says; None where it does not.
+
+    Raises:
+        ModelError: it is not a whole number from 1.
+    """
+    value = stored.get(key)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ModelError(f"{file}: {key}={value!r}, expected a whole number from 1.")
+    return value
+
+
 def _checked(checkpoint: Checkpoint, name: str, known: set[str], *, late: bool) -> dict[str, Any]:
     """A JSON file without what it leaves open.
 
@@ -225,16 +247,9 @@ def _similarity(checkpoint: Checkpoint, model: Mapping[str, Any]) -> str:
 
 def _max_length(checkpoint: Checkpoint, name: str, transformer: Mapping[str, Any]) -> int | None:
     """The stored length, else the tokenizer's; at most what the model has positions for."""
-    stored = _whole(checkpoint, name, transformer, "max_seq_length")
+    stored = whole_number(f"{checkpoint.path}/{name}", transformer, "max_seq_length")
     if stored is None:
         of_tokenizer = (checkpoint.read_json(TOKENIZER) or {}).get("model_max_length")
         stored = int(of_tokenizer) if isinstance(of_tokenizer, int | float) and of_tokenizer < _NO_LIMIT else None
     limits = [limit for limit in (stored, usable_positions(checkpoint)) if limit is not None]
     return min(limits, default=None)
-
-
-def _whole(checkpoint: Checkpoint, name: str, stored: Mapping[str, Any], key: str) -> int | None:
-    value = stored.get(key)
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise ModelError(f"{checkpoint.path}/{name}: {key}={value!r}, expected a whole number from 1.")
-    return value

@@ -4,7 +4,6 @@ Three layouts: PyLate's, that of sentence-transformers 6 (MultiVectorEncoder), a
 (`HF_ColBERT` with `artifact.metadata`). Reads no weights.
 """
 
-import json
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,14 @@ from typing import Any
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.declared import LATE_INTERACTION, SENTENCE_TRANSFORMERS, TOKENIZER, transformer_file
+from evalkit.models.declared import (
+    LATE_INTERACTION,
+    SENTENCE_TRANSFORMERS,
+    TOKENIZER,
+    require_known,
+    transformer_file,
+    whole_number,
+)
 
 METADATA = "artifact.metadata"  # of the ColBERT authors
 LINEAR = "linear.weight"  # their projection, next to the weights of the encoder
@@ -86,14 +92,14 @@ def special_token(checkpoint: Checkpoint, name: str) -> str | None:
 def _of_pylate(checkpoint: Checkpoint, model: Mapping[str, Any]) -> MultiVector:
     where = f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}"
     _require_chain(checkpoint, known={"Transformer", "Dense"})
-    query = _whole(where, model, "query_length") or _USUAL_QUERY
+    query = whole_number(where, model, "query_length") or _USUAL_QUERY
     expands = model.get("do_query_expansion")
     words = model.get("skiplist_words")
     return MultiVector(
         query_mark=_text(where, model, "query_prefix", "[Q] "),
         document_mark=_text(where, model, "document_prefix", "[D] "),
         query_length=query,
-        document_length=_whole(where, model, "document_length") or _USUAL_DOCUMENT,
+        document_length=whole_number(where, model, "document_length") or _USUAL_DOCUMENT,
         expansion=0 if expands is False else query,
         attends=bool(model.get("attend_to_expansion_tokens")),
         skipped=_PUNCTUATION if words is None else _words(where, words),
@@ -112,7 +118,7 @@ def _of_sentence_transformers(checkpoint: Checkpoint, model: Mapping[str, Any]) 
         raise ModelError(f"{where}: query_expansion has {odd[0]}, which evalkit does not know.")
     if expansion and expansion.get("strategy") not in {"fixed", "min"}:
         raise ModelError(f"{where}: query_expansion={expansion!r}. Legal strategies are fixed and min.")
-    length = _whole(where, expansion, "length") if expansion else None
+    length = whole_number(where, expansion, "length") if expansion else None
     if expansion and length is None:
         raise ModelError(f"{where}: query_expansion={expansion!r} has no length.")
     fixed = expansion.get("strategy") == "fixed"
@@ -120,8 +126,8 @@ def _of_sentence_transformers(checkpoint: Checkpoint, model: Mapping[str, Any]) 
     return MultiVector(
         query_mark="",  # marks are prompts, which are read with the text
         document_mark="",
-        query_length=length if fixed else _whole(where, stored, "query_length"),
-        document_length=_whole(where, stored, "document_length"),
+        query_length=length if fixed else whole_number(where, stored, "query_length"),
+        document_length=whole_number(where, stored, "document_length"),
         expansion=length or 0,
         cuts_at_expansion=fixed,
         expansion_token=expansion.get("token"),
@@ -135,23 +141,18 @@ def _of_sentence_transformers(checkpoint: Checkpoint, model: Mapping[str, Any]) 
 
 
 def _of_colbert(checkpoint: Checkpoint) -> MultiVector:
-    file = checkpoint.path / METADATA
-    try:
-        stored = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        punctuation, attends = stored.get("mask_punctuation", True), stored.get("attend_to_mask_tokens", False)
-    except (ValueError, OSError, AttributeError) as error:
-        raise ModelError(f"{file}: not readable as a JSON object ({error}).") from error
+    file, stored = f"{checkpoint.path}/{METADATA}", checkpoint.read_json(METADATA) or {}
     if stored.get("similarity", "cosine") != "cosine":
         raise ModelError(f"{file}: similarity={stored['similarity']!r}. evalkit computes cosine.")
-    query = _whole(str(file), stored, "query_maxlen") or _USUAL_QUERY
+    query = whole_number(file, stored, "query_maxlen") or _USUAL_QUERY
     return MultiVector(
         query_mark=str(stored.get("query_token_id") or "[unused0]"),
         document_mark=str(stored.get("doc_token_id") or "[unused1]"),
         query_length=query,
-        document_length=_whole(str(file), stored, "doc_maxlen") or _USUAL_DOCUMENT,
+        document_length=whole_number(file, stored, "doc_maxlen") or _USUAL_DOCUMENT,
         expansion=query,
-        attends=bool(attends),
-        skipped=_PUNCTUATION if punctuation else (),
+        attends=bool(stored.get("attend_to_mask_tokens", False)),
+        skipped=_PUNCTUATION if stored.get("mask_punctuation", True) else (),
     )
 
 
@@ -176,8 +177,8 @@ def _mask(checkpoint: Checkpoint) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if folder is None:
         return (), ()
     where, stored = f"{checkpoint.path}/{folder}/config.json", checkpoint.read_json(f"{folder}/config.json") or {}
-    if odd := sorted(set(stored) - {"skiplist_words", "skiplist_tasks"} - {k for k, v in stored.items() if v is None}):
-        raise ModelError(f"{where}: evalkit does not know {odd[0]}={stored[odd[0]]!r}.")
+    said = {key: value for key, value in stored.items() if value is not None}
+    require_known(where, said, {"skiplist_words", "skiplist_tasks"})
     tasks = stored.get("skiplist_tasks") or ["document"]
     tasks = [tasks] if isinstance(tasks, str) else tasks
     return _words(where, stored.get("skiplist_words") or []), _words(where, tasks)
@@ -187,13 +188,6 @@ def _words(where: str, words: Any) -> tuple[str, ...]:
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ModelError(f"{where}: {words!r} is not a list of words.")
     return tuple(words)
-
-
-def _whole(where: str, stored: Mapping[str, Any], key: str) -> int | None:
-    value = stored.get(key)
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise ModelError(f"{where}: {key}={value!r}, expected a whole number from 1.")
-    return value
 
 
 def _text(where: str, stored: Mapping[str, Any], key: str, usual: str) -> str:

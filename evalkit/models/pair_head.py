@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.declared import Declared
+from evalkit.models.declared import Declared, require_known
 from evalkit.models.requirements import require_classifier, require_no_code
 from evalkit.models.sentence_transformer import skips_prompt, stored_pooling
 
@@ -81,9 +81,7 @@ def stored_answers(checkpoint: Checkpoint) -> list[int]:
     folder = next(folder for kind, folder in checkpoint.modules() if kind == LOGIT_SCORE)
     name = f"{folder}/config.json"
     stored = checkpoint.read_json(name) or {}
-    known = {"true_token_id", "false_token_id", "module_input_name"}
-    if odd := sorted(set(stored) - known):
-        raise ModelError(f"{checkpoint.path}/{name}: evalkit does not know {odd[0]}={stored[odd[0]]!r}.")
+    require_known(f"{checkpoint.path}/{name}", stored, {"true_token_id", "false_token_id", "module_input_name"})
     if stored.get("module_input_name", "causal_logits") != "causal_logits":
         raise ModelError(f"{checkpoint.path}/{name}: module_input_name={stored['module_input_name']!r}.")
     ids = [stored.get("true_token_id"), stored.get("false_token_id")]

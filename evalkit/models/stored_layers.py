@@ -12,6 +12,7 @@ from torch import nn
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.declared import require_known
 from evalkit.models.weights import Stored, Tensors, fill, require_stored
 
 VECTOR = "sentence_embedding"  # what a layer behind the pooling reads and writes
@@ -57,8 +58,7 @@ def load_dense(folder: Path, device: Any, *, reads: str = VECTOR, writes: str = 
     stage = Checkpoint(folder, {})
     settings = stage.config
     widths = stage.numbers("in_features", "out_features")
-    if unknown := sorted(set(settings) - _KNOWN_OF_DENSE):
-        raise ModelError(f"{folder}/config.json: evalkit does not know {unknown[0]}={settings[unknown[0]]!r}.")
+    require_known(f"{folder}/config.json", settings, _KNOWN_OF_DENSE)
     source = settings.get("module_input_name", reads)
     if source != reads:
         raise ModelError(f"{folder}/config.json: a layer over {source}, which evalkit does not run there.")
@@ -84,8 +84,7 @@ def load_layer_norm(folder: Path, device: Any) -> nn.Module:
     """
     stage = Checkpoint(folder, {})
     width = stage.numbers("dimension")["dimension"]
-    if unknown := sorted(set(stage.config) - {"dimension"}):
-        raise ModelError(f"{folder}/config.json: evalkit does not know {unknown[0]}={stage.config[unknown[0]]!r}.")
+    require_known(f"{folder}/config.json", stage.config, {"dimension"})
     found: nn.Module = _loaded(stage, lambda: nn.ModuleDict({"norm": nn.LayerNorm(width)}), device)["norm"]
     return found
 
