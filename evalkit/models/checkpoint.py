@@ -5,7 +5,7 @@ Resolving downloads at most; it loads no weights. The identity goes into the key
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -201,6 +201,17 @@ class Checkpoint:
             found = ", ".join(f"{key}={self.config[key]!r}" if key in self.config else f"no {key}" for key in wrong)
             raise ModelError(f"{self.path}/config.json: has {found}, and this kind of model needs a number there.")
         return {key: self.config[key] for key in keys}
+
+    def require_settings(self, only: Mapping[str, Any]) -> None:
+        """Refuse settings that change the formula of a layout; what is absent counts as set.
+
+        Raises:
+            ModelError: one is there with another value.
+        """
+        for key, value in only.items():
+            found = self.config.get(key, value)
+            if found != value:
+                raise ModelError(f"{self.path}/config.json: {key}={found!r} is not supported, only {value!r}.")
 
     @property
     def static(self) -> str | None:

@@ -43,9 +43,7 @@ def config_of(checkpoint: Checkpoint, attention: str) -> GteConfig:
     """
     raw = checkpoint.config
     checkpoint.require_sizes("layer_norm_eps")
-    for key, value in _SUPPORTED.items():
-        if raw.get(key, value) != value:
-            raise ModelError(f"{checkpoint.path}/config.json: {key}={raw[key]!r} is not supported, only {value!r}.")
+    checkpoint.require_settings(_SUPPORTED)
     width = raw["hidden_size"] // raw["num_attention_heads"]
     rope = _rope(raw.get("rope_scaling"), float(raw.get("rope_theta", 10000.0)), width, checkpoint)
     fields = set(GteConfig().to_dict()) | {"id2label", "label2id", "num_labels"}

@@ -24,9 +24,7 @@ def layers_with_heads(checkpoint: Checkpoint, model_type: str) -> range:
     layers, start = checkpoint.numbers("num_hidden_layers")["num_hidden_layers"], config.get("start_layer")
     if not isinstance(start, int) or not 0 <= start <= layers:
         raise ModelError(f"{checkpoint.path}/config.json: start_layer={start!r} is none of the {layers} layers.")
-    for key, value in (("head_type", "simple"), ("head_multi", True), ("layer_sep", 1), ("layer_wise", True)):
-        if config.get(key, value) != value:
-            raise ModelError(f"{checkpoint.path}/config.json: {key}={config[key]!r} is not supported, only {value!r}.")
+    checkpoint.require_settings({"head_type": "simple", "head_multi": True, "layer_sep": 1, "layer_wise": True})
     return range(start, layers + 1)
 
 

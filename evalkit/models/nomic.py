@@ -57,9 +57,7 @@ def config_of(checkpoint: Checkpoint, attention: str) -> Any:
     """
     raw = checkpoint.config
     checkpoint.require_sizes("layer_norm_epsilon", "rotary_emb_base", "n_positions", "type_vocab_size")
-    for key, value in _SUPPORTED.items():
-        if raw.get(key, value) != value:
-            raise ModelError(f"{checkpoint.path}/config.json: {key}={raw[key]!r} is not supported, only {value!r}.")
+    checkpoint.require_settings(_SUPPORTED)
     sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
     return NomicBertConfig(
         **{key: raw[key] for key in (*sizes, "type_vocab_size")},
