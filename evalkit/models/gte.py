@@ -10,7 +10,7 @@ from typing import Any
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.weights import Stored, Tensors
+from evalkit.models.weights import Stored, Tensors, third
 
 try:
     from transformers import GteConfig
@@ -87,5 +87,4 @@ def source(name: str, config: GteConfig) -> Stored:
         first = 0 if part == "mlp.up_proj" else inner
         return Stored(f"{block}mlp.up_gate_proj.{kind}", slice(first, first + inner), (2 * inner, hidden))
     index = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj").index(part)
-    shape = (3 * hidden, hidden) if kind == "weight" else (3 * hidden,)
-    return Stored(f"{block}attention.qkv_proj.{kind}", slice(index * hidden, (index + 1) * hidden), shape)
+    return third(f"{block}attention.qkv_proj.{kind}", index, hidden)

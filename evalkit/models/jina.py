@@ -10,7 +10,7 @@ from transformers import XLMRobertaConfig
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.weights import Stored
+from evalkit.models.weights import Stored, third
 
 # Part of a layer in transformers -> its stored name.
 _NAMES = {
@@ -50,7 +50,5 @@ def source(name: str, config: XLMRobertaConfig) -> Stored:
     block = f"roberta.encoder.layers.{number}."
     if part in _NAMES:
         return Stored(f"{block}{_NAMES[part]}.{kind}")
-    hidden = config.hidden_size
     index = ("attention.self.query", "attention.self.key", "attention.self.value").index(part)
-    shape = (3 * hidden, hidden) if kind == "weight" else (3 * hidden,)
-    return Stored(f"{block}mixer.Wqkv.{kind}", slice(index * hidden, (index + 1) * hidden), shape)
+    return third(f"{block}mixer.Wqkv.{kind}", index, config.hidden_size)

@@ -10,7 +10,7 @@ from typing import Any
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.weights import Stored
+from evalkit.models.weights import Stored, third
 
 try:
     from transformers import NomicBertConfig
@@ -78,5 +78,4 @@ def source(name: str, config: Any) -> Stored:
     block = f"encoder.layers.{number}."
     if part in _NAMES:
         return Stored(f"{block}{_NAMES[part]}.{kind}")
-    index, width = _PROJECTIONS.index(part), config.hidden_size
-    return Stored(f"{block}attn.Wqkv.{kind}", slice(index * width, (index + 1) * width), (3 * width, width))
+    return third(f"{block}attn.Wqkv.{kind}", _PROJECTIONS.index(part), config.hidden_size)

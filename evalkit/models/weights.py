@@ -42,6 +42,12 @@ class Stored(NamedTuple):
     shape: Shape | None = None
 
 
+def third(name: str, index: int, width: int) -> Stored:
+    """Query, key or value (`index` 0 to 2) of a matrix or bias that packs all three, each of `width` rows."""
+    shape = (3 * width, width) if name.endswith(".weight") else (3 * width,)
+    return Stored(name, slice(index * width, (index + 1) * width), shape)
+
+
 class Tensors:
     """The stored tensors of a checkpoint, opened but not read.
 
