@@ -261,6 +261,11 @@ class Checkpoint:
                 raise ModelError(f"{file}: {kind} is code of the checkpoint's own, which evalkit never runs.")
         return [(kind.rsplit(".", 1)[-1], folder) for kind, folder in found]
 
+    @property
+    def kinds(self) -> list[str]:
+        """The class names of `modules`, in order."""
+        return [kind for kind, _ in self.modules()]
+
 
 def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = (), weights: bool = True) -> Checkpoint:
     """The checkpoint that a `model` setting names, downloaded if it is a hub id that is not in the local cache.

@@ -71,7 +71,7 @@ def multi_vector(checkpoint: Checkpoint) -> MultiVector | None:
     Raises:
         ModelError: its files say something that is not computed here.
     """
-    kinds = [kind for kind, _ in checkpoint.modules()]
+    kinds = checkpoint.kinds
     if "HF_ColBERT" in checkpoint.config.get("architectures", []):
         return _of_colbert(checkpoint)
     model = checkpoint.read_json(SENTENCE_TRANSFORMERS) or {}
@@ -135,7 +135,7 @@ def _of_sentence_transformers(checkpoint: Checkpoint, model: Mapping[str, Any]) 
         skipped=words,
         skips_in=tasks,
         dense=_dense(checkpoint),
-        normalizes="Normalize" in [kind for kind, _ in checkpoint.modules()],
+        normalizes="Normalize" in checkpoint.kinds,
         averages=_averages(f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}", model),
     )
 
@@ -157,7 +157,7 @@ def _of_colbert(checkpoint: Checkpoint) -> MultiVector:
 
 
 def _require_chain(checkpoint: Checkpoint, *, known: set[str]) -> None:
-    kinds = [kind for kind, _ in checkpoint.modules()]
+    kinds = checkpoint.kinds
     odd = sorted(set(kinds) - known)
     ordered = kinds[:1] == ["Transformer"] and "Dense" not in kinds[1 + kinds.count("Dense") :]
     if odd or not ordered:

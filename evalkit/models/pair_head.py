@@ -25,15 +25,9 @@ _CHAIN = re.compile("Transformer Pooling( (Dense|LayerNorm|Normalize|Dropout))* 
 _SCORES = "scores"
 
 
-def kinds_of(checkpoint: Checkpoint) -> list[str]:
-    """The kinds of the modules in `modules.json`, in order."""
-    return [kind for kind, _ in checkpoint.modules()]
-
-
 def head_of(checkpoint: Checkpoint) -> Head:
     """The head, as `modules.json` says; a classifier where it has the transformer alone, or is absent."""
-    kinds = kinds_of(checkpoint)
-    if LOGIT_SCORE in kinds:
+    if LOGIT_SCORE in checkpoint.kinds:
         return "answers"
     return "chain" if is_chain(checkpoint) else "classifier"
 
@@ -58,8 +52,8 @@ def require_head(checkpoint: Checkpoint, said: Declared, *, prompt: bool) -> Hea
     require_no_code(checkpoint)
     if head == "chain":
         _require_chain(checkpoint, prompt=prompt)
-    elif kinds_of(checkpoint) != ["Transformer", LOGIT_SCORE]:
-        raise ModelError(f"{checkpoint.path}: modules.json has {', '.join(kinds_of(checkpoint))}, expected Transformer "
+    elif checkpoint.kinds != ["Transformer", LOGIT_SCORE]:
+        raise ModelError(f"{checkpoint.path}: modules.json has {', '.join(checkpoint.kinds)}, expected Transformer "
                          f"and {LOGIT_SCORE}.")  # fmt: skip
     return head
 

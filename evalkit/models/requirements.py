@@ -27,7 +27,7 @@ def require_encoder(checkpoint: Checkpoint) -> None:
     """
     require_whole(checkpoint)
     require_no_code(checkpoint)
-    kinds = [kind for kind, _ in checkpoint.modules()]
+    kinds = checkpoint.kinds
     if found := module_kind(kinds):
         raise ModelError(f"{checkpoint.path}: is {found}, not a bi-encoder. {remedy(kinds)}")
     names = architectures(checkpoint)
@@ -51,7 +51,7 @@ def require_classifier(checkpoint: Checkpoint) -> None:
         ModelError: the checkpoint's files name another kind of model, or something that evalkit does not run.
     """
     require_no_code(checkpoint)
-    names, kinds = architectures(checkpoint), [kind for kind, _ in checkpoint.modules()]
+    names, kinds = architectures(checkpoint), checkpoint.kinds
     late = is_late(checkpoint)
     if late or set(kinds) - {"Transformer"} or (names and not is_classifier(checkpoint)):
         raise ModelError(f"{checkpoint.path}: {instead_of_classifier(names, kinds, late=late)}")

@@ -83,7 +83,7 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig, said: Declared) 
 
 def _supported(checkpoint: Checkpoint) -> list[str]:
     """The kinds of modules that a checkpoint lists, once they are sure to be a chain that is computed here."""
-    kinds = [kind for kind, _ in checkpoint.modules()]
+    kinds = checkpoint.kinds
     if unsupported := sorted(set(kinds) - _SUPPORTED):
         raise ModelError(
             f"{checkpoint.path}: modules.json has {', '.join(unsupported)}, which evalkit does not run yet."

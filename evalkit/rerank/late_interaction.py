@@ -255,7 +255,7 @@ def _require_bare(checkpoint: Checkpoint, config: LateInteractionConfig) -> None
             f"{checkpoint.path}: is not trained for late interaction, so its texts have one length. Set "
             "reranker.max_length, and remove reranker.document_length."
         )
-    kinds = [kind for kind, _ in checkpoint.modules()]
+    kinds = checkpoint.kinds
     if others := sorted(set(kinds) - {"Transformer", "Pooling", "Normalize"}):
         raise ModelError(
             f"{checkpoint.path}: modules.json has {', '.join(others)} behind the encoder, so its token vectors are not "

@@ -18,7 +18,7 @@ from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, is_late
 from evalkit.models.layout import is_minicpm
 from evalkit.models.multi_vector import METADATA, multi_vector
-from evalkit.models.pair_head import LOGIT_SCORE, head_of, kinds_of
+from evalkit.models.pair_head import LOGIT_SCORE, head_of
 from evalkit.models.refusals import instead_of_classifier
 from evalkit.models.requirements import architectures, is_classifier
 from evalkit.rerank import RERANKERS
@@ -128,7 +128,7 @@ def recognise(checkpoint: Checkpoint) -> Recognised:
             return found
     names = architectures(checkpoint)
     late = is_late(checkpoint)
-    raise ModelError(f"{checkpoint.path}: {instead_of_classifier(names, kinds_of(checkpoint), late=late)}")
+    raise ModelError(f"{checkpoint.path}: {instead_of_classifier(names, checkpoint.kinds, late=late)}")
 
 
 def _of_layers(checkpoint: Checkpoint) -> Recognised | None:
@@ -200,7 +200,7 @@ def _of_encoder_decoders(checkpoint: Checkpoint) -> Recognised | None:
 
 def _of_classifiers(checkpoint: Checkpoint) -> Recognised | None:
     names = architectures(checkpoint)
-    if is_late(checkpoint) or set(kinds_of(checkpoint)) - {"Transformer"} or not is_classifier(checkpoint):
+    if is_late(checkpoint) or set(checkpoint.kinds) - {"Transformer"} or not is_classifier(checkpoint):
         return None
     said = declared(checkpoint, pairs=True).chat
     if said or (said is None and writes_pairs(checkpoint)):

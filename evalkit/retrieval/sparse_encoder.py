@@ -140,7 +140,7 @@ class SparseEncoder(RetrievalEncoder):
 def _require_masked(checkpoint: Checkpoint) -> None:
     require_whole(checkpoint)
     require_no_code(checkpoint)
-    kinds, names = [kind for kind, _ in checkpoint.modules()], architectures(checkpoint)
+    kinds, names = checkpoint.kinds, architectures(checkpoint)
     if kinds not in _CHAINS or not any(name.endswith("ForMaskedLM") for name in names):
         raise ModelError(
             f"{checkpoint.path}: is {', '.join(names) or 'no architecture'} with modules {', '.join(kinds) or 'none'}. "

@@ -15,7 +15,7 @@ from evalkit.inference.tokens import TokenizedPairs, Tokenizer
 from evalkit.models.chat_template import chat_template, reads_parts, special_tokens, writes_pairs
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import Declared, declared
-from evalkit.models.pair_head import LOGIT_SCORE, head_of, kinds_of, require_head, stored_answers
+from evalkit.models.pair_head import LOGIT_SCORE, head_of, require_head, stored_answers
 from evalkit.models.requirements import require_language_model, require_no_code
 from evalkit.rerank.families.pairs import require_right
 from evalkit.rerank.families.prompt_pieces import require_pieces, tokenize_pieces
@@ -146,7 +146,7 @@ class LanguageModelFamily(Family):
 
         if self.answers:
             ids = answer_ids(tokenizer, self.answers)
-            if LOGIT_SCORE in kinds_of(checkpoint) and stored_answers(checkpoint) != ids:
+            if LOGIT_SCORE in checkpoint.kinds and stored_answers(checkpoint) != ids:
                 raise ModelError(
                     f"{checkpoint.path}: modules.json has {LOGIT_SCORE}, which scores by the tokens "
                     f"{stored_answers(checkpoint)}, and {' and '.join(self.answers)} are {ids}. Remove "

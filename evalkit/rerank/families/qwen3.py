@@ -16,6 +16,7 @@ from evalkit.errors import ModelError
 from evalkit.inference.tokens import Ids, TokenizedPairs, Tokenizer, distinct_token_ids
 from evalkit.models.chat_template import rendered, writes_pairs
 from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.pair_head import LOGIT_SCORE
 from evalkit.models.requirements import require_no_code
 from evalkit.rerank.families.pairs import PairIds, collect, common, require_right
 from evalkit.rerank.pair_reranker import Family, PairRerankerConfig
@@ -27,7 +28,6 @@ _PREFIX = (
     'provided. Note that the answer can only be "yes" or "no".<|im_end|>\n<|im_start|>user\n'
 )
 _SUFFIX = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
-_HEAD = "LogitScore"
 _SAMPLE = Pair("what do bees make?", "Bees make honey.", "Find what answers")
 
 
@@ -69,11 +69,11 @@ class Qwen3Family(Family):
         names = checkpoint.config.get("architectures", [])
         if checkpoint.config.get("model_type") != "qwen3" or "Qwen3ForCausalLM" not in names:
             raise ModelError(f"{checkpoint.path}/config.json: names {names}, expected Qwen3ForCausalLM.")
-        kinds = [kind for kind, _ in checkpoint.modules()]
-        if kinds and kinds != ["Transformer", _HEAD]:
+        kinds = checkpoint.kinds
+        if kinds and kinds != ["Transformer", LOGIT_SCORE]:
             raise ModelError(
                 f"{checkpoint.path}: modules.json has {', '.join(kinds)}, so it is not a Qwen3-Reranker, which has "
-                f"Transformer and {_HEAD}, or no modules.json."
+                f"Transformer and {LOGIT_SCORE}, or no modules.json."
             )
         if writes_pairs(checkpoint) and _as_its_own(checkpoint) != written(_SAMPLE, CARD_INSTRUCTION):
             raise ModelError(
@@ -119,7 +119,7 @@ def _as_its_own(checkpoint: Checkpoint) -> str:
 
 def _require_answers(checkpoint: Checkpoint, ids: Sequence[int], answers: Sequence[str]) -> None:
     """Refuse a stored head that reads the logits of other tokens."""
-    folder = next((folder for kind, folder in checkpoint.modules() if kind == _HEAD), None)
+    folder = next((folder for kind, folder in checkpoint.modules() if kind == LOGIT_SCORE), None)
     if folder is None:
         return
     stored = checkpoint.read_json(f"{folder}/config.json") or {}
