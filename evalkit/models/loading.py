@@ -15,7 +15,7 @@ from evalkit.errors import EvalkitError, ModelError
 from evalkit.models.arithmetic import device_name, require_torch
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.layout import has_t5_encoder, is_gte, is_minicpm, is_nomic
-from evalkit.models.requirements import architectures
+from evalkit.models.requirements import architectures, names_classifier
 from evalkit.models.weights import (
     BUFFERS,
     Shape,
@@ -167,10 +167,6 @@ def _adapter(checkpoint: Checkpoint) -> Any:
     return Adapter(checkpoint)
 
 
-def _names_classifier(name: str) -> bool:
-    return name.endswith("ForSequenceClassification")
-
-
 def _has_optional_pooler(checkpoint: Checkpoint) -> bool:
     """Whether the model class can be built without the pooler, which encoders do not use and checkpoints may lack."""
     import transformers
@@ -202,7 +198,7 @@ def load_native(
     config = _config(checkpoint)
     _require_plain(checkpoint, config, decodes=decodes)
     adapter = _adapter(checkpoint)
-    if adapter is not None and adapter.labels and not any(map(_names_classifier, architectures(checkpoint))):
+    if adapter is not None and adapter.labels and not names_classifier(checkpoint):
         config.num_labels, unused = adapter.labels, f"{unused}|{_UNUSED_BY_ENCODERS}"
     tensors = Tensors(checkpoint)  # also refuses damaged files by name
     require_stored(lambda: factory.from_config(copy.deepcopy(config), **extra), tensors)

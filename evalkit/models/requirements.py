@@ -63,10 +63,10 @@ def require_language_model(checkpoint: Checkpoint) -> None:
     Raises:
         ModelError: it is another architecture.
     """
-    kind, names = checkpoint.config.get("model_type"), checkpoint.config.get("architectures", [])
-    if kind not in LANGUAGE_MODELS or (names and not any(str(name).endswith("ForCausalLM") for name in names)):
+    kind, names = checkpoint.config.get("model_type"), architectures(checkpoint)
+    if kind not in LANGUAGE_MODELS or (names and not any(name.endswith("ForCausalLM") for name in names)):
         raise ModelError(
-            f"{checkpoint.path}/config.json: is {kind!r} ({', '.join(map(str, names))}). As language models evalkit "
+            f"{checkpoint.path}/config.json: is {kind!r} ({', '.join(names)}). As language models evalkit "
             f"reads the ...ForCausalLM of {', '.join(LANGUAGE_MODELS)}."
         )
 
@@ -150,8 +150,12 @@ def architectures(checkpoint: Checkpoint) -> list[str]:
     return [str(name) for name in checkpoint.config.get("architectures", [])]
 
 
+def names_classifier(checkpoint: Checkpoint) -> bool:
+    """Whether `config.json` names a sequence classifier."""
+    return any(name.endswith("ForSequenceClassification") for name in architectures(checkpoint))
+
+
 def is_classifier(checkpoint: Checkpoint) -> bool:
     """Whether `config.json` names a sequence classifier, or an adapter is for one."""
     adapter = (checkpoint.read_json(ADAPTER) or {}) if checkpoint.base is not None else {}
-    named = any(name.endswith("ForSequenceClassification") for name in architectures(checkpoint))
-    return named or adapter.get("task_type") == "SEQ_CLS"
+    return names_classifier(checkpoint) or adapter.get("task_type") == "SEQ_CLS"
