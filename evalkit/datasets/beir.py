@@ -26,7 +26,7 @@ from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.filenames import Judgments, corpus_of, judgments_of, queries_of, refuse_unjudged
 from evalkit.datasets.matching_ids import require_judged_documents
 from evalkit.datasets.opening import open_source
-from evalkit.datasets.records import OF_QUERIES, QUERIES, REPEATED_QUERIES, SAID, checked_text, records
+from evalkit.datasets.records import OF_QUERIES, QUERIES, REPEATED_QUERIES, SAID, checked_text, instruction_of, records
 from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
 from evalkit.formats.json_values import shown
@@ -143,11 +143,11 @@ def _read_queries(source: CollectionFiles, split: str) -> _Queries:
     found: dict[str, _Query] = {}
     notes = Counter[str]()
     for record in records(source, name, format_of(source, name), QUERIES):
-        answers, instruction = record.fields.get("answers"), record.fields.get("instruction")
+        answers = record.fields.get("answers")
         query = _Query(
             record.text,
             None if answers is None else parse_answers(answers, record.where),
-            "" if instruction is None else checked_text(instruction, record.where, "instruction"),
+            instruction_of(record.fields, record.where),
         )
         if found.setdefault(record.id, query) is not query:
             if found[record.id] != query:

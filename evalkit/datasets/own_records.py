@@ -17,7 +17,7 @@ from evalkit.datasets.records import (
     SAID,
     Record,
     checked,
-    checked_text,
+    instruction_of,
 )
 from evalkit.errors import DataError
 from evalkit.formats.python_objects import framed, is_from, plain_value, qrels_of
@@ -47,18 +47,15 @@ def judged_of(queries: Any, qrels: Any, name: str) -> Judged:
         notes[REPEATED_QUERIES] += 1
     notes[REPEATED_QUERIES] -= len(found)
     texts = judged_texts(list(found), [record.text for record in found.values()], judged, f"{name}: queries")
+    kept = [found[query_id] for query_id in texts]
     return Judged(
         texts,
         judged,
-        answers=_answers([found[query_id] for query_id in texts]),
-        instructions={query_id: said for query_id in texts if (said := _instruction(found[query_id]))},
+        answers=_answers(kept),
+        instructions={query.id: said for query in kept if (said := instruction_of(query.fields, query.where))},
         unjudged_queries=len(found) - len(texts),
         notes=+notes,
     )
-
-
-def _instruction(query: Record) -> str:
-    return checked_text(query.fields.get("instruction") or "", query.where, "instruction")
 
 
 def _answers(queries: Sequence[Record]) -> dict[str, tuple[str, ...]]:

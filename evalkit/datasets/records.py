@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple
 
 from evalkit.datasets.data_rows import rows
@@ -218,3 +218,9 @@ def checked_text(value: Any, where: str, key: str) -> str:
             f"{where}: {key} holds half of a surrogate pair, which is not a character. Correct the text."
         ) from error
     return value
+
+
+def instruction_of(fields: Mapping[str, Any], where: str) -> str:
+    """What a query asks for; empty where it does not say."""
+    instruction = fields.get("instruction")
+    return "" if instruction is None else checked_text(instruction, where, "instruction")

@@ -24,7 +24,7 @@ from evalkit.datasets.beir import parse_answers
 from evalkit.datasets.data_rows import format_of, rows
 from evalkit.datasets.delimited import Columns
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.records import REPEATED_CANDIDATES, Record, checked_id, checked_text
+from evalkit.datasets.records import REPEATED_CANDIDATES, Record, checked_id, checked_text, instruction_of
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
 from evalkit.formats import passages
@@ -148,7 +148,7 @@ def _sample(fields: Mapping[str, Any], where: str, number: int) -> _Sample:
             f"{where}: {shown(list(fields))} is not a reranking sample. A single file for dataset.path holds "
             f"{_expected()}; a collection is a folder, a zip or a tar{_run(fields)}."
         )
-    answers, instruction = fields.get("answers"), fields.get("instruction")
+    answers = fields.get("answers")
     texts = () if answers is None else parse_answers(answers, where)
     graded: dict[str, tuple[Record, int]] = {}
     count = 0
@@ -165,7 +165,7 @@ def _sample(fields: Mapping[str, Any], where: str, number: int) -> _Sample:
     return _Sample(
         checked_id(question.query_id, where, "the query id"),
         checked_text(fields[query_key], where, query_key),
-        "" if instruction is None else checked_text(instruction, where, "instruction"),
+        instruction_of(fields, where),
         texts,
         list(graded.values()),
         count - len(graded),
