@@ -4,11 +4,9 @@ import pyarrow as pa
 
 from evalkit.errors import DataError
 from evalkit.formats.notes import counted
-from evalkit.formats.similar_ids import compared, lookalike
+from evalkit.formats.similar_ids import LOOKED_AT, compared, lookalike
 from evalkit.run import document_ids
 from evalkit.types import Dataset
-
-_LOOKED_AT = 100_000  # documents whose ids are compared with those that are judged
 
 
 def require_judged_documents(dataset: Dataset, judgments: str, documents: str, *, loosely: bool = True) -> None:
@@ -30,7 +28,7 @@ def require_judged_documents(dataset: Dataset, judgments: str, documents: str, *
             f"{judgments}: judges passages, such as {known!r}, and dataset.maxp is for judgments of documents. "
             "Leave dataset.maxp out."
         )
-    ids = dataset.documents.ids[:_LOOKED_AT]
+    ids = dataset.documents.ids[:LOOKED_AT]
     some = (document_ids(ids, dataset.maxp) if dataset.maxp else ids).to_pylist()
     are_passages = not judged.keys().isdisjoint(document_ids(ids, "#").to_pylist())
     if loosely or are_passages or lookalike(judged, some, loosely=False):

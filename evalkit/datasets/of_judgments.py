@@ -17,13 +17,11 @@ from evalkit.datasets.own_records import own_records
 from evalkit.datasets.records import QUERIES, Record, records
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
-from evalkit.formats.similar_ids import compared
+from evalkit.formats.similar_ids import LOOKED_AT, compared
 from evalkit.run import Run
 from evalkit.store import open_store
 from evalkit.store.artefact import digest
 from evalkit.types import Dataset, Qrels
-
-_LOOKED_AT = 100_000  # documents whose ids are compared with those of a run
 
 
 class NoDocuments:
@@ -74,9 +72,9 @@ def _with_documents(dataset: Dataset, given: Any, run: Run | None) -> Dataset:
     else:
         found = own_corpus(given, dataset.name, store)
     dataset = replace(dataset, documents=ArrowDocuments(found.table, title_separator=dataset.title_separator))
-    some = run.doc_ids[:_LOOKED_AT].to_pylist() if run else []
+    some = run.doc_ids[:LOOKED_AT].to_pylist() if run else []
     if some and len(dataset.lacking(some)) == len(some):
-        theirs = dataset.documents.ids[:_LOOKED_AT].to_pylist()
+        theirs = dataset.documents.ids[:LOOKED_AT].to_pylist()
         alike = compared(some, theirs, place="the runs", other="the corpus")
         raise DataError(f"{_named(given, 'the corpus')}: holds no document of the runs: {alike}")
     return dataset

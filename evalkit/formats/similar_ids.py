@@ -7,7 +7,9 @@ from difflib import get_close_matches
 from itertools import islice
 from typing import NamedTuple
 
-_LOOKED_AT = 100_000  # ids of each side
+LOOKED_AT = 100_000
+"""At most so many ids of each side are compared."""
+
 _COMPARED = 2_000  # ids of each side, where only letters in common are left to go by
 _AS_NUMBERS = "pandas reads ids as numbers unless it is given dtype=str."
 _PASSAGES = "Ids with # are of passages: --maxp '#', or dataset.maxp='#', takes the best passage of each document."
@@ -72,7 +74,7 @@ def lookalike(ours: Iterable[str], theirs: Iterable[str], *, loosely: bool = Tru
 
     No id is on both sides. `loosely` says whether a number or some letters in common are enough.
     """
-    some, others = list(islice(ours, _LOOKED_AT)), list(islice(theirs, _LOOKED_AT))
+    some, others = list(islice(ours, LOOKED_AT)), list(islice(theirs, LOOKED_AT))
     for key, advice in _KEYS if loosely else _KEYS[:_CLOSE]:
         known = {key(text): text for text in reversed(others)}
         for text in some:
@@ -86,7 +88,7 @@ def lookalike(ours: Iterable[str], theirs: Iterable[str], *, loosely: bool = Tru
 
 def compared(ours: Iterable[str], theirs: Iterable[str], *, place: str, other: str) -> str:
     """Two sentences that name an id of ours in `place`, such as `the run`, and the nearest one of theirs in `other`."""
-    some, others = list(islice(ours, _LOOKED_AT)), list(islice(theirs, _LOOKED_AT))
+    some, others = list(islice(ours, LOOKED_AT)), list(islice(theirs, LOOKED_AT))
     passages = any("#" in text for text in some) != any("#" in text for text in others)
     if pair := lookalike(some, others):
         advice = _PASSAGES if passages and pair.advice == _ALIKE else pair.advice

@@ -13,7 +13,7 @@ from evalkit.config.retriever import RetrieverConfig
 from evalkit.errors import DataError
 from evalkit.formats import doubts
 from evalkit.formats.runfile import ORDERS, RunFile, read_run_file
-from evalkit.formats.similar_ids import compared
+from evalkit.formats.similar_ids import LOOKED_AT, compared
 from evalkit.retrieval.candidates import cut
 from evalkit.retrieval.first_stage import FirstStage
 from evalkit.run import Run
@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 _BY_RANK = "retriever.order=rank"
 _WITHOUT_OWN = "dataset.drop_identical_ids=true"
-_LOOKED_AT = 100_000  # documents of the corpus that ids are compared with
 
 
 @dataclass
@@ -160,7 +159,7 @@ class SavedRetriever(FirstStage):
         """Warn of documents that are not in the corpus; refuse a run that has no others where only texts can judge."""
         absent = int((dataset.rows(candidates.doc_ids) < 0).sum())
         if absent == len(candidates.doc_ids) and not dataset.qrels:
-            some = dataset.documents.ids[:_LOOKED_AT].to_pylist()
+            some = dataset.documents.ids[:LOOKED_AT].to_pylist()
             beside = compared(candidates.doc_ids.to_pylist(), some, place="the run", other="the corpus")
             raise DataError(f"{self.path}: has none of the documents of {dataset.name}: {beside}")
         if absent:
