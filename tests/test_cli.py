@@ -36,6 +36,16 @@ def test_measure_and_list_do_not_import_torch(tmp_path):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_settings_of_every_stage_are_read_without_heavy_packages():
+    """Hydra is given all of them before any verb runs, whichever of them it uses."""
+    program = (
+        "import sys; from evalkit.load import SCHEMAS; [dict(schemas) for schemas in SCHEMAS.values()]; "
+        "print([name for name in ('torch', 'transformers', 'pandas', 'scipy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_importing_evalkit_imports_nothing_heavy():
     program = f"import sys, evalkit; print([name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

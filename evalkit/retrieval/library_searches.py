@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from evalkit.datasets.mteb_metadata import metadata_of
 from evalkit.errors import MissingExtra, ObjectError
@@ -16,6 +14,9 @@ from evalkit.retrieval.own_vectors import Encoders, similarity_of
 from evalkit.run import Run
 from evalkit.system.own_code import call
 from evalkit.types import Dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _WRAPPERS = {  # of mteb, by the class of sentence-transformers that they wrap
     "SentenceTransformer": "SentenceTransformerEncoderWrapper",
@@ -100,6 +101,8 @@ def pyterrier_transformer(thing: Any, name: str, similarity: str | None) -> OwnS
         return None
 
     def run(dataset: Dataset, depth: int) -> Run:
+        import pandas as pd
+
         del depth  # how many a transformer returns was decided when it was made
         queries = pd.DataFrame({"qid": list(dataset.queries), "query": list(dataset.queries.values())})
         return _run(call(name, thing, queries), name)
@@ -107,7 +110,7 @@ def pyterrier_transformer(thing: Any, name: str, similarity: str | None) -> OwnS
     return OwnSearch(run)
 
 
-def _run(found: Mapping[str, Mapping[str, float]] | pd.DataFrame, name: str) -> Run:
+def _run(found: "Mapping[str, Mapping[str, float]] | pd.DataFrame", name: str) -> Run:
     return run_of(found, f"what {name} returned", order="score")
 
 

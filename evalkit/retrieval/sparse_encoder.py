@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
@@ -111,6 +110,8 @@ class SparseEncoder(RetrievalEncoder):
 
     def in_order(self, parts: Sequence[tuple[NDArray[np.int64], Any]]) -> Any:
         """The weights of all texts as one `csr_array`, from (which texts, their weights) in any order."""
+        from scipy import sparse
+
         rows = np.concatenate([np.empty(0, dtype=np.int64), *(rows for rows, _ in parts)])
         none = sparse.csr_array((0, self.width), dtype=np.float32)
         return sparse.vstack([none, *(block for _, block in parts)], format="csr")[np.argsort(rows)]
@@ -119,6 +120,8 @@ class SparseEncoder(RetrievalEncoder):
         self, tokenized: Tokenized, known: NDArray[np.bool_] | None = None
     ) -> Iterator[tuple[NDArray[np.int64], Any]]:
         """(which texts, their weights as `csr_array`), batch by batch."""
+        from scipy import sparse
+
         for batch in self.forward(tokenized, self._weights, known=known):
             yield batch.rows, sparse.csr_array(finite(batch.states.cpu().numpy()))
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from evalkit.config import ComputeConfig, DatasetConfig
 from evalkit.config.limits import at_least, given
@@ -94,6 +93,8 @@ class SpladeRetriever(FirstStage):
 
     def retrieve(self, dataset: Dataset, depth: int) -> Run:
         """The `depth` documents whose weights have the largest dot product with the query's, above 0."""
+        from scipy import sparse
+
         self.stages = Stages()
         with ExitStack() as exits:
             with self.stages.timed(f"{LOADING} {_MODEL}"):
@@ -108,6 +109,7 @@ class SpladeRetriever(FirstStage):
 
     def _document_weights(self, dataset: Dataset, pool: Pool) -> Path:
         """The folder with the weights of all documents, found or made."""
+        from scipy import sparse
 
         def build(folder: Path) -> None:
             space, before = room(self.compute), pool.spent()
