@@ -86,20 +86,20 @@ class SavedRetriever(FirstStage):
         """
         file = self.given or read_run_file(self.path, order=self.order)
         run = self._of_dataset(file.run, dataset)
-        doubts.require_judged(dataset.qrels, dataset.ranked(run), name=self.path, judged_in=dataset.name)
+        ranked = dataset.ranked(run)
+        doubts.require_judged(dataset.qrels, ranked, name=self.path, judged_in=dataset.name)
         by_rank = file.by_rank and file.by_rank.only_queries(dataset.queries)
         self._require_order(file._replace(by_rank=by_rank), run, dataset, depth)
         self._require_own_ids(run, dataset, depth)
         candidates = cut(run, dataset, depth)
         self._require_documents(candidates, dataset)
+        passed_on = dataset.ranked(candidates)
         found = (
             *file.notes,
-            doubts.other_spelling(dataset.ranked(run), dataset.qrels),
+            doubts.other_spelling(ranked, dataset.qrels),
             doubts.disagreement(file, dataset.queries, remedy=_BY_RANK),
-            doubts.ties(file, dataset.ranked(candidates), remedy=_BY_RANK),
-            None
-            if self.own_ids_decided
-            else doubts.own_ids(dataset.ranked(candidates), dataset.qrels, remedy=_WITHOUT_OWN),
+            doubts.ties(file, passed_on, remedy=_BY_RANK),
+            None if self.own_ids_decided else doubts.own_ids(passed_on, dataset.qrels, remedy=_WITHOUT_OWN),
         )
         self.notes = tuple(note for note in found if note is not None)
         return candidates
