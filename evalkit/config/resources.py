@@ -54,9 +54,9 @@ def _names_below(folder: Path) -> frozenset[str]:
 
 def address_hint(group: str, name: str) -> str:
     """How to choose an object of the user's own, for a name such as `my_module:NAME`; empty for another."""
-    module, _, path = name.partition(":")
-    is_address = path and all(part.isidentifier() for part in (*module.split("."), *path.split(".")))
-    if not is_address or group not in _OF_OBJECTS:
+    from evalkit.system.own_code import is_address  # not at start-up, for an error
+
+    if not is_address(name) or group not in _OF_OBJECTS:
         return ""
     return f"For an object of your own: {group}=python {group}.object={name}."
 

@@ -24,6 +24,12 @@ _LONGEST_NAME = 60
 _OTHER_IDENTITIES = ("pyterrier",)  # packages by whose `identity` something else is meant: there a transformer
 
 
+def is_address(text: str) -> bool:
+    """Whether a text is written as `module:name`, dots allowed in both."""
+    module, _, path = text.partition(":")
+    return all(part.isidentifier() for part in (*module.split("."), *path.split(".")))
+
+
 def find(address: str, key: str) -> Any:
     """Import the object at `module:name`, from installed packages or the current folder.
 
@@ -34,9 +40,9 @@ def find(address: str, key: str) -> Any:
     Raises:
         ObjectError: there is no such module or name, or importing it raised an error.
     """
-    module_name, colon, path = address.partition(":")
-    if not (colon and path and all(part.isidentifier() for part in [*module_name.split("."), *path.split(".")])):
+    if not is_address(address):
         raise ObjectError(f"{key}={address} is not of the form module:name, such as my_module:MyReranker.")
+    module_name, _, path = address.partition(":")
     # Behind all others: a folder `datasets` of the user's may not take the place of the package.
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
