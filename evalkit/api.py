@@ -119,9 +119,8 @@ def _by_group(settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for key, value in settings.items():
         group, dot, name = key.partition(".")
         if not (dot and group in found):
-            legal = ("dataset", "retriever", "reranker", "depth", "measures", "compute", "results_dir", "cache_dir")
             advice = "Settings of a stage have its name before a dot, as in **{'reranker.max_length': 256}."
-            raise ConfigError(f"{key} is not an argument of evaluate. {instead(key, legal)} {advice}")
+            raise ConfigError(f"{key} is not an argument of evaluate. {instead(key, (*STAGES, *_DEFAULTS))} {advice}")
         found[group][name] = value
     return found
 
