@@ -37,12 +37,6 @@ from evalkit.types import Qrels
 
 logger = logging.getLogger(__name__)
 
-_TABLES = {
-    "pandas": ("DataFrame",),
-    "polars": ("DataFrame",),
-    "pyarrow": ("Table", "RecordBatch"),
-    "datasets": ("Dataset",),
-}
 _RUNS = (
     "{query: {document: score}}, a table with columns such as query_id, doc_id and score, rows of ir_measures, "
     "a ranx.Run, an evalkit.Run, or a path"
@@ -122,6 +116,12 @@ def is_from(source: Any, package: str, *names: str) -> bool:
     return any(module == package and name in names for module, name in known)
 
 
+def is_table(source: Any) -> bool:
+    """Whether an object is a table of a library: of pandas, polars, pyarrow or datasets."""
+    in_arrow = is_from(source, "pyarrow", "Table", "RecordBatch") or is_from(source, "datasets", "Dataset")
+    return in_arrow or any(is_from(source, package, "DataFrame") for package in ("pandas", "polars"))
+
+
 def kind_of(source: Any) -> str:
     """The class of an object, for errors."""
     kind = type(source)
@@ -184,7 +184,7 @@ def _columns(source: Any, values: tuple[str, ...], name: str, expected: str) -> 
     Raises:
         DataError: it is neither, or its columns have other names.
     """
-    if any(is_from(source, package, *kinds) for package, kinds in _TABLES.items()):
+    if is_table(source):
         names, column = _table(source)
     else:
         names, column = _records(source, name, expected)

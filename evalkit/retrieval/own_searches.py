@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from evalkit.datasets.documents import read_through
 from evalkit.errors import ObjectError
-from evalkit.formats.python_objects import is_from, run_of
+from evalkit.formats.python_objects import is_from, is_table, run_of
 from evalkit.models.library_models import library_identity
 from evalkit.retrieval.own_vectors import Encoders, nearest, similarity_of
 from evalkit.run import Run
@@ -73,8 +73,7 @@ class _Items(ItemsView[str, str]):
 
 def is_run(thing: Any) -> bool:
     """Whether an object is a run, in any form that `formats.python_objects` reads."""
-    tables = {"pandas": "DataFrame", "polars": "DataFrame", "pyarrow": "Table", "datasets": "Dataset", "ranx": "Run"}
-    return isinstance(thing, Run | Mapping | Sequence) or any(is_from(thing, *table) for table in tables.items())
+    return isinstance(thing, Run | Mapping | Sequence) or is_table(thing) or is_from(thing, "ranx", "Run")
 
 
 def sentence_transformer(thing: Any, name: str, similarity: str | None) -> OwnSearch | None:

@@ -4,6 +4,7 @@ import zlib
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from in_process import evalkit as command
 from stubs import QRELS, toy_evaluation
@@ -81,8 +82,9 @@ def test_functions_and_objects_with_an_index_give_the_same_candidates(toy):
 def test_a_run_in_any_form_is_a_first_stage_and_found_again_by_its_content(toy):
     rows = [(query_id, doc_id, score) for query_id, found in RUN.items() for doc_id, score in found.items()]
     frame = pd.DataFrame(rows, columns=["qid", "docno", "score"])
-    found = [candidates(toy, run) for run in (RUN, evalkit.Run.from_dict(RUN), frame)]
-    assert [True, False, False] == [one.candidates.fresh for one in found]
+    forms = (RUN, evalkit.Run.from_dict(RUN), frame, pa.RecordBatch.from_pandas(frame))
+    found = [candidates(toy, run) for run in forms]
+    assert [True, False, False, False] == [one.candidates.fresh for one in found]
     assert "run-5" == found[0].first_stage
     evalkit.write_run(evalkit.Run.from_dict(RUN), toy["dataset"] / "run.trec.gz", tag="x")
     saved = candidates(toy, toy["dataset"] / "run.trec.gz")
