@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from evalkit.config.resources import config_names, config_text
+from evalkit.config.resources import choices_of
 from evalkit.errors import ConfigError
 from evalkit.system.lookalikes import instead
 
@@ -28,12 +28,9 @@ def require_card(key: str, card: Mapping[str, Any]) -> None:
 
 def published_shape(model: str) -> Mapping[str, Any] | None:
     """The shape on the card of a hub id, of whichever choice names it; None where no card does."""
-    import yaml
-
     for group in ("reranker", "retriever"):
-        for name in config_names(group):
-            text = config_text(group, name)
-            if f"model: {model}\n" in text and (card := yaml.safe_load(text).get("card", {})).get("shape"):
+        for _, stored in choices_of(group, model):
+            if (card := stored.get("card", {})).get("shape"):
                 return dict(card["shape"])
     return None
 

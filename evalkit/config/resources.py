@@ -3,7 +3,7 @@
 In a wheel they lie inside the package; in a checkout `conf/` and `instructions.json` lie at its top level.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,13 @@ def read_config(group: str, name: str, own: Path | None = None) -> dict[str, Any
 
     fast = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a tenth of the time, where PyYAML was built with it
     return dict(yaml.load(config_text(group, name, own), Loader=fast) or {})  # noqa: S506 - safe, both of them
+
+
+def choices_of(group: str, model: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and settings of every choice of a group that is of a hub id."""
+    for name in config_names(group):
+        if f"model: {model}\n" in config_text(group, name):
+            yield name, read_config(group, name)
 
 
 def schema_name(settings: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from evalkit.config import ComputeConfig
 from evalkit.config.limits import at_least, given
 from evalkit.config.registry import imported
 from evalkit.config.reranker import RerankerConfig
-from evalkit.config.resources import config_names, config_text, read_config, schema_name
+from evalkit.config.resources import choices_of, read_config, schema_name
 from evalkit.errors import ConfigError, ModelError
 from evalkit.models.chat_template import writes_pairs
 from evalkit.models.checkpoint import Checkpoint, resolve
@@ -109,11 +109,10 @@ def _made(schema: Any, config: AutoConfig, settings: Mapping[str, Any]) -> Reran
 
 def _named(config: AutoConfig) -> Recognised | None:
     """The reranker that evalkit has for a hub id, in the revision that is pinned there or in any."""
-    for name in config_names("reranker"):
-        if f"model: {config.model}\n" in config_text("reranker", name):
-            schema, settings = _published(name)
-            revision = {"revision": read_config("reranker", name).get("revision")}
-            return Recognised(schema, f"reranker={name} is of this hub id", settings | revision)
+    for name, stored in choices_of("reranker", str(config.model)):
+        schema, settings = _published(stored)
+        revision = {"revision": stored.get("revision")}
+        return Recognised(schema, f"reranker={name} is of this hub id", settings | revision)
     return None
 
 
@@ -176,7 +175,7 @@ def _of_language_models(checkpoint: Checkpoint) -> Recognised | None:
         }.get(name)
         if known is None:
             return None
-        schema, settings = _published(known)
+        schema, settings = _published(read_config("reranker", known))
         reason = f"config.json names {name} and nothing says otherwise: prompt and words are those of {known}"
         return Recognised(schema, reason, settings)
     # As sentence-transformers does.
@@ -184,9 +183,8 @@ def _of_language_models(checkpoint: Checkpoint) -> Recognised | None:
     return Recognised("language_model", f"it is a {name} whose chat template writes pairs; words are yes and no", words)
 
 
-def _published(name: str) -> tuple[str, dict[str, Any]]:
+def _published(stored: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The kind of a named reranker, and its settings without those of the one checkpoint."""
-    stored = read_config("reranker", name)
     of_checkpoint = {"defaults", "name", "model", "revision", "languages", "card"}
     settings = {key: value for key, value in stored.items() if key not in of_checkpoint}
     return schema_name(stored), settings
