@@ -8,7 +8,7 @@ from evalkit.datasets.mteb_metadata import general, metadata_of
 from evalkit.errors import ObjectError
 from evalkit.formats.python_objects import is_from
 from evalkit.models.library_models import library_identity
-from evalkit.rerank.own_forms import Form, cross_encoder
+from evalkit.rerank.own_forms import Form, cross_encoder, predictor
 from evalkit.retrieval import mteb_models
 from evalkit.types import Dataset, Pair
 
@@ -20,7 +20,7 @@ def beir_reranker(thing: Any, name: str) -> Form | None:
         return cross_encoder(inner.model, name)
     if inner is thing and not is_from(inner, "beir", "MonoT5"):
         return None
-    return Form(lambda pairs: inner.predict([(pair.query, pair.document) for pair in pairs]), by_query=False)
+    return predictor(inner, name)
 
 
 def mteb_cross_encoder(thing: Any, name: str) -> Form | None:

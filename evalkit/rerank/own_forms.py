@@ -45,8 +45,7 @@ def cross_encoder(thing: Any, name: str) -> Form | None:
     def score(pairs: Sequence[Pair]) -> Any:
         import torch
 
-        texts = [(pair.query, pair.document) for pair in pairs]
-        return thing.predict(texts, activation_fn=torch.nn.Identity(), show_progress_bar=False)
+        return thing.predict(_texts(pairs), activation_fn=torch.nn.Identity(), show_progress_bar=False)
 
     return Form(score, by_query=False, identity=lambda: library_identity(thing), facts={"activation": "none"})
 
@@ -101,7 +100,7 @@ def predictor(thing: Any, name: str) -> Form | None:
     method = getattr(thing, "predict", None)
     if not callable(method):
         return None
-    return Form(lambda pairs: method([(pair.query, pair.document) for pair in pairs]), by_query=False)
+    return Form(lambda pairs: method(_texts(pairs)), by_query=False)
 
 
 def flag_reranker(thing: Any, name: str) -> Form | None:
@@ -112,7 +111,7 @@ def flag_reranker(thing: Any, name: str) -> Form | None:
         return None
 
     def score(pairs: Sequence[Pair]) -> Any:
-        returned = method([(pair.query, pair.document) for pair in pairs])
+        returned = method(_texts(pairs))
         return [returned] if isinstance(returned, Real) else returned
 
     return Form(score, by_query=False)
@@ -127,13 +126,17 @@ def _called(function: Callable[..., Any], name: str) -> Form:
     """f(query, documents) or f(pairs), by the number of its parameters without defaults."""
     needed = needed_arguments(function)
     if needed == 1:
-        return Form(lambda pairs: function([(pair.query, pair.document) for pair in pairs]), by_query=False)
+        return Form(lambda pairs: function(_texts(pairs)), by_query=False)
     if needed == 2:  # noqa: PLR2004
         return Form(lambda pairs: function(pairs[0].query, [pair.document for pair in pairs]), by_query=True)
     raise ObjectError(
         f"{name}: cannot tell how to call it from {signature(function)}. Expected f(query, documents), with two "
         "parameters without a default, or f(pairs), with one."
     )
+
+
+def _texts(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
+    return [(pair.query, pair.document) for pair in pairs]
 
 
 KINDS: tuple[Callable[[Any, str], Form | None], ...] = (
