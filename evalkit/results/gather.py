@@ -234,4 +234,5 @@ def per_query(result: Result, *measures: str) -> PerQuery:
     dataset, run = dataset_of(result), result.read_run()
     answers = AnswerJudge(dataset).judge(run) if dataset.answers else None
     added = measure(dataset.qrels, run, absent, answers=answers)
-    return replace(saved, values={**saved.values, **added.values})
+    kept = {name: saved.values[name] for name in measures if name in saved.values}
+    return replace(saved, values={**kept, **added.values})
