@@ -7,7 +7,7 @@ from typing import Any
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.declared import TOKENIZER
+from evalkit.models.declared import TOKENIZER, token_text
 from evalkit.system.reporting import reason
 
 _FILE = "chat_template.jinja"
@@ -75,8 +75,7 @@ def messages(texts: Mapping[str, str], *, structured: bool) -> list[Message]:
 def special_tokens(checkpoint: Checkpoint) -> dict[str, str]:
     """The special tokens that a template may name, as `bos_token`."""
     stored = checkpoint.read_json(TOKENIZER) or {}
-    found = {name: stored.get(name) for name in _SPECIAL_TOKENS}
-    texts = {name: token.get("content") if isinstance(token, dict) else token for name, token in found.items()}
+    texts = {name: token_text(stored.get(name)) for name in _SPECIAL_TOKENS}
     return {name: text for name, text in texts.items() if isinstance(text, str)}
 
 

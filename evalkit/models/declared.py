@@ -207,6 +207,11 @@ def whole_number(file: str, stored: Mapping[str, Any], key: str) -> int | None:
     return value
 
 
+def token_text(token: Any) -> str | None:
+    """A special token's string, as it or its settings are stored."""
+    return token.get("content") if isinstance(token, dict) else token
+
+
 def _checked(checkpoint: Checkpoint, name: str, known: set[str], *, late: bool) -> dict[str, Any]:
     """A JSON file without what it leaves open.
 

@@ -16,6 +16,7 @@ from evalkit.models.declared import (
     SENTENCE_TRANSFORMERS,
     TOKENIZER,
     require_known,
+    token_text,
     transformer_file,
     whole_number,
 )
@@ -84,8 +85,7 @@ def multi_vector(checkpoint: Checkpoint) -> MultiVector | None:
 
 def special_token(checkpoint: Checkpoint, name: str) -> str | None:
     """A special token of the tokenizer, such as `mask_token`."""
-    stored = (checkpoint.read_json(TOKENIZER) or {}).get(name)
-    text = stored.get("content") if isinstance(stored, dict) else stored
+    text = token_text((checkpoint.read_json(TOKENIZER) or {}).get(name))
     return text if isinstance(text, str) else None
 
 

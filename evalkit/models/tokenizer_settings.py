@@ -11,7 +11,7 @@ from typing import Any
 from evalkit.errors import ModelError
 from evalkit.inference.tokens import FastTokenizer
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.declared import TOKENIZER, declared
+from evalkit.models.declared import TOKENIZER, declared, token_text
 
 _AGREE = "Make both files agree in a copy of the folder."
 # Classes that take `tokenizer.json` as it is.
@@ -96,11 +96,6 @@ def _reads_segments(name: str, stored: Mapping[str, Any]) -> bool:
     return "token_type_ids" in listed
 
 
-def _text(token: Any) -> str | None:
-    """A special token's string, as it or its settings are stored."""
-    return token.get("content") if isinstance(token, dict) else token
-
-
 def _require_ends(checkpoint: Checkpoint, tokenizer: Any, made: FastTokenizer, stored: Mapping[str, Any]) -> None:
     """Refuse tokens at the start and end of a text that one file adds and the other does not."""
     frame = made.frame(1)
@@ -108,7 +103,7 @@ def _require_ends(checkpoint: Checkpoint, tokenizer: Any, made: FastTokenizer, s
         ("add_bos_token", "bos_token", frame.before),
         ("add_eos_token", "eos_token", frame.behind),
     ):
-        asked, token = stored.get(flag), _text(stored.get(key))
+        asked, token = stored.get(flag), token_text(stored.get(key))
         if asked is None or token is None:
             continue
         adds = tokenizer.token_to_id(token) in ids.tolist()
@@ -130,10 +125,10 @@ def _require_vocabulary_of(checkpoint: Checkpoint, tokenizer: Any, stored: Mappi
     listed = stored.get("added_tokens_decoder") or {}
     extra = [*(stored.get("additional_special_tokens") or []), *_listed(stored.get("extra_special_tokens"))]
     try:
-        wanted = {str(_text(token)): int(index) for index, token in listed.items()}
+        wanted = {str(token_text(token)): int(index) for index, token in listed.items()}
     except (AttributeError, TypeError, ValueError) as error:
         raise ModelError(f"{checkpoint.path}/{TOKENIZER}: malformed added_tokens_decoder.") from error
-    absent = [name for name in map(_text, extra) if isinstance(name, str) and tokenizer.token_to_id(name) is None]
+    absent = [name for name in map(token_text, extra) if isinstance(name, str) and tokenizer.token_to_id(name) is None]
     wrong = [name for name, index in wanted.items() if tokenizer.token_to_id(name) != index]
     if found := [*absent, *wrong]:
         raise ModelError(

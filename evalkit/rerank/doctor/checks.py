@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from evalkit import rerank
 from evalkit.config import ScoreConfig
 from evalkit.config.resources import shipped
+from evalkit.models.declared import token_text
 from evalkit.rerank.late_interaction import LateInteractionReranker
 from evalkit.rerank.pair_reranker import PairReranker
 from evalkit.types import Pair
@@ -87,8 +88,7 @@ def padding(reranker: PairReranker) -> Check:
             f"padding on the {wanted}. Is it another model's tokenizer?",
         )
     pad_id = reranker.checkpoint.config.get("pad_token_id")
-    token = declared.get("pad_token")
-    name = token.get("content") if isinstance(token, dict) else token
+    name = token_text(declared.get("pad_token"))
     if pad_id is not None and name is not None:
         found = reranker.tokenizer.token_ids([str(name)])[0].tolist()
         if found != [pad_id]:
