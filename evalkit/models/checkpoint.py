@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from evalkit.errors import AbsentModel, ModelError
+from evalkit.models.config_json import checked_settings
 from evalkit.models.refusals import instead_of_config
 from evalkit.models.remote_files import downloaded, package_folder
 from evalkit.system.files import expanded, file_digest
@@ -38,33 +39,9 @@ _OF_TOKENIZER = {
     *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),
 }
 
-# Settings that several modules read, and what JSON must hold there; null counts as absent.
-_TYPES: dict[str, type] = {
-    "architectures": list,
-    "auto_map": dict,
-    "max_position_embeddings": int,
-    "model_type": str,
-    "pad_token_id": int,
-    "rope_scaling": dict,
-    "vocab_size": int,
-}
-# What other architectures call the settings that evalkit reads. The first that is there counts.
-_ALSO_CALLED = {
-    "hidden_size": ("dim", "d_model", "n_embd", "n_embed", "emb_dim"),
-    "intermediate_size": ("hidden_dim", "d_ff", "d_inner", "n_inner"),
-    "num_attention_heads": ("n_heads", "n_head", "num_heads"),
-    "num_hidden_layers": ("n_layers", "n_layer", "num_layers"),
-}
 # Where the classes of a module come from whose code is known. Any other is code of the checkpoint's own.
 _KNOWN_PACKAGES = ("sentence_transformers.", "pylate.")
 _SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-# Settings that every model has, and far more than any has: a model of a billion layers takes for ever to build.
-_AT_MOST = {
-    "hidden_size": 1_000_000,
-    "num_attention_heads": 10_000,
-    "num_hidden_layers": 1_000,
-    "num_labels": 1_000_000,
-}
 
 
 class Stamp(NamedTuple):
@@ -160,21 +137,7 @@ class Checkpoint:
         Raises:
             ModelError: a setting that every model has is of another type, or no size that a model can have.
         """
-        stored = {key: value for key, value in (self.read_json("config.json") or {}).items() if value is not None}
-        for key, others in _ALSO_CALLED.items():
-            if key not in stored and (found := next((other for other in others if other in stored), None)):
-                stored[key] = stored[found]
-        for key, kind in _TYPES.items():
-            value = stored.get(key)
-            if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-                raise ModelError(
-                    f"{self.path}/config.json: {key}={value!r} is a {type(value).__name__}, expected {kind.__name__}."
-                )
-        for key, most in _AT_MOST.items():
-            value = stored.get(key, 1)
-            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-                raise ModelError(f"{self.path}/config.json: {key}={value!r}, expected a whole number up to {most:,}.")
-        return stored
+        return checked_settings(self.path, self.read_json(_CONFIG) or {})
 
     def require_sizes(self, *others: str) -> None:
         """Refuse a transformer whose configuration lacks a size, or one of the other numbers that it is built with.

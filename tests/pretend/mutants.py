@@ -68,7 +68,10 @@ MUTANTS = {
     ),
     # Attention
     "offsets are int64": Mutant(
-        "inference/packed.py", "np.cumsum(lengths)]).astype(np.int32)", "np.cumsum(lengths)])", f"{FAMILY}[minicpm]"
+        "inference/packed.py",
+        "offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)",
+        "offsets = np.concatenate([[0], np.cumsum(lengths)])",
+        f"{FAMILY}[minicpm]",
     ),
     "causality is lost in torch's kernel and flash-attn's window": Mutant(
         "inference/attention.py",
@@ -112,8 +115,8 @@ MUTANTS = {
     ),
     "the scored see what is before them alone": Mutant(
         "inference/prefix.py",
-        "scored_keys=_keys([rows[sequence] for sequence in scored.tolist()])",
-        "scored_keys=_keys([rows[sequence][:-1] for sequence in scored.tolist()])",
+        "scored_keys=keys_of([rows[sequence] for sequence in scored.tolist()])",
+        "scored_keys=keys_of([rows[sequence][:-1] for sequence in scored.tolist()])",
         f"{STARTS}[layerwise]",
     ),
     # Pooling, late interaction, merging, search
