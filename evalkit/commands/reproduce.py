@@ -10,15 +10,16 @@ from pathlib import Path
 from evalkit.analysis.published.explain import FOLDER, explain
 from evalkit.analysis.published.missing import MissingRun, missing
 from evalkit.analysis.published.tables import Published, PublishedColumn, PublishedRow, load_published
-from evalkit.analysis.published.verdicts import TOLERANCE, choose, reproduce, unused
+from evalkit.analysis.published.verdicts import TOLERANCE, Cell, choose, part_of, reproduce, unused
 from evalkit.commands.list import main as list_choices
 from evalkit.commands.options import Parser
 from evalkit.config import EvaluateConfig
 from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.formats.notes import counted
+from evalkit.reports.console import console
 from evalkit.reports.grid import write
-from evalkit.reports.reproduction import explanation, grids, plan
+from evalkit.reports.reproduction import as_published, explanation, in_rows, plan
 from evalkit.results import Evaluation
 from evalkit.results.gather import gather
 from evalkit.system.lookalikes import instead
@@ -28,7 +29,7 @@ from evalkit.system.terminal import tell
 
 
 def main(arguments: list[str]) -> int:
-    """Print every published number with ours, the difference, the ceiling and a verdict.
+    """Print every published number with ours and a verdict, in the shape of its table.
 
     Returns:
         0, or 2 if a run that was asked for failed.
@@ -48,8 +49,17 @@ def main(arguments: list[str]) -> int:
         tell(f"not in these tables ({why}): {', '.join(str(one.result.folder) for one in some)}")
     cells = reproduce(published, evaluations, tolerance=options.tolerance)
     chosen = [cell for cell in cells if options.table in {None, cell.table}]
-    write(grids(published, chosen, options.tolerance), options.format)
+    _print(options, published, chosen)
     return 2 if failed else 0
+
+
+def _print(options: argparse.Namespace, published: Published, cells: Sequence[Cell]) -> None:
+    if options.long or options.format in {"csv", "json"}:  # programs read a number in a field of its own
+        write(in_rows(published, cells, options.tolerance), options.format)
+        return
+    out = console()
+    width = out.width if options.format == "table" else None
+    write(as_published(published, cells, options.tolerance, width=width), options.format, out)
 
 
 def _check(options: argparse.Namespace, published: Published) -> None:
@@ -143,13 +153,15 @@ def _run(overrides: Sequence[str]) -> int:
 def _explain(options: argparse.Namespace, published: Published) -> int:
     row, column = _cell(options, published)
     chosen = choose(published, row, column, _evaluations(options.results))
-    lacking = [name for name in column.suite.datasets if name not in {one.dataset for one in chosen}]
+    present = {part_of(evaluation) for evaluation in chosen}
+    lacking = [part for part in column.parts if part not in present]
     if lacking:
+        names = [dataset if len(column.first_stages) == 1 else f"{dataset} over {stage}" for stage, dataset in lacking]
         raise ConfigError(
-            f"--explain {options.explain}: not run on {', '.join(lacking)}. "
+            f"--explain {options.explain}: not run on {', '.join(names)}. "
             f"`evalkit reproduce {options.name} --run` runs what is missing."
         )
-    toggles = explain(published, row, column, chosen, _evaluations(FOLDER))
+    toggles = explain(row, column, chosen, _evaluations(FOLDER))
     cells = reproduce(published, chosen, tolerance=options.tolerance)
     cell = next(one for one in cells if (one.system, one.column) == (row.name, column.name))
     write([explanation(cell, toggles)], options.format)
@@ -175,14 +187,19 @@ def _parser() -> Parser:
     parser = Parser(
         prog="evalkit reproduce",
         config="evaluate",
-        description="A published table next to the results in a folder: published, ours, delta, ceiling of our "
-        "candidates, verdict, and which conditions differ. Without a name, lists the published tables.",
+        description="A published table in its own shape, with the results in a folder: published, ours and a verdict "
+        "in each cell, and which conditions differ. Without a name, lists the published tables.",
     )
     parser.add_argument("name", nargs="?", help="a published table; without it, all are listed")
     parser.add_argument(
         "settings", nargs="*", default=[], metavar="SETTING=VALUE", help="of every run, such as compute=cuda"
     )
     parser.add_argument("--table", help="only this table")
+    parser.add_argument(
+        "--long",
+        action="store_true",
+        help="a row a number, with delta, ceiling and remarks; CSV and JSON always have it",
+    )
     parser.add_argument("--results", default="results", metavar="DIR", help="default: results")
     parser.add_argument("--run", action="store_true", help="run the missing evaluations, cheapest first")
     parser.add_argument("--plan", action="store_true", help="print what the missing evaluations take, and stop")

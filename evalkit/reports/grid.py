@@ -35,6 +35,9 @@ _LATEX = str.maketrans(
         "^": r"\textasciicircum{}",
         "—": "---",
         "†": r"$^{\dagger}$",
+        "✓": r"$\surd$",
+        "≈": r"$\approx$",
+        "✗": r"$\times$",
     }
 )
 

@@ -61,7 +61,7 @@ def published(found: Overview) -> list[Grid]:
     found_grids = []
     for tables, cells in found.published:
         run = [cell for cell in cells if not cell.verdict.startswith(NOT_RUN)]
-        found_grids += reproduction.grids(tables, run, TOLERANCE)
+        found_grids += reproduction.in_rows(tables, run, TOLERANCE)
     return found_grids
 
 

@@ -1,28 +1,141 @@
-"""Published numbers and ours as tables."""
+"""Published numbers and ours as tables: in the shape in which they were published, or a row a number."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from evalkit.analysis.published.explain import Toggle
 from evalkit.analysis.published.missing import MissingRun
-from evalkit.analysis.published.tables import Published
-from evalkit.analysis.published.verdicts import NEAR_TIMES, Cell
+from evalkit.analysis.published.tables import Published, Table
+from evalkit.analysis.published.verdicts import NEAR, NEAR_TIMES, NOT_RUN, OFF, REPRODUCED, Cell
 from evalkit.formats.notes import counted
+from evalkit.reports.grid import ABSENT, Column, Grid, columns
 from evalkit.reports.grid import Cell as Value
-from evalkit.reports.grid import Grid, columns
 
 _NEAR_CEILING = 0.98
+_MARKS = {REPRODUCED: "✓", NEAR: "≈", OFF: "✗"}
+_COLOURS = {REPRODUCED: "green", NEAR: "yellow", OFF: "red", NOT_RUN: "dim"}
+_REMARKED = "†"
+_NAMED = 3  # cells that a note names before it counts the others
+_BORDERS = 3  # characters that a terminal's table adds to a column
 
 
-def grids(published: Published, cells: Sequence[Cell], tolerance: float) -> list[Grid]:
-    """A table a published table."""
+def as_published(published: Published, cells: Sequence[Cell], tolerance: float, *, width: int | None) -> list[Grid]:
+    """A table a published table, in its shape: systems by columns, published and ours in one cell.
+
+    `width` is that of the terminal in characters: a wider table is set in several parts. On a page it is None.
+    """
+    by_table: dict[str, list[Cell]] = {}
+    for cell in cells:
+        by_table.setdefault(cell.table, []).append(cell)
+    shown = [table for table in published.tables if table.name in by_table]
+    return list(
+        chain.from_iterable(
+            _parts(_shaped(published, table, by_table[table.name], tolerance), width) for table in shown
+        )
+    )
+
+
+def _shaped(published: Published, table: Table, cells: Sequence[Cell], tolerance: float) -> Grid:
+    by_place = {(cell.system, cell.column): cell for cell in cells}
+    systems, names = [row.name for row in table.rows], [column.name for column in table.columns]
+    turned = len(systems) == 1  # one system is read downwards
+    downwards, across = (names, systems) if turned else (systems, names)
+    texts: list[list[Value]] = [[name] for name in downwards]
+    colours: list[dict[str, str]] = [{} for _ in across]
+    for place, first in enumerate(downwards):
+        for number, second in enumerate(across):
+            cell = by_place.get((second, first) if turned else (first, second))
+            text = None if cell is None else _text(cell)
+            texts[place].append(text)
+            if cell is not None and text is not None:
+                colours[number][text] = _COLOURS[_kind(cell)]
+    heads = [Column(name, colours=own) for name, own in zip(across, colours, strict=True)]
+    stages = sum(row.is_first_stage for row in table.rows)
+    line = frozenset({stages} if 0 < stages < len(systems) else ())
+    notes = [*_noted(cells), *_conditions(published, table), f"source: {published.source}"]
+    title = f"{published.title}: {table.name} (published / ours)"
+    head = Column("on" if turned else "system")
+    return Grid(title, [head, *heads], texts, notes, line, legend=_legend(cells, tolerance))
+
+
+def _kind(cell: Cell) -> str:
+    """The verdict without the share of a suite that was run."""
+    return cell.verdict.partition(" (")[0]
+
+
+def _text(cell: Cell) -> str:
+    if cell.ours is None:
+        return f"{cell.published:.2f}{cell.verdict.removeprefix(NOT_RUN)}"
+    remarked = _REMARKED if any(_doubts(cell)) else ""
+    return f"{cell.published:.2f} / {cell.ours:.2f} {_MARKS[_kind(cell)]}{remarked}"
+
+
+def _legend(cells: Sequence[Cell], tolerance: float) -> str:
+    """What the marks mean, of those that the table has."""
+    meanings = {
+        REPRODUCED: f"within {tolerance:g} points, as far as two harnesses are apart without a cause",
+        NEAR: f"within {NEAR_TIMES * tolerance:g}",
+        OFF: "farther apart",
+    }
+    kinds = Counter(map(_kind, cells))
+    marks = [f"{_MARKS[kind]} {kind} ({kinds[kind]}): {meaning}" for kind, meaning in meanings.items() if kinds[kind]]
+    lacking = [f"one number: {NOT_RUN} ({kinds[NOT_RUN]})"] if kinds[NOT_RUN] else []
+    return "; ".join([*marks, *lacking])
+
+
+def _noted(cells: Sequence[Cell]) -> list[str]:
+    """Each doubt once, with the cells that it is about."""
+    run = [cell for cell in cells if cell.ours is not None]
+    about: dict[str, list[Cell]] = {}
+    for cell in run:
+        for doubt in _doubts(cell):
+            about.setdefault(doubt, []).append(cell)
+    return [f"{_REMARKED} {doubt}: {_where(some, len(run))}" for doubt, some in about.items()]
+
+
+def _where(cells: Sequence[Cell], run: int) -> str:
+    if len(cells) == run > _NAMED:
+        return f"all {run} numbers"
+    named = ", ".join(f"{cell.system} on {cell.column}" for cell in cells[:_NAMED])
+    more = len(cells) - _NAMED
+    return f"{named} and {more} more (--long shows each)" if more > 0 else named
+
+
+def _parts(grid: Grid, width: int | None) -> Iterator[Grid]:
+    """The table, or as many of its columns at a time as fit; notes come below the last part."""
+    widths = [
+        _BORDERS + max(map(len, [column.name, *(str(row[place] or ABSENT) for row in grid.rows)]))
+        for place, column in enumerate(grid.columns)
+    ]
+    groups: list[list[int]] = [[]]
+    for place in range(1, len(widths)):
+        if width and groups[-1] and widths[0] + sum(widths[other] for other in groups[-1]) + widths[place] >= width:
+            groups.append([])
+        groups[-1].append(place)
+    for number, group in enumerate(groups):
+        last = number == len(groups) - 1
+        chosen = [0, *group]
+        yield Grid(
+            grid.title if len(groups) == 1 else f"{grid.title}, part {number + 1} of {len(groups)}",
+            [grid.columns[place] for place in chosen],
+            [[row[place] for place in chosen] for row in grid.rows],
+            grid.notes if last else (),
+            grid.sections,
+            legend=grid.legend if last else "",
+        )
+
+
+def in_rows(published: Published, cells: Sequence[Cell], tolerance: float) -> list[Grid]:
+    """A table a published table, a row a number: with difference, ceiling, verdict and remarks."""
+    by_name = {table.name: table for table in published.tables}
     return [
-        _grid(published, [cell for cell in cells if cell.table == name], name, tolerance)
+        _long(published, by_name[name], [cell for cell in cells if cell.table == name], tolerance)
         for name in dict.fromkeys(cell.table for cell in cells)
     ]
 
 
-def _grid(published: Published, cells: Sequence[Cell], name: str, tolerance: float) -> Grid:
+def _long(published: Published, table: Table, cells: Sequence[Cell], tolerance: float) -> Grid:
     specs = {"system": "", "on": "", "published": ".2f", "ours": ".2f", "delta": "+.2f", "ceiling": ".2f"}
     rows: list[Sequence[Value]] = [
         [
@@ -33,29 +146,44 @@ def _grid(published: Published, cells: Sequence[Cell], name: str, tolerance: flo
             None if cell.ours is None else cell.ours - cell.published,
             cell.ceiling,
             cell.verdict,
-            _remark(cell),
+            "; ".join(_remarks(cell)),
         ]
         for cell in cells
     ]
-    counts = Counter(cell.verdict.partition(" (")[0] for cell in cells)
+    counts = Counter(map(_kind, cells))
     rule = (
         f"reproduced: within {tolerance:g} points, as far as two harnesses are apart without a cause; near: within "
-        f"{NEAR_TIMES * tolerance:g}. Published under depth {published.depth}, max_length {published.max_length}"
+        f"{NEAR_TIMES * tolerance:g}"
     )
     counted = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    notes = [counted, rule, *published.notes, f"source: {published.source}"]
-    return Grid(f"{published.title}: {name}", columns({**specs, "verdict": "", "remark": ""}), rows, notes)
+    notes = [counted, rule, *_conditions(published, table), f"source: {published.source}"]
+    return Grid(f"{published.title}: {table.name}", columns({**specs, "verdict": "", "remark": ""}), rows, notes)
 
 
-def _remark(cell: Cell) -> str:
-    remarks = list(cell.conditions)
-    if cell.ceiling is not None:
-        for whose, value in (("published", cell.published), ("ours", cell.ours)):
-            if value is not None and value > cell.ceiling + 0.005:
-                remarks.append(f"{whose} is above the ceiling of our candidates")
-            elif value is not None and value > _NEAR_CEILING * cell.ceiling:
-                remarks.append(f"{whose} is {value / cell.ceiling:.1%} of the ceiling")
-    return "; ".join(remarks)
+def _conditions(published: Published, table: Table) -> list[str]:
+    """Under which the numbers were published."""
+    lengths = dict.fromkeys(row.max_length for row in table.rows if not row.is_first_stage)
+    known = " or ".join(str(length) for length in lengths if length is not None)
+    length = f", max_length {known}{' where stated' if None in lengths else ''}" if known else ""
+    return [f"published under depth {published.depth}{length}", *published.notes]
+
+
+def _doubts(cell: Cell) -> Iterator[str]:
+    """Why published and ours may not be of the same thing."""
+    yield from cell.conditions
+    if cell.ceiling is not None and cell.published > cell.ceiling + 0.005:
+        yield "published is above the ceiling of our candidates"
+
+
+def _remarks(cell: Cell) -> Iterator[str]:
+    yield from _doubts(cell)
+    for whose, value in (("published", cell.published), ("ours", cell.ours)):
+        if (
+            cell.ceiling is not None
+            and value is not None
+            and _NEAR_CEILING * cell.ceiling < value <= cell.ceiling + 0.005
+        ):
+            yield f"{whose} is {value / cell.ceiling:.1%} of the ceiling"
 
 
 def plan(published: Published, runs: Sequence[MissingRun]) -> Grid:

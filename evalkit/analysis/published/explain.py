@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from evalkit.analysis.one_pass import at_depth, no_curve
-from evalkit.analysis.published.tables import Published, PublishedColumn, PublishedRow
-from evalkit.config.suites import summarise
+from evalkit.analysis.published.tables import PublishedColumn, PublishedRow
+from evalkit.analysis.published.verdicts import part_of
 from evalkit.measures import measure, parse_measure
 from evalkit.measures.ties import tie_range
 from evalkit.results import Evaluation, Result
@@ -41,6 +41,7 @@ class Toggle(NamedTuple):
 
 
 class _Judged(NamedTuple):
+    part: tuple[str, str]  # of the cell: first stage and dataset
     result: Result
     dataset: Dataset
 
@@ -51,7 +52,6 @@ class _Judged(NamedTuple):
 
 
 def explain(
-    published: Published,
     row: PublishedRow,
     column: PublishedColumn,
     chosen: Sequence[Evaluation],
@@ -64,12 +64,14 @@ def explain(
     Raises:
         DataError: a collection is not at hand.
     """
-    results = [evaluation.candidates if row.is_first_stage else evaluation.result for evaluation in chosen]
-    sources = [_Judged(result, dataset_of(result)) for result in results]
+    sources = []
+    for evaluation in chosen:
+        result = evaluation.candidates if row.is_first_stage else evaluation.result
+        sources.append(_Judged(part_of(evaluation), result, dataset_of(result)))
     toggles = _counted(column, sources)
     if not row.is_first_stage:
         toggles += _depths(column, chosen, sources)
-        toggles += _other_runs(published, row, column, chosen, sampled)
+        toggles += _other_runs(row, column, chosen, sampled)
     return sorted(toggles, key=lambda toggle: -1.0 if toggle.moved is None else abs(toggle.moved), reverse=True)
 
 
@@ -101,8 +103,7 @@ def _means(column: PublishedColumn, sources: Sequence[_Judged]) -> list[float]:
 
 
 def _points(column: PublishedColumn, values: Sequence[float], sources: Sequence[_Judged]) -> float:
-    by_dataset = {source.dataset.name: value for source, value in zip(sources, values, strict=True)}
-    mean = summarise(column.suite, by_dataset).mean
+    mean = column.mean({source.part: value for source, value in zip(sources, values, strict=True)})
     assert mean is not None, "only complete cells are explained"
     return 100 * mean
 
@@ -118,7 +119,7 @@ def _averages(column: PublishedColumn, sources: Sequence[_Judged], ours: float) 
         "every query counts once": 100 * float(np.average(means, weights=queries)),
         "numbers rounded to two digits before they are averaged": _points(column, rounded, sources),
     }
-    if len(column.suite.entries) < len(sources):
+    if len(column.suite.entries) < len(column.suite.datasets):
         found["every forum of CQADupStack counts once"] = 100 * float(np.mean(means))
     return [Toggle(what, value, value - ours) for what, value in found.items()]
 
@@ -176,7 +177,6 @@ def _depths(column: PublishedColumn, chosen: Sequence[Evaluation], sources: Sequ
 
 
 def _other_runs(
-    published: Published,
     row: PublishedRow,
     column: PublishedColumn,
     chosen: Sequence[Evaluation],
@@ -187,21 +187,21 @@ def _other_runs(
     settings = base.result.manifest["config"]
     candidates = [evaluation for evaluation in sampled if evaluation.dataset == base.dataset]
     toggles = []
-    for what, key, wanted in _changes(settings, published):
+    for what, key, wanted in _changes(settings, row):
         found = next((evaluation for evaluation in candidates if _is(evaluation, settings, key, wanted)), None)
         value, moved = (None, None) if found is None else _on_common_queries(base, found, column.measure)
         toggles.append(Toggle(f"{what} ({base.dataset})", value, moved, _command(base, row, {key: wanted})))
     return toggles
 
 
-def _changes(settings: Mapping[str, Any], published: Published) -> list[tuple[str, str, Any]]:
+def _changes(settings: Mapping[str, Any], row: PublishedRow) -> list[tuple[str, str, Any]]:
     """(words, setting, value) of the settings that the evaluation has and that differ from its own."""
     wanted: list[tuple[str, str, Any]] = [
         ("without an instruction", "reranker.instructions", "none"),
         ("with the dataset's instruction", "reranker.instructions", "dataset"),
         ("query and document cut apart", "reranker.truncation", "separate"),
         ("the longer of query and document cut", "reranker.truncation", "longest_first"),
-        (f"max_length {published.max_length}", "reranker.max_length", published.max_length),
+        *([(f"max_length {row.max_length}", "reranker.max_length", row.max_length)] if row.max_length else []),
         ("max_length 512", "reranker.max_length", 512),
         ("title and text joined by a line break", "dataset.title_separator", "\n"),
         ("bfloat16", "compute.dtype", "bfloat16"),

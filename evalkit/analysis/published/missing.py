@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from evalkit.analysis.published.tables import Published, PublishedColumn, PublishedRow
-from evalkit.analysis.published.verdicts import choose
+from evalkit.analysis.published.verdicts import choose, part_of
 from evalkit.config.resources import config_names, read_config
 from evalkit.results import Evaluation
 
@@ -49,8 +49,6 @@ def missing(
         for each in published.tables
         if table in {None, each.name}
         for row, column, _ in each.cells()
-        # A first stage without a configuration is a run file of the user's.
-        if column.retriever in config_names("retriever")
         for run in _of_cell(published, row, column, evaluations)
     }
     return [run for run in _cheapest_first(list(wanted.values()), evaluations) if run.texts <= limit]
@@ -59,16 +57,18 @@ def missing(
 def _of_cell(
     published: Published, row: PublishedRow, column: PublishedColumn, evaluations: Sequence[Evaluation]
 ) -> Iterator[MissingRun]:
-    present = {evaluation.dataset for evaluation in choose(published, row, column, evaluations)}
-    for dataset in column.suite.datasets:
-        if dataset not in present:
-            yield _run(published, row, column.retriever, dataset)
+    present = {part_of(evaluation) for evaluation in choose(published, row, column, evaluations)}
+    for stage, dataset in column.parts:
+        # A first stage or reranker without a configuration is a run file of the user's.
+        configured = stage in config_names("retriever") and row.reranker in config_names("reranker")
+        if configured and (stage, dataset) not in present:
+            yield _run(published, row, stage, dataset)
 
 
 def _run(published: Published, row: PublishedRow, retriever: str, dataset: str) -> MissingRun:
     settings = [f"reranker.{key}={_typed(value)}" for key, value in row.settings.items()]
-    if not row.is_first_stage:
-        settings.append(f"reranker.max_length={published.max_length}")
+    if not row.is_first_stage and row.max_length is not None:
+        settings.append(f"reranker.max_length={row.max_length}")
     settings.append(f"depth={published.depth}")
     expected = _expected(dataset)
     queries = expected.get("queries")

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from evalkit.analysis.published.tables import Published, PublishedColumn, PublishedRow, Table
-from evalkit.config.suites import summarise
 from evalkit.results import Evaluation
 
 TOLERANCE = 0.3  # points; two harnesses over the same first stage are up to so far apart without a cause
@@ -85,11 +84,11 @@ def _cell(
     points, best = {}, {}
     for found in chosen:
         result = found.candidates if row.is_first_stage else found.result
-        points[found.dataset] = 100 * float(result.manifest["measures"][column.measure])
-        best[found.dataset] = 100 * found.candidates.manifest["ceiling"][column.measure]
-    ours, ceiling = (summarise(column.suite, values).mean for values in (points, best))
+        points[part_of(found)] = 100 * float(result.manifest["measures"][column.measure])
+        best[part_of(found)] = 100 * found.candidates.manifest["ceiling"][column.measure]
+    ours, ceiling = (column.mean(values) for values in (points, best))
     differing = dict.fromkeys(text for found in chosen for text in conditions(published, row, found))
-    part = f" ({len(chosen)} of {len(column.suite.datasets)})" if chosen else ""
+    part = f" ({len(chosen)} of {len(column.parts)})" if chosen else ""
     text = f"{NOT_RUN}{part}" if ours is None else verdict(value, ours, tolerance)
     return Cell(table.name, row.name, column.name, value, ours, ceiling, text, tuple(differing))
 
@@ -97,12 +96,17 @@ def _cell(
 def choose(
     published: Published, row: PublishedRow, column: PublishedColumn, evaluations: Sequence[Evaluation]
 ) -> list[Evaluation]:
-    """The result of each dataset of a cell with the fewest conditions that differ, where there is one."""
-    found: dict[str, list[Evaluation]] = {dataset: [] for dataset in column.suite.datasets}
+    """The result of each part of a cell with the fewest conditions that differ, where there is one."""
+    found: dict[tuple[str, str], list[Evaluation]] = {part: [] for part in column.parts}
     for evaluation in evaluations:
-        if evaluation.dataset in found and _mismatch(evaluation, row, column)[1] == _CLOSER:
-            found[evaluation.dataset].append(evaluation)
+        if part_of(evaluation) in found and _mismatch(evaluation, row, column)[1] == _CLOSER:
+            found[part_of(evaluation)].append(evaluation)
     return [min(some, key=lambda each: len(conditions(published, row, each))) for some in found.values() if some]
+
+
+def part_of(evaluation: Evaluation) -> tuple[str, str]:
+    """First stage and dataset, as in `PublishedColumn.parts`."""
+    return evaluation.result.manifest["config"]["retriever"]["name"], evaluation.dataset
 
 
 def verdict(published: float, ours: float, tolerance: float) -> str:
@@ -117,7 +121,7 @@ def _mismatch(evaluation: Evaluation, row: PublishedRow, column: PublishedColumn
     own = settings["reranker"]
     if settings["dataset"].get("sample") is not None:
         return 1, "a sample of the queries (dataset.sample)"
-    if settings["retriever"]["name"] != column.retriever:
+    if settings["retriever"]["name"] not in column.first_stages:
         return 2, "the tables do not have the first stage"
     if column.measure not in evaluation.result.manifest["measures"]:
         return 4, f"{column.measure} was not measured"
@@ -137,8 +141,8 @@ def conditions(published: Published, row: PublishedRow, evaluation: Evaluation) 
     if depth != published.depth:
         found.append(f"depth {depth}, published {published.depth}")
     max_length = settings["reranker"].get("max_length")
-    if not row.is_first_stage and max_length is not None and max_length != published.max_length:
-        found.append(f"max_length {max_length}, published {published.max_length}")
+    if not row.is_first_stage and None not in (max_length, row.max_length) and max_length != row.max_length:
+        found.append(f"max_length {max_length}, published {row.max_length}")
     for name, text in manifest["dataset"].get("differences", {}).items():
         found.append(f"{evaluation.dataset}: {name} {text}")
     return found

@@ -9,8 +9,9 @@ from made import grade, made, write_collection
 from stubs import tiny_bert
 
 from evalkit.analysis.published.explain import explain
-from evalkit.analysis.published.tables import load_published
+from evalkit.analysis.published.tables import PublishedColumn, load_published
 from evalkit.cli import main
+from evalkit.config.suites import Suite
 from evalkit.measures import measure
 from evalkit.results.gather import dataset_of, gather
 
@@ -34,7 +35,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def toggles(folder):
-    found = explain(BGE, ROW, COLUMNS["scifact"], gather([folder / "results"]), [])
+    found = explain(ROW, COLUMNS["scifact"], gather([folder / "results"]), [])
     return {one.what: one for one in found}
 
 
@@ -67,7 +68,7 @@ def test_toggles_without_effect_here_moved_nothing(toggles):
 
 
 def test_most_moving_come_first(folder):
-    found = explain(BGE, ROW, COLUMNS["scifact"], gather([folder / "results"]), [])
+    found = explain(ROW, COLUMNS["scifact"], gather([folder / "results"]), [])
     moved = [abs(one.moved) for one in found if one.moved is not None]
     assert moved == sorted(moved, reverse=True)
     assert all(one.moved is not None for one in found[: len(moved)])
@@ -77,21 +78,18 @@ def test_own_ids_and_missing_queries_are_left_out_of_the_number(tmp_path):
     runs = {f"q{query}": {f"d{query}_{place}": float(place) for place in range(12)} for query in range(4)}
     root = made(tmp_path, {"bge_reranker_v2_m3": runs}, dataset="fiqa", stage="bge_large_en_v1_5", queries=4)
     (one,) = gather([root])
-    found = explain(BGE, ROW, COLUMNS["fiqa"], [one], [])
+    found = explain(ROW, COLUMNS["fiqa"], [one], [])
     (depths,) = [toggle for toggle in found if "depth" in toggle.what]
     assert depths.what.startswith("smaller depths: unknown, because the scores are replayed")
     assert (depths.value, depths.moved) == (None, None)
     one.result.manifest["reranker"]["kind"] = "cross_encoder"
-    found = explain(BGE, ROW, COLUMNS["fiqa"], [one], [])
+    found = explain(ROW, COLUMNS["fiqa"], [one], [])
     assert {toggle.what for toggle in found} >= {"depth 10", "depth 20", "depth 50"}
     by = {toggle.what: toggle for toggle in found}
     assert by["depth 50"].moved == pytest.approx(0)
 
 
 def test_averages_of_forums(tmp_path):
-    from evalkit.analysis.published.tables import PublishedColumn
-    from evalkit.config.suites import Suite
-
     names = ("cqadupstack/android", "cqadupstack/english", "scifact")
     for number, name in enumerate(names):
         root = made(
@@ -99,14 +97,26 @@ def test_averages_of_forums(tmp_path):
         )
     evaluations = gather([root])
     means = {one.dataset: 100 * one.result.manifest["measures"]["nDCG@10"] for one in evaluations}
-    column = PublishedColumn("three", "nDCG@10", Suite("three", names), "bge_large_en_v1_5")
-    found = {one.what: one for one in explain(BGE, ROW, column, evaluations, [])}
+    column = PublishedColumn("three", "nDCG@10", Suite("three", names), ("bge_large_en_v1_5",))
+    found = {one.what: one for one in explain(ROW, column, evaluations, [])}
     android, english, scifact = (means[name] for name in names)
     ours = ((android + english) / 2 + scifact) / 2
     forums = found["every forum of CQADupStack counts once"]
     assert forums.value == pytest.approx(np.mean([android, english, scifact]))
     assert forums.moved == pytest.approx(forums.value - ours)
     assert found["every query counts once"].value == pytest.approx((4 * android + 7 * english + 10 * scifact) / 21)
+
+
+def test_a_mean_over_first_stages_is_explained_as_one_number(tmp_path):
+    for stage in ("bge_large_en_v1_5", "bm25"):
+        made(tmp_path, {"bge_reranker_v2_m3": 1.0 + len(stage) / 10}, dataset="scifact", stage=stage, queries=4)
+    evaluations = gather([tmp_path / "results"])
+    ours = np.mean([100 * one.result.manifest["measures"]["nDCG@10"] for one in evaluations])
+    column = PublishedColumn("mean", "nDCG@10", Suite("scifact", ("scifact",)), ("bge_large_en_v1_5", "bm25"))
+    found = {one.what: one for one in explain(ROW, column, evaluations, [])}
+    best = found["ties in their best order"]
+    assert best.value - best.moved == pytest.approx(ours)
+    assert "every forum of CQADupStack counts once" not in found
 
 
 def test_expensive_toggles_are_commands_whose_effect_is_measured_once_they_were_run(tmp_path, monkeypatch, capsys):

@@ -24,7 +24,10 @@ def test_every_table_names_settings_that_there_are(name):
     for table in load_published(name).tables:
         assert {row.reranker for row in table.rows} <= set(config_names("reranker"))
         # e5-mistral has no configuration: its candidates are a saved run under this name.
-        assert {column.retriever for column in table.columns} <= {*config_names("retriever"), "e5_mistral_7b_instruct"}
+        assert {stage for column in table.columns for stage in column.first_stages} <= {
+            *config_names("retriever"),
+            "e5_mistral_7b_instruct",
+        }
         datasets = {dataset for column in table.columns for dataset in column.suite.datasets}
         assert datasets <= set(config_names("dataset"))
 

@@ -1,14 +1,16 @@
 """Published numbers beside results made by hand."""
 
 import io
+import itertools
 import json
 
 import pandas as pd
 import pytest
 from made import made
 
+from evalkit.analysis.published.missing import missing
 from evalkit.analysis.published.tables import load_published
-from evalkit.analysis.published.verdicts import reproduce, unused, verdict
+from evalkit.analysis.published.verdicts import conditions, reproduce, unused, verdict
 from evalkit.cli import main
 from evalkit.config.resources import config_names
 from evalkit.results.gather import gather
@@ -109,8 +111,10 @@ def test_command_lists_tables_and_prints_one(folder, capsys):
     arguments = ["--results", str(folder / "results"), "--table", "cn-en"]
     assert main(["reproduce", "minicpm-reranker", *arguments]) == 0
     printed = capsys.readouterr().out
-    assert "not run (3 of 8)" in printed
+    assert "71.82 (3 of 8)" in printed
     assert "crosslingual" not in printed
+    assert main(["reproduce", "minicpm-reranker", *arguments, "--long"]) == 0
+    assert "not run (3 of 8)" in capsys.readouterr().out
     assert main(["reproduce", "minicpm-reranker", *arguments, "--format", "json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert len(found["rows"]) == 11
@@ -140,7 +144,7 @@ def test_mistakes_are_one_line(capsys, arguments, message):
 
 def test_no_results_yet_is_not_an_error(tmp_path, capsys):
     assert main(["reproduce", "minicpm-reranker", "--results", str(tmp_path / "none")]) == 0
-    assert "not run" in capsys.readouterr().out
+    assert "one number: not run (11)" in capsys.readouterr().out
 
 
 def test_without_a_name_the_published_tables_are_listed_with_their_titles(capsys):
@@ -185,3 +189,75 @@ def test_candidates_are_not_taken_for_the_reranker_that_they_were_made_for(tmp_p
     found = gather([root / "VideoRetrieval/bge_large_zh_v1_5-100/candidates"])
     cells = reproduce(load_published("minicpm-reranker"), found)
     assert {cell.system for cell in cells if cell.verdict != "not run"} == {"bge-large-zh-v1.5"}
+
+
+STAGES = ("bm25", "bge_m3_dense")
+OVER_STAGES = {
+    "title": "Two datasets over two first stages",
+    "source": "made",
+    "conditions": {"depth": 100},
+    "notes": [],
+    "tables": {
+        "one": {
+            "columns": [
+                {
+                    "name": "mean",
+                    "measure": "nDCG@10",
+                    "dataset": ["scifact", "nfcorpus"],
+                    "retriever": list(STAGES),
+                },
+                {"name": "bm25", "measure": "nDCG@10", "dataset": ["scifact", "nfcorpus"], "retriever": "bm25"},
+            ],
+            "rows": [
+                {"name": "none", "reranker": "none", "values": [None, 40.0]},
+                {"name": "m3", "reranker": "bge_reranker_v2_m3", "values": [50.0, 45.0], "max_length": 512},
+                {"name": "own", "reranker": "not_configured", "values": [60.0, 55.0]},
+            ],
+        }
+    },
+}
+
+
+@pytest.fixture
+def over_stages(monkeypatch):
+    monkeypatch.setattr("evalkit.analysis.published.tables.read_config", lambda *_: OVER_STAGES)
+    monkeypatch.setattr("evalkit.analysis.published.tables.config_names", lambda _: ["own"])
+    return load_published("own")
+
+
+def test_a_mean_over_first_stages_is_that_of_their_averages_and_needs_each(over_stages, tmp_path):
+    for number, (stage, (dataset, queries)) in enumerate(
+        itertools.product(STAGES, {"scifact": 5, "nfcorpus": 7}.items())
+    ):
+        cells = {(cell.system, cell.column): cell for cell in reproduce(over_stages, gather_in(tmp_path))}
+        assert cells["m3", "mean"].verdict == ("not run" if number == 0 else f"not run ({number} of 4)")
+        made(tmp_path, {"bge_reranker_v2_m3": 0.3 + number / 4}, dataset=dataset, stage=stage, queries=queries)
+    cells = {(cell.system, cell.column): cell for cell in reproduce(over_stages, gather_in(tmp_path))}
+    ours = {
+        (one.result.manifest["retriever"]["name"], one.dataset): 100 * one.result.manifest["measures"]["nDCG@10"]
+        for one in gather_in(tmp_path)
+    }
+    assert len(set(ours.values())) == 4
+    assert cells["m3", "mean"].ours == pytest.approx(sum(ours.values()) / 4)
+    assert cells["m3", "bm25"].ours == pytest.approx(sum(v for (stage, _), v in ours.items() if stage == "bm25") / 2)
+    assert cells["none", "bm25"].ours is not None
+    assert cells["own", "mean"].verdict == "not run"
+
+
+def gather_in(folder):
+    return gather([folder / "results"]) if (folder / "results").is_dir() else []
+
+
+def test_a_row_has_its_own_length_and_without_one_the_model_decides(over_stages, tmp_path):
+    runs = missing(over_stages, [], table=None)
+    assert {run.reranker for run in runs} == {"none", "bge_reranker_v2_m3"}  # the other is a run file of the user's
+    assert {(run.retriever, run.dataset) for run in runs if run.reranker != "none"} == {
+        (stage, dataset) for stage in STAGES for dataset in ("scifact", "nfcorpus")
+    }
+    assert all(("reranker.max_length=512" in run.settings) == (run.reranker != "none") for run in runs)
+    made(tmp_path, {"not_configured": 2.0}, dataset="scifact", stage="bm25", queries=5)
+    (one,) = gather([tmp_path / "results"])
+    one.result.manifest["config"]["reranker"]["max_length"] = 64
+    own = over_stages.tables[0].rows[2]
+    assert conditions(over_stages, own, one) == []
+    assert conditions(over_stages, own._replace(max_length=512), one) == ["max_length 64, published 512"]
