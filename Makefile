@@ -38,7 +38,7 @@ LOWEST_TESTS := tests/system/test_versions.py tests/families tests/measures/test
 	tests/formats/test_run_json.py tests/measures/test_significance.py tests/analysis/test_pairwise.py tests/measures/test_answers.py tests/system/test_progress.py \
 	tests/store/test_store.py tests/retrieval/test_bm25.py tests/retrieval/test_words.py tests/inference/test_backbone.py \
 	tests/inference/test_sentencepiece.py tests/models/test_sentence_transformer.py tests/models/test_weights.py \
-	tests/datasets/test_hub.py tests/datasets/test_beir.py tests/commands/test_measure.py tests/commands/settings/test_compose.py \
+	tests/datasets/test_hub.py tests/datasets/test_beir.py tests/datasets/test_ir_dataset.py tests/commands/test_measure.py tests/commands/settings/test_compose.py \
 	tests/interchange/test_writers.py tests/reports/test_figures.py tests/commands/test_slurm.py tests/inference/workers/test_cluster.py
 test-lowest: $(LOWEST)/.dev ## the same numbers with the lowest versions that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest -n auto --dist loadfile -W default -m "" $(LOWEST_TESTS)

@@ -25,6 +25,7 @@ DATASETS = Registry(
         "bundled": "evalkit.config.dataset:BundledDatasetConfig",
         "folder": "evalkit.config.dataset:FolderDatasetConfig",
         "hub": "evalkit.datasets.hub_dataset:HubDatasetConfig",
+        "ir_datasets": "evalkit.datasets.ir_dataset:IrDatasetConfig",
         "mkqa": "evalkit.datasets.mkqa:MkqaDatasetConfig",
         "mteb": "evalkit.datasets.mteb_task:MtebDatasetConfig",
         "python": "evalkit.datasets.own_dataset:PythonDatasetConfig",

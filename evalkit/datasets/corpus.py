@@ -93,6 +93,17 @@ def from_records(
     return open_corpus(store, {"format": _FORMAT, **facts}, build, label=label, digest=digest)
 
 
+def from_reading(
+    read: Callable[[], Iterable[Record]], store: Store, facts: Mapping[str, object], *, label: str, digest: str
+) -> Corpus:
+    """Documents that `read` gives, once or again, without those that repeat an earlier one; `facts` fix them."""
+
+    def build(folder: Path) -> None:
+        _write(read, folder, label)
+
+    return open_corpus(store, {"format": _FORMAT, **facts}, build, label=label, digest=digest)
+
+
 def open_corpus(
     store: Store, facts: Mapping[str, object], build: Callable[[Path], None], *, label: str, digest: str
 ) -> Corpus:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from evalkit.config import DatasetConfig
 from evalkit.config.python_object import PythonObject
-from evalkit.datasets import corpus, mteb_task
+from evalkit.datasets import corpus, ir_dataset, mteb_task
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.columns import choose
 from evalkit.datasets.documents import ArrowDocuments
@@ -191,6 +191,10 @@ def parts_of(thing: Any, name: str, split: str) -> Parts:
     Raises:
         ObjectError: it lacks one of them.
     """
+    if is_from(thing, "ir_datasets", "Dataset"):
+        documents = ({"_id": record.id, "text": record.text} for record in ir_dataset.documents_of(thing, name))
+        judged = ir_dataset.judged_of(thing, name)
+        return Parts(documents, judged.queries, judged.qrels)
     if isinstance(thing, Mapping):
         found = [thing.get(part) for part in _PARTS]
     elif isinstance(thing, Sequence) and not isinstance(thing, str | bytes):

@@ -34,6 +34,7 @@ from evalkit.retrieval.saved import SavedConfig
 # What a file cannot know and a user must give.
 REQUIRED = {
     "dataset=folder": ["dataset.path=somewhere"],
+    "dataset=ir_datasets": ["dataset.id=beir/scifact/test"],
     "dataset=mteb": ["dataset.task=SciFact"],
     "retriever=dense": ["retriever.model=folder"],
     "retriever=saved": ["retriever.path=run.trec"],
@@ -74,7 +75,7 @@ def test_every_file_composes_into_a_checked_configuration(choices):
     assert isinstance(config, EvaluateConfig)
     for group, _, name in (choice.partition("=") for choice in choices):
         if (group in {"retriever", "reranker"} and name not in {"saved", "replay", "fusion"}) or (
-            group == "dataset" and name not in {"folder", "mteb"}
+            group == "dataset" and name not in {"folder", "ir_datasets", "mteb"}
         ):
             assert name == getattr(config, group).name
         if group in {"retriever", "reranker"}:  # Python reads the files without Hydra
