@@ -41,7 +41,7 @@ class Fall(NamedTuple):
 
 def flags_of_means(first: float, reranked: float, best: float, name: str, fall: Fall | None = None) -> list[Flag]:
     """Flags from three means of a measure: of first stage, reranker and ceiling of the candidates."""
-    found = _of_ceiling(first, reranked, best, name)
+    found = flags_of_ceiling(first, reranked, best, name)
     if reranked < first - _ROUNDING:
         found += _of_fall(f"{name} fell from {first:.4f} to {reranked:.4f} by reranking", name, fall)
     return found
@@ -54,7 +54,7 @@ def flags_of_evaluation(means: Mapping[str, tuple[float, float, float]], *, has_
         means: measure -> of first stage, reranker and ceiling.
         has_checkpoint: whether `evalkit doctor` can check the reranker.
     """
-    found = [flag for name, values in means.items() for flag in _of_ceiling(*values, name)]
+    found = [flag for name, values in means.items() for flag in flags_of_ceiling(*values, name)]
     fell = [
         f"{name} from {first:.4f} to {reranked:.4f}"
         for name, (first, reranked, _) in means.items()
@@ -67,7 +67,8 @@ def flags_of_evaluation(means: Mapping[str, tuple[float, float, float]], *, has_
     return found
 
 
-def _of_ceiling(first: float, reranked: float, best: float, name: str) -> list[Flag]:
+def flags_of_ceiling(first: float, reranked: float, best: float, name: str) -> list[Flag]:
+    """Flags of a mean at or above the ceiling of its candidates."""
     found = []
     if reranked > best + _ROUNDING:
         text = f"{name} {reranked:.4f} is above the ceiling of its candidates, {best:.4f}, which cannot be"

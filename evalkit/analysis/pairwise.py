@@ -9,12 +9,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from evalkit.analysis.flags import Fall
 from evalkit.errors import ConfigError, ResultError
 from evalkit.measures.significance import (
     ALPHA,
@@ -180,22 +178,6 @@ def require_pairs(comparisons: Sequence[Comparison]) -> None:
         raise ConfigError(f"there is one system only ({found}). Give {remedy}.")
 
 
-def falls(comparison: Comparison, settings: Settings) -> dict[Path, Fall]:
-    """Folder of each reranker that is below the first stage it started from -> the verdict."""
-    named = list(zip(comparison.evaluations, comparison.names, strict=True))
-    stages = {_candidates(evaluation): name for evaluation, name in named if evaluation.is_first_stage}
-    pairs = {(pair.better, pair.worse): pair for pair in comparison.pairings}
-    count = len(pairs) if settings.correction == "holm" else 1
-    found = {}
-    for evaluation, name in named:
-        if evaluation.is_first_stage:
-            continue
-        pair = pairs.get((stages.get(_candidates(evaluation), ""), name))
-        if pair is not None:
-            found[evaluation.result.folder] = Fall(pair.randomisation, count, real=pair.is_real(settings.alpha))
-    return found
-
-
 def _systems(evaluations: Sequence[Evaluation], settings: Settings) -> list[Evaluation]:
     """The systems of a dataset. A first stage occurs once, though its own folder and `none` both hold it."""
     _require_comparable(evaluations, settings)
@@ -203,7 +185,7 @@ def _systems(evaluations: Sequence[Evaluation], settings: Settings) -> list[Eval
     stages = [evaluation for evaluation in evaluations if evaluation.is_first_stage]
     if settings.first_stage:
         stages += [Evaluation(evaluation.candidates, evaluation.candidates) for evaluation in rerankers]
-    once = {(stage.first_stage, _candidates(stage)): stage for stage in stages}
+    once = {(stage.first_stage, candidates_of(stage)): stage for stage in stages}
     return [*rerankers, *once.values()]
 
 
@@ -221,13 +203,14 @@ def _compare(named: Sequence[tuple[str, Evaluation]], settings: Settings) -> Com
     letters = groups(labels, pairs, settings.alpha)
     systems = tuple(map(System, labels, values.mean(axis=0).tolist(), low.tolist(), high.tolist(), letters))
     first = evaluations[0]
-    shared = len({_candidates(evaluation) for evaluation in evaluations}) == 1
+    shared = len({candidates_of(evaluation) for evaluation in evaluations}) == 1
     best = first.candidates.manifest["ceiling"].get(settings.measure) if shared else None
     ordered = tuple(evaluations[place] for place in order)
     return Comparison(first.dataset, systems, tuple(pairs), len(values), best, values, measured[0].query_ids, ordered)
 
 
-def _candidates(evaluation: Evaluation) -> str:
+def candidates_of(evaluation: Evaluation) -> str:
+    """Digest of the candidates that a system started from."""
     return str(evaluation.candidates.manifest["run_digest"])
 
 
@@ -240,7 +223,7 @@ def _require_comparable(evaluations: Sequence[Evaluation], settings: Settings) -
                 f"{first.result.folder} and {other.result.folder} were measured on different documents, queries or "
                 f"judgments, both under the name {other.dataset}. Compare results over one dataset."
             )
-        if settings.same_candidates and _candidates(first) != _candidates(other):
+        if settings.same_candidates and candidates_of(first) != candidates_of(other):
             raise ResultError(
                 f"{first.result.folder} and {other.result.folder} started from different candidates "
                 f"({first.first_stage} and {other.first_stage}), so a difference may be the first stage's. Compare "

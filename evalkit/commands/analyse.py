@@ -4,9 +4,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from evalkit.analysis.differences import falls
 from evalkit.analysis.flags import Fall
 from evalkit.analysis.one_pass import DEPTHS, analyse, as_json
-from evalkit.analysis.pairwise import Settings, compare, falls
+from evalkit.analysis.pairwise import Settings, compare
 from evalkit.commands.options import Parser
 from evalkit.commands.runs_alone import add_runs, gathered
 from evalkit.errors import ConfigError

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from evalkit.analysis.findings import findings
 from evalkit.analysis.moves import Move, moves
 from evalkit.analysis.overall import left_out, overall
 from evalkit.analysis.pairwise import DIFFERENT_DOCUMENTS, Settings, compare, require_pairs
@@ -15,6 +16,8 @@ from evalkit.measures import parse_measure
 from evalkit.measures.significance import CORRECTIONS
 from evalkit.reports import comparison as report
 from evalkit.reports.grid import write
+from evalkit.reports.heat_grid import heat_grid
+from evalkit.reports.sentences import write_findings
 from evalkit.results import Evaluation
 from evalkit.results.gather import dataset_of, measure_of, names
 from evalkit.results.judged_runs import notes_of
@@ -49,18 +52,23 @@ def main(arguments: list[str]) -> int:
     if (options.corpus or options.query_texts) and not options.queries:
         tell("no text is shown without --queries N, the number of queries to show.")
     total, absent = overall(comparisons, settings), left_out(comparisons)
+    sentences = findings(comparisons, total, settings)
     known = {
         one.result.folder: name for each in comparisons for name, one in zip(each.names, each.evaluations, strict=True)
     }
     shown = _moved(evaluations, options.queries, settings, known) if options.queries else None
     if options.format == "json":
         found = report.as_json(comparisons, total, settings, absent)
+        found["findings"] = [{**one._asdict(), "numbers": dict(one.numbers)} for one in sentences]
         found["notes"] = [{"run": str(path), **note.as_json()} for path, note in notes_of(evaluations)]
         found["moves"] = report.moves_as_json(*shown) if shown else None
         say(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return 0
     moved = report.moves_grids(*shown, settings.measure) if shown else []
-    write([*report.grids(comparisons, total, settings, absent), *moved], options.format)
+    heat = heat_grid(comparisons, total, settings, options.baseline)
+    differences = [heat] if heat and (len(comparisons) > 1 or options.baseline) else []
+    write_findings(sentences, options.format)
+    write([*differences, *report.grids(comparisons, total, settings, absent), *moved], options.format)
     if total is None:
         for sentence in absent:
             tell(f"{sentence}.")
@@ -89,6 +97,9 @@ def _parser() -> Parser:
         default=0,
         metavar="N|FILE",
         help="then the N queries that moved most; with --qrels also the file of their texts",
+    )
+    parser.add_argument(
+        "--baseline", default="", metavar="NAME", help="the system that a table of differences is to; else first stages"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--samples", type=int, default=Settings().samples, help="draws of bootstrap and test")

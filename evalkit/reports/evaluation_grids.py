@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evalkit.analysis import doubts
 from evalkit.analysis.flags import flags_of_evaluation
 from evalkit.formats.notes import counted
 from evalkit.reports.grid import Cell, Column, Grid
 from evalkit.results import Evaluation
 from evalkit.system.stages import Stages, rate, speed
-from evalkit.system.terminal import printable
 
 
 def evaluation_grid(evaluation: Evaluation, measures: Sequence[str]) -> Grid:
@@ -63,7 +63,7 @@ def _notes(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
     return [
         f"{counted(result['queries'], 'query', 'queries')}, {counted(result['pairs'], 'candidate')}"
         + (f", truncated pairs: {truncated:,}" if truncated is not None else ""),
-        _ties(result),
+        doubts.ties(result),
         f"first stage {candidates['seconds']:.1f} s{'' if evaluation.candidates.fresh else ' (earlier)'}"
         + ("" if evaluation.is_first_stage else f", reranking {_speed(evaluation)}"),
         *_seconds_by_stage(evaluation),
@@ -75,31 +75,13 @@ def _notes(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
 def evaluation_doubts(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
     """Why the numbers of an evaluation may mislead, as the notes of its table say it; empty where nothing is odd."""
     result = evaluation.result.manifest
-    return [*([_ties(result)] if result["queries_with_ties_in_top_10"] else []), *_doubts(evaluation, measures)]
-
-
-def _ties(result: Mapping[str, Any]) -> str:
-    return f"ties in the top 10 of {counted(result['queries_with_ties_in_top_10'], 'query', 'queries')}"
+    return [*([doubts.ties(result)] if result["queries_with_ties_in_top_10"] else []), *_doubts(evaluation, measures)]
 
 
 def _doubts(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
     """Whatever is odd, apart from ties."""
     result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
-    notes = []
-    if result["unscored_pairs"]:
-        have = "candidate has" if result["unscored_pairs"] == 1 else "candidates have"
-        below = "ranks" if result["unscored_pairs"] == 1 else "rank"
-        notes.append(f"{result['unscored_pairs']:,} {have} no replayed score and {below} below all others")
-    depth = candidates["retriever"]["depth"]
-    if deeper := [name for name in measures if "@" in name and int(name.partition("@")[2]) > depth]:
-        need = "needs" if len(deeper) == 1 else "need"
-        notes.append(
-            f"depth={depth} leaves a query at most {counted(depth, 'candidate')}, fewer than {', '.join(deeper)} {need}"
-        )
-    if names := result["queries_without_candidates"]:
-        queries = "query has no candidate and counts" if len(names) == 1 else "queries have no candidate and count"
-        notes.append(f"{len(names):,} {queries} as 0, such as {printable(names[0])}")
-    notes += _of_dataset(result["dataset"])
+    notes = [*doubts.of_result(evaluation, measures), *doubts.of_dataset(result["dataset"])]
     if not evaluation.is_first_stage:
         sources = (candidates["measures"], result["measures"], candidates["ceiling"])
         means = {name: (sources[0][name], sources[1][name], sources[2][name]) for name in measures}
@@ -107,31 +89,6 @@ def _doubts(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
         has_checkpoint = {"checkpoint", "instruction"} <= result["reranker"].keys()
         flags = flags_of_evaluation(means, has_checkpoint=has_checkpoint)
         notes += [str(flag) for flag in flags]
-    return notes
-
-
-def _of_dataset(dataset: Mapping[str, Any]) -> list[str]:
-    notes = []
-    if empty := dataset["empty_documents"]:
-        documents = "document has no text; it is" if empty == 1 else "documents have no text; they are"
-        notes.append(f"{empty:,} {documents} ranked like any other")
-    if differences := dataset.get("differences"):
-        listed = "; ".join(f"{name} {difference}" for name, difference in differences.items())
-        notes.append(f"not the published dataset: {listed}")
-    if left_out := dataset.get("queries_not_sampled"):
-        notes.append(
-            f"a sample: dataset.sample left out {counted(left_out, 'query', 'queries')}, so do not report this number"
-        )
-    if dropped := dataset.get("queries_dropped"):
-        were = "query without a relevant document was" if dropped == 1 else "queries without a relevant document were"
-        notes.append(f"{dropped:,} {were} dropped")
-    elif unanswerable := dataset.get("queries_without_relevant"):
-        have = (
-            "query has no relevant document and counts"
-            if unanswerable == 1
-            else "queries have no relevant document and count"
-        )
-        notes.append(f"{unanswerable:,} {have} as 0")
     return notes
 
 

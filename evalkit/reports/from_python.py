@@ -15,6 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from evalkit.analysis.findings import Finding, findings
 from evalkit.analysis.overall import Overall, left_out, overall
 from evalkit.analysis.pairwise import DIFFERENT_DOCUMENTS, Comparison, Pairing, Settings, System, require_pairs
 from evalkit.analysis.pairwise import compare as compare_evaluations
@@ -22,11 +23,12 @@ from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError
 from evalkit.measures.significance import CORRECTIONS
 from evalkit.reports import comparison
-from evalkit.reports.grid import markdown, show
-from evalkit.reports.outputs import Outputs
+from evalkit.reports.grid import show
+from evalkit.reports.outputs import Outputs, as_markdown
 from evalkit.reports.overview import Overview, overview
 from evalkit.reports.overview_grids import grids
 from evalkit.reports.page import page
+from evalkit.reports.sentences import sentence, shown
 from evalkit.results.gather import measure_of
 from evalkit.results.judged_runs import RunResult
 from evalkit.results.own_systems import RunSettings, a_path, brief, explained_errors, names_of, require_flag, systems_of
@@ -46,12 +48,14 @@ class Compared:
         over_datasets: systems over all datasets; None for a single one.
         settings: how they were compared.
         notes: what is odd about the runs, and what averages leave out.
+        findings: what was found, in sentences.
     """
 
     datasets: tuple[Comparison, ...]
     over_datasets: Overall | None
     settings: Settings
     notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
 
     @property
     def systems(self) -> tuple[System, ...]:
@@ -88,7 +92,7 @@ class Compared:
 
     def __repr__(self) -> str:
         found = comparison.grids(self.datasets, self.over_datasets, self.settings)
-        return _printed(found, self.notes)
+        return _printed(found, self.notes, self.findings)
 
 
 def compare(
@@ -130,7 +134,9 @@ def compare(
         found = compare_evaluations(evaluations, settings)
         require_pairs(found)
         notes += [DIFFERENT_DOCUMENTS] if are_runs and found[0].ceiling is None else []
-        return Compared(tuple(found), overall(found, settings), settings, (*notes, *left_out(found)))
+        total = overall(found, settings)
+        sentences = tuple(findings(found, total, settings))
+        return Compared(tuple(found), total, settings, (*notes, *left_out(found)), sentences)
 
 
 @dataclass(frozen=True, repr=False)
@@ -152,11 +158,12 @@ class Report:
 
     @property
     def markdown(self) -> str:
-        """Every table."""
-        return markdown(grids(self.overview))
+        """What was found, then every table."""
+        return as_markdown(self.overview)
 
     def __repr__(self) -> str:
-        return _printed(grids(self.overview)[:1], [f"written: {path}" for path in self.files])
+        written = [f"written: {path}" for path in self.files]
+        return _printed(grids(self.overview)[:1], written, self.overview.findings)
 
 
 def report(
@@ -220,9 +227,10 @@ def _whole(name: str, value: Any, least: int) -> int:
     return number
 
 
-def _printed(tables: Any, notes: Sequence[str]) -> str:
+def _printed(tables: Any, notes: Sequence[str], found: Sequence[Finding]) -> str:
     from rich.console import Console
 
     out = io.StringIO()
     show(tables, Console(file=out, emoji=False, width=_WIDTH))
-    return out.getvalue() + "".join(f"{note}\n" for note in notes)
+    above, below = ("".join(f"{line}\n" for line in lines) for lines in (map(sentence, shown(found)), notes))
+    return f"{above}{out.getvalue()}{below}"

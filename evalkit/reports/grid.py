@@ -173,9 +173,14 @@ def markdown(grids: Sequence[Grid]) -> str:
     return "\n".join(_markdown(grid) for grid in grids)
 
 
+def escaped(text: str) -> str:
+    """A text for one line of Markdown, in a table or outside."""
+    return _LINE_BREAK.sub(" ", text.replace("|", chr(92) + "|"))
+
+
 def _markdown(grid: Grid) -> str:
     def line(cells: Sequence[str]) -> str:
-        return f"| {' | '.join(_LINE_BREAK.sub(' ', cell.replace('|', chr(92) + '|')) for cell in cells)} |"
+        return f"| {' | '.join(escaped(cell) for cell in cells)} |"
 
     rules = ["---:" if grid.numeric(number) else "---" for number in range(len(grid.columns))]
     body = grid.decorated(str, strong="**{}**", second="<u>{}</u>")

@@ -9,6 +9,7 @@ from evalkit.reports.grid import markdown
 from evalkit.reports.overview import Overview
 from evalkit.reports.overview_grids import grids
 from evalkit.reports.page import page
+from evalkit.reports.sentences import markdown_list
 from evalkit.system.files import write_output
 
 
@@ -40,11 +41,17 @@ class Outputs(NamedTuple):
     def write(self, found: Overview) -> list[Path]:
         """Write everything; returns the files."""
         written = []
-        for path, text_of in ((self.html, page), (self.markdown, lambda overview: markdown(grids(overview)))):
+        for path, text_of in ((self.html, page), (self.markdown, as_markdown)):
             if path:
                 write_output(path, text_of(found))
                 written.append(path)
         return [*written, *(_figures()(found, self.figures) if self.figures else [])]
+
+
+def as_markdown(found: Overview) -> str:
+    """What was found, then every table."""
+    sentences = markdown_list(found.findings)
+    return f"{sentences}\n{markdown(grids(found))}" if sentences else markdown(grids(found))
 
 
 def _figures() -> Callable[[Overview, Path], list[Path]]:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from evalkit.analysis.differences import falls
+from evalkit.analysis.findings import Finding, findings
 from evalkit.analysis.flags import Flag
 from evalkit.analysis.moves import Listing, widest
 from evalkit.analysis.one_pass import DEPTHS, Analysis, AtDepth, analyse
 from evalkit.analysis.overall import Overall, left_out, overall
-from evalkit.analysis.pairwise import Comparison, Settings, compare, falls
+from evalkit.analysis.pairwise import Comparison, Settings, compare
 from evalkit.analysis.published.tables import Published, load_published
 from evalkit.analysis.published.verdicts import NOT_RUN, Cell, reproduce
 from evalkit.config.resources import config_names
@@ -66,6 +68,7 @@ class Overview:
         datasets: in the order of their results.
         total: over the datasets; None for one, and where no two systems are on all.
         left_out: systems and datasets that the averages leave out, and why.
+        findings: what was found, in sentences.
         published: tables with at least one number that was run here, and their cells.
     """
 
@@ -73,6 +76,7 @@ class Overview:
     datasets: tuple[DatasetView, ...]
     total: Overall | None
     left_out: tuple[str, ...]
+    findings: tuple[Finding, ...]
     published: tuple[tuple[Published, tuple[Cell, ...]], ...]
 
 
@@ -97,7 +101,8 @@ def overview(
     comparisons = compare(evaluations, settings._replace(same_candidates=False))
     views = tuple(_view(one, settings, queries, advance) for one in comparisons)
     total = overall(comparisons, settings)
-    return Overview(settings, views, total, tuple(left_out(comparisons)), tuple(_published(evaluations)))
+    absent, found = tuple(left_out(comparisons)), tuple(findings(comparisons, total, settings))
+    return Overview(settings, views, total, absent, found, tuple(_published(evaluations)))
 
 
 def _view(comparison: Comparison, settings: Settings, queries: int, advance: Callable[[int], None]) -> DatasetView:

@@ -7,6 +7,7 @@ from evalkit.analysis.published.verdicts import NOT_RUN, TOLERANCE
 from evalkit.config.suites import macro_average
 from evalkit.reports import comparison, reproduction
 from evalkit.reports.grid import Cell, Column, Grid
+from evalkit.reports.heat_grid import heat_grid
 from evalkit.reports.overview import Overview, SystemView
 from evalkit.system.stages import speed
 
@@ -14,7 +15,7 @@ from evalkit.system.stages import speed
 def grids(found: Overview) -> list[Grid]:
     """All of them, for Markdown and papers."""
     pairs = [grid for _, some in pairs_by_dataset(found) for grid in some]
-    return [summary(found), *published(found), *over(found), *pairs, conditions(found)]
+    return [summary(found), *heat(found), *published(found), *over(found), *pairs, conditions(found)]
 
 
 def summary(found: Overview) -> Grid:
@@ -37,6 +38,16 @@ def summary(found: Overview) -> Grid:
         notes.append("average: of datasets, the forums of CQADupStack counting once; none where one is missing")
         notes += found.left_out if found.total is None else ()
     return Grid(found.settings.measure, columns, rows, notes, sections, frozenset(strong))
+
+
+def heat(found: Overview, baseline: str = "") -> list[Grid]:
+    """Differences of every system to its first stage, or to the system of this name; none where nothing was compared.
+
+    Raises:
+        ConfigError: no system has the name.
+    """
+    grid = heat_grid([view.comparison for view in found.datasets], found.total, found.settings, baseline)
+    return [] if grid is None else [grid]
 
 
 def _summary_row(found: Overview, name: str, values: Sequence[float | None]) -> list[Cell]:

@@ -5,7 +5,7 @@ import pytest
 from made import made, scores, values_of
 from scipy import stats
 
-from evalkit.analysis.pairwise import Pairing, Settings, compare, falls, groups, require_pairs
+from evalkit.analysis.pairwise import Pairing, Settings, compare, groups, require_pairs
 from evalkit.errors import ConfigError, ResultError
 from evalkit.results.gather import gather
 
@@ -167,17 +167,6 @@ def test_a_first_stage_that_only_some_datasets_have_twice_is_named_alike_on_all(
     names = [{one.name for one in each.systems} for each in found]
     assert names[1] == {"stage-100 + strong", "stage-100"}
     assert names[1] < names[0]
-
-
-def test_verdict_on_a_reranker_is_against_the_first_stage_it_started_from(tmp_path):
-    made(tmp_path, {"inverted": -3.0, "strong": 3.0})
-    root = made(tmp_path, {"weak": 0.1}, stage="another", strength=3.0)
-    settings = QUICK._replace(same_candidates=False)
-    (found,) = compare(gather([root]), settings)
-    verdicts = {folder.name: fall for folder, fall in falls(found, settings).items()}
-    assert set(verdicts) == {"inverted", "weak"}
-    pair = next(one for one in found.pairings if (one.better, one.worse) == ("another-100", "another-100 + weak"))
-    assert verdicts["weak"] == (pair.randomisation, 10, True)
 
 
 def test_first_stage_is_a_system_once_though_it_is_there_as_none_too(tmp_path):

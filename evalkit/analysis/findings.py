@@ -1,0 +1,284 @@
+"""What was found, in sentences that are made from a comparison by rule: the same for the page, terminal and Markdown.
+
+A sentence states what `significance.Rule` decided, times as they were recorded, and what manifests say of themselves.
+Nothing is tested here and nothing is printed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from evalkit.analysis.differences import Difference, difference, first_stages
+from evalkit.analysis.overall import Overall
+from evalkit.analysis.pairwise import Comparison, Pairing, Settings, System, groups
+from evalkit.analysis.suspicions import suspicions
+from evalkit.formats.notes import counted, listed
+from evalkit.results import Evaluation
+from evalkit.system.stages import duration, rate, speed
+
+BEST, ALIKE, GAIN, WORSE, COST, SUSPICIOUS, FEW = "best", "alike", "gain", "worse", "cost", "suspicious", "few"
+
+
+class Finding(NamedTuple):
+    """One sentence.
+
+    Attributes:
+        kind: `best`, `alike`, `gain`, `worse`, `cost`, `suspicious` or `few` (queries or datasets).
+        text: for people.
+        level: `note`, `warning` or `error`, as flags have them.
+        dataset: name of the dataset; empty over all.
+        systems: names of the systems in the text, the subject first.
+        numbers: numbers in the text, unrounded, by what they are.
+    """
+
+    kind: str
+    text: str
+    level: str = "note"
+    dataset: str = ""
+    systems: tuple[str, ...] = ()
+    numbers: Mapping[str, float] = {}
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """A dataset, or all of them together.
+
+    Attributes:
+        where: as a sentence says it, such as `on scifact`.
+        dataset: its name; empty over all.
+        systems: best first, with their letters.
+        stages: name of each reranker -> name of its first stage.
+        unit: what the test is over, `queries` or `datasets`.
+        count: how many of these there are.
+        comparisons: of the datasets.
+    """
+
+    where: str
+    dataset: str
+    systems: Sequence[System]
+    pairings: Sequence[Pairing]
+    stages: Mapping[str, str]
+    unit: str
+    count: int
+    comparisons: Sequence[Comparison]
+    settings: Settings
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether so many queries or datasets can show a difference at all."""
+        return self.count >= self.settings.rule.fewest(len(self.pairings))
+
+    @property
+    def alike(self) -> list[System]:
+        """The systems that cannot be told apart from the best."""
+        best, *others = self.systems
+        return [one for one in others if not self.between(best.name, one.name).real]
+
+    def between(self, one: str, other: str) -> Difference:
+        found = difference(self.pairings, one, other, self.settings.alpha)
+        assert found is not None, f"{one} and {other} were not compared"
+        return found
+
+    def is_equal(self, one: str, other: str) -> bool:
+        pair = next(pair for pair in self.pairings if {pair.better, pair.worse} == {one, other})
+        return pair.is_equal
+
+    def over_stage(self, name: str) -> Difference | None:
+        return self.between(name, self.stages[name]) if name in self.stages else None
+
+
+def findings(comparisons: Sequence[Comparison], total: Overall | None, settings: Settings) -> list[Finding]:
+    """Over all datasets where systems were compared over them, else of one dataset after the other."""
+    scopes = [_over(total, comparisons, settings)] if total else [_on(one, settings) for one in comparisons]
+    found = [sentence for scope in scopes if scope.pairings for sentence in _of(scope)]
+    return [*found, *(_suspicious(*one) for one in suspicions(comparisons, settings.measure))]
+
+
+def _on(one: Comparison, settings: Settings) -> _Scope:
+    stages = first_stages(one)
+    where = f"on {one.dataset}"
+    return _Scope(where, one.dataset, one.systems, one.pairings, stages, "queries", one.queries, (one,), settings)
+
+
+def _over(total: Overall, comparisons: Sequence[Comparison], settings: Settings) -> _Scope:
+    names, count = [one.name for one in total.systems], len(total.entries)
+    letters = groups(names, total.pairings, settings.alpha)
+    systems = [one._replace(groups=own) for one, own in zip(total.systems, letters, strict=True)]
+    whole = [one for one in comparisons if set(names) <= set(one.names)]
+    stages = {name: stage for name, stage in first_stages(whole[0]).items() if {name, stage} <= set(names)}
+    where = f"over {counted(count, 'dataset')}"
+    return _Scope(where, "", systems, total.pairings, stages, "datasets", count, whole, settings)
+
+
+def _of(scope: _Scope) -> list[Finding]:
+    found = [_best(scope), *_alike(scope), *_gains(scope), *_worse(scope), *_cost(scope)]
+    if not scope.can_tell:
+        text = f"{counted(scope.count, *_UNITS[scope.unit])} {'is' if scope.count == 1 else 'are'} too few"
+        needed = scope.settings.rule.fewest(len(scope.pairings))
+        found.append(
+            Finding(
+                FEW,
+                f"{text} to tell systems apart: it takes {needed} that all agree.",
+                dataset=scope.dataset,
+                numbers={scope.unit: scope.count, "needed": needed},
+            )
+        )
+    return found
+
+
+_UNITS = {"queries": ("query", "queries"), "datasets": ("dataset", "datasets")}
+
+
+def _best(scope: _Scope) -> Finding:
+    """Which system is best, and by how much."""
+    best, second = scope.systems[:2]
+    name, stage = best.name, scope.stages.get(best.name)
+    if stage is None and scope.stages:
+        return _no_gain(scope, best)
+    own = scope.between(name, stage or second.name)
+    text = f"{_leader(scope)} {scope.where}: {scope.settings.measure} {best.mean:.4f}"
+    text += f", {own.value:+.4f} over {f'its first stage {stage}' if stage else second.name}{_verdict(scope, own)}"
+    numbers = {"mean": best.mean, **_numbers(own)}
+    if scope.unit == "datasets":
+        numbers["real on"] = real = _real_on(scope, name, stage or second.name)
+        text += f", which is more than chance on {real} of {counted(len(scope.comparisons), 'dataset')}"
+    return Finding(BEST, f"{text}.", dataset=scope.dataset, systems=(name, stage or second.name), numbers=numbers)
+
+
+def _real_on(scope: _Scope, name: str, other: str) -> int:
+    """On how many datasets a system is better than another, by the test over queries."""
+    found = [difference(one.pairings, name, other, scope.settings.alpha) for one in scope.comparisons]
+    return sum(own is not None and own.real and own.value > 0 for own in found)
+
+
+def _leader(scope: _Scope) -> str:
+    best, second = scope.systems[:2]
+    what = "macro average" if scope.unit == "datasets" else "mean"
+    if scope.is_equal(best.name, second.name):
+        return f"{best.name}, like {second.name}, has the highest {what}"
+    return f"{best.name} " + (f"has the highest {what}" if scope.alike or not scope.can_tell else "is the best")
+
+
+def _no_gain(scope: _Scope, best: System) -> Finding:
+    """A first stage is the best: the highest reranker, and how far it is below."""
+    nearest = next(one for one in scope.systems if one.name in scope.stages)
+    own = scope.between(nearest.name, best.name)
+    text = (
+        f"No reranker has a higher mean than the first stage {best.name} {scope.where}: {scope.settings.measure} "
+        f"{best.mean:.4f}; {nearest.name} comes nearest, {own.value:+.4f}{_verdict(scope, own)}."
+    )
+    numbers = {"mean": best.mean, **_numbers(own)}
+    return Finding(BEST, text, "warning", scope.dataset, (best.name, nearest.name), numbers)
+
+
+def _verdict(scope: _Scope, own: Difference) -> str:
+    """The p-value and what it means; nothing where so few queries or datasets show nothing."""
+    if not scope.can_tell:
+        return ""
+    return f" (p {own.p:.3g})" if own.real else f" (p {own.p:.3g}: may be chance)"
+
+
+def _numbers(own: Difference) -> dict[str, float]:
+    return {"difference": own.value, "p": own.p}
+
+
+def _alike(scope: _Scope) -> list[Finding]:
+    """What cannot be told apart from the best."""
+    if not scope.can_tell or not scope.alike:
+        return []
+    best, names = scope.systems[0].name, [one.name for one in scope.alike]
+    apart = {name: scope.between(name, best) for name in names}
+    shown = [f"{name} ({own.value:+.4f})" for name, own in apart.items()]
+    text = f"{listed(shown)} cannot be told apart from {best} {scope.where}."
+    return [
+        Finding(ALIKE, text, "note", scope.dataset, (best, *names), {name: own.value for name, own in apart.items()})
+    ]
+
+
+def _gains(scope: _Scope) -> list[Finding]:
+    """How many of several rerankers are better than their first stage."""
+    over = {name: own for name in scope.stages if (own := scope.over_stage(name)) is not None}
+    if len(over) < 2 or not scope.can_tell:  # noqa: PLR2004 - the first sentence says it of one
+        return []
+    better = [name for name, own in over.items() if own.real and own.value > 0]
+    unclear = [name for name, own in over.items() if not own.real]
+    text = f"{len(better)} of {len(over)} rerankers are better than their first stage {scope.where} by more than chance"
+    if unclear:
+        text += f"; {listed(unclear)} cannot be told apart from {'its first stage' if len(unclear) == 1 else 'theirs'}"
+    numbers = {"better": len(better), "rerankers": len(over)}
+    return [Finding(GAIN, f"{text}.", "note", scope.dataset, (*better, *unclear), numbers)]
+
+
+def _worse(scope: _Scope) -> list[Finding]:
+    """Rerankers that are worse than their first stage on a dataset, by more than chance."""
+    fallen: dict[str, dict[str, Difference]] = {}
+    for one in scope.comparisons:
+        for name, stage in first_stages(one).items():
+            own = difference(one.pairings, name, stage, scope.settings.alpha)
+            if own is not None and own.real and own.value < 0 and name in scope.stages:
+                fallen.setdefault(name, {})[one.dataset] = own
+    found = []
+    for name, where in fallen.items():
+        shown = listed([f"{dataset} ({own.value:+.4f}, p {own.p:.3g})" for dataset, own in where.items()])
+        text = f"{name} is worse than its first stage by more than chance on {shown}."
+        numbers = {dataset: own.value for dataset, own in where.items()}
+        found.append(Finding(WORSE, text, "error", scope.dataset, (name,), numbers))
+    return found
+
+
+class _Spent(NamedTuple):
+    pairs: float
+    seconds: float
+    devices: frozenset[str]
+
+    @property
+    def speed(self) -> float:
+        return self.pairs / self.seconds
+
+
+def _cost(scope: _Scope) -> list[Finding]:
+    """The speed of the best reranker, and of the fastest one that is better than its first stage."""
+    spent = {name: one for name in scope.stages if (one := _spent(name, scope.comparisons)) is not None}
+    best = next((one.name for one in scope.systems if one.name in spent), None)
+    if best is None:
+        return []
+    own = spent[best]
+    text = (
+        f"{best} scored {own.pairs:,.0f} pairs in {duration(own.seconds)}, {speed(own.speed)} pairs/s"
+        f"{_device(own.devices)}"
+    )
+    numbers, systems = {"pairs": own.pairs, "seconds": own.seconds, "pairs/s": own.speed}, [best]
+    useful = [name for name in spent if (gain := scope.over_stage(name)) and gain.value > 0 and gain.real]
+    fastest = max(useful, key=lambda name: spent[name].speed, default=best)
+    if spent[fastest].speed > own.speed:
+        ratio, apart = spent[fastest].speed / own.speed, scope.between(fastest, best)
+        text += f"; {fastest} is {ratio:.2g} times as fast, {apart.value:+.4f} {scope.settings.measure}"
+        text += "" if apart.real else " (may be chance)"
+        text += "" if spent[fastest].devices == own.devices else f", but{_device(spent[fastest].devices)}"
+        numbers |= {"times as fast": ratio, "difference": apart.value}
+        systems.append(fastest)
+    return [Finding(COST, f"{text}.", "note", scope.dataset, tuple(systems), numbers)]
+
+
+def _device(names: frozenset[str]) -> str:
+    return f" on {listed(sorted(names))}"
+
+
+def _spent(name: str, comparisons: Sequence[Comparison]) -> _Spent | None:
+    """Pairs that a reranker scored, over the datasets where it scored some, and the seconds of that."""
+    pairs, seconds, devices = 0.0, 0.0, set[str]()
+    for one in comparisons:
+        found = _evaluation(one, name).result.manifest
+        facts = found.get("stages", {}).get("rerank", {})
+        if rate(facts, "pairs") is not None:
+            pairs, seconds = pairs + facts["pairs"], seconds + facts["seconds"]
+            devices.add(found["environment"]["device"])
+    return _Spent(pairs, seconds, frozenset(devices)) if pairs else None
+
+
+def _evaluation(comparison: Comparison, name: str) -> Evaluation:
+    return comparison.evaluations[comparison.names.index(name)]
+
+
+def _suspicious(level: str, dataset: str, systems: tuple[str, ...], text: str) -> Finding:
+    return Finding(SUSPICIOUS, text if text.endswith("?") else f"{text}.", level, dataset, systems)
