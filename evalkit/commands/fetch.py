@@ -1,10 +1,12 @@
 """`evalkit fetch suite=beir`: download datasets for use without a network, checked and converted."""
 
+import argparse
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from evalkit.commands.fetch_candidates import candidate_sizes, fetch_candidates
 from evalkit.commands.options import Parser
 from evalkit.commands.settings.arguments import normalise
 from evalkit.commands.settings.compose import compose
@@ -31,11 +33,6 @@ class _Wanted(NamedTuple):
 
     config: FetchConfig
     files: list[RemoteFile]
-
-    @property
-    def missing(self) -> int:
-        """Bytes to download, as far as servers say."""
-        return sum(file.bytes or 0 for file in self.files if not file.here)
 
 
 class _Fetched(NamedTuple):
@@ -65,13 +62,16 @@ def main(arguments: list[str]) -> int:
         0, or 2 if a dataset could not be fetched.
     """
     options = _parser().parse_intermixed_args(arguments)
+    if any(setting.startswith("candidates=") for setting in options.settings):
+        return _candidates(options)
     configs = _configs(options.settings)
     store = open_store(configs[0].cache_dir)
     tried = _Attempts()
     if forbidden():
         tell("HF_HUB_OFFLINE is set: nothing is downloaded, only what is here is checked.")
     listed = [_Wanted(config, found) for config in configs if (found := tried.run(config, store, _files)) is not None]
-    if (sizes := [one for one in listed if one.files]) and (options.sizes or options.format == "table"):
+    sizes = {one.config.dataset.name: one.files for one in listed if one.files}
+    if sizes and (options.sizes or options.format == "table"):
         write([_sizes_grid(sizes, store)], options.format)
     if options.sizes:
         return tried.failed
@@ -96,15 +96,39 @@ def _parser() -> Parser:
         "resumes downloads that broke off, compares every file with its published checksum, converts it, and "
         "compares what it holds with its card. What was fetched is found with HF_HUB_OFFLINE=1.",
         epilog="examples: evalkit fetch suite=beir --sizes; evalkit fetch dataset=scifact,nfcorpus; "
-        "evalkit fetch dataset=scifact dataset.source=zip --check; evalkit fetch dataset=mteb dataset.task=SciFact",
+        "evalkit fetch dataset=scifact dataset.source=zip --check; evalkit fetch dataset=mteb dataset.task=SciFact; "
+        "evalkit fetch candidates=rank_llm/bm25 dataset=trec-dl19",
     )
     parser.add_argument(
-        "settings", nargs="*", default=[], metavar="SETTING=VALUE", help="suite=NAME or dataset=NAME[,NAME...]"
+        "settings",
+        nargs="*",
+        default=[],
+        metavar="SETTING=VALUE",
+        help="suite=NAME, dataset=NAME[,NAME...], or candidates=NAME for run files that others published",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", default=Path("candidates"), help="where candidates go; default: candidates"
     )
     parser.add_argument("--sizes", action="store_true", help="only list what would be downloaded")
     parser.add_argument("--check", action="store_true", help="also look through each dataset for what may surprise")
     parser.add_format()
     return parser
+
+
+def _candidates(options: argparse.Namespace) -> int:
+    """Fetch run files in place of datasets."""
+    chosen = dict(setting.partition("=")[::2] for setting in options.settings)
+    if other := sorted(chosen.keys() - {"candidates", "dataset", "cache_dir"}):
+        raise ConfigError(f"{other[0]} is not for candidates=NAME. Legal are dataset=NAME[,NAME...] and cache_dir=DIR.")
+    if options.check:
+        raise ConfigError("--check looks through datasets. Leave it with candidates=NAME.")
+    datasets = tuple(filter(None, chosen.get("dataset", "").split(",")))
+    store = open_store(chosen.get("cache_dir"))
+    if not options.sizes:
+        return fetch_candidates(chosen["candidates"], datasets, store, options.out, form=options.format)
+    sizes = candidate_sizes(chosen["candidates"], datasets, store)
+    write([_sizes_grid({name: [file] for name, file in sizes.items()}, store)], options.format)
+    return 0
 
 
 class _Attempts:
@@ -140,7 +164,7 @@ def _configs(settings: list[str]) -> list[FetchConfig]:
     return [compose("fetch", [f"dataset={name}", *others]) for name in names]
 
 
-def _sizes_grid(wanted: list[_Wanted], store: Store) -> Grid:
+def _sizes_grid(wanted: Mapping[str, Sequence[RemoteFile]], store: Store) -> Grid:
     columns = [
         Column("dataset"),
         Column("files"),
@@ -149,11 +173,12 @@ def _sizes_grid(wanted: list[_Wanted], store: Store) -> Grid:
         Column("to download", write=_megabytes),
     ]
     rows: list[list[Cell]] = []
-    for one in wanted:
-        known = sum(file.bytes or 0 for file in one.files) or None
-        rows.append([one.config.dataset.name, len(one.files), known, sum(file.here for file in one.files), one.missing])
+    for name, found in wanted.items():
+        known = sum(file.bytes or 0 for file in found) or None
+        missing = sum(file.bytes or 0 for file in found if not file.here)
+        rows.append([name, len(found), known, sum(file.here for file in found), missing])
     # Several datasets may be in one file.
-    files = {file.name: file for one in wanted for file in one.files}
+    files = {file.name: file for found in wanted.values() for file in found}
     total = sum(file.bytes or 0 for file in files.values() if not file.here)
     free = shutil.disk_usage(_existing(store.root)).free
     # A converted corpus takes about three times its compressed download.

@@ -19,6 +19,7 @@ _GROUPS = {
     "compute": "compute",
     "suites": "suite",
     "ablations": "ablation",
+    "candidates": "candidates",
 }
 # A card has more than a page is wide. CSV has all of it but `settings`, which do not fit a cell; JSON has those too.
 _ONLY_IN_DATA = {
@@ -100,6 +101,8 @@ def _describe(group: str, name: str) -> dict[str, Any]:
     about = next((line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")), "")
     if name in installed_settings(group):
         about = _fault(group, settings) or about
+    if group == "candidates":
+        return {"name": name, "about": about, "datasets": ", ".join(settings["files"])}
     if group == "dataset":
         return {"name": name, "about": about, **_card(settings)}
     keys = ("model", "revision", "max_length", "device", "dtype")
