@@ -101,7 +101,7 @@ def _config(
     of = _by_group(settings)
     stages: dict[str, Any] = {"dataset": stage_of("dataset", given["dataset"], of["dataset"])}
     if given["retriever"] is None and are_samples(stages["dataset"]):
-        given = {**given, "retriever": "judged"}
+        given = {**given, "retriever": "own"}
     stages |= {group: stage_of(group, given[group], of[group]) for group in ("retriever", "reranker")}
     return EvaluateConfig(
         **stages,

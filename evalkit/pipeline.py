@@ -14,7 +14,7 @@ from evalkit.datasets.matching_ids import require_judged_documents
 from evalkit.measures import canonical
 from evalkit.results import Evaluation
 from evalkit.results.recorder import Recorder
-from evalkit.retrieval.judged import settled
+from evalkit.retrieval.own_candidates import settled, warn_of_unused
 from evalkit.store import open_store
 from evalkit.system.stages import Stages
 
@@ -44,6 +44,7 @@ def evaluate(config: EvaluateConfig, *, command: str = "") -> Evaluation:
         dataset = rerank.instructed(config.reranker, datasets.load(config.dataset, store))
     require_judged_documents(dataset, f"{dataset.name}: qrels", "the corpus")
     warn_of_language(config, dataset)
+    warn_of_unused(config, dataset)
     recorder = Recorder(config, dataset, command, store)
 
     candidates = recorder.candidates(

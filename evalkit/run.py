@@ -7,7 +7,7 @@ files, texts or measures.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import NamedTuple
@@ -217,6 +217,17 @@ class Run:
         names = document_ids(self.doc_ids, delimiter) if delimiter else self.doc_ids
         query_of = pc.fill_null(pc.index_in(names, value_set=pa.array(self.query_ids, pa.string())), -1).to_numpy()
         return np.asarray(query_of[self.codes] == self.row_queries)
+
+    def among(self, doc_ids: Mapping[str, Collection[str]], delimiter: str = "") -> NDArray[np.bool_]:
+        """Shape (rows,): whether the document is one of those of its query; with a delimiter, a passage of one."""
+        names = document_ids(self.doc_ids, delimiter) if delimiter else self.doc_ids
+        found = np.zeros(len(self), dtype=bool)
+        for index, query_id in enumerate(self.query_ids):
+            if theirs := doc_ids.get(query_id):
+                rows = slice(self.offsets[index], self.offsets[index + 1])
+                known = pc.is_in(names.take(pa.array(self.codes[rows])), value_set=pa.array(list(theirs), pa.string()))
+                found[rows] = known.to_numpy(zero_copy_only=False)
+        return found
 
     def digest(self) -> str:
         """SHA-256 over ids, order and score bits: equal digests mean equal runs."""

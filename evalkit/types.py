@@ -6,7 +6,7 @@ Knows nothing of files, models or settings.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -99,6 +99,9 @@ class Dataset:
         query_language: language of the queries.
         answers: query id -> answers; a document that contains one is relevant. For every query, or empty.
         instructions: query id -> what it asks for, of the queries that have an instruction of their own.
+        candidates: documents of each query that come with the dataset, in the order of whoever ranked them; with equal
+            scores where they are a list without an order. None where it has none.
+        excluded: query id -> documents that are no answer to it and are dropped before the depth cut.
         notes: counts worth reporting, such as empty documents or judged documents absent from the corpus.
         differences: what it holds other than its card says; empty where the card is right.
         mteb_task: metadata of the task of mteb that it is, which models of mteb choose prompts by; else None.
@@ -118,6 +121,8 @@ class Dataset:
     maxp: str = ""
     answers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     instructions: Mapping[str, str] = field(default_factory=dict)
+    candidates: Run | None = None
+    excluded: Mapping[str, Collection[str]] = field(default_factory=dict)
     notes: Mapping[str, int] = field(default_factory=dict)
     differences: Mapping[str, str] = field(default_factory=dict)
     mteb_task: object = None
@@ -136,13 +141,21 @@ class Dataset:
         return run.by_document(self.maxp) if self.maxp else run
 
     @cached_property
-    def own_passages(self) -> int:
-        """How many passages a document with the id of a query has at most; 1 where documents have no passages."""
+    def most_dropped(self) -> int:
+        """How many documents a query loses at most before the depth cut: that of its own id, and those it excludes."""
+        own = max(self._passages(self.queries).values(), default=1) if self.drop_identical_ids else 0
+        if not self.excluded:
+            return own
+        passages = self._passages({doc_id for doc_ids in self.excluded.values() for doc_id in doc_ids})
+        return own + max(sum(passages.get(doc_id, 1) for doc_id in doc_ids) for doc_ids in self.excluded.values())
+
+    def _passages(self, doc_ids: Iterable[str]) -> dict[str, int]:
+        """How many passages each of these documents has; nothing where documents have no passages."""
         if not self.maxp:
-            return 1
+            return {}
         names = document_ids(self.documents.ids, self.maxp)
-        own = names.filter(pc.is_in(names, value_set=pa.array(list(self.queries), pa.string())))
-        return int(pc.max(own.value_counts().field("counts")).as_py() or 0)
+        counts = names.filter(pc.is_in(names, value_set=pa.array(list(doc_ids), pa.string()))).value_counts()
+        return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
 
     def lacking(self, doc_ids: Sequence[str]) -> list[str]:
         """Which of these distinct ids that judgments may have the corpus lacks."""

@@ -101,7 +101,7 @@ def test_reranking_samples_need_no_retriever(toy, tmp_path):
     (tmp_path / "samples.jsonl").write_text(json.dumps(sample) + "\n")
     del toy["retriever"]
     found = evalkit.evaluate(**toy | {"dataset": tmp_path / "samples.jsonl"}, reranker=overlap)
-    assert "judged-5" == found.first_stage
+    assert "own-5" == found.first_stage
     assert 1.0 == found.measures["nDCG@10"]
 
 

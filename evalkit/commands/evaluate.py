@@ -24,7 +24,7 @@ from evalkit.reports.ablation_grid import ablation_grid
 from evalkit.reports.evaluation_grids import evaluation_grid, runs_grid
 from evalkit.reports.grid import Grid, write
 from evalkit.reports.suite_grids import suite_grids
-from evalkit.retrieval.judged import settled
+from evalkit.retrieval.own_candidates import settled
 from evalkit.system.reporting import report, report_any
 from evalkit.system.terminal import say, tell
 

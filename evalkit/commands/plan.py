@@ -19,7 +19,7 @@ from evalkit.plan.reading import FROM_CARDS
 from evalkit.plan.sample import TextSample, sample_from_card, sample_of
 from evalkit.reports.grid import write
 from evalkit.reports.plan_grids import evaluations_grid, stages_grid
-from evalkit.retrieval.judged import settled
+from evalkit.retrieval.own_candidates import settled
 from evalkit.store import open_store
 from evalkit.system.network import warn_once
 from evalkit.system.progress import progress

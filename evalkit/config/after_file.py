@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
+from evalkit.config.retriever import RetrieverConfig
 from evalkit.formats.run_names import named_after
 
 _OURS = "run.trec.gz"  # the run of every result of evalkit, which is named after its folder
@@ -46,5 +47,7 @@ class NamedAfterFile:
 
 
 def former_name(stage: object) -> str:
-    """The name of a stage in results of versions that did not look at its file; empty where it had the same."""
+    """The name of a stage in results of versions that called it otherwise; empty where it had the same."""
+    if isinstance(stage, RetrieverConfig) and stage.formerly:
+        return stage.formerly
     return stage.unnamed if isinstance(stage, NamedAfterFile) and stage.derived and stage.name != stage.unnamed else ""

@@ -18,10 +18,12 @@ EMBEDDING_DTYPES = ("float16", "float32")
 class RetrieverConfig:
     """Settings of every first stage.
 
-    `implementation` is `module:Class` of the `FirstStage` that the settings are for.
+    `implementation` is `module:Class` of the `FirstStage` that the settings are for, and `formerly` its name in results
+    of older versions.
     """
 
     implementation: ClassVar[str] = ""
+    formerly: ClassVar[str] = ""
     name: str = MISSING
     """Its name in tables and in the folder of results."""
     languages: list[str] = field(default_factory=list)

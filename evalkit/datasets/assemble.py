@@ -13,6 +13,7 @@ from evalkit.datasets.records import NO_TEXT
 from evalkit.errors import ConfigError, DataError
 from evalkit.formats.notes import counted
 from evalkit.measures.answers import tokens
+from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.store.artefact import COUNTS, digest
 from evalkit.types import Dataset, Documents, Qrels
@@ -29,6 +30,8 @@ class Judged:
         qrels: judgments.
         answers: query id -> texts of which one must occur in a relevant document; for every query, or empty.
         instructions: query id -> what it asks for; of the queries that say so.
+        candidates: documents of each query that come with them, by score; with equal scores where they have no order.
+        excluded: query id -> documents that are no answer to it, although they may look like one.
         unjudged_queries: how many other queries the source has.
         notes: counts of what was unusual in the files.
     """
@@ -37,6 +40,8 @@ class Judged:
     qrels: Qrels
     answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     instructions: Mapping[str, str] = field(default_factory=dict)
+    candidates: Run | None = None
+    excluded: Mapping[str, Collection[str]] = field(default_factory=dict)
     unjudged_queries: int = 0
     notes: Mapping[str, int] = field(default_factory=dict)
 
@@ -61,6 +66,8 @@ def assemble(
         qrels=judged.qrels,
         answers=judged.answers,
         instructions=judged.instructions,
+        candidates=judged.candidates and judged.candidates.only_queries(judged.queries),
+        excluded={query_id: kept for query_id, kept in judged.excluded.items() if kept and query_id in judged.queries},
         drop_identical_ids=bool(config.drop_identical_ids),
         corpus_digest=corpus_digest,
         digest="",
@@ -91,8 +98,22 @@ def _digest(dataset: Dataset) -> str:
         "drop_identical_ids": dataset.drop_identical_ids,
         **({"maxp": dataset.maxp} if dataset.maxp else {}),
     }
-    answers = {query_id: list(texts) for query_id, texts in dataset.answers.items()}
-    return digest({**facts, "answers": answers} if answers else facts)
+    more: dict[str, object] = {}
+    if dataset.answers:
+        more["answers"] = {query_id: list(texts) for query_id, texts in dataset.answers.items()}
+    if dataset.candidates is not None and not _are_judged(dataset.candidates, dataset):
+        more["candidates"] = dataset.candidates.digest()
+    if dataset.excluded:
+        more["excluded"] = {query_id: sorted(doc_ids) for query_id, doc_ids in dataset.excluded.items()}
+    return digest({**facts, **more})
+
+
+def _are_judged(candidates: Run, dataset: Dataset) -> bool:
+    """Whether candidates are the judged documents of each query in no order, so that the judgments say all of them."""
+    if candidates.scores.any():
+        return False
+    found = {query_id: set(doc_ids) for query_id, doc_ids, _ in candidates}
+    return found == {query_id: set(grades) for query_id, grades in dataset.qrels.items() if grades}
 
 
 def _only(dataset: Dataset, query_ids: Collection[str]) -> Dataset:
@@ -104,6 +125,8 @@ def _only(dataset: Dataset, query_ids: Collection[str]) -> Dataset:
         qrels={query_id: judged for query_id, judged in dataset.qrels.items() if query_id in chosen},
         answers={query_id: texts for query_id, texts in dataset.answers.items() if query_id in chosen},
         instructions={query_id: text for query_id, text in dataset.instructions.items() if query_id in chosen},
+        candidates=dataset.candidates and dataset.candidates.only_queries(chosen),
+        excluded={query_id: doc_ids for query_id, doc_ids in dataset.excluded.items() if query_id in chosen},
     )
 
 
@@ -168,6 +191,8 @@ def _notes(dataset: Dataset, store: Store) -> dict[str, int]:
         "judged_documents_absent": len(absent),
         "relevant_documents_absent": len({doc_id for doc_id, grade in pairs if grade > 0 and doc_id in absent}),
         **({"questions_without_answers": _unanswered(dataset)} if dataset.answers else {}),
+        **({"candidates": len(dataset.candidates)} if dataset.candidates is not None else {}),
+        **({"excluded": sum(map(len, dataset.excluded.values()))} if dataset.excluded else {}),
     }
 
 

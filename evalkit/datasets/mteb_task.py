@@ -1,11 +1,10 @@
-"""Any retrieval task of mteb, loaded by mteb itself: its corpus, queries, judgments and policies."""
+"""Any retrieval or reranking task of mteb, loaded by mteb itself: texts, judgments, candidates and policies."""
 
-import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 
@@ -14,24 +13,27 @@ from evalkit.config.languages import is_written_in, short_code
 from evalkit.config.limits import given
 from evalkit.datasets import hub
 from evalkit.datasets.assemble import Judged, assemble
+from evalkit.datasets.candidate_lists import candidates_of_lists, excluded_by_lists
 from evalkit.datasets.columns import content_digest, judged_texts, judgments
 from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments, script_of
 from evalkit.datasets.hub import Repository, require_commit
 from evalkit.datasets.loader import Loader, RemoteFile
+from evalkit.datasets.records import REPEATED_CANDIDATES
 from evalkit.errors import ConfigError, DataError, MissingExtra, Unreachable
+from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.system import network
 from evalkit.system.lookalikes import instead
 from evalkit.system.reporting import reason
 from evalkit.types import Dataset, Documents
 
-logger = logging.getLogger(__name__)
+_TYPES = ("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking")
 
 
 @dataclass
 class MtebDatasetConfig(DatasetConfig):
-    """Any retrieval task of the installed mteb, loaded by mteb; language, split and policies are the task's own."""
+    """Any retrieval or reranking task of mteb, loaded by mteb; language, split and policies are the task's own."""
 
     implementation: ClassVar[str] = "evalkit.datasets.mteb_task:MtebLoader"
     own_ids_by_task: ClassVar[bool] = True
@@ -46,7 +48,7 @@ class MtebDatasetConfig(DatasetConfig):
 
     def __post_init__(self) -> None:
         """Check, and name the dataset after its task."""
-        given("dataset.task", self.task, "NAME (a retrieval task of mteb, such as SciFact)")
+        given("dataset.task", self.task, "NAME (a retrieval or reranking task of mteb, such as SciFact)")
         if self.path:
             raise ConfigError("dataset=mteb is loaded by mteb. For a collection on disk set dataset=folder.")
         self.name = self.name or re.sub(r"[^A-Za-z0-9._+@-]", "_", "-".join(filter(None, (self.task, self.subset))))
@@ -58,7 +60,7 @@ class MtebDatasetConfig(DatasetConfig):
 
 
 class MtebLoader(Loader):
-    """Reads a retrieval task as mteb loads it."""
+    """Reads a retrieval or reranking task as mteb loads it."""
 
     config: MtebDatasetConfig
 
@@ -109,15 +111,6 @@ def _load(config: MtebDatasetConfig, store: Store) -> Dataset:
     return replace(found, mteb_task=task.metadata)
 
 
-def _warn_of_what_is_left_out(name: str, data: Any) -> None:
-    left_out = {
-        "ranks only a list of documents for each query, and here all are searched": bool(data["top_ranked"]),
-        "has an instruction for each query, which is not used here": "instruction" in data["queries"].column_names,
-    }
-    for what in (what for what, applies in left_out.items() if applies):
-        logger.warning("%s: mteb %s. Numbers are not comparable with mteb's.", name, what)
-
-
 def repository(config: MtebDatasetConfig) -> Repository:
     """Where mteb reads the task from.
 
@@ -149,7 +142,7 @@ def _task(config: MtebDatasetConfig) -> Any:
 
 
 def require_text_retrieval(task: Any) -> None:
-    """Refuse a task that is not retrieval of text, or the mean of several.
+    """Refuse a task that is neither retrieval nor reranking of text, or that is the mean of several.
 
     Raises:
         ConfigError: it is one.
@@ -157,9 +150,9 @@ def require_text_retrieval(task: Any) -> None:
     from mteb.abstasks.aggregated_task import AbsTaskAggregate
 
     name = task.metadata.name
-    if task.metadata.type != "Retrieval" or task.metadata.modalities != ["text"]:
+    if task.metadata.type not in _TYPES or task.metadata.modalities != ["text"]:
         kind = f"{task.metadata.type} of {', '.join(task.metadata.modalities)}"
-        raise ConfigError(f"{name} is a task of type {kind}, expected Retrieval of text. Check dataset.task.")
+        raise ConfigError(f"{name} is a task of type {kind}, expected {', '.join(_TYPES)} of text. Check dataset.task.")
     if isinstance(task, AbsTaskAggregate):
         parts = ", ".join(part.metadata.name for part in task.metadata.tasks)
         raise ConfigError(f"{name} is the mean of several tasks. Set dataset.task to one of: {parts}.")
@@ -197,9 +190,7 @@ def data_of(task: Any, subset: str, split: str) -> Any:
         if not task.data_loaded:
             task.load_data()
         task.convert_v1_dataset_format_to_v2(num_proc=None)  # what a sixth of the tasks still load
-        data = task.dataset[subset][split]
-    _warn_of_what_is_left_out(task.metadata.name, data)
-    return data
+        return task.dataset[subset][split]
 
 
 @contextmanager
@@ -245,6 +236,48 @@ def _judged(task: Any, data: Any) -> Judged:
     name = task.metadata.name
     relevant = data["relevant_docs"].items()
     qrels = judgments(((query, document, score) for query, row in relevant for document, score in row.items()), name)
-    rows = data["queries"].select_columns(["id", "text"]).with_format("arrow")[:]  # those that mteb kept
+    names = [column for column in ("id", "text", "instruction") if column in data["queries"].column_names]
+    rows = data["queries"].select_columns(names).with_format("arrow")[:]  # those that mteb kept
     ids = rows.column("id").cast(pa.string()).to_pylist()
-    return Judged(judged_texts(ids, rows.column("text").to_pylist(), qrels, name), qrels)
+    said = rows.column("instruction").to_pylist() if "instruction" in names else []
+    lists = own_lists(task, data)
+    return Judged(
+        judged_texts(ids, rows.column("text").to_pylist(), qrels, name),
+        qrels,
+        instructions={query_id: text for query_id, text in zip(ids, said, strict=False) if text and query_id in qrels},
+        candidates=lists.candidates,
+        excluded=lists.excluded,
+        notes=lists.notes,
+    )
+
+
+class OwnLists(NamedTuple):
+    """What a task's lists of documents for each query say.
+
+    Attributes:
+        candidates: the documents that are reranked; None for a task that searches its corpus.
+        excluded: query id -> documents that it may not retrieve.
+        notes: counts of what was unusual.
+    """
+
+    candidates: Run | None = None
+    excluded: Mapping[str, Sequence[str]] = {}
+    notes: Mapping[str, int] = {}
+
+
+def own_lists(task: Any, data: Any) -> OwnLists:
+    """The candidates of a task, or the documents that its queries exclude.
+
+    mteb has one list a query for both. Where a task of retrieval names more than half of its corpus for every query,
+    as BRIGHT does, the others are excluded. The order of candidates means nothing, unless they were made of
+    predictions by `convert_to_reranking`.
+    """
+    lists, name = data["top_ranked"], task.metadata.name
+    if not lists:
+        return OwnLists()
+    doc_ids = data["corpus"]["id"]
+    if task.metadata.type == "Retrieval" and min(map(len, lists.values())) > len(doc_ids) / 2:
+        return OwnLists(excluded=excluded_by_lists(lists, doc_ids))
+    is_ranking = task._previous_results_model_meta is not None  # noqa: SLF001 - mteb has no other mark of it
+    candidates, repeated = candidates_of_lists(lists, is_ranking=is_ranking, source=f"{name}: top_ranked")
+    return OwnLists(candidates, notes={REPEATED_CANDIDATES: repeated} if repeated else {})

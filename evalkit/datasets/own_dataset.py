@@ -4,14 +4,19 @@ corpus      {id: text}, {id: {"title": ..., "text": ...}}, a table with columns 
 queries     {id: text}, a table with columns such as query_id and query, or rows of one
 qrels       {query id: {document id: grade}}, or a table; see `formats.python_objects`
 
-The three come in a tuple, in a dict with these keys, or as attributes. The corpus is written to the store, so texts are
-read from disk as those of a file. Its digest is that of its content.
+The three come in a tuple, in a dict with these keys, or as attributes. In a dict or as attributes there may also be:
+
+candidates    a run, or {query id: [document id, ...]} without an order: what `retriever=own` reranks
+excluded      {query id: [document id, ...]}: documents that are dropped before the depth cut
+instructions  {query id: text}: what a query asks for, where it is not in the rows of queries
+
+The corpus is written to the store, so texts are read from disk as those of a file. Its digest is that of its content.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,10 +27,11 @@ from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.columns import choose
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.loader import Loader
-from evalkit.datasets.own_records import documents_of, judged_of
+from evalkit.datasets.own_records import candidates_of, documents_of, excluded_of, instructed, judged_of
 from evalkit.datasets.records import Record
 from evalkit.errors import ConfigError, ObjectError
 from evalkit.formats.python_objects import is_from, kind_of
+from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.store.artefact import CORPORA, digest
 from evalkit.system.own_code import call, nameable, own_name
@@ -33,6 +39,7 @@ from evalkit.types import Dataset
 
 _JUDGED = "judged.json"
 _PARTS = ("corpus", "queries", "qrels")
+_OPTIONAL = ("candidates", "excluded", "instructions")
 _EXPECTED = "Expected corpus, queries and qrels: in a tuple, in a dict with these keys, or as attributes of an object"
 
 
@@ -57,11 +64,15 @@ class PythonDatasetConfig(PythonObject, DatasetConfig):
 
 
 class Parts(NamedTuple):
-    """Corpus, queries and judgments, as they were given."""
+    """Corpus, queries and judgments, and what else a query may have, as they were given; None for what was not."""
 
     corpus: Any
     queries: Any
     qrels: Any
+    candidates: Any = None
+    excluded: Any = None
+    instructions: Any = None
+    notes: Mapping[str, int] = {}
 
 
 class PythonLoader(Loader):
@@ -82,7 +93,7 @@ class PythonLoader(Loader):
         thing = config.get()
         is_task = is_from(thing, "mteb", "AbsTask")
         given = _of_mteb(thing, config) if is_task else parts_of(thing, config.name, config.split)
-        judged = call(config.name, judged_of, given.queries, given.qrels, config.name)
+        judged = call(config.name, _judged, given, config.name)
         found = own_corpus(given.corpus, config.name, store)
         judged = replace(judged, notes={**judged.notes, **found.notes})
         if not config.object:
@@ -99,6 +110,19 @@ class PythonLoader(Loader):
             judged=judged,
             corpus_digest=f"python:{found.digest}",
         )
+
+
+def _judged(given: Parts, name: str) -> Judged:
+    """Queries and judgments, with candidates, exclusions and instructions where these were given."""
+    judged = judged_of(given.queries, given.qrels, name)
+    if given.instructions is not None:
+        judged = instructed(judged, given.instructions, name)
+    if given.excluded is not None:
+        judged = replace(judged, excluded=excluded_of(given.excluded, name))
+    if given.candidates is not None:
+        run, notes = candidates_of(given.candidates, name)
+        judged = replace(judged, candidates=run, notes={**judged.notes, **notes})
+    return replace(judged, notes={**judged.notes, **given.notes})
 
 
 def own_corpus(source: Any, name: str, store: Store) -> corpus.Corpus:
@@ -119,7 +143,15 @@ def own_corpus(source: Any, name: str, store: Store) -> corpus.Corpus:
 
 def _keep(judged: Judged, corpus_digest: str, name: str, store: Store) -> str:
     """Keep queries and judgments in the store, for whoever reads the results; the digest that finds them again."""
-    kept = {**asdict(judged), "corpus": corpus_digest}
+    kept = {part.name: getattr(judged, part.name) for part in fields(judged)}
+    # Without these, what was kept before there were any is found again.
+    del kept["candidates"], kept["excluded"]
+    if judged.candidates is not None:
+        rows = judged.candidates
+        kept["candidates"] = {query_id: dict(zip(ids, values.tolist(), strict=True)) for query_id, ids, values in rows}
+    if judged.excluded:
+        kept["excluded"] = judged.excluded
+    kept["corpus"] = corpus_digest
     content = digest(kept)
 
     def build(folder: Path) -> None:
@@ -145,6 +177,8 @@ def _stored(config: PythonDatasetConfig, store: Store) -> tuple[corpus.Corpus, J
     folder = store.folder(CORPORA, {"python_judged": config.content}, refuse)
     kept = json.loads((folder / _JUDGED).read_text(encoding="utf-8"))
     own = kept.pop("corpus")
+    if "candidates" in kept:
+        kept["candidates"] = Run.from_dict(kept["candidates"], source=f"{config.name}: candidates")
     table = corpus.from_records(map(refuse, [own]), store, _facts(own), label=config.name, digest=own)
     return table, Judged(**kept)
 
@@ -182,7 +216,9 @@ def _of_mteb(task: Any, config: PythonDatasetConfig) -> Parts:
         config.language = mteb_task.language_of(task.metadata, subsets[0], documents)
     if config.drop_identical_ids is None:
         config.drop_identical_ids = bool(task.ignore_identical_ids)
-    return Parts(data["corpus"], data["queries"], data["relevant_docs"])
+    lists = mteb_task.own_lists(task, data)
+    parts = data["corpus"], data["queries"], data["relevant_docs"]
+    return Parts(*parts, lists.candidates, lists.excluded or None, notes=lists.notes)
 
 
 def parts_of(thing: Any, name: str, split: str) -> Parts:
@@ -195,15 +231,16 @@ def parts_of(thing: Any, name: str, split: str) -> Parts:
         documents = ({"_id": record.id, "text": record.text} for record in ir_dataset.documents_of(thing, name))
         judged = ir_dataset.judged_of(thing, name)
         return Parts(documents, judged.queries, judged.qrels)
+    others: list[Any] = []
     if isinstance(thing, Mapping):
-        found = [thing.get(part) for part in _PARTS]
+        found, others = ([thing.get(part) for part in parts] for parts in (_PARTS, _OPTIONAL))
     elif isinstance(thing, Sequence) and not isinstance(thing, str | bytes):
         found = list(thing)
     else:
-        found = [call(name, getattr, thing, part, None) for part in _PARTS]
+        found, others = ([call(name, getattr, thing, part, None) for part in parts] for parts in (_PARTS, _OPTIONAL))
     if len(found) != len(_PARTS) or any(part is None for part in found):
         raise ObjectError(f"{name} is {kind_of(thing)} {thing!r:.60}. {_EXPECTED}.")
-    return Parts(*(_of_split(part, split, name, what) for part, what in zip(found, _PARTS, strict=True)))
+    return Parts(*(_of_split(part, split, name, what) for part, what in zip(found, _PARTS, strict=True)), *others)
 
 
 def _of_split(part: Any, split: str, name: str, what: str) -> Any:

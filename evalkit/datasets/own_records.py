@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from evalkit.datasets.assemble import Judged
 from evalkit.datasets.beir import parse_answers
+from evalkit.datasets.candidate_lists import candidates_of_lists
 from evalkit.datasets.columns import judged_texts
 from evalkit.datasets.delimited import Columns
 from evalkit.datasets.records import (
@@ -13,6 +15,7 @@ from evalkit.datasets.records import (
     OF_QUERIES,
     QUERIES,
     REPEATED,
+    REPEATED_CANDIDATES,
     REPEATED_QUERIES,
     SAID,
     Record,
@@ -20,7 +23,8 @@ from evalkit.datasets.records import (
     instruction_of,
 )
 from evalkit.errors import DataError
-from evalkit.formats.python_objects import framed, is_from, plain_value, qrels_of
+from evalkit.formats.python_objects import framed, is_from, plain_value, qrels_of, run_of
+from evalkit.run import Run
 
 _ROWS = "{id: text}, a table with columns for id and text, or a list of rows"
 
@@ -70,6 +74,61 @@ def _answers(queries: Sequence[Record]) -> dict[str, tuple[str, ...]]:
 def _as_list(value: Any) -> Any:
     """A tuple or an array, as pandas reads from parquet, as a list; anything else as it is."""
     return list(value) if isinstance(value, tuple) or hasattr(value, "tolist") else value
+
+
+def instructed(judged: Judged, instructions: Any, name: str) -> Judged:
+    """The queries with instructions that were given apart from them, `{query id: text}`.
+
+    Raises:
+        DataError: they are something else, or a query has another one.
+    """
+    if not isinstance(instructions, Mapping) or not all(isinstance(text, str) for text in instructions.values()):
+        raise DataError(f"{name}: instructions are {instructions!r:.60}. Give {{query id: text}}.")
+    found = {str(plain_value(query_id)): text for query_id, text in instructions.items() if text}
+    if other := [query_id for query_id, text in judged.instructions.items() if found.get(query_id, text) != text]:
+        raise DataError(f"{name}: query {other[0]!r} has another instruction next to its text. Leave one of them.")
+    kept = {query_id: text for query_id, text in found.items() if query_id in judged.queries}
+    return replace(judged, instructions={**judged.instructions, **kept})
+
+
+def candidates_of(source: Any, name: str) -> tuple[Run, dict[str, int]]:
+    """Candidates of an object, and counts of what was unusual: a run, or `{query id: [document id, ...]}`.
+
+    Lists have no order; scores say which document is the best.
+
+    Raises:
+        DataError: it is something else.
+    """
+    label = f"{name}: candidates"
+    if isinstance(source, Mapping) and all(_are_ids(listed) for listed in source.values()):
+        run, repeated = candidates_of_lists(_lists(source), is_ranking=False, source=label)
+        return run, {REPEATED_CANDIDATES: repeated} if repeated else {}
+    return run_of(source, label), {}
+
+
+def excluded_of(source: Any, name: str) -> dict[str, list[str]]:
+    """The documents that each query excludes, of `{query id: [document id, ...]}`.
+
+    Raises:
+        DataError: it is something else.
+    """
+    if not isinstance(source, Mapping) or not all(_are_ids(listed) for listed in source.values()):
+        raise DataError(f"{name}: excluded is {source!r:.60}. Give {{query id: [document id, ...]}}.")
+    return _lists(source)
+
+
+def _are_ids(value: Any) -> bool:
+    return isinstance(value, list | tuple | set | frozenset) or hasattr(value, "tolist")
+
+
+def _lists(source: Mapping[Any, Any]) -> dict[str, list[str]]:
+    """Ids of queries and documents as texts; a set has no order, so its ids are sorted."""
+    return {
+        str(plain_value(query_id)): [
+            str(plain_value(doc_id)) for doc_id in (sorted(listed) if isinstance(listed, set | frozenset) else listed)
+        ]
+        for query_id, listed in source.items()
+    }
 
 
 def documents_of(source: Any, label: str) -> tuple[list[Record], Counter[str]]:

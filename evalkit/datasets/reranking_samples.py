@@ -5,9 +5,10 @@
 Rows are JSON lines, a JSON array, or those of a parquet file.
 
 `formats.passages` has the other layouts: of DPR, of Tevatron, and what retrievers write for questions with answers.
-Positives have grade 1 and negatives grade 0; `retriever=judged` makes candidates of them. Where passages have no ids,
-the hash of their text is one, so that neither ids nor the order of ties tell which are relevant. A query without an id
-has the number of its row. It may have an `instruction`, and `answers`, which also grade passages that have no grade.
+Positives have grade 1 and negatives grade 0, and both are the candidates of the query, in no order. Where passages have
+no ids, the hash of their text is one, so that neither ids nor the order of ties tell which are relevant. The number of
+its row is the id of a query without one. It may have an `instruction`, and `answers`, which also grade passages that
+have no grade.
 """
 
 import contextlib
@@ -34,6 +35,7 @@ from evalkit.formats.json_values import shown
 from evalkit.formats.passages import Passage
 from evalkit.formats.textfile import peek
 from evalkit.measures.answers import contains
+from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.system.files import expanded
 from evalkit.types import Dataset
@@ -114,9 +116,11 @@ def _judged(samples: Sequence[_Sample]) -> Judged:
     ordered = sorted(samples, key=lambda sample: sample.query_id)
     repeated = sum(sample.repeated for sample in samples)
     answered = all(sample.answers for sample in samples)
+    qrels = {sample.query_id: {record.id: grade for record, grade in sample.graded} for sample in ordered}
     return Judged(
         {sample.query_id: sample.query for sample in ordered},
-        {sample.query_id: {record.id: grade for record, grade in sample.graded} for sample in ordered},
+        qrels,
+        candidates=Run.from_dict({query_id: dict.fromkeys(grades, 0.0) for query_id, grades in qrels.items()}),
         answers={sample.query_id: sample.answers for sample in ordered} if answered else {},
         instructions={sample.query_id: sample.instruction for sample in ordered if sample.instruction},
         notes={REPEATED_CANDIDATES: repeated} if repeated else {},

@@ -18,7 +18,7 @@ from evalkit.rerank.pair_reranker import PairRerankerConfig
 from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
 from evalkit.rerank.texts import PAIRS_PER_WINDOW
 from evalkit.retrieval.bm25 import BM25Config
-from evalkit.retrieval.judged import JudgedConfig
+from evalkit.retrieval.own_candidates import OwnConfig
 from evalkit.retrieval.saved import SavedConfig
 from evalkit.system.memory import GIB
 from evalkit.system.stages import LOADING, Rate, rate
@@ -162,7 +162,7 @@ class _Forecaster:
                 _assumed("index", sample.documents, sample.document_bytes / _BM25_BYTES, "documents"),
                 _assumed("search", sample.queries, sample.documents * sample.queries / _BM25_SCORES, "queries"),
             ]
-        if isinstance(config, JudgedConfig | SavedConfig):
+        if isinstance(config, OwnConfig | SavedConfig):
             return []
         if not isinstance(config, DenseConfig) or (reader := self._reader(config)).is_table:
             return [self._unknown("retrieve", config.name, sample.queries)]

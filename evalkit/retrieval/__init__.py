@@ -16,7 +16,7 @@ RETRIEVERS = Registry(
         "splade": "evalkit.retrieval.splade:SpladeConfig",
         "saved": "evalkit.retrieval.saved:SavedConfig",
         "python": "evalkit.retrieval.own_retriever:PythonRetrieverConfig",
-        "judged": "evalkit.retrieval.judged:JudgedConfig",
+        "own": "evalkit.retrieval.own_candidates:OwnConfig",
         "fusion": "evalkit.retrieval.fusion:FusionConfig",
     },
     base="evalkit.config.retriever:RetrieverConfig",

@@ -1,4 +1,4 @@
-"""From scored corpus rows to a Run of candidates: the identical-id policy, and the cut at the depth."""
+"""From scored corpus rows to a Run of candidates: documents that a query excludes, and the cut at the depth."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -12,8 +12,8 @@ from evalkit.types import Dataset
 
 
 def search_depth(dataset: Dataset, depth: int) -> int:
-    """How many documents to search for so that `depth` are left after the identical id is dropped."""
-    return depth + dataset.own_passages if dataset.drop_identical_ids else depth
+    """How many documents to search for so that `depth` are left without those that the query excludes."""
+    return depth + dataset.most_dropped
 
 
 def candidates_from_rows(
@@ -69,9 +69,11 @@ def _flat(parts: Sequence[NDArray[Any]] | NDArray[Any], dtype: type) -> NDArray[
 
 
 def cut(run: Run, dataset: Dataset, depth: int) -> Run:
-    """The `depth` best of every query, without the document of the query's own id where the dataset says so."""
+    """The `depth` best of every query, without documents that it excludes or that have its id, as the dataset says."""
     if dataset.drop_identical_ids and len(run):
         run = run.select(~run.own_ids(dataset.maxp))
+    if dataset.excluded and len(run):
+        run = run.select(~run.among(dataset.excluded, dataset.maxp))
     return run.top(depth)
 
 

@@ -39,7 +39,7 @@ REQUIRED = {
     "retriever=dense": ["retriever.model=folder"],
     "retriever=saved": ["retriever.path=run.trec"],
     "retriever=splade": ["retriever.model=folder"],
-    "retriever=fusion": ["retriever.of=[bm25,judged]"],
+    "retriever=fusion": ["retriever.of=[bm25,own]"],
     "reranker=auto": ["reranker.model=folder"],
     "reranker=cross_encoder": ["reranker.model=folder"],
     "reranker=language_model": ["reranker.model=folder"],

@@ -53,6 +53,10 @@ for command in commands:
         "drop_identical_ids": dataset.drop_identical_ids,
         "corpus_digest": dataset.corpus_digest,
         "digest": dataset.digest,
+        "excluded": {query_id: list(ids) for query_id, ids in dataset.excluded.items()},
+        "instructions": dict(dataset.instructions),
+        "candidates": dataset.candidates
+        and {query_id: dict(zip(ids, scores.tolist())) for query_id, ids, scores in dataset.candidates},
         "told": told,
     }
 print(json.dumps(answers))
@@ -82,6 +86,8 @@ ASKED = [
     FORUM.format("Unix"),
     FORUM.format("Gaming"),
     "dataset=mteb dataset.task=BrightAopsRetrieval",
+    "dataset=mteb dataset.task=T2Reranking",
+    "dataset=mteb dataset.task=Core17InstructionRetrieval",
 ]
 LOADED = ["dataset=mteb dataset.task=SciFact", FORUM.format("Unix")]
 OFFLINE = [*LOADED, "dataset=mteb dataset.task=NFCorpus"]
@@ -101,9 +107,39 @@ def write_forums(folder: Path) -> Path:
 
 def write_bright(folder: Path) -> Path:
     """A repository whose queries each exclude documents."""
-    examples = {"id": ["q"], "query": ["why"], "gold_ids": [["b"]], "excluded_ids": [["a"]]}
-    documents = {"id": ["a", "b"], "content": ["Why not.", "Because."]}
+    queries = {"id": ["q", "r"], "query": ["why", "how"], "gold_ids": [["b"], ["a"]]}
+    examples = {**queries, "excluded_ids": [["a"], ["N/A"]]}
+    documents = {"id": ["a", "b", "c"], "content": ["Why not.", "Because.", "So."]}
     return miniatures.write_parquet(folder, {"documents": {"aops": documents}, "examples": {"aops": examples}})
+
+
+def write_reranking(folder: Path) -> Path:
+    """A repository with the candidates of each query, positives first."""
+    return miniatures.write_parquet(
+        folder,
+        {
+            "corpus": {"dev": {"_id": ["d1", "d2", "d3"], "title": [""] * 3, "text": ["蜜蜂", "蜂蜜", "面包"]}},
+            "queries": {"dev": {"_id": ["q1", "q2"], "text": ["蜂", "包"]}},
+            "qrels": {"dev": {"query-id": ["q1", "q2"], "corpus-id": ["d2", "d1"], "score": [1, 1]}},
+            "top_ranked": {"dev": {"query-id": ["q1", "q2"], "corpus-ids": [["d2", "d1", "d3"], ["d1", "d3"]]}},
+        },
+    )
+
+
+def write_instructed(folder: Path) -> Path:
+    """A repository of FollowIR: each query with its original and its changed instruction."""
+    names = ["q1-og", "q1-changed"]
+    return miniatures.write_parquet(
+        folder,
+        {
+            "corpus": {"corpus": {"_id": ["d1", "d2"], "title": ["", ""], "text": ["bees", "wild bees"]}},
+            "queries": {"queries": {"_id": names, "text": ["bees", "bees"]}},
+            "default": {"test": {"query-id": [*names, "q1-og"], "corpus-id": ["d1", "d1", "d2"], "score": [1, 1, 1]}},
+            "top_ranked": {"top_ranked": {"query-id": names, "corpus-ids": [["d1", "d2"]] * 2}},
+            "instruction": {"instruction": {"query-id": names, "instruction": ["any bees", "no wild bees"]}},
+            "qrel_diff": {"qrel_diff": {"query-id": ["q1"], "corpus-ids": [["d2"]]}},
+        },
+    )
 
 
 def served(folder: Path) -> dict[str, Path]:
@@ -121,7 +157,15 @@ def served(folder: Path) -> dict[str, Path]:
         )
     forums = "datasets/clips/beir-nl-cqadupstack@1de13232f452f0b4f5525d8c6c41cd6a9ae1d084"
     bright = "datasets/mteb/BRIGHT@c26703e6600d97c579ee2985f16cf307db13ed85"
-    return {**found, forums: write_forums(folder / "forums"), bright: write_bright(folder / "bright")}
+    reranking = "datasets/mteb/T2Reranking@a34fe6bc0dff185af1228e49a0f6fb1de1565627"
+    instructed = "datasets/mteb/Core17InstructionRetrieval@67d8733dd0691f08f34ed9dda5941578cba8d91c"
+    return {
+        **found,
+        forums: write_forums(folder / "forums"),
+        bright: write_bright(folder / "bright"),
+        reranking: write_reranking(folder / "reranking"),
+        instructed: write_instructed(folder / "instructed"),
+    }
 
 
 pytestmark = pytest.mark.slow  # importing mteb takes seconds
@@ -185,13 +229,26 @@ def test_tasks_that_share_a_repository_do_not_share_a_corpus(answers: dict[str, 
     assert unix["corpus_digest"] != gaming["corpus_digest"]
 
 
-def test_a_task_in_which_queries_exclude_documents_is_warned_of(answers: dict[str, Any]):
+def test_documents_that_queries_of_a_task_exclude_are_excluded(answers: dict[str, Any]):
+    """mteb has lists of all other documents; `N/A` is BRIGHT's word for none."""
     bright = answers["dataset=mteb dataset.task=BrightAopsRetrieval"]
-    assert bright["texts"] == ["Why not.", "Because."]
-    (line,) = bright["told"]
-    assert line.startswith("BrightAopsRetrieval: mteb ranks only a list of documents for each query")
-    scifact = answers["dataset=mteb dataset.task=SciFact"]["told"]
-    assert [line for line in scifact if "comparable" in line] == []
+    assert (bright["texts"], bright["told"]) == (["Why not.", "Because.", "So."], [])
+    assert (bright["excluded"], bright["candidates"]) == ({"q": ["a"]}, None)
+    scifact = answers["dataset=mteb dataset.task=SciFact"]
+    assert (scifact["excluded"], scifact["candidates"], scifact["instructions"]) == ({}, None, {})
+
+
+def test_candidates_of_a_reranking_task_are_those_of_the_dataset(answers: dict[str, Any]):
+    """They come without an order: in the files relevant documents are first."""
+    task = answers["dataset=mteb dataset.task=T2Reranking"]
+    assert task["candidates"] == {"q1": {"d1": 0.0, "d2": 0.0, "d3": 0.0}, "q2": {"d3": 0.0, "d1": 0.0}}
+    assert (task["qrels"], task["language"], task["split"]) == ({"q1": {"d2": 1}, "q2": {"d1": 1}}, "zh", "dev")
+
+
+def test_instructions_of_a_task_are_those_of_its_queries(answers: dict[str, Any]):
+    task = answers["dataset=mteb dataset.task=Core17InstructionRetrieval"]
+    assert task["instructions"] == {"q1-og": "any bees", "q1-changed": "no wild bees"}
+    assert task["candidates"] == {name: {"d1": 0.0, "d2": 0.0} for name in ("q1-changed", "q1-og")}
 
 
 def test_a_task_that_was_loaded_once_is_the_same_offline(answers: dict[str, Any]):
@@ -208,7 +265,7 @@ def test_a_task_that_was_loaded_once_is_the_same_offline(answers: dict[str, Any]
     [
         ("SciFactt", "mteb has no such task: 'SciFactt' not found. Did you mean: 'SciFact'? Check dataset.task."),
         ("Banking77Classification", "Banking77Classification is a task of type Classification of text, expected Ret"),
-        ("VisRAGRetArxivQA", "VisRAGRetArxivQA is a task of type Retrieval of text, image, expected Retrieval of text"),
+        ("VisRAGRetArxivQA", "VisRAGRetArxivQA is a task of type Retrieval of text, image, expected Retrieval, Rerank"),
         (
             "CQADupstackRetrieval",
             "CQADupstackRetrieval is the mean of several tasks. Set dataset.task to one of: CQADu",

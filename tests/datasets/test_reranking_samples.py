@@ -18,7 +18,7 @@ from evalkit.errors import DataError
 from evalkit.pipeline import evaluate
 from evalkit.rerank.passthrough import KeepOrderConfig
 from evalkit.retrieval.bm25 import BM25Config
-from evalkit.retrieval.judged import JudgedConfig, settled
+from evalkit.retrieval.own_candidates import OwnConfig, settled
 from evalkit.retrieval.saved import SavedConfig, SavedRetriever
 
 SAMPLES = [
@@ -136,7 +136,7 @@ def test_only_a_file_of_json_is_taken_for_samples(collection, tmp_path):
     assert are_samples(FolderDatasetConfig(path=str(write(tmp_path / "s.txt", SAMPLES))))
 
 
-@pytest.mark.parametrize("retriever", [DenseConfig(name="dense", model="/absent"), JudgedConfig(name="judged")])
+@pytest.mark.parametrize("retriever", [DenseConfig(name="dense", model="/absent"), OwnConfig(name="own")])
 def test_each_query_has_its_own_candidates_reranked_and_measured(tmp_path, monkeypatch, caplog, retriever):
     monkeypatch.setattr(rerank, "build", lambda *_, **__: StubReranker())
     config = EvaluateConfig(
