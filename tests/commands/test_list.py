@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -50,6 +51,15 @@ def test_every_model_says_under_which_licence_and_how_large_it_is(kind, capsys):
     assert [row["name"] for row in rows if not row["licence"]] == []
     unknown = [row["name"] for row in rows if row["download_gb"] is None]
     assert unknown == [row["name"] for row in rows if row["model"].startswith("package:")]
+
+
+def test_every_pinned_reranker_says_what_it_is_and_how_its_score_is_made(capsys):
+    main(["list", "rerankers", "--json"])
+    rows = [row for row in json.loads(capsys.readouterr().out) if "revision" in row]
+    facts = ("licence", "download_gb", "model", "parameters", "architecture", "template", "score")
+    assert [(row["name"], fact) for row in rows for fact in facts if not row.get(fact)] == []
+    assert all(re.fullmatch("[0-9a-f]{40}", row["revision"]) for row in rows)
+    assert len({(row["model"], row["revision"]) for row in rows}) == len(rows) >= 45
 
 
 def test_the_largest_downloads_are_shown(capsys, monkeypatch):
