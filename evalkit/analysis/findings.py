@@ -14,16 +14,18 @@ from evalkit.analysis.pairwise import Comparison, Pairing, Settings, System, gro
 from evalkit.analysis.suspicions import suspicions
 from evalkit.formats.notes import counted, listed
 from evalkit.results import Evaluation
+from evalkit.results.labels import legend
 from evalkit.system.stages import duration, rate, speed
 
-BEST, ALIKE, GAIN, WORSE, COST, SUSPICIOUS, FEW = "best", "alike", "gain", "worse", "cost", "suspicious", "few"
+BEST, ALIKE, GAIN, WORSE, COST, FEW = "best", "alike", "gain", "worse", "cost", "few"
+SUSPICIOUS, NAMES = "suspicious", "names"
 
 
 class Finding(NamedTuple):
     """One sentence.
 
     Attributes:
-        kind: `best`, `alike`, `gain`, `worse`, `cost`, `suspicious` or `few` (queries or datasets).
+        kind: `best`, `alike`, `gain`, `worse`, `cost`, `few` (queries or datasets), `suspicious` or `names` (legend).
         text: for people.
         level: `note`, `warning` or `error`, as flags have them.
         dataset: name of the dataset; empty over all.
@@ -91,7 +93,9 @@ def findings(comparisons: Sequence[Comparison], total: Overall | None, settings:
     """Over all datasets where systems were compared over them, else of one dataset after the other."""
     scopes = [_over(total, comparisons, settings)] if total else [_on(one, settings) for one in comparisons]
     found = [sentence for scope in scopes if scope.pairings for sentence in _of(scope)]
-    return [*found, *(_suspicious(*one) for one in suspicions(comparisons, settings.measure))]
+    found += [_suspicious(*one) for one in suspicions(comparisons, settings.measure)]
+    explained = legend([evaluation for one in comparisons for evaluation in one.evaluations])
+    return [*found, *(Finding(NAMES, f"{line}.") for line in explained)]
 
 
 def _on(one: Comparison, settings: Settings) -> _Scope:

@@ -27,8 +27,9 @@ from evalkit.measures.significance import (
     t_test,
 )
 from evalkit.results import Evaluation
-from evalkit.results.gather import names, per_query
+from evalkit.results.gather import per_query
 from evalkit.results.judged_runs import RunResult
+from evalkit.results.labels import names
 
 DIFFERENT_DOCUMENTS = (
     "the runs hold different documents, and nothing says from which candidates each was made, so a difference may be "

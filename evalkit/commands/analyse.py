@@ -15,7 +15,8 @@ from evalkit.measures import parse_measure
 from evalkit.reports.analysis_grids import grids
 from evalkit.reports.grid import write
 from evalkit.results import Evaluation
-from evalkit.results.gather import joiner, measure_of, names
+from evalkit.results.gather import joiner, measure_of
+from evalkit.results.labels import legend, names
 from evalkit.system.terminal import say, tell
 
 
@@ -46,6 +47,8 @@ def main(arguments: list[str]) -> int:
         return 0
     exact = options.format == "csv"
     write([grid for title, analysis in found for grid in grids(title, analysis, exact=exact)], options.format)
+    for line in legend(evaluations):
+        tell(f"{line}.")
     return 0
 
 

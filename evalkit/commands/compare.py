@@ -19,8 +19,9 @@ from evalkit.reports.grid import write
 from evalkit.reports.heat_grid import heat_grid
 from evalkit.reports.sentences import write_findings
 from evalkit.results import Evaluation
-from evalkit.results.gather import dataset_of, measure_of, names
+from evalkit.results.gather import dataset_of, measure_of
 from evalkit.results.judged_runs import notes_of
+from evalkit.results.labels import names
 from evalkit.system.terminal import say, tell
 from evalkit.types import Dataset
 

@@ -155,8 +155,6 @@ def _sweep_grids(done: list[Done], presets: Presets, form: str, *, failed: bool)
             for dataset in suite.datasets
         }
         of_suite = suite_grids(suite, found, partial=done[0].partial_average)
-        if not of_suite:
-            tell(f"{suite.name}: no table of the suite, since its columns would hold several settings under one name")
         grids += of_suite
         if form == "csv":
             _tell_averages(of_suite)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from evalkit.config.suites import Suite, Summary, summarise
 from evalkit.reports.grid import Cell, Column, Grid
 from evalkit.results import Evaluation
+from evalkit.results.labels import legend, names
 
 _Reported = Mapping[str, Sequence[tuple[Evaluation, list[str]]]]  # dataset -> evaluations, with reported measures
 
@@ -12,15 +13,13 @@ _Reported = Mapping[str, Sequence[tuple[Evaluation, list[str]]]]  # dataset -> e
 def suite_grids(suite: Suite, evaluations: _Reported, *, partial: bool) -> list[Grid]:
     """One table a measure; where datasets have measures of their own, one table with the first of each.
 
-    None at all where several evaluations of a dataset would share a column, since they differ in settings alone.
-
     Args:
         suite: which datasets.
         evaluations: dataset as it is chosen -> its evaluations, each with the measures it reports.
         partial: whether to average although datasets are missing.
     """
     asked = [measures for found in evaluations.values() for _, measures in found]
-    if not asked or any(_share_a_name(found) for found in evaluations.values()):
+    if not asked:
         return []
     averaged = all(measures == asked[0] for measures in asked)
     if averaged:
@@ -28,20 +27,15 @@ def suite_grids(suite: Suite, evaluations: _Reported, *, partial: bool) -> list[
     else:
         first = {dataset: found[0][1][0] for dataset, found in evaluations.items() if found}
         titles = {f"suite={suite.name}: the first measure of each dataset": first}
-    names = [dataset for dataset, found in evaluations.items() if any(_differs(one) for one, _ in found)]
-    differing = [f"not the published datasets: {', '.join(names)}"] if names else []
+    differ = [dataset for dataset, found in evaluations.items() if any(_differs(one) for one, _ in found)]
+    differing = [f"not the published datasets: {', '.join(differ)}"] if differ else []
     grids = []
     for title, measures in titles.items():
         systems = _systems(evaluations, measures)
         summaries = {name: summarise(suite, values, partial=partial) for name, values in systems.items()}
-        notes = _notes(suite, systems, summaries, averaged=averaged) + differing
+        notes = _notes(suite, systems, summaries, averaged=averaged) + differing + legend(_with_stages(evaluations)[1])
         grids.append(_grid(suite, title, summaries, {} if averaged else measures, notes))
     return grids
-
-
-def _share_a_name(found: Sequence[tuple[Evaluation, list[str]]]) -> bool:
-    names = [(one.first_stage, one.reranker) for one, _ in found]
-    return len(set(names)) < len(names)
 
 
 def _differs(evaluation: Evaluation) -> bool:
@@ -50,16 +44,27 @@ def _differs(evaluation: Evaluation) -> bool:
 
 def _systems(evaluations: _Reported, measures: Mapping[str, str]) -> dict[str, dict[str, float]]:
     """First stages and rerankers over them, by the heading of their column -> dataset -> value."""
-    several = len({one.first_stage for found in evaluations.values() for one, _ in found}) > 1
+    chosen, all_systems = _with_stages(evaluations)
     systems: dict[str, dict[str, float]] = {}
-    for dataset, found in evaluations.items():
-        for one, _ in found:
-            measure = measures[dataset]
-            systems.setdefault(one.first_stage, {})[dataset] = one.candidates.manifest["measures"][measure]
-            if not one.is_first_stage:
-                name = f"{one.first_stage} + {one.reranker}" if several else one.reranker
-                systems.setdefault(name, {})[dataset] = one.result.manifest["measures"][measure]
+    for dataset, name, one in zip(chosen, names(all_systems), all_systems, strict=True):
+        systems.setdefault(name, {})[dataset] = one.result.manifest["measures"][measures[dataset]]
     return systems
+
+
+def _with_stages(evaluations: _Reported) -> tuple[list[str], list[Evaluation]]:
+    """Every evaluation after its first stage, which comes once, and the dataset of each as it is chosen."""
+    chosen: list[str] = []
+    found: list[Evaluation] = []
+    for dataset, own in evaluations.items():
+        seen = set[str]()
+        for one, _ in own:
+            stage = Evaluation(one.candidates, one.candidates)
+            if (token := str(one.candidates.folder)) not in seen:
+                seen.add(token)
+                chosen, found = [*chosen, dataset], [*found, stage]
+            if not one.is_first_stage:
+                chosen, found = [*chosen, dataset], [*found, one]
+    return chosen, found
 
 
 def _grid(

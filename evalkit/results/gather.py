@@ -2,8 +2,7 @@
 
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from glob import escape
 from pathlib import Path
@@ -112,49 +111,6 @@ def _evaluation(folder: Path) -> Evaluation:
     if candidates.manifest["key"] != result.manifest["candidates"]["key"]:
         raise ResultError(f"{folder}: was not made from the candidates next to it. Remove {folder} and run again.")
     return Evaluation(result, candidates)
-
-
-def names(evaluations: Sequence[Evaluation]) -> list[str]:
-    """A name for each evaluation within its dataset; over datasets the same name is the same system.
-
-    It is the reranker; with the first stage before it where there are several first stages, on whatever datasets, or
-    where two results of a dataset would be called the same. Those take the names of their folders, which may hold a
-    key, and so much of the path before as tells them apart.
-    """
-    plain = Counter((one.dataset, one.reranker) for one in evaluations)
-    several = len({one.first_stage for one in evaluations}) > 1 or max(plain.values(), default=0) > 1
-    given = [
-        f"{one.first_stage} + {one.reranker}" if several and not one.is_first_stage else one.reranker
-        for one in evaluations
-    ]
-    same: dict[tuple[str, str], list[Evaluation]] = {}
-    for name, one in zip(given, evaluations, strict=True):
-        same.setdefault((one.dataset, name), []).append(one)
-    alone = {name for (_, name), some in same.items() if len(some) == 1}
-    return [
-        name if len(alike := same[one.dataset, name]) == 1 else _name_of_folder(one, alike, alone)
-        for name, one in zip(given, evaluations, strict=True)
-    ]
-
-
-def _name_of_folder(evaluation: Evaluation, alike: Sequence[Evaluation], alone: Container[str]) -> str:
-    """A name from an evaluation's folder, other than those of `alike`.
-
-    With its key where the name is one of `alone`: nobody knows with which of the settings those results were made, so
-    they are not joined.
-    """
-    folder, key = evaluation.result.folder.resolve(), evaluation.result.manifest.get("key", "")
-    for length in range(2, len(folder.parts) + 1):
-        own = _end(evaluation, length)
-        if sum(_end(one, length) == own for one in alike) == 1:
-            return f"{own}.{key[:8]}" if own in alone else own
-    return str(folder)
-
-
-def _end(evaluation: Evaluation, length: int) -> str:
-    """The end of a folder's path as a name: `bm25-100 + lambda.0594fff5`, of a first stage `bm25-100`."""
-    *stage, last = evaluation.result.folder.resolve().parts[-length:]
-    return "/".join(stage) if evaluation.is_first_stage else f"{'/'.join(stage)} + {last}"
 
 
 def dataset_of(result: Result) -> Dataset:

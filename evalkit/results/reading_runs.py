@@ -10,7 +10,8 @@ from evalkit.formats.python_objects import is_from, run_object
 from evalkit.formats.run_names import run_names
 from evalkit.formats.runfile import RunFile
 from evalkit.measures.given_runs import GivenRun
-from evalkit.results.gather import gather, names
+from evalkit.results.gather import gather
+from evalkit.results.labels import names
 from evalkit.results.result import Evaluation
 from evalkit.system.files import expanded
 

@@ -13,14 +13,18 @@ from evalkit.results import Evaluation, Result
 SUITE = Suite("toy", ("a", "forum/x", "forum/y"))
 
 
-def evaluation(first: float, reranked: float | None, *, measure: str = "nDCG@10", retriever: str = "bm25"):
-    stage = {"retriever": {"name": retriever, "depth": 100}, "measures": {measure: first}}
+def evaluation(first, reranked, *, measure: str = "nDCG@10", retriever: str = "bm25", **settings):
+    """An evaluation on a dataset; the reranker has these settings."""
+    known = {"dataset": {"name": "one"}, "config": {"reranker": settings}}
+    stage = {**known, "retriever": {"name": retriever, "depth": 100}, "measures": {measure: first}}
     kind = "none" if reranked is None else "pairs"
     result = {
+        **known,
         "reranker": {"kind": kind, "name": "none" if reranked is None else "mini"},
         "measures": {measure: first if reranked is None else reranked},
     }
-    return Evaluation(Result(Path(), result), Result(Path(), stage)), [measure]
+    folder = Path(retriever)
+    return Evaluation(Result(folder / str(settings), result), Result(folder, stage)), [measure]
 
 
 def text_of(evaluations, *, partial=False) -> str:
@@ -82,6 +86,9 @@ def test_nothing_evaluated_prints_nothing():
     assert suite_grids(SUITE, {"a": []}, partial=False) == []
 
 
-def test_several_settings_under_one_name_make_no_table_of_the_suite():
-    twice = [evaluation(0.1, None), evaluation(0.2, None)]
-    assert suite_grids(SUITE, {"a": twice, "forum/x": twice, "forum/y": twice}, partial=True) == []
+def test_several_settings_under_one_name_are_columns_named_by_what_differs():
+    both = [evaluation(0.1, 0.2, max_length=8, model="m"), evaluation(0.1, 0.4, max_length=16, model="m")]
+    (grid,) = suite_grids(SUITE, {"a": both, "forum/x": both, "forum/y": both}, partial=False)
+    assert [column.name for column in grid.columns[1:]] == ["bm25-100", "mini max_length=8", "mini max_length=16"]
+    assert list(grid.rows[-1]) == ["average", 0.1, 0.2, 0.4]
+    assert "mini: results of this name differ in reranker.max_length" in grid.notes

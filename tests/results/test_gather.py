@@ -8,7 +8,7 @@ import pytest
 from made import grade, made
 
 from evalkit.errors import ConfigError, ResultError
-from evalkit.results.gather import dataset_of, gather, joiner, measure_of, names, per_query
+from evalkit.results.gather import dataset_of, gather, joiner, measure_of, per_query
 
 
 @pytest.fixture
@@ -85,46 +85,6 @@ def test_damaged_manifest_below_a_folder_is_an_error_that_names_it(root):
     (root / "one/stage-100/weak/manifest.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ResultError, match=r"weak/manifest\.json: is not the manifest that evalkit wrote"):
         gather([root])
-
-
-def test_names_have_the_first_stage_where_there_are_several(tmp_path):
-    made(tmp_path, {"strong": 3.0})
-    root = made(tmp_path, {"strong": 3.0}, stage="other")
-    found = gather([root, root / "one/stage-100/candidates"])
-    assert names(found) == ["other-100 + strong", "stage-100 + strong", "stage-100"]
-
-
-def test_names_have_the_first_stage_where_other_datasets_have_another(root):
-    """Else an average over both datasets would mix two first stages under one name."""
-    assert names(gather([root])) == ["stage-100 + strong", "stage-100 + weak", "other-100 + strong"]
-    assert names(gather([root / "one"])) == ["strong", "weak"]
-
-
-def test_same_name_with_other_settings_is_distinguished_by_its_folder(tmp_path):
-    made(tmp_path, {"strong": 3.0, "weak": 1.0})
-    root = made(tmp_path, {"strong": 2.0})
-    own, other, weak = names(gather([root]))
-    assert (own, weak) == ("stage-100 + strong", "stage-100 + weak")
-    assert other.startswith("stage-100 + strong.")
-
-
-def test_one_of_two_settings_is_not_joined_with_a_result_on_another_dataset(tmp_path):
-    for strength in (3.0, 2.0):
-        made(tmp_path, {"strong": strength})
-    found = gather([made(tmp_path, {"strong": 2.0}, dataset="two")])
-    *both, elsewhere = zip([one.dataset for one in found], names(found), strict=True)
-    keys = {one.result.manifest["key"][:8] for one in found if one.dataset == "one"}
-    assert set(both) == {("one", f"stage-100 + strong.{key}") for key in keys}
-    assert elsewhere == ("two", "stage-100 + strong")
-
-
-def test_two_settings_of_a_first_stage_are_distinguished_by_its_folder(tmp_path):
-    made(tmp_path, {"strong": 3.0})
-    root = made(tmp_path, {"strong": 3.0}, strength=0.7)
-    found = gather([root, *sorted(root.glob("one/*/candidates"))])
-    folders = [path.name for path in sorted((root / "one").iterdir())]
-    assert names(found) == [*(f"{folder} + strong" for folder in folders), *folders]
-    assert folders[1].startswith("stage-100.")
 
 
 def at_level(evaluation, level):

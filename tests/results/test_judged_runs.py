@@ -8,8 +8,9 @@ from evalkit.datasets.of_judgments import dataset_of_judgments
 from evalkit.errors import ConfigError, DataError, ResultError
 from evalkit.formats.runfile import RunFile
 from evalkit.measures.given_runs import GivenRun, Rules
-from evalkit.results.gather import dataset_of, measure_of, names, per_query
+from evalkit.results.gather import dataset_of, measure_of, per_query
 from evalkit.results.judged_runs import judge_runs
+from evalkit.results.labels import names
 from evalkit.run import Run
 
 QRELS = {"q1": {"d1": 2, "d2": 0}, "q2": {"d3": 1}}
