@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 from stubs import write_collection
 
-from evalkit.config.resources import config_names, read_config
+from evalkit.config.resources import config_names, read_config, shipped
 from evalkit.datasets.hub_dataset import HubDatasetConfig
 
 TWIN = "7"  # the query and the document that have the same id
@@ -49,13 +49,20 @@ def queries(name: str, split: str | None = None) -> dict[str, str]:
 
 
 def settings(name: str) -> dict:
-    """What the file of a dataset says."""
+    """What the card of a dataset says."""
     return read_config("dataset", name)
 
 
+def families() -> dict[str, list[str]]:
+    """File of a family -> its datasets."""
+    files = sorted((shipped("conf") / "family").glob("*.yaml"))
+    return {path.stem: list(OmegaConf.load(path)["members"]) for path in files}
+
+
 def cards() -> dict[str, dict]:
-    """The settings of every published dataset on the hub, by its name."""
-    found = {name: settings(name) for name in config_names("dataset")}
+    """The settings of every published dataset on the hub, of families only CQADupStack, by its name."""
+    others = {name for family, names in families().items() if family != "cqadupstack" for name in names}
+    found = {name: settings(name) for name in config_names("dataset") if name not in others}
     return {name: card for name, card in found.items() if card["defaults"][0] == "/schema/dataset/hub@_here_"}
 
 
@@ -129,6 +136,60 @@ def _judgments(judged: Mapping[str, Mapping[str, int]], number: pa.DataType) -> 
     rows = [(query, document, grade) for query, grades in judged.items() for document, grade in grades.items()]
     query_ids, doc_ids, grades = zip(*rows, strict=True)
     return {"query-id": query_ids, "corpus-id": doc_ids, "score": pa.array(grades).cast(number)}
+
+
+def write_r2med(folder: Path, name: str) -> Path:
+    """A repository in the layout of R2MED: splits are called as the configurations, and ids of judgments are short."""
+    found, asked = documents(name, titled=False), queries(name)
+    rows = [(query, document, grade) for query, grades in QRELS["test"].items() for document, grade in grades.items()]
+    tables = {
+        "corpus": {"id": list(found), "text": [text for _, text in found.values()]},
+        "query": {"id": list(asked), "text": list(asked.values())},
+        "qrels": dict(zip(("q_id", "p_id", "score"), zip(*rows, strict=True), strict=True)),
+    }
+    return write_parquet(folder, {part: {part: columns} for part, columns in tables.items()})
+
+
+def write_examples(folder: Path, card: Mapping, parts: Iterable[str], excluded: Mapping[str, list[str]]) -> Path:
+    """A repository whose queries list their relevant documents, in the layouts of BRIGHT and LitSearch.
+
+    Args:
+        folder: to write to.
+        card: of one of its datasets.
+        parts: collections, each a split; its name is appended to that of the repository.
+        excluded: query id -> documents that it excludes, of BRIGHT.
+    """
+    configurations: dict[str, dict] = {"examples": {}, "documents": {}, "long_documents": {}}
+    for part in parts:
+        name = f"{card['hub_id']} {part}"
+        asked = queries(name)
+        lists = [[key for key, grade in QRELS["test"].get(query, {}).items() if grade > 0] for query in asked]
+        configurations["examples"][part] = {
+            "id": list(asked),
+            "query": list(asked.values()),
+            "gold_ids": pa.array(lists, pa.list_(pa.string())),
+            "gold_ids_long": pa.array([found[:1] for found in lists], pa.list_(pa.string())),
+            "excluded_ids": [excluded.get(query, ["N/A"]) for query in asked],
+        }
+        for key, text in (("documents", name), ("long_documents", f"{name} long")):
+            found = documents(text, titled=False)
+            configurations[key][part] = {"id": list(found), "content": [text for _, text in found.values()]}
+    return write_parquet(folder, configurations)
+
+
+def write_litsearch(folder: Path, card: Mapping) -> Path:
+    """The repository of LitSearch: queries have no ids, and those of papers are numbers."""
+    found = documents(card["hub_id"])
+    numbers = {key: number for number, key in enumerate(found, start=17)}
+    lists = [[numbers["d3"]], [numbers["d1"], numbers["d4"]]]
+    queries_table = {"query_set": ["inline", "manual"], "query": ["what of tides", "what of bees"], "corpusids": lists}
+    papers = {
+        "corpusid": list(numbers.values()),
+        "title": [title for title, _ in found.values()],
+        "abstract": [text for _, text in found.values()],
+        "citations": [[1], [], [2], [], []],
+    }
+    return write_parquet(folder, {"query": {"full": queries_table}, "corpus_clean": {"full": papers}})
 
 
 def write_beir(folder: Path, name: str, splits: Iterable[str]) -> Path:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from evalkit.config import families
 from evalkit.config.registry import installed_settings, taken_by
 from evalkit.errors import ConfigError
 from evalkit.system.lookalikes import instead
@@ -37,10 +38,15 @@ def config_names(group: str, own: Path | None = None) -> list[str]:
         group: a folder below `conf/`.
         own: a user's folder with more groups, as given by `--config-dir`.
     """
-    shipped_names, others = _shipped_names(shipped("conf") / group), installed_settings(group)
+    shipped_names, others = _shipped_names(shipped("conf") / group) | members(group).keys(), installed_settings(group)
     if taken := sorted(shipped_names & others.keys()):
         raise taken_by(group, taken[0])
     return sorted({*shipped_names, *others, *(_names_below(own / group) if own else ())})
+
+
+def members(group: str) -> Mapping[str, families.Member]:
+    """The choices of a group that share a file with others of their family."""
+    return families.members(shipped("conf") / "family") if group == "dataset" else {}
 
 
 @cache
@@ -68,13 +74,15 @@ def config_text(group: str, name: str, own: Path | None = None) -> str:
     for base in (shipped("conf"), own):
         if base and (path := base / group / f"{name}.yaml").is_file():
             return path.read_text(encoding="utf-8")
-    return installed_settings(group)[name]
+    return member.text if (member := members(group).get(name)) else installed_settings(group)[name]
 
 
 def read_config(group: str, name: str, own: Path | None = None) -> dict[str, Any]:
     """The settings of a choice; its schema is in `defaults`."""
     import yaml
 
+    if member := members(group).get(name):
+        return member.card
     fast = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # a tenth of the time, where PyYAML was built with it
     return dict(yaml.load(config_text(group, name, own), Loader=fast) or {})  # noqa: S506 - safe, both of them
 

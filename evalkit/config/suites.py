@@ -1,7 +1,8 @@
 """Suites: datasets that are reported together, and their average.
 
 Datasets whose names share the part before a slash are one entry of a suite: CQADupStack, as in the published tables, is
-the mean of its 12 forums and counts once. Nothing is rounded before it is averaged.
+the mean of its 12 forums and counts once. In a suite with `forums_apart: true` each dataset is an entry. Nothing is
+rounded before it is averaged.
 """
 
 import math
@@ -23,13 +24,14 @@ class Suite(NamedTuple):
 
     name: str
     datasets: tuple[str, ...]
+    forums_apart: bool = False
 
     @property
     def entries(self) -> dict[str, tuple[str, ...]]:
         """Averages of the suite: name -> datasets."""
         entries: dict[str, tuple[str, ...]] = {}
         for dataset in self.datasets:
-            name = entry_of(dataset)
+            name = dataset if self.forums_apart else entry_of(dataset)
             entries[name] = (*entries.get(name, ()), dataset)
         return entries
 
@@ -58,12 +60,14 @@ class Summary(NamedTuple):
 def load_suite(name: str, own: Path | None = None) -> Suite:
     """The suite of this name; `own` is a user's folder with a group `suite/`, as given by `--config-dir`."""
     found = read_config("suite", name, own)
-    datasets = found.get("datasets")
-    if found.keys() != {"datasets"} or not (isinstance(datasets, list) and all(isinstance(d, str) for d in datasets)):
+    datasets, apart = found.pop("datasets", None), found.pop("forums_apart", False)
+    is_list = isinstance(datasets, list) and all(isinstance(d, str) for d in datasets)
+    if found or not is_list or not isinstance(apart, bool):
         raise ConfigError(
-            f"suite/{name}.yaml is not a suite. Expected one list of names: datasets: [scifact, nfcorpus]."
+            f"suite/{name}.yaml is not a suite. Expected one list of names: datasets: [scifact, nfcorpus]. Another key "
+            "may be forums_apart, true or false."
         )
-    return Suite(name, tuple(dict.fromkeys(datasets)))
+    return Suite(name, tuple(dict.fromkeys(datasets)), apart)
 
 
 def summarise(suite: Suite, values: Mapping[str, float], *, partial: bool = False) -> Summary:

@@ -24,6 +24,7 @@ DATASETS = Registry(
     {
         "bundled": "evalkit.config.dataset:BundledDatasetConfig",
         "folder": "evalkit.config.dataset:FolderDatasetConfig",
+        "examples": "evalkit.datasets.hub_examples:ExamplesDatasetConfig",
         "hub": "evalkit.datasets.hub_dataset:HubDatasetConfig",
         "ir_datasets": "evalkit.datasets.ir_dataset:IrDatasetConfig",
         "mkqa": "evalkit.datasets.mkqa:MkqaDatasetConfig",

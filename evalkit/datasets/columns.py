@@ -22,10 +22,10 @@ _Split = TypeVar("_Split")
 
 
 def choose(splits: Mapping[str, _Split], split: str, *, part: str, label: str) -> _Split:
-    """The split of this name, or the only one of a corpus or of queries; one without a name (`""`) is any."""
+    """The split of this name, or the only one of a corpus or of queries; one without a name (`""`, `qrels`) is any."""
     if split in splits:
         return splits[split]
-    if len(splits) == 1 and (part != "qrels" or "" in splits):
+    if len(splits) == 1 and (part != "qrels" or not {"", part}.isdisjoint(splits)):
         return next(iter(splits.values()))
     raise DataError(f"{label}: no split {split!r} of {part}. It has {', '.join(splits)}: set dataset.split.")
 

@@ -15,6 +15,7 @@ commit that `hf download` left in the cache are read too.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -42,20 +43,22 @@ class _OtherCommit(DataError):  # noqa: N818 - names the situation
 
 
 class Repository(NamedTuple):
-    """A dataset repository at a commit, and which of its subsets."""
+    """A dataset repository at a commit, and which of its subsets; what it calls the parts that have other names."""
 
     hub_id: str
     revision: str
     subset: str | None = None
+    called: Mapping[str, str] = MappingProxyType({})
 
     @property
     def digest(self) -> str:
         """The digest or revision that fixes the content."""
-        return f"hub:{self.hub_id}@{self.revision}" + (f"#{self.subset}" if self.subset else "")
+        part = self.called.get("corpus") or self.subset
+        return f"hub:{self.hub_id}@{self.revision}" + (f"#{part}" if part else "")
 
     def names(self, part: str) -> tuple[str, ...]:
         """Possible names of the configuration of a part (`corpus`, `queries`, `qrels`)."""
-        return snapshot.part_names(part, self.subset)
+        return (self.called[part],) if part in self.called else snapshot.part_names(part, self.subset)
 
     @property
     def label(self) -> str:
@@ -65,7 +68,7 @@ class Repository(NamedTuple):
 
 def judgments_and_queries(repository: Repository, split: str) -> tuple[pa.Table, pa.Table]:
     """The judgments of a split and the queries, in memory."""
-    qrels, queries = (_table(repository, part, split) for part in ("qrels", "queries"))
+    qrels, queries = (table(repository, part, split) for part in ("qrels", "queries"))
     return qrels, queries
 
 
@@ -172,7 +175,7 @@ def _other_commits(repository: Repository) -> str:
     return f" The cache of the hub has only other commits of it: {', '.join(others)}." if others else ""
 
 
-def _table(repository: Repository, part: str, split: str) -> pa.Table:
+def table(repository: Repository, part: str, split: str) -> pa.Table:
     """A split of judgments or queries, in memory."""
     if left := _left_by_download(repository, part):
         return left.table(part, split)

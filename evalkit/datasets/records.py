@@ -12,8 +12,10 @@ from evalkit.errors import DataError
 from evalkit.formats import ids
 from evalkit.formats.json_values import shown
 
-ID_KEYS = ("_id", "id", "doc_id", "docid", "docno", "pid")  # BEIR's, the hub's and mteb's, ir_datasets', others'
-TEXT_KEYS = ("text", "contents", "content", "passage", "body", "segment")  # BEIR's, Pyserini's, MS MARCO's, others'
+# BEIR's, the hub's and mteb's, ir_datasets', others', LitSearch's
+ID_KEYS = ("_id", "id", "doc_id", "docid", "docno", "pid", "corpusid")
+# BEIR's, Pyserini's, MS MARCO's, others', LitSearch's
+TEXT_KEYS = ("text", "contents", "content", "passage", "body", "segment", "abstract")
 DOCUMENTS = Columns(ID_KEYS, TEXT_KEYS)
 QUERIES = Columns(
     ("_id", "id", "query_id", "query-id", "qid", "doc_id"),

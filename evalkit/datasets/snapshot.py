@@ -36,7 +36,7 @@ from evalkit.system.reporting import reason
 from evalkit.types import Dataset
 
 PARTS = ("qrels", "queries", "corpus")
-_QRELS = ("default", "qrels")  # what their configuration is called
+_NAMES = {"qrels": ("default", "qrels"), "queries": ("queries", "query")}  # what configurations are called
 _BEIR = (CORPUS, "queries.jsonl")
 _SAVED = "state.json"  # the file by which a folder of `save_to_disk` is known
 # As `push_to_hub` names files: `test-00000-of-00002.parquet`, earlier `test-00000-of-00002-<16 hex digits>.parquet`.
@@ -100,7 +100,7 @@ def part_names(part: str, subset: str | None) -> tuple[str, ...]:
     """Possible names of the configuration of a part in a repository of the hub."""
     if subset:
         return (f"{subset}-{part}",)
-    return _QRELS if part == "qrels" else (part,)
+    return _NAMES.get(part, (part,))
 
 
 def find(folder: Path, subset: str | None = None) -> Snapshot | None:

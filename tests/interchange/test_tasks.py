@@ -3,9 +3,8 @@
 import importlib.util
 
 import pytest
-import yaml
 
-from evalkit.config.resources import shipped
+from evalkit.config.resources import read_config
 from evalkit.interchange.tasks import card_of, languages_of, task_of
 
 pytestmark = [
@@ -15,7 +14,7 @@ pytestmark = [
 
 
 def card(name):
-    return yaml.safe_load((shipped("conf") / "dataset" / f"{name}.yaml").read_text(encoding="utf-8"))
+    return read_config("dataset", name)
 
 
 @pytest.mark.parametrize(

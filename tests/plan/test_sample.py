@@ -33,7 +33,7 @@ def test_texts_after_a_card_have_its_counts_and_mean_lengths(name):
 
 
 def test_every_published_dataset_can_be_planned_without_being_there():
-    unknown = {"folder", "mteb", "python", "mini", "mini_zh", "mini_en_zh"}
+    unknown = {"folder", "ir_datasets", "mteb", "python", "mini", "mini_zh", "mini_en_zh"}
     for name in sorted(set(config_names("dataset")) - unknown):
         assert sample_from_card(config_of("dataset", name, {})).document_texts, name
 

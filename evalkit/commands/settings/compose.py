@@ -15,7 +15,7 @@ from evalkit.commands.settings.arguments import normalise, unescape
 from evalkit.commands.settings.legal import GROUPS, one_line, top_settings, unknown_setting
 from evalkit.config import ROOTS
 from evalkit.config.registry import installed_settings
-from evalkit.config.resources import shipped
+from evalkit.config.resources import members, shipped
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.load import usable_schemas
 from evalkit.system.reporting import explained, reason
@@ -145,6 +145,8 @@ def register_schemas(_path: tuple[str, ...]) -> None:
     import yaml
     from hydra.core.config_store import ConfigStore
 
+    from evalkit.commands.settings.unread import store_member
+
     store = ConfigStore.instance()
     for name, schema in ROOTS.items():
         store.store(group="schema", name=name, node=schema, provider="evalkit")
@@ -153,6 +155,8 @@ def register_schemas(_path: tuple[str, ...]) -> None:
             store.store(group=f"schema/{group}", name=name, node=schema, provider="evalkit")
         for name, text in installed_settings(group).items():
             store.store(group=group, name=name, node=yaml.safe_load(text), provider="another package")
+        for name, member in members(group).items():
+            store_member(group, name, member)
 
 
 def to_config(settings: Any, overrides: Sequence[str] = ()) -> Any:

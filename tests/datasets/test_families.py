@@ -1,0 +1,231 @@
+"""Datasets whose cards share a file: each reads its own part of what is published, and says what is known of it."""
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import miniatures
+import pytest
+from in_process import evalkit
+from local_hub import LocalHub, hub_clients
+from miniatures import QRELS, settings
+
+from evalkit.config.resources import config_names
+from evalkit.datasets import load
+from evalkit.load import config_of
+from evalkit.store import Store
+from evalkit.types import Dataset
+
+FAMILIES = {family: names for family, names in miniatures.families().items() if family != "cqadupstack"}
+ON_THE_HUB = {family: names for family, names in FAMILIES.items() if family != "trec_dl_v2"}
+FIRST = [names[0] for names in ON_THE_HUB.values()]  # one a layout, and one a file
+EXCLUDED = {"q2": ["d1"]}
+needs_mteb = pytest.mark.skipif(importlib.util.find_spec("mteb") is None, reason="mteb is not installed")
+
+
+def content(name: str) -> str:
+    """What the texts of a dataset's miniature contain."""
+    card = settings(name)
+    parts = [card["hub_id"], card.get("subset") or card.get("part")]
+    return " ".join(filter(None, [*parts, "long" if card["split"] == "long" else ""]))
+
+
+def write_repository(folder: Path, hub_id: str, names: list[str]) -> Path:
+    """The repository that these datasets are in, in the layout of its publisher."""
+    card = settings(names[0])
+    if "part" in card:
+        parts = dict.fromkeys(settings(name)["part"] for name in names)
+        return miniatures.write_examples(folder, card, [*parts, "another"], EXCLUDED)
+    if hub_id.startswith("R2MED/"):
+        return miniatures.write_r2med(folder, hub_id)
+    subsets = [settings(name)["subset"] for name in names if "subset" in card]
+    others = ["another"] if subsets else []
+    return miniatures.write_repository(folder, hub_id, splits=[card["split"]], subsets=[*others, *subsets])
+
+
+@contextmanager
+def published(folder: Path, names: list[str]) -> Iterator[None]:
+    """The repositories of datasets on a hub that this process asks."""
+    by_repository: dict[str, list[str]] = {}
+    for name in names:
+        card = settings(name)
+        by_repository.setdefault(f"{card['hub_id']}@{card['revision']}", []).append(name)
+    served = {
+        f"datasets/{key}": write_repository(folder / key.replace("/", "-"), key.partition("@")[0], own)
+        for key, own in by_repository.items()
+    }
+    with LocalHub(served) as hub, hub_clients(hub.endpoint, folder / "home"):
+        yield
+
+
+def expected_qrels(name: str) -> dict[str, dict[str, int]]:
+    card = settings(name)
+    if "part" not in card:
+        return QRELS["test" if card["hub_id"].startswith("R2MED/") else card["split"]]
+    gold = {query: {key: 1 for key, grade in judged.items() if grade > 0} for query, judged in QRELS["test"].items()}
+    first = {query: dict(list(judged.items())[:1]) for query, judged in gold.items()}
+    return first if card["split"] == "long" else gold
+
+
+def loaded(name: str, store: Store) -> Dataset:
+    return load(config_of("dataset", name, {}), store)
+
+
+def require_own_part(name: str, store: Store) -> None:
+    """Check that a dataset is the miniature that stands for it, and is compared with its card."""
+    dataset, card, qrels = loaded(name, store), settings(name), expected_qrels(name)
+    asked = miniatures.queries(content(name).removesuffix(" long"))
+    assert dataset.documents.texts(range(5)) == miniatures.texts(content(name)), name
+    assert dict(dataset.queries) == {query: asked[query] for query in qrels}
+    assert {query: dict(judged) for query, judged in dataset.qrels.items()} == qrels
+    assert (dataset.name, dataset.split, dataset.language) == (name, card["split"], card.get("language"))
+    grades = [grade for judged in qrels.values() for grade in judged.values()]
+    counts = {"documents": 5, "queries": len(qrels), "relevant": sum(grade > 0 for grade in grades)}
+    said = card["expected"]
+    assert dataset.differences == {key: f"{counts[key]}, expected {said[key]:,}" for key in counts}
+
+
+def test_the_first_of_each_family_reads_its_own_part_of_what_is_published(tmp_path: Path, store: Store):
+    with published(tmp_path, FIRST):
+        for name in FIRST:
+            require_own_part(name, store)
+
+
+@pytest.mark.slow  # a quarter of a second each
+def test_every_dataset_of_a_family_reads_its_own_part_of_what_is_published(tmp_path: Path, store: Store):
+    names = [name for own in ON_THE_HUB.values() for name in own]
+    with published(tmp_path, names):
+        digests = {}
+        for name in names:
+            require_own_part(name, store)
+            digests[name] = loaded(name, store).digest
+    assert len(set(digests.values())) == len(names)
+
+
+def test_litsearch_numbers_its_questions_and_finds_papers_by_their_numbers(tmp_path: Path, store: Store):
+    card = settings("litsearch")
+    folder = miniatures.write_litsearch(tmp_path / "repository", card)
+    served = {f"datasets/{card['hub_id']}@{card['revision']}": folder}
+    with LocalHub(served) as hub, hub_clients(hub.endpoint, tmp_path / "home"):
+        dataset = loaded("litsearch", store)
+    assert dict(dataset.queries) == {"q1": "what of tides", "q2": "what of bees"}
+    assert dataset.qrels == {"q1": {"20": 1}, "q2": {"18": 1, "21": 1}}
+    assert dataset.documents.ids.to_pylist() == ["17", "18", "19", "20", "21"]
+    assert dataset.documents.texts([1, 3]) == [miniatures.texts(card["hub_id"])[row] for row in (1, 3)]
+
+
+def test_a_suite_is_evaluated_and_each_of_its_datasets_counts_once(tmp_path: Path):
+    names = FAMILIES["r2med"][:2]
+    (tmp_path / "conf" / "suite").mkdir(parents=True)
+    (tmp_path / "conf" / "suite" / "two.yaml").write_text(f"# Two sets.\ndatasets: [{', '.join(names)}]\n")
+    with published(tmp_path, names):
+        done = evalkit(
+            *("evaluate", "--config-dir", "conf", "suite=two", "retriever=bm25", "reranker=none", "cache_dir=cache"),
+            cwd=tmp_path,
+        )
+    assert done.returncode == 0, done.stderr
+    found = [json.loads((tmp_path / f"results/{name}/bm25-100/none/manifest.json").read_text()) for name in names]
+    table = done.stdout[done.stdout.index("suite=two: nDCG@10") : done.stdout.index("suite=two: R@10")]
+    rows = {cells[1]: cells[3] for line in table.splitlines() if (cells := line.split())[:1] == ["│"]}
+    expected = {name: one["measures"]["nDCG@10"] for name, one in zip(names, found, strict=True)}
+    expected["average"] = sum(expected.values()) / 2
+    assert {name: rows[name] for name in expected} == {name: f"{value:.4f}" for name, value in expected.items()}
+
+
+# What the cards say
+
+MEASURE = {"ndcg_at_10": "nDCG@10", "recall_at_1": "R@1", "hit_rate_at_5": "Success@5"}  # as mteb calls it -> as we do
+WITHOUT = {
+    "theoremqa_questions"
+}  # has a query that lists no document: mteb counts it, and no value of it enters a mean
+
+
+def facts(task: Any, card: dict[str, Any]) -> dict[str, float]:
+    """What mteb counted of the data that a card is of."""
+    own = task.descriptive_stats[card["split"]]
+    for_subset = own.get("hf_subset_descriptive_stats") or {}
+    found = for_subset.get(card.get("subset") or card.get("part"), own)
+    relevant, documents = found["relevant_docs_statistics"], found["documents_text_statistics"]
+    asked = round(relevant["num_relevant_docs"] / relevant["average_relevant_docs_per_query"])
+    return {
+        "documents": round(documents["total_text_length"] / documents["average_text_length"]),
+        "queries": asked - (card.get("part") in WITHOUT and task.name == "BrightRetrieval"),
+        "relevant": relevant["num_relevant_docs"],
+        "document_characters": round(documents["average_text_length"], 1),
+        "query_characters": round(found["queries_text_statistics"]["average_text_length"], 1),
+    }
+
+
+@needs_mteb
+@pytest.mark.slow  # importing mteb takes seconds
+def test_every_card_says_what_mteb_knows_of_the_task_that_reads_the_same_files():
+    import mteb
+
+    from evalkit.config.languages import short_code
+    from evalkit.datasets.mteb_metadata import task_reading
+
+    names = [name for own in ON_THE_HUB.values() for name in own] + ["litsearch", "trec-dl20"]
+    for name in names:
+        card = settings(name)
+        task = task_reading(card)
+        assert task is not None, name
+        assert (task.dataset["path"], task.dataset["revision"]) == (card["hub_id"], card["revision"])
+        assert card["split"] in task.eval_splits
+        counts = {key: count for key, count in card["expected"].items() if key != "judgments"}
+        assert {**counts, **card["lengths"]} == facts(task, card), name
+        assert MEASURE[task.main_score] in card["measures"] if "measures" in card else task.main_score == "ndcg_at_10"
+        assert card["licence"] == task.license
+        assert card.get("drop_identical_ids", False) == mteb.get_task(task.name).ignore_identical_ids
+        codes = task.eval_langs
+        codes = codes[card.get("subset") or card["part"]] if isinstance(codes, dict) else codes
+        assert short_code(codes[0]) == card["language"]
+
+
+@needs_mteb
+@pytest.mark.slow  # importing mteb takes seconds
+def test_the_suites_are_the_benchmarks_of_mteb():
+    import mteb
+
+    from evalkit.config.suites import load_suite
+    from evalkit.datasets.mteb_metadata import task_reading
+
+    def tasks(suite: str) -> set[str]:
+        return {task_reading(settings(name)).name for name in load_suite(suite).datasets}
+
+    def benchmark(name: str) -> set[str]:
+        return {task.metadata.name for task in mteb.get_benchmark(name).tasks if task.metadata.type == "Retrieval"}
+
+    assert tasks("nanobeir") == benchmark("NanoBEIR")
+    assert tasks("mteb_eng_v2") == benchmark("MTEB(eng, v2)")
+    assert tasks("r2med") == benchmark("R2MED")
+    for suite, task in (("miracl", "MIRACLRetrieval"), ("mldr", "MultiLongDocRetrieval"), ("lotte", "LoTTE")):
+        assert tasks(suite) == {task}
+        assert {settings(name)["subset"] for name in load_suite(suite).datasets} == set(mteb.get_task(task).hf_subsets)
+
+
+# Queries and grades as ir_datasets 0.6.3 counts them (etc/metadata.json).
+TREC_DL = {
+    "trec-dl20": (54, {0: 7780, 1: 1940, 2: 1020, 3: 646}),
+    "trec-dl21": (53, {0: 4338, 1: 3063, 2: 2341, 3: 1086}),
+    "trec-dl22": (76, {0: 286459, 1: 52218, 2: 46080, 3: 1659}),
+    "trec-dl23": (82, {0: 13866, 1: 4372, 2: 2259, 3: 1830}),
+}
+
+
+def test_the_cards_of_trec_dl_say_what_ir_datasets_counts():
+    assert set(TREC_DL) == {name for name in config_names("dataset") if name.startswith("trec-dl")} - {"trec-dl19"}
+    for name, (queries, grades) in TREC_DL.items():
+        card = settings(name)
+        relevant = sum(count for grade, count in grades.items() if grade > 0)
+        counts = {"queries": queries, "judgments": sum(grades.values()), "relevant": relevant}
+        counts["documents"] = 8_841_823 if name == "trec-dl20" else 138_364_198
+        assert card["expected"] == counts
+        assert card["relevance_level"] == 2
+
+
+def test_the_collections_of_ir_datasets_are_those_of_their_years():
+    found = {name: settings(name)["id"] for name in FAMILIES["trec_dl_v2"]}
+    assert found == {f"trec-dl{year}": f"msmarco-passage-v2/trec-dl-20{year}/judged" for year in (21, 22, 23)}
