@@ -26,6 +26,8 @@ from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.loader import Loader, RemoteFile
 from evalkit.datasets.records import Record, checked_id, checked_text
 from evalkit.errors import ConfigError, DataError, EvalkitError, MissingExtra
+from evalkit.formats.python_objects import run_of
+from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.store.artefact import COUNTS
 from evalkit.system.lookalikes import did_you_mean
@@ -50,6 +52,8 @@ class IrDatasetConfig(DatasetConfig):
     """Id of the collection in ir_datasets, such as `msmarco-passage/trec-dl-2020/judged`."""
     query_field: str | None = None
     """Field of a topic that is the query, such as `description`; the default text of ir_datasets when not set."""
+    scored_documents: bool = False
+    """Read the scored documents of the collection too, which may be a large download, for `retriever=own`."""
 
     def __post_init__(self) -> None:
         """Check, and name the dataset after its id."""
@@ -78,6 +82,7 @@ class IrDatasetLoader(Loader):
         with _explained(config.id):
             judged = judged_of(source, config.id, config.query_field)
             documents = _documents(source, config.id, self.store)
+            candidates = _candidates(source, config.id) if config.scored_documents else None
         config = replace(
             config,
             language=_language(source.docs_lang()) if config.language == DatasetConfig.language else config.language,
@@ -88,7 +93,7 @@ class IrDatasetLoader(Loader):
             config,
             self.store,
             documents=ArrowDocuments(documents.table, title_separator=config.title_separator),
-            judged=replace(judged, notes={**judged.notes, **documents.notes}),
+            judged=replace(judged, candidates=candidates, notes={**judged.notes, **documents.notes}),
             corpus_digest=f"ir_datasets:{documents.digest}",
         )
 
@@ -187,6 +192,13 @@ def judged_of(source: Any, label: str, query_field: str | None = None) -> Judged
     texts = [getattr(topic, field) if field else topic.default_text() for topic in topics]
     queries = judged_texts([topic.query_id for topic in topics], texts, qrels, label)
     return Judged(queries, qrels, unjudged_queries=len(topics) - len(queries))
+
+
+def _candidates(source: Any, label: str) -> Run:
+    """The scored documents of a collection; MS MARCO's have no order, so their scores are equal."""
+    if not source.has("scoreddocs"):
+        raise ConfigError(f"{label} of ir_datasets has no scored documents. Remove dataset.scored_documents=true.")
+    return run_of(list(source.scoreddocs_iter()), f"{label}: scored documents", order="score")
 
 
 def _fields(kind: Any) -> str:

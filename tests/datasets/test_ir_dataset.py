@@ -60,7 +60,8 @@ def part(name: str, kind: type, rows: list[Any], **more: Any) -> Any:
     """Documents, queries or judgments of a collection made of objects."""
     from ir_datasets import formats
 
-    base = {"docs": formats.BaseDocs, "queries": formats.BaseQueries, "qrels": formats.BaseQrels}[name]
+    kinds = {"docs": "BaseDocs", "queries": "BaseQueries", "qrels": "BaseQrels", "scoreddocs": "BaseScoredDocs"}
+    base = getattr(formats, kinds[name])
     methods = {f"{name}_iter": lambda _: iter(rows), f"{name}_cls": lambda _: kind}
     return type("Part", (base,), {**methods, **{key: (lambda _, value=value: value) for key, value in more.items()}})()
 
@@ -133,6 +134,23 @@ def test_unjudged_topics_are_counted_and_further_grades_are_named(
     with caplog.at_level(logging.WARNING):
         load(IrDatasetConfig(id=registered(*objects())), store)
     assert "judgments also have quality, which no measure reads" in caplog.text
+
+
+class Scored(NamedTuple):
+    query_id: str
+    doc_id: str
+    score: float
+
+
+def test_scored_documents_are_candidates_where_they_are_asked_for(store: Store, registered):
+    rows = [Scored("1", "b", 2.0), Scored("1", "a", 1.5)]
+    name = registered(*objects(), part("scoreddocs", Scored, rows))
+    assert load(IrDatasetConfig(id=name), store).candidates is None
+    found = load(IrDatasetConfig(id=name, scored_documents=True), store)
+    (ranking,) = found.candidates
+    assert (ranking.query_id, list(ranking.doc_ids), list(ranking.scores)) == ("1", ["b", "a"], [2.0, 1.5])
+    with pytest.raises(ConfigError, match="has no scored documents"):
+        load(IrDatasetConfig(id=registered(*objects()), scored_documents=True), store)
 
 
 def test_judgments_of_subtopics_are_refused(store: Store, registered):
