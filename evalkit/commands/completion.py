@@ -26,7 +26,7 @@ _CONFIGS = {  # verbs that take settings, and the files under `conf/` that these
     "reproduce": "evaluate",
     "doctor": "score",
 }
-_FILES = "measure analyse analyze compare report table gate export cache score embed"
+_FILES = "measure analyse analyze compare report table gate export convert cache score embed"
 
 # zsh runs it through bashcompinit. Bash ends words at = and :, so what it has of the word already is left out.
 _BASH = """\

@@ -12,7 +12,7 @@ from evalkit.analysis.pairwise import Settings
 from evalkit.commands.evaluate_help import help_text
 from evalkit.commands.options import Parser
 from evalkit.commands.settings import sweeps
-from evalkit.commands.settings.arguments import normalise, tell_of_repeated
+from evalkit.commands.settings.arguments import normalise
 from evalkit.commands.settings.compose import prepare, run_jobs, to_config
 from evalkit.commands.settings.legal import one_line
 from evalkit.commands.settings.presets import Presets, expand
@@ -44,7 +44,6 @@ def main(arguments: list[str]) -> int:
     if {"-h", "--help"} & {*settings}:
         return _help([text for text in settings if text not in {"-h", "--help", "-m", "--multirun"}])
     presets = expand(normalise(settings, options=parser.names))
-    tell_of_repeated(settings)
     given = presets.arguments
     sweeps.require_launcher(given)
     prepare()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from evalkit.commands.fetch_candidates import candidate_sizes, fetch_candidates
 from evalkit.commands.options import Parser
-from evalkit.commands.settings.arguments import normalise
+from evalkit.commands.settings.arguments import last_of_each, normalise
 from evalkit.commands.settings.compose import compose
 from evalkit.commands.settings.legal import top_settings
 from evalkit.config import ExpectedCounts, FetchConfig
@@ -158,7 +158,7 @@ def _configs(settings: list[str]) -> list[FetchConfig]:
     if (suite is None) == (datasets is None):
         raise ConfigError("nothing to fetch is chosen. Set suite=NAME or dataset=NAME[,NAME...], one of the two.")
     names = load_suite(suite).datasets if suite else tuple(filter(None, str(datasets).split(",")))
-    others = [setting for setting in settings if setting.partition("=")[0] not in {"suite", "dataset"}]
+    others = [text for text in last_of_each(settings) if text.partition("=")[0] not in {"suite", "dataset"}]
     if not names:
         raise ConfigError("dataset= names no dataset. See `evalkit list datasets`.")
     return [compose("fetch", [f"dataset={name}", *others]) for name in names]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from evalkit import datasets
 from evalkit.commands.options import Parser
-from evalkit.commands.settings.arguments import normalise, tell_of_repeated
+from evalkit.commands.settings.arguments import normalise
 from evalkit.commands.settings.compose import prepare, run_jobs, to_config
 from evalkit.commands.settings.presets import expand
 from evalkit.config import EvaluateConfig
@@ -112,7 +112,6 @@ def _composed(arguments: Sequence[str], options: Sequence[str] = ()) -> list[Eva
     prepare()
     # Whoever will run it: it is planned here.
     given = normalise([text for text in arguments if not _LAUNCHER.match(text)], options=options)
-    tell_of_repeated(given)
     run_jobs(collect, expand(given).arguments, prog="evalkit plan")
     if faults:
         raise faults[0]

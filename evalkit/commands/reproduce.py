@@ -13,6 +13,7 @@ from evalkit.analysis.published.tables import Published, PublishedColumn, Publis
 from evalkit.analysis.published.verdicts import TOLERANCE, Cell, choose, part_of, reproduce, unused
 from evalkit.commands.list import main as list_choices
 from evalkit.commands.options import Parser
+from evalkit.commands.settings.arguments import last_of_each, normalise
 from evalkit.config import EvaluateConfig
 from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError, EvalkitError
@@ -69,6 +70,7 @@ def _check(options: argparse.Namespace, published: Published) -> None:
         raise ConfigError(f"--table {options.table} is none of {options.name}. {instead(options.table, names)}")
     if options.settings and not (options.run or options.plan):
         raise ConfigError(f"{options.settings[0]}: settings are for --run and --plan.")
+    normalise(options.settings)  # notes and refuses what is wrong with them once, not a run
 
 
 def _evaluations(folder: str) -> list[Evaluation]:
@@ -105,7 +107,7 @@ def _compose_all(
     for run in runs:
         system = (run.retriever, run.reranker, *run.settings)
         if not (independent and run.dataset in datasets and system in systems):
-            whole: EvaluateConfig = compose("evaluate", [*run.overrides, *common])
+            whole: EvaluateConfig = compose("evaluate", last_of_each([*run.overrides, *common]))
             datasets[run.dataset] = systems[system] = whole
         of_dataset = datasets[run.dataset]
         # Measures are the dataset's own unless they are set, and then they are the same everywhere.
@@ -125,7 +127,7 @@ def _run_missing(options: argparse.Namespace, published: Published) -> int:
         raise ConfigError("nothing was run. Answer y, or give --yes; --limit N leaves out what reads more texts.")
     failed = 0
     for number, run in enumerate(runs, start=1):
-        overrides = [*run.overrides, f"results_dir={options.results}", *options.settings]
+        overrides = last_of_each([*run.overrides, f"results_dir={options.results}", *options.settings])
         tell(f"{number} of {len(runs)}: {shlex.join(['evalkit', 'evaluate', *overrides])}")
         failed += _run(overrides)
     return failed

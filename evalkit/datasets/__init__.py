@@ -97,7 +97,8 @@ def _warn(dataset: Dataset) -> None:
             "is" if absent == 1 else "are",
         )
     if unanswered := dataset.notes.get("questions_without_answers"):
-        logger.warning("%s: %d questions have no answer and count as 0.", dataset.name, unanswered)
+        said = "question has no answer and counts" if unanswered == 1 else "questions have no answer and count"
+        logger.warning("%s: %d %s as 0.", dataset.name, unanswered, said)
     if dataset.maxp and not pc.any(pc.match_substring(dataset.documents.ids, dataset.maxp)).as_py():
         logger.warning(
             "%s: no document has %s in its id, so dataset.maxp changes nothing. Passages have ids such as D1%s0.",

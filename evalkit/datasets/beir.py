@@ -26,7 +26,16 @@ from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.filenames import Judgments, corpus_of, judgments_of, queries_of, refuse_unjudged
 from evalkit.datasets.matching_ids import require_judged_documents
 from evalkit.datasets.opening import open_source
-from evalkit.datasets.records import OF_QUERIES, QUERIES, REPEATED_QUERIES, SAID, checked_text, instruction_of, records
+from evalkit.datasets.records import (
+    OF_QUERIES,
+    QUERIES,
+    REPEATED_QUERIES,
+    SAID,
+    add_once,
+    checked_text,
+    instruction_of,
+    records,
+)
 from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
 from evalkit.formats.json_values import shown
@@ -149,11 +158,7 @@ def _read_queries(source: CollectionFiles, split: str) -> _Queries:
             None if answers is None else parse_answers(answers, record.where),
             instruction_of(record.fields, record.where),
         )
-        if found.setdefault(record.id, query) is not query:
-            if found[record.id] != query:
-                raise DataError(
-                    f"{record.where}: query id {record.id!r} occurs twice, with different texts. Ids are unique."
-                )
+        if not add_once(found, record.id, query, record.where):
             notes[REPEATED_QUERIES] += 1
         notes.update(name for what in record.unusual if (name := f"{OF_QUERIES}{what}") in SAID)
     return _Queries(source.label(name), found, notes)

@@ -5,10 +5,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from evalkit.datasets.assemble import Judged
 from evalkit.datasets.delimited import Columns
-from evalkit.datasets.records import DOCUMENTS, NO_TEXT, OF_QUERIES, QUERIES, REPEATED_QUERIES, is_missing
+from evalkit.datasets.records import (
+    DOCUMENTS,
+    NO_TEXT,
+    NO_TITLE,
+    OF_QUERIES,
+    QUERIES,
+    REPEATED_QUERIES,
+    add_once,
+    is_missing,
+)
 from evalkit.errors import DataError
 from evalkit.formats.ids import plain_text
 from evalkit.formats.judgments import add_judgment
@@ -88,8 +98,7 @@ def judged_texts(ids: Sequence[Any], texts: Sequence[Any], qrels: Qrels, where: 
     queries: dict[str, Any] = {}
     for key, text in zip(ids, texts, strict=True):
         found = "" if is_missing(text) else text
-        if queries.setdefault(str(key), found) != found:
-            raise DataError(f"{where}: query id {str(key)!r} occurs twice, with different texts. Ids are unique.")
+        add_once(queries, str(key), found, where)
     absent = sorted(query_id for query_id in qrels if not isinstance(queries.get(query_id), str))
     if absent:
         raise DataError(
@@ -97,6 +106,15 @@ def judged_texts(ids: Sequence[Any], texts: Sequence[Any], qrels: Qrels, where: 
             f"{absent[0]!r}."
         )
     return {query_id: queries[query_id] for query_id in sorted(qrels)}
+
+
+def missing_parts(table: Any) -> dict[str, int]:
+    """How many titles and texts of a `datasets.Dataset` are null or NaN, by their names in `records.SAID`."""
+    return {
+        name: int(pc.sum(pc.is_null(table.data.column(part), nan_is_null=True)).as_py() or 0)
+        for name, part in ((NO_TITLE, "title"), (NO_TEXT, "text"))
+        if part in table.column_names
+    }
 
 
 def content_digest(table: Any, id_column: str = "id") -> str:

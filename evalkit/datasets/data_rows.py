@@ -36,8 +36,10 @@ _BYTES_PER_BATCH = 64_000_000
 def format_of(source: CollectionFiles, name: str) -> str:
     """One of the forms above, by the name of a file, and for JSON and topics by how it begins."""
     ending = _ending(name)
+    if ending in {"txt", "xml"} and _are_topics(source, name):
+        return TOPICS
     if ending in SEPARATORS:
-        return TOPICS if ending == "txt" and _are_topics(source, name) else TABLE
+        return TABLE
     if ending in {"parquet", "parq"}:
         return PARQUET
     with source.open(name) as stream:

@@ -1,7 +1,7 @@
 """Which file of a collection is its corpus, which its queries, and which its judgments. Knows names, not contents.
 
     corpus.jsonl          collection.tsv             documents; also .json, .csv or .parquet
-    queries.jsonl         queries.dev.small.tsv      queries; likewise or .txt, perhaps with a split in the name
+    queries.jsonl         queries.dev.small.tsv      queries; likewise, .txt or .xml, perhaps with a split in the name
     qrels/test.tsv        qrels.dev.small.tsv        judgments; also .txt, .csv, .json and others, or plain qrels.tsv
 
 Each may be compressed, have its split in front (FlagEmbedding's test_queries.jsonl), or lie in a folder of its kind.
@@ -21,7 +21,7 @@ from evalkit.system.terminal import printable
 
 LAYOUT = "corpus.jsonl, queries.jsonl and qrels/<split>.tsv, each also as .json, .csv, .tsv, .parquet or compressed"
 _TABLES = ("jsonl", "json", "csv", "tsv", "parquet", "parq")
-_TOPICS = (*_TABLES, "txt")
+_TOPICS = (*_TABLES, "txt", "xml")
 _JUDGMENTS = ("tsv", "txt", "csv", "trec", "qrels", "qrel", "json", "jsonl", "parquet", "parq", "")
 _CORPUS = ("corpus", "collection", "documents", "docs", "passages", "psgs")
 _QUERIES = ("queries", "query", "questions", "topics")

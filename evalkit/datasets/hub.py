@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from evalkit.datasets import snapshot
-from evalkit.datasets.columns import as_documents, choose
+from evalkit.datasets.columns import as_documents, choose, missing_parts
 from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments, OpenedCorpus
 from evalkit.datasets.hub_files import check_blob, hub_file, in_hub_cache
@@ -86,7 +86,7 @@ def open_documents(
     table, column = as_documents(table, repository.hub_id)
     documents = ArrowDocuments(table, title_separator=title_separator, id_column=column)
     require_ids(documents.ids, repository.hub_id)
-    return OpenedCorpus(documents, digest, {})
+    return OpenedCorpus(documents, digest, {name: count for name, count in missing_parts(table).items() if count})
 
 
 def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> list[RemoteFile]:

@@ -70,6 +70,7 @@ class HubLoader(Loader):
         if repository := self._repository:
             found = judged(*hub.judgments_and_queries(repository, config.split), repository.hub_id)
             opened = hub.open_documents(repository, store, title_separator=config.title_separator, split=config.split)
+            found = replace(found, notes={**found.notes, **opened.notes})
             return assemble(config, store, documents=opened.documents, judged=found, corpus_digest=opened.digest)
         if config.path:
             path, folder = expanded(config.path), config.folder

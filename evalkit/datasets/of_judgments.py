@@ -14,7 +14,7 @@ from evalkit.datasets.data_rows import format_of
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.own_dataset import own_corpus
 from evalkit.datasets.own_records import own_records
-from evalkit.datasets.records import QUERIES, Record, records
+from evalkit.datasets.records import QUERIES, Record, add_once, records
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
 from evalkit.formats.similar_ids import LOOKED_AT, compared
@@ -83,8 +83,7 @@ def _with_documents(dataset: Dataset, given: Any, run: Run | None) -> Dataset:
 def _texts_of_queries(given: Any, qrels: Qrels) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for record in _queries(given):
-        if found.setdefault(record.id, record.text) != record.text:
-            raise DataError(f"{record.where}: query id {record.id!r} occurs twice, with different texts.")
+        add_once(found, record.id, record.text, record.where)
     name = _named(given, "the queries")
     if not found:
         raise DataError(f"{name}: holds no queries.")

@@ -19,6 +19,7 @@ from evalkit.datasets.records import (
     REPEATED_QUERIES,
     SAID,
     Record,
+    add_once,
     checked,
     instruction_of,
 )
@@ -42,14 +43,14 @@ def judged_of(queries: Any, qrels: Any, name: str) -> Judged:
     """
     judged, notes = qrels_of(qrels, f"{name}: qrels"), Counter[str]()
     found: dict[str, Record] = {}
+    said_of: dict[str, tuple[Any, ...]] = {}
     for record in own_records(queries, QUERIES, f"{name}: queries"):
-        if found.setdefault(record.id, record).text != record.text:
-            raise DataError(
-                f"{record.where}: query id {record.id!r} occurs twice, with different texts. Ids are unique."
-            )
+        answers = _as_list(record.fields.get("answers"))
+        if add_once(said_of, record.id, (record.text, record.fields.get("instruction"), answers), record.where):
+            found[record.id] = record
+        else:
+            notes[REPEATED_QUERIES] += 1
         notes.update(said for what in record.unusual if (said := f"{OF_QUERIES}{what}") in SAID)
-        notes[REPEATED_QUERIES] += 1
-    notes[REPEATED_QUERIES] -= len(found)
     texts = judged_texts(list(found), [record.text for record in found.values()], judged, f"{name}: queries")
     kept = [found[query_id] for query_id in texts]
     return Judged(
@@ -133,22 +134,19 @@ def _lists(source: Mapping[Any, Any]) -> dict[str, list[str]]:
 
 def documents_of(source: Any, label: str) -> tuple[list[Record], Counter[str]]:
     """The documents, the first of identical ones, and counts of what was unusual in them."""
-    found: dict[str, Record] = {}
+    found: list[Record] = []
+    rows: dict[str, dict[str, str]] = {}
     notes = Counter[str]()
     for record in own_records(source, DOCUMENTS, label):
         record = record._replace(fields={})  # noqa: PLW2901 - which may hold much more than title and text
-        earlier = found.setdefault(record.id, record)
-        if earlier is record:
+        if add_once(rows, record.id, record.row, record.where, what="document"):
+            found.append(record)
             notes.update(record.unusual)
-        elif earlier.row == record.row:
-            notes[REPEATED] += 1
         else:
-            raise DataError(
-                f"{record.where}: document id {record.id!r} occurs twice, with different texts. Ids are unique."
-            )
+            notes[REPEATED] += 1
     if not found:
         raise DataError(f"{label}: holds no documents.")
-    return list(found.values()), notes
+    return found, notes
 
 
 def own_records(source: Any, columns: Columns, label: str) -> Iterator[Record]:

@@ -3,7 +3,7 @@
 import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from evalkit.datasets.data_rows import rows
 from evalkit.datasets.delimited import Columns
@@ -47,6 +47,8 @@ SAID = {
 }
 """Oddities of a file: the name under which the manifest counts them -> the text of the note after the count."""
 
+_PARTS = {"document": "texts", "query": "texts, instructions or answers"}
+_Kept = TypeVar("_Kept")
 _NAN_WORDS = ("nan", "NaN")  # a str() of it; a document may also be about them
 _LINES_PER_STEP = 1_000
 _BLOCK = 1 << 20  # bytes
@@ -220,6 +222,22 @@ def checked_text(value: Any, where: str, key: str) -> str:
             f"{where}: {key} holds half of a surrogate pair, which is not a character. Correct the text."
         ) from error
     return value
+
+
+def add_once(found: dict[str, _Kept], key: str, value: _Kept, where: str, *, what: str = "query") -> bool:
+    """Keep what an id stands for; False where it was there before, and the same.
+
+    Args:
+        found: id -> what was kept; grows.
+        key: the id.
+        value: what it stands for.
+        where: begins errors.
+        what: has the id.
+    """
+    before = len(found)
+    if found.setdefault(key, value) != value:
+        raise DataError(f"{where}: {what} id {key!r} occurs twice, with different {_PARTS[what]}. Ids are unique.")
+    return len(found) > before
 
 
 def instruction_of(fields: Mapping[str, Any], where: str) -> str:

@@ -17,16 +17,23 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import yaml
 
 from evalkit.config import DatasetConfig
 from evalkit.datasets.assemble import assemble
-from evalkit.datasets.columns import as_documents, choose, content_digest, first_of_each, judged, key_columns
+from evalkit.datasets.columns import (
+    as_documents,
+    choose,
+    content_digest,
+    first_of_each,
+    judged,
+    key_columns,
+    missing_parts,
+)
 from evalkit.datasets.corpus import from_columns, repeated_ids
 from evalkit.datasets.data_rows import rows_per_batch
 from evalkit.datasets.documents import ArrowDocuments, OpenedCorpus, as_text
-from evalkit.datasets.records import NO_TEXT, NO_TITLE, REPEATED
+from evalkit.datasets.records import REPEATED
 from evalkit.datasets.source import CORPUS
 from evalkit.errors import DataError
 from evalkit.store import Store
@@ -139,9 +146,7 @@ def open_documents(
     if files[0].is_dir():
         table, column = as_documents(_saved(files[0]), label)
         digest = published or content_digest(table, column)
-        notes: Mapping[str, int] = {
-            name: _missing(table, part) for name, part in ((NO_TITLE, "title"), (NO_TEXT, "text"))
-        }
+        notes: Mapping[str, int] = missing_parts(table)
     else:
         read = None if published else _digest(files)
         digest, column = published or str(read), "_id"
@@ -156,13 +161,6 @@ def open_documents(
         table, notes = first_of_each(table, repeats, label), {**notes, REPEATED: len(repeats)}
         documents = ArrowDocuments(table, title_separator=title_separator, id_column=column)
     return OpenedCorpus(documents, digest, {name: count for name, count in notes.items() if count})
-
-
-def _missing(table: Any, name: str) -> int:
-    """How many cells of a column of a `datasets.Dataset` are null or NaN."""
-    return (
-        int(pc.sum(pc.is_null(table.data.column(name), nan_is_null=True)).as_py()) if name in table.column_names else 0
-    )
 
 
 def _commit(folder: Path) -> Path:

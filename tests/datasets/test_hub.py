@@ -370,7 +370,8 @@ def test_what_hf_download_left_in_the_cache_is_the_published_dataset(
     assert found["mteb/scifact"] == answers["mteb/scifact"]
     assert found["layout/subsets:test:zho"] == answers["layout/subsets:test:zho"]
     assert found["layout/corpora:dev"] == answers["layout/corpora:dev"]
-    assert found["other/null-titles"]["texts"] == answers["other/null-titles"]["texts"]
+    for key in ("texts", "notes"):
+        assert found["other/null-titles"][key] == answers["other/null-titles"][key]
     assert left_by_download["prepared"] is False  # `datasets` has nothing of it: the files were read where they lie
 
 
@@ -420,6 +421,8 @@ def test_other_columns_and_types_that_are_published_are_read(answers: dict[str, 
     assert answers["other/untitled"]["ids"] == plain["ids"]
     assert answers["other/untitled"]["texts"] == [text.strip() for text in CORPUS["text"]]
     assert answers["other/null-titles"]["texts"] == ["", "a b", "c", "d"]
+    notes = answers["other/null-titles"]["notes"]
+    assert (notes["titles_missing"], notes["texts_missing"]) == (2, 1)
     assert answers["other/integer-grades"]["qrels"] == plain["qrels"]
     for key in ("ids", "texts", "queries", "qrels", "rows", "notes"):
         assert answers["other/large-strings"][key] == plain[key], key

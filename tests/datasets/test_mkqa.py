@@ -201,7 +201,7 @@ def test_counts_are_of_questions_answers_and_documents(folder, store, caplog):
     expected = {"documents": 3, "queries": 3, "judgments": 0, "relevant_judgments": 0, "questions_without_answers": 1}
     assert expected == {name: dataset.notes[name] for name in expected}
     assert {} == dict(dataset.qrels)
-    assert "mkqa_en_zh_cn: 1 questions have no answer and count as 0." in caplog.messages
+    assert "mkqa_en_zh_cn: 1 question has no answer and counts as 0." in caplog.messages
 
 
 def test_a_question_whose_answers_are_blank_is_without_answers(folder, store):

@@ -137,6 +137,19 @@ def test_on_the_command_line_a_function_returns_the_three(tmp_path):
     assert "dataset.object is not set" in missing.stderr
 
 
+@pytest.mark.parametrize("other", [{"instruction": "Find."}, {"answers": ("a",)}, {"text": "other"}])
+def test_queries_that_occur_twice_with_other_fields_are_refused(toy, other):
+    row = {"_id": "q1", "text": QUERIES["q1"], "answers": ["tides"]}
+    same, different = {**row, "answers": ("tides",)}, {**row, **other}
+    config = config_of("dataset", "python", {"name": "own"})
+    store = open_store(str(toy["cache_dir"]))
+    config.attach((CORPUS, [row, same], {"q1": QRELS["q1"]}))
+    assert 1 == datasets.load(config, store).notes["queries_repeated"]
+    config.attach((CORPUS, [row, same, different], {"q1": QRELS["q1"]}))
+    with pytest.raises(EvalkitError, match="queries: row 3: query id 'q1' occurs twice, with different texts, instr"):
+        datasets.load(config, store)
+
+
 def test_instructions_and_answers_of_queries_are_read(toy):
     queries = [{"_id": key, "text": text, "instruction": f"Find {key}."} for key, text in QUERIES.items()]
     config = config_of("dataset", "python", {"name": "own"})

@@ -39,13 +39,17 @@ _FLAGS = (
 
 
 def normalise(arguments: list[str], *, settings: Collection[str] = EVALUATE, options: Sequence[str] = ()) -> list[str]:
-    """The arguments with paths and texts quoted, single measures listed, and flags first."""
+    """The arguments with paths and texts quoted, single measures listed, and flags first.
+
+    A setting that was typed with several values is noted, as only the last counts.
+    """
     for argument in arguments:
         if argument.startswith("="):
             raise ConfigError(f"cannot read the argument {argument!r}. Arguments are SETTING=VALUE.")
     _refuse_contradictions(arguments)
     require_harmless(arguments)
     _refuse_unknown(arguments, settings, options)
+    _tell_of_repeated(arguments)
     sweep = any(argument in _SWEEP for argument in arguments)
     # Hydra's parser wants flags before settings; people append -m to a command that worked.
     flags: list[str] = []
@@ -56,8 +60,12 @@ def normalise(arguments: list[str], *, settings: Collection[str] = EVALUATE, opt
     return flags + [_normalise_one(argument, sweep=sweep) for argument in others]
 
 
-def tell_of_repeated(arguments: Sequence[str]) -> None:
-    """Note every setting that was typed with several values: as in Hydra, the last counts."""
+def last_of_each(arguments: Sequence[str]) -> list[str]:
+    """The arguments without those that a later one of the same setting replaces, as Hydra reads them."""
+    return list({argument.lstrip("+").partition("=")[0]: argument for argument in arguments}.values())
+
+
+def _tell_of_repeated(arguments: Sequence[str]) -> None:
     typed: dict[str, list[str]] = {}
     for argument in arguments:
         key, equals, _ = argument.lstrip("+").partition("=")

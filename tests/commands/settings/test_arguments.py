@@ -2,7 +2,7 @@
 
 import pytest
 
-from evalkit.commands.settings.arguments import normalise, tell_of_repeated
+from evalkit.commands.settings.arguments import last_of_each, normalise
 from evalkit.errors import ConfigError
 
 
@@ -69,7 +69,9 @@ def test_arguments_that_contradict_each_other_are_refused(typed, message):
 
 
 def test_a_setting_with_two_values_is_noted_and_one_that_is_repeated_is_not(capsys):
-    tell_of_repeated(["depth=10", "dataset=mini", "+depth=20", "dataset=mini", "-m", "~x"])
+    typed = ["depth=10", "dataset=mini", "+depth=20", "dataset=mini", "-m"]
+    normalise(typed)
+    assert ["+depth=20", "dataset=mini", "-m"] == last_of_each(typed)
     assert capsys.readouterr().err == "evalkit: depth is given 2 times. The last counts: +depth=20, not depth=10.\n"
 
 
