@@ -146,7 +146,9 @@ def _card(settings: dict[str, Any]) -> dict[str, Any]:
     """A dataset's card: first what a reader chooses by."""
     from evalkit.measures import canonical
 
-    source = next((kind for kind in ("hub", "mteb", "neuclir", "mkqa", "ir_datasets") if f"/{kind}@" in str(settings)), "disk")
+    source = next(
+        (kind for kind in ("hub", "mteb", "neuclir", "mkqa", "ir_datasets") if f"/{kind}@" in str(settings)), "disk"
+    )
     queries, documents = settings.get("query_language"), settings.get("language", "en")
     counts = {key: settings.get("expected", {}).get(key) for key in ("documents", "queries", "judgments", "relevant")}
     return {
