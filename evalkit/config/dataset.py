@@ -74,6 +74,10 @@ class DatasetConfig:
     """Documents of the corpus are passages, and judgments are of documents: the delimiter of ids, `#` for `D1#3`."""
     drop_identical_ids: bool | None = False
     """Drop a candidate that has the query's own id, before the depth cut; as mteb's task says where it is null."""
+    candidates_ranked: bool = False
+    """Lists of candidates without scores are in the order of a first stage; otherwise their order means nothing."""
+    append_instructions: bool = False
+    """Put a query's instruction after its text, as mteb does, for models that have no place for one."""
     queries_without_relevant: str = "count"
     """Judged queries without a relevant document: `count` them, as 0, or `drop` them."""
     empty: str = "note"

@@ -52,10 +52,12 @@ def assemble(
     """The dataset of a configuration, with its digest over corpus, queries, judgments and policies.
 
     Raises:
-        ConfigError: passages are of documents, and answers are judged.
+        ConfigError: passages are of documents, and answers are judged; or no query has an instruction to append.
     """
     if config.maxp and judged.answers:
         raise ConfigError(f"dataset.maxp is for judgments of documents, and {config.name} has answers. Remove it.")
+    if config.append_instructions:
+        judged = _with_instructions_appended(judged, config.name)
     dataset = Dataset(
         name=config.name,
         split=config.split,
@@ -65,7 +67,7 @@ def assemble(
         queries=judged.queries,
         qrels=judged.qrels,
         answers=judged.answers,
-        instructions=judged.instructions,
+        instructions={query_id: text for query_id, text in judged.instructions.items() if query_id in judged.queries},
         candidates=judged.candidates and judged.candidates.only_queries(judged.queries),
         excluded={query_id: kept for query_id, kept in judged.excluded.items() if kept and query_id in judged.queries},
         drop_identical_ids=bool(config.drop_identical_ids),
@@ -86,6 +88,16 @@ def assemble(
         notes["queries_not_sampled"] = max(len(dataset.queries) - config.sample, 0)
         dataset = _only(dataset, _sampled(dataset.queries, config.sample))
     return replace(dataset, digest=_digest(dataset), notes=notes, differences=differences)
+
+
+def _with_instructions_appended(judged: Judged, name: str) -> Judged:
+    if not judged.instructions:
+        raise ConfigError(f"dataset.append_instructions is set, and no query of {name} has an instruction. Remove it.")
+    queries = {
+        query_id: f"{text} {judged.instructions[query_id]}" if query_id in judged.instructions else text
+        for query_id, text in judged.queries.items()
+    }
+    return replace(judged, queries=queries, instructions={})
 
 
 def _digest(dataset: Dataset) -> str:

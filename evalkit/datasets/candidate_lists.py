@@ -1,11 +1,27 @@
-"""Lists of the documents that queries have for candidates, or may have: as `Run`s, and as what they exclude."""
+"""What tables say of single queries besides texts and judgments: lists of candidates, exclusions, instructions.
+
+top_ranked      query-id, corpus-ids     one list a query, in mteb's repositories; names may differ
+instruction     query-id, instruction    likewise; or a column of the queries
+excluded_ids    a column of the queries  a list; BRIGHT has ["N/A"] for none
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from evalkit.datasets.assemble import Judged
+from evalkit.datasets.records import REPEATED_CANDIDATES
+from evalkit.errors import DataError
 from evalkit.run import Run
+
+QUERY_KEYS = ("query-id", "query_id", "qid", "_id", "id")
+LIST_KEYS = ("corpus-ids", "corpus_ids", "doc_ids", "docids", "candidates", "top_ranked")
+EXCLUDED = "excluded_ids"
+INSTRUCTION = "instruction"
+_NONE = "N/A"
 
 
 def candidates_of_lists(lists: Mapping[str, Sequence[str]], *, is_ranking: bool, source: str) -> tuple[Run, int]:
@@ -36,3 +52,58 @@ def excluded_by_lists(lists: Mapping[str, Sequence[str]], doc_ids: Sequence[str]
     """What lists of the documents that queries may have leave out of these; queries without a list exclude nothing."""
     excluded = {query_id: set(doc_ids).difference(allowed) for query_id, allowed in lists.items()}
     return {query_id: sorted(left_out) for query_id, left_out in excluded.items() if left_out}
+
+
+def excluded_of(query_ids: Sequence[Any], lists: Sequence[Sequence[Any] | None]) -> dict[str, list[str]]:
+    """Query id -> documents that it excludes, of a list for each query, which may be null, empty or `["N/A"]`."""
+    found = {
+        str(query_id): [str(doc_id) for doc_id in dict.fromkeys(listed or ()) if doc_id != _NONE]
+        for query_id, listed in zip(query_ids, lists, strict=True)
+    }
+    return {query_id: doc_ids for query_id, doc_ids in found.items() if doc_ids}
+
+
+def with_columns(judged: Judged, queries: pa.Table, query_ids: Sequence[Any]) -> Judged:
+    """Instructions and exclusions that the table of queries has in columns of its own."""
+    kept = judged
+    if INSTRUCTION in queries.column_names:
+        texts = zip(map(str, query_ids), queries.column(INSTRUCTION).to_pylist(), strict=True)
+        kept = replace(kept, instructions={key: text for key, text in texts if text and key in judged.queries})
+    if EXCLUDED in queries.column_names:
+        kept = replace(kept, excluded=excluded_of(query_ids, queries.column(EXCLUDED).to_pylist()))
+    return kept
+
+
+def with_tables(
+    judged: Judged, *, candidates: pa.Table | None, instructions: pa.Table | None, is_ranking: bool, label: str
+) -> Judged:
+    """Candidates and instructions from tables of their own.
+
+    Args:
+        judged: queries and judgments.
+        candidates: a list for each query; see `candidates_of_lists`.
+        instructions: a text for each query.
+        is_ranking: whether the lists are in the order of a first stage.
+        label: begins errors.
+
+    Raises:
+        DataError: columns have other names.
+    """
+    if instructions is not None:
+        texts = _columns(instructions, (INSTRUCTION,), label)
+        judged = replace(judged, instructions={key: text for key, text in texts.items() if text})
+    if candidates is None:
+        return judged
+    lists = {key: [str(one) for one in ids or ()] for key, ids in _columns(candidates, LIST_KEYS, label).items()}
+    run, repeated = candidates_of_lists(lists, is_ranking=is_ranking, source=label)
+    notes = {REPEATED_CANDIDATES: repeated} if repeated else {}
+    return replace(judged, candidates=run, notes={**judged.notes, **notes})
+
+
+def _columns(table: pa.Table, values: Sequence[str], label: str) -> dict[str, Any]:
+    """Query id -> value, of a table with a column of each."""
+    names = table.column_names
+    key, value = (next((name for name in known if name in names), None) for known in (QUERY_KEYS, values))
+    if key is None or value is None:
+        raise DataError(f"{label}: columns {', '.join(names)}, expected {QUERY_KEYS[0]} and {values[0]}.")
+    return dict(zip(map(str, table.column(key).to_pylist()), table.column(value).to_pylist(), strict=True))

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from evalkit.datasets.assemble import Judged
+from evalkit.datasets.candidate_lists import with_columns
 from evalkit.datasets.delimited import Columns
 from evalkit.datasets.records import (
     DOCUMENTS,
@@ -55,7 +56,7 @@ def as_documents(table: Any, label: str) -> tuple[Any, str]:
 
 
 def judged(qrels: pa.Table, queries: pa.Table, label: str) -> Judged:
-    """Judgments, and the texts of the queries that they are of."""
+    """Judgments, and the queries that they are of: texts, and what else their table says of them."""
     places = name_columns(qrels.column_names, GRADES)
     if places is None:
         raise DataError(f"{label}: columns {', '.join(qrels.column_names)}, expected query-id, corpus-id and score.")
@@ -68,7 +69,7 @@ def judged(qrels: pa.Table, queries: pa.Table, label: str) -> Judged:
     distinct = len(set(ids))
     notes = {f"{OF_QUERIES}{NO_TEXT}": sum(map(is_missing, texts)), REPEATED_QUERIES: len(ids) - distinct}
     notes = {name: count for name, count in notes.items() if count}
-    return Judged(kept, found, unjudged_queries=distinct - len(kept), notes=notes)
+    return with_columns(Judged(kept, found, unjudged_queries=distinct - len(kept), notes=notes), queries, ids)
 
 
 def first_of_each(table: Any, repeats: Mapping[int, int], label: str) -> Any:

@@ -112,7 +112,7 @@ def remote_files(repository: Repository, parts: Sequence[str] = PARTS) -> list[R
 
 def is_here(repository: Repository, parts: Sequence[str] = PARTS) -> bool:
     """Whether these parts can be loaded without a download; no server is asked."""
-    cached = snapshot.find(_cache_folder(repository), repository.subset)
+    cached = snapshot.find(_cache_folder(repository), repository.subset, parts)
     return all(_prepared(repository, part) or (cached and part in cached.parts) for part in parts)
 
 
@@ -159,7 +159,7 @@ def _left_by_download(repository: Repository, part: str) -> Snapshot | None:
     """The files of this commit in the hub's own cache; None if `datasets` has to read or download a part."""
     if _prepared(repository, part) or (fault := hub_fault()) is None:
         return None
-    cached = snapshot.find(_cache_folder(repository), repository.subset)
+    cached = snapshot.find(_cache_folder(repository), repository.subset, (part,))
     if cached and part in cached.parts:
         return replace(cached, check=lambda file: check_blob(file, f"{repository.label}: {file.name}"))
     kind = DataError if forbidden() else Unreachable
@@ -176,7 +176,7 @@ def _other_commits(repository: Repository) -> str:
 
 
 def table(repository: Repository, part: str, split: str) -> pa.Table:
-    """A split of judgments or queries, in memory."""
+    """A split of a part that is no corpus, in memory."""
     if left := _left_by_download(repository, part):
         return left.table(part, split)
     return choose(_splits(repository, part), split, part=part, label=repository.label).with_format("arrow")[:]

@@ -1,15 +1,20 @@
 """A published dataset: the hub's copy, BEIR's zip of it, or either on disk."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
+
+import pyarrow as pa
 
 from evalkit.config import DatasetConfig
 from evalkit.config.limits import MISSING, one_of, require_commit, require_folder, require_md5
 from evalkit.datasets import beir, download, hub, snapshot
-from evalkit.datasets.assemble import assemble
+from evalkit.datasets.assemble import Judged, assemble
+from evalkit.datasets.candidate_lists import with_tables
 from evalkit.datasets.columns import judged
 from evalkit.datasets.hub import Repository
 from evalkit.datasets.loader import Loader, RemoteFile
+from evalkit.datasets.snapshot import PARTS
 from evalkit.errors import ConfigError
 from evalkit.system.files import expanded
 from evalkit.types import Dataset
@@ -28,6 +33,10 @@ class HubDatasetConfig(DatasetConfig):
     """A full commit: a branch moves, and what was made from it would be taken for what it is now."""
     subset: str | None = None
     """Which part of a repository that holds several, such as `zho`."""
+    candidates: str | None = None
+    """Configuration that has a list of candidates for each query, such as `top_ranked`."""
+    instructions: str | None = None
+    """Configuration that has an instruction for each query, such as `instruction`."""
     source: str = "hub"
     """Where to read it from: `hub`, or `zip` for the BEIR zip, checked against `zip_md5`."""
     zip_url: str | None = None
@@ -68,22 +77,42 @@ class HubLoader(Loader):
         """See `Loader`."""
         config, store = self.config, self.store
         if repository := self._repository:
-            found = judged(*hub.judgments_and_queries(repository, config.split), repository.hub_id)
+            found = self._with_tables(
+                judged(*hub.judgments_and_queries(repository, config.split), repository.hub_id),
+                lambda part: hub.table(repository, part, config.split),
+                repository.hub_id,
+            )
             opened = hub.open_documents(repository, store, title_separator=config.title_separator, split=config.split)
             found = replace(found, notes={**found.notes, **opened.notes})
             return assemble(config, store, documents=opened.documents, judged=found, corpus_digest=opened.digest)
         if config.path:
             path, folder = expanded(config.path), config.folder
-            left = snapshot.find(path, config.subset) or (snapshot.find(path / folder) if folder else None)
+            others = {part: named for part in ("candidates", "instructions") if (named := getattr(config, part))}
+            names = tuple(others.values())
+            left = snapshot.find(path, config.subset, names)
+            left = left or (snapshot.find(path / folder, others=names) if folder else None)
             if left:
-                return snapshot.load(replace(config, path=None, source="hub"), store, left)
+                return snapshot.load(replace(config, path=None, source="hub"), store, left, **others)
         path_or_zip = config.path or download.url_file(store, str(config.zip_url), str(config.zip_md5))
         return beir.load(config, store, path=path_or_zip, folder=config.folder)
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        """What is read of the repository."""
+        return (*PARTS, *filter(None, (self.config.candidates, self.config.instructions)))
+
+    def _with_tables(self, found: Judged, table: Callable[[str], pa.Table], label: str) -> Judged:
+        """Queries with the candidates and instructions that configurations of their own hold."""
+        config = self.config
+        candidates, instructions = (part and table(part) for part in (config.candidates, config.instructions))
+        return with_tables(
+            found, candidates=candidates, instructions=instructions, is_ranking=config.candidates_ranked, label=label
+        )
 
     def remote_files(self) -> list[RemoteFile]:
         """See `Loader`."""
         if repository := self._repository:
-            return hub.remote_files(repository)
+            return hub.remote_files(repository, self._parts)
         if self.config.path:
             return []
         return [download.remote_file(self.store, str(self.config.zip_url), str(self.config.zip_md5))]
@@ -91,6 +120,6 @@ class HubLoader(Loader):
     def is_here(self) -> bool:
         """See `Loader`."""
         if repository := self._repository:
-            return hub.is_here(repository)
+            return hub.is_here(repository, self._parts)
         zip_file = str(self.config.zip_url), str(self.config.zip_md5)
         return bool(self.config.path) or download.downloaded(self.store, *zip_file) is not None

@@ -107,7 +107,7 @@ def _load(config: MtebDatasetConfig, store: Store) -> Dataset:
         drop_identical_ids=bool(task.ignore_identical_ids) if chosen is None else chosen,
     )
     digest = content_digest(table)
-    found = assemble(config, store, documents=documents, judged=_judged(task, data), corpus_digest=digest)
+    found = assemble(config, store, documents=documents, judged=_judged(task, data, config), corpus_digest=digest)
     return replace(found, mteb_task=task.metadata)
 
 
@@ -232,7 +232,7 @@ def language_of(metadata: Any, subset: str, documents: Documents) -> str:
     return "en" if "en" in found else found[0]
 
 
-def _judged(task: Any, data: Any) -> Judged:
+def _judged(task: Any, data: Any, config: DatasetConfig) -> Judged:
     name = task.metadata.name
     relevant = data["relevant_docs"].items()
     qrels = judgments(((query, document, score) for query, row in relevant for document, score in row.items()), name)
@@ -240,7 +240,7 @@ def _judged(task: Any, data: Any) -> Judged:
     rows = data["queries"].select_columns(names).with_format("arrow")[:]  # those that mteb kept
     ids = rows.column("id").cast(pa.string()).to_pylist()
     said = rows.column("instruction").to_pylist() if "instruction" in names else []
-    lists = own_lists(task, data)
+    lists = own_lists(task, data, is_ranking=config.candidates_ranked)
     return Judged(
         judged_texts(ids, rows.column("text").to_pylist(), qrels, name),
         qrels,
@@ -265,12 +265,12 @@ class OwnLists(NamedTuple):
     notes: Mapping[str, int] = {}
 
 
-def own_lists(task: Any, data: Any) -> OwnLists:
+def own_lists(task: Any, data: Any, *, is_ranking: bool) -> OwnLists:
     """The candidates of a task, or the documents that its queries exclude.
 
     mteb has one list a query for both. Where a task of retrieval names more than half of its corpus for every query,
-    as BRIGHT does, the others are excluded. The order of candidates means nothing, unless they were made of
-    predictions by `convert_to_reranking`.
+    as BRIGHT does, the others are excluded. The order of candidates means nothing, unless `is_ranking` says so or
+    `convert_to_reranking` made them of predictions.
     """
     lists, name = data["top_ranked"], task.metadata.name
     if not lists:
@@ -278,6 +278,6 @@ def own_lists(task: Any, data: Any) -> OwnLists:
     doc_ids = data["corpus"]["id"]
     if task.metadata.type == "Retrieval" and min(map(len, lists.values())) > len(doc_ids) / 2:
         return OwnLists(excluded=excluded_by_lists(lists, doc_ids))
-    is_ranking = task._previous_results_model_meta is not None  # noqa: SLF001 - mteb has no other mark of it
+    is_ranking |= task._previous_results_model_meta is not None  # noqa: SLF001 - mteb has no other mark of it
     candidates, repeated = candidates_of_lists(lists, is_ranking=is_ranking, source=f"{name}: top_ranked")
     return OwnLists(candidates, notes={REPEATED_CANDIDATES: repeated} if repeated else {})

@@ -93,7 +93,7 @@ class PythonLoader(Loader):
         thing = config.get()
         is_task = is_from(thing, "mteb", "AbsTask")
         given = _of_mteb(thing, config) if is_task else parts_of(thing, config.name, config.split)
-        judged = call(config.name, _judged, given, config.name)
+        judged = call(config.name, _judged, given, config)
         found = own_corpus(given.corpus, config.name, store)
         judged = replace(judged, notes={**judged.notes, **found.notes})
         if not config.object:
@@ -112,15 +112,16 @@ class PythonLoader(Loader):
         )
 
 
-def _judged(given: Parts, name: str) -> Judged:
+def _judged(given: Parts, config: DatasetConfig) -> Judged:
     """Queries and judgments, with candidates, exclusions and instructions where these were given."""
+    name = config.name
     judged = judged_of(given.queries, given.qrels, name)
     if given.instructions is not None:
         judged = instructed(judged, given.instructions, name)
     if given.excluded is not None:
         judged = replace(judged, excluded=excluded_of(given.excluded, name))
     if given.candidates is not None:
-        run, notes = candidates_of(given.candidates, name)
+        run, notes = candidates_of(given.candidates, name, is_ranking=config.candidates_ranked)
         judged = replace(judged, candidates=run, notes={**judged.notes, **notes})
     return replace(judged, notes={**judged.notes, **given.notes})
 
@@ -216,7 +217,7 @@ def _of_mteb(task: Any, config: PythonDatasetConfig) -> Parts:
         config.language = mteb_task.language_of(task.metadata, subsets[0], documents)
     if config.drop_identical_ids is None:
         config.drop_identical_ids = bool(task.ignore_identical_ids)
-    lists = mteb_task.own_lists(task, data)
+    lists = mteb_task.own_lists(task, data, is_ranking=config.candidates_ranked)
     parts = data["corpus"], data["queries"], data["relevant_docs"]
     return Parts(*parts, lists.candidates, lists.excluded or None, notes=lists.notes)
 

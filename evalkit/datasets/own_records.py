@@ -92,17 +92,17 @@ def instructed(judged: Judged, instructions: Any, name: str) -> Judged:
     return replace(judged, instructions={**judged.instructions, **kept})
 
 
-def candidates_of(source: Any, name: str) -> tuple[Run, dict[str, int]]:
+def candidates_of(source: Any, name: str, *, is_ranking: bool) -> tuple[Run, dict[str, int]]:
     """Candidates of an object, and counts of what was unusual: a run, or `{query id: [document id, ...]}`.
 
-    Lists have no order; scores say which document is the best.
+    Lists have no order unless `is_ranking` says so; scores tell which document is the best.
 
     Raises:
         DataError: it is something else.
     """
     label = f"{name}: candidates"
     if isinstance(source, Mapping) and all(_are_ids(listed) for listed in source.values()):
-        run, repeated = candidates_of_lists(_lists(source), is_ranking=False, source=label)
+        run, repeated = candidates_of_lists(_lists(source), is_ranking=is_ranking, source=label)
         return run, {REPEATED_CANDIDATES: repeated} if repeated else {}
     return run_of(source, label), {}
 

@@ -10,17 +10,17 @@ memory-mapped where it lies.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import yaml
 
 from evalkit.config import DatasetConfig
 from evalkit.datasets.assemble import assemble
+from evalkit.datasets.candidate_lists import with_tables
 from evalkit.datasets.columns import (
     as_documents,
     choose,
@@ -33,6 +33,7 @@ from evalkit.datasets.columns import (
 from evalkit.datasets.corpus import from_columns, repeated_ids
 from evalkit.datasets.data_rows import rows_per_batch
 from evalkit.datasets.documents import ArrowDocuments, OpenedCorpus, as_text
+from evalkit.datasets.hub_readme import configurations, files_of, patterns_of
 from evalkit.datasets.records import REPEATED
 from evalkit.datasets.source import CORPUS
 from evalkit.errors import DataError
@@ -43,6 +44,10 @@ from evalkit.system.reporting import reason
 from evalkit.types import Dataset
 
 PARTS = ("qrels", "queries", "corpus")
+_LISTS, _INSTRUCTIONS = "top_ranked", "instruction"
+OTHERS = (_LISTS, _INSTRUCTIONS)
+"""What else mteb's repositories have; others call them otherwise."""
+
 _NAMES = {"qrels": ("default", "qrels"), "queries": ("queries", "query")}  # what configurations are called
 _BEIR = (CORPUS, "queries.jsonl")
 _SAVED = "state.json"  # the file by which a folder of `save_to_disk` is known
@@ -110,27 +115,44 @@ def part_names(part: str, subset: str | None) -> tuple[str, ...]:
     return _NAMES.get(part, (part,))
 
 
-def find(folder: Path, subset: str | None = None) -> Snapshot | None:
+def find(folder: Path, subset: str | None = None, others: Sequence[str] = OTHERS) -> Snapshot | None:
     """The parts of a collection in a folder; None without parquet or `save_to_disk` files, or in BEIR layout.
 
     Args:
         folder: perhaps a repository in the cache of the hub, with its commits below `snapshots`.
         subset: which part of a repository that holds several, or the name of a folder in it.
+        others: names of further parts that it may have.
     """
     folder = _commit(folder)
     if not folder.is_dir() or any((folder / f"{name}{end}").is_file() for name in _BEIR for end in ("", ".gz")):
         return None
-    found = _by_name(folder, subset)
-    found = replace(found, parts={**found.parts, **_by_card(folder, subset)})
+    found = _by_name(folder, subset, others)
+    found = replace(found, parts={**found.parts, **_by_card(folder, subset, others)})
     if subset and not found.parts and (folder / subset).is_dir():
-        return find(folder / subset)
+        return find(folder / subset, others=others)
     return found if found.parts or found.subsets else None
 
 
-def load(config: DatasetConfig, store: Store, snapshot: Snapshot) -> Dataset:
-    """The dataset in a folder."""
+def load(
+    config: DatasetConfig,
+    store: Store,
+    snapshot: Snapshot,
+    *,
+    candidates: str = _LISTS,
+    instructions: str = _INSTRUCTIONS,
+) -> Dataset:
+    """The dataset in a folder; the parts with candidates and instructions may have other names than mteb's."""
     label = str(snapshot.path)
-    found = judged(snapshot.table("qrels", config.split), snapshot.table("queries", config.split), label)
+    tables = [
+        snapshot.table(part, config.split) if part in snapshot.parts else None for part in (candidates, instructions)
+    ]
+    found = with_tables(
+        judged(snapshot.table("qrels", config.split), snapshot.table("queries", config.split), label),
+        candidates=tables[0],
+        instructions=tables[1],
+        is_ranking=config.candidates_ranked,
+        label=label,
+    )
     documents, digest, notes = open_documents(
         snapshot, store, title_separator=config.title_separator, split=config.split
     )
@@ -173,7 +195,7 @@ def _commit(folder: Path) -> Path:
     return commits[0]
 
 
-def _by_name(folder: Path, subset: str | None) -> Snapshot:
+def _by_name(folder: Path, subset: str | None, others: Sequence[str]) -> Snapshot:
     """Parts and splits from the names of folders and files."""
     parquet = [file for pattern in ("*.parquet", "*/*.parquet") for file in folder.glob(pattern)]
     saved = [file.parent for pattern in (_SAVED, "*/" + _SAVED, "*/*/" + _SAVED) for file in folder.glob(pattern)]
@@ -186,16 +208,16 @@ def _by_name(folder: Path, subset: str | None) -> Snapshot:
         name = name if names else "corpus"  # the folder itself is what was saved
         if inner := _SUBSET.fullmatch(above or name):
             subsets.add(inner["subset"])
-        part, split = _part_and_split(above, name, subset)
+        part, split = _part_and_split(above, name, subset, others)
         if part:
             there = parts.setdefault(part, {})
             there[split] = (*there.get(split, ()), path)
     return Snapshot(folder, parts, tuple(sorted(subsets)))
 
 
-def _part_and_split(above: str, name: str, subset: str | None) -> tuple[str, str]:
+def _part_and_split(above: str, name: str, subset: str | None, others: Sequence[str]) -> tuple[str, str]:
     """(part, split) of a file or folder by its name and that of the folder above it; part is `""` for any other."""
-    for part in PARTS:
+    for part in (*PARTS, *others):
         names = {*part_names(part, subset), *(("data",) if part == "qrels" and not subset else ())}
         if above in names and not (above == "data" and name in PARTS):
             return part, name
@@ -206,47 +228,20 @@ def _part_and_split(above: str, name: str, subset: str | None) -> tuple[str, str
     return ("qrels", name) if not above and not subset and not _SUBSET.fullmatch(name) else ("", "")
 
 
-def _by_card(folder: Path, subset: str | None) -> dict[str, Splits]:
+def _by_card(folder: Path, subset: str | None, others: Sequence[str]) -> dict[str, Splits]:
     """Parts that `configs` in README.md lists, if their files exist."""
-    configs = _configs(folder / "README.md")
+    configs = configurations(folder / "README.md")
     found: dict[str, Splits] = {}
-    for part in PARTS:
+    for part in (*PARTS, *others):
         for name in part_names(part, subset):
             splits = {
                 split: files
-                for split, patterns in _patterns(configs.get(name))
-                if (files := tuple(file for pattern in patterns for file in _glob(folder, pattern)))
+                for split, patterns in patterns_of(configs.get(name))
+                if (files := tuple(file for pattern in patterns for file in files_of(folder, pattern)))
             }
             if splits:
                 found.setdefault(part, splits)
     return found
-
-
-def _configs(card: Path) -> dict[str, Any]:
-    """Data files by configuration, as the head of a README.md lists them; none where it does not."""
-    try:
-        head = yaml.safe_load(card.read_text(encoding="utf-8").split("---", 2)[1])
-        return {entry["config_name"]: entry["data_files"] for entry in head["configs"]}
-    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
-        return {}
-
-
-def _patterns(data_files: Any) -> Iterator[tuple[str, list[str]]]:
-    """(split, patterns of its files) as a card writes them: a pattern, a list of them, or a list by split."""
-    listed = data_files if isinstance(data_files, list) else [data_files]
-    if plain := [entry for entry in listed if isinstance(entry, str)]:
-        yield "", plain
-    for entry in listed:
-        if isinstance(entry, dict) and isinstance(entry.get("split"), str):
-            paths = entry.get("path")
-            yield entry["split"], [path for path in (paths if isinstance(paths, list) else [paths]) if path]
-
-
-def _glob(folder: Path, pattern: str) -> list[Path]:
-    """The parquet files of a pattern, none outside of the folder."""
-    if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
-        return []
-    return sorted(file for file in folder.glob(pattern) if file.suffix == ".parquet" and file.is_file())
 
 
 def _digest(files: Files) -> str:

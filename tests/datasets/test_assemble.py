@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from evalkit.config import DatasetConfig, ExpectedCounts, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.datasets.assemble import Judged, assemble
-from evalkit.errors import DataError
+from evalkit.errors import ConfigError, DataError
+from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.types import Dataset
 
@@ -45,6 +46,7 @@ QRELS = {"q1": {"d1": 2, "gone": 1}, "q2": {"d3": 1, "d2": 0, "lost": 0}, "q3": 
 def built(store: Store, **changed: object) -> Dataset:
     parts = {"documents": ListDocuments(CONTENT), "corpus_digest": "c0"}
     judged = {"queries": QUERIES, "qrels": QRELS, "answers": {}, "unjudged_queries": 5}
+    judged |= {"instructions": {}, "candidates": None, "excluded": {}}
     settings_ = {key: value for key, value in changed.items() if key not in {**parts, **judged}}
     chosen = {key: changed.get(key, value) for key, value in parts.items()}
     chosen["judged"] = Judged(**{key: changed.get(key, value) for key, value in judged.items()})
@@ -160,3 +162,28 @@ def test_absent_judged_documents_are_those_outside_the_corpus(tmp_path_factory, 
     assert dataset.notes["relevant_documents_absent"] == sum(grades[number] > 0 for number in outside)
     rows = dataset.rows(pa.array(list(qrels["q1"]), pa.string()))
     assert np.count_nonzero(rows < 0) == len(outside)
+
+
+def test_instructions_are_put_after_the_texts_of_queries_where_that_is_set(store: Store):
+    """As mteb gives them to models; then no reranker gets them a second time."""
+    instructions = {"q1": "only neap tides", "q2": "of rye"}
+    dataset = built(store, instructions=instructions, append_instructions=True)
+    assert dataset.queries == {"q1": "tides only neap tides", "q2": "yeast of rye", "q3": "nothing"}
+    assert dataset.instructions == {}
+    plain = built(store, instructions=instructions)
+    assert (plain.queries, plain.instructions) == (QUERIES, instructions)
+    assert plain.digest == built(store).digest != dataset.digest
+    with pytest.raises(
+        ConfigError, match=r"dataset\.append_instructions is set, and no query of toy has an instruction"
+    ):
+        built(store, append_instructions=True)
+
+
+def test_only_what_is_said_of_judged_queries_is_kept(store: Store):
+    candidates = Run.from_dict({"q1": {"d1": 2.0}, "q3": {"d2": 1.0}, "other": {"d1": 1.0}})
+    given = {"candidates": candidates, "excluded": {"q3": ["d2"], "other": ["d1"], "q2": []}}
+    assert built(store, **given).excluded == {"q3": ["d2"]}
+    assert built(store, **given).candidates.query_ids == ("q1", "q3")
+    dropping = built(store, **given, queries_without_relevant="drop")
+    assert (dropping.candidates.query_ids, dropping.excluded) == (("q1",), {})
+    assert built(store, **given, sample=1).candidates.query_ids in {("q1",), ("q3",), ()}

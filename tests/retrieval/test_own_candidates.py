@@ -6,7 +6,6 @@ import pytest
 from stubs import toy_evaluation
 
 import evalkit
-from evalkit.datasets.candidate_lists import candidates_of_lists, excluded_by_lists
 from evalkit.errors import ConfigError, DataError
 from evalkit.results.gather import dataset_of
 
@@ -74,6 +73,11 @@ def test_lists_without_scores_have_no_order_and_say_so(given):
     bounds = found.candidates.manifest["notes"][0]["values"]["nDCG@10"]
     assert bounds["greatest"] == 1.0
     assert bounds["least"] == pytest.approx(found.measures["nDCG@10"])  # ids of the others come first here
+
+
+def test_lists_that_are_said_to_be_ranked_are_a_first_stage(given):
+    found = evaluated(given, dataset=(given["dataset"], {"candidates_ranked": True}), depth=3)
+    assert {query: listed[:3] for query, listed in LISTS.items()} == {query: ids for query, ids, _ in found.run}
 
 
 def test_a_constant_reranker_over_lists_with_added_positives_gives_what_the_first_stage_gives(given):
@@ -194,15 +198,6 @@ def test_repeated_candidates_of_a_list_count_once(given):
     given["dataset"]["candidates"] = {**LISTS, "q0": [*LISTS["q0"], "a00"]}
     found = evaluated(given, depth=50)
     assert (len(found.run), found.result.manifest["dataset"]["candidates_repeated"]) == (5 * COUNT, 1)
-
-
-def test_lists_in_the_order_of_a_first_stage_keep_it():
-    run, repeated = candidates_of_lists({"q": ["b", "a", "b", "c"], "p": []}, is_ranking=True, source="x")
-    assert ([ids for _, ids, _ in run], repeated) == ([["b", "a", "c"]], 1)
-
-
-def test_what_lists_of_allowed_documents_leave_out_is_excluded():
-    assert excluded_by_lists({"q": ["a", "b"], "p": ["a", "b", "c"]}, ["a", "b", "c"]) == {"q": ["c"]}
 
 
 def test_a_result_under_the_older_name_of_the_first_stage_is_found_again(tmp_path):
