@@ -16,6 +16,7 @@ from evalkit.config import DatasetConfig
 from evalkit.config.limits import MISSING, require_commit
 from evalkit.datasets import hub
 from evalkit.datasets.assemble import Judged, assemble
+from evalkit.datasets.candidate_lists import with_columns
 from evalkit.datasets.columns import judged_texts, judgments
 from evalkit.datasets.hub import Repository
 from evalkit.datasets.loader import Loader, RemoteFile
@@ -93,7 +94,8 @@ def _judged(examples: pa.Table, config: ExamplesDatasetConfig) -> Judged:
     ids = examples.column("id").to_pylist() if "id" in names else [f"q{row + 1}" for row in range(len(texts))]
     lists = examples.column(config.relevant).to_pylist()
     qrels = judgments(_pairs(ids, lists), where)
-    return Judged(judged_texts(ids, texts, qrels, where), qrels, unjudged_queries=len(ids) - len(qrels))
+    found = Judged(judged_texts(ids, texts, qrels, where), qrels, unjudged_queries=len(ids) - len(qrels))
+    return with_columns(found, examples, ids)
 
 
 def _pairs(ids: list[Any], lists: list[Any]) -> Iterator[tuple[Any, Any, int]]:

@@ -10,6 +10,7 @@ from evalkit.datasets import load, loader
 from evalkit.datasets.candidate_lists import candidates_of_lists, excluded_by_lists, with_tables
 from evalkit.datasets.columns import judged
 from evalkit.datasets.hub_dataset import HubDatasetConfig
+from evalkit.datasets.hub_examples import ExamplesDatasetConfig
 from evalkit.errors import DataError
 
 REVISION = "c" * 40
@@ -94,6 +95,20 @@ def test_columns_of_the_queries_say_what_they_exclude_and_ask_for():
     found = judged(QRELS, pa.table({**QUERIES, **columns}), "x")
     assert found.excluded == {"q1": ["d1", "d3"]}
     assert found.instructions == {"q1": "only wild ones"}
+
+
+def test_queries_of_bright_exclude_documents(tmp_path, store):
+    examples = {
+        "id": ["q1", "q2"],
+        "query": ["why", "how"],
+        "gold_ids": [["b"], ["a"]],
+        "excluded_ids": [["a"], ["N/A"]],
+    }
+    documents = {"id": ["a", "b", "c"], "content": ["Why not.", "Because.", "So."]}
+    served = write_parquet(tmp_path / "served", {"documents": {"aops": documents}, "examples": {"aops": examples}})
+    with LocalHub({f"datasets/made/bright@{REVISION}": served}) as hub, hub_clients(hub.endpoint, tmp_path / "home"):
+        dataset = load(ExamplesDatasetConfig("bright", hub_id="made/bright", revision=REVISION, part="aops"), store)
+    assert (dataset.queries, dataset.excluded) == ({"q1": "why", "q2": "how"}, {"q1": ["a"]})
 
 
 def test_tables_with_other_columns_are_refused_with_what_is_expected():
