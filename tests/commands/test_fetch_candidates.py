@@ -123,7 +123,7 @@ def test_other_settings_and_unknown_names_are_refused(tmp_path, capsys):
 def test_every_published_run_is_pinned_and_of_a_dataset_of_ours(name):
     for file in candidate_files(name):
         assert bool(len(file.md5) == 32) != bool(len(file.revision) == 40)
-        assert file.dataset in config_names("dataset") or file.dataset.startswith("trec-dl2")
+        assert file.dataset in config_names("dataset")
     with pytest.raises(ConfigError, match="has no run for dataset=mini"):
         candidate_files(name, ("mini",))
 
