@@ -190,6 +190,25 @@ def write_gemma2_lightweight(folder: Path, *, seed: int = 0, **sizes: Any) -> Pa
 
 def write_qwen3_reranker(folder: Path, *, seed: int = 0, tied: bool = True, **sizes: Any) -> Path:
     """Qwen/Qwen3-Reranker: tied as 0.6B, in one file; untied as 8B, in shards, with an output layer of its own."""
+    tokenizer = tiny_tokenizers.qwen()
+    config, shapes = _qwen3(tokenizer, {"tie_word_embeddings": tied} | sizes)
+    if not tied:
+        shapes["lm_head.weight"] = shapes["model.embed_tokens.weight"]
+    return _write(folder, config, tokenizer, shapes, seed=seed, shards=1 if tied else 2)
+
+
+def write_jina_listwise(folder: Path, *, seed: int = 0, width: int = 24, **sizes: Any) -> Path:
+    """jinaai/jina-reranker-v3: Qwen3 without an output layer and a projector to `width`, which config.json lacks."""
+    tokenizer = tiny_tokenizers.qwen("<|embed_token|>", "<|rerank_token|>")
+    named = {"architectures": ["JinaForRanking"], "auto_map": {"AutoModel": "modeling.JinaForRanking"}}
+    config, shapes = _qwen3(tokenizer, named | sizes)
+    inner = config["hidden_size"] // 2
+    shapes |= {"projector.0.weight": (inner, config["hidden_size"]), "projector.2.weight": (width, inner)}
+    return _write(folder, config, tokenizer, shapes, seed=seed)
+
+
+def _qwen3(tokenizer: TinyTokenizer, own: Config) -> tuple[Config, Shapes]:
+    """config.json and the tensors below the head."""
     config: Config = {
         "architectures": ["Qwen3ForCausalLM"],
         "attention_bias": False,
@@ -209,22 +228,19 @@ def write_qwen3_reranker(folder: Path, *, seed: int = 0, tied: bool = True, **si
         "rope_scaling": None,
         "rope_theta": 1000000,
         "sliding_window": None,
-        "tie_word_embeddings": tied,
+        "tie_word_embeddings": True,
         "torch_dtype": "float32",
         "transformers_version": "4.51.3",
         "use_cache": True,
         "use_sliding_window": False,
     }
-    tokenizer = tiny_tokenizers.qwen()
     special = {"bos_token_id": tokenizer.ids["<|endoftext|>"], "eos_token_id": tokenizer.ids["<|im_end|>"]}
-    config = _sized(config | special | sizes, tokenizer)
+    config = _sized(config | special | own, tokenizer)
     shapes = _decoder_shapes(config)
     for layer in range(config["num_hidden_layers"]):
         for norm in ("q_norm", "k_norm"):
             shapes[f"model.layers.{layer}.self_attn.{norm}.weight"] = (config["head_dim"],)
-    if not tied:
-        shapes["lm_head.weight"] = shapes["model.embed_tokens.weight"]
-    return _write(folder, config, tokenizer, shapes, seed=seed, shards=1 if tied else 2)
+    return config, shapes
 
 
 def write_xlm_roberta_reranker(folder: Path, *, seed: int = 0, **sizes: Any) -> Path:

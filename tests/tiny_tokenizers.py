@@ -127,8 +127,8 @@ def bert() -> TinyTokenizer:
 
 
 @cache
-def qwen() -> TinyTokenizer:
-    """Byte-level BPE without a template; the chat's markers come after the vocabulary."""
+def qwen(*special: str) -> TinyTokenizer:
+    """Byte-level BPE without a template; the chat's markers come after the vocabulary, and others behind them."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -138,6 +138,7 @@ def qwen() -> TinyTokenizer:
     tokenizer.train_from_iterator([*SENTENCES, *ANSWERS], trainer)
     tokenizer.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
     tokenizer.add_tokens([AddedToken(token, normalized=False) for token in ("<think>", "</think>")])
+    tokenizer.add_special_tokens(list(special))
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     settings = {
         "add_bos_token": False,

@@ -13,6 +13,7 @@ from evalkit.datasets.samples import Sample, sample_pairs
 from evalkit.errors import ConfigError
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer
 from evalkit.rerank.late_interaction import LateInteractionReranker
+from evalkit.rerank.listwise import ListwiseReranker
 from evalkit.store import open_store
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="""Show what a reranker reads of a dataset's pairs: text and tokens, special ones included, and
 where they are cut. The pairs are relevant ones, from the shortest to the longest. Needs no weights.
+A listwise reranker, which reads all candidates of a query together, is shown with a list of the one document.
 
   evalkit prompt reranker=minicpm_reranker dataset=scifact
   evalkit prompt reranker=cross_encoder reranker.model=DIR reranker.max_length=128 --samples 5""",
@@ -44,15 +46,15 @@ where they are cut. The pairs are relevant ones, from the shortest to the longes
     config.reranker = config.reranker.settled(weights=False)
     # Tokens do not depend on where they would be computed.
     built = rerank.build(config.reranker, ComputeConfig(device="cpu"), dataset=config.dataset, weights=False)
-    reranker = built if isinstance(built, LateInteractionReranker) else rerank.require_pairs(built)
+    reranker = built if isinstance(built, LateInteractionReranker | ListwiseReranker) else rerank.require_pairs(built)
     store = open_store(config.cache_dir)
     dataset = rerank.instructed(config.reranker, datasets.load(config.dataset, store))
     samples = sample_pairs(dataset, options.samples)
     if not samples:
         raise ConfigError(f"dataset {config.dataset.name} has no relevant pair to show.")
-    if isinstance(reranker, LateInteractionReranker):
+    if isinstance(reranker, LateInteractionReranker | ListwiseReranker):
         for sample in samples:
-            _show_apart(reranker, sample, as_json=options.json, everything=options.all_tokens)
+            _show_parts(reranker, sample, as_json=options.json, everything=options.all_tokens)
         return 0
     tokenized = reranker.tokenize([sample.pair for sample in samples])
     if options.json:
@@ -63,17 +65,15 @@ where they are cut. The pairs are relevant ones, from the shortest to the longes
     return 0
 
 
-def _show_apart(reranker: LateInteractionReranker, sample: Sample, *, as_json: bool, everything: bool) -> None:
-    """Query and document of a pair, which late interaction reads apart."""
+def _show_parts(
+    reranker: LateInteractionReranker | ListwiseReranker, sample: Sample, *, as_json: bool, everything: bool
+) -> None:
+    """Query and document of a pair where late interaction reads them apart, or the prompt of a list of one document."""
     found: dict[str, Any] = {"query_id": sample.query_id, "doc_id": sample.doc_id, "relevance": sample.grade}
-    tokenizer, ids = reranker.tokenizer, rerank.tokens_of(reranker, [sample.pair])[0]
-    for role in ("query", "document"):
-        own = ids[f"{role}_input_ids"]
-        found |= {
-            f"{role}_text": tokenizer.text(own),
-            f"{role}_input_ids": own,
-            f"{role}_tokens": tokenizer.tokens(own),
-        }
+    tokenizer, parts = reranker.tokenizer, rerank.tokens_of(reranker, [sample.pair])[0]
+    for name, ids in parts.items():
+        part = name.removesuffix("input_ids")
+        found |= {f"{part}text": tokenizer.text(ids), name: ids, f"{part}tokens": tokenizer.tokens(ids)}
     if as_json:
         write_line(found)
         return
@@ -82,12 +82,15 @@ def _show_apart(reranker: LateInteractionReranker, sample: Sample, *, as_json: b
     from evalkit.reports.console import console
 
     out = console()
-    for role in ("query", "document"):
-        own = found[f"{role}_input_ids"]
-        title = (
-            f"{role} {found['query_id' if role == 'query' else 'doc_id']} (relevance {sample.grade}): {len(own)} tokens"
-        )
-        _print(out, title, Text(found[f"{role}_text"]), _listed(own, tokenizer, everything=everything))
+    titles = {
+        "query_": f"query {sample.query_id}",
+        "document_": f"document {sample.doc_id}",
+        "": f"query {sample.query_id}, a list of document {sample.doc_id} alone",
+    }
+    for name, ids in parts.items():
+        part = name.removesuffix("input_ids")
+        title = f"{titles[part]} (relevance {sample.grade}): {len(ids)} tokens"
+        _print(out, title, Text(found[f"{part}text"]), _listed(ids, tokenizer, everything=everything))
 
 
 def _as_json(sample: Sample, tokenized: TokenizedPairs, row: int, tokenizer: Tokenizer) -> dict[str, Any]:

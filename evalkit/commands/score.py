@@ -1,6 +1,8 @@
 """`evalkit score reranker=NAME pairs.jsonl`: the reranker's logit for any pairs of texts, outside any dataset."""
 
 import argparse
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from evalkit import rerank
 from evalkit.commands.json_lines import shortest, split_arguments, write_line
@@ -10,8 +12,10 @@ from evalkit.formats.jsonl import read_pairs
 from evalkit.system.progress import progress
 from evalkit.system.stages import LOADING
 from evalkit.system.terminal import tell
+from evalkit.types import Pair
 
-_PAIRS_PER_WINDOW = 16_384  # whose scores are printed together
+_Line = tuple[Pair, dict[str, Any]]
+_PAIRS_PER_WINDOW = 16_384  # whose scores are printed together, unless one query may have all of them
 
 
 def main(arguments: list[str]) -> int:
@@ -27,6 +31,7 @@ def main(arguments: list[str]) -> int:
 
 In: JSON lines {"query", "document", "instruction"?}; further keys, such as ids, are passed on.
 Out: JSON lines with "score", the raw logit (float32), in the same order; a list for several cut-off layers.
+A listwise reranker takes all lines of a query, and of a "query_id" where there is one, as its list, in their order.
 Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype, compute.device, ...""",
     )
     parser.add_argument(
@@ -48,11 +53,19 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
         if lines:
             with meter.not_working(LOADING):
                 reranker.load()
-        for start in range(0, len(lines), _PAIRS_PER_WINDOW):
-            window = lines[start : start + _PAIRS_PER_WINDOW]
+        for window in _windows(lines, by_query=reranker.by_query):
             pairs = [pair for pair, _ in window]
             ids = rerank.tokens_of(reranker, pairs) if options.ids else [{}] * len(pairs)
             scores = reranker.score(pairs, advance=meter).scores
             for row, (_, rest) in enumerate(window):
                 write_line({**rest, "score": shortest(scores[row]), **ids[row]})
     return 0
+
+
+def _windows(lines: Sequence[_Line], *, by_query: bool) -> Iterator[Sequence[_Line]]:
+    """The lines that are scored together: all of them, with the ids of their queries, where a query has a list."""
+    if by_query:
+        yield [(pair._replace(query_id=str(rest.get("query_id", ""))), rest) for pair, rest in lines]
+        return
+    for start in range(0, len(lines), _PAIRS_PER_WINDOW):
+        yield lines[start : start + _PAIRS_PER_WINDOW]

@@ -250,11 +250,16 @@ def _similarity(checkpoint: Checkpoint, model: Mapping[str, Any]) -> str:
     return found
 
 
+def tokenizer_length(checkpoint: Checkpoint) -> int | None:
+    """How many tokens a text may have by the tokenizer's own file; None where it sets no limit."""
+    found = (checkpoint.read_json(TOKENIZER) or {}).get("model_max_length")
+    return int(found) if isinstance(found, int | float) and found < _NO_LIMIT else None
+
+
 def _max_length(checkpoint: Checkpoint, name: str, transformer: Mapping[str, Any]) -> int | None:
     """The stored length, else the tokenizer's; at most what the model has positions for."""
     stored = whole_number(f"{checkpoint.path}/{name}", transformer, "max_seq_length")
     if stored is None:
-        of_tokenizer = (checkpoint.read_json(TOKENIZER) or {}).get("model_max_length")
-        stored = int(of_tokenizer) if isinstance(of_tokenizer, int | float) and of_tokenizer < _NO_LIMIT else None
+        stored = tokenizer_length(checkpoint)
     limits = [limit for limit in (stored, usable_positions(checkpoint)) if limit is not None]
     return min(limits, default=None)

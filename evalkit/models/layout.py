@@ -46,6 +46,8 @@ _WITHOUT_SDPA = {
     "yoso",
 }
 
+JINA_RANKING = "JinaForRanking"
+"""The architecture of jina-reranker-v3: Qwen3 with a projector."""
 
 # Model types whose layers `inference/blocks.py` has.
 _PACKED = {

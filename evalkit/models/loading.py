@@ -14,7 +14,7 @@ from evalkit.config import ComputeConfig
 from evalkit.errors import EvalkitError, ModelError
 from evalkit.models.arithmetic import device_name, require_torch
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.layout import has_t5_encoder, is_gte, is_minicpm, is_nomic
+from evalkit.models.layout import JINA_RANKING, has_t5_encoder, is_gte, is_minicpm, is_nomic
 from evalkit.models.requirements import architectures, names_classifier
 from evalkit.models.weights import (
     BUFFERS,
@@ -79,6 +79,8 @@ def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
         options = {"add_pooling_layer": False} if _has_optional_pooler(checkpoint) else {}
         if "HF_ColBERT" in architectures(checkpoint):  # its projection, which is read elsewhere
             heads = r"|linear\.weight"
+        elif JINA_RANKING in architectures(checkpoint):  # likewise
+            heads = r"|projector\.[02]\.weight"
         else:
             heads = _HEADS if any(name.endswith(_WITH_HEAD) for name in architectures(checkpoint)) else ""
         return load_native(transformers.AutoModel, checkpoint, compute, unused=_UNUSED_BY_ENCODERS + heads, **options)

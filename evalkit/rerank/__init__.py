@@ -44,6 +44,7 @@ RERANKERS = Registry(
         "language_model": "evalkit.rerank.families.language_model:LanguageModelConfig",
         "t5": "evalkit.rerank.families.t5:T5RerankerConfig",
         "qwen3": "evalkit.rerank.families.qwen3:Qwen3RerankerConfig",
+        "jina_listwise": "evalkit.rerank.families.jina_listwise:JinaListwiseConfig",
     },
     base="evalkit.config.reranker:RerankerConfig",
 )
@@ -145,11 +146,16 @@ def require_pairs(reranker: AnyReranker) -> "PairReranker":
 def tokens_of(reranker: AnyReranker, pairs: Sequence[Pair]) -> list[dict[str, list[int]]]:
     """The tokens that are read of each pair, by the name of what they are: of the pair, or of query and document.
 
+    Where all documents of a query are read together, those of the prompt that has the pair's document.
+
     Raises:
         ConfigError: it reads no tokens.
     """
     from evalkit.rerank.late_interaction import LateInteractionReranker
+    from evalkit.rerank.listwise import ListwiseReranker
 
+    if isinstance(reranker, ListwiseReranker):
+        return [{"input_ids": ids} for ids in reranker.prepare(pairs).ids]
     if isinstance(reranker, LateInteractionReranker):
         queries = reranker.read([pair.query for pair in pairs], "query").ids
         documents = reranker.read([pair.document for pair in pairs], "document").ids

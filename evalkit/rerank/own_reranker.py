@@ -7,7 +7,6 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +23,7 @@ from evalkit.rerank import library_forms, own_forms
 from evalkit.rerank.own_forms import Form
 from evalkit.rerank.own_scores import checked_scores
 from evalkit.rerank.passthrough import MISSING_SCORES, Replay
-from evalkit.rerank.seam import Reranker
+from evalkit.rerank.seam import Reranker, lists_of
 from evalkit.retrieval.own_searches import is_run
 from evalkit.system.own_code import call
 from evalkit.types import Dataset, Identity, Pair, Scored
@@ -126,8 +125,7 @@ class PythonReranker(Reranker):
     def _calls(self, pairs: Sequence[Pair]) -> Iterator[NDArray[np.int64]]:
         """The rows of each call."""
         if self.by_query:
-            for _, rows in groupby(range(len(pairs)), lambda row: (pairs[row].query_id, pairs[row].query)):
-                yield np.array(list(rows), dtype=np.int64)
+            yield from lists_of(pairs)
         else:
             for start in range(0, len(pairs), _PAIRS_PER_CALL):
                 yield np.arange(start, min(start + _PAIRS_PER_CALL, len(pairs)))

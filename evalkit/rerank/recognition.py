@@ -16,7 +16,7 @@ from evalkit.errors import ConfigError, ModelError
 from evalkit.models.chat_template import writes_pairs
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import declared, is_late
-from evalkit.models.layout import is_minicpm
+from evalkit.models.layout import JINA_RANKING, is_minicpm
 from evalkit.models.multi_vector import METADATA, multi_vector
 from evalkit.models.pair_head import LOGIT_SCORE, head_of
 from evalkit.models.refusals import instead_of_classifier
@@ -142,6 +142,12 @@ def _of_layers(checkpoint: Checkpoint) -> Recognised | None:
     return Recognised("minicpm", "config.json has MiniCPM's scale_depth and scale_emb")
 
 
+def _of_lists(checkpoint: Checkpoint) -> Recognised | None:
+    if JINA_RANKING not in architectures(checkpoint):
+        return None
+    return Recognised("jina_listwise", f"config.json names {JINA_RANKING}: all documents of a query share a prompt")
+
+
 def _of_late_interaction(checkpoint: Checkpoint) -> Recognised | None:
     if multi_vector(checkpoint) is not None:
         return Recognised("late_interaction", "its files have settings of late interaction (ColBERT)")
@@ -208,6 +214,7 @@ def _of_classifiers(checkpoint: Checkpoint) -> Recognised | None:
 
 _RULES: Sequence[Callable[[Checkpoint], Recognised | None]] = (
     _of_layers,
+    _of_lists,
     _of_late_interaction,
     _of_modules,
     _of_language_models,

@@ -1,6 +1,7 @@
 """The seam of rerankers that read texts: pairs in, raw float32 logits out."""
 
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -84,7 +85,7 @@ class Reranker(ABC):
         return {}
 
     def score(self, pairs: Sequence[Pair], *, advance: Callable[[int], None] = lambda _: None) -> Scored:
-        """The score of every pair, in the order given.
+        """The score of every pair, in the order given. With `by_query` all pairs of a query are its list.
 
         Args:
             pairs: `Pair`s, or tuples of query, document and perhaps an instruction.
@@ -104,6 +105,14 @@ class Reranker(ABC):
             advance(len(part.rows))
         require_scores(self, scored)
         return Scored(np.arange(len(checked)), scores, cut)
+
+
+def lists_of(pairs: Sequence[Pair]) -> list[NDArray[np.int64]]:
+    """Which pairs are of one query, in the order given, for a reranker with `by_query`; they need not be neighbours."""
+    found: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    for row, pair in enumerate(pairs):
+        found[pair.query_id, pair.query, pair.instruction].append(row)
+    return [np.array(rows, dtype=np.int64) for rows in found.values()]
 
 
 def require_scores(reranker: Reranker, scored: NDArray[np.bool_]) -> None:

@@ -116,10 +116,13 @@ class _Scoring:
             Pair(queries[query_ids[query]], texts[position], instructions.get(query_ids[query]))
             for query, position in zip(self._queries[window].tolist(), positions.tolist(), strict=True)
         ]
-        return self._named(pairs, window) if self._reranker.is_foreign else pairs
+        return self._named(pairs, window) if self._reranker.is_foreign or self._reranker.by_query else pairs
 
     def _named(self, pairs: list[Pair], window: slice) -> list[Pair]:
-        """The pairs of a window with their ids; others are sent to workers, which need none."""
+        """The pairs of a window with their ids; others are sent to workers, which need none.
+
+        Of lists they are needed since two queries may have the same text.
+        """
         doc_ids = self._candidates.doc_ids.take(pa.array(self._candidates.codes[window])).to_pylist()
         query_ids = [self._candidates.query_ids[query] for query in self._queries[window].tolist()]
         return [

@@ -45,7 +45,8 @@ SLOW = {
     "st6_prompt": "cross_encoder",
     "two_labels": "cross_encoder",
 }
-# bge-reranker-v2-m3 is cut as FlagEmbedding does, which none of its files says. jina-reranker-v3 reads lists.
+# bge-reranker-v2-m3 is cut as FlagEmbedding does, which none of its files says. jina-reranker-v3 reads
+# lists: tests/rerank/families/test_jina_listwise.py.
 OTHERS = {"bge_reranker_v2_m3", "jina_reranker_v3"}
 FOLDERS = [*ALWAYS, *(pytest.param(folder, marks=pytest.mark.slow) for folder in SLOW)]
 # Settings in which the checkpoint is read where it says nothing else.

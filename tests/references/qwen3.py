@@ -1,4 +1,4 @@
-"""Qwen3 in float64 (Qwen team 2025), one sequence at a time: Qwen3-Reranker.
+"""Qwen3 in float64 (Qwen team 2025), one sequence at a time: Qwen3-Reranker, and the states of jina-reranker-v3.
 
 A Llama block with grouped key heads whose queries and keys are normed per head before they are rotated.
 """
@@ -15,9 +15,15 @@ from references.weights import below, read_config, read_weights
 def score(folder: Path, ids: Sequence[int], yes_id: int, no_id: int) -> float:
     """logit(yes) - logit(no) after the last of `ids`."""
     config, weights = read_config(folder), read_weights(folder)
+    output = weights["model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"]
+    return float((output[yes_id] - output[no_id]) @ states_of(folder, ids)[-1])
+
+
+def states_of(folder: Path, ids: Sequence[int]) -> np.ndarray:
+    """Shape (tokens, width), after the final norm."""
+    config, weights = read_config(folder), read_weights(folder)
     eps = config["rms_norm_eps"]
-    table = weights["model.embed_tokens.weight"]
-    states = embedded(table, ids)
+    states = embedded(weights["model.embed_tokens.weight"], ids)
     for layer in range(config["num_hidden_layers"]):
         own = below(weights, f"model.layers.{layer}.")
         normed = rms_norm(states, own["input_layernorm.weight"], eps)
@@ -25,8 +31,7 @@ def score(folder: Path, ids: Sequence[int], yes_id: int, no_id: int) -> float:
         normed = rms_norm(states, own["post_attention_layernorm.weight"], eps)
         gate = silu(normed @ own["mlp.gate_proj.weight"].T)
         states = states + (gate * (normed @ own["mlp.up_proj.weight"].T)) @ own["mlp.down_proj.weight"].T
-    output = table if config["tie_word_embeddings"] else weights["lm_head.weight"]
-    return float((output[yes_id] - output[no_id]) @ rms_norm(states[-1], weights["model.norm.weight"], eps))
+    return rms_norm(states, weights["model.norm.weight"], eps)
 
 
 def _attention(x: np.ndarray, own: Weights, config: dict) -> np.ndarray:

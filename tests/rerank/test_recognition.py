@@ -44,8 +44,9 @@ WRITES = "{% for m in messages %}{{ m.content }}{% endfor %}"
         ({"scale_depth": 1.4, "scale_emb": 12, "head_multi": True}, {}, "layerwise"),
         ({"scale_depth": 1.4, "scale_emb": 12}, {}, "minicpm"),
         ({"model_type": "cost_wise_gemma"}, {}, "lightweight"),
+        ({"architectures": ["JinaForRanking"], "model_type": "qwen3"}, {}, "jina_listwise"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_kind_is_read_off_the_files(tmp_path, config, files, kind):
     assert kind == recognise(folder_with(tmp_path, config, **files)).kind
@@ -57,7 +58,7 @@ def test_kind_is_read_off_the_files(tmp_path, config, files, kind):
         ({"architectures": ["LlamaForCausalLM"]}, {}, "is a language model (LlamaForCausalLM)"),
         ({"architectures": ["BertModel"]}, {"modules": modules("Transformer", "Pooling")}, "is a bi-encoder"),
         ({"architectures": ["BertForMaskedLM"]}, {"modules": modules("MLMTransformer", "SpladePooling")}, "SPLADE"),
-        ({"architectures": ["JinaForRanking"]}, {}, "is a JinaForRanking"),
+        ({"architectures": ["OtherForRanking"]}, {}, "is a OtherForRanking"),
         ({"architectures": ["BertModel"]}, {}, "not a ...ForSequenceClassification"),
         ({"architectures": ["MT5ForConditionalGeneration"]}, {}, "is an encoder-decoder"),
     ],

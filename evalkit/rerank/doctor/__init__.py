@@ -14,7 +14,9 @@ from evalkit.config import ScoreConfig
 from evalkit.errors import AbsentModel, ConfigError, ModelError
 from evalkit.rerank.doctor import checks, known
 from evalkit.rerank.doctor.checks import FAILED, Check
+from evalkit.rerank.families.jina_listwise import JinaListwiseConfig
 from evalkit.rerank.late_interaction import LateInteractionConfig, LateInteractionReranker
+from evalkit.rerank.listwise import ListwiseReranker
 from evalkit.rerank.pair_reranker import PairReranker, PairRerankerConfig
 
 __all__ = ["Check", "examine"]
@@ -31,11 +33,11 @@ def examine(config: ScoreConfig, *, float32: bool = True) -> Iterator[Check]:
         MissingExtra: a package is absent.
     """
     config = replace(config, reranker=config.reranker.settled())
-    if not isinstance(config.reranker, PairRerankerConfig | LateInteractionConfig):
+    if not isinstance(config.reranker, PairRerankerConfig | LateInteractionConfig | JinaListwiseConfig):
         raise ConfigError(f"reranker={config.reranker.name} has no checkpoint of evalkit's own: nothing to check.")
     try:
         reranker = rerank.build(config.reranker, config.compute)
-        assert isinstance(reranker, PairReranker | LateInteractionReranker)
+        assert isinstance(reranker, PairReranker | LateInteractionReranker | ListwiseReranker)
         yield checks.weights(reranker)
     except AbsentModel:
         raise

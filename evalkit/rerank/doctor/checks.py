@@ -13,6 +13,7 @@ from evalkit.config import ScoreConfig
 from evalkit.config.resources import shipped
 from evalkit.models.declared import token_text
 from evalkit.rerank.late_interaction import LateInteractionReranker
+from evalkit.rerank.listwise import ListwiseReranker
 from evalkit.rerank.pair_reranker import PairReranker
 from evalkit.types import Pair
 
@@ -25,7 +26,7 @@ _LEAST_FIRST = 5 / 6  # share of probes whose relevant document must come first
 _LEAST_AGREEMENT = 0.9  # Kendall's tau with float32, averaged over queries
 
 
-AnyChecked = PairReranker | LateInteractionReranker
+AnyChecked = PairReranker | LateInteractionReranker | ListwiseReranker
 
 
 class Check(NamedTuple):
