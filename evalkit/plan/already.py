@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalkit import rerank, results, retrieval
 from evalkit.config import EvaluateConfig
 from evalkit.errors import AbsentModel, MissingExtra
-from evalkit.rerank.known_scores import SCORES, KeptScores, pair_keys, score_facts
+from evalkit.rerank.known_scores import SCORES, KeptScores, list_keys, pair_keys, score_facts
 from evalkit.rerank.seam import Reranker
 from evalkit.results.recorder import candidates_key, result_key
 from evalkit.retrieval.first_stage import FirstStage
@@ -65,10 +66,10 @@ def already_done(config: EvaluateConfig, dataset: Dataset, store: Store) -> Alre
     reranked = result_key(dataset, candidates.manifest["run_digest"], reranker.identity)
     _, found = results.locate_reranked(config, folder, reranked)
     run = candidates.read_pairs()
-    pairs = _some_pairs(run, dataset)
-    scores = 0.0
+    places = _places(run, dataset, whole_lists=isinstance(reranker, Reranker) and reranker.by_query)
+    pairs, scores = _pairs(run, dataset, places), 0.0
     if isinstance(reranker, Reranker) and not described:
-        scores = _scores(reranker, dataset, store, pairs)
+        scores = _scores(reranker, dataset, store, pairs, run.row_queries[places])
     return Already(vectors, len(run), scores, found is not None, pairs)
 
 
@@ -86,23 +87,35 @@ def _vectors(first_stage: FirstStage, dataset: Dataset, store: Store) -> float:
     return min(done / max(len(dataset.documents), 1), 1.0)
 
 
-def _some_pairs(run: Run, dataset: Dataset) -> list[Pair]:
-    """Texts of evenly spaced candidates, without those that the corpus lacks."""
-    places = np.unique(np.linspace(0, len(run) - 1, min(len(run), _PAIRS)).round().astype(np.int64))
-    rows = dataset.rows(run.doc_ids)[run.codes[places]]
-    queries = run.row_queries[places]
-    there = np.flatnonzero(rows >= 0)
-    texts = dataset.documents.texts(rows[there])
-    query_ids = [run.query_ids[query] for query in queries[there].tolist()]
+def _places(run: Run, dataset: Dataset, *, whole_lists: bool) -> NDArray[np.int64]:
+    """Evenly spaced candidates, or all those of evenly spaced queries, about as many; those that the corpus has."""
+    places, count = _spaced(len(run), _PAIRS), len(run.query_ids)
+    if whole_lists:
+        queries = _spaced(count, max(_PAIRS * count // max(len(run), 1), 1))
+        places = np.flatnonzero(np.isin(run.row_queries, queries))
+    return places[dataset.rows(run.doc_ids)[run.codes[places]] >= 0]
+
+
+def _spaced(count: int, wanted: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).round().astype(np.int64))
+
+
+def _pairs(run: Run, dataset: Dataset, places: NDArray[np.int64]) -> list[Pair]:
+    """Some candidates as the reranker reads them."""
+    texts = dataset.documents.texts(dataset.rows(run.doc_ids)[run.codes[places]])
+    query_ids = [run.query_ids[query] for query in run.row_queries[places].tolist()]
     return [
         Pair(dataset.queries[query_id], text, dataset.instructions.get(query_id))
         for query_id, text in zip(query_ids, texts, strict=True)
     ]
 
 
-def _scores(reranker: Reranker, dataset: Dataset, store: Store, pairs: Sequence[Pair]) -> float:
+def _scores(
+    reranker: Reranker, dataset: Dataset, store: Store, pairs: Sequence[Pair], queries: NDArray[np.integer]
+) -> float:
     path = store.peek("scores", score_facts(reranker.identity, reranker.facts(), dataset.name)) / SCORES
     if not path.is_file() or not pairs:
         return 0.0
-    found = KeptScores(path).find(pair_keys(pairs))
+    keys = pair_keys(pairs)
+    found = KeptScores(path).find(list_keys(keys, queries) if reranker.by_query else keys)
     return float(found.known.mean())

@@ -13,6 +13,7 @@ from evalkit.plan.machine import READ_BYTES, Machine
 from evalkit.plan.reading import Reader, TokenLengths, compressed
 from evalkit.plan.sample import TextSample, pairs_of
 from evalkit.rerank import instruction_of
+from evalkit.rerank.families.jina_listwise import JinaListwiseConfig
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.pair_reranker import PairRerankerConfig
 from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
@@ -190,7 +191,7 @@ class _Forecaster:
         config = self._config.reranker
         if isinstance(config, KeepOrderConfig | ReplayConfig):
             return []
-        if not isinstance(config, LateInteractionConfig | PairRerankerConfig):
+        if not isinstance(config, LateInteractionConfig | PairRerankerConfig | JinaListwiseConfig):
             return [self._unknown("rerank", config.name, self._pairs)._replace(done=self._already.scores)]
         reader, sample = self._reader(config), self._sample
         self._count(reader)
@@ -199,9 +200,7 @@ class _Forecaster:
             of_documents, of_queries = reader.documents(sample.document_texts), reader.queries(sample.query_texts)
             parts = [(of_documents, self._distinct()), (of_queries, float(sample.queries))]
         else:
-            # Retrieved documents differ in length from the others, so they are counted where they are known.
-            pairs = list(self._already.pairs) or pairs_of(sample)
-            parts = [(reader.pairs(pairs, instruction_of(config, self._config.dataset)), self._pairs)]
+            parts = [self._of_pairs(reader)]
         stage = self._read("rerank", reader, parts)
         retrieves = isinstance(self._config.retriever, DenseConfig) and self._already.candidates is None
         all_kept = float(self._already.scores >= 1.0)  # then the model is not needed
@@ -209,6 +208,16 @@ class _Forecaster:
             self._loading("reranker", reader, libraries=not retrieves)._replace(done=all_kept),
             stage._replace(texts=self._pairs, done=self._already.scores, unit="pairs"),
         ]
+
+    def _of_pairs(self, reader: Reader) -> tuple[TokenLengths, float]:
+        """Lengths and number of the pairs, or of the prompts of all documents of a query."""
+        # Retrieved documents differ in length from the others, so they are counted where they are known.
+        pairs, queries = list(self._already.pairs) or pairs_of(self._sample), self._sample.queries
+        instruction = instruction_of(self._config.reranker, self._config.dataset)
+        if not isinstance(self._config.reranker, JinaListwiseConfig):
+            return reader.pairs(pairs, instruction), self._pairs
+        lengths, prompts = reader.lists(pairs, round(self._pairs / max(queries, 1)), instruction)
+        return lengths, queries * prompts
 
     def _unknown(self, stage: str, name: str, texts: float) -> PlannedStage:
         self._assumed.append(f"that {name} takes no time, since its speed is not known")

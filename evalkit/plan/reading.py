@@ -17,6 +17,8 @@ from evalkit.models.declared import Reading, declared, reading
 from evalkit.models.multi_vector import multi_vector
 from evalkit.models.shape import Shape, known_shape, shape_of
 from evalkit.models.tokenizers import load_tokenizer
+from evalkit.rerank.families import jina_listwise
+from evalkit.rerank.families.jina_listwise import JinaListwiseConfig
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.pair_reranker import PairRerankerConfig, family_of, filled_in
 from evalkit.system.network import warn_once
@@ -26,10 +28,11 @@ FROM_CARDS = "What was not downloaded is planned after its card and its publishe
 """Said once where the hub does not answer and something of it is needed."""
 _LATIN, _CHINESE = 4.3, 1.6  # characters a token, as multilingual vocabularies have them
 _FIRST_IDEOGRAPH = "\u2e80"
+_LISTS = 32  # of a sample
 _ASSUMED_LENGTH = 512  # tokens, of a checkpoint that is not on disk and a setting that leaves it open
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
-ModelConfig = DenseConfig | LateInteractionConfig | PairRerankerConfig
+ModelConfig = DenseConfig | LateInteractionConfig | PairRerankerConfig | JinaListwiseConfig
 
 
 class AssumedTokenizer:
@@ -166,6 +169,30 @@ class Reader:
         assumed = replace(self.config, max_length=self.config.max_length or _ASSUMED_LENGTH)
         config = assumed if self.checkpoint is None else filled_in(self.config, self.checkpoint)
         return TokenLengths(family_of(config).tokenize(self._tokenizer, asked).lengths)
+
+    def lists(self, pairs: Sequence[Pair], depth: int, instruction: str) -> tuple[TokenLengths, float]:
+        """Lengths of the prompts of lists of so many documents, and how many prompts a list has.
+
+        The tokens of template, query and documents are added up.
+        """
+        config, tokenizer = self.config, self._tokenizer
+        assert isinstance(config, JinaListwiseConfig)
+        queries = jina_listwise.read(tokenizer, [pair.query for pair in pairs], config.query_length)
+        documents = jina_listwise.read(tokenizer, [pair.document for pair in pairs], config.max_length)
+        window = config.window if self.checkpoint is None else jina_listwise.window_of(config, self.checkpoint)
+        count, found = min(len(pairs), _LISTS), []
+        for number in range(count):
+            query = queries[pairs[number].query].tokens
+            places = range(number * depth, (number + 1) * depth)
+            lengths = [documents[pairs[place % len(pairs)].document].tokens for place in places]
+            parts = jina_listwise.blocks(lengths, query, window=window, max_length=config.max_length)
+            found += [(2 * query + sum(lengths[part]), len(lengths[part])) for part in parts]
+        around = {
+            own: len(tokenizer.token_ids([jina_listwise.written("", [""] * own, instruction)])[0])
+            for own in dict.fromkeys(own for _, own in found)
+        }
+        sizes = np.array([tokens + around[own] for tokens, own in found], dtype=np.int64)
+        return TokenLengths(sizes), len(found) / max(count, 1)
 
     def weights(self, dtype: str) -> int:
         """Bytes of all parameters in memory."""

@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 from stubs import tiny_bert
+from tiny_checkpoints import write_jina_listwise
 
 from evalkit.pipeline import evaluate
 from evalkit.plan.already import Already, already_done
+from evalkit.rerank.families.jina_listwise import JinaListwiseConfig
+from evalkit.rerank.passthrough import KeepOrderConfig
 from evalkit.retrieval.vectors import DONE
 from evalkit.store import PARTIAL
 from evalkit.types import Pair
@@ -24,6 +27,17 @@ def test_a_finished_evaluation_is_found_whole(config, dataset, store):
     assert set(found.pairs) <= {
         Pair(query, text) for query in dataset.queries.values() for text in dataset.documents.texts(range(40))
     }
+
+
+def test_scores_of_a_listwise_reranker_are_found_by_whole_lists(config, dataset, store, tmp_path):
+    lists = JinaListwiseConfig(name="lists", model=str(write_jina_listwise(tmp_path / "lists")))
+    config = replace(config, reranker=lists)
+    evaluate(config)
+    found = already_done(config, dataset, store)
+    assert (found.candidates, found.scores, found.result) == (40, 1.0, True)
+    shallow = replace(config, depth=5)
+    evaluate(replace(shallow, reranker=KeepOrderConfig(name="none")))
+    assert already_done(shallow, dataset, store).scores == 0.0
 
 
 def test_vectors_and_candidates_of_another_evaluation_are_found(config, dataset, store, tmp_path):

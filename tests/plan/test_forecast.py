@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from tiny_checkpoints import write_jina_listwise
 
 from evalkit.commands.settings.compose import compose
-from evalkit.config import RerankerConfig, RetrieverConfig
+from evalkit.config import ComputeConfig, RerankerConfig, RetrieverConfig
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import known_shape, shape_of
 from evalkit.plan.already import Already
@@ -14,6 +15,8 @@ from evalkit.plan.machine import Machine
 from evalkit.plan.reading import Reader
 from evalkit.plan.sample import sample_from_card, sample_of
 from evalkit.reports.plan_grids import stages_grid
+from evalkit.rerank import build
+from evalkit.rerank.families.jina_listwise import JinaListwiseConfig
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.passthrough import KeepOrderConfig
 from evalkit.retrieval.bm25 import BM25Config
@@ -105,6 +108,19 @@ def test_late_interaction_reads_a_document_once_a_window(made, dataset, encoder)
     of_queries = Reader(reranker, made_up=False).queries(list(dataset.queries.values())).sample.sum()
     assert reading.texts == 160
     assert reading.tokens == pytest.approx(40 * (1 - (39 / 40) ** 160) * of_documents + of_queries, rel=1e-6)
+
+
+def test_a_listwise_reranker_reads_all_documents_of_a_query_in_one_prompt(made, dataset, tmp_path):
+    lists = JinaListwiseConfig(name="lists", model=str(write_jina_listwise(tmp_path)))
+    reading = stage(made(reranker=lists), "rerank", first=False)
+    model = build(lists, ComputeConfig(device="cpu"))
+    rows = [range(10 * number, 10 * number + 10) for number in range(4)]
+    prompts = [
+        model.prepare([Pair(query, text) for text in dataset.documents.texts(own)]).tokenized.lengths[0]
+        for query, own in zip(dataset.queries.values(), rows, strict=True)
+    ]
+    assert (reading.texts, reading.unit) == (40, "pairs")
+    assert reading.tokens == pytest.approx(sum(prompts), rel=0.02)
 
 
 def test_bm25_and_no_reranker_read_nothing(made):

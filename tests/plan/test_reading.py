@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+from tiny_checkpoints import write_jina_listwise
 
 from evalkit.commands.settings.compose import compose
+from evalkit.config import ComputeConfig
 from evalkit.config.resources import config_names
 from evalkit.plan.reading import AssumedTokenizer, Reader, TokenLengths, compressed, cutoff
 from evalkit.rerank import build
 from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 from evalkit.rerank.families.flag_llm import LightweightConfig
+from evalkit.rerank.families.jina_listwise import JinaListwiseConfig
 from evalkit.rerank.pair_reranker import PairRerankerConfig
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.types import Pair
@@ -31,6 +34,18 @@ def test_pairs_have_the_tokens_that_the_reranker_reads(config):
     assert not reader.assumed
 
 
+def test_lists_have_about_the_tokens_of_their_prompts(tmp_path):
+    """The tokens of the parts are added up, and some of the whole prompt go over the bounds of its parts."""
+    pairs = [Pair("what makes tides", text) for text in TEXTS]
+    for window, several in ((None, False), (50, True)):
+        config = JinaListwiseConfig(name="x", model=str(write_jina_listwise(tmp_path)), max_length=32, window=window)
+        expected = build(config, ComputeConfig(device="cpu")).prepare(pairs).tokenized.lengths
+        found, each = Reader(config, made_up=False).lists(pairs, len(pairs), "")
+        assert each == len(expected)
+        assert several == (each > 1)
+        assert found.sample[: len(expected)] == pytest.approx(expected, abs=4)
+
+
 WITHOUT_A_MODEL = {"none", "replay", "python", "auto", "cross_encoder", "language_model", "t5"}
 
 
@@ -45,6 +60,12 @@ def test_every_template_can_be_filled_without_a_vocabulary(monkeypatch, name):
         lengths = reader.pairs([Pair("x" * 43, text) for text in texts], "").sample
         around = lengths[0] - 110
         assert 3 <= around < 120
+    elif isinstance(config, JinaListwiseConfig):
+        found, prompts = reader.lists([Pair("x" * 43, text) for text in texts], 2, "")
+        around = found.sample[0] - 2 * 10 - 100 - config.max_length
+        assert 3 <= around < 300
+        assert (prompts, len(found.sample)) == (1, 2)
+        return
     else:
         lengths = reader.documents(texts).sample
         assert lengths[0] == 102
