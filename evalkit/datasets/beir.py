@@ -6,7 +6,9 @@ qrels/test.tsv  query-id <tab> corpus-id <tab> score             with a header l
 
 Other names and formats are known to `filenames` and `data_rows`. A query may also have `answers`, a list of texts: then
 documents can be judged by whether they contain one. Where every query has them, judgments may be absent. And it may
-have an `instruction`: what it asks for.
+have an `instruction`, what it asks for, and `excluded_ids`, documents that are no answer to it.
+
+candidates.jsonl may hold the candidates of each query, see `candidate_files`. With texts they need no corpus.
 """
 
 import contextlib
@@ -21,9 +23,20 @@ from typing import Any, NamedTuple
 from evalkit.config import DatasetConfig, FolderDatasetConfig
 from evalkit.datasets import corpus
 from evalkit.datasets.assemble import Judged, assemble
+from evalkit.datasets.candidate_files import Passages, read_candidates, read_passages
+from evalkit.datasets.candidate_lists import excluded_by
 from evalkit.datasets.data_rows import format_of
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.filenames import Judgments, corpus_of, judgments_of, queries_of, refuse_unjudged
+from evalkit.datasets.filenames import (
+    Judgments,
+    candidates_of,
+    corpus_of,
+    has_documents,
+    has_queries,
+    judgments_of,
+    queries_of,
+    refuse_unjudged,
+)
 from evalkit.datasets.matching_ids import require_judged_documents
 from evalkit.datasets.opening import open_source
 from evalkit.datasets.records import (
@@ -52,6 +65,7 @@ class _Query(NamedTuple):
     text: str
     answers: tuple[str, ...] | None
     instruction: str
+    excluded: tuple[str, ...] = ()
 
 
 class _Queries(NamedTuple):
@@ -81,11 +95,19 @@ def load(
         exact: whether the path must hold that folder; otherwise it may be the collection itself.
     """
     with contextlib.closing(open_source(expanded(str(path)), folder, exact=exact)) as source:
-        name, *more = corpus_of(source)
+        lists = candidates_of(source, config.split)
+        passages = read_passages(source, lists) if lists and not has_documents(source) else None
+        name, *more = [lists] if lists and passages else corpus_of(source)
         # Judgments before documents, because a wrong split is a common mistake and shows soon.
         found = judgments_of(source, config.split, lenient=isinstance(config, FolderDatasetConfig))
-        judged = _judged(source, found) if found else _answered(source, config.split)
-        documents = corpus.from_file(source, name, store, more=more)
+        queries = _read_queries(source, found.split if found else config.split, passages)
+        judged = _judged(source, found, queries) if found else _answered(source, config.split, queries)
+        if lists:
+            own = read_candidates(source, lists, is_ranking=config.candidates_ranked)
+            judged = replace(judged, candidates=own.run, notes={**judged.notes, **own.notes})
+        documents = (
+            passages.corpus(store, source.label(name)) if passages else corpus.from_file(source, name, store, more=more)
+        )
     judged = replace(judged, notes={**judged.notes, **documents.notes})
     dataset = assemble(
         replace(config, split=found.split) if found and found.split != config.split else config,
@@ -99,9 +121,8 @@ def load(
     return dataset
 
 
-def _answered(source: CollectionFiles, split: str) -> Judged:
+def _answered(source: CollectionFiles, split: str, queries: _Queries) -> Judged:
     """Queries of a collection without judgments, with their answers."""
-    queries = _read_queries(source, split)
     if not queries.by_id:
         raise DataError(f"{queries.file}: holds no queries.")
     if any(query.answers is None for query in queries.by_id.values()):
@@ -109,14 +130,13 @@ def _answered(source: CollectionFiles, split: str) -> Judged:
     return _of_queries(queries, sorted(queries.by_id), {}, answered=True)
 
 
-def _judged(source: CollectionFiles, found: Judgments) -> Judged:
+def _judged(source: CollectionFiles, found: Judgments, queries: _Queries) -> Judged:
     """Queries, with their judgments and perhaps answers."""
     if found.note:
         logger.warning("%s: %s.", source.label(found.name), found.note)
     qrels, notes = read_judgments(Member(source.label(found.name), partial(source.open, found.name)))
     for note in notes:
         logger.warning("%s: %s.", source.label(found.name), note.text)
-    queries = _read_queries(source, found.split)
     absent = sorted(set(qrels) - set(queries.by_id))
     if absent:
         raise DataError(
@@ -142,12 +162,15 @@ def _of_queries(queries: _Queries, kept: Sequence[str], qrels: Qrels, *, answere
         qrels,
         answers={query_id: query.answers or () for query_id, query in chosen.items()} if answered else {},
         instructions={query_id: query.instruction for query_id, query in chosen.items() if query.instruction},
+        excluded={query_id: query.excluded for query_id, query in chosen.items()},
         unjudged_queries=len(queries.by_id) - len(chosen),
         notes=queries.notes,
     )
 
 
-def _read_queries(source: CollectionFiles, split: str) -> _Queries:
+def _read_queries(source: CollectionFiles, split: str, passages: Passages | None) -> _Queries:
+    if passages and passages.queries and not has_queries(source):
+        return _Queries("candidates", {key: _Query(text, None, "") for key, text in passages.queries.items()}, {})
     name = queries_of(source, split)
     found: dict[str, _Query] = {}
     notes = Counter[str]()
@@ -157,6 +180,7 @@ def _read_queries(source: CollectionFiles, split: str) -> _Queries:
             record.text,
             None if answers is None else parse_answers(answers, record.where),
             instruction_of(record.fields, record.where),
+            excluded_by(record.fields, record.where),
         )
         if not add_once(found, record.id, query, record.where):
             notes[REPEATED_QUERIES] += 1

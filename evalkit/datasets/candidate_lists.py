@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from evalkit.datasets.assemble import Judged
-from evalkit.datasets.records import REPEATED_CANDIDATES
+from evalkit.datasets.records import REPEATED_CANDIDATES, checked_id
 from evalkit.errors import DataError
 from evalkit.run import Run
 
@@ -61,6 +61,19 @@ def excluded_of(query_ids: Sequence[Any], lists: Sequence[Sequence[Any] | None])
         for query_id, listed in zip(query_ids, lists, strict=True)
     }
     return {query_id: doc_ids for query_id, doc_ids in found.items() if doc_ids}
+
+
+def excluded_by(fields: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """The documents that a row of queries says are excluded.
+
+    Raises:
+        DataError: it has something else than a list of ids.
+    """
+    value: Any = fields.get(EXCLUDED)
+    value = list(value) if isinstance(value, tuple) or hasattr(value, "tolist") else value
+    if value is not None and not isinstance(value, list):
+        raise DataError(f"{where}: {EXCLUDED} is {value!r:.60}, expected a list of document ids.")
+    return tuple(checked_id(doc_id, where, EXCLUDED) for doc_id in dict.fromkeys(value or ()) if doc_id != _NONE)
 
 
 def with_columns(judged: Judged, queries: pa.Table, query_ids: Sequence[Any]) -> Judged:

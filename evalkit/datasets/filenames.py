@@ -3,6 +3,7 @@
     corpus.jsonl          collection.tsv             documents; also .json, .csv or .parquet
     queries.jsonl         queries.dev.small.tsv      queries; likewise, .txt or .xml, perhaps with a split in the name
     qrels/test.tsv        qrels.dev.small.tsv        judgments; also .txt, .csv, .json and others, or plain qrels.tsv
+    candidates.jsonl      top_ranked.dev.trec        candidates of each query, if there are any: a run or lists
 
 Each may be compressed, have its split in front (FlagEmbedding's test_queries.jsonl), or lie in a folder of its kind.
 Where several would do, the first of a list is taken, BEIR's own names before all others.
@@ -26,6 +27,8 @@ _JUDGMENTS = ("tsv", "txt", "csv", "trec", "qrels", "qrel", "json", "jsonl", "pa
 _CORPUS = ("corpus", "collection", "documents", "docs", "passages", "psgs")
 _QUERIES = ("queries", "query", "questions", "topics")
 _QRELS = ("qrels", "qrel")
+_CANDIDATES = ("candidates", "top_ranked")
+_RUNS = (*_TABLES, "trec", "run", "txt", "")
 _LAYOUTS = ("BEIR layout", "MS MARCO TSV", "FlagEmbedding's layout", "parts by their names")
 _LISTED = 8  # names in an error
 
@@ -86,6 +89,21 @@ def queries_of(source: CollectionFiles, split: str) -> str:
     if others:
         raise DataError(f"{_path(source)}: {_listed(others)} name other splits than {split}. Set dataset.split.")
     return _refuse(source, "queries", ("queries.jsonl", f"queries.{split}.tsv", f"{split}_queries.jsonl"))
+
+
+def candidates_of(source: CollectionFiles, split: str) -> str | None:
+    """The file of candidates of this split, or of all splits; None where the collection has none."""
+    return _first(source.files(), _CANDIDATES, _RUNS, splits=(split, ""))
+
+
+def has_documents(source: CollectionFiles) -> bool:
+    """Whether any file may be documents."""
+    return any(_parsed(name, _CORPUS, _TABLES) for name in source.files())
+
+
+def has_queries(source: CollectionFiles) -> bool:
+    """Whether any file may be queries."""
+    return any(_parsed(name, _QUERIES, _TOPICS) for name in source.files())
 
 
 def judgments_of(source: CollectionFiles, split: str, *, lenient: bool = False) -> Judgments | None:
@@ -239,7 +257,8 @@ def recognised(files: Sequence[str]) -> str:
 
 def _kind(files: Sequence[str]) -> tuple[int, list[str]]:
     """Which of `_LAYOUTS` the names of files are, and those of documents, queries or judgments."""
-    known = [name for name in files if _parsed(name, (*_CORPUS, *_QUERIES), _TOPICS) or _judgments_name(name)]
+    parts = ((*_CORPUS, *_QUERIES), _TOPICS), (_CANDIDATES, _RUNS)
+    known = [name for name in files if any(_parsed(name, *part) for part in parts) or _judgments_name(name)]
     patterns = (  # of one name that tells a layout
         r"(corpus|queries)\.jsonl(\.\w+)?|qrels/[^/]+\.tsv",
         r"(collection|(queries|qrels)\.(train|dev|eval)|msmarco)\S*\.(tsv|txt)(\.\w+)?",

@@ -13,9 +13,8 @@ instructions  {query id: text}: what a query asks for, where it is not in the ro
 The corpus is written to the store, so texts are read from disk as those of a file. Its digest is that of its content.
 """
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -28,7 +27,7 @@ from evalkit.datasets.columns import choose
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.loader import Loader
 from evalkit.datasets.own_records import candidates_of, documents_of, excluded_of, instructed, judged_of
-from evalkit.datasets.records import Record
+from evalkit.datasets.records import digest_of
 from evalkit.errors import ConfigError, ObjectError
 from evalkit.formats.python_objects import is_from, kind_of
 from evalkit.run import Run
@@ -138,7 +137,7 @@ def own_corpus(source: Any, name: str, store: Store) -> corpus.Corpus:
         DataError: it holds something else.
     """
     found, notes = call(name, documents_of, source, f"{name}: corpus")
-    own = _digest(found)
+    own = digest_of(found)
     return corpus.from_records(found, store, _facts(own), label=name, digest=own)._replace(notes=notes)
 
 
@@ -249,13 +248,3 @@ def _of_split(part: Any, split: str, name: str, what: str) -> Any:
     if not is_from(part, "datasets", "DatasetDict"):
         return part
     return choose(part, split, part=what, label=f"{name}: {what}")
-
-
-def _digest(documents: Iterable[Record]) -> str:
-    """SHA-256 over ids, titles and texts in their order."""
-    state = hashlib.sha256()
-    for record in documents:
-        for text in (record.id, record.title, record.text):
-            encoded = text.encode()
-            state.update(len(encoded).to_bytes(8, "little") + encoded)
-    return state.hexdigest()

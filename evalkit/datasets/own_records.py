@@ -7,7 +7,7 @@ from typing import Any
 
 from evalkit.datasets.assemble import Judged
 from evalkit.datasets.beir import parse_answers
-from evalkit.datasets.candidate_lists import candidates_of_lists
+from evalkit.datasets.candidate_lists import candidates_of_lists, excluded_by
 from evalkit.datasets.columns import judged_texts
 from evalkit.datasets.delimited import Columns
 from evalkit.datasets.records import (
@@ -34,7 +34,7 @@ def judged_of(queries: Any, qrels: Any, name: str) -> Judged:
     """The judged queries of objects, in ascending order of id, with what judges their documents.
 
     Args:
-        queries: `{id: text}`, a table, or rows; these may have `instruction` and `answers`.
+        queries: `{id: text}`, a table, or rows; these may have `instruction`, `excluded_ids` and `answers`.
         qrels: see `formats.python_objects`.
         name: of the dataset, for errors.
 
@@ -58,6 +58,7 @@ def judged_of(queries: Any, qrels: Any, name: str) -> Judged:
         judged,
         answers=_answers(kept),
         instructions={query.id: said for query in kept if (said := instruction_of(query.fields, query.where))},
+        excluded={query.id: excluded_by(query.fields, query.where) for query in kept},
         unjudged_queries=len(found) - len(texts),
         notes=+notes,
     )

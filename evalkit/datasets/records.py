@@ -1,8 +1,9 @@
 """Documents and queries of a data file, each checked. Errors name file and line."""
 
+import hashlib
 import io
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from evalkit.datasets.data_rows import rows
@@ -244,3 +245,13 @@ def instruction_of(fields: Mapping[str, Any], where: str) -> str:
     """What a query asks for; empty where it does not say."""
     instruction = fields.get("instruction")
     return "" if instruction is None else checked_text(instruction, where, "instruction")
+
+
+def digest_of(documents: Iterable[Record]) -> str:
+    """SHA-256 over ids, titles and texts in their order."""
+    state = hashlib.sha256()
+    for record in documents:
+        for text in (record.id, record.title, record.text):
+            encoded = text.encode()
+            state.update(len(encoded).to_bytes(8, "little") + encoded)
+    return state.hexdigest()

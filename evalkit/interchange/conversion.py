@@ -17,6 +17,7 @@ from evalkit.formats.notes import Note, counted
 from evalkit.formats.run_names import named_after
 from evalkit.formats.runfile import RunFile, read_run_file
 from evalkit.formats.trec import qrels_lines, run_lines, write_gzip
+from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.system.files import naming, temporary_folder
 from evalkit.types import Dataset, Qrels
@@ -149,7 +150,18 @@ def _of_collection(config: FolderDatasetConfig, store: Store, to: str | None) ->
     files: dict[str, Iterable[str]] = {"corpus.jsonl": _corpus(dataset), "queries.jsonl": _queries(dataset)}
     if dataset.qrels:
         files[f"qrels/{dataset.split}.tsv"] = _beir_qrels(dataset.qrels)
+    files |= _candidates(dataset.candidates)
     return Converted(layout, counts, notes, files)
+
+
+def _candidates(run: Run | None) -> dict[str, Iterable[str]]:
+    """The file of a dataset's own candidates: a run, or lists where they have no order."""
+    if run is None:
+        return {}
+    if run.scores.any():
+        return {"candidates.trec": run_lines(run, "candidates")}
+    rows = ({"query-id": query_id, "corpus-ids": doc_ids} for query_id, doc_ids, _ in run)
+    return {"top_ranked.jsonl": (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)}
 
 
 def _counts(qrels: Qrels) -> str:
@@ -167,6 +179,8 @@ def _queries(dataset: Dataset) -> Iterator[str]:
         row: dict[str, object] = {"_id": query_id, "text": text}
         if query_id in dataset.instructions:
             row["instruction"] = dataset.instructions[query_id]
+        if query_id in dataset.excluded:
+            row["excluded_ids"] = list(dataset.excluded[query_id])
         if dataset.answers:
             row["answers"] = list(dataset.answers[query_id])
         yield json.dumps(row, ensure_ascii=False) + "\n"
