@@ -13,11 +13,10 @@ from evalkit.errors import AbsentModel, MissingExtra
 from evalkit.rerank.known_scores import SCORES, KeptScores, list_keys, pair_keys, score_facts
 from evalkit.rerank.seam import Reranker
 from evalkit.results.recorder import candidates_key, result_key
+from evalkit.retrieval import growing_weights, vectors
 from evalkit.retrieval.first_stage import FirstStage
-from evalkit.retrieval.vectors import DIGEST_BYTES, DONE
 from evalkit.run import Run
 from evalkit.store import PARTIAL, Store
-from evalkit.store.journal import Journal
 from evalkit.types import Dataset, Pair
 
 _PAIRS = 512
@@ -58,11 +57,11 @@ def already_done(config: EvaluateConfig, dataset: Dataset, store: Store) -> Alre
         reranker = rerank.build(config.reranker, compute, dataset=config.dataset, weights=False)
     except (AbsentModel, MissingExtra):
         return Already()
-    vectors = _vectors(first_stage, dataset, store)
+    encoded = _encoded(first_stage, dataset, store)
     key = candidates_key(dataset, first_stage.identity, config.depth)
     folder, candidates = results.locate_candidates(config, dataset.name, key)
     if candidates is None:
-        return Already(vectors)
+        return Already(encoded)
     reranked = result_key(dataset, candidates.manifest["run_digest"], reranker.identity)
     _, found = results.locate_reranked(config, folder, reranked)
     run = candidates.read_pairs()
@@ -70,20 +69,19 @@ def already_done(config: EvaluateConfig, dataset: Dataset, store: Store) -> Alre
     pairs, scores = _pairs(run, dataset, places), 0.0
     if isinstance(reranker, Reranker) and not described:
         scores = _scores(reranker, dataset, store, pairs, run.row_queries[places])
-    return Already(vectors, len(run), scores, found is not None, pairs)
+    return Already(encoded, len(run), scores, found is not None, pairs)
 
 
-def _vectors(first_stage: FirstStage, dataset: Dataset, store: Store) -> float:
-    """Share of a dataset's documents whose vectors a first stage finds in the store."""
+def _encoded(first_stage: FirstStage, dataset: Dataset, store: Store) -> float:
+    """Share of a dataset's documents whose vectors or weights a first stage finds in the store."""
     facts = first_stage.corpus_facts(dataset)
     if facts is None:
         return 0.0
     folder = store.peek("embeddings", facts)
     if folder.is_dir():
         return 1.0
-    records = Journal(folder.with_name(f"{PARTIAL}{folder.name}") / DONE).replay()
-    next(records, None)  # says who made the others
-    done = sum((len(record) - DIGEST_BYTES) // 8 for record in records)
+    left = folder.with_name(f"{PARTIAL}{folder.name}")
+    done = vectors.rows_done(left) + growing_weights.rows_done(left)
     return min(done / max(len(dataset.documents), 1), 1.0)
 
 

@@ -7,6 +7,7 @@ finds them. Nothing here has all documents or all vectors in memory.
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from evalkit.retrieval.candidates import candidates_from_rows, id_ranks, search_
 from evalkit.retrieval.encoding import EncodingWorker, encode_corpus, encode_texts
 from evalkit.retrieval.first_stage import FirstStage
 from evalkit.retrieval.static_encoder import encoder_of
-from evalkit.retrieval.vectors import FILES, VECTORS
+from evalkit.retrieval.vectors import FILES, VECTORS, open_vectors
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.store.artefact import EMBEDDINGS, content_digest
@@ -141,12 +142,11 @@ class DenseRetriever(FirstStage):
         def build(folder: Path) -> None:
             before = pool.spent()
             with progress("encoding documents", len(dataset.documents), "documents") as meter:
+                shape = (len(dataset.documents), self.encoder.width)
                 encode_corpus(
                     pool,
                     dataset.documents,
-                    folder,
-                    width=self.encoder.width,
-                    dtype=self.config.embedding_dtype,
+                    partial(open_vectors, folder, shape, self.config.embedding_dtype),
                     instruction=self.encoder.reading.document_instruction,
                     room=room(self.compute),
                     meter=meter,

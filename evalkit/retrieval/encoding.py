@@ -1,21 +1,20 @@
 """Texts to vectors in shards, by workers: the documents of a corpus into a file, queries into memory."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.inference.batches import windows
-from evalkit.inference.budget import Budget
+from evalkit.inference.budget import Budget, KeptBudget
 from evalkit.inference.room import Room
 from evalkit.inference.tokens import Tokenized
 from evalkit.inference.usage import Usage
 from evalkit.inference.workers import Pool, Shards
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.retrieval.sparse_encoder import SparseEncoder
-from evalkit.retrieval.vectors import GrowingVectors, open_vectors
 from evalkit.system.stages import LOADING, Meter
 from evalkit.types import Documents
 
@@ -72,40 +71,54 @@ class EncodingWorker:
         return self._encoder.budget
 
 
+class Growing(Protocol):
+    """What is made of a corpus bit by bit: `GrowingVectors` or `GrowingWeights`."""
+
+    known: NDArray[np.bool_]
+    budget: KeptBudget
+
+    def keep(self, rows: NDArray[np.int64], found: Any, /) -> None:
+        """Write some rows, and that they are done."""
+
+    def let_go(self) -> None:
+        """Give memory back at the end of a window."""
+
+
 def encode_corpus(
     pool: Pool,
     documents: Documents,
-    folder: Path,
+    opened: Callable[[Mapping[str, object]], AbstractContextManager[Growing]],
     *,
-    width: int,
-    dtype: str,
     instruction: str,
     room: Room,
     meter: Meter,
 ) -> None:
-    """Write vectors of all documents, shape (documents, width), into a folder; resume what a killed process left."""
+    """Write what is made of all documents; resume what a killed process left.
+
+    `opened` gives where it is written to, from the facts of the workers that its last bits depend on.
+    """
     count = room.count(len(documents), least=_TEXTS_PER_WINDOW)
     shards = windows(documents.sizes(), count=count, size=room.text)
     with meter.not_working(LOADING):
         facts = pool.facts()
-    with open_vectors(folder, (len(documents), width), dtype, facts) as vectors:
-        meter.found(int(vectors.known.sum()))
+    with opened(facts) as growing:
+        meter.found(int(growing.known.sum()))
 
         def payload(shard: int) -> Texts | None:
             rows = shards[shard]
-            known = vectors.known[rows].copy()
+            known = growing.known[rows].copy()
             return None if known.all() else Texts(documents.texts(range(rows.start, rows.stop)), instruction, known)
 
-        def keep(shard: int, part: Part) -> None:
+        def keep(shard: int, part: tuple[NDArray[np.int64], Any]) -> None:
             rows, found = part
-            vectors.keep(shards[shard].start + rows, found)
+            growing.keep(shards[shard].start + rows, found)
             meter(len(rows))
 
-        pool.run(Shards(len(shards), payload, keep, lambda _: _tidy(vectors, room), meter, vectors.budget))
+        pool.run(Shards(len(shards), payload, keep, lambda _: _tidy(growing, room), meter, growing.budget))
 
 
-def _tidy(vectors: GrowingVectors, room: Room) -> None:
-    vectors.let_go()
+def _tidy(growing: Growing, room: Room) -> None:
+    growing.let_go()
     room.tidy()
 
 

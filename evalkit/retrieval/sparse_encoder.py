@@ -18,6 +18,7 @@ from evalkit.models.declared import SENTENCE_TRANSFORMERS, Declared, Reading, de
 from evalkit.models.masked_language_model import HEADS, MaskedLanguageModel, load_masked
 from evalkit.models.requirements import architectures, require_no_code, require_whole
 from evalkit.retrieval.encoder import RetrievalEncoder
+from evalkit.retrieval.growing_weights import in_order
 from evalkit.types import Identity
 
 if TYPE_CHECKING:
@@ -106,15 +107,7 @@ class SparseEncoder(RetrievalEncoder):
         for part in self.vectors(self.tokenize(texts, instruction=instruction)):
             parts.append(part)
             advance(len(part[0]))
-        return self.in_order(parts)
-
-    def in_order(self, parts: Sequence[tuple[NDArray[np.int64], Any]]) -> Any:
-        """The weights of all texts as one `csr_array`, from (which texts, their weights) in any order."""
-        from scipy import sparse
-
-        rows = np.concatenate([np.empty(0, dtype=np.int64), *(rows for rows, _ in parts)])
-        none = sparse.csr_array((0, self.width), dtype=np.float32)
-        return sparse.vstack([none, *(block for _, block in parts)], format="csr")[np.argsort(rows)]
+        return in_order(parts, self.width)
 
     def vectors(
         self, tokenized: Tokenized, known: NDArray[np.bool_] | None = None

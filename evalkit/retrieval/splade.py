@@ -1,8 +1,8 @@
 """Sparse retrieval with SPLADE: weights of the vocabulary for each text, an inverted index, exact dot products."""
 
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,23 +13,21 @@ from evalkit.config import ComputeConfig, DatasetConfig
 from evalkit.config.limits import at_least, given
 from evalkit.config.retriever import RetrieverConfig
 from evalkit.errors import ConfigError
-from evalkit.inference.batches import windows
 from evalkit.inference.room import room
 from evalkit.inference.workers import Pool, Shards, open_pool
 from evalkit.retrieval.candidates import candidates_from_scores
-from evalkit.retrieval.encoding import EncodingWorker, Texts
+from evalkit.retrieval.encoding import EncodingWorker, Texts, encode_corpus
 from evalkit.retrieval.first_stage import FirstStage
+from evalkit.retrieval.growing_weights import FILES, WEIGHTS, in_order, open_weights
 from evalkit.retrieval.sparse_encoder import SparseEncoder
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.store.artefact import EMBEDDINGS
 from evalkit.system.progress import progress
-from evalkit.system.stages import LOADING, Meter, Stages
+from evalkit.system.stages import LOADING, Stages
 from evalkit.types import Dataset, Identity
 
 _MODEL = "retriever"
-_WEIGHTS = "weights.npz"
-_TEXTS_PER_WINDOW = 16_384  # read, tokenised and sorted by length together
 
 
 @dataclass
@@ -99,51 +97,43 @@ class SpladeRetriever(FirstStage):
         with ExitStack() as exits:
             with self.stages.timed(f"{LOADING} {_MODEL}"):
                 pool = exits.enter_context(open_pool(EncodingWorker(self.encoder), self.compute))
-            documents = sparse.load_npz(self._document_weights(dataset, pool) / _WEIGHTS)
-            texts = list(dataset.queries.values())
-            with progress("encoding queries", len(texts), "queries") as meter:
-                queries = self._encoded(pool, [slice(0, len(texts))], lambda _: texts, meter, is_query=True)
-            self.stages.take("encode queries", meter, model=_MODEL)
+            documents = sparse.load_npz(self._document_weights(dataset, pool) / WEIGHTS)
+            queries = self._query_weights(dataset, pool)
             self.usage, self.workers = pool.spent(), pool.describe()
         return self._search(dataset, documents, queries, depth)
 
     def _document_weights(self, dataset: Dataset, pool: Pool) -> Path:
         """The folder with the weights of all documents, found or made."""
-        from scipy import sparse
 
         def build(folder: Path) -> None:
-            space, before = room(self.compute), pool.spent()
-            shards = windows(dataset.documents.sizes(), count=_TEXTS_PER_WINDOW, size=space.text)
+            before = pool.spent()
             with progress("encoding documents", len(dataset.documents), "documents") as meter:
-                found = self._encoded(
-                    pool, shards, lambda rows: dataset.documents.texts(range(rows.start, rows.stop)), meter
+                encode_corpus(
+                    pool,
+                    dataset.documents,
+                    partial(open_weights, folder, (len(dataset.documents), self.encoder.width)),
+                    instruction=self.encoder.reading.document_instruction,
+                    room=room(self.compute),
+                    meter=meter,
                 )
-                sparse.save_npz(folder / _WEIGHTS, found.tocsc(), compressed=False)
             self.stages.take("encode documents", meter, model=_MODEL, **pool.spent().read(before))
 
-        return self.store.folder(
-            EMBEDDINGS, self.corpus_facts(dataset), build, label=f"{self.config.name}: {dataset.name}"
-        )
+        label = f"{self.config.name}: {dataset.name}"
+        return self.store.folder(EMBEDDINGS, self.corpus_facts(dataset), build, label=label, resumes=FILES)
 
-    def _encoded(
-        self,
-        pool: Pool,
-        shards: Sequence[slice],
-        read: Callable[[slice], Sequence[str]],
-        meter: Meter,
-        *,
-        is_query: bool = False,
-    ) -> Any:
-        """Weights of texts, a `csr_array` of shape (texts, vocabulary) in their order."""
-        before = self.encoder.reading.query_instruction if is_query else self.encoder.reading.document_instruction
+    def _query_weights(self, dataset: Dataset, pool: Pool) -> Any:
+        """A `csr_array` of shape (queries, vocabulary)."""
+        texts, before = list(dataset.queries.values()), self.encoder.reading.query_instruction
         parts: list[tuple[NDArray[np.int64], Any]] = []
+        with progress("encoding queries", len(texts), "queries") as meter:
 
-        def keep(shard: int, part: tuple[NDArray[np.int64], Any]) -> None:
-            parts.append((shards[shard].start + part[0], part[1]))
-            meter(len(part[0]))
+            def keep(_: int, part: tuple[NDArray[np.int64], Any]) -> None:
+                parts.append(part)
+                meter(len(part[0]))
 
-        pool.run(Shards(len(shards), lambda shard: Texts(read(shards[shard]), before), keep, meter=meter))
-        return self.encoder.in_order(parts)
+            pool.run(Shards(1, lambda _: Texts(texts, before), keep, meter=meter))
+        self.stages.take("encode queries", meter, model=_MODEL)
+        return in_order(parts, self.encoder.width)
 
     def _search(self, dataset: Dataset, documents: Any, queries: Any, depth: int) -> Run:
         with progress("searching", len(dataset.queries), "queries") as meter:

@@ -99,6 +99,13 @@ def open_vectors(
         leftover.unlink()
 
 
+def rows_done(folder: Path) -> int:
+    """How many vectors a killed process left in a folder."""
+    records = Journal(folder / DONE).replay()
+    next(records, None)  # says who made the others
+    return sum((len(record) - DIGEST_BYTES) // np.dtype(np.int64).itemsize for record in records)
+
+
 def _are_rows(documents: int, record: bytes) -> bool:
     """Whether a record can hold rows of so many documents."""
     if len(record) < DIGEST_BYTES or (len(record) - DIGEST_BYTES) % np.dtype(np.int64).itemsize:

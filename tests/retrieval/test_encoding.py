@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import datasets
 import numpy as np
@@ -13,7 +14,7 @@ from evalkit.inference.workers.local import LocalPool
 from evalkit.retrieval import encoding
 from evalkit.retrieval.encoder import DenseEncoder
 from evalkit.retrieval.encoding import EncodingWorker, encode_corpus, encode_texts
-from evalkit.retrieval.vectors import VECTORS
+from evalkit.retrieval.vectors import VECTORS, open_vectors
 from evalkit.system.stages import Meter
 
 TEXTS = [f"{title} {text}".strip() for title, text in DOCUMENTS.values()] * 5
@@ -42,9 +43,7 @@ def encoded(encoder, folder, meter=None):
     encode_corpus(
         LocalPool(EncodingWorker(encoder)),
         documents,
-        folder,
-        width=encoder.width,
-        dtype="float32",
+        partial(open_vectors, folder, (len(documents), encoder.width), "float32"),
         instruction="",
         room=Room(None),
         meter=meter or Meter("documents"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from in_process import evalkit as typed
+from scipy import sparse
 from stubs import write_collection
 from tokenizers import Tokenizer
 from transformers import (
@@ -22,6 +23,8 @@ from evalkit.datasets import load
 from evalkit.errors import ModelError
 from evalkit.load import config_of
 from evalkit.retrieval import build
+from evalkit.retrieval.growing_weights import GrowingWeights, _is_of, _packed, _unpacked, rows_done
+from evalkit.store import PARTIAL, Store
 
 TEXTS = [
     "The moon pulls the sea.",
@@ -143,6 +146,91 @@ def test_candidates_are_those_of_all_dot_products(tmp_path, tokenizer_file, stor
     }
     for query, rows in expected.items():
         np.testing.assert_allclose([score for score, _ in actual[query]], [score for score, _ in rows], rtol=1e-6)
+
+
+class Killed(BaseException):
+    pass
+
+
+def written_until(monkeypatch, model, dataset, rows):
+    """Die when more than so many rows would be written; gives (how many in each part, the candidates, if it lived)."""
+    keep, written = GrowingWeights.keep, []
+
+    def dying(self, own, weights):
+        if sum(written) + len(own) > rows:
+            raise Killed
+        keep(self, own, weights)
+        written.append(len(own))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GrowingWeights, "keep", dying)
+        try:
+            return written, model.retrieve(dataset, 5)
+        except Killed:
+            return written, None
+
+
+ONE_BY_ONE = ComputeConfig(device="cpu", batch_tokens=8)
+
+
+def test_weights_of_a_killed_process_are_not_computed_again_and_the_bytes_are_those_of_a_whole_run(
+    tmp_path, tokenizer_file, dataset, monkeypatch, caplog
+):
+    folder, all_of_them = write(tmp_path / "m", tokenizer_file), len(dataset.documents)
+    whole, resumed = Store(tmp_path / "whole"), Store(tmp_path / "resumed")
+    expected = splade(folder, whole, ONE_BY_ONE).retrieve(dataset, 5)
+    before, nothing = written_until(monkeypatch, splade(folder, resumed, ONE_BY_ONE), dataset, all_of_them // 2)
+    assert nothing is None
+    (journal,) = resumed.root.glob(f"embeddings/{PARTIAL}*/weights.log")
+    assert 0 < rows_done(journal.parent) == sum(before) < all_of_them
+    model = splade(folder, resumed, ONE_BY_ONE)
+    after, found = written_until(monkeypatch, model, dataset, all_of_them)
+    assert sum(after) == all_of_them - sum(before)
+    assert model.stages["encode documents"]["kept_documents"] == sum(before)
+    assert rows_of(found) == rows_of(expected)
+    left, right = (list(store.root.glob("embeddings/*/weights.npz")) for store in (whole, resumed))
+    assert left[0].read_bytes() == right[0].read_bytes()
+    assert sorted(file.name for file in left[0].parent.iterdir()) == sorted(f.name for f in right[0].parent.iterdir())
+    assert not caplog.records
+
+
+def rows_of(run):
+    return {query: list(zip(documents, scores.tolist(), strict=True)) for query, documents, scores in run}
+
+
+@pytest.mark.parametrize("change", ["cut", "bit", "other"])
+def test_a_damaged_journal_and_one_of_another_machine_are_not_taken(
+    tmp_path, tokenizer_file, store, dataset, monkeypatch, change, caplog
+):
+    folder, all_of_them = write(tmp_path / "m", tokenizer_file), len(dataset.documents)
+    before, _ = written_until(monkeypatch, splade(folder, store, ONE_BY_ONE), dataset, all_of_them // 2)
+    assert len(before) > 1
+    (journal,) = store.root.glob(f"embeddings/{PARTIAL}*/weights.log")
+    content = bytearray(journal.read_bytes())
+    content[30 if change == "other" else -5] ^= change != "cut"  # a bit of the first record, which names the makers
+    journal.write_bytes(content[:-1] if change == "cut" else content)
+    after, found = written_until(monkeypatch, splade(folder, store, ONE_BY_ONE), dataset, all_of_them)
+    lost = sum(before) if change == "other" else before[-1]
+    assert sum(after) == all_of_them - sum(before) + lost
+    assert ("another machine" if change == "other" else "are not a whole record") in caplog.text
+    assert rows_of(found) == rows_of(splade(folder, Store(tmp_path / "whole"), ONE_BY_ONE).retrieve(dataset, 5))
+
+
+def test_records_of_other_weights_do_not_fit():
+    block = sparse.csr_array(np.array([[0, 1.5, 0], [2.5, 0, 3.5]], dtype=np.float32))
+    record = _packed(np.array([4, 1]), block)
+    rows, again = _unpacked(record, 3)
+    assert rows.tolist() == [4, 1]
+    np.testing.assert_array_equal(again.toarray(), block.toarray())
+    assert _is_of((5, 3), record)
+    for shape, other in [
+        ((4, 3), record),
+        ((5, 2), record),
+        ((5, 3), record[:-4]),
+        ((5, 3), record + b"0000"),
+        ((5, 3), b""),
+    ]:
+        assert not _is_of(shape, other)
 
 
 def test_stored_weights_are_used_again_and_only_by_what_made_them(tmp_path, tokenizer_file, store, dataset):
