@@ -141,7 +141,7 @@ def _best(scope: _Scope) -> Finding:
         return _no_gain(scope, best)
     own = scope.between(name, stage or second.name)
     text = f"{_leader(scope)} {scope.where}: {scope.settings.measure} {best.mean:.4f}"
-    text += f", {own.value:+.4f} over {f'its first stage {stage}' if stage else second.name}{_verdict(scope, own)}"
+    text += f", {_signed(own.value)} over {f'its first stage {stage}' if stage else second.name}{_verdict(scope, own)}"
     numbers = {"mean": best.mean, **_numbers(own)}
     if scope.unit == "datasets":
         numbers["real on"] = real = _real_on(scope, name, stage or second.name)
@@ -169,7 +169,7 @@ def _no_gain(scope: _Scope, best: System) -> Finding:
     own = scope.between(nearest.name, best.name)
     text = (
         f"No reranker has a higher mean than the first stage {best.name} {scope.where}: {scope.settings.measure} "
-        f"{best.mean:.4f}; {nearest.name} comes nearest, {own.value:+.4f}{_verdict(scope, own)}."
+        f"{best.mean:.4f}; {nearest.name} comes nearest, {_signed(own.value)}{_verdict(scope, own)}."
     )
     numbers = {"mean": best.mean, **_numbers(own)}
     return Finding(BEST, text, "warning", scope.dataset, (best.name, nearest.name), numbers)
@@ -182,6 +182,10 @@ def _verdict(scope: _Scope, own: Difference) -> str:
     return f" (p {own.p:.3g})" if own.real else f" (p {own.p:.3g}: may be chance)"
 
 
+def _signed(value: float) -> str:
+    return f"{round(value, 4) + 0.0:+.4f}"  # never -0.0000
+
+
 def _numbers(own: Difference) -> dict[str, float]:
     return {"difference": own.value, "p": own.p}
 
@@ -192,7 +196,7 @@ def _alike(scope: _Scope) -> list[Finding]:
         return []
     best, names = scope.systems[0].name, [one.name for one in scope.alike]
     apart = {name: scope.between(name, best) for name in names}
-    shown = [f"{name} ({own.value:+.4f})" for name, own in apart.items()]
+    shown = [f"{name} ({_signed(own.value)})" for name, own in apart.items()]
     text = f"{listed(shown)} cannot be told apart from {best} {scope.where}."
     return [
         Finding(ALIKE, text, "note", scope.dataset, (best, *names), {name: own.value for name, own in apart.items()})
@@ -223,7 +227,7 @@ def _worse(scope: _Scope) -> list[Finding]:
                 fallen.setdefault(name, {})[one.dataset] = own
     found = []
     for name, where in fallen.items():
-        shown = listed([f"{dataset} ({own.value:+.4f}, p {own.p:.3g})" for dataset, own in where.items()])
+        shown = listed([f"{dataset} ({_signed(own.value)}, p {own.p:.3g})" for dataset, own in where.items()])
         text = f"{name} is worse than its first stage by more than chance on {shown}."
         numbers = {dataset: own.value for dataset, own in where.items()}
         found.append(Finding(WORSE, text, "error", scope.dataset, (name,), numbers))
@@ -256,7 +260,7 @@ def _cost(scope: _Scope) -> list[Finding]:
     fastest = max(useful, key=lambda name: spent[name].speed, default=best)
     if spent[fastest].speed > own.speed:
         ratio, apart = spent[fastest].speed / own.speed, scope.between(fastest, best)
-        text += f"; {fastest} is {ratio:.2g} times as fast, {apart.value:+.4f} {scope.settings.measure}"
+        text += f"; {fastest} is {ratio:.2g} times as fast, {_signed(apart.value)} {scope.settings.measure}"
         text += "" if apart.real else " (may be chance)"
         text += "" if spent[fastest].devices == own.devices else f", but{_device(spent[fastest].devices)}"
         numbers |= {"times as fast": ratio, "difference": apart.value}

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evalkit.analysis.pairwise import Comparison, Pairing, Settings, System, differences, pairings
+from evalkit.analysis.pairwise import Comparison, Pairing, Settings, System, bounds, differences, pairings
 from evalkit.config.suites import entry_of
-from evalkit.measures.significance import Values, macro_intervals
+from evalkit.measures.significance import Values
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,13 @@ def overall(comparisons: Sequence[Comparison], settings: Settings) -> Overall | 
     order = np.argsort(-means.mean(axis=0), kind="stable")
     labels, means = [common[place] for place in order], means[:, order]
     drawn = [as_one([values[:, order] for values in some]) for some in entries.values()]
-    seeded = {"seed": settings.seed, "samples": settings.samples}
-    low, high = macro_intervals(drawn, **seeded)
-    bounds = macro_intervals([differences(values) for values in drawn], **seeded)
+    low, high = bounds(drawn, settings)
+    limits = bounds([differences(values) for values in drawn], settings)
     ranks = np.mean([rankdata(-row) for row in means], axis=0)
     best = (means == means.max(axis=1, keepdims=True)).sum(axis=0)
     averages = means.mean(axis=0).tolist()
     systems = tuple(System(*values) for values in zip(labels, averages, low.tolist(), high.tolist(), strict=True))
-    between = tuple(pairings(labels, differences(means), bounds, settings))
+    between = tuple(pairings(labels, differences(means), limits, settings))
     return Overall(tuple(entries), systems, tuple(ranks.tolist()), tuple(best.tolist()), between)
 
 

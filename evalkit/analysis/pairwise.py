@@ -5,6 +5,7 @@ with paired tests over its queries; `overall` compares them over datasets. `sign
 differences are real.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from evalkit.measures.significance import (
     Values,
     holm,
     intervals,
+    macro_intervals,
     p_values,
     smallest_difference,
     t_test,
@@ -47,6 +49,8 @@ class Settings(NamedTuple):
         alpha: a difference with a lower p-value is called real.
         same_candidates: whether to refuse different candidates.
         first_stage: whether the first stages that rerankers started from are systems too.
+        verdicts_only: whether to leave out what decides nothing and takes most of the time: intervals (then NaN), the
+            t-test (NaN) and the smallest visible difference (None).
     """
 
     measure: str = "nDCG@10"
@@ -56,6 +60,7 @@ class Settings(NamedTuple):
     samples: int = SAMPLES
     same_candidates: bool = True
     first_stage: bool = True
+    verdicts_only: bool = False
 
     @property
     def rule(self) -> Rule:
@@ -198,9 +203,8 @@ def _compare(named: Sequence[tuple[str, Evaluation]], settings: Settings) -> Com
     labels = [named[place][0] for place in order]
     values = values[:, order]
     between = differences(values)
-    seeded = {"seed": settings.seed, "samples": settings.samples}
-    pairs = pairings(labels, between, intervals(between, **seeded), settings)
-    low, high = intervals(values, **seeded)
+    pairs = pairings(labels, between, bounds([between], settings), settings)
+    low, high = bounds([values], settings)
     letters = groups(labels, pairs, settings.alpha)
     systems = tuple(map(System, labels, values.mean(axis=0).tolist(), low.tolist(), high.tolist(), letters))
     first = evaluations[0]
@@ -238,17 +242,32 @@ def differences(values: Values) -> Values:
     return np.asarray(values[:, pairs[:, 0]] - values[:, pairs[:, 1]])
 
 
-def pairings(labels: Sequence[str], between: Values, bounds: Values, settings: Settings) -> list[Pairing]:
-    """Every two systems, which come best first, from their `differences`; `bounds` are low and high of their means."""
+def bounds(datasets: Sequence[Values], settings: Settings) -> Values:
+    """Low and high of the 95 % interval of each column's mean, shape (2, columns); of several datasets over them."""
+    if settings.verdicts_only:
+        return np.full((2, datasets[0].shape[1]), np.nan)
+    seeded = {"seed": settings.seed, "samples": settings.samples}
+    return intervals(datasets[0], **seeded) if len(datasets) == 1 else macro_intervals(datasets, **seeded)
+
+
+def pairings(labels: Sequence[str], between: Values, limits: Values, settings: Settings) -> list[Pairing]:
+    """Every two systems, which come best first, from their `differences`; `limits` are low and high of their means."""
     rule = settings.rule
     random_p = p_values([between], rule)
-    t_p = t_test(between).tolist()
-    t_p = holm(t_p) if rule.correction == "holm" else t_p
-    columns = zip(between.T, bounds.T.tolist(), random_p, t_p, _smallest(between, rule), strict=True)
+    t_p, smallest = _beside_the_test(between, settings)
+    columns = zip(between.T, limits.T.tolist(), random_p, t_p, smallest, strict=True)
     return [
         Pairing(better, worse, float(column.mean()), low, high, p, t, *_counts(column), smallest)
         for (better, worse), (column, (low, high), p, t, smallest) in zip(combinations(labels, 2), columns, strict=True)
     ]
+
+
+def _beside_the_test(between: Values, settings: Settings) -> tuple[list[float], list[float | None]]:
+    """P-values of the t-test, and the smallest visible differences."""
+    if settings.verdicts_only:
+        return [math.nan] * between.shape[1], [None] * between.shape[1]
+    t_p = t_test(between).tolist()
+    return holm(t_p) if settings.correction == "holm" else t_p, _smallest(between, settings.rule)
 
 
 def _counts(differences: Values) -> tuple[int, int, int]:

@@ -4,26 +4,31 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from evalkit.analysis.findings import findings
+from evalkit.analysis.findings import Finding, findings
 from evalkit.analysis.moves import Move, moves
-from evalkit.analysis.overall import left_out, overall
-from evalkit.analysis.pairwise import DIFFERENT_DOCUMENTS, Settings, compare, require_pairs
-from evalkit.commands.options import Parser
+from evalkit.analysis.over_stages import over_stages
+from evalkit.analysis.overall import Overall, left_out, overall
+from evalkit.analysis.pairwise import DIFFERENT_DOCUMENTS, Comparison, Settings, compare, require_pairs
+from evalkit.commands.options import IN_MARKDOWN, Parser, put_summary
 from evalkit.commands.runs_alone import CountOrFile, add_runs, gathered
 from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.measures import parse_measure
 from evalkit.measures.significance import CORRECTIONS
 from evalkit.reports import comparison as report
-from evalkit.reports.grid import write
+from evalkit.reports.grid import Grid, write
 from evalkit.reports.heat_grid import heat_grid
-from evalkit.reports.sentences import write_findings
+from evalkit.reports.over_stages_grid import over_stages_grid
+from evalkit.reports.pull_request import summary
+from evalkit.reports.sentences import markdown_list, write_findings
 from evalkit.results import Evaluation
 from evalkit.results.gather import dataset_of, measure_of
 from evalkit.results.judged_runs import notes_of
 from evalkit.results.labels import names
 from evalkit.system.terminal import say, tell
 from evalkit.types import Dataset
+
+_FEW = 4  # datasets that a heading names
 
 
 def main(arguments: list[str]) -> int:
@@ -52,28 +57,43 @@ def main(arguments: list[str]) -> int:
         tell(DIFFERENT_DOCUMENTS)
     if (options.corpus or options.query_texts) and not options.queries:
         tell("no text is shown without --queries N, the number of queries to show.")
-    total, absent = overall(comparisons, settings), left_out(comparisons)
-    sentences = findings(comparisons, total, settings)
+    total = overall(comparisons, settings)
+    sentences, absent = findings(comparisons, total, settings), left_out(comparisons)
     known = {
         one.result.folder: name for each in comparisons for name, one in zip(each.names, each.evaluations, strict=True)
     }
     shown = _moved(evaluations, options.queries, settings, known) if options.queries else None
-    if options.format == "json":
+    moved = report.moves_grids(*shown, settings.measure) if shown else []
+    tables = [*_across(comparisons, total, settings, options.baseline)]
+    tables += [*report.grids(comparisons, total, settings, absent), *moved]
+    if options.summary:
+        put_summary(options.summary, _summary(sentences, tables, comparisons, settings.measure))
+    if options.format == "json" and options.summary != IN_MARKDOWN:
         found = report.as_json(comparisons, total, settings, absent)
         found["findings"] = [{**one._asdict(), "numbers": dict(one.numbers)} for one in sentences]
         found["notes"] = [{"run": str(path), **note.as_json()} for path, note in notes_of(evaluations)]
         found["moves"] = report.moves_as_json(*shown) if shown else None
         say(json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         return 0
-    moved = report.moves_grids(*shown, settings.measure) if shown else []
-    heat = heat_grid(comparisons, total, settings, options.baseline)
-    differences = [heat] if heat and (len(comparisons) > 1 or options.baseline) else []
-    write_findings(sentences, options.format)
-    write([*differences, *report.grids(comparisons, total, settings, absent), *moved], options.format)
-    if total is None:
-        for sentence in absent:
-            tell(f"{sentence}.")
+    if options.summary != IN_MARKDOWN:
+        write_findings(sentences, options.format)
+        write(tables, options.format)
+    for line in absent if total is None else ():
+        tell(f"{line}.")
     return 0
+
+
+def _across(comparisons: list[Comparison], total: Overall | None, settings: Settings, baseline: str) -> list[Grid]:
+    """Tables of several datasets or first stages, and that of differences to a baseline."""
+    heat = heat_grid(comparisons, total, settings, baseline) if len(comparisons) > 1 or baseline else None
+    stages = over_stages(comparisons, total, settings)
+    return [*([heat] if heat else []), *([over_stages_grid(stages, settings)] if stages else [])]
+
+
+def _summary(found: list[Finding], tables: list[Grid], comparisons: list[Comparison], measure: str) -> str:
+    names = [one.dataset for one in comparisons]
+    on = ", ".join(names) if len(names) < _FEW else f"{len(names)} datasets"
+    return summary(f"evalkit compare: {measure} on {on}", markdown_list(found), tables[0], tables[1:], "More tables")
 
 
 def _parser() -> Parser:
@@ -105,6 +125,7 @@ def _parser() -> Parser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--samples", type=int, default=Settings().samples, help="draws of bootstrap and test")
     parser.add_format()
+    parser.add_summary()
     return parser
 
 

@@ -7,10 +7,9 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit.analysis.ablation import Ablation, ablate, left_out
-from evalkit.analysis.pairwise import Settings
+from evalkit.commands.evaluate_end import summary_of, write_end
 from evalkit.commands.evaluate_help import help_text
-from evalkit.commands.options import Parser
+from evalkit.commands.options import IN_MARKDOWN, Parser, put_summary
 from evalkit.commands.settings import sweeps
 from evalkit.commands.settings.arguments import normalise
 from evalkit.commands.settings.compose import prepare, run_jobs, to_config
@@ -20,13 +19,11 @@ from evalkit.commands.settings.sweeps import Done
 from evalkit.errors import ConfigError, DataError, EvalkitError
 from evalkit.measures import canonical
 from evalkit.pipeline import evaluate
-from evalkit.reports.ablation_grid import ablation_grid
-from evalkit.reports.evaluation_grids import evaluation_grid, runs_grid
-from evalkit.reports.grid import Grid, write
-from evalkit.reports.suite_grids import suite_grids
+from evalkit.reports.evaluation_grids import evaluation_grid
+from evalkit.reports.grid import write
 from evalkit.retrieval.own_candidates import settled
 from evalkit.system.reporting import report, report_any
-from evalkit.system.terminal import say, tell
+from evalkit.system.terminal import say
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -40,6 +37,7 @@ def main(arguments: list[str]) -> int:
     """
     parser = Parser(prog="evalkit evaluate", add_help=False, allow_abbrev=False)
     parser.add_format()
+    parser.add_summary()
     options, settings = parser.parse_known_args(arguments)
     if {"-h", "--help"} & {*settings}:
         return _help([text for text in settings if text not in {"-h", "--help", "-m", "--multirun"}])
@@ -50,19 +48,25 @@ def main(arguments: list[str]) -> int:
     with sweeps.shared_folder(given) as folder:
 
         def job(settings: "DictConfig") -> None:
-            run_one(settings, folder, options.format)
+            run_one(settings, folder, "" if options.summary == IN_MARKDOWN else options.format)
 
         try:
             run_jobs(job, given, prog="evalkit evaluate")
         finally:
             # Also when a later run of a sweep failed: the earlier ones are complete.
             failures = sweeps.failures(folder)
-            if grids := _sweep_grids(sweeps.done(folder), presets, options.format, failed=bool(failures)):
-                write(grids, options.format)
+            _end(sweeps.done(folder), presets, failures, options)
         if failures and sweeps.are_elsewhere(given):  # what they printed is in a log
             for message in failures:
                 report(DataError(message))
         return 2 if failures else 0
+
+
+def _end(done: list[Done], presets: Presets, failures: list[str], options: Any) -> None:
+    if options.summary and (done or failures):
+        put_summary(options.summary, summary_of(done, presets, failures))
+    if options.summary != IN_MARKDOWN and done:
+        write_end(done, presets, options.format, failed=bool(failures))
 
 
 def _help(settings: list[str]) -> int:
@@ -81,7 +85,7 @@ def run_one(settings: "DictConfig", folder: Path, form: str) -> None:
     Args:
         settings: composed.
         folder: where the evaluations of the sweep leave their reports.
-        form: of the tables.
+        form: of the tables; empty for none.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -113,7 +117,7 @@ def _run(settings: "DictConfig", hydra_config: Any, form: str) -> Done:
     evaluation = evaluate(config, command=command)
     measures = canonical(config.measures, level=config.dataset.relevance_level)
     swept = bool(hydra_config.mode) and hydra_config.mode.name == "MULTIRUN"
-    if form == "table" or not swept:
+    if form == "table" or (form and not swept):
         write([evaluation_grid(evaluation, measures)], form)
     return Done(
         number=hydra_config.job.get("num", 0) if swept else 0,
@@ -124,65 +128,3 @@ def _run(settings: "DictConfig", hydra_config: Any, form: str) -> Done:
         overrides=overrides,
         swept=swept,
     )
-
-
-def _sweep_grids(done: list[Done], presets: Presets, form: str, *, failed: bool) -> list[Grid]:
-    """The tables at the end of a sweep: all runs, the suite's, and what each value of an ablation does.
-
-    CSV is a single table, of the ablation or else of the runs: rows of averages among them would be counted twice. The
-    averages of a suite are on stderr then.
-    """
-    if not done or not done[0].swept:
-        return []
-    grids = []
-    if len(done) > 1 or failed or form != "table":
-        asked = dict.fromkeys(name for one in done for name in one.measures)
-        common = set.intersection(*(set(one.overrides) for one in done))
-        named = ("dataset=", "retriever=", "reranker=")
-        settings = [
-            " ".join(
-                sweeps.as_typed(override)
-                for override in one.overrides
-                if override not in common and not override.startswith(named)
-            )
-            for one in done
-        ]
-        grids.append(runs_grid([one.evaluation for one in done], list(asked), settings))
-    if suite := presets.suite:
-        found = {
-            dataset: [(one.evaluation, one.measures) for one in done if one.dataset == dataset]
-            for dataset in suite.datasets
-        }
-        of_suite = suite_grids(suite, found, partial=done[0].partial_average)
-        grids += of_suite
-        if form == "csv":
-            _tell_averages(of_suite)
-    if len(done) > 1 and presets.ablation:
-        grids.append(_ablation_grid(done, presets.ablation))
-        return grids[-1:] if form == "csv" else grids
-    return grids[:1] if form == "csv" else grids
-
-
-def _tell_averages(of_suite: list[Grid]) -> None:
-    for grid in of_suite:
-        systems = [column.name for column in grid.columns[1:]]
-        for row in grid.sections:
-            label, *texts = grid.texts()[row]
-            values = ", ".join(f"{name} {text}" for name, text in zip(systems, texts, strict=True))
-            tell(f"{grid.title}, {label}: {values}. It has no row in CSV; --format json has the table of the suite.")
-    for note in dict.fromkeys(note for grid in of_suite for note in grid.notes):
-        tell(note)
-
-
-def _ablation_grid(done: list[Done], ablation: Ablation) -> Grid:
-    varied = f"{ablation.setting}="
-    results = [
-        (override.removeprefix(varied), one.evaluation)
-        for one in done
-        for override in one.overrides
-        if override.startswith(varied)
-    ]
-    order = {value: place for place, value in enumerate(ablation.values)}
-    results.sort(key=lambda one: order.get(one[0], len(order)))
-    settings = Settings(done[0].measures[0])
-    return ablation_grid(ablation, ablate(results, settings), settings, left_out(results))

@@ -4,15 +4,15 @@ from pathlib import Path
 
 from evalkit.analysis.baseline import BaselineEntry, read_baseline, write_baseline
 from evalkit.analysis.regression import TOLERANCE, entries, exit_code, judge
-from evalkit.commands.options import Parser
+from evalkit.commands.options import IN_MARKDOWN, Parser, put_summary
 from evalkit.commands.runs_alone import add_runs, gathered
 from evalkit.errors import ConfigError
 from evalkit.formats.notes import counted
 from evalkit.measures import parse_measure
 from evalkit.reports.console import console
-from evalkit.reports.gate_grid import grid, junit, summary
+from evalkit.reports.gate_grid import gate_summary, grid, junit
 from evalkit.reports.grid import write
-from evalkit.system.files import naming, write_output
+from evalkit.system.files import write_output
 from evalkit.system.terminal import tell
 
 
@@ -36,9 +36,9 @@ def main(arguments: list[str]) -> int:
     if options.junit:
         write_output(options.junit, junit(judgements, options.tolerance))
     if options.summary:
-        with naming(options.summary), options.summary.open("a", encoding="utf-8") as out:
-            out.write(summary(judgements, options.tolerance, code))
-    write([grid(judgements, options.tolerance)], options.format)
+        put_summary(options.summary, gate_summary(judgements, options.tolerance, code))
+    if options.summary != IN_MARKDOWN:
+        write([grid(judgements, options.tolerance)], options.format)
     if code:
         found = {1: "a number fell", 2: "something could not be judged"}[code]
         tell(f"{found}. If that is intended, run the same command with --update.")
@@ -61,7 +61,7 @@ def _parser() -> Parser:
         "--measure", action="append", default=[], help="again for more; default: the baseline's, and those reported"
     )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="also as JUnit XML")
-    parser.add_argument("--summary", type=Path, metavar="FILE", help="also append Markdown, as to $GITHUB_STEP_SUMMARY")
+    parser.add_summary()
     parser.add_format()
     return parser
 

@@ -6,12 +6,30 @@ Settings have no dashes. People who come from other tools often type them with d
 import argparse
 import shlex
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from evalkit.commands.settings.legal import homes, top_settings
 from evalkit.errors import ConfigError
+from evalkit.system.files import naming
 from evalkit.system.lookalikes import instead, lookalikes, proposal
 from evalkit.system.terminal import say
+
+IN_MARKDOWN = "markdown"
+"""The value of `--summary` that prints it."""
+
+
+def put_summary(where: str, text: str) -> None:
+    """Print a summary, or append it to a file.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if where == IN_MARKDOWN:
+        say(text)
+        return
+    with naming(Path(where)), Path(where).open("a", encoding="utf-8") as out:
+        out.write(text)
 
 
 class _ListOptions(argparse.Action):
@@ -55,6 +73,15 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--format", choices=("table", *FORMATS), default="table", help="default: table")
         if json_help:
             self.add_argument("--json", dest="format", action="store_const", const="json", help=json_help)
+
+    def add_summary(self) -> None:
+        """Add `--summary`, a short text in Markdown."""
+        self.add_argument(
+            "--summary",
+            metavar="markdown|FILE",
+            help="`markdown`: instead of tables print a summary for a comment on a pull request; a file: append it "
+            "there, as to $GITHUB_STEP_SUMMARY",
+        )
 
     def parse_args(self, args: Sequence[str], namespace: Any = None) -> Any:  # type: ignore[override]
         """See `ArgumentParser`."""

@@ -3,11 +3,14 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
-from evalkit.analysis.regression import REGRESSION, UNJUDGED, Judgement
+from evalkit.analysis.regression import DRIFTING, FINE, IMPROVED, NEW, REGRESSION, UNJUDGED, Judgement
 from evalkit.measures.significance import ALPHA
-from evalkit.reports.grid import Cell, Grid, columns, markdown
+from evalkit.reports.grid import Cell, Grid, columns
+from evalkit.reports.pull_request import summary
+from evalkit.reports.sentences import bullets
 
 # What XML 1.0 has no way to write.
 _UNWRITABLE = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -63,7 +66,27 @@ def _clean(text: str) -> str:
     return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def summary(judgements: Sequence[Judgement], tolerance: float, code: int) -> str:
-    """For the summary page of a CI job."""
+def gate_summary(judgements: Sequence[Judgement], tolerance: float, code: int) -> str:
+    """For the summary page of a CI job or a comment: what moved or could not be judged, and all else folded."""
     heads = {0: "evalkit gate: fine", 1: "evalkit gate: regression", 2: "evalkit gate: could not be judged"}
-    return f"### {heads[code]}\n\n{markdown([grid(judgements, tolerance)])}\n"
+    moved = sorted((one for one in judgements if not _is_fine(one)), key=lambda one: _ORDER.index(one.status))
+    fine = [one for one in judgements if _is_fine(one)]
+    count, *rule = grid(judgements, tolerance).notes
+    sentences = bullets([f"{count}.", *(_sentence(one) for one in moved if one.status in {REGRESSION, UNJUDGED})])
+    table = replace(grid(moved, tolerance), title="What moved", notes=rule) if moved else None
+    folded = [replace(grid(fine, tolerance), title="Fine", notes=[])] if fine else []
+    return summary(heads[code], sentences, table, folded, f"{len(fine)} fine")
+
+
+_ORDER = (REGRESSION, UNJUDGED, DRIFTING, FINE, NEW, IMPROVED)
+
+
+def _is_fine(one: Judgement) -> bool:
+    return one.status == FINE and not one.reason
+
+
+def _sentence(one: Judgement) -> str:
+    if one.now is None or one.before is None:
+        return f"{one.name} could not be judged: {one.reason}."
+    moved = one.now - one.before
+    return f"{one.measure} of {one.name} fell from {one.before:.4f} to {one.now:.4f} ({moved:+.4f}, p {one.p:.3g})."

@@ -30,7 +30,12 @@ def shown(found: Sequence[Finding]) -> list[Finding]:
 
 def markdown_list(found: Sequence[Finding]) -> str:
     """A bullet a finding; empty where there are none."""
-    return "".join(f"* {escaped(sentence(one))}\n" for one in shown(found))
+    return bullets([sentence(one) for one in shown(found)])
+
+
+def bullets(lines: Sequence[str]) -> str:
+    """A bullet a line; empty where there are none."""
+    return "".join(f"* {escaped(line)}\n" for line in lines)
 
 
 def write_findings(found: Sequence[Finding], form: str) -> None:

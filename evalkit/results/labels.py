@@ -58,15 +58,22 @@ def legend(evaluations: Sequence[Evaluation]) -> list[str]:
     return _labelled(evaluations)[1]
 
 
-def _labelled(evaluations: Sequence[Evaluation]) -> tuple[list[str], list[str]]:
-    stages, of_stages = _told_apart([_first_stage(one) for one in evaluations])
+def stages(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
+    """Names of first stage and reranker of each evaluation; empty for no reranker."""
+    return _labelled(evaluations)[2]
+
+
+def _labelled(evaluations: Sequence[Evaluation]) -> tuple[list[str], list[str], list[tuple[str, str]]]:
+    """Names, their legend, and both parts of the names."""
+    first, of_first = _told_apart([_first_stage(one) for one in evaluations])
     over = [number for number, one in enumerate(evaluations) if not one.is_first_stage]
-    rerankers, of_rerankers = _told_apart([_reranker(evaluations[number], stages[number]) for number in over])
-    several, found = len(set(stages)) > 1, list(stages)
-    for number, name in zip(over, rerankers, strict=True):
-        found[number] = f"{stages[number]} + {name}" if several else name
+    own, of_rerankers = _told_apart([_reranker(evaluations[number], first[number]) for number in over])
+    rerankers = dict(zip(over, own, strict=True))
+    parts = [(stage, rerankers.get(number, "")) for number, stage in enumerate(first)]
+    several = len(set(first)) > 1
+    found = [f"{stage} + {name}" if several and name else name or stage for stage, name in parts]
     _number_copies(found, evaluations)
-    return found, [*(of_stages if several else ()), *of_rerankers]
+    return found, [*(of_first if several else ()), *of_rerankers], parts
 
 
 def _number_copies(found: list[str], evaluations: Sequence[Evaluation]) -> None:
@@ -185,13 +192,15 @@ def _by_folder(name: str, some: Sequence[_Stage]) -> tuple[list[str], str]:
 
 
 def _numbered(name: str, some: Sequence[_Stage], values: Sequence[str], what: str) -> tuple[list[str], str]:
-    numbers = {value: number for number, value in enumerate(dict.fromkeys(values), start=1)}
+    """Numbers in the order of the folders, so that they do not depend on that of the results."""
+    by_folder = [value for _, value in sorted(zip((one.folder.parts for one in some), values, strict=True))]
+    numbers = {value: number for number, value in enumerate(dict.fromkeys(by_folder), start=1)}
     endings = [f" ({numbers[value]})" for value in values]
     return endings, f"{name}: {_folders(some)} differ in {what}"
 
 
 def _folders(some: Sequence[_Stage]) -> str:
-    return listed(list(dict.fromkeys(str(one.folder) for one in some)), most=12)
+    return listed([str(folder) for folder in sorted({one.folder for one in some})], most=12)
 
 
 def _texts(values: Sequence[Any]) -> list[str]:

@@ -135,3 +135,24 @@ def test_one_query_makes_json_that_can_be_read(tmp_path, capsys):
     assert main(["compare", str(root)]) == 0
     expected = "one query is too few to tell systems apart: with 1 pair at 0.05 it takes 6 that all agree"
     assert expected in " ".join(capsys.readouterr().out.split())
+
+
+def test_summary_is_markdown_in_place_of_the_tables_or_in_a_file(root, tmp_path, capsys):
+    common = ["compare", str(root), "--samples", "500", "--summary"]
+    assert main([*common, "markdown", "--format", "json"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("### evalkit compare: nDCG@10 on one\n\n* strong ")
+    assert "| strong |" in printed
+    assert main([*common, str(tmp_path / "summary.md"), "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["findings"]
+    assert (tmp_path / "summary.md").read_text(encoding="utf-8") == printed
+    assert main([*common, str(tmp_path / "absent" / "summary.md")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_several_first_stages_have_a_table_of_rerankers_by_first_stages(tmp_path, capsys):
+    made(tmp_path, {"strong": 3.0}, queries=8)
+    root = made(tmp_path, {"strong": 3.0}, stage="another", queries=8)
+    arguments = ["--allow-different-candidates", "--samples", "500", "--format", "markdown"]
+    assert main(["compare", str(root), *arguments]) == 0
+    assert "| reranker | another-100 | over another-100 | stage-100 | over stage-100 |" in capsys.readouterr().out

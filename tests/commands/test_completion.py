@@ -47,7 +47,7 @@ PACKAGE = Path(__file__).resolve().parents[2]
         ("evalkit help gat", ["gate"]),
         ("evalkit compare --no", ["--no-first-stage"]),
         ("evalkit analyze x --for", ["--format"]),
-        ("evalkit evaluate reranker=none --", ["--config-dir", "--format", "--multirun"]),
+        ("evalkit evaluate reranker=none --", ["--config-dir", "--format", "--multirun", "--summary"]),
         ("evalkit nothing --", []),
         ("evalkit evaluate dataset.path=/", []),
     ],

@@ -48,8 +48,9 @@ def test_regression_is_exit_code_1_in_every_report(baseline, tmp_path, capsys):
     (failure,) = suite.iter("failure")
     assert "regression" in failure.get("message")
     text = summary.read_text(encoding="utf-8")
-    assert text.startswith("before\n### evalkit gate: regression")
-    assert "| one |" in text
+    assert text.startswith("before\n### evalkit gate: regression\n\n* 3 fine, 1 regression.\n* nDCG@10 of one / stage")
+    shown, _, folded = text.partition("<details><summary>3 fine</summary>")
+    assert (shown.count("| one |"), folded.count("| one |")) == (1, 3)
 
 
 def test_missing_result_is_exit_code_2(baseline, tmp_path, capsys):
@@ -148,3 +149,17 @@ def test_only_the_measure_that_is_asked_for_is_judged(root, baseline, capsys):
     assert main([*asked, "RR@10"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert {(row["measure"], row["judgement"]) for row in found["rows"]} == {("RR@10", "not in the baseline")}
+
+
+def test_summary_markdown_is_printed_in_place_of_the_table(root, baseline, tmp_path, capsys):
+    common = ["gate", "--baseline", str(baseline), "--summary", "markdown"]
+    assert main([*common, str(worse(tmp_path))]) == 1
+    printed = capsys.readouterr().out
+    assert printed.startswith("### evalkit gate: regression\n\n* 3 fine, 1 regression.\n* nDCG@10 of one / stage-100")
+    assert "fell from" in printed
+    assert main([*common, str(root)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("### evalkit gate: fine\n\n* 4 fine.\n\n<details><summary>4 fine</summary>")
+    assert not (Path.cwd() / "markdown").exists()
+    assert main([*common, str(made(tmp_path / "other", {"strong": 3.0}, dataset="another"))]) == 2
+    assert "* one / stage-100 could not be judged: there is no such result." in capsys.readouterr().out
