@@ -163,8 +163,9 @@ def _long(published: Published, table: Table, cells: Sequence[Cell], tolerance: 
 def _conditions(published: Published, table: Table) -> list[str]:
     """Under which the numbers were published."""
     lengths = dict.fromkeys(row.max_length for row in table.rows if not row.is_first_stage)
-    known = " or ".join(str(length) for length in lengths if length is not None)
-    length = f", max_length {known}{' where stated' if None in lengths else ''}" if known else ""
+    known = [length for length in lengths if length is not None]
+    span = str(known[0]) if len(known) == 1 else f"{min(known)} to {max(known)}" if known else ""
+    length = f", max_length {span}{' where stated' if None in lengths else ''}" if span else ""
     return [f"published under depth {published.depth}{length}", *published.notes]
 
 
