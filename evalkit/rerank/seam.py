@@ -24,8 +24,8 @@ class Reranker(ABC):
         usage: what the engine took so far; None without an engine.
         budget: tokens of a batch, of a reranker that finds out how many fit into memory.
         overlaps: whether two threads may `stream` at once, and take turns on a device.
-        by_query: whether a score may depend on the other candidates of the query. Then these come together, in the
-            order of the first stage, and are found again only together.
+        by_query: whether a score may depend on the other candidates of the query. Then these come together, with
+            their ids, in the order of the first stage, and are found again only together.
         is_foreign: whether it is code of the user's own. It runs in this process, whatever `compute` says, is given
             pairs with their ids, and does not say which of them it cuts.
         has_identity: whether its `identity` tells it from all others, so that its scores may be found again.

@@ -9,16 +9,19 @@ from few import write_few
 from references import qwen3
 from references.weights import read_weights
 from safetensors.torch import load_file, save_file
+from stubs import DOCUMENTS, write_collection
 from tiny_checkpoints import write_jina_listwise
 
 import evalkit
 from evalkit import rerank
 from evalkit.cli import main
-from evalkit.config import ComputeConfig
+from evalkit.config import ComputeConfig, FolderDatasetConfig
+from evalkit.datasets import load
 from evalkit.errors import ModelError
 from evalkit.rerank.families.jina_listwise import JinaListwiseConfig
 from evalkit.rerank.listwise import ListwiseReranker
 from evalkit.results import Evaluation
+from evalkit.run import Run
 from evalkit.store.journal import Journal
 from evalkit.types import Pair
 
@@ -201,6 +204,20 @@ def test_another_depth_scores_every_list_again_that_it_makes_another(folder, tmp
         for found in (deep, shallow)
     ]
     assert any(scores[0][pair] != score for pair, score in scores[1].items())
+
+
+def test_queries_of_the_same_text_keep_their_own_candidates(model, tmp_path, store):
+    collection = write_collection(
+        tmp_path / "c", queries={"q1": QUERY, "q2": QUERY}, qrels={"q1": {"d1": 1}, "q2": {"d1": 1}}
+    )
+    dataset = load(FolderDatasetConfig(path=str(collection)), store)
+    ranked = {"q1": {"d1": 3.0, "d2": 2.0, "d3": 1.0}, "q2": {"d3": 2.0, "d1": 1.0}}
+    found = rerank.apply(model, Run.from_dict(ranked), dataset).run
+    for query_id, doc_ids, scores in found:
+        order = list(ranked[query_id])
+        pairs = [Pair(QUERY, " ".join(part for part in DOCUMENTS[doc_id] if part)) for doc_id in order]
+        expected = dict(zip(order, model.score(pairs).scores.tolist(), strict=True))
+        assert expected == dict(zip(doc_ids, scores.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("window", [1, 7])

@@ -63,12 +63,13 @@ def small_shards(monkeypatch):
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     from stubs import tiny_bert
-    from tiny_checkpoints import write_minicpm_reranker
+    from tiny_checkpoints import write_jina_listwise, write_minicpm_reranker
 
     folder = tmp_path_factory.mktemp("models")
     return {
         "encoder": tiny_bert(folder / "encoder"),
         "cross_encoder": tiny_bert(folder / "cross", classifier=True, seed=3),
+        "listwise": write_jina_listwise(folder / "listwise"),
         "minicpm": write_minicpm_reranker(folder / "minicpm"),
     }
 

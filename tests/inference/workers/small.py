@@ -5,6 +5,7 @@ from pathlib import Path
 
 from evalkit.config import ComputeConfig
 from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.rerank.families.jina_listwise import JinaListwiseConfig
 from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
 from evalkit.rerank.late_interaction import LateInteractionConfig
 
@@ -19,6 +20,7 @@ def rerankers(models):
     return {
         "cross_encoder": CrossEncoderConfig(name="x", model=str(models["cross_encoder"]), max_length=24),
         "late_interaction": LateInteractionConfig(name="x", model=str(models["encoder"]), max_length=16),
+        "listwise": JinaListwiseConfig(name="x", model=str(models["listwise"]), instructions="Find.", window=2090),
         "minicpm": MiniCPMRerankerConfig(name="x", model=str(models["minicpm"]), max_length=64, instructions="Find."),
     }
 

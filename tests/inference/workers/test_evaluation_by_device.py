@@ -28,7 +28,7 @@ def be_two_devices(monkeypatch):
     monkeypatch.setattr(accelerators, "shared_devices", lambda _: ["0", "1"])
 
 
-@pytest.mark.parametrize("kind", ["cross_encoder", "late_interaction", "minicpm"])
+@pytest.mark.parametrize("kind", ["cross_encoder", "late_interaction", "listwise", "minicpm"])
 def test_several_processes_give_the_bytes_of_one(config, models, tmp_path, kind, monkeypatch):
     config = replace(config, reranker=rerankers(models)[kind])
     alone = evaluate(config)
