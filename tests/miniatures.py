@@ -207,3 +207,16 @@ def zipped(folder: Path, *, root: Path) -> Path:
         for file in sorted(file for file in folder.rglob("*") if file.is_file()):
             archive.write(file, file.relative_to(root).as_posix())
     return path
+
+
+def write_reranking(folder: Path) -> Path:
+    """A repository of mteb with the candidates of each query, relevant documents first."""
+    return write_parquet(
+        folder,
+        {
+            "corpus": {"dev": {"_id": ["d1", "d2", "d3"], "title": [""] * 3, "text": ["蜜蜂", "蜂蜜", "面包"]}},
+            "queries": {"dev": {"_id": ["q1", "q2"], "text": ["蜂", "包"]}},
+            "qrels": {"dev": {"query-id": ["q1", "q2"], "corpus-id": ["d2", "d1"], "score": [1, 1]}},
+            "top_ranked": {"dev": {"query-id": ["q1", "q2"], "corpus-ids": [["d2", "d1", "d3"], ["d1", "d3"]]}},
+        },
+    )

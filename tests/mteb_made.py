@@ -5,8 +5,8 @@ import zlib
 import numpy as np
 
 
-def task_of(corpus, queries, qrels, *, name="MadeRetrieval", **attributes):
-    """A retrieval task of mteb that nobody loaded yet; documents have title and text."""
+def task_of(corpus, queries, qrels, *, name="MadeRetrieval", top_ranked=None, instructions=None, **attributes):
+    """A task of mteb that nobody loaded yet; documents have title and text, and queries perhaps lists of documents."""
     from datasets import Dataset
     from mteb.abstasks.retrieval import AbsTaskRetrieval
     from mteb.abstasks.task_metadata import TaskMetadata
@@ -26,9 +26,14 @@ def task_of(corpus, queries, qrels, *, name="MadeRetrieval", **attributes):
     def load_data(self, **_):
         split = {
             "corpus": Dataset.from_list([{"id": doc_id, **fields} for doc_id, fields in corpus.items()]),
-            "queries": Dataset.from_list([{"id": query_id, "text": text} for query_id, text in queries.items()]),
+            "queries": Dataset.from_list(
+                [
+                    {"id": query_id, "text": text, **({"instruction": instructions[query_id]} if instructions else {})}
+                    for query_id, text in queries.items()
+                ]
+            ),
             "relevant_docs": {query_id: dict(grades) for query_id, grades in qrels.items()},
-            "top_ranked": None,
+            "top_ranked": top_ranked,
         }
         self.dataset = {subset: {name: dict(split) for name in self.eval_splits} for subset in self.hf_subsets}
         self.data_loaded = True
@@ -39,11 +44,16 @@ def task_of(corpus, queries, qrels, *, name="MadeRetrieval", **attributes):
 
 def ndcg(model, task, folder):
     """nDCG@10 from `mteb.evaluate`."""
+    return scores(model, task, folder)["ndcg_at_10"]
+
+
+def scores(model, task, folder):
+    """All values from `mteb.evaluate`, by mteb's names."""
     import mteb
 
     found = mteb.evaluate(model, [task], cache=mteb.ResultCache(folder), co2_tracker=False, show_progress_bar=False)
     (result,) = found.task_results
-    return result.scores["test"][0]["ndcg_at_10"]
+    return result.scores["test"][0]
 
 
 def meta(name):

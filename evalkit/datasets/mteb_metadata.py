@@ -7,6 +7,9 @@ from evalkit.config.languages import mteb_code
 from evalkit.config.resources import config_names, read_config
 from evalkit.types import Dataset
 
+TYPES = ("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking")
+"""Types of tasks that rank documents for queries, by searching a corpus or lists of it."""
+
 
 def metadata_of(dataset: Dataset) -> Any:
     """Metadata of the task that a dataset is, so that models of mteb choose their prompts by it.
@@ -39,14 +42,14 @@ def general(name: str = "evalkit", split: str = "test", language: str = "en") ->
 
 
 def task_reading(settings: Mapping[str, Any]) -> Any:
-    """Metadata of mteb's retrieval task that reads the files of a dataset of ours; None if there is none.
+    """Metadata of mteb's task that reads the files of a dataset of ours; None if there is none.
 
     Args:
         settings: of the dataset: its `task`, or the repository of the hub and its revision.
     """
     import mteb
 
-    tasks = mteb.get_tasks(task_types=["Retrieval"], exclude_superseded=False, exclude_aggregate=True)
+    tasks = mteb.get_tasks(task_types=list(TYPES), exclude_superseded=False, exclude_aggregate=True)
     known = [task.metadata for task in tasks]
     if "task" in settings:
         return next((task for task in known if task.name == settings["task"]), None)

@@ -19,6 +19,7 @@ from evalkit.datasets.corpus import require_ids
 from evalkit.datasets.documents import ArrowDocuments, script_of
 from evalkit.datasets.hub import Repository, require_commit
 from evalkit.datasets.loader import Loader, RemoteFile
+from evalkit.datasets.mteb_metadata import TYPES
 from evalkit.datasets.records import REPEATED_CANDIDATES
 from evalkit.errors import ConfigError, DataError, MissingExtra, Unreachable
 from evalkit.run import Run
@@ -27,8 +28,6 @@ from evalkit.system import network
 from evalkit.system.lookalikes import instead
 from evalkit.system.reporting import reason
 from evalkit.types import Dataset, Documents
-
-_TYPES = ("Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking")
 
 
 @dataclass
@@ -150,9 +149,9 @@ def require_text_retrieval(task: Any) -> None:
     from mteb.abstasks.aggregated_task import AbsTaskAggregate
 
     name = task.metadata.name
-    if task.metadata.type not in _TYPES or task.metadata.modalities != ["text"]:
+    if task.metadata.type not in TYPES or task.metadata.modalities != ["text"]:
         kind = f"{task.metadata.type} of {', '.join(task.metadata.modalities)}"
-        raise ConfigError(f"{name} is a task of type {kind}, expected {', '.join(_TYPES)} of text. Check dataset.task.")
+        raise ConfigError(f"{name} is a task of type {kind}, expected {', '.join(TYPES)} of text. Check dataset.task.")
     if isinstance(task, AbsTaskAggregate):
         parts = ", ".join(part.metadata.name for part in task.metadata.tasks)
         raise ConfigError(f"{name} is the mean of several tasks. Set dataset.task to one of: {parts}.")

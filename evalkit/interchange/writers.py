@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import EvalkitError, ResultError
+import numpy as np
+
+from evalkit.errors import ConfigError, EvalkitError, ResultError
 from evalkit.formats.trec import qrels_lines, run_lines
 from evalkit.interchange.tasks import languages_of, mteb_module, task_of
-from evalkit.measures import measure
+from evalkit.measures import measure, parse_measure
 from evalkit.results import Evaluation
 from evalkit.results.gather import joiner
 from evalkit.system.files import naming, write_output
@@ -20,6 +22,7 @@ _CUTOFFS = (1, 3, 5, 10, 20, 100, 1000)
 _NAMES = {"ndcg_at": "nDCG", "map_at": "MAP", "recall_at": "R", "precision_at": "P", "mrr_at": "RR"}
 _MAIN = "ndcg_at_10"
 _DIGITS = 5  # as mteb rounds
+_OWN = ("own", "judged")  # kinds of first stages that take the dataset's candidates
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -110,9 +113,10 @@ def _results(evaluation: Evaluation, folder: Path, dataset: Dataset) -> list[Pat
     manifest = evaluation.result.manifest
     mteb = mteb_module("--to mteb")
     task = task_of(manifest["config"]["dataset"], "--to mteb")
-    scores = _scores(evaluation, dataset)
+    main = _MAIN if task is None else str(task.main_score)
+    scores = _scores(evaluation, dataset, main)
     row = {
-        "main_score": scores[_MAIN],
+        "main_score": scores[main],
         **scores,
         "hf_subset": _subset(manifest),
         "languages": languages_of(task, _subset(manifest), dataset.language),
@@ -134,17 +138,49 @@ def _results(evaluation: Evaluation, folder: Path, dataset: Dataset) -> list[Pat
     return [Path(cache.get_task_result_path(model_name=meta, task_name=found.task_name))]
 
 
-def _scores(evaluation: Evaluation, dataset: Dataset) -> dict[str, float]:
-    """Measures under mteb's names, at its cutoffs up to the depth of the run."""
-    depth = evaluation.candidates.manifest["retriever"]["depth"]
+def _scores(evaluation: Evaluation, dataset: Dataset, main: str) -> dict[str, float]:
+    """Measures under mteb's names, at its cutoffs up to the depth of the run, and its main score of the task."""
+    depth = (
+        _CUTOFFS[-1]
+        if _has_all_candidates(evaluation, dataset)
+        else evaluation.candidates.manifest["retriever"]["depth"]
+    )
     asked = {
         f"{theirs}_{cutoff}": f"{ours}@{cutoff}"
         for theirs, ours in _NAMES.items()
         for cutoff in _CUTOFFS
         if cutoff <= max(depth, 10)
     }
+    if main not in asked:
+        asked[main] = _main_measure(main, evaluation)
     means = measure(dataset.qrels, evaluation.result.read_run(), list(asked.values())).means
     return {theirs: round(means[ours], _DIGITS) for theirs, ours in asked.items()}
+
+
+def _has_all_candidates(evaluation: Evaluation, dataset: Dataset) -> bool:
+    """Whether these are all candidates that the dataset brings, so that a deeper run has no more of them."""
+    manifest = evaluation.candidates.manifest["retriever"]
+    if dataset.candidates is None or manifest["kind"] not in _OWN:
+        return False
+    return bool(np.diff(dataset.candidates.offsets).max(initial=0) <= manifest["depth"])
+
+
+def _main_measure(name: str, evaluation: Evaluation) -> str:
+    """Our name of mteb's main score where that is none of those that every task has, or is deeper than the run.
+
+    Raises:
+        ResultError: evalkit has no such measure, or the run is too short for it.
+    """
+    kind, _, cutoff = name.rpartition("_")
+    if kind in _NAMES:
+        depth = evaluation.candidates.manifest["retriever"]["depth"]
+        raise ResultError(
+            f"{evaluation.result.folder}: mteb reports {name} here, and depth={depth}. Set depth={cutoff}."
+        )
+    try:
+        return parse_measure(name).name
+    except ConfigError as error:
+        raise ResultError(f"{evaluation.result.folder}: mteb reports {name} here. {error}") from error
 
 
 def _subset(manifest: dict[str, Any]) -> str:

@@ -1,12 +1,14 @@
 """Candidates, exclusions and instructions in published tables: on the hub, and as `hf download` left them."""
 
+from types import SimpleNamespace
+
 import pyarrow as pa
 import pytest
 from local_hub import LocalHub, hub_clients
 from miniatures import write_parquet
 
 from evalkit.config import FolderDatasetConfig
-from evalkit.datasets import load, loader
+from evalkit.datasets import load, loader, mteb_task
 from evalkit.datasets.candidate_lists import candidates_of_lists, excluded_by_lists, with_tables
 from evalkit.datasets.columns import judged
 from evalkit.datasets.hub_dataset import HubDatasetConfig
@@ -125,3 +127,40 @@ def test_lists_in_the_order_of_a_first_stage_keep_it():
 
 def test_what_lists_of_allowed_documents_leave_out_is_excluded():
     assert excluded_by_lists({"q": ["a", "b"], "p": ["a", "b", "c"]}, ["a", "b", "c"]) == {"q": ["c"]}
+
+
+# Lists of mteb's tasks, without mteb
+
+
+def of_task(kind, lists, *, made_of_predictions=False, is_ranking=False):
+    task = SimpleNamespace(
+        metadata=SimpleNamespace(name="Made", type=kind),
+        _previous_results_model_meta={"name": "bm25"} if made_of_predictions else None,
+    )
+    return mteb_task.own_lists(task, {"corpus": {"id": ["a", "b", "c"]}, "top_ranked": lists}, is_ranking=is_ranking)
+
+
+@pytest.mark.parametrize("kind", ["Reranking", "InstructionReranking"])
+def test_lists_of_a_reranking_task_are_candidates_without_an_order(kind):
+    """Also where they are most of a small corpus."""
+    found = of_task(kind, {"q": ["c", "a", "b", "a"]})
+    assert found.excluded == {}
+    assert [(ids, values.tolist()) for _, ids, values in found.candidates] == [(["c", "b", "a"], [0.0] * 3)]
+    assert found.notes == {"candidates_repeated": 1}
+
+
+@pytest.mark.parametrize("said", [{"made_of_predictions": True}, {"is_ranking": True}])
+def test_lists_made_of_predictions_or_said_to_be_ranked_keep_their_order(said):
+    found = of_task("Retrieval", {"q": ["b", "c"], "p": ["c"]}, **said)
+    assert [ids for _, ids, _ in found.candidates] == [["c"], ["b", "c"]]
+
+
+def test_lists_of_most_documents_of_a_retrieval_task_exclude_the_others():
+    found = of_task("Retrieval", {"q": ["a", "b"], "p": ["a", "b", "c"]})
+    assert (found.candidates, found.excluded) == (None, {"q": ["c"]})
+
+
+@pytest.mark.parametrize("lists", [None, {}])
+def test_a_task_without_lists_has_neither(lists):
+    found = of_task("Retrieval", lists)
+    assert (found.candidates, found.excluded, found.notes) == (None, {}, {})

@@ -113,19 +113,6 @@ def write_bright(folder: Path) -> Path:
     return miniatures.write_parquet(folder, {"documents": {"aops": documents}, "examples": {"aops": examples}})
 
 
-def write_reranking(folder: Path) -> Path:
-    """A repository with the candidates of each query, positives first."""
-    return miniatures.write_parquet(
-        folder,
-        {
-            "corpus": {"dev": {"_id": ["d1", "d2", "d3"], "title": [""] * 3, "text": ["蜜蜂", "蜂蜜", "面包"]}},
-            "queries": {"dev": {"_id": ["q1", "q2"], "text": ["蜂", "包"]}},
-            "qrels": {"dev": {"query-id": ["q1", "q2"], "corpus-id": ["d2", "d1"], "score": [1, 1]}},
-            "top_ranked": {"dev": {"query-id": ["q1", "q2"], "corpus-ids": [["d2", "d1", "d3"], ["d1", "d3"]]}},
-        },
-    )
-
-
 def write_instructed(folder: Path) -> Path:
     """A repository of FollowIR: each query with its original and its changed instruction."""
     names = ["q1-og", "q1-changed"]
@@ -163,7 +150,7 @@ def served(folder: Path) -> dict[str, Path]:
         **found,
         forums: write_forums(folder / "forums"),
         bright: write_bright(folder / "bright"),
-        reranking: write_reranking(folder / "reranking"),
+        reranking: miniatures.write_reranking(folder / "reranking"),
         instructed: write_instructed(folder / "instructed"),
     }
 
