@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from evalkit.analysis import doubts
+from evalkit.analysis import result_doubts as doubts
 from evalkit.analysis.flags import flags_of_ceiling
 from evalkit.analysis.pairwise import Comparison
 from evalkit.formats.notes import listed

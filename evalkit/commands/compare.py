@@ -1,5 +1,6 @@
 """`evalkit compare A B ... --measure nDCG@10`: is one better, or is it chance? Reads results; needs no model."""
 
+import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,23 +35,9 @@ _FEW = 4  # datasets that a heading names
 def main(arguments: list[str]) -> int:
     """Print systems and pairs of every dataset, and over all of them."""
     options = _parser().parse_args(arguments)
-    measure = parse_measure(options.measure).name
-    at_least("--samples", options.samples, 1)
-    at_least("--seed", options.seed, 0)
-    at_least("--queries", options.queries, 0)
-    if not 0 < options.alpha < 1:
-        raise ConfigError(f"--alpha {options.alpha:g} is not between 0 and 1.")
-    settings = Settings(
-        measure,
-        options.correction,
-        options.alpha,
-        options.seed,
-        options.samples,
-        same_candidates=not (options.allow_different_candidates or options.qrels),
-        first_stage=options.first_stage,
-    )
-    evaluations = gathered(options, [measure])
-    settings = settings._replace(measure=measure_of(evaluations, measure))
+    settings = _settings(options)
+    evaluations = gathered(options, [settings.measure])
+    settings = settings._replace(measure=measure_of(evaluations, settings.measure))
     comparisons = compare(evaluations, settings)
     require_pairs(comparisons)
     if options.qrels and comparisons[0].ceiling is None:
@@ -81,6 +68,23 @@ def main(arguments: list[str]) -> int:
     for line in absent if total is None else ():
         tell(f"{line}.")
     return 0
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    at_least("--samples", options.samples, 1)
+    at_least("--seed", options.seed, 0)
+    at_least("--queries", options.queries, 0)
+    if not 0 < options.alpha < 1:
+        raise ConfigError(f"--alpha {options.alpha:g} is not between 0 and 1.")
+    return Settings(
+        parse_measure(options.measure).name,
+        options.correction,
+        options.alpha,
+        options.seed,
+        options.samples,
+        same_candidates=not (options.allow_different_candidates or options.qrels),
+        first_stage=options.first_stage,
+    )
 
 
 def _across(comparisons: list[Comparison], total: Overall | None, settings: Settings, baseline: str) -> list[Grid]:

@@ -4,7 +4,7 @@ import filecmp
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit.config.candidate_files import CandidateFile, candidate_files
+from evalkit.config.published_candidates import CandidateFile, candidate_files
 from evalkit.datasets import download, hub_files
 from evalkit.datasets.loader import RemoteFile
 from evalkit.errors import ConfigError, DataError

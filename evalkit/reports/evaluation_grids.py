@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evalkit.analysis import doubts
+from evalkit.analysis import result_doubts as doubts
 from evalkit.analysis.flags import flags_of_evaluation
 from evalkit.formats.notes import counted
 from evalkit.reports.grid import Cell, Column, Grid

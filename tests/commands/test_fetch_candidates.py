@@ -11,8 +11,8 @@ from huggingface_hub import constants
 from local_hub import LocalHub, hub_clients
 
 from evalkit.cli import main
-from evalkit.config import candidate_files as module
-from evalkit.config.candidate_files import candidate_files
+from evalkit.config import published_candidates as module
+from evalkit.config.published_candidates import candidate_files
 from evalkit.config.resources import config_names
 from evalkit.datasets import download
 from evalkit.errors import ConfigError
