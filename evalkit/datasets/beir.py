@@ -8,7 +8,7 @@ Other names and formats are known to `filenames` and `data_rows`. A query may al
 documents can be judged by whether they contain one. Where every query has them, judgments may be absent. And it may
 have an `instruction`, what it asks for, and `excluded_ids`, documents that are no answer to it.
 
-candidates.jsonl may hold the candidates of each query, see `candidate_files`. With texts they need no corpus.
+candidates.jsonl may hold the candidates of each query, see `candidates_on_disk`. With texts they need no corpus.
 """
 
 import contextlib
@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 from evalkit.config import DatasetConfig, FolderDatasetConfig
 from evalkit.datasets import corpus
 from evalkit.datasets.assemble import Judged, assemble
-from evalkit.datasets.candidate_files import Passages, read_candidates, read_passages
 from evalkit.datasets.candidate_lists import excluded_by
+from evalkit.datasets.candidates_on_disk import Passages, read_candidates, read_passages
 from evalkit.datasets.data_rows import format_of
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.filenames import (
