@@ -1,6 +1,8 @@
 """The evaluations that a published table still needs, cheapest first. Prints nothing."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
 from evalkit.analysis.published.tables import Published, PublishedColumn, PublishedRow
@@ -86,12 +88,21 @@ def _expected(dataset: str) -> dict[str, int]:
 
 def _cheapest_first(runs: list[MissingRun], evaluations: Sequence[Evaluation]) -> list[MissingRun]:
     """Each the one with the fewest texts then; a first stage encodes its documents only for the first of its runs."""
+    sharing: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for number, run in enumerate(runs):
+        sharing[run.dataset, run.retriever].append(number)
     done = {(evaluation.dataset, evaluation.result.manifest["retriever"]["name"]) for evaluation in evaluations}
-    waiting, ordered = list(runs), []
+    priced = [run._replace(documents=0) if (run.dataset, run.retriever) in done else run for run in runs]
+    waiting = [(run.texts, number) for number, run in enumerate(priced)]
+    heapify(waiting)
+    ordered: dict[int, MissingRun] = {}
     while waiting:
-        priced = [run._replace(documents=0) if (run.dataset, run.retriever) in done else run for run in waiting]
-        place = min(range(len(priced)), key=lambda number: priced[number].texts)
-        ordered.append(priced[place])
-        done.add((priced[place].dataset, priced[place].retriever))
-        del waiting[place]
-    return ordered
+        _, number = heappop(waiting)
+        if number in ordered:
+            continue
+        chosen = ordered[number] = priced[number]
+        for other in sharing.pop((chosen.dataset, chosen.retriever), ()):
+            if other not in ordered and priced[other].documents != 0:
+                priced[other] = priced[other]._replace(documents=0)
+                heappush(waiting, (priced[other].texts, other))
+    return list(ordered.values())
