@@ -15,6 +15,7 @@ from evalkit.rerank.seam import Reranker
 from evalkit.results.recorder import candidates_key, result_key
 from evalkit.retrieval import growing_weights, vectors
 from evalkit.retrieval.first_stage import FirstStage
+from evalkit.retrieval.fusion import FusionRetriever
 from evalkit.run import Run
 from evalkit.store import PARTIAL, Store
 from evalkit.types import Dataset, Pair
@@ -31,6 +32,7 @@ class Already(NamedTuple):
         scores: share of the candidates that have a score, estimated from some of them.
         result: whether the whole result is there.
         pairs: some of the candidates, as the reranker reads them.
+        parts: `vectors` of each part of a fusion.
     """
 
     vectors: float = 0.0
@@ -38,6 +40,7 @@ class Already(NamedTuple):
     scores: float = 0.0
     result: bool = False
     pairs: Sequence[Pair] = ()
+    parts: Sequence[float] = ()
 
 
 def already_done(config: EvaluateConfig, dataset: Dataset, store: Store) -> Already:
@@ -58,10 +61,12 @@ def already_done(config: EvaluateConfig, dataset: Dataset, store: Store) -> Alre
     except (AbsentModel, MissingExtra):
         return Already()
     encoded = _encoded(first_stage, dataset, store)
+    fused = first_stage.parts if isinstance(first_stage, FusionRetriever) else ()
+    parts = tuple(_encoded(part, dataset, store) for part in fused)
     key = candidates_key(dataset, first_stage.identity, config.depth)
     folder, candidates = results.locate_candidates(config, dataset.name, key)
     if candidates is None:
-        return Already(encoded)
+        return Already(encoded, parts=parts)
     reranked = result_key(dataset, candidates.manifest["run_digest"], reranker.identity)
     _, found = results.locate_reranked(config, folder, reranked)
     run = candidates.read_pairs()
@@ -69,7 +74,7 @@ def already_done(config: EvaluateConfig, dataset: Dataset, store: Store) -> Alre
     pairs, scores = _pairs(run, dataset, places), 0.0
     if isinstance(reranker, Reranker) and not described:
         scores = _scores(reranker, dataset, store, pairs, run.row_queries[places])
-    return Already(encoded, len(run), scores, found is not None, pairs)
+    return Already(encoded, len(run), scores, found is not None, pairs, parts)
 
 
 def _encoded(first_stage: FirstStage, dataset: Dataset, store: Store) -> float:

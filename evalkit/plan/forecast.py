@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from evalkit.config import DenseConfig, EvaluateConfig
+from evalkit.config import DenseConfig, EvaluateConfig, RetrieverConfig
 from evalkit.config.instructions import query_instruction
 from evalkit.inference.room import room
 from evalkit.plan.already import Already
@@ -19,8 +19,10 @@ from evalkit.rerank.pair_reranker import PairRerankerConfig
 from evalkit.rerank.passthrough import KeepOrderConfig, ReplayConfig
 from evalkit.rerank.texts import PAIRS_PER_WINDOW
 from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.fusion import FusionConfig
 from evalkit.retrieval.own_candidates import OwnConfig
 from evalkit.retrieval.saved import SavedConfig
+from evalkit.retrieval.splade import SpladeConfig
 from evalkit.system.memory import GIB
 from evalkit.system.stages import LOADING, Rate, rate
 
@@ -35,6 +37,9 @@ _ROWS = {"measure": 6e5, "write": 2.7e5, "read candidates": 4e5}  # candidates a
 _BM25_TERMS = 60  # distinct ones of a passage, of eight bytes each in the index
 _BM25_BYTES = 4.5e6  # of text, analysed and indexed a second
 _BM25_SCORES = 2e8  # of a query and a document, a second
+_SPARSE_WEIGHTS = 150  # of a document, eight bytes each; a guess, since only the model knows
+_SPARSE_TIMES = 3  # the index in memory: while it is put in order
+_SPARSE_PRODUCTS = 3.6e7  # of a query and a document, a second: with 144 weights a document, 2.4 of them in a query
 
 
 class PlannedStage(NamedTuple):
@@ -121,12 +126,13 @@ class _Forecaster:
         self._config, self._sample, self._machine, self._already = config, sample, machine, already
         depth = min(config.depth, sample.documents)
         self._pairs = float(already.candidates if already.candidates is not None else sample.queries * depth)
-        self._weights = 0.0
+        self._weights = self._index = 0.0  # bytes of memory
+        self._imported = False  # torch and transformers, by a first stage
         self._disk = sample.document_bytes if sample.dataset is None else 0.0
         self._assumed: list[str] = [] if sample.dataset is not None else ["lengths of texts after the dataset's card"]
 
     def forecast(self) -> Forecast:
-        first = [*self._first_stage(), *self._rows("measure", "write")]
+        first = [*self._retrieving(self._config.retriever, self._already.vectors), *self._rows("measure", "write")]
         if self._already.candidates is not None:
             first = [stage._replace(done=1.0) for stage in first]
         first.insert(0, self._load())
@@ -140,12 +146,10 @@ class _Forecaster:
     def _memory(self) -> tuple[float, float]:
         """Bytes of one process, and of one device."""
         compute = self._config.compute
-        bm25 = isinstance(self._config.retriever, BM25Config)
-        index = _BM25_TERMS * 8.0 * self._sample.documents if bm25 else 0.0
         if compute.device == "cuda":
-            return _BASE_GIB["cuda"] * GIB + index, 1.2 * self._weights + 4 * GIB if self._weights else 0.0
+            return _BASE_GIB["cuda"] * GIB + self._index, 1.2 * self._weights + 4 * GIB if self._weights else 0.0
         texts = max(_BASE_GIB["cpu"], compute.memory_gib or 2.0) * GIB
-        return texts + 1.3 * self._weights + index, 0.0
+        return texts + 1.3 * self._weights + self._index, 0.0
 
     def _load(self) -> PlannedStage:
         # A corpus on disk was converted already, and is only checked.
@@ -156,32 +160,48 @@ class _Forecaster:
         self._disk += _BYTES_A_CANDIDATE * self._pairs * ("write" in names)
         return [_assumed(name, self._pairs, self._pairs / _ROWS[name]) for name in names]
 
-    def _first_stage(self) -> list[PlannedStage]:
-        config, sample = self._config.retriever, self._sample
+    def _retrieving(self, config: RetrieverConfig, done: float) -> list[PlannedStage]:
+        """The stages of a first stage, of whose documents a share is encoded."""
+        sample = self._sample
+        if isinstance(config, FusionConfig):
+            shares = self._already.parts or [0.0] * len(config.parts)
+            parts = [(part, self._retrieving(part, share)) for part, share in zip(config.parts, shares, strict=True)]
+            return [stage._replace(name=f"{stage.name} ({part.name})") for part, stages in parts for stage in stages]
         if isinstance(config, BM25Config):
+            self._index += _BM25_TERMS * 8.0 * sample.documents
             return [
                 _assumed("index", sample.documents, sample.document_bytes / _BM25_BYTES, "documents"),
                 _assumed("search", sample.queries, sample.documents * sample.queries / _BM25_SCORES, "queries"),
             ]
         if isinstance(config, OwnConfig | SavedConfig):
             return []
-        if not isinstance(config, DenseConfig) or (reader := self._reader(config)).is_table:
+        if not isinstance(config, DenseConfig | SpladeConfig):
+            return [self._unknown("retrieve", config.name, sample.queries)]
+        reader = self._reader(config)
+        if reader.is_table and reader.width is None:
             return [self._unknown("retrieve", config.name, sample.queries)]
         self._count(reader)
-        documents = reader.documents(sample.document_texts)
-        queries = reader.queries(sample.query_texts, query_instruction(config, self._config.dataset))
-        width = reader.shape.hidden
-        found = self._machine.search(documents=sample.documents, queries=sample.queries, width=width)
-        flops = 2.0 * sample.documents * sample.queries * width
-        self._disk += (1 - self._already.vectors) * sample.documents * width * np.dtype(config.embedding_dtype).itemsize
+        instruction = query_instruction(config, self._config.dataset) if isinstance(config, DenseConfig) else None
+        documents, queries = reader.documents(sample.document_texts), reader.queries(sample.query_texts, instruction)
         encoded = self._read("encode documents", reader, [(documents, float(sample.documents))])
         asked = self._read("encode queries", reader, [(queries, float(sample.queries))])
-        return [
-            self._loading("retriever", reader),
-            encoded._replace(done=self._already.vectors, unit="documents"),
-            asked._replace(unit="queries"),
-            PlannedStage("search", sample.documents, 0.0, flops, *found, unit="documents"),
-        ]
+        search = self._sparse() if isinstance(config, SpladeConfig) else self._search(int(reader.width or 0))
+        self._disk += (1 - done) * sample.documents * _bytes_encoded(config, int(reader.width or 0))
+        loading = self._loading("retriever", reader, libraries=not self._imported)
+        self._imported = True
+        return [loading, encoded._replace(done=done, unit="documents"), asked._replace(unit="queries"), search]
+
+    def _search(self, width: int) -> PlannedStage:
+        """Of vectors."""
+        documents, queries = self._sample.documents, self._sample.queries
+        found = self._machine.search(documents=documents, queries=queries, width=width)
+        return PlannedStage("search", documents, 0.0, 2.0 * documents * queries * width, *found, unit="documents")
+
+    def _sparse(self) -> PlannedStage:
+        """Search of an inverted index, which is in memory."""
+        self._index += _SPARSE_TIMES * _SPARSE_WEIGHTS * 8.0 * self._sample.documents
+        products = float(self._sample.documents) * self._sample.queries
+        return _assumed("search", self._sample.queries, products / _SPARSE_PRODUCTS, "queries")
 
     def _loading(self, model: str, reader: Reader, *, libraries: bool = True) -> PlannedStage:
         seconds = reader.weights(self._config.compute.dtype) / READ_BYTES + _IMPORT_SECONDS * libraries
@@ -202,7 +222,7 @@ class _Forecaster:
         else:
             parts = [self._of_pairs(reader)]
         stage = self._read("rerank", reader, parts)
-        retrieves = isinstance(self._config.retriever, DenseConfig) and self._already.candidates is None
+        retrieves = self._imported and self._already.candidates is None
         all_kept = float(self._already.scores >= 1.0)  # then the model is not needed
         return [
             self._loading("reranker", reader, libraries=not retrieves)._replace(done=all_kept),
@@ -237,7 +257,8 @@ class _Forecaster:
     def _count(self, reader: Reader) -> None:
         """Count the memory of a model, and note what is assumed of it."""
         if reader.assumed and self._sample.dataset is not None:
-            self._assumed.append(f"tokens of {reader.config.name}, which is not on disk")
+            why = "counted by letters" if reader.is_table else "which is not on disk"
+            self._assumed.append(f"tokens of {reader.config.name}, {why}")
         self._weights = max(self._weights, float(reader.weights(self._config.compute.dtype)))
 
     def _read(self, name: str, reader: Reader, parts: list[tuple[TokenLengths, float]]) -> PlannedStage:
@@ -247,8 +268,19 @@ class _Forecaster:
         count, shape = sum(count for _, count in parts), reader.shape
         flops = shape.flops(tokens, squares)
         share = compressed(reader.config, flops, shape.layers) / flops if flops else 1.0
-        found = self._machine.model(shape, tokens=tokens, squares=squares, texts=count)
+        found = (
+            self._machine.table(tokens=tokens, width=int(reader.width or 0), texts=count)
+            if reader.is_table
+            else self._machine.model(shape, tokens=tokens, squares=squares, texts=count)
+        )
         return PlannedStage(name, count, tokens, flops * share, found.value * share, found.source)
+
+
+def _bytes_encoded(config: DenseConfig | SpladeConfig, width: int) -> float:
+    """Bytes of disk of what is made of one document."""
+    return (
+        _SPARSE_WEIGHTS * 8.0 if isinstance(config, SpladeConfig) else width * np.dtype(config.embedding_dtype).itemsize
+    )
 
 
 def _assumed(name: str, texts: float, seconds: float, unit: str = "") -> PlannedStage:

@@ -20,6 +20,7 @@ and was not measured.
 """
 _TOKENS_A_CORE = 4e5  # tokenised a second
 _SECONDS_A_TEXT = 3e-5
+_AVERAGED = 2e8  # values of a table's rows, a second
 _SEARCH_SHARE = 0.3
 _PRODUCTS = 3e8  # of a query and a document, looked at a second
 READ_BYTES = 1e9  # from a disk, a second
@@ -108,6 +109,11 @@ class Machine:
             return Seconds(computing + tokenising + texts * _SECONDS_A_TEXT, f"{source} (measured now)")
         # The host tokenises while the device computes.
         return Seconds(max(computing, tokenising), f"{source} (assumed)" if computing > tokenising else "tokenising")
+
+    def table(self, *, tokens: float, width: int, texts: float) -> Seconds:
+        """Seconds of static embeddings, which the CPU computes: rows of a table, averaged."""
+        tokenising = tokens / (_TOKENS_A_CORE * self._cores)
+        return Seconds(tokenising + tokens * width / _AVERAGED + texts * _SECONDS_A_TEXT, "assumed")
 
     def search(self, *, documents: float, queries: float, width: int) -> Seconds:
         """Seconds of exact search."""

@@ -21,6 +21,8 @@ from evalkit.rerank.families import jina_listwise
 from evalkit.rerank.families.jina_listwise import JinaListwiseConfig
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.pair_reranker import PairRerankerConfig, family_of, filled_in
+from evalkit.retrieval.splade import SpladeConfig
+from evalkit.retrieval.static_encoder import table_width
 from evalkit.system.network import warn_once
 from evalkit.types import Pair
 
@@ -30,9 +32,11 @@ _LATIN, _CHINESE = 4.3, 1.6  # characters a token, as multilingual vocabularies 
 _FIRST_IDEOGRAPH = "\u2e80"
 _LISTS = 32  # of a sample
 _ASSUMED_LENGTH = 512  # tokens, of a checkpoint that is not on disk and a setting that leaves it open
+_NO_LAYERS = Shape(hidden=0, inner=0, layers=0, attention=0, parameters=0, causal=False)
+_NO_LIMIT = 2**31 - 1  # tokens: nothing limits a table
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
-ModelConfig = DenseConfig | LateInteractionConfig | PairRerankerConfig | JinaListwiseConfig
+ModelConfig = DenseConfig | SpladeConfig | LateInteractionConfig | PairRerankerConfig | JinaListwiseConfig
 
 
 class AssumedTokenizer:
@@ -116,7 +120,7 @@ class Reader:
     @property
     def assumed(self) -> bool:
         """Whether tokens are counted without the model's own vocabulary."""
-        return self._made_up or self.checkpoint is None
+        return self._made_up or self.checkpoint is None or self.is_table
 
     @property
     def is_table(self) -> bool:
@@ -129,18 +133,31 @@ class Reader:
     def shape(self) -> Shape:
         """The size of the layers that are computed."""
         found, layers = self.checkpoint, cutoff(self.config)
-        return known_shape(str(self.config.model), layers=layers) if found is None else shape_of(found, layers=layers)
+        if self.is_table:
+            return _NO_LAYERS._replace(hidden=self.width or 0)
+        shape = known_shape(str(self.config.model), layers=layers) if found is None else shape_of(found, layers=layers)
+        if isinstance(self.config, SpladeConfig):  # its head is computed for every token
+            shape = shape._replace(parameters=shape.parameters + shape.hidden**2 + shape.embeddings)
+        return shape
+
+    @property
+    def width(self) -> int | None:
+        """Of a vector; None of a table whose weights are not on disk and that no card knows."""
+        if not self.is_table:
+            return self.shape.hidden
+        known = published_shape(str(self.config.model))
+        return int(known["hidden_size"]) if known else None if self.checkpoint is None else table_width(self.checkpoint)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        return AssumedTokenizer() if self._made_up or self.checkpoint is None else load_tokenizer(self.checkpoint)
+        return AssumedTokenizer() if self.assumed or self.checkpoint is None else load_tokenizer(self.checkpoint)
 
     @cached_property
     def _reading(self) -> Reading:
         """How texts are read; by the settings alone where the checkpoint is not on disk."""
         config = self.config
-        assert isinstance(config, DenseConfig | LateInteractionConfig)
-        if self.checkpoint is not None:
+        assert isinstance(config, DenseConfig | SpladeConfig | LateInteractionConfig)
+        if self.checkpoint is not None and not self.is_table:
             late = multi_vector(self.checkpoint) if isinstance(config, LateInteractionConfig) else None
             said = declared(self.checkpoint, late=late is not None)
             found = reading(self.checkpoint, said, config, group="retriever")
@@ -148,7 +165,7 @@ class Reader:
                 return found
             return found._replace(max_length=config.document_length or late.document_length or found.max_length)
         own = (config.query_instruction or "", config.document_instruction or "")
-        return Reading(*own, config.max_length or _ASSUMED_LENGTH)
+        return Reading(*own, config.max_length or (_NO_LIMIT if self.is_table else _ASSUMED_LENGTH))
 
     def queries(self, texts: Sequence[str], instruction: str | None = None) -> TokenLengths:
         """Lengths of queries, as bi-encoders and late interaction read them; with the usual instruction when None."""

@@ -122,6 +122,18 @@ class StaticEncoder(DenseEncoder):
             yield States(rows, states, lengths[rows])
 
 
+def table_width(checkpoint: Checkpoint) -> int | None:
+    """Values in a row of a checkpoint's table; None where its weights are not on disk."""
+    from evalkit.models.weights import Tensors
+
+    try:
+        shapes = Tensors(Checkpoint(checkpoint.path / (checkpoint.static or ""), {})).shapes
+    except ModelError:
+        return None
+    table = shapes.get(_TABLE) or shapes.get(_MODEL2VEC)
+    return table[1] if table else None
+
+
 def encoder_of(config: DenseConfig, compute: ComputeConfig, *, weights: bool) -> DenseEncoder:
     """The encoder of a checkpoint: a transformer, or a table.
 

@@ -10,6 +10,7 @@ from evalkit.pipeline import evaluate
 from evalkit.plan.already import Already, already_done
 from evalkit.rerank.families.jina_listwise import JinaListwiseConfig
 from evalkit.rerank.passthrough import KeepOrderConfig
+from evalkit.retrieval.fusion import FusionConfig
 from evalkit.retrieval.vectors import DONE
 from evalkit.store import PARTIAL
 from evalkit.types import Pair
@@ -75,6 +76,13 @@ def test_half_of_the_vectors_is_found_after_a_kill(config, dataset, store, monke
         evaluate(small)
     assert list(store.root.glob(f"embeddings/{PARTIAL}*/{DONE}"))
     assert 0.2 < already_done(config, dataset, store).vectors <= 0.5
+
+
+def test_the_parts_of_a_fusion_are_found_one_by_one(config, dataset, store):
+    evaluate(config)
+    dense = {"retriever": "dense", "model": config.retriever.model, "pooling": "mean", "max_length": 16}
+    fusion = FusionConfig(of=["bm25", dense, {**dense, "max_length": 12}])
+    assert already_done(replace(config, retriever=fusion), dataset, store).parts == (0.0, 1.0, 0.0)
 
 
 def test_an_absent_checkpoint_finds_nothing(config, dataset, store):

@@ -2,11 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from tiny_checkpoints import write_jina_listwise
 
 from evalkit.commands.settings.compose import compose
-from evalkit.config import ComputeConfig, RerankerConfig, RetrieverConfig
+from evalkit.config import ComputeConfig, DenseConfig, RerankerConfig, RetrieverConfig
+from evalkit.load import config_of
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import known_shape, shape_of
 from evalkit.plan.already import Already
@@ -20,7 +23,35 @@ from evalkit.rerank.families.jina_listwise import JinaListwiseConfig
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.passthrough import KeepOrderConfig
 from evalkit.retrieval.bm25 import BM25Config
+from evalkit.retrieval.fusion import FusionConfig
+from evalkit.retrieval.sparse_encoder import SparseEncoder
+from evalkit.retrieval.splade import SpladeConfig
 from evalkit.types import Pair
+
+
+@pytest.fixture
+def splade(tmp_path, tokenizer_file):
+    from transformers import AutoModelForMaskedLM, BertConfig
+
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_hidden_layers": 2}
+    folder = tmp_path / "splade"
+    AutoModelForMaskedLM.from_config(BertConfig(vocab_size=64, max_position_embeddings=64, **sizes)).save_pretrained(
+        folder
+    )
+    (folder / "tokenizer.json").write_bytes(tokenizer_file.read_bytes())
+    return folder
+
+
+@pytest.fixture
+def static(tmp_path, tokenizer_file):
+    """A table of vectors of six values; `bare` next to it has no weights."""
+    for name in ("static", "bare"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "modules.json").write_text('[{"path": "", "type": "sentence_transformers.models.StaticEmbedding"}]')
+        (folder / "tokenizer.json").write_bytes(tokenizer_file.read_bytes())
+    save_file({"embedding.weight": np.zeros((64, 6), np.float32)}, tmp_path / "static" / "model.safetensors")
+    return tmp_path / "static"
 
 
 @pytest.fixture
@@ -129,6 +160,52 @@ def test_bm25_and_no_reranker_read_nothing(made):
     assert ["load", "index", "search"] == [one.name for one in found.stages][:3]
     assert [str(one.rate).split()[1] for one in found.stages[1:3]] == ["documents/s", "queries/s"]
     assert found.host > made(reranker=KeepOrderConfig(name="none")).host - 2**30
+
+
+def test_splade_computes_its_head_for_every_token_and_searches_an_inverted_index(made, dataset, splade):
+    config = SpladeConfig(name="splade", model=str(splade), max_length=48)
+    found = made(retriever=config, reranker=KeepOrderConfig(name="none"))
+    encoder = SparseEncoder(config, ComputeConfig(device="cpu"))
+    lengths = encoder.tokenize(dataset.documents.texts(range(40))).lengths
+    bare = shape_of(resolve(str(splade)))
+    head = 2 * lengths.sum() * bare.hidden * (bare.hidden + encoder.width)
+    encoding = stage(found, "encode documents")
+    assert encoding.tokens == lengths.sum()
+    assert encoding.flops == pytest.approx(bare.flops(lengths.sum(), (lengths**2).sum()) + head)
+    assert [one.name for one in found.stages][1:5] == ["load retriever", "encode documents", "encode queries", "search"]
+    assert stage(found, "search").rate.unit == "queries"
+    assert not any("takes no time" in text for text in found.assumed)
+
+
+def test_a_table_of_vectors_reads_tokens_and_multiplies_nothing(made, static):
+    found = made(retriever=DenseConfig(name="static", model=str(static)), reranker=KeepOrderConfig(name="none"))
+    encoding = stage(found, "encode documents")
+    assert (encoding.flops, encoding.texts) == (0, 40)
+    assert encoding.tokens > 40
+    assert 0 < encoding.seconds < 1
+    assert stage(found, "search").flops == 2 * 40 * 4 * 6
+    assert "tokens of static, counted by letters" in found.assumed
+    absent = made(retriever=DenseConfig(name="static", model=str(static.parent / "bare")))
+    assert "that static takes no time, since its speed is not known" in absent.assumed
+
+
+def test_a_fusion_takes_what_its_parts_take(made, encoder):
+    dense = {"retriever": "dense", "model": str(encoder), "pooling": "mean", "max_length": 16, "normalize": True}
+    alone = made(retriever=config_of("retriever", "dense", {k: v for k, v in dense.items() if k != "retriever"}))
+    bm25 = made(retriever=BM25Config(name="bm25"))
+    fused = made(retriever=FusionConfig(of=["bm25", dense]), already=Already(parts=[0.0, 0.25]))
+    names = [one.name for one in fused.stages[1 : fused.first - 2]]
+    assert names == [
+        *("index (bm25)", "search (bm25)"),
+        *(f"{name} (dense)" for name in ("load retriever", "encode documents", "encode queries", "search")),
+    ]
+    assert fused.host == pytest.approx(
+        alone.host + bm25.host - made(reranker=KeepOrderConfig(name="none")).host, rel=0.2
+    )
+    encoding, whole = stage(fused, "encode documents (dense)"), stage(alone, "encode documents")
+    assert (encoding.tokens, encoding.done) == (whole.tokens, 0.25)
+    assert encoding.left("flops") == pytest.approx(0.75 * whole.flops)
+    assert stage(fused, "search (bm25)").seconds == stage(bm25, "search").seconds
 
 
 def test_stages_of_other_packages_have_a_row_without_a_time(made, described):
