@@ -239,7 +239,7 @@ def _judged(task: Any, data: Any, config: DatasetConfig) -> Judged:
     rows = data["queries"].select_columns(names).with_format("arrow")[:]  # those that mteb kept
     ids = rows.column("id").cast(pa.string()).to_pylist()
     said = rows.column("instruction").to_pylist() if "instruction" in names else []
-    lists = own_lists(task, data, is_ranking=config.candidates_ranked)
+    lists = lists_of_task(task, data, is_ranking=config.candidates_ranked)
     return Judged(
         judged_texts(ids, rows.column("text").to_pylist(), qrels, name),
         qrels,
@@ -264,19 +264,29 @@ class OwnLists(NamedTuple):
     notes: Mapping[str, int] = {}
 
 
-def own_lists(task: Any, data: Any, *, is_ranking: bool) -> OwnLists:
+def lists_of_task(task: Any, data: Any, *, is_ranking: bool) -> OwnLists:
+    """`own_lists` of a loaded task; also those that `convert_to_reranking` made of predictions are in their order."""
+    is_ranking |= task._previous_results_model_meta is not None  # noqa: SLF001 - mteb has no other mark of it
+    return own_lists(task.metadata, data["top_ranked"], data["corpus"]["id"], is_ranking=is_ranking)
+
+
+def own_lists(
+    metadata: Any, lists: Mapping[str, Sequence[str]] | None, doc_ids: Sequence[str], *, is_ranking: bool
+) -> OwnLists:
     """The candidates of a task, or the documents that its queries exclude.
 
     mteb has one list a query for both. Where a task of retrieval names more than half of its corpus for every query,
-    as BRIGHT does, the others are excluded. The order of candidates means nothing, unless `is_ranking` says so or
-    `convert_to_reranking` made them of predictions.
+    as BRIGHT does, the others are excluded. The order of candidates means nothing unless `is_ranking` says so.
+
+    Args:
+        metadata: of the task.
+        lists: its `top_ranked`.
+        doc_ids: all documents.
+        is_ranking: whether candidates are in the order of a first stage.
     """
-    lists, name = data["top_ranked"], task.metadata.name
     if not lists:
         return OwnLists()
-    doc_ids = data["corpus"]["id"]
-    if task.metadata.type == "Retrieval" and min(map(len, lists.values())) > len(doc_ids) / 2:
+    if metadata.type == "Retrieval" and min(map(len, lists.values())) > len(doc_ids) / 2:
         return OwnLists(excluded=excluded_by_lists(lists, doc_ids))
-    is_ranking |= task._previous_results_model_meta is not None  # noqa: SLF001 - mteb has no other mark of it
-    candidates, repeated = candidates_of_lists(lists, is_ranking=is_ranking, source=f"{name}: top_ranked")
+    candidates, repeated = candidates_of_lists(lists, is_ranking=is_ranking, source=f"{metadata.name}: top_ranked")
     return OwnLists(candidates, notes={REPEATED_CANDIDATES: repeated} if repeated else {})

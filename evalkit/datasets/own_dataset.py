@@ -216,7 +216,7 @@ def _of_mteb(task: Any, config: PythonDatasetConfig) -> Parts:
         config.language = mteb_task.language_of(task.metadata, subsets[0], documents)
     if config.drop_identical_ids is None:
         config.drop_identical_ids = bool(task.ignore_identical_ids)
-    lists = mteb_task.own_lists(task, data, is_ranking=config.candidates_ranked)
+    lists = mteb_task.lists_of_task(task, data, is_ranking=config.candidates_ranked)
     parts = data["corpus"], data["queries"], data["relevant_docs"]
     return Parts(*parts, lists.candidates, lists.excluded or None, notes=lists.notes)
 

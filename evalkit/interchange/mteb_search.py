@@ -7,6 +7,7 @@ mteb sees one model. Its `experiment_kwargs` name first stage and depth, so mteb
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.mteb_task import MtebDatasetConfig
 from evalkit.interchange.tasks import card_of
 from evalkit.interchange.two_stages import TwoStages
-from evalkit.run import Run
+from evalkit.retrieval.own_candidates import OwnRetriever
 from evalkit.store.artefact import digest
 from evalkit.types import Dataset
 
@@ -62,23 +63,36 @@ class PipelineSearch:
         """The scores of the last stage for at most `depth` candidates of every query.
 
         Args:
-            queries: a table with columns `id` and `text`.
+            queries: a table with columns `id`, `text` and perhaps `instruction`.
             task_metadata: the task; where the reranker reads instructions, it gets the one of the task's dataset.
             hf_split: split of the task.
             hf_subset: subset of the task.
             top_k: documents that mteb asks for; fewer than `depth` truncate the ranking after reranking.
-            top_ranked: candidates of mteb's own for each query, instead of the first stage's.
+            top_ranked: candidates of mteb's own for each query, instead of the first stage's; or all documents that a
+                query may have, for the first stage.
+
+        Raises:
+            DataError: the task is one of reranking, whose lists have no order, and `depth` would cut one.
         """
         config = _config(task_metadata, hf_split, hf_subset)
         dataset = self._dataset(config, queries, task_metadata, hf_subset)
-        candidates = None if top_ranked is None else _given(top_ranked, dataset, self._stages.depth)
+        # Only `convert_to_reranking` gives tasks of retrieval lists of candidates, best first.
+        is_ranking = task_metadata.type == "Retrieval"
+        doc_ids = dataset.documents.ids.to_pylist() if top_ranked else []
+        lists = mteb_task.own_lists(task_metadata, top_ranked, doc_ids, is_ranking=is_ranking)
+        dataset, candidates = replace(dataset, excluded=lists.excluded), None
+        if lists.candidates is not None:
+            own = replace(dataset, candidates=lists.candidates.only_queries(dataset.queries))
+            candidates = OwnRetriever().retrieve(own, self._stages.depth)
         return self._stages.search(dataset, config, top_k=top_k, candidates=candidates)
 
     def _dataset(self, config: MtebDatasetConfig, queries: Any, task_metadata: Any, subset: str) -> Dataset:
         assert self._documents is not None, "mteb indexes before it searches"
-        rows = queries.select_columns(["id", "text"]).with_format("arrow")[:]
+        names = [name for name in ("id", "text", "instruction") if name in queries.column_names]
+        rows = queries.select_columns(names).with_format("arrow")[:]
         ids = rows.column("id").cast(pa.string()).to_pylist()
         texts = dict(sorted(zip(ids, rows.column("text").to_pylist(), strict=True)))
+        said = rows.column("instruction").to_pylist() if "instruction" in names else [None] * len(ids)
         return Dataset(
             name=config.name,
             split=config.split,
@@ -86,6 +100,7 @@ class PipelineSearch:
             documents=self._documents,
             queries=texts,
             qrels={},
+            instructions={query_id: text for query_id, text in zip(ids, said, strict=True) if text},
             drop_identical_ids=_drops_identical_ids(task_metadata.name),
             corpus_digest=self._corpus_digest,
             digest=digest({"corpus": self._corpus_digest, "queries": texts}),
@@ -107,12 +122,3 @@ def _drops_identical_ids(task: str) -> bool:
         return bool(mteb.get_task(task).ignore_identical_ids)
     except KeyError:
         return False
-
-
-def _given(top_ranked: Mapping[str, Sequence[str]], dataset: Dataset, depth: int) -> Run:
-    ranked = {
-        query_id: {doc_id: -float(rank) for rank, doc_id in enumerate(top_ranked[query_id][:depth])}
-        for query_id in dataset.queries
-        if query_id in top_ranked
-    }
-    return Run.from_dict(ranked, source="mteb's candidates")

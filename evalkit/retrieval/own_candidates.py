@@ -20,6 +20,7 @@ from evalkit.formats.doubts import TIES
 from evalkit.formats.notes import Note, counted
 from evalkit.retrieval.candidates import cut
 from evalkit.retrieval.first_stage import FirstStage
+from evalkit.retrieval.fusion import FusionConfig
 from evalkit.retrieval.saved import SavedConfig
 from evalkit.run import Run
 from evalkit.types import Dataset, Identity
@@ -149,7 +150,8 @@ def _relevant(dataset: Dataset) -> Mapping[str, set[str]]:
 
 def warn_of_unused(config: EvaluateConfig, dataset: Dataset) -> None:
     """Say so where a first stage searches a dataset that brings candidates of its own."""
-    if dataset.candidates is not None and not isinstance(config.retriever, OwnConfig | SavedConfig):
+    parts = config.retriever.parts if isinstance(config.retriever, FusionConfig) else [config.retriever]
+    if dataset.candidates is not None and not any(isinstance(part, OwnConfig | SavedConfig) for part in parts):
         logger.warning(
             "%s: brings candidates of its own, which retriever=%s does not use. Set retriever=own to rerank them.",
             dataset.name,

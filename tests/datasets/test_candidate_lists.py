@@ -137,7 +137,9 @@ def of_task(kind, lists, *, made_of_predictions=False, is_ranking=False):
         metadata=SimpleNamespace(name="Made", type=kind),
         _previous_results_model_meta={"name": "bm25"} if made_of_predictions else None,
     )
-    return mteb_task.own_lists(task, {"corpus": {"id": ["a", "b", "c"]}, "top_ranked": lists}, is_ranking=is_ranking)
+    return mteb_task.lists_of_task(
+        task, {"corpus": {"id": ["a", "b", "c"]}, "top_ranked": lists}, is_ranking=is_ranking
+    )
 
 
 @pytest.mark.parametrize("kind", ["Reranking", "InstructionReranking"])

@@ -10,7 +10,7 @@ from stubs import tiny_bert
 
 import evalkit
 from evalkit.cli import main
-from evalkit.errors import ConfigError
+from evalkit.errors import ConfigError, DataError
 from evalkit.results.gather import gather
 
 pytestmark = [
@@ -123,3 +123,36 @@ def test_mistakes_are_named():
         evalkit.load_search("bm26")
     with pytest.raises(ConfigError, match=r"depth=0 is not a number of candidates"):
         evalkit.load_search("bm25", depth=0)
+
+
+def search_of(task, lists, *, depth, reranker="none", **changed):
+    """What a search over lists of mteb returns."""
+    task.load_data()
+    data = task.dataset["default"]["test"]
+    metadata = task.metadata.model_copy(update=changed)
+    about = {"task_metadata": metadata, "hf_split": "test", "hf_subset": "default", "encode_kwargs": {}}
+    search = evalkit.load_search("bm25", reranker, depth=depth)
+    search.index(data["corpus"], **about)
+    return search.search(data["queries"], top_k=100, top_ranked=lists, **about)
+
+
+def test_documents_that_mteb_does_not_list_are_excluded_from_the_search(task):
+    """BRIGHT's tasks list all documents but those that a query excludes; these are no candidates."""
+    task.load_data()
+    doc_ids = task.dataset["default"]["test"]["corpus"]["id"]
+    whole = search_of(task, None, depth=3)
+    best = {query_id: next(iter(found), None) for query_id, found in whole.items()}
+    lists = {query_id: [doc_id for doc_id in doc_ids if doc_id != top] for query_id, top in best.items()}
+    found = search_of(task, lists, depth=3)
+    deeper = search_of(task, None, depth=4)
+    for query_id, top in best.items():
+        assert list(found[query_id]) == [doc_id for doc_id in deeper[query_id] if doc_id != top][:3]
+
+
+def test_lists_of_a_reranking_task_are_taken_whole_and_in_no_order(task):
+    """Their first documents may be the relevant ones."""
+    lists = {"q0": ["d0_5", "d0_1", "d3_3", "d0_0"], "q1": ["d1_1"]}
+    found = search_of(task, lists, depth=4, type="Reranking")
+    assert set(found["q0"].values()) == {0.0}
+    with pytest.raises(DataError, match=r"a query has 4 candidates, which have no order, .* Set depth=4"):
+        search_of(task, lists, depth=3, type="Reranking")
