@@ -85,6 +85,15 @@ def caplog(caplog, monkeypatch):
     return caplog
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _composed_once() -> Iterator[None]:
+    from composed import compose_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        compose_once(patch)
+        yield
+
+
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     """What stages and progress take for the time."""

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, is_dataclass
 from functools import cache
 from traceback import walk_tb
-from typing import Any
+from typing import Any, Self
 
 from evalkit.commands.settings.arguments import normalise, unescape
 from evalkit.commands.settings.legal import GROUPS, one_line, top_settings, unknown_setting
@@ -21,6 +21,7 @@ from evalkit.load import usable_schemas
 from evalkit.system.reporting import explained, reason
 from evalkit.system.terminal import printable, writable
 
+_STORED: dict[tuple[str, str], type] = {}  # schemas that Hydra has, by group and name
 _OF_HYDRA = re.compile(r"-|[+~]*hydra[./=]")  # its flags and its own settings
 
 
@@ -136,6 +137,13 @@ def prepare() -> None:
     register_schemas(tuple(sys.path))
 
 
+class _Schemas(dict[str, Any]):
+    """What Hydra's store of schemas holds. Hydra copies the store each time it composes, and nothing changes it."""
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
 @cache
 def register_schemas(_path: tuple[str, ...]) -> None:
     """Give Hydra the dataclasses under the names that the `defaults` lists use, and what other packages add.
@@ -148,15 +156,19 @@ def register_schemas(_path: tuple[str, ...]) -> None:
     from evalkit.commands.settings.unread import store_member
 
     store = ConfigStore.instance()
-    for name, schema in ROOTS.items():
-        store.store(group="schema", name=name, node=schema, provider="evalkit")
-    for group, schemas in usable_schemas().items():
-        for name, schema in schemas.items():
-            store.store(group=f"schema/{group}", name=name, node=schema, provider="evalkit")
+    usable = usable_schemas()
+    schemas = {"schema": ROOTS, **{f"schema/{group}": found for group, found in usable.items()}}
+    for place, found in schemas.items():
+        for name, schema in found.items():
+            if _STORED.get((place, name)) is not schema:
+                store.store(group=place, name=name, node=schema, provider="evalkit")
+                _STORED[place, name] = schema
+    for group in usable:
         for name, text in installed_settings(group).items():
             store.store(group=group, name=name, node=yaml.safe_load(text), provider="another package")
         for name, member in members(group).items():
             store_member(group, name, member)
+    store.repo = _Schemas(store.repo)
 
 
 def to_config(settings: Any, overrides: Sequence[str] = ()) -> Any:
