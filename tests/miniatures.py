@@ -82,6 +82,7 @@ def write_repository(
     titled: bool = True,
     subsets: Iterable[str] = (),
     qrels: str = "default",
+    more: Mapping[str, Mapping] | None = None,
 ) -> Path:
     """A repository of the hub in parquet.
 
@@ -92,13 +93,17 @@ def write_repository(
         titled: whether documents have titles. Those that have none are published with the split's name everywhere.
         subsets: parts, where it has several; the name of each is appended to `name`.
         qrels: name of the configuration of judgments.
+        more: further configurations, name -> columns, of each part where it has several.
     """
-    splits = tuple(splits)
+    splits, more = tuple(splits), more or {}
     configurations = {}
     for subset in subsets:
         part = _tables(f"{name} {subset}", splits, titled=titled, qrels="qrels", plain=splits[0])
+        part |= {key: {splits[0]: columns} for key, columns in more.items()}
         configurations |= {f"{subset}-{key}": value for key, value in part.items()}
-    configurations |= {} if configurations else _tables(name, splits, titled=titled, qrels=qrels)
+    if not configurations:
+        configurations = _tables(name, splits, titled=titled, qrels=qrels)
+        configurations |= {key: {splits[0]: columns} for key, columns in more.items()}
     return write_parquet(folder, configurations)
 
 
@@ -136,6 +141,42 @@ def _judgments(judged: Mapping[str, Mapping[str, int]], number: pa.DataType) -> 
     rows = [(query, document, grade) for query, grades in judged.items() for document, grade in grades.items()]
     query_ids, doc_ids, grades = zip(*rows, strict=True)
     return {"query-id": query_ids, "corpus-id": doc_ids, "score": pa.array(grades).cast(number)}
+
+
+CANDIDATES = {TWIN: ["d3", "d1", "d4", "d2"], "q2": ["d1", "d3"], "q10": ["d4", "d1"]}
+LISTS = {"query-id": list(CANDIDATES), "corpus-ids": list(CANDIDATES.values())}
+
+
+def write_nanobeir(folder: Path, hub_id: str, splits: Iterable[str]) -> Path:
+    """NanoBEIR as sentence-transformers publishes it: a split for each set, and judgments without grades."""
+    configurations: dict[str, dict] = {"corpus": {}, "queries": {}, "qrels": {}, "bm25": {}}
+    for split in splits:
+        tables = _tables(f"{hub_id} {split}", ("test",), titled=False, qrels="qrels")
+        relevant = [(query, key) for query, grades in QRELS["test"].items() for key, grade in grades.items() if grade]
+        configurations["corpus"][split] = tables["corpus"]["test"]
+        configurations["queries"][split] = tables["queries"]["test"]
+        configurations["qrels"][split] = dict(zip(("query-id", "corpus-id"), zip(*relevant, strict=True), strict=True))
+        configurations["bm25"][split] = LISTS
+    return write_parquet(folder, configurations)
+
+
+FOLLOWIR = {"301-og": {"d3": 1, "d4": 1, "d1": 0}, "301-changed": {"d3": 0, "d4": 1, "d1": 0}}
+INSTRUCTIONS = {"301-og": "Anything of tides is relevant.", "301-changed": "Only bread is relevant."}
+
+
+def write_followir(folder: Path, hub_id: str) -> Path:
+    """A repository of FollowIR: one topic with two instructions, whose text is the same."""
+    found = documents(hub_id, titled=False)
+    lists = [["d1", "d2", "d3", "d4"]] * 2
+    tables = {
+        "corpus": {"_id": list(found), "text": [text for _, text in found.values()]},
+        "queries": {"_id": list(FOLLOWIR), "text": ["tides and bread"] * 2},
+        "default": _judgments(FOLLOWIR, pa.int64()),
+        "instruction": {"query-id": list(INSTRUCTIONS), "instruction": list(INSTRUCTIONS.values())},
+        "top_ranked": {"query-id": list(FOLLOWIR), "corpus-ids": lists},
+    }
+    difference = {"qrel_diff": {"qrel_diff": {"query-id": ["301"], "corpus-ids": [["d3"]]}}}
+    return write_parquet(folder, {name: {"test": columns} for name, columns in tables.items()} | difference)
 
 
 def write_r2med(folder: Path, name: str) -> Path:

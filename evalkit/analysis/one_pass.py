@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.analysis.flags import Fall, Flag, flags_of_means, flags_of_runs
-from evalkit.measures import ceiling, measure, parse_measure
+from evalkit.measures import ceilings, measure, parse_measure
 from evalkit.measures.answers import AnswerJudge
 from evalkit.measures.significance import intervals
 from evalkit.measures.ties import TieRange, tie_range
@@ -135,7 +135,7 @@ def analyse(
     run, candidates = evaluation.result.read_run(), evaluation.candidates.read_run()
     qrels, kind = _qrels(dataset, run, name), parse_measure(name)
     before, after = per_query(evaluation.candidates, name), per_query(evaluation.result, name)
-    best, first, reranked = _mean(qrels, ceiling(qrels, candidates), name), before.means[name], after.means[name]
+    best, first, reranked = _best(qrels, candidates, name), before.means[name], after.means[name]
     scores = _scores_of(candidates, run)
     reason = no_curve(evaluation) or (_CHANGED if scores is None else "")
     manifest = evaluation.result.manifest
@@ -203,6 +203,10 @@ def _mean(qrels: Qrels, run: Run, name: str) -> float:
     return found.means[name]
 
 
+def _best(qrels: Qrels, candidates: Run, name: str) -> float:
+    return ceilings(qrels, candidates, [name], by_answers=parse_measure(name).by_answers)[name]
+
+
 def _scores_of(candidates: Run, run: Run) -> NDArray[np.float32] | None:
     """The reranker's score of every candidate, in the candidates' order; None where the pairs differ."""
     if candidates.query_ids != run.query_ids or not candidates.doc_ids.equals(run.doc_ids):
@@ -219,8 +223,8 @@ def _scores_of(candidates: Run, run: Run) -> NDArray[np.float32] | None:
 def _at(candidates: Run, scores: NDArray[np.float32], qrels: Qrels, name: str, depth: int) -> AtDepth:
     keep = candidates.positions < depth
     cut = candidates.select(keep)
-    runs = (cut, cut.rescored(scores[keep]), ceiling(qrels, cut))
-    return AtDepth(depth, *(_mean(qrels, run, name) for run in runs))
+    first, reranked = (_mean(qrels, run, name) for run in (cut, cut.rescored(scores[keep])))
+    return AtDepth(depth, first, reranked, _best(qrels, cut, name))
 
 
 def _judged(qrels: Qrels, candidates: Run, run: Run) -> JudgedShare:

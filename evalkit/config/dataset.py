@@ -28,6 +28,8 @@ class ExpectedCounts:
     """Judged pairs, whatever their grade."""
     relevant: int | None = None
     """Judged pairs with a grade above 0."""
+    candidates: int | None = None
+    """Candidates that its queries bring."""
     judgments_on_hub: bool = False
     """Whether the hub's copy is known to hold all `judgments`, those of grade 0 among them."""
 

@@ -170,6 +170,7 @@ def compare(config: DatasetConfig, notes: Mapping[str, int]) -> dict[str, str]:
         "queries": notes["queries"],
         "judgments": notes["judgments"],
         "relevant": notes["relevant_judgments"],
+        "candidates": notes.get("candidates", 0),
     }
     expected = {name: getattr(config.expected, name) for name in found}
     if config.is_hub_copy and not config.expected.judgments_on_hub and expected["judgments"] != expected["relevant"]:

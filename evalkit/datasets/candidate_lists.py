@@ -88,7 +88,13 @@ def with_columns(judged: Judged, queries: pa.Table, query_ids: Sequence[Any]) ->
 
 
 def with_tables(
-    judged: Judged, *, candidates: pa.Table | None, instructions: pa.Table | None, is_ranking: bool, label: str
+    judged: Judged,
+    *,
+    candidates: pa.Table | None,
+    instructions: pa.Table | None,
+    is_ranking: bool,
+    with_relevant: int | None = None,
+    label: str,
 ) -> Judged:
     """Candidates and instructions from tables of their own.
 
@@ -97,6 +103,7 @@ def with_tables(
         candidates: a list for each query; see `candidates_of_lists`.
         instructions: a text for each query.
         is_ranking: whether the lists are in the order of a first stage.
+        with_relevant: keep so many of each list, and put the relevant documents that these lack behind them.
         label: begins errors.
 
     Raises:
@@ -108,9 +115,15 @@ def with_tables(
     if candidates is None:
         return judged
     lists = {key: [str(one) for one in ids or ()] for key, ids in _columns(candidates, LIST_KEYS, label).items()}
+    if with_relevant is not None:
+        lists = {key: _with_relevant(ids[:with_relevant], judged.qrels.get(key, {})) for key, ids in lists.items()}
     run, repeated = candidates_of_lists(lists, is_ranking=is_ranking, source=label)
     notes = {REPEATED_CANDIDATES: repeated} if repeated else {}
     return replace(judged, candidates=run, notes={**judged.notes, **notes})
+
+
+def _with_relevant(doc_ids: list[str], grades: Mapping[str, int]) -> list[str]:
+    return [*doc_ids, *sorted(doc_id for doc_id, grade in grades.items() if grade > 0 and doc_id not in doc_ids)]
 
 
 def _columns(table: pa.Table, values: Sequence[str], label: str) -> dict[str, Any]:

@@ -57,13 +57,13 @@ def as_documents(table: Any, label: str) -> tuple[Any, str]:
 
 def judged(qrels: pa.Table, queries: pa.Table, label: str) -> Judged:
     """Judgments, and the queries that they are of: texts, and what else their table says of them."""
-    places = name_columns(qrels.column_names, GRADES)
+    places = name_columns(qrels.column_names, GRADES, graded=len(qrels.column_names) > 2)  # noqa: PLR2004
     if places is None:
         raise DataError(f"{label}: columns {', '.join(qrels.column_names)}, expected query-id, corpus-id and score.")
-    rows = zip(
-        *(qrels.column(place).to_pylist() for place in (places.query, places.document, places.value)), strict=True
-    )
-    found = judgments(rows, label)
+    query_ids, doc_ids = (qrels.column(place).to_pylist() for place in (places.query, places.document))
+    # NanoBEIR lists the relevant documents alone.
+    grades = [1] * len(qrels) if places.value is None else qrels.column(places.value).to_pylist()
+    found = judgments(zip(query_ids, doc_ids, grades, strict=True), label)
     ids, texts = (queries.column(name).to_pylist() for name in key_columns(queries.column_names, label, QUERIES))
     kept = judged_texts(ids, texts, found, label)
     distinct = len(set(ids))

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from evalkit.config import DatasetConfig
-from evalkit.config.limits import MISSING, one_of, require_commit, require_folder, require_md5
+from evalkit.config.limits import MISSING, at_least, one_of, require_commit, require_folder, require_md5
 from evalkit.datasets import beir, download, hub, snapshot
 from evalkit.datasets.assemble import Judged, assemble
 from evalkit.datasets.candidate_lists import with_tables
@@ -35,6 +35,11 @@ class HubDatasetConfig(DatasetConfig):
     """Which part of a repository that holds several, such as `zho`."""
     candidates: str | None = None
     """Configuration that has a list of candidates for each query, such as `top_ranked`."""
+    candidates_with_relevant: int | None = None
+    """So many candidates of each list, and the relevant documents that they lack behind them: not an honest protocol.
+
+    `CrossEncoderNanoBEIREvaluator` of sentence-transformers does this with 100.
+    """
     instructions: str | None = None
     """Configuration that has an instruction for each query, such as `instruction`."""
     source: str = "hub"
@@ -55,6 +60,8 @@ class HubDatasetConfig(DatasetConfig):
         """Check that what is published is pinned."""
         super().__post_init__()
         require_folder(self.folder)
+        if self.candidates_with_relevant is not None:
+            at_least("dataset.candidates_with_relevant", self.candidates_with_relevant, 1)
         require_commit("dataset.revision", self.revision)
         one_of("dataset.source", self.source, _SOURCES)
         require_md5("dataset.zip_md5", self.zip_md5)
@@ -106,7 +113,12 @@ class HubLoader(Loader):
         config = self.config
         candidates, instructions = (part and table(part) for part in (config.candidates, config.instructions))
         return with_tables(
-            found, candidates=candidates, instructions=instructions, is_ranking=config.candidates_ranked, label=label
+            found,
+            candidates=candidates,
+            instructions=instructions,
+            is_ranking=config.candidates_ranked,
+            with_relevant=config.candidates_with_relevant,
+            label=label,
         )
 
     def remote_files(self) -> list[RemoteFile]:

@@ -3,6 +3,8 @@
     queries      id, query, gold_ids, excluded_ids     a row a query; without ids they are q1, q2, ...
     documents    id, content
 
+A query is never given the documents that it excludes.
+
 Each is a configuration of the repository, with a split for every collection that it holds.
 """
 
@@ -86,7 +88,7 @@ class ExamplesLoader(Loader):
 
 
 def _judged(examples: pa.Table, config: ExamplesDatasetConfig) -> Judged:
-    """The queries that list a relevant document, and what they list."""
+    """The queries that list a relevant document, and what they list and exclude."""
     where, names = f"{config.hub_id} ({config.examples})", examples.column_names
     if absent := sorted({"query", config.relevant} - set(names)):
         raise DataError(f"{where}: columns {', '.join(names)}, expected also {' and '.join(absent)}.")

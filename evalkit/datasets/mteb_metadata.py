@@ -1,6 +1,7 @@
 """Which task of mteb a dataset of ours is: the metadata by which models of mteb choose their prompts."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from evalkit.config.languages import mteb_code
@@ -22,6 +23,15 @@ def metadata_of(dataset: Dataset) -> Any:
     if dataset.name in config_names("dataset") and (found := task_reading(read_config("dataset", dataset.name))):
         return found
     return general(dataset.name, dataset.split, dataset.language)
+
+
+@cache
+def _known() -> list[Any]:
+    """Metadata of every task that ranks documents; finding them takes a second."""
+    import mteb
+
+    tasks = mteb.get_tasks(task_types=list(TYPES), exclude_superseded=False, exclude_aggregate=True)
+    return [task.metadata for task in tasks]
 
 
 def general(name: str = "evalkit", split: str = "test", language: str = "en") -> Any:
@@ -47,11 +57,8 @@ def task_reading(settings: Mapping[str, Any]) -> Any:
     Args:
         settings: of the dataset: its `task`, or the repository of the hub and its revision.
     """
-    import mteb
-
-    tasks = mteb.get_tasks(task_types=list(TYPES), exclude_superseded=False, exclude_aggregate=True)
-    known = [task.metadata for task in tasks]
-    if "task" in settings:
+    known = _known()
+    if settings.get("task"):
         return next((task for task in known if task.name == settings["task"]), None)
     path, revision = settings.get("hub_id"), settings.get("revision")
     same = (task for task in known if (task.dataset["path"], task.dataset["revision"]) == (path, revision))

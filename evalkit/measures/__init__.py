@@ -22,7 +22,17 @@ from evalkit.run import Run
 from evalkit.system.versions import require_version
 from evalkit.types import PerQuery, Qrels, Subtopics
 
-__all__ = ["MEASURES", "Measure", "canonical", "ceiling", "families", "measure", "parse_measure", "require_judged"]
+__all__ = [
+    "MEASURES",
+    "Measure",
+    "canonical",
+    "ceiling",
+    "ceilings",
+    "families",
+    "measure",
+    "parse_measure",
+    "require_judged",
+]
 
 # pytrec_eval wants nested dicts; converting this many queries at a time keeps them from filling memory.
 _QUERIES_PER_CALL = 500
@@ -155,6 +165,21 @@ def ceiling(qrels: Qrels, candidates: Run) -> Run:
     documents that are judged not relevant, so that the order is the best one for every measure, Judged@k too.
     """
     return candidates.rescored(preference(qrels, candidates)) if len(candidates) else candidates
+
+
+def ceilings(judged: Qrels, candidates: Run, measures: Sequence[str], *, by_answers: bool = False) -> dict[str, float]:
+    """Measure -> mean of its candidate ceiling; p-MRR has the greatest value that it can have.
+
+    Args:
+        judged: judgments, or with `by_answers` judgments by answers.
+        candidates: what may be put into another order.
+        measures: names.
+        by_answers: whether the measures are judged by answers.
+    """
+    best = ceiling(judged, candidates)
+    means = (measure({}, best, measures, answers=judged) if by_answers else measure(judged, best, measures)).means
+    most = {name: parse_measure(name).kind.most for name in means}
+    return {name: mean if (greatest := most[name]) is None else greatest for name, mean in means.items()}
 
 
 def preference(qrels: Qrels, run: Run) -> NDArray[np.float32]:

@@ -46,6 +46,7 @@ class MeasureFamily(ABC):
         has_judged_only: whether unjudged documents can be left out of the run first.
         by_answers: whether it is judged by answers instead of judgments.
         by_subtopics: whether it is judged by judgments of subtopics.
+        most: the greatest value, where the best order of the candidates by grade does not have it.
         trec: name in trec_eval with a cutoff, such as `ndcg_cut`.
         trec_uncut: likewise without one.
     """
@@ -59,6 +60,7 @@ class MeasureFamily(ABC):
     has_judged_only: ClassVar[bool] = True
     by_answers: ClassVar[bool] = False
     by_subtopics: ClassVar[bool] = False
+    most: ClassVar[float | None] = None
     trec: ClassVar[str] = ""
     trec_uncut: ClassVar[str] = ""
 

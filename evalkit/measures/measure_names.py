@@ -26,6 +26,7 @@ MEASURES = Registry(
         "RBP": "evalkit.measures.rank_biased_precision:RankBiasedPrecision",
         "Judged": "evalkit.measures.share_judged:ShareJudged",
         "alpha_nDCG": "evalkit.measures.alpha_ndcg:AlphaNDCG",
+        "p-MRR": "evalkit.measures.pairwise_mrr:PairwiseMRR",
     },
     base="evalkit.measures.family:MeasureFamily",
 )

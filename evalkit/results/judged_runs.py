@@ -12,7 +12,7 @@ from typing import Any
 from evalkit.errors import ConfigError
 from evalkit.formats.doubts import TOP
 from evalkit.formats.notes import Note
-from evalkit.measures import canonical, ceiling, measure
+from evalkit.measures import canonical, ceilings, measure
 from evalkit.measures.given_runs import GivenRun, MeasuredRun, Rules, counting, measured
 from evalkit.results.result import Evaluation, Result
 from evalkit.run import Run
@@ -118,7 +118,7 @@ def _judged(dataset: Dataset, label: str, found: MeasuredRun, *, level: int) -> 
         f"queries_with_ties_in_top_{TOP}": run.tied_queries(TOP),
         "queries_without_candidates": list(values.missing),
         "measures": values.means,
-        "ceiling": measure(dataset.qrels, ceiling(dataset.qrels, run), list(values.values)).means,
+        "ceiling": ceilings(dataset.qrels, run, list(values.values)),
         "run_digest": run.documents_digest(),
         "retriever": {"name": label, "kind": "run", "depth": None},
         "dataset": {"name": dataset.name, "digest": dataset.digest},

@@ -17,7 +17,7 @@ from evalkit.config import EvaluateConfig
 from evalkit.config.cards import without_cards
 from evalkit.formats.doubts import TIES, with_bounds
 from evalkit.formats.notes import Note
-from evalkit.measures import canonical, ceiling, measure, parse_measure, require_judged
+from evalkit.measures import canonical, ceilings, measure, parse_measure, require_judged
 from evalkit.measures.answers import AnswerJudge
 from evalkit.measures.ties import tie_bounds
 from evalkit.results import CANDIDATES, Result
@@ -100,9 +100,9 @@ class Recorder:
         by_answers = [name for name in names if parse_measure(name).by_answers]
         best: dict[str, float] = {}
         if by_judgments:
-            best.update(measure(qrels, ceiling(qrels, run), by_judgments).means)
+            best.update(ceilings(qrels, run, by_judgments))
         if answers and by_answers:
-            best.update(measure({}, ceiling(answers, run), by_answers, answers=answers).means)
+            best.update(ceilings(answers, run, by_answers, by_answers=True))
         return measure(qrels, run, names, answers=answers), {name: best[name] for name in names}
 
     def candidates(self, first_stage: Identity, retrieve: Callable[[], Retrieved], stages: Stages) -> Result:
@@ -276,10 +276,10 @@ class Recorder:
         with results.alone(found) as present:
             held = present.manifest["ceiling"]
             added, best = self._measure(present.read_run(), [name for name in self.measures if name not in held])
-            values, ceilings = {**present.read_per_query().values, **added.values}, {**held, **best}
+            values, best = {**present.read_per_query().values, **added.values}, {**held, **best}
             names = list(dict.fromkeys([*self.measures, *held]))
             per_query = replace(added, values={name: values[name] for name in names})
-            changes = {"measures": per_query.means, "ceiling": {name: ceilings[name] for name in names}}
+            changes = {"measures": per_query.means, "ceiling": {name: best[name] for name in names}}
             return results.update(present, per_query=per_query, changes=changes)
 
     def _describe_dataset(self) -> dict[str, Any]:

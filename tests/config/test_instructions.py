@@ -11,7 +11,7 @@ SCIFACT = "Given a scientific claim, retrieve documents that support or refute t
 # Evaluated without an instruction: the bundled ones, those that the model card lists outside BEIR and C-MTEB, and those
 # that mteb has no prompt for.
 WITHOUT = {"mini", "mini_zh", "mini_en_zh", "mkqa_en_zh_cn", "neuclir22_zh", "neuclir23_zh"}
-WITHOUT |= {"mldr", "lotte", "r2med", "litsearch"}
+WITHOUT |= {"mldr", "lotte", "r2med", "litsearch", "followir", "ifir"}
 
 
 @pytest.fixture

@@ -348,7 +348,9 @@ def test_every_dataset_has_an_instruction_or_is_known_to_have_none():
     """The published file has one for each of BEIR and C-MTEB; mteb has one for some of the others."""
     anyone_s = {"folder", "ir_datasets", "mteb", "python"}
     without = {"litsearch", "mini", "mini_en_zh", "mini_zh", "mkqa_en_zh_cn", "neuclir22_zh", "neuclir23_zh", *NEUCLIR}
-    without |= {name for family in ("lotte", "mldr", "r2med") for name in miniatures.families()[family]}
+    without |= {
+        name for family in ("followir", "ifir", "lotte", "mldr", "r2med") for name in miniatures.families()[family]
+    }
     for name in sorted(set(config_names("dataset")) - anyone_s):
         key = settings(name).get("instruction_key", name)
         instruction = choose_instruction("dataset", key=key, name="reranker.instructions")

@@ -9,10 +9,12 @@ from typing import Any
 
 import miniatures
 import pytest
-from in_process import evalkit
+from in_process import evalkit as command
 from local_hub import LocalHub, hub_clients
 from miniatures import QRELS, settings
+from tiny_checkpoints import write_minicpm_reranker
 
+import evalkit
 from evalkit.config.resources import config_names
 from evalkit.datasets import load
 from evalkit.load import config_of
@@ -20,16 +22,22 @@ from evalkit.store import Store
 from evalkit.types import Dataset
 
 FAMILIES = {family: names for family, names in miniatures.families().items() if family != "cqadupstack"}
-ON_THE_HUB = {family: names for family, names in FAMILIES.items() if family != "trec_dl_v2"}
+BY_LIBRARIES = ("ifir", "trec_dl_v2")  # which mteb and ir_datasets read
+ON_THE_HUB = {family: names for family, names in FAMILIES.items() if family not in BY_LIBRARIES}
 FIRST = [names[0] for names in ON_THE_HUB.values()]  # one a layout, and one a file
 EXCLUDED = {"q2": ["d1"]}
 needs_mteb = pytest.mark.skipif(importlib.util.find_spec("mteb") is None, reason="mteb is not installed")
 
 
+def is_of(name: str, family: str) -> bool:
+    return name in FAMILIES[family]
+
+
 def content(name: str) -> str:
     """What the texts of a dataset's miniature contain."""
     card = settings(name)
-    parts = [card["hub_id"], card.get("subset") or card.get("part")]
+    split = card["split"] if is_of(name, "nanobeir_bm25") else None
+    parts = [card["hub_id"], card.get("subset") or card.get("part") or split]
     return " ".join(filter(None, [*parts, "long" if card["split"] == "long" else ""]))
 
 
@@ -41,9 +49,14 @@ def write_repository(folder: Path, hub_id: str, names: list[str]) -> Path:
         return miniatures.write_examples(folder, card, [*parts, "another"], EXCLUDED)
     if hub_id.startswith("R2MED/"):
         return miniatures.write_r2med(folder, hub_id)
+    if is_of(names[0], "followir"):
+        return miniatures.write_followir(folder, hub_id)
+    if is_of(names[0], "nanobeir_bm25"):
+        return miniatures.write_nanobeir(folder, hub_id, [settings(name)["split"] for name in names])
     subsets = [settings(name)["subset"] for name in names if "subset" in card]
     others = ["another"] if subsets else []
-    return miniatures.write_repository(folder, hub_id, splits=[card["split"]], subsets=[*others, *subsets])
+    more = {"top_ranked": miniatures.LISTS} if "candidates" in card else {}
+    return miniatures.write_repository(folder, hub_id, splits=[card["split"]], subsets=[*others, *subsets], more=more)
 
 
 @contextmanager
@@ -63,29 +76,49 @@ def published(folder: Path, names: list[str]) -> Iterator[None]:
 
 def expected_qrels(name: str) -> dict[str, dict[str, int]]:
     card = settings(name)
-    if "part" not in card:
+    if is_of(name, "followir"):
+        return miniatures.FOLLOWIR
+    if "part" not in card and not is_of(name, "nanobeir_bm25"):
         return QRELS["test" if card["hub_id"].startswith("R2MED/") else card["split"]]
     gold = {query: {key: 1 for key, grade in judged.items() if grade > 0} for query, judged in QRELS["test"].items()}
     first = {query: dict(list(judged.items())[:1]) for query, judged in gold.items()}
     return first if card["split"] == "long" else gold
 
 
-def loaded(name: str, store: Store) -> Dataset:
-    return load(config_of("dataset", name, {}), store)
+def expected_candidates(name: str) -> dict[str, list[str]]:
+    if is_of(name, "followir"):
+        return {key: ["d4", "d3", "d2", "d1"] for key in miniatures.FOLLOWIR}
+    found = {query: miniatures.CANDIDATES[query] for query in expected_qrels(name)}
+    # Without an order they are in that of their ids.
+    return found if "candidates_ranked" in settings(name) else {key: sorted(ids)[::-1] for key, ids in found.items()}
+
+
+def loaded(name: str, store: Store, **changed: object) -> Dataset:
+    return load(config_of("dataset", name, changed), store)
 
 
 def require_own_part(name: str, store: Store) -> None:
     """Check that a dataset is the miniature that stands for it, and is compared with its card."""
     dataset, card, qrels = loaded(name, store), settings(name), expected_qrels(name)
     asked = miniatures.queries(content(name).removesuffix(" long"))
+    if is_of(name, "followir"):
+        asked = dict.fromkeys(qrels, "tides and bread")
     assert dataset.documents.texts(range(5)) == miniatures.texts(content(name)), name
     assert dict(dataset.queries) == {query: asked[query] for query in qrels}
     assert {query: dict(judged) for query, judged in dataset.qrels.items()} == qrels
-    assert (dataset.name, dataset.split, dataset.language) == (name, card["split"], card.get("language"))
+    assert (dataset.name, dataset.split, dataset.language) == (name, card["split"], card["language"])
+    assert dict(dataset.excluded) == (EXCLUDED if "part" in card else {})
+    assert dict(dataset.instructions) == (miniatures.INSTRUCTIONS if is_of(name, "followir") else {})
     grades = [grade for judged in qrels.values() for grade in judged.values()]
     counts = {"documents": 5, "queries": len(qrels), "relevant": sum(grade > 0 for grade in grades)}
+    if "candidates" in card:
+        brought = {query: list(doc_ids) for query, doc_ids, _ in dataset.candidates}
+        assert brought == expected_candidates(name)
+        counts["candidates"] = sum(map(len, brought.values()))
+    else:
+        assert dataset.candidates is None
     said = card["expected"]
-    assert dataset.differences == {key: f"{counts[key]}, expected {said[key]:,}" for key in counts}
+    assert dataset.differences == {key: f"{counts[key]}, expected {said[key]:,}" for key in said}
 
 
 def test_the_first_of_each_family_reads_its_own_part_of_what_is_published(tmp_path: Path, store: Store):
@@ -117,12 +150,28 @@ def test_litsearch_numbers_its_questions_and_finds_papers_by_their_numbers(tmp_p
     assert dataset.documents.texts([1, 3]) == [miniatures.texts(card["hub_id"])[row] for row in (1, 3)]
 
 
+def test_the_sets_of_nanobeir_with_candidates_have_the_counts_of_those_without():
+    for name in FAMILIES["nanobeir"]:
+        mine, other = settings(name.replace("nanobeir", "nanobeir-bm25")), settings(name)
+        assert (mine["expected"], mine["lengths"]) == (other["expected"], other["lengths"])
+
+
+def test_the_relevant_documents_can_be_put_behind_the_candidates(tmp_path: Path, store: Store):
+    """As sentence-transformers evaluates NanoBEIR, here with the first two candidates of each query."""
+    name = FAMILIES["nanobeir_bm25"][0]
+    with published(tmp_path, [name]):
+        honest, added = loaded(name, store), loaded(name, store, candidates_with_relevant=2)
+    lists = {query: list(doc_ids) for query, doc_ids, _ in added.candidates}
+    assert lists == {"7": ["d3", "d1", "d4"], "q2": ["d1", "d3", "absent"]}
+    assert honest.digest != added.digest
+
+
 def test_a_suite_is_evaluated_and_each_of_its_datasets_counts_once(tmp_path: Path):
     names = FAMILIES["r2med"][:2]
     (tmp_path / "conf" / "suite").mkdir(parents=True)
     (tmp_path / "conf" / "suite" / "two.yaml").write_text(f"# Two sets.\ndatasets: [{', '.join(names)}]\n")
     with published(tmp_path, names):
-        done = evalkit(
+        done = command(
             *("evaluate", "--config-dir", "conf", "suite=two", "retriever=bm25", "reranker=none", "cache_dir=cache"),
             cwd=tmp_path,
         )
@@ -135,9 +184,56 @@ def test_a_suite_is_evaluated_and_each_of_its_datasets_counts_once(tmp_path: Pat
     assert {name: rows[name] for name in expected} == {name: f"{value:.4f}" for name, value in expected.items()}
 
 
+def test_lists_of_candidates_are_reranked_and_a_constant_score_gains_nothing(tmp_path: Path):
+    """The relevant documents of a published list come first; their order is not taken for a ranking."""
+    places = {"results_dir": tmp_path / "results", "cache_dir": tmp_path / "cache"}
+    with published(tmp_path, ["T2Reranking"]):
+        first = evalkit.evaluate("T2Reranking", retriever="own", **places)
+        constant = evalkit.evaluate("T2Reranking", retriever="own", reranker=lambda pairs: [0.0] * len(pairs), **places)
+        of_bees = evalkit.evaluate("T2Reranking", retriever="own", reranker=bees_first, **places)
+    # By id from behind: d4 d3 d2 d1 for 7, with d3 and d1 relevant; d4 d1 for q10, with d1 and one that is absent.
+    assert first.measures["MAP"] == pytest.approx(((1 / 2 + 2 / 4) / 2 + 1 / 4) / 2)
+    assert first.measures["RR@10"] == 0.5
+    assert constant.measures == first.measures
+    assert of_bees.measures["MAP"] == pytest.approx(((1 + 2 / 3) / 2 + 1 / 2) / 2)
+    assert of_bees.measures["RR@10"] == 1.0
+
+
+def bees_first(pairs: Any) -> list[float]:
+    return [float("Bees" in document) for _, document in pairs]
+
+
+def test_the_instructions_of_followir_tell_the_queries_of_a_topic_apart(tmp_path: Path):
+    model = write_minicpm_reranker(tmp_path / "model")
+    name = FAMILIES["followir"][0]
+    settings_of_reranker = {"model": str(model), "max_length": 64}
+    runs = {}
+    with published(tmp_path, [name]):
+        for instructions in ("none", "query"):
+            runs[instructions] = evalkit.evaluate(
+                name,
+                retriever="own",
+                reranker=("minicpm_reranker", {**settings_of_reranker, "instructions": instructions}),
+                compute={"device": "cpu"},
+                results_dir=tmp_path / instructions,
+                cache_dir=tmp_path / "cache",
+            )
+    assert runs["none"].measures["p-MRR"] == 0.0
+    for instructions, found in runs.items():
+        one, other = (dict(zip(ids, values.tolist(), strict=True)) for _, ids, values in found.result.read_run())
+        assert (one == pytest.approx(other, abs=1e-6)) == (instructions == "none")
+
+
 # What the cards say
 
-MEASURE = {"ndcg_at_10": "nDCG@10", "recall_at_1": "R@1", "hit_rate_at_5": "Success@5"}  # as mteb calls it -> as we do
+MEASURE = {  # as mteb calls it -> as we do
+    "ndcg_at_10": "nDCG@10",
+    "ndcg_at_20": "nDCG@20",
+    "recall_at_1": "R@1",
+    "hit_rate_at_5": "Success@5",
+    "map_at_1000": "MAP",
+    "p-MRR": "p-MRR",
+}
 WITHOUT = {
     "theoremqa_questions"
 }  # has a query that lists no document: mteb counts it, and no value of it enters a mean
@@ -145,12 +241,14 @@ WITHOUT = {
 
 def facts(task: Any, card: dict[str, Any]) -> dict[str, float]:
     """What mteb counted of the data that a card is of."""
-    own = task.descriptive_stats[card["split"]]
+    own = task.descriptive_stats[card.get("split", "test")]
     for_subset = own.get("hf_subset_descriptive_stats") or {}
     found = for_subset.get(card.get("subset") or card.get("part"), own)
     relevant, documents = found["relevant_docs_statistics"], found["documents_text_statistics"]
     asked = round(relevant["num_relevant_docs"] / relevant["average_relevant_docs_per_query"])
+    lists = found["top_ranked_statistics"] if "candidates" in card else None
     return {
+        **({"candidates": lists["num_top_ranked"]} if lists else {}),
         "documents": round(documents["total_text_length"] / documents["average_text_length"]),
         "queries": asked - (card.get("part") in WITHOUT and task.name == "BrightRetrieval"),
         "relevant": relevant["num_relevant_docs"],
@@ -167,18 +265,21 @@ def test_every_card_says_what_mteb_knows_of_the_task_that_reads_the_same_files()
     from evalkit.config.languages import short_code
     from evalkit.datasets.mteb_metadata import task_reading
 
-    names = [name for own in ON_THE_HUB.values() for name in own] + ["litsearch", "trec-dl20"]
+    told = {family: names for family, names in FAMILIES.items() if family not in {"nanobeir_bm25", "trec_dl_v2"}}
+    names = [name for own in told.values() for name in own] + ["litsearch", "trec-dl20"]
     for name in names:
         card = settings(name)
         task = task_reading(card)
         assert task is not None, name
-        assert (task.dataset["path"], task.dataset["revision"]) == (card["hub_id"], card["revision"])
-        assert card["split"] in task.eval_splits
+        if "hub_id" in card:
+            assert (task.dataset["path"], task.dataset["revision"]) == (card["hub_id"], card["revision"])
+            assert card["split"] in task.eval_splits
         counts = {key: count for key, count in card["expected"].items() if key != "judgments"}
         assert {**counts, **card["lengths"]} == facts(task, card), name
         assert MEASURE[task.main_score] in card["measures"] if "measures" in card else task.main_score == "ndcg_at_10"
-        assert card["licence"] == task.license
-        assert card.get("drop_identical_ids", False) == mteb.get_task(task.name).ignore_identical_ids
+        assert card.get("licence", "not specified") == task.license
+        if "hub_id" in card:
+            assert card.get("drop_identical_ids", False) == mteb.get_task(task.name).ignore_identical_ids
         codes = task.eval_langs
         codes = codes[card.get("subset") or card["part"]] if isinstance(codes, dict) else codes
         assert short_code(codes[0]) == card["language"]
@@ -195,13 +296,24 @@ def test_the_suites_are_the_benchmarks_of_mteb():
     def tasks(suite: str) -> set[str]:
         return {task_reading(settings(name)).name for name in load_suite(suite).datasets}
 
-    def benchmark(name: str) -> set[str]:
-        return {task.metadata.name for task in mteb.get_benchmark(name).tasks if task.metadata.type == "Retrieval"}
+    def benchmark(name: str, kind: str = "Retrieval") -> set[str]:
+        return {task.metadata.name for task in mteb.get_benchmark(name).tasks if task.metadata.type == kind}
 
     assert tasks("nanobeir") == benchmark("NanoBEIR")
     assert tasks("mteb_eng_v2") == benchmark("MTEB(eng, v2)")
     assert tasks("r2med") == benchmark("R2MED")
-    for suite, task in (("miracl", "MIRACLRetrieval"), ("mldr", "MultiLongDocRetrieval"), ("lotte", "LoTTE")):
+    assert tasks("bright_v1_1") | tasks("bright_v1_1_long") == benchmark("BRIGHT(v1.1)")
+    assert {*tasks("bright"), *tasks("bright_long")} == {"BrightRetrieval", "BrightLongRetrieval"}
+    assert tasks("cmteb_reranking") == benchmark("MTEB(cmn, v1)", "Reranking")
+    assert tasks("followir") == benchmark("FollowIR", "InstructionReranking")
+    assert len(tasks("ifir")) == 7
+    reranking = ("miracl_reranking", "MIRACLReranking")
+    for suite, task in (
+        reranking,
+        ("miracl", "MIRACLRetrieval"),
+        ("mldr", "MultiLongDocRetrieval"),
+        ("lotte", "LoTTE"),
+    ):
         assert tasks(suite) == {task}
         assert {settings(name)["subset"] for name in load_suite(suite).datasets} == set(mteb.get_task(task).hf_subsets)
 
