@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evalkit.config import DatasetConfig
 from evalkit.datasets.documents import read_through
-from evalkit.datasets.records import NO_TEXT
+from evalkit.datasets.records import NO_TEXT, RELEVANT_EXCLUDED
 from evalkit.errors import ConfigError, DataError
 from evalkit.formats.notes import counted
 from evalkit.measures.answers import tokens
@@ -205,8 +205,18 @@ def _notes(dataset: Dataset, store: Store) -> dict[str, int]:
         "relevant_documents_absent": len({doc_id for doc_id, grade in pairs if grade > 0 and doc_id in absent}),
         **({"questions_without_answers": _unanswered(dataset)} if dataset.answers else {}),
         **({"candidates": len(dataset.candidates)} if dataset.candidates is not None else {}),
-        **({"excluded": sum(map(len, dataset.excluded.values()))} if dataset.excluded else {}),
+        **(_of_excluded(dataset) if dataset.excluded else {}),
     }
+
+
+def _of_excluded(dataset: Dataset) -> dict[str, int]:
+    relevant = sum(
+        dataset.qrels.get(query_id, {}).get(doc_id, 0) > 0
+        for query_id, doc_ids in dataset.excluded.items()
+        for doc_id in doc_ids
+    )
+    found = {"excluded": sum(map(len, dataset.excluded.values()))}
+    return {**found, RELEVANT_EXCLUDED: relevant} if relevant else found
 
 
 def _unanswered(dataset: Dataset) -> int:

@@ -72,6 +72,7 @@ def inspect(dataset: Dataset) -> Inspection:
             _rows(dataset, "documents that repeat an earlier one's text", _repeats(hashes[lengths > 0], lengths > 0)),
             *_of_queries(dataset),
             *_of_ids(dataset),
+            *_of_candidates(dataset),
         ),
         document_characters=_distribution(lengths),
         query_characters=_distribution(np.array(query_lengths)),
@@ -131,6 +132,23 @@ def _of_ids(dataset: Dataset) -> list[Finding]:
         _ids("queries whose relevant document has their own id", own),
         _ids("judged documents that the corpus lacks", dangling),
         _ids("relevant documents that the corpus lacks", [doc_id for doc_id in dangling if doc_id in relevant]),
+    ]
+
+
+def _of_candidates(dataset: Dataset) -> list[Finding]:
+    """What surprises about the candidates that a dataset brings; nothing where it brings none."""
+    if dataset.candidates is None:
+        return []
+    found = {query_id: set(doc_ids) for query_id, doc_ids, _ in dataset.candidates}
+    relevant = {
+        query_id: {doc_id for doc_id, grade in grades.items() if grade > 0}
+        for query_id, grades in dataset.qrels.items()
+    }
+    whole = [query_id for query_id, doc_ids in relevant.items() if doc_ids and doc_ids <= found.get(query_id, set())]
+    return [
+        _ids("queries without candidates", [query_id for query_id in dataset.queries if query_id not in found]),
+        _ids("candidates that the corpus lacks", dataset.lacking(dataset.candidates.doc_ids.to_pylist())),
+        _ids("queries whose candidates have every relevant document", whole),
     ]
 
 

@@ -27,7 +27,7 @@ NO_TITLE, NO_TEXT = "titles_missing", "texts_missing"
 NUMBER_TITLE, NUMBER_TEXT, FLOAT_ID = "titles_that_are_numbers", "texts_that_are_numbers", "ids_that_are_floats"
 NAN_WORDS = "nan_as_a_word"
 REPEATED, REPEATED_QUERIES = "documents_repeated", "queries_repeated"
-REPEATED_CANDIDATES = "candidates_repeated"
+REPEATED_CANDIDATES, RELEVANT_EXCLUDED = "candidates_repeated", "relevant_documents_excluded"
 OF_QUERIES = "query_"
 """Begins the names of counts of queries; the others are of documents."""
 
@@ -40,6 +40,7 @@ SAID = {
     FLOAT_ID: "documents have an id that is a number such as 12.0, which is read as 12",
     REPEATED: "documents repeat an earlier one of the same id, title and text, and are left out",
     REPEATED_CANDIDATES: "candidates are the same as another one of their query, and are left out",
+    RELEVANT_EXCLUDED: "relevant documents are excluded by their own query",
     f"{OF_QUERIES}{NO_TEXT}": "queries have a text that is NaN or null, which is read as no text",
     f"{OF_QUERIES}{NAN_WORDS}": 'queries have "nan" for a text, as pandas writes none; it is read as that word',
     f"{OF_QUERIES}{NUMBER_TEXT}": "queries have a number for a text, which is read as its digits",

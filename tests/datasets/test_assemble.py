@@ -187,3 +187,9 @@ def test_only_what_is_said_of_judged_queries_is_kept(store: Store):
     dropping = built(store, **given, queries_without_relevant="drop")
     assert (dropping.candidates.query_ids, dropping.excluded) == (("q1",), {})
     assert built(store, **given, sample=1).candidates.query_ids in {("q1",), ("q3",), ()}
+
+
+def test_relevant_documents_that_their_query_excludes_are_counted(store: Store):
+    dataset = built(store, excluded={"q1": ["d1", "d3"], "q2": ["d2"]})
+    assert (dataset.notes["excluded"], dataset.notes["relevant_documents_excluded"]) == (3, 1)
+    assert "relevant_documents_excluded" not in built(store, excluded={"q2": ["d2"]}).notes

@@ -52,6 +52,21 @@ def test_everything_that_may_surprise_is_counted_and_named(inspection: Inspectio
     )
 
 
+def test_candidates_of_a_dataset_are_looked_through(tmp_path: Path, store: Store):
+    folder = tmp_path / "own"
+    (folder / "qrels").mkdir(parents=True)
+    for name, rows in (("corpus", DOCUMENTS), ("queries", QUERIES)):
+        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    (folder / "qrels" / "test.tsv").write_text(QRELS, encoding="utf-8")
+    (folder / "candidates.tsv").write_text("q1\tq1\t2.5\nq1\td1\t1.5\nq2\tabsent\t1.5\n", encoding="utf-8")
+    found = inspect(load(FolderDatasetConfig(path=str(folder)), store)).findings[-3:]
+    assert found == (
+        Finding("queries without candidates", 1, ("q3",)),
+        Finding("candidates that the corpus lacks", 1, ("absent",)),
+        Finding("queries whose candidates have every relevant document", 1, ("q1",)),
+    )
+
+
 def test_sizes_grades_and_lengths_are_those_of_the_collection(inspection: Inspection):
     assert (inspection.documents, inspection.queries) == (6, 3)
     assert inspection.grades == {0: 2, 1: 2, 2: 1}
