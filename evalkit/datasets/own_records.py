@@ -58,7 +58,7 @@ def judged_of(queries: Any, qrels: Any, name: str) -> Judged:
         judged,
         answers=_answers(kept),
         instructions={query.id: said for query in kept if (said := instruction_of(query.fields, query.where))},
-        excluded={query.id: excluded_by(query.fields, query.where) for query in kept},
+        excluded={query.id: ids for query in kept if (ids := excluded_by(query.fields, query.where))},
         unjudged_queries=len(found) - len(texts),
         notes=+notes,
     )

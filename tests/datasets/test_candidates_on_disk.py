@@ -181,6 +181,7 @@ def test_real_candidates_alone_have_the_numbers_of_their_collection(shared, tmp_
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 def test_candidates_of_scifact_alone_have_the_numbers_of_the_collection(shared, tmp_path):
     """Ten documents a query of BM25, written with their texts."""
     data, cache = shared / "data" / "scifact", tmp_path / "cache"

@@ -171,3 +171,12 @@ def test_an_error_while_rows_are_made_names_its_line(toy):
 
     with pytest.raises(EvalkitError, match=r"^dataset raised KeyError: 'gone' \(.*test_own_dataset.py:\d+\)"):
         evalkit.evaluate(**toy | {"dataset": {"corpus": rows(), "queries": QUERIES, "qrels": QRELS}})
+
+
+def test_the_digest_of_objects_that_are_kept_stays(toy):
+    """Results of earlier versions find their queries and judgments by it."""
+    queries = [{"_id": "q1", "text": "bees", "instruction": "x"}]
+    parts = {"corpus": {"d1": "bees", "d2": "cows"}, "queries": queries, "qrels": {"q1": {"d1": 1}}, "name": "toy"}
+    found = evalkit.evaluate(**{**toy, "dataset": parts, "retriever": "bm25"})
+    content = found.result.manifest["config"]["dataset"]["content"]
+    assert content == "c6715e407eac76f17c158178f1bfd8a5c04ecc7063a25a9326d3722c445a948a"
