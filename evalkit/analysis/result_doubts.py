@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evalkit.formats.doubts import ALL_RELEVANT, RELEVANT_FIRST
 from evalkit.formats.notes import counted
 from evalkit.results import Evaluation
 from evalkit.system.terminal import printable
@@ -31,6 +32,12 @@ def of_result(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
         queries = "query has no candidate and counts" if len(names) == 1 else "queries have no candidate and count"
         notes.append(f"{len(names):,} {queries} as 0, such as {printable(names[0])}")
     return notes
+
+
+def of_candidates(evaluation: Evaluation) -> list[str]:
+    """What the first stage said of candidates that the dataset brings, where these give the answers away."""
+    notes = evaluation.candidates.manifest.get("notes", ())
+    return [note["text"] for note in notes if note["kind"] in {ALL_RELEVANT, RELEVANT_FIRST}]
 
 
 def of_dataset(dataset: Mapping[str, Any]) -> list[str]:

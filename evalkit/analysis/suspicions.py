@@ -51,7 +51,9 @@ def _on(one: Comparison, measure: str) -> list[Suspicion]:
 def _of_system(evaluation: Evaluation, measure: str) -> list[tuple[str, str]]:
     """Level and text."""
     result, candidates = evaluation.result.manifest, evaluation.candidates.manifest
-    found = [("warning", text) for text in doubts.of_result(evaluation, [measure])]
+    found = [
+        ("warning", text) for text in (*doubts.of_candidates(evaluation), *doubts.of_result(evaluation, [measure]))
+    ]
     if result["queries_with_ties_in_top_10"] > _TIED * result["queries"]:
         found.append(("warning", f"{doubts.ties(result)} of {result['queries']:,}"))
     if (cut := result.get("truncated_pairs") or 0) > _CUT * result["pairs"]:

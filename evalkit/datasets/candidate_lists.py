@@ -50,7 +50,8 @@ def candidates_of_lists(lists: Mapping[str, Sequence[str]], *, is_ranking: bool,
 
 def excluded_by_lists(lists: Mapping[str, Sequence[str]], doc_ids: Sequence[str]) -> dict[str, list[str]]:
     """What lists of the documents that queries may have leave out of these; queries without a list exclude nothing."""
-    excluded = {query_id: set(doc_ids).difference(allowed) for query_id, allowed in lists.items()}
+    every = frozenset(doc_ids)
+    excluded = {query_id: every.difference(allowed) for query_id, allowed in lists.items()}
     return {query_id: sorted(left_out) for query_id, left_out in excluded.items() if left_out}
 
 

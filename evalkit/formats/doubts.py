@@ -16,6 +16,7 @@ from evalkit.run import Run
 from evalkit.types import Qrels
 
 TIES = "ties"  # kind of the note that `with_bounds` completes
+ALL_RELEVANT, RELEVANT_FIRST = "all_relevant", "relevant_first"  # of candidates that a dataset brings
 _QUERIES_LOOKED_AT = 200
 TOP = 10  # documents in which ties are looked for
 

@@ -16,7 +16,7 @@ from evalkit.config import DatasetConfig, EvaluateConfig
 from evalkit.config.retriever import RetrieverConfig
 from evalkit.datasets.reranking_samples import MEASURES, are_samples, begins_with_sample
 from evalkit.errors import ConfigError, DataError
-from evalkit.formats.doubts import TIES
+from evalkit.formats.doubts import ALL_RELEVANT, RELEVANT_FIRST, TIES
 from evalkit.formats.notes import Note, counted
 from evalkit.retrieval.candidates import cut
 from evalkit.retrieval.first_stage import FirstStage
@@ -117,7 +117,7 @@ def _all_relevant(run: Run, dataset: Dataset) -> Note | None:
         f"the candidates have every relevant document of {counted(len(relevant), 'query', 'queries')}, as lists have "
         "that they were added to; values say how documents are ordered, not what a search and its reranking reach"
     )
-    return Note("all_relevant", text, {"queries": len(relevant)})
+    return Note(ALL_RELEVANT, text, {"queries": len(relevant)})
 
 
 def _relevant_first(run: Run, dataset: Dataset) -> Note | None:
@@ -136,7 +136,7 @@ def _relevant_first(run: Run, dataset: Dataset) -> Note | None:
         f"relevant documents come first in all {mixed} queries that have candidates of both kinds, so the order, or "
         "the ids that break ties, tell which they are; a comparison with this first stage says nothing"
     )
-    return Note("relevant_first", text, {"queries": mixed})
+    return Note(RELEVANT_FIRST, text, {"queries": mixed})
 
 
 def _relevant(dataset: Dataset) -> Mapping[str, set[str]]:

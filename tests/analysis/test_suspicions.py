@@ -67,3 +67,14 @@ def test_a_fact_about_the_dataset_names_no_system_and_errors_come_first(comparis
     ]
     text = "one: a sample: dataset.sample left out 7 queries, so do not report this number"
     assert suspicions([sampled], "nDCG@10")[1].text == text
+
+
+def test_candidates_that_give_the_answers_away_are_named(comparison):
+    """They are noted where they were made; other notes, such as of ties, are said elsewhere."""
+    notes = [{"kind": kind, "text": f"of {kind}"} for kind in ("ties", "all_relevant", "relevant_first")]
+    evaluations = tuple(
+        replace(one, candidates=replace(one.candidates, manifest={**one.candidates.manifest, "notes": notes}))
+        for one in comparison.evaluations
+    )
+    found = suspicions([replace(comparison, evaluations=evaluations)], "nDCG@10")
+    assert [one.text for one in found] == ["one: of all_relevant", "one: of relevant_first"]
