@@ -24,8 +24,10 @@ test: $(VENV)/.dev ## run the test suite
 
 # The GPU's tests run on a device that is none (tests/pretend), and so do those with a fault planted in evalkit.
 marked = $(shell grep -rlE --include='test_*.py' 'mark\.$(1)\b' tests)
-test-all: $(VENV)/.dev ## run what `make test` leaves out: slow tests, and those for a GPU, on a pretended one
+test-all: $(VENV)/.dev ## run what `make test` leaves out: slow tests, more random examples, and tests for a GPU, on a pretended one
 	$(RUN)/python -m pytest -n auto --dist worksteal -m slow $(call marked,slow)
+	$(RUN)/python -m pytest -n auto --dist worksteal --hypothesis-profile=thorough -m 'hypothesis and not slow and not gpu' \
+		$(shell grep -rl --include='test_*.py' '@given' tests)
 	PYTHONPATH=tests $(RUN)/python -m pytest -n auto --dist worksteal -p pretend.plugin -m gpu $(call marked,gpu)
 
 test-interop: $(VENV)/.interop ## evalkit with the real beir, mteb, PyTerrier, ranx, ir_measures and sentence-transformers

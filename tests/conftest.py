@@ -21,11 +21,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # With AMX the bits of a bfloat16 sum depend on the number of rows (docs/results.md), and tests compare bits.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
+import hypothesis
 from stubs import Clock, tiny_bert, write_collection
 
 from evalkit.inference.tokens import FastTokenizer
 from evalkit.store import Store
 from evalkit.system import stages
+
+# Random examples of a test that names no number; `make test-all` tries six times as many.
+hypothesis.settings.register_profile("quick", max_examples=50, deadline=None)
+hypothesis.settings.register_profile("thorough", max_examples=300, deadline=None)
+hypothesis.settings.load_profile("quick")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -56,7 +56,7 @@ def settings(name: str) -> dict:
 def families() -> dict[str, list[str]]:
     """File of a family -> its datasets."""
     files = sorted((shipped("conf") / "family").glob("*.yaml"))
-    return {path.stem: list(OmegaConf.load(path)["members"]) for path in files}
+    return {path.stem: list(read_config("family", path.stem)["members"]) for path in files}
 
 
 def cards() -> dict[str, dict]:

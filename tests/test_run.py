@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import pytrec_eval
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import DataError
@@ -35,7 +35,6 @@ def rows(run):
     return {query_id: list(zip(doc_ids, scores.tolist(), strict=True)) for query_id, doc_ids, scores in run}
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.dictionaries(DOC_IDS, near_ties(), min_size=1, max_size=12))
 def test_order_is_that_of_pytrec_eval(scores):
     (ranking,) = Run.from_dict({"q": scores})
@@ -43,7 +42,6 @@ def test_order_is_that_of_pytrec_eval(scores):
     assert expected == {doc_id: rank for rank, doc_id in enumerate(ranking.doc_ids, start=1)}
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["q1", "q10", "q2", "\u95ee"]),
@@ -235,7 +233,6 @@ def test_tied_queries_sees_ties_that_only_float32_has():
 PASSAGES = st.builds("{}#{}".format, st.sampled_from(["D1", "D10", "D2", "\u4e2d"]), st.integers(0, 3))
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["q1", "q10", "q2"]),

@@ -352,7 +352,6 @@ def test_a_path_that_does_not_exist_is_named(tmp_path: Path, store: Store):
     st.lists(st.one_of(st.binary(max_size=40), st.sampled_from([GOOD.encode(), b"{}", b"\xef\xbb\xbf"])), max_size=4)
 )
 @example([b"\xff\xfe\x00\x00\xff\xff\xff\xff"])  # the mark of UTF-32, and no text behind it
-@settings(max_examples=150, deadline=None)
 def test_any_bytes_as_a_corpus_are_read_or_refused_in_one_line(tmp_path_factory, lines):
     folder = tmp_path_factory.mktemp("bytes")
     write_collection(folder / "c")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.config import EvaluateConfig
@@ -128,7 +128,6 @@ def test_every_character_is_cleaned_as_published():
 _CLEANED = "".join(map(chr, [*_GONE, *_BLANKS, *_DASHES, *_DOUBLE_QUOTES, *_QUOTES, *_PRIMES, 0xAD, 0x2026, 0x2044]))
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     st.text(st.one_of(st.sampled_from(" .Aa\u03a3\u0130\n\t"), st.sampled_from(_CLEANED), st.characters()), max_size=30)
 )

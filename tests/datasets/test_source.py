@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from stubs import DOCUMENTS, write_collection
 
@@ -330,7 +330,6 @@ def test_a_zip_with_a_name_that_is_not_utf8_is_refused(
 
 
 @given(data=st.data())
-@settings(max_examples=100, deadline=None)
 def test_one_wrong_byte_anywhere_in_a_zip_is_refused_or_changes_nothing(tmp_path_factory, data: st.DataObject):
     folder = tmp_path_factory.mktemp("damaged")
     path = write_zip(folder / "toy.zip", below("toy/", contents(write_collection(folder / "c"))))
@@ -345,7 +344,6 @@ def test_one_wrong_byte_anywhere_in_a_zip_is_refused_or_changes_nothing(tmp_path
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=100, deadline=None)
 def test_any_bytes_as_a_zip_are_refused(tmp_path_factory, raw: bytes):
     folder = tmp_path_factory.mktemp("bytes")
     (folder / "toy.zip").write_bytes(raw)

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import DataError
@@ -255,7 +255,6 @@ IDS = st.text(alphabet="ab 9-_:\u00e9\u4e2d\U0001f600", min_size=1, max_size=4).
 SCORES = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.dictionaries(IDS, st.dictionaries(IDS, SCORES, min_size=1, max_size=5), min_size=1, max_size=3))
 def test_writers_run_is_read_back_exactly(tmp_path_factory, scores):
     path = tmp_path_factory.mktemp("round-trip") / "run.trec.gz"

@@ -54,7 +54,7 @@ pieces = st.one_of(
     ),
 )
 texts = st.lists(pieces, max_size=12).map("".join)
-quickly = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=100)
+quickly = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(scope="module", params=PROVEN.values(), ids=PROVEN)

@@ -66,7 +66,6 @@ def _documents_and_answers(draw: st.DrawFn) -> tuple[str, list[str]]:
     return document, draw(st.permutations([changed, *draw(st.lists(_TEXTS, max_size=2))]))
 
 
-@settings(max_examples=300, deadline=None)
 @given(_documents_and_answers())
 def test_an_answer_is_found_exactly_where_its_tokens_are_part_of_the_documents(case):
     document, found = case
@@ -74,7 +73,6 @@ def test_an_answer_is_found_exactly_where_its_tokens_are_part_of_the_documents(c
     assert contains(document, found) == any(occurs(document, answer) for answer in found)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(_TEXTS, max_size=4).map("\0".join), st.lists(_TEXTS, min_size=1, max_size=3).map("\0".join))
 def test_a_control_character_in_a_text_is_never_taken_for_the_joint_between_tokens(document, answer):
     assert contains(document, [answer]) == occurs(document, answer)

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 import pytrec_eval
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import ConfigError, DataError
@@ -44,7 +44,6 @@ def by_pytrec_eval(qrels, scores, trec_name):
     return [answers[query_id][key] if query_id in answers else 0.0 for query_id in sorted(qrels)]
 
 
-@settings(max_examples=150, deadline=None)
 @given(ALL_QRELS, RUNS)
 def test_values_are_those_of_pytrec_eval(qrels, scores):
     expected = {name: by_pytrec_eval(qrels, scores, trec_name) for name, trec_name in BY_TREC_NAME.items()}
@@ -55,7 +54,6 @@ def test_values_are_those_of_pytrec_eval(qrels, scores):
     assert {name: pytest.approx(sum(column) / len(qrels)) for name, column in expected.items()} == per_query.means
 
 
-@settings(max_examples=100, deadline=None)
 @given(GRADES, st.dictionaries(DOCS, TIED_SCORES, min_size=1), st.integers(1, 9))
 def test_reciprocal_rank_at_a_cutoff_is_that_of_the_first_documents(grades, scores, cutoff):
     order = sorted(scores, key=lambda doc_id: (np.float32(scores[doc_id]), doc_id), reverse=True)
@@ -179,7 +177,6 @@ for _ in range(50):
     assert (0, "") == (done.returncode, done.stderr)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     ALL_QRELS, RUNS, st.sampled_from(["nDCG@2", "R@2", "P@3", "MAP", "RR@2", "Success@2", "Rprec", "RBP@2", "ERR@2"])
 )
@@ -387,7 +384,6 @@ def test_a_default_level_is_for_binary_measures_that_name_none_and_shows_in_the_
 BINARY = ["MAP", "MAP@3", "R@2", "P@4", "RR", "Success@2"]
 
 
-@settings(max_examples=100, deadline=None)
 @given(ALL_QRELS, RUNS, st.integers(2, 4))
 def test_values_at_a_relevance_level_are_those_of_pytrec_eval(qrels, scores, level):
     names = [name.replace("@", f"(rel={level})@") if "@" in name else f"{name}(rel={level})" for name in BINARY]
@@ -421,7 +417,6 @@ def test_several_cutoffs_of_one_family_do_not_disturb_each_other():
     assert expected == measure({"q": {"d7": 1}}, run, names).means
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     st.dictionaries(DOCS, st.integers(-1, 3), min_size=1).filter(lambda grades: max(grades.values()) >= 0),
     st.dictionaries(DOCS, TIED_SCORES, min_size=1, max_size=5),
@@ -442,7 +437,6 @@ def test_ceiling_is_the_best_over_all_permutations(grades, scores, name):
     assert measure({"q": grades}, candidates, [name]).means[name] <= highest + 1e-12
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.dictionaries(DOCS, st.integers(-1, 3), min_size=1),
     st.dictionaries(DOCS, TIED_SCORES, min_size=1, max_size=5),
@@ -503,7 +497,6 @@ def judged_both_ways(draw):
     return qrels, {query_id: draw(CONTAINED) for query_id in qrels}
 
 
-@settings(max_examples=100, deadline=None)
 @given(judged_both_ways(), RUNS, st.integers(1, 5))
 def test_answer_recall_is_success_by_answers_and_leaves_the_other_measures_alone(judged, scores, cutoff):
     qrels, answers = judged
@@ -519,7 +512,6 @@ def test_answer_recall_is_success_by_answers_and_leaves_the_other_measures_alone
     assert by_answers.values[f"Success@{cutoff}"].tolist() == both.values[f"AnswerRecall@{cutoff}"].tolist()
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(QUERIES, CONTAINED, min_size=1, max_size=4), RUNS, st.integers(1, 5))
 def test_answer_recall_is_whether_one_of_the_first_documents_contains_an_answer(answers, scores, cutoff):
     expected = []

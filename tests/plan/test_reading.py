@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from tiny_checkpoints import write_jina_listwise
 
-from evalkit.commands.settings.compose import compose
 from evalkit.config import ComputeConfig
 from evalkit.config.resources import config_names
+from evalkit.load import config_of
 from evalkit.plan.reading import AssumedTokenizer, Reader, TokenLengths, compressed, cutoff
 from evalkit.rerank import build
 from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
@@ -52,7 +52,7 @@ WITHOUT_A_MODEL = {"none", "replay", "python", "auto", "cross_encoder", "languag
 @pytest.mark.parametrize("name", sorted(set(config_names("reranker")) - WITHOUT_A_MODEL))
 def test_every_template_can_be_filled_without_a_vocabulary(monkeypatch, name):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    config = compose("score", [f"reranker={name}"]).reranker
+    config = config_of("reranker", name, {})
     reader = Reader(config, made_up=True)
     assert reader.assumed
     texts = ["x" * 430, "x" * 43_000]

@@ -144,7 +144,7 @@ words = st.lists(st.sampled_from(["moon", "蜜蜂", "tides", "</s>", "<bos>", "�
 
 
 @KINDS
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=120)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pairs=st.lists(st.builds(Pair, words, words), min_size=1, max_size=4), max_length=st.integers(8, 90))
 def test_ids_are_those_of_flagembedding_s_steps(tokenizers, libraries, kind, pairs, max_length):
     actual = tokenize(tokenizers[kind], pairs, max_length=max_length, prompt=PROMPT)

@@ -147,7 +147,7 @@ def test_no_pairs_give_no_ids(tokenizer):
 words = st.lists(st.sampled_from(["moon", "蜜蜂", "tides", "</s>", "é", "\n", " "]), max_size=14).map(" ".join)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=words, document=words, instruction=words, max_length=st.integers(8, 60))
 def test_cuts_are_those_of_the_slow_tokenizer(tokenizer, query, document, instruction, max_length):
     pair = Pair(query, document, instruction)

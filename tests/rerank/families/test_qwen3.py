@@ -124,7 +124,7 @@ def test_document_that_merges_with_the_blank_before_it_is_where_it_is_said_to_be
 words = st.lists(st.sampled_from(["moon", "蜜蜂", "tides", "<|im_end|>", "é", "\n", " "]), max_size=30).map(" ".join)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=120)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=words, document=words, instruction=words, max_length=st.integers(170, 260))
 def test_ids_are_the_library_s_and_what_was_dropped_adds_up(tokenizer, query, document, instruction, max_length):
     plain = library()
