@@ -287,6 +287,57 @@ def test_every_card_says_what_mteb_knows_of_the_task_that_reads_the_same_files()
 
 @needs_mteb
 @pytest.mark.slow  # importing mteb takes seconds
+def test_mteb_loads_the_same_dataset_from_the_same_files(tmp_path: Path, store: Store):
+    """BRIGHT without v1.1 is left out: mteb reads all of its collections at once, and ignores exclusions."""
+    from evalkit.datasets.mteb_metadata import task_reading
+
+    names = [name for name in FIRST if not is_of(name, "nanobeir_bm25")]
+    names = [name for name in names if not (is_of(name, "bright") or is_of(name, "bright_long"))]
+    with published(tmp_path, names):
+        for name in names:
+            mine, card = loaded(name, store), settings(name)
+            task = {"task": task_reading(card).name, "split": card["split"], "subset": card.get("subset")}
+            theirs = load(config_of("dataset", "mteb", task), store)
+            for part in ("queries", "qrels", "instructions"):
+                assert dict(getattr(mine, part)) == dict(getattr(theirs, part)), (name, part)
+            assert {key: sorted(ids) for key, ids in mine.excluded.items()} == {
+                key: sorted(ids) for key, ids in theirs.excluded.items()
+            }
+            assert lists_of(mine) == lists_of(theirs)
+            assert mine.documents.ids.to_pylist() == theirs.documents.ids.to_pylist()
+            assert mine.documents.texts(range(5)) == theirs.documents.texts(range(5))
+            assert (mine.language, mine.split) == (theirs.language, theirs.split)
+            assert mine.drop_identical_ids == theirs.drop_identical_ids
+
+
+@needs_mteb
+@pytest.mark.slow  # importing mteb takes seconds
+def test_ifir_is_read_by_mteb_with_its_instructions(tmp_path: Path, store: Store):
+    from evalkit.datasets.mteb_metadata import task_reading
+
+    name = FAMILIES["ifir"][0]
+    task = task_reading(settings(name))
+    hub_id, revision = task.dataset["path"], task.dataset["revision"]
+    asked = {query: f"only for {query}" for query in miniatures.QUERIES}
+    instruction = {"query-id": list(asked), "instruction": list(asked.values())}
+    folder = miniatures.write_repository(
+        tmp_path / "repository", hub_id, splits=["test"], more={"instruction": instruction}
+    )
+    with LocalHub({f"datasets/{hub_id}@{revision}": folder}) as hub, hub_clients(hub.endpoint, tmp_path / "home"):
+        dataset = loaded(name, store)
+    assert dataset.documents.texts(range(5)) == miniatures.texts(hub_id)
+    assert dataset.qrels == QRELS["test"]
+    assert dict(dataset.instructions) == {query: asked[query] for query in QRELS["test"]}
+    assert dataset.differences["documents"] == "5, expected 2,914"
+
+
+def lists_of(dataset: Dataset) -> dict[str, list[str]] | None:
+    found = dataset.candidates
+    return None if found is None else {query: list(doc_ids) for query, doc_ids, _ in found}
+
+
+@needs_mteb
+@pytest.mark.slow  # importing mteb takes seconds
 def test_the_suites_are_the_benchmarks_of_mteb():
     import mteb
 
