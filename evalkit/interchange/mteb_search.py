@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from evalkit.config.instructions import PER_QUERY
 from evalkit.datasets import columns, mteb_task
 from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.mteb_task import MtebDatasetConfig
@@ -63,7 +64,8 @@ class PipelineSearch:
         """The scores of the last stage for at most `depth` candidates of every query.
 
         Args:
-            queries: a table with columns `id`, `text` and perhaps `instruction`.
+            queries: a table with columns `id`, `text` and perhaps `instruction`, which follows the text unless the
+                reranker is set to read it.
             task_metadata: the task; where the reranker reads instructions, it gets the one of the task's dataset.
             hf_split: split of the task.
             hf_subset: subset of the task.
@@ -93,6 +95,12 @@ class PipelineSearch:
         ids = rows.column("id").cast(pa.string()).to_pylist()
         texts = dict(sorted(zip(ids, rows.column("text").to_pylist(), strict=True)))
         said = rows.column("instruction").to_pylist() if "instruction" in names else [None] * len(ids)
+        instructions = {query_id: text for query_id, text in zip(ids, said, strict=True) if text}
+        reranker = self._stages.reranker
+        if not (reranker.reads_instructions and str(getattr(reranker, "instructions", "")) == PER_QUERY):
+            # As mteb's own wrappers give queries to models.
+            texts |= {query_id: f"{texts[query_id]} {text}" for query_id, text in instructions.items()}
+            instructions = {}
         return Dataset(
             name=config.name,
             split=config.split,
@@ -100,7 +108,7 @@ class PipelineSearch:
             documents=self._documents,
             queries=texts,
             qrels={},
-            instructions={query_id: text for query_id, text in zip(ids, said, strict=True) if text},
+            instructions=instructions,
             drop_identical_ids=_drops_identical_ids(task_metadata.name),
             corpus_digest=self._corpus_digest,
             digest=digest({"corpus": self._corpus_digest, "queries": texts}),

@@ -125,15 +125,18 @@ def test_mistakes_are_named():
         evalkit.load_search("bm25", depth=0)
 
 
-def search_of(task, lists, *, depth, reranker="none", **changed):
-    """What a search over lists of mteb returns."""
+def search_of(task, lists, *, depth, reranker="none", instruction=None, **changed):
+    """What a search over lists of mteb returns, perhaps with one instruction for all queries."""
     task.load_data()
     data = task.dataset["default"]["test"]
     metadata = task.metadata.model_copy(update=changed)
     about = {"task_metadata": metadata, "hf_split": "test", "hf_subset": "default", "encode_kwargs": {}}
     search = evalkit.load_search("bm25", reranker, depth=depth)
     search.index(data["corpus"], **about)
-    return search.search(data["queries"], top_k=100, top_ranked=lists, **about)
+    queries = data["queries"]
+    if instruction:
+        queries = queries.add_column("instruction", [instruction] * len(queries))
+    return search.search(queries, top_k=100, top_ranked=lists, **about)
 
 
 def test_documents_that_mteb_does_not_list_are_excluded_from_the_search(task):
@@ -156,3 +159,15 @@ def test_lists_of_a_reranking_task_are_taken_whole_and_in_no_order(task):
     assert set(found["q0"].values()) == {0.0}
     with pytest.raises(DataError, match=r"a query has 4 candidates, which have no order, .* Set depth=4"):
         search_of(task, lists, depth=3, type="Reranking")
+
+
+def test_instructions_of_queries_follow_their_texts_as_mteb_has_it(task):
+    seen = []
+
+    def reading(pairs):
+        seen.extend(query for query, _ in pairs)
+        return [0.0] * len(pairs)
+
+    lists = {"q0": ["d0_5", "d0_1"]}
+    search_of(task, lists, depth=2, reranker=reading, instruction="only bees", type="InstructionReranking")
+    assert set(seen) == {"what is query 0 about only bees"}
