@@ -165,3 +165,39 @@ def test_predictions_of_mteb_on_a_reranking_task_are_read(given, tmp_path):
     assert replayed.result.manifest["unscored_pairs"] == 0
     saved = evalkit.evaluate(**{**given, "retriever": path})
     assert saved.measures == scored.measures
+
+
+def test_the_p_mrr_of_a_task_of_followir_is_that_of_mteb(given, tmp_path):
+    """Each query twice, with two instructions, of which the second makes a relevant document irrelevant."""
+    ids = {f"{query_id}-{end}": query_id for query_id in list(QUERIES)[:6] for end in ("og", "changed")}
+    queries = {name: QUERIES[query_id] for name, query_id in ids.items()}
+    qrels = {name: dict.fromkeys(LISTS[query_id][:4], 1) for name, query_id in ids.items()}
+    changed = {}
+    for place, query_id in enumerate(list(QUERIES)[:6]):
+        changed[query_id] = LISTS[query_id][place % 3 : place % 3 + 2]
+        qrels[f"{query_id}-changed"] |= dict.fromkeys(changed[query_id], 0)
+    instructions = {name: "moon tides" if name.endswith("-og") else "bees and honey and bread" for name in queries}
+
+    def task_specific_scores(self, scores, qrels, results, hf_split, hf_subset):
+        from mteb._evaluators.retrieval_metrics import evaluate_p_mrr_change
+
+        del scores, hf_split, hf_subset
+        return evaluate_p_mrr_change(qrels, results, changed, self.k_values)
+
+    def task():
+        return task_of(
+            CORPUS,
+            queries,
+            qrels,
+            type="InstructionReranking",
+            top_ranked={name: LISTS[query_id] for name, query_id in ids.items()},
+            instructions=instructions,
+            task_specific_scores=task_specific_scores,
+        )
+
+    theirs = scores(WordCrossEncoder(), task(), tmp_path / "mteb")
+    given |= {"dataset": (task(), {"append_instructions": True}), "measures": [*NAMES, "p-MRR"]}
+    found = evalkit.evaluate(**{**given, "reranker": WordCrossEncoder()})
+    assert equal(found, theirs)
+    assert found.measures["p-MRR"] == pytest.approx(theirs["p-MRR"], abs=1e-6)
+    assert abs(found.measures["p-MRR"]) > 0.001
