@@ -12,6 +12,7 @@ import pytest
 from in_process import evalkit as command
 from local_hub import LocalHub, hub_clients
 from miniatures import QRELS, settings
+from mteb_made import WordCrossEncoder, scores
 from tiny_checkpoints import write_minicpm_reranker
 
 import evalkit
@@ -308,6 +309,27 @@ def test_mteb_loads_the_same_dataset_from_the_same_files(tmp_path: Path, store: 
             assert mine.documents.texts(range(5)) == theirs.documents.texts(range(5))
             assert (mine.language, mine.split) == (theirs.language, theirs.split)
             assert mine.drop_identical_ids == theirs.drop_identical_ids
+
+
+@needs_mteb
+@pytest.mark.slow  # importing mteb takes seconds
+def test_followir_has_the_values_of_mteb_for_its_own_task(tmp_path: Path):
+    import mteb
+
+    name, model = FAMILIES["followir"][0], WordCrossEncoder()
+    with published(tmp_path, [name]):
+        theirs = scores(model, mteb.get_task("Robust04InstructionRetrieval"), tmp_path / "mteb")
+        found = evalkit.evaluate(
+            (name, {"append_instructions": True}),
+            retriever="own",
+            reranker=model,
+            measures=["p-MRR", "MAP@1000", "nDCG@5"],
+            results_dir=tmp_path / "results",
+            cache_dir=tmp_path / "cache",
+        )
+    expected = {"p-MRR": theirs["p-MRR"], "MAP@1000": theirs["map_at_1000"], "nDCG@5": theirs["ndcg_at_5"]}
+    assert {key: found.measures[key] for key in expected} == pytest.approx(expected, abs=6e-6)
+    assert found.measures["p-MRR"] == pytest.approx(3 / 4 - 1)
 
 
 @needs_mteb
