@@ -92,11 +92,13 @@ def caplog(caplog, monkeypatch):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _composed_once() -> Iterator[None]:
+def _quickly() -> Iterator[None]:
+    """Settings of the same files are composed once, and nothing waits for the disk: no test cuts the power."""
     from composed import compose_once
 
     with pytest.MonkeyPatch.context() as patch:
         compose_once(patch)
+        patch.setattr(os, "fsync", lambda _: None)
         yield
 
 
