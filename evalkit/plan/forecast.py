@@ -121,11 +121,21 @@ def forecast(config: EvaluateConfig, sample: TextSample, machine: Machine, alrea
     return _Forecaster(config, sample, machine, already or Already()).forecast()
 
 
+def _pairs(config: EvaluateConfig, sample: TextSample) -> int:
+    """How many candidates there will be: those that the dataset brings, where it or its card says how many."""
+    most = int(sample.queries * min(config.depth, sample.documents))
+    if not isinstance(config.retriever, OwnConfig):
+        return most
+    own = sample.dataset.candidates if sample.dataset is not None else None
+    if own is not None:
+        return int(np.minimum(np.diff(own.offsets), config.depth).sum())
+    return min(most, config.dataset.expected.candidates or most)
+
+
 class _Forecaster:
     def __init__(self, config: EvaluateConfig, sample: TextSample, machine: Machine, already: Already) -> None:
         self._config, self._sample, self._machine, self._already = config, sample, machine, already
-        depth = min(config.depth, sample.documents)
-        self._pairs = float(already.candidates if already.candidates is not None else sample.queries * depth)
+        self._pairs = float(already.candidates if already.candidates is not None else _pairs(config, sample))
         self._weights = self._index = 0.0  # bytes of memory
         self._imported = False  # torch and transformers, by a first stage
         self._disk = sample.document_bytes if sample.dataset is None else 0.0

@@ -8,7 +8,8 @@ from safetensors.numpy import save_file
 from tiny_checkpoints import write_jina_listwise
 
 from evalkit.commands.settings.compose import compose
-from evalkit.config import ComputeConfig, DenseConfig, RerankerConfig, RetrieverConfig
+from evalkit.config import ComputeConfig, DenseConfig, ExpectedCounts, RerankerConfig, RetrieverConfig
+from evalkit.config.dataset import TextLengths
 from evalkit.load import config_of
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import known_shape, shape_of
@@ -24,8 +25,10 @@ from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.passthrough import KeepOrderConfig
 from evalkit.retrieval.bm25 import BM25Config
 from evalkit.retrieval.fusion import FusionConfig
+from evalkit.retrieval.own_candidates import OwnConfig
 from evalkit.retrieval.sparse_encoder import SparseEncoder
 from evalkit.retrieval.splade import SpladeConfig
+from evalkit.run import Run
 from evalkit.types import Pair
 
 
@@ -130,6 +133,18 @@ def test_candidates_that_are_known_are_counted_as_they_are(made):
     found = made(Already(vectors=1.0, candidates=7, pairs=pairs))
     assert found.pairs == 7
     assert stage(found, "rerank", first=False).tokens == 7 * 12
+
+
+def test_candidates_that_a_dataset_brings_are_counted_as_they_are_or_as_its_card_says(config, dataset, described):
+    candidates = Run.from_dict({"q1": {"d1": 3.0, "d2": 2.0, "d3": 1.0}, "q2": {"d1": 1.0}})
+    own = replace(config, retriever=OwnConfig(name="own"), depth=2)
+    found = forecast(own, sample_of(replace(dataset, candidates=candidates)), Machine(described))
+    assert found.pairs == 3
+    counts = ExpectedCounts(documents=1000, queries=10, candidates=70)
+    card = replace(config.dataset, expected=counts, lengths=TextLengths(document_characters=90.0, query_characters=9.0))
+    for depth, pairs in ((100, 70), (5, 50)):
+        planned = replace(own, dataset=card, depth=depth)
+        assert forecast(planned, sample_from_card(card), Machine(described)).pairs == pairs
 
 
 def test_late_interaction_reads_a_document_once_a_window(made, dataset, encoder):
