@@ -1,13 +1,12 @@
 """Systems over several datasets: a macro average in which every entry counts once, ranks, a test over entries."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from evalkit.analysis.pairwise import Comparison, Pairing, Settings, System, bounds, differences, pairings
-from evalkit.config.suites import entry_of
+from evalkit.config.suites import of_datasets
 from evalkit.measures.significance import Values
 
 
@@ -77,7 +76,7 @@ def left_out(comparisons: Sequence[Comparison]) -> list[str]:
         missing = [each.dataset for each in chosen if name not in each.names]
         if missing:
             found.append(f"{name} has no result on {', '.join(missing)}, so it is not in the average over datasets")
-    if len({entry_of(each.dataset) for each in chosen}) < 2:  # noqa: PLR2004
+    if len(of_datasets(each.dataset for each in chosen).entries) < 2:  # noqa: PLR2004
         found.append("systems are not compared over datasets, because the datasets are one entry of an average")
     elif len(common) < 2:  # noqa: PLR2004
         several = len({one.first_stage for each in comparisons for one in each.evaluations}) > 1
@@ -93,10 +92,7 @@ def _common(comparisons: Sequence[Comparison]) -> list[str]:
 
 def by_entry(values: Mapping[str, Values]) -> dict[str, list[Values]]:
     """Entry -> values of its datasets, from dataset -> values."""
-    entries: dict[str, list[Values]] = defaultdict(list)
-    for dataset, own in values.items():
-        entries[entry_of(dataset)].append(own)
-    return entries
+    return {entry: [values[name] for name in datasets] for entry, datasets in of_datasets(values).entries.items()}
 
 
 def as_one(parts: Sequence[Values]) -> Values:

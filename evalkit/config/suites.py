@@ -1,16 +1,17 @@
 """Suites: datasets that are reported together, and their average.
 
 Datasets whose names share the part before a slash are one entry of a suite: CQADupStack, as in the published tables, is
-the mean of its 12 forums and counts once. In a suite with `forums_apart: true` each dataset is an entry. Nothing is
-rounded before it is averaged.
+the mean of its 12 forums and counts once. In a suite with `forums_apart: true` each dataset is an entry, and so it is
+wherever exactly these datasets are averaged. Nothing is rounded before it is averaged.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit.config.resources import read_config
+from evalkit.config.resources import config_names, read_config
 from evalkit.errors import ConfigError
 
 
@@ -70,6 +71,18 @@ def load_suite(name: str, own: Path | None = None) -> Suite:
     return Suite(name, tuple(dict.fromkeys(datasets)), apart)
 
 
+def of_datasets(datasets: Iterable[str]) -> Suite:
+    """Any datasets as a suite; forums count once unless a suite of exactly these datasets has them apart."""
+    chosen = tuple(dict.fromkeys(datasets))
+    return Suite("", chosen, forums_apart=frozenset(chosen) in _apart())
+
+
+@cache
+def _apart() -> frozenset[frozenset[str]]:
+    suites = map(load_suite, config_names("suite"))
+    return frozenset(frozenset(suite.datasets) for suite in suites if suite.forums_apart)
+
+
 def summarise(suite: Suite, values: Mapping[str, float], *, partial: bool = False) -> Summary:
     """The average of a suite: the mean over its entries, of each the mean over its datasets."""
     entries = []
@@ -84,7 +97,7 @@ def summarise(suite: Suite, values: Mapping[str, float], *, partial: bool = Fals
 
 def macro_average(values: Mapping[str, float]) -> float:
     """The mean over entries of any datasets, dataset -> value."""
-    mean = summarise(Suite("", tuple(values)), values).mean
+    mean = summarise(of_datasets(values), values).mean
     assert mean is not None, "no dataset is missing"
     return mean
 

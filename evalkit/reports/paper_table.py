@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from evalkit.analysis.pairwise import Settings
 from evalkit.analysis.standings import Place, Standing, Standings
-from evalkit.config.suites import entry_of, macro_average
+from evalkit.config.suites import macro_average, of_datasets
 from evalkit.errors import ConfigError
 from evalkit.reports.comparison import too_few
 from evalkit.reports.grid import Cell, Column, Grid
@@ -154,7 +154,7 @@ def _averages(cells: _Cells, layout: Layout) -> tuple[_Cells, list[str]]:
     """The mean over datasets of every line that has all of them, and notes; none for a single entry of a suite."""
     sides = [side for side, axis in enumerate((layout.rows, layout.columns)) if axis == "dataset"]
     datasets = dict.fromkeys(cell[side] for cell in cells for side in sides)
-    entries = dict.fromkeys(map(entry_of, datasets))
+    entries = of_datasets(datasets).entries
     if len(entries) < 2:  # noqa: PLR2004 - nothing to average
         return {}, []
     (side,) = sides

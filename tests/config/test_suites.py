@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.config.resources import config_names
-from evalkit.config.suites import Suite, load_suite, summarise
+from evalkit.config.suites import Suite, load_suite, macro_average, of_datasets, summarise
 from evalkit.errors import ConfigError
 
 FORUMS = Suite("toy", ("a", "forum/x", "forum/y", "forum/z", "b"))
@@ -76,6 +76,23 @@ def test_no_average_with_a_dataset_missing_unless_it_is_asked_for(missing):
         (3 - missing.startswith("forum"), 3),
         (1 - (missing == "b"), 1),
     ]
+
+
+def test_the_forums_of_mteb_eng_v2_count_apart_wherever_exactly_its_datasets_are_averaged():
+    suite = load_suite("mteb_eng_v2")
+    values = {name: float(place) for place, name in enumerate(suite.datasets)}
+    assert len(suite.entries) == 10
+    assert summarise(suite, values).mean == macro_average(values) == 4.5
+    assert of_datasets(values).entries == suite.entries
+    both = {name: values[name] for name in ("arguana", "cqadupstack/gaming", "cqadupstack/unix")}
+    assert macro_average(both) == (0 + (1 + 2) / 2) / 2
+
+
+def test_a_suite_with_another_key_is_refused(tmp_path):
+    (tmp_path / "suite").mkdir()
+    (tmp_path / "suite" / "mine.yaml").write_text("datasets: [scifact]\nforums: true\n")
+    with pytest.raises(ConfigError, match=r"suite/mine\.yaml is not a suite\. .* may be forums_apart, true or false"):
+        load_suite("mine", tmp_path)
 
 
 def test_nothing_at_all_has_no_average():
