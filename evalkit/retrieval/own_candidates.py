@@ -16,7 +16,7 @@ from evalkit.config import DatasetConfig, EvaluateConfig
 from evalkit.config.retriever import RetrieverConfig
 from evalkit.datasets.reranking_samples import MEASURES, are_samples, begins_with_sample
 from evalkit.errors import ConfigError, DataError
-from evalkit.formats.doubts import ALL_RELEVANT, RELEVANT_FIRST, TIES
+from evalkit.formats.doubts import ALL_RELEVANT, RELEVANT_FIRST, TIES, require_judged
 from evalkit.formats.notes import Note, counted
 from evalkit.retrieval.candidates import cut
 from evalkit.retrieval.first_stage import FirstStage
@@ -60,14 +60,19 @@ class OwnRetriever(FirstStage):
 
         Raises:
             ConfigError: the dataset has none.
-            DataError: a query has more than `depth` of them without an order, so that a cut would be arbitrary.
+            DataError: a query has more than `depth` of them without an order, so that a cut would be arbitrary, or ids
+                are of another collection.
         """
         if dataset.candidates is None:
             raise ConfigError(
                 f"{dataset.name} brings no candidates. Choose a first stage, such as retriever=bm25, or give a run: "
                 "retriever=saved retriever.path=FILE."
             )
+        if not len(dataset.candidates):
+            raise DataError(f"{dataset.name}: its candidates are of none of its queries. Are the ids written alike?")
         whole = cut(dataset.candidates, dataset, len(dataset.candidates))
+        name = f"{dataset.name}: candidates"
+        require_judged(dataset.qrels, dataset.ranked(whole), name=name, judged_in="the judgments")
         self._require_order(whole, dataset, depth)
         candidates = whole.top(depth)
         self._warn_of_absent(candidates, dataset)

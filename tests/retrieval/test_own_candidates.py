@@ -124,6 +124,19 @@ def test_a_cut_of_what_has_no_order_is_refused(given):
         evaluated(given, depth=4)
 
 
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        ({"Q0": ["a00"]}, "its candidates are of none of its queries"),
+        ({"q0": ["A00", "B00"]}, "candidates: no retrieved document is judged in the judgments for its query"),
+    ],
+)
+def test_candidates_of_another_collection_are_refused(given, lists, message):
+    given["dataset"]["candidates"] = lists
+    with pytest.raises(DataError, match=message):
+        evaluated(given)
+
+
 def test_a_dataset_without_candidates_is_refused_with_what_to_do(given):
     del given["dataset"]["candidates"]
     with pytest.raises(ConfigError, match=r"brings no candidates\. Choose a first stage, such as retriever=bm25"):
