@@ -16,6 +16,7 @@ from evalkit.system.terminal import open_streams, say, tell, writable
 GROUPS = {
     "Evaluate": {
         "evaluate": "retrieve, rerank, measure, and save the result",
+        "watch": "evaluations while they run: stages, rate, time left, what failed",
         "measure": "measures of a run file against judgments; no model, no config",
         "score": "a reranker's logits for any pairs of texts, as JSON lines",
         "embed": "a retriever's vectors for any texts, as JSON lines",

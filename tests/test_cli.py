@@ -87,6 +87,7 @@ def test_an_unknown_command_lists_the_legal_ones(capsys):
         "prompt",
         "doctor",
         "measure",
+        "watch",
         "plan",
         "convert",
         "fetch",

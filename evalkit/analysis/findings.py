@@ -191,8 +191,8 @@ def _numbers(own: Difference) -> dict[str, float]:
 
 
 def _alike(scope: _Scope) -> list[Finding]:
-    """What cannot be told apart from the best."""
-    if not scope.can_tell or not scope.alike:
+    """What cannot be told apart from the best; of two systems the first sentence says it."""
+    if not scope.can_tell or not scope.alike or len(scope.systems) == 2:  # noqa: PLR2004
         return []
     best, names = scope.systems[0].name, [one.name for one in scope.alike]
     apart = {name: scope.between(name, best) for name in names}

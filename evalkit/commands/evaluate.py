@@ -16,13 +16,16 @@ from evalkit.commands.settings.compose import prepare, run_jobs, to_config
 from evalkit.commands.settings.legal import one_line
 from evalkit.commands.settings.presets import Presets, expand
 from evalkit.commands.settings.sweeps import Done
+from evalkit.config import EvaluateConfig
 from evalkit.errors import ConfigError, DataError, EvalkitError
 from evalkit.measures import canonical
 from evalkit.pipeline import evaluate
 from evalkit.reports.evaluation_grids import evaluation_grid
 from evalkit.reports.grid import write
 from evalkit.retrieval.own_candidates import settled
+from evalkit.system.files import expanded
 from evalkit.system.reporting import report, report_any
+from evalkit.system.running import recorded
 from evalkit.system.terminal import say
 
 if TYPE_CHECKING:
@@ -46,9 +49,10 @@ def main(arguments: list[str]) -> int:
     sweeps.require_launcher(given)
     prepare()
     with sweeps.shared_folder(given) as folder:
+        of = sweeps.size(given)
 
         def job(settings: "DictConfig") -> None:
-            run_one(settings, folder, "" if options.summary == IN_MARKDOWN else options.format)
+            run_one(settings, of, folder, "" if options.summary == IN_MARKDOWN else options.format)
 
         try:
             run_jobs(job, given, prog="evalkit evaluate")
@@ -76,7 +80,7 @@ def _help(settings: list[str]) -> int:
     return 0
 
 
-def run_one(settings: "DictConfig", folder: Path, form: str) -> None:
+def run_one(settings: "DictConfig", of: int | None, folder: Path, form: str) -> None:
     """One evaluation of a sweep, or the only one; a launcher may run it in a process of its own.
 
     An evaluation of a sweep that cannot be made, such as one of a dataset that is not there, is reported, and the
@@ -84,6 +88,7 @@ def run_one(settings: "DictConfig", folder: Path, form: str) -> None:
 
     Args:
         settings: composed.
+        of: how many the sweep has; None where nobody knows.
         folder: where the evaluations of the sweep leave their reports.
         form: of the tables; empty for none.
     """
@@ -94,7 +99,7 @@ def run_one(settings: "DictConfig", folder: Path, form: str) -> None:
     prepare()  # a launcher's process has not
     hydra_config = HydraConfig.get()
     try:
-        sweeps.note(folder, _run(settings, hydra_config, form))
+        sweeps.note(folder, _run(settings, hydra_config, of, form))
     except (EvalkitError, OmegaConfBaseException) as raised:
         error = raised if isinstance(raised, EvalkitError) else ConfigError(one_line(raised))
         if hydra_config.mode != RunMode.MULTIRUN:
@@ -109,14 +114,16 @@ def run_one(settings: "DictConfig", folder: Path, form: str) -> None:
         raise SystemExit(code) from None
 
 
-def _run(settings: "DictConfig", hydra_config: Any, form: str) -> Done:
+def _run(settings: "DictConfig", hydra_config: Any, of: int | None, form: str) -> Done:
     """One evaluation, shown when it is done; of a sweep only the terminal gets a table for each."""
     overrides = [text.removeprefix("++") for text in hydra_config.overrides.task]  # which `normalise` adds
     config = settled(to_config(settings, overrides))
     command = " ".join(["evalkit evaluate", *map(shlex.quote, overrides)])
-    evaluation = evaluate(config, command=command)
-    measures = canonical(config.measures, level=config.dataset.relevance_level)
     swept = bool(hydra_config.mode) and hydra_config.mode.name == "MULTIRUN"
+    place = {"number": hydra_config.job.get("num", 0), "of": of}
+    with recorded(expanded(config.results_dir), _facts(config, overrides), place, keep=swept):
+        evaluation = evaluate(config, command=command)
+    measures = canonical(config.measures, level=config.dataset.relevance_level)
     if form == "table" or (form and not swept):
         write([evaluation_grid(evaluation, measures)], form)
     return Done(
@@ -128,3 +135,10 @@ def _run(settings: "DictConfig", hydra_config: Any, form: str) -> Done:
         overrides=overrides,
         swept=swept,
     )
+
+
+def _facts(config: EvaluateConfig, overrides: list[str]) -> dict[str, Any]:
+    """What `evalkit watch` says of an evaluation."""
+    names = {"dataset": config.dataset.name, "reranker": config.reranker.name}
+    stage = {"first_stage": f"{config.retriever.name}-{config.depth}", "overrides": overrides}
+    return {**names, **stage}

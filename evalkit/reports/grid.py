@@ -7,14 +7,14 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from evalkit.system.terminal import harmless, naming_stdout, printable, tell
+from evalkit.system.terminal import harmless, measurable, naming_stdout, printable, tell
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleRenderable
 
 Cell = str | int | float | bool | None
 """None stands for a missing value."""
@@ -140,12 +140,18 @@ class Grid:
 
 def show(grids: Sequence[Grid], out: "Console") -> None:
     """Print tables on the terminal."""
+    for part in rendered(grids):
+        out.print(part)
+
+
+def rendered(grids: Sequence[Grid]) -> "Iterator[ConsoleRenderable]":
+    """The parts of tables as the terminal shows them: titles, tables and notes."""
     from rich.markup import escape
     from rich.table import Table
     from rich.text import Text
 
     for grid in grids:
-        out.print(grid.title, style="bold", markup=False, highlight=False)
+        yield Text(measurable(grid.title), style="bold")
         table = Table()
         for number, column in enumerate(grid.columns):
             table.add_column(escape(column.name), justify="right" if grid.numeric(number) else "left", overflow="fold")
@@ -163,9 +169,9 @@ def show(grids: Sequence[Grid], out: "Console") -> None:
             signs = [grid.marks.get((row, number), "") for number in range(len(cells))]
             parts = zip(cells, styles, signs, strict=True)
             table.add_row(*(Text.assemble((printable(cell), style), sign) for cell, style, sign in parts))
-        out.print(table)
+        yield table
         for note in grid.remarks:
-            out.print(note, style="dim", markup=False, highlight=False)
+            yield Text(measurable(note), style="dim")
 
 
 def markdown(grids: Sequence[Grid]) -> str:

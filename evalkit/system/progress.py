@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from evalkit.system.running import stage
 from evalkit.system.stages import LOADING, Meter, duration
 from evalkit.system.terminal import printable
 
@@ -21,7 +22,7 @@ def progress(description: str, total: float | None, unit: str) -> Iterator[Meter
 
     The bar counts the work of this run: units that an earlier run did make the total smaller. It is drawn only on a
     terminal, where it stays if the block took a second or more. A file or a pipe gets a line every 30 seconds with the
-    rate and the time left, and one at the end of such a block.
+    rate and the time left, and one at the end of such a block. `running` records the same for `evalkit watch`.
     """
     description = printable(description)  # it may hold the name of a file
     bar = _bar()
@@ -31,6 +32,7 @@ def progress(description: str, total: float | None, unit: str) -> Iterator[Meter
 
         def changed() -> None:
             nonlocal due
+            record(meter)
             left = None if total is None else total - meter.kept
             if not bar.disable:
                 bar.update(task, completed=meter.done, total=left, rate=_speeds(meter))
@@ -39,7 +41,11 @@ def progress(description: str, total: float | None, unit: str) -> Iterator[Meter
                 _write(f"{description}: {_so_far(meter, left)}")
 
         meter = Meter(unit, changed)
-        yield meter
+        record = stage(description, unit, total)
+        try:
+            yield meter
+        finally:
+            record(None)
         meter.stop()
         # What took no time leaves no line behind.
         bar.live.transient = meter.elapsed < 1

@@ -13,6 +13,8 @@ from tiny_checkpoints import write_minicpm_layerwise, write_qwen3_reranker
 
 from evalkit.cli import main
 from evalkit.inference import prefix
+from evalkit.results.watching import Watch
+from evalkit.system.running import FOLDER
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +67,10 @@ def test_pairs_with_shared_starts_that_were_killed_end_in_the_same_bytes(tmp_pat
         )
         assert killed.returncode == -9, killed.stderr
         assert not contents(folder).keys() & {place for place in contents(tmp_path / "whole") if name in place}
+        (seen,) = Watch(folder / "results").look().broken
+        assert (seen.state, seen.facts["reranker"], seen.stage) == ("killed", name, "reranking")
         main(again[3:])
+        assert not (folder / "results" / FOLDER).exists()
         resumed = manifest_of(folder)
         assert 0 < resumed["kept_pairs"] < resumed["pairs"]
         assert len(contents(folder)) == 5

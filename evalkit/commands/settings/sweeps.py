@@ -6,6 +6,7 @@ Jobs on other machines see no temporary folder of this one, so for them it lies 
 
 import importlib.util
 import json
+import math
 import re
 import tempfile
 import threading
@@ -89,6 +90,24 @@ def shared_folder(arguments: Sequence[str]) -> Iterator[Path]:
 def are_elsewhere(arguments: Sequence[str]) -> bool:
     """Whether the evaluations of a sweep may run on other machines, and write into logs."""
     return _given("hydra/launcher", arguments) not in {None, *_ONE_MACHINE}
+
+
+def size(arguments: Sequence[str]) -> int | None:
+    """How many evaluations these arguments make, as Hydra's own sweeper counts them; None where they cannot be read."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    if not {"-m", "--multirun", "hydra.mode=MULTIRUN"} & {*arguments}:
+        return 1
+    typed, parser = [text for text in arguments if not text.startswith("-")], OverridesParser.create()
+    try:
+        found = parser.parse_overrides(typed)
+        params = [one.value() for one in found if one.key_or_group == "hydra.sweeper.params"]
+        preset = [value for value in params if isinstance(value, dict)]
+        found += parser.parse_overrides([f"{key}={value}" for some in preset for key, value in some.items()])
+    except (HydraException, ValueError):
+        return None
+    return math.prod(len(list(one.sweep_string_iterator())) for one in found if one.is_sweep_override())
 
 
 def _given(key: str, arguments: Sequence[str]) -> str | None:

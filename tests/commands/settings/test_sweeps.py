@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from evalkit.commands.settings.sweeps import as_typed
+from evalkit.commands.settings.sweeps import as_typed, size
 
 pytestmark = pytest.mark.slow  # a process for each; test_evaluate.py has sweeps in the process of the test
 
@@ -59,3 +59,18 @@ def test_with_a_parallel_launcher_the_same_work_is_done_once(sweep, tmp_path):
     assert told.returncode == 0, told.stderr
     assert len(list((tmp_path / "results").rglob("manifest.json"))) == 2
     assert not list((tmp_path / "results").rglob(".building-*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["dataset=a,b"], 1),
+        (["-m", "dataset=a,b", "reranker=x,y,z", "depth=10", "++retriever.path=/a/b.trec,/c.trec"], 12),
+        (["--multirun", "depth=range(1,4)", "dataset=choice(a,b)"], 6),
+        (["hydra.mode=MULTIRUN", "+hydra.sweeper.params={dataset:'a,b,c'}", "reranker=x,y"], 6),
+        (["hydra.mode=MULTIRUN", "compute.machine.tflops={float32:'1,2'}"], 1),
+        (["-m", "dataset=[a"], None),
+    ],
+)
+def test_a_sweep_is_counted_before_it_runs(arguments, expected):
+    assert size(arguments) == expected

@@ -1,0 +1,111 @@
+"""A folder of results as it is now, as tables and as a page that refreshes itself."""
+
+import base64
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from evalkit.formats.notes import counted
+from evalkit.reports.grid import Cell, Column, Grid
+from evalkit.results.watching import Finished, Look
+from evalkit.system.running import Running
+from evalkit.system.stages import Rate, duration
+
+_ASSETS = Path(__file__).resolve().parent / "assets"
+_LAST = 12  # results shown, the last ones
+_COLOURS = {"running": "green", "failed": "red", "killed": "red", "interrupted": "yellow", "silent": "yellow"}
+
+
+def headline(found: Look) -> str:
+    """All of it in a line."""
+    states = Counter(one.state for one in found.broken)
+    parts = [f"{len(found.running)} running", *(f"{count} {state}" for state, count in states.items())]
+    datasets = {one.dataset for one in found.finished}
+    parts.append(f"{counted(len(found.finished), 'result')} on {counted(len(datasets), 'dataset')}")
+    if known := [one for one in found.running if one.facts.get("of")]:
+        number, of = max((one.facts["number"] + 1, one.facts["of"]) for one in known)
+        parts.append(f"evaluation {number} of {of} of the sweep")
+    return ", ".join(parts)
+
+
+def watch_grids(found: Look, *, now: float | None = None) -> list[Grid]:
+    """What runs and what broke off, then the last results.
+
+    Args:
+        found: what was seen.
+        now: the time, in seconds since the epoch.
+    """
+    now = time.time() if now is None else now
+    grids = [_finished(found.finished, now)] if found.finished else []
+    return [_evaluations([*found.running, *found.broken], now), *grids] if found.running or found.broken else grids
+
+
+def _evaluations(some: Sequence[Running], now: float) -> Grid:
+    columns = [
+        *map(Column, ("dataset", "first stage", "reranker")),
+        Column("state", colours=_COLOURS),
+        *map(Column, ("stage", "done", "rate", "left", "since")),
+    ]
+    rows = [_evaluation(one, now) for one in some]
+    notes = [f"{_name(one)}: {one.message}" for one in some if one.message]
+    return Grid("Evaluations", columns, rows, notes)
+
+
+def _name(one: Running) -> str:
+    return " / ".join(str(one.facts.get(key, "")) for key in ("dataset", "first_stage", "reranker"))
+
+
+def _evaluation(one: Running, now: float) -> list[Cell]:
+    return [
+        *(one.facts.get(key) for key in ("dataset", "first_stage", "reranker")),
+        one.state,
+        one.stage or None,
+        _done(one) if one.stage else None,
+        str(Rate(one.rate, one.unit)) if one.rate else None,
+        None if one.left is None else duration(one.left),
+        duration(max(now - (one.started if one.state == "running" else one.updated), 0.0)),
+    ]
+
+
+def _done(one: Running) -> str:
+    done = one.done + one.kept
+    share = f" ({done / one.total:.0%})" if one.total else ""
+    return f"{done:,.0f}" + (f" of {one.total:,.0f}" if one.total is not None else "") + f" {one.unit}{share}"
+
+
+def _finished(some: Sequence[Finished], now: float) -> Grid:
+    columns = [
+        *map(Column, ("dataset", "first stage", "reranker", "measure")),
+        Column("mean", ".4f"),
+        Column("seconds", ".1f"),
+        Column("written"),
+    ]
+    rows: list[list[Cell]] = [
+        [
+            *(one.dataset, one.first_stage, one.reranker or "candidates", one.measure, one.value, one.seconds),
+            f"{duration(max(now - one.written, 0.0))} ago",
+        ]
+        for one in some[:_LAST]
+    ]
+    more = [f"{len(some) - _LAST} more"] if len(some) > _LAST else []
+    return Grid("Results", columns, rows, more)
+
+
+def watch_page(found: Look, *, every: float, title: str) -> str:
+    """The page, which loads itself again after so many seconds; no script runs and nothing else is loaded."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(loader=FileSystemLoader(_ASSETS), autoescape=True, undefined=StrictUndefined)
+    style = (_ASSETS / "watch.css").read_text(encoding="utf-8")
+    return environment.get_template("watch.html").render(
+        title=title,
+        every=max(round(every), 1),
+        headline=headline(found),
+        grids=watch_grids(found),
+        written=time.strftime("%Y-%m-%d %H:%M:%S %Z"),
+        style=Markup(style),  # noqa: S704 - our own file
+        style_hash=f"sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}",
+    )
