@@ -40,7 +40,7 @@ _OF_TOKENIZER = {
 }
 
 # Where the classes of a module come from whose code is known. Any other is code of the checkpoint's own.
-_KNOWN_PACKAGES = ("sentence_transformers.", "pylate.")
+KNOWN_PACKAGES = ("sentence_transformers.", "pylate.")
 _SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 
 
@@ -220,7 +220,7 @@ class Checkpoint:
             raise ModelError(f"{file}: not a list of modules ({error!r}).") from error
         for kind, folder in found:
             self.inside(folder)
-            if not kind.startswith(_KNOWN_PACKAGES):
+            if not kind.startswith(KNOWN_PACKAGES):
                 raise ModelError(f"{file}: {kind} is code of the checkpoint's own, which evalkit never runs.")
         return [(kind.rsplit(".", 1)[-1], folder) for kind, folder in found]
 

@@ -194,7 +194,8 @@ class _Forecaster:
         instruction = query_instruction(config, self._config.dataset) if isinstance(config, DenseConfig) else None
         documents, queries = reader.documents(sample.document_texts), reader.queries(sample.query_texts, instruction)
         encoded = self._read("encode documents", reader, [(documents, float(sample.documents))])
-        asked = self._read("encode queries", reader, [(queries, float(sample.queries))])
+        table = reader.has_query_table
+        asked = self._read("encode queries", reader, [(queries, float(sample.queries))], by_table=table)
         search = self._sparse() if isinstance(config, SpladeConfig) else self._search(int(reader.width or 0))
         self._disk += (1 - done) * sample.documents * _bytes_encoded(config, int(reader.width or 0))
         loading = self._loading("retriever", reader, libraries=not self._imported)
@@ -271,16 +272,22 @@ class _Forecaster:
             self._assumed.append(f"tokens of {reader.config.name}, {why}")
         self._weights = max(self._weights, float(reader.weights(self._config.compute.dtype)))
 
-    def _read(self, name: str, reader: Reader, parts: list[tuple[TokenLengths, float]]) -> PlannedStage:
-        """A stage in which a model reads texts: lengths of a sample, and how many texts it stands for."""
+    def _read(
+        self, name: str, reader: Reader, parts: list[tuple[TokenLengths, float]], *, by_table: bool = False
+    ) -> PlannedStage:
+        """A stage in which a model reads texts: lengths of a sample, and how many texts it stands for.
+
+        `by_table` has numbers looked up in a table, and no layers computed.
+        """
+        by_table = by_table or reader.is_table
         tokens = sum(lengths.tokens(count) for lengths, count in parts)
         squares = sum(lengths.squares(count) for lengths, count in parts)
         count, shape = sum(count for _, count in parts), reader.shape
-        flops = shape.flops(tokens, squares)
+        flops = 0.0 if by_table else shape.flops(tokens, squares)
         share = compressed(reader.config, flops, shape.layers) / flops if flops else 1.0
         found = (
-            self._machine.table(tokens=tokens, width=int(reader.width or 0), texts=count)
-            if reader.is_table
+            self._machine.table(tokens=tokens, width=int(reader.width or 0) if reader.is_table else 1, texts=count)
+            if by_table
             else self._machine.model(shape, tokens=tokens, squares=squares, texts=count)
         )
         return PlannedStage(name, count, tokens, flops * share, found.value * share, found.source)

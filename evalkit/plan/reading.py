@@ -15,6 +15,7 @@ from evalkit.inference.tokens import Frame, Ids, Tokenizer, tokenize
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import Reading, declared, reading
 from evalkit.models.multi_vector import multi_vector
+from evalkit.models.routes import routes
 from evalkit.models.shape import Shape, known_shape, shape_of
 from evalkit.models.tokenizers import load_tokenizer
 from evalkit.rerank.families import jina_listwise
@@ -128,6 +129,11 @@ class Reader:
         if self.checkpoint is not None:
             return self.checkpoint.static is not None
         return (published_shape(str(self.config.model)) or {}).get("num_hidden_layers") == 0
+
+    @property
+    def has_query_table(self) -> bool:
+        """Whether queries take their numbers from a table, and the model reads documents only."""
+        return self.checkpoint is not None and isinstance(self.config, SpladeConfig) and bool(routes(self.checkpoint))
 
     @cached_property
     def shape(self) -> Shape:

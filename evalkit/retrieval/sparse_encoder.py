@@ -16,7 +16,9 @@ from evalkit.models.arithmetic import arithmetic
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import SENTENCE_TRANSFORMERS, Declared, Reading, declared, reading
 from evalkit.models.masked_language_model import HEADS, MaskedLanguageModel, load_masked
+from evalkit.models.refusals import routed_elsewhere
 from evalkit.models.requirements import architectures, require_no_code, require_whole
+from evalkit.models.routes import Chain, routes
 from evalkit.retrieval.encoder import RetrievalEncoder
 from evalkit.retrieval.growing_weights import in_order
 from evalkit.types import Identity
@@ -133,10 +135,19 @@ class SparseEncoder(RetrievalEncoder):
         return weights if self.pooling.strategy == "max" else weights.sum(dim=0)
 
 
+def _chain(checkpoint: Checkpoint) -> Chain:
+    """The modules of documents, and of queries where these have none of their own."""
+    routed = routes(checkpoint)
+    return checkpoint.modules() if routed is None else routed.document
+
+
 def _require_masked(checkpoint: Checkpoint) -> None:
     require_whole(checkpoint)
     require_no_code(checkpoint)
-    kinds, names = checkpoint.kinds, architectures(checkpoint)
+    chain, names = _chain(checkpoint), architectures(checkpoint)
+    kinds = [kind for kind, _ in chain]
+    if chain and chain[0][1]:
+        raise ModelError(f"{checkpoint.path}: {routed_elsewhere(chain[0][1])}")
     if kinds not in _CHAINS or not any(name.endswith("ForMaskedLM") for name in names):
         raise ModelError(
             f"{checkpoint.path}: is {', '.join(names) or 'no architecture'} with modules {', '.join(kinds) or 'none'}. "
@@ -149,7 +160,7 @@ def _require_masked(checkpoint: Checkpoint) -> None:
 
 
 def _pooling(checkpoint: Checkpoint) -> SpladePooling:
-    folder = next((folder for kind, folder in checkpoint.modules() if kind == "SpladePooling"), None)
+    folder = next((folder for kind, folder in _chain(checkpoint) if kind == "SpladePooling"), None)
     if folder is None:
         return SpladePooling("max", 1)
     file = f"{folder}/config.json"

@@ -19,12 +19,13 @@ from evalkit.retrieval.candidates import candidates_from_scores
 from evalkit.retrieval.encoding import EncodingWorker, Texts, encode_corpus
 from evalkit.retrieval.first_stage import FirstStage
 from evalkit.retrieval.growing_weights import FILES, WEIGHTS, in_order, open_weights
+from evalkit.retrieval.query_table import query_table
 from evalkit.retrieval.sparse_encoder import SparseEncoder
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.store.artefact import EMBEDDINGS
 from evalkit.system.progress import progress
-from evalkit.system.stages import LOADING, Stages
+from evalkit.system.stages import LOADING, Meter, Stages
 from evalkit.types import Dataset, Identity
 
 _MODEL = "retriever"
@@ -44,7 +45,8 @@ class SpladeConfig(RetrieverConfig):
     document_instruction: str | None = None
     """Put before every document as it is; the checkpoint's prompt `document` when not set."""
     max_length: int | None = None
-    """Tokens of one text, special tokens included; as many as the checkpoint says when not set."""
+    """Tokens of one text, special tokens included; as many as the checkpoint says when not set. A table of weights for
+    queries, which some checkpoints have, reads as many as its tokenizer says."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -57,7 +59,8 @@ class SpladeRetriever(FirstStage):
     """A SPLADE encoder over a whole corpus. Documents that share no weight with the query are left out.
 
     Attributes:
-        encoder: of texts.
+        encoder: of documents, and of queries where these have no table.
+        query_table: of the weights of queries; None where the encoder makes them.
     """
 
     stages: Stages
@@ -65,6 +68,7 @@ class SpladeRetriever(FirstStage):
     def __init__(self, config: SpladeConfig, compute: ComputeConfig, store: Store, *, weights: bool = True) -> None:
         self.config, self.store = config, store
         self.encoder = SparseEncoder(config, compute, weights=weights)
+        self.query_table = query_table(self.encoder.checkpoint, self.encoder.width)
         self.compute, self.tokenize, self.encode = self.encoder.compute, self.encoder.tokenize, self.encoder.encode
         self.stages = Stages()
 
@@ -124,15 +128,22 @@ class SpladeRetriever(FirstStage):
     def _query_weights(self, dataset: Dataset, pool: Pool) -> Any:
         """A `csr_array` of shape (queries, vocabulary)."""
         texts, before = list(dataset.queries.values()), self.encoder.reading.query_instruction
-        parts: list[tuple[NDArray[np.int64], Any]] = []
         with progress("encoding queries", len(texts), "queries") as meter:
-
-            def keep(_: int, part: tuple[NDArray[np.int64], Any]) -> None:
-                parts.append(part)
-                meter(len(part[0]))
-
-            pool.run(Shards(1, lambda _: Texts(texts, before), keep, meter=meter))
+            if self.query_table is not None:
+                weights = self.query_table.encode(texts, instruction=before, advance=meter)
+            else:
+                weights = self._by_encoder(Texts(texts, before), pool, meter)
         self.stages.take("encode queries", meter, model=_MODEL)
+        return weights
+
+    def _by_encoder(self, texts: Texts, pool: Pool, meter: Meter) -> Any:
+        parts: list[tuple[NDArray[np.int64], Any]] = []
+
+        def keep(_: int, part: tuple[NDArray[np.int64], Any]) -> None:
+            parts.append(part)
+            meter(len(part[0]))
+
+        pool.run(Shards(1, lambda _: texts, keep, meter=meter))
         return in_order(parts, self.encoder.width)
 
     def _search(self, dataset: Dataset, documents: Any, queries: Any, depth: int) -> Run:

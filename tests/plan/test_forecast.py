@@ -1,5 +1,6 @@
 """What an evaluation takes: counts that can be checked by hand."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -190,6 +191,22 @@ def test_splade_computes_its_head_for_every_token_and_searches_an_inverted_index
     assert [one.name for one in found.stages][1:5] == ["load retriever", "encode documents", "encode queries", "search"]
     assert stage(found, "search").rate.unit == "queries"
     assert not any("takes no time" in text for text in found.assumed)
+
+
+def test_queries_with_a_table_of_weights_take_no_model(made, splade):
+    config = SpladeConfig(name="splade", model=str(splade), max_length=48)
+    by_model = stage(made(retriever=config), "encode queries")
+    modules = "sentence_transformers.sparse_encoder.models"
+    types = {"": "MLMTransformer", "pooling": "SpladePooling", "table": "SparseStaticEmbedding"}
+    router = {
+        "types": {folder: f"{modules}.{kind}" for folder, kind in types.items()},
+        "structure": {"query": ["table"], "document": ["", "pooling"]},
+    }
+    (splade / "router_config.json").write_text(json.dumps(router), encoding="utf-8")
+    (splade / "modules.json").write_text(json.dumps([{"path": "", "type": f"{modules}.Router"}]), encoding="utf-8")
+    by_table = stage(made(retriever=config), "encode queries")
+    assert by_model.flops > 0
+    assert (by_table.flops, by_table.tokens) == (0, by_model.tokens)
 
 
 def test_a_table_of_vectors_reads_tokens_and_multiplies_nothing(made, static):
