@@ -6,10 +6,15 @@ the test's own (`--config-dir`) is read each time as well.
 
 import copy
 import sys
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
 from hydra._internal import config_loader_impl as hydra_loader
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins.importlib_resources_config_source import (
+    ImportlibResourcesConfigSource as PackageSource,
+)
 from hydra._internal.defaults_list import DefaultsList
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.types import Override
@@ -64,8 +69,25 @@ def compose_once(patch: pytest.MonkeyPatch) -> None:
             composed[key] = join(self, defaults, repo)
         return copy.deepcopy(composed[key])
 
+    patch.setattr(FileConfigSource, "load_config", _parsed_once(FileConfigSource.load_config, fixed))
+    patch.setattr(PackageSource, "load_config", _parsed_once(PackageSource.load_config, fixed))
     patch.setattr(hydra_loader, "create_defaults_list", chosen)
     patch.setattr(hydra_loader.ConfigLoaderImpl, "_compose_config_from_defaults_list", joined)
+
+
+def _parsed_once(load: Callable[[Any, str], Any], fixed: Collection[str]) -> Callable[[Any, str], Any]:
+    """A source's reading of its files, of those that stay the same."""
+    parsed: dict[tuple[str, str], Any] = {}
+
+    def loaded(source: Any, config_path: str) -> Any:
+        place = f"{source.scheme()}://{source.path}"
+        if place not in fixed:
+            return load(source, config_path)
+        if (place, config_path) not in parsed:
+            parsed[place, config_path] = load(source, config_path)
+        return copy.deepcopy(parsed[place, config_path])
+
+    return loaded
 
 
 def _is_value(override: Override) -> bool:

@@ -49,6 +49,12 @@ _LONG = (
     "tests/inference/test_determinism.py",
     "tests/config/test_config.py",
     "tests/retrieval/test_search.py",
+    "tests/retrieval/test_dense.py",
+    "tests/rerank/test_colbert.py",
+    "tests/rerank/doctor/",
+    "tests/models/test_packing.py",
+    "tests/inference/workers/test_devices.py",
+    "tests/test_readme.py",
 )
 
 
