@@ -206,8 +206,10 @@ def _alike(scope: _Scope) -> list[Finding]:
 def _gains(scope: _Scope) -> list[Finding]:
     """How many of several rerankers are better than their first stage."""
     over = {name: own for name in scope.stages if (own := scope.over_stage(name)) is not None}
-    if len(over) < 2 or not scope.can_tell:  # noqa: PLR2004 - the first sentence says it of one
+    if len(over) < 2:  # noqa: PLR2004 - the first sentence says it of one
         return []
+    if not scope.can_tell:
+        return _gains_within(scope)
     better = [name for name, own in over.items() if own.real and own.value > 0]
     unclear = [name for name, own in over.items() if not own.real]
     text = f"{len(better)} of {len(over)} rerankers are better than their first stage {scope.where} by more than chance"
@@ -215,6 +217,17 @@ def _gains(scope: _Scope) -> list[Finding]:
         text += f"; {listed(unclear)} cannot be told apart from {'its first stage' if len(unclear) == 1 else 'theirs'}"
     numbers = {"better": len(better), "rerankers": len(over)}
     return [Finding(GAIN, f"{text}.", "note", scope.dataset, (*better, *unclear), numbers)]
+
+
+def _gains_within(scope: _Scope) -> list[Finding]:
+    """On how many of a few datasets each reranker is better than its first stage; the first sentence says it of one."""
+    if scope.unit != "datasets":
+        return []
+    best, of = scope.systems[0].name, len(scope.comparisons)
+    real = {name: _real_on(scope, name, stage) for name, stage in scope.stages.items() if name != best}
+    shown = listed([f"{name} on {count} of {of}" for name, count in real.items()])
+    text = f"Better than the first stage by more than chance, of the datasets: {shown}."
+    return [Finding(GAIN, text, "note", scope.dataset, tuple(real), real)]
 
 
 def _worse(scope: _Scope) -> list[Finding]:

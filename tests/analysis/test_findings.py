@@ -116,6 +116,26 @@ def test_few_datasets_show_nothing_and_no_p_value_is_given(tmp_path):
     assert found[FEW].text == "2 datasets are too few to tell systems apart: it takes 6 that all agree."
 
 
+def test_gains_within_few_datasets_are_counted(tmp_path, capsys):
+    for dataset in ("one", "two"):
+        root = made(tmp_path, {"strong": 3.0, "weak": 0.4, "good": 2.0}, dataset=dataset)
+    (gain,) = [one for one in found_in(root) if one.kind == GAIN]
+    whole = as_json(capsys, root)
+    best = whole["overall"]["systems"][0]["name"]
+    expected = {
+        name: sum(
+            real and value > 0
+            for value, _, real in (over(one["pairs"], name, "stage-100") for one in whole["datasets"])
+        )
+        for name in {"strong", "weak", "good"} - {best}
+    }
+    assert gain.numbers == expected
+    assert expected["weak"] == 0
+    assert sum(expected.values()) == 2
+    assert gain.text.startswith("Better than the first stage by more than chance, of the datasets: ")
+    assert "weak on 0 of 2" in gain.text
+
+
 def test_a_first_stage_that_no_reranker_improves_is_said_to_be_best(tmp_path, capsys):
     root = made(tmp_path, {"inverted": -3.0}, strength=2.0)
     found = by_kind(found_in(root))
