@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Real
 from typing import NamedTuple
 
@@ -131,9 +132,17 @@ class Run:
 
     def __iter__(self) -> Iterator[Ranking]:
         """Rankings, in ascending order of query id."""
-        for index, query_id in enumerate(self.query_ids):
-            rows = slice(self.offsets[index], self.offsets[index + 1])
-            yield Ranking(query_id, self.doc_ids.take(pa.array(self.codes[rows])).to_pylist(), self.scores[rows])
+        for queries in self._some_queries():
+            start = self.offsets[queries[0]]
+            names = self.doc_ids.take(pa.array(self.codes[start : self.offsets[queries[-1] + 1]])).to_pylist()
+            for index in queries:
+                first, last = self.offsets[index : index + 2]
+                yield Ranking(self.query_ids[index], names[first - start : last - start], self.scores[first:last])
+
+    def _some_queries(self) -> Iterator[range]:
+        """All queries in turn, as many at a time as have about 65,536 rows."""
+        starts = np.flatnonzero(np.diff(self.offsets[:-1] // _IDS_AT_A_TIME, prepend=-1)).tolist()
+        return (range(start, end) for start, end in pairwise([*starts, len(self.query_ids)]))
 
     @property
     def row_queries(self) -> NDArray[np.int64]:

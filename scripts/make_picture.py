@@ -3,7 +3,7 @@
     python scripts/make_picture.py
 
 Evaluates in a temporary folder, offline, in about a minute on two cores, and writes docs/images/mini-intervals.png.
-Needs the extras `mini` and `figures`.
+Needs the extra `mini`.
 """
 
 import shutil

@@ -1,6 +1,6 @@
 """The queries on which systems differ most, with their rankings and texts. Prints nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from evalkit.measures.answers import AnswerJudge
-from evalkit.results import Evaluation
+from evalkit.results import Evaluation, Result
 from evalkit.results.gather import per_query
 from evalkit.run import Run
 from evalkit.types import Dataset
@@ -92,6 +92,7 @@ def widest(
     count: int,
     dataset: Dataset | None,
     cutoff: int = 10,
+    read: Callable[[Result], Run] = Result.read_run,
 ) -> list[Listing]:
     """The queries with the widest range of values, widest first; those on which all agree are left out.
 
@@ -102,11 +103,12 @@ def widest(
         count: maximum number of queries.
         dataset: the source of texts and judgments.
         cutoff: documents of each ranking.
+        read: gives the run of a result; one that keeps runs saves reading them again.
     """
     apart = np.ptp(values, axis=1)
     order = [int(row) for row in np.argsort(-apart, kind="stable")[:count] if apart[row] > 0]
     chosen = {query_ids[row] for row in order}
-    runs = [evaluation.result.read_run().only_queries(chosen) for evaluation in evaluations]
+    runs = [read(evaluation.result).only_queries(chosen) for evaluation in evaluations]
     ranked = [{ranking.query_id: ranking.doc_ids for ranking in run} for run in runs]
     grades = _grades(dataset, runs)
     texts = _texts(dataset, {doc_id for found in ranked for doc_ids in found.values() for doc_id in doc_ids[:cutoff]})

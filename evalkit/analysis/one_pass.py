@@ -1,21 +1,21 @@
 """Everything else that one scoring pass shows, from results on disk: no model, no second run. Prints nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.analysis.flags import Fall, Flag, flags_of_means, flags_of_runs
-from evalkit.measures import ceilings, measure, parse_measure
-from evalkit.measures.answers import AnswerJudge
+from evalkit.analysis.shared_facts import SharedFacts, rows_among
+from evalkit.measures import parse_measure, preference
 from evalkit.measures.significance import intervals
 from evalkit.measures.ties import TieRange, tie_range
 from evalkit.results import Evaluation
 from evalkit.results.gather import per_query
 from evalkit.run import Run
-from evalkit.types import Dataset, PerQuery, Qrels
+from evalkit.types import Dataset, PerQuery
 
 DEPTHS = (10, 20, 50, 100)
 _TOP = 10
@@ -122,25 +122,37 @@ class Analysis:
 
 
 def analyse(
-    evaluation: Evaluation, dataset: Dataset, name: str, depths: Sequence[int] = DEPTHS, *, fall: Fall | None = None
+    evaluation: Evaluation,
+    dataset: Dataset,
+    name: str,
+    depths: Sequence[int] = DEPTHS,
+    *,
+    fall: Fall | None = None,
+    shared: SharedFacts | None = None,
 ) -> Analysis:
     """Everything about one evaluation of a reranker, or of a run alone, and one measure.
 
     The curve leaves out depths beyond the candidates'. `fall` is the verdict on a reranker below its first stage, where
-    systems were compared.
+    systems were compared; `shared` has what earlier calls for this dataset and measure found.
 
     Raises:
         DataError: the dataset has no judgments for the measure.
     """
-    run, candidates = evaluation.result.read_run(), evaluation.candidates.read_run()
-    qrels, kind = _qrels(dataset, run, name), parse_measure(name)
+    shared = shared or SharedFacts(dataset, name)
+    run, candidates = shared.run(evaluation.result), shared.run(evaluation.candidates)
     before, after = per_query(evaluation.candidates, name), per_query(evaluation.result, name)
-    best, first, reranked = _best(qrels, candidates, name), before.means[name], after.means[name]
-    scores = _scores_of(candidates, run)
-    reason = no_curve(evaluation) or (_CHANGED if scores is None else "")
+    first, reranked = before.means[name], after.means[name]
+    best, kind = shared.of_candidates(evaluation.candidates)[1], parse_measure(name)
+    rows = rows_among(candidates, run)
+    is_same = len(run) == len(candidates) and bool((rows >= 0).all())
+    places = np.where(rows >= 0, candidates.positions[rows], -1) if len(candidates) else rows
+    grades = shared.grades(evaluation.result, (evaluation.candidates, rows) if is_same else None)
+    reason = no_curve(evaluation) or ("" if is_same else _CHANGED)
     manifest = evaluation.result.manifest
     retrieved = _depth(evaluation, candidates)
-    asked = sorted({depth for depth in depths if depth < retrieved} | {retrieved})
+    smaller = [] if reason else sorted({depth for depth in depths if depth < retrieved})
+    whole = () if reason else (AtDepth(retrieved, first, reranked, best),)
+    values = replace(after, values={name: after.values[name]})
     return Analysis(
         name,
         evaluation.is_first_stage,
@@ -148,17 +160,20 @@ def analyse(
         reranked,
         best,
         (reranked - first) / (best - first) if best - first > _ROUNDING and not evaluation.is_first_stage else None,
-        () if scores is None or reason else tuple(_at(candidates, scores, qrels, name, depth) for depth in asked),
+        (*(_at(shared, evaluation, run, places, depth) for depth in smaller), *whole),
         reason,
-        TieRange(reranked, None, reranked) if kind.by_answers else tie_range(qrels, run, name),
-        _judged(dataset.qrels, candidates, run) if dataset.qrels else None,
+        TieRange(reranked, None, reranked) if kind.by_answers else tie_range(shared.qrels(run), run, name, values),
+        _judged(dataset, candidates, run, places) if dataset.qrels else None,
         _buckets(dataset, before, after, name),
         manifest.get("truncated_pairs"),
-        _truncation(evaluation, qrels, candidates, run, level=kind.level),
+        _truncation(evaluation, run, places, grades >= kind.level),
         len(run),
         manifest.get("seconds"),
         evaluation.rate.value if evaluation.rate else None,
-        (*flags_of_runs(run, scores, after), *flags_of_means(first, reranked, best, name, fall)),
+        (
+            *flags_of_runs(run, run.scores if is_same else None, after),
+            *flags_of_means(first, reranked, best, name, fall),
+        ),
     )
 
 
@@ -180,11 +195,13 @@ def _ranks_passages(evaluation: Evaluation) -> bool:
 
 def at_depth(evaluation: Evaluation, dataset: Dataset, name: str, depth: int) -> float | None:
     """The measure that `depth=` would give; None if these are all candidates, or without a curve (see `Analysis`)."""
-    run, candidates = evaluation.result.read_run(), evaluation.candidates.read_run()
-    scores = _scores_of(candidates, run)
-    if scores is None or no_curve(evaluation) or depth >= _depth(evaluation, candidates):
+    shared = SharedFacts(dataset, name)
+    run, candidates = shared.run(evaluation.result), shared.run(evaluation.candidates)
+    rows = rows_among(candidates, run)
+    is_same = len(run) == len(candidates) and (rows >= 0).all()
+    if not is_same or no_curve(evaluation) or depth >= _depth(evaluation, candidates):
         return None
-    return _at(candidates, scores, _qrels(dataset, run, name), name, depth).reranked
+    return shared.mean(run.select(candidates.positions[rows] < depth))
 
 
 def _depth(evaluation: Evaluation, candidates: Run) -> int:
@@ -193,51 +210,24 @@ def _depth(evaluation: Evaluation, candidates: Run) -> int:
     return int(candidates.positions.max(initial=0)) + 1 if depth is None else int(depth)
 
 
-def _qrels(dataset: Dataset, run: Run, name: str) -> Qrels:
-    return AnswerJudge(dataset).judge(run) if parse_measure(name).by_answers else dataset.qrels
+def _at(shared: SharedFacts, evaluation: Evaluation, run: Run, places: NDArray[np.int64], depth: int) -> AtDepth:
+    """Fewer candidates leave the order of the others as it is."""
+    first, best = shared.of_candidates(evaluation.candidates, depth)
+    return AtDepth(depth, first, shared.mean(run.select(places < depth)), best)
 
 
-def _mean(qrels: Qrels, run: Run, name: str) -> float:
-    by_answers = parse_measure(name).by_answers
-    found = measure({}, run, [name], answers=qrels) if by_answers else measure(qrels, run, [name])
-    return found.means[name]
-
-
-def _best(qrels: Qrels, candidates: Run, name: str) -> float:
-    return ceilings(qrels, candidates, [name], by_answers=parse_measure(name).by_answers)[name]
-
-
-def _scores_of(candidates: Run, run: Run) -> NDArray[np.float32] | None:
-    """The reranker's score of every candidate, in the candidates' order; None where the pairs differ."""
-    if candidates.query_ids != run.query_ids or not candidates.doc_ids.equals(run.doc_ids):
-        return None
-    keys = [each.row_queries * len(each.doc_ids) + each.codes for each in (candidates, run)]
-    orders = [np.argsort(key) for key in keys]
-    if not np.array_equal(keys[0][orders[0]], keys[1][orders[1]]):
-        return None
-    scores = np.empty(len(candidates), dtype=np.float32)
-    scores[orders[0]] = run.scores[orders[1]]
-    return scores
-
-
-def _at(candidates: Run, scores: NDArray[np.float32], qrels: Qrels, name: str, depth: int) -> AtDepth:
-    keep = candidates.positions < depth
-    cut = candidates.select(keep)
-    first, reranked = (_mean(qrels, run, name) for run in (cut, cut.rescored(scores[keep])))
-    return AtDepth(depth, first, reranked, _best(qrels, cut, name))
-
-
-def _judged(qrels: Qrels, candidates: Run, run: Run) -> JudgedShare:
-    before, after = (
-        {query: doc_ids for query, doc_ids, _ in each.top(_TOP) if query in qrels} for each in (candidates, run)
-    )
-    shares = [
-        [sum(doc_id in qrels[query] for doc_id in found) / len(found) for query, found in top.items()]
-        for top in (before, after)
-    ]
-    promoted = sum(len(set(found) - set(before.get(query, ())) - qrels[query].keys()) for query, found in after.items())
-    first, reranked = (float(np.mean(some)) if some else 0.0 for some in shares)
-    return JudgedShare(first, reranked, promoted / len(qrels))
+def _judged(dataset: Dataset, candidates: Run, run: Run, places: NDArray[np.int64]) -> JudgedShare:
+    shares = []
+    for each in (candidates.top(_TOP), run.top(_TOP)):
+        judged = preference(dataset.qrels, each) >= 0
+        counts = np.bincount(each.row_queries, minlength=len(each.query_ids))
+        known = np.array([query_id in dataset.qrels for query_id in each.query_ids], dtype=bool)
+        of_query = np.bincount(each.row_queries, weights=judged, minlength=len(counts))[known] / counts[known]
+        shares.append(float(of_query.mean()) if known.any() else 0.0)
+    is_new = (run.positions < _TOP) & ~((places >= 0) & (places < _TOP))
+    new = run.select(is_new).only_queries(dataset.qrels)
+    promoted = int((preference(dataset.qrels, new) < 0).sum())
+    return JudgedShare(shares[0], shares[1], promoted / len(dataset.qrels))
 
 
 def _buckets(dataset: Dataset, before: PerQuery, after: PerQuery, name: str) -> tuple[Bucket, ...]:
@@ -262,21 +252,21 @@ def _buckets(dataset: Dataset, before: PerQuery, after: PerQuery, name: str) -> 
 
 
 def _truncation(
-    evaluation: Evaluation, qrels: Qrels, candidates: Run, run: Run, *, level: int
+    evaluation: Evaluation, run: Run, places: NDArray[np.int64], is_relevant: NDArray[np.bool_]
 ) -> tuple[Truncation, ...]:
     cut = evaluation.result.read_truncated()
     if cut is None or _ranks_passages(evaluation):
         return ()
-    tops = [
-        {(query_id, doc_id) for query_id, doc_ids, _ in each.top(_TOP) for doc_id in doc_ids}
-        for each in (candidates, run)
-    ]
-    pairs = ((query_id, doc_id) for query_id, doc_ids, _ in run for doc_id in doc_ids)
-    relevant = {pair for pair in pairs if qrels.get(pair[0], {}).get(pair[1], 0) >= level}
+    relevant = run.select(is_relevant)
+    pairs = [(query_id, doc_id) for query_id, doc_ids, _ in relevant for doc_id in doc_ids]
+    was_cut = np.array([pair in cut for pair in pairs], dtype=bool)
+    before, after = places[is_relevant], run.positions[is_relevant]
+    tops = ((before >= 0) & (before < _TOP), after < _TOP)
     found = []
-    for name, number, chosen in (("whole", len(run) - len(cut), relevant - cut), ("cut", len(cut), relevant & cut)):
-        shares = [len(chosen & top) / len(chosen) if chosen else None for top in tops]
-        found.append(Truncation(name, number, len(chosen), *shares))
+    for name, number, chosen in (("whole", len(run) - len(cut), ~was_cut), ("cut", len(cut), was_cut)):
+        count = int(chosen.sum())
+        shares = [int(top[chosen].sum()) / count if count else None for top in tops]
+        found.append(Truncation(name, number, count, *shares))
     return tuple(found)
 
 

@@ -45,8 +45,8 @@ def overall(comparisons: Sequence[Comparison], settings: Settings) -> Overall | 
     order = np.argsort(-means.mean(axis=0), kind="stable")
     labels, means = [common[place] for place in order], means[:, order]
     drawn = [as_one([values[:, order] for values in some]) for some in entries.values()]
-    low, high = bounds(drawn, settings)
-    limits = bounds([differences(values) for values in drawn], settings)
+    both = bounds([np.hstack([values, differences(values)]) for values in drawn], settings)  # the same draws
+    (low, high), limits = both[:, : len(labels)], both[:, len(labels) :]
     ranks = np.mean([rankdata(-row) for row in means], axis=0)
     best = (means == means.max(axis=1, keepdims=True)).sum(axis=0)
     averages = means.mean(axis=0).tolist()

@@ -203,8 +203,9 @@ def _compare(named: Sequence[tuple[str, Evaluation]], settings: Settings) -> Com
     labels = [named[place][0] for place in order]
     values = values[:, order]
     between = differences(values)
-    pairs = pairings(labels, between, bounds([between], settings), settings)
-    low, high = bounds([values], settings)
+    both = bounds([np.hstack([values, between])], settings)  # the same draws
+    (low, high), limits = both[:, : len(labels)], both[:, len(labels) :]
+    pairs = pairings(labels, between, limits, settings)
     letters = groups(labels, pairs, settings.alpha)
     systems = tuple(map(System, labels, values.mean(axis=0).tolist(), low.tolist(), high.tolist(), letters))
     first = evaluations[0]

@@ -18,7 +18,8 @@ from evalkit.system.terminal import say, tell
 def main(arguments: list[str]) -> int:
     """Write the page, the tables and the figures that were asked for."""
     options = _parser().parse_args(arguments)
-    at_least("--queries", options.queries, 0)
+    if options.queries is not None:
+        at_least("--queries", options.queries, 0)
     at_least("--seed", options.seed, 0)
     if not (options.html or options.markdown or options.figures):
         options.html = Path("report.html")
@@ -49,22 +50,21 @@ def _without_curve(found: Overview) -> dict[str, list[str]]:
 def _parser() -> Parser:
     parser = Parser(
         prog="evalkit report",
-        description="One self-contained page about results: summary, published numbers, critical differences, quality "
-        "against speed, depth curves, two systems query by query, and a browser of single queries. Figures and "
-        "Markdown for papers and READMEs from the same data.",
+        description="One self-contained page about results: what was found, differences by dataset, critical "
+        "differences, quality and cost, fewer candidates, two systems query by query, and a browser of single queries. "
+        "Figures and Markdown for papers and READMEs from the same data.",
     )
     add_runs(parser)
     parser.add_argument("--html", type=Path, metavar="FILE", help="default, where nothing is asked for: report.html")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="all tables")
-    parser.add_argument("--figures", type=Path, metavar="DIR", help="every chart as PNG and SVG")
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="every chart as PNG, SVG and PDF")
     parser.add_argument("--measure", default="nDCG@10", help="default: nDCG@10")
     parser.add_argument("--correction", choices=CORRECTIONS, default="holm", help="for the number of pairs")
     parser.add_argument(
         "--queries",
         action=CountOrFile,
-        default=30,
         metavar="N|FILE",
-        help="of each dataset to browse, default: 30; with --qrels also the file of their texts",
+        help="of each dataset to browse, default: 30, fewer for many datasets; with --qrels also their texts",
     )
     parser.add_argument("--seed", type=int, default=0)
     return parser

@@ -74,11 +74,20 @@ def measure(
     for (by_answers, judged_only, level, by_trec), group in groupby(sorted(parsed, key=_alike), key=_alike):
         judged, wanted = (answers or {}) if by_answers else qrels, list(group)
         read = run.select(preference(judged, run) >= 0) if judged_only else run
-        found = _by_trec_eval(judged, read, wanted, level) if by_trec else _by_families(judged, subtopics, read, wanted)
+        if by_trec:
+            found = _by_trec_eval(judged, _first(read, wanted), wanted, level)
+        else:
+            found = _by_families(judged, subtopics, read, wanted)
         for name, query_id, value in found:
             values[name][row_of[query_id]] = value
     present = set(run.query_ids)
     return PerQuery(query_ids, values, missing=tuple(query_id for query_id in query_ids if query_id not in present))
+
+
+def _first(run: Run, wanted: Sequence[Measure]) -> Run:
+    """The documents that trec_eval reads for these measures; all where one has no cutoff."""
+    cutoffs = [one.cutoff for one in wanted if one.cutoff is not None]
+    return run.top(max(cutoffs)) if len(cutoffs) == len(wanted) else run
 
 
 def require_judged(

@@ -11,7 +11,8 @@ Davison, Hinkley 1997, section 3.8 (hierarchical resampling).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ SAMPLES = 10_000
 ALPHA = 0.05
 CORRECTIONS = ("holm", "none")
 _CELLS = 4_000_000  # drawn at a time: 32 MB
+_FEW_CELLS = 6_000_000  # of draws that are kept for the next call: 48 MB
 _EXACT = 14  # up to so many queries that differ, all signs are tried
 _PRECISION = 1e-6  # of a query's difference: baselines keep values to six digits, and must give the same p-values
 
@@ -139,7 +141,10 @@ def intervals(values: Values, *, level: float = 0.95, seed: int = 0, samples: in
         seed: of the draws.
         samples: draws.
     """
-    return _percentiles(_resampled(values, np.random.default_rng(seed), samples), level)
+    count = len(values)
+    few = count * samples <= _FEW_CELLS
+    draws = _few_draws(count, seed, samples) if few else _draws(count, np.random.default_rng(seed), samples)
+    return _percentiles(np.concatenate([drawn @ values / count for drawn in draws]), level)
 
 
 def macro_intervals(
@@ -184,9 +189,19 @@ def smallest_difference(differences: Values, *, alpha: float = 0.05, power: floa
 def _resampled(values: Values, random: np.random.Generator, samples: int) -> Values:
     """Means of drawn queries, shape (samples, columns)."""
     count = len(values)
+    return np.concatenate([drawn @ values / count for drawn in _draws(count, random, samples)])
+
+
+def _draws(count: int, random: np.random.Generator, samples: int) -> Iterator[Values]:
+    """How often each of `count` queries is drawn, shape (some of the samples, count), for all samples in turn."""
     even = np.full(count, 1 / count)
-    drawn = [random.multinomial(count, even, size=size) @ values / count for size in _chunks(samples, count)]
-    return np.concatenate(drawn)
+    return (random.multinomial(count, even, size=size).astype(np.float64) for size in _chunks(samples, count))
+
+
+@lru_cache(maxsize=6)  # of a dataset the same queries are drawn again and again
+def _few_draws(count: int, seed: int, samples: int) -> tuple[Values, ...]:
+    """`_draws` from a seed, where all of them are at most 48 MB."""
+    return tuple(_draws(count, np.random.default_rng(seed), samples))
 
 
 def _percentiles(means: Values, level: float) -> Values:

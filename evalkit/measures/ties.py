@@ -1,5 +1,6 @@
 """Tie bounds: the least, expected and greatest value of a measure over all orders of tied documents."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -28,21 +29,18 @@ class TieRange(NamedTuple):
     greatest: float
 
 
-def tie_range(qrels: Qrels, run: Run, name: str) -> TieRange:
-    """Of a measure that is judged by `qrels`."""
-    wanted = preference(qrels, run)
-    least, greatest = (measure(qrels, _reordered(run, sign * wanted), [name]).means[name] for sign in (-1, 1))
+def tie_range(qrels: Qrels, run: Run, name: str, values: PerQuery | None = None) -> TieRange:
+    """Of a measure that is judged by `qrels`; `values` are those of the run, where they are known."""
+    values = values or measure(qrels, run, [name])
+    least, greatest = tie_bounds(qrels, run, values)[name]
     one = parse_measure(name)
     is_sum = one.family in _GAINS and one.cutoff and not one.parameters and not one.judged_only
-    expected = _expected(qrels, run, np.maximum(wanted, 0).astype(np.float64), name) if is_sum else None
-    return TieRange(least, expected, greatest)
+    return TieRange(least, _expected(qrels, run, values, name) if is_sum else None, greatest)
 
 
 def tie_bounds(qrels: Qrels, run: Run, per_query: PerQuery) -> dict[str, tuple[float, float]]:
     """Least and greatest mean of every measure of `per_query` over the orders of tied documents."""
-    tied = set(run.queries_with_ties(len(run)))
-    some = run.only_queries(tied)
-    judged = {query_id: qrels[query_id] for query_id in per_query.query_ids if query_id in tied}
+    judged, some = _tied(qrels, run, per_query)
     if not judged:
         return {name: (mean, mean) for name, mean in per_query.means.items()}
     rows = [row for row, query_id in enumerate(per_query.query_ids) if query_id in judged]
@@ -57,6 +55,14 @@ def tie_bounds(qrels: Qrels, run: Run, per_query: PerQuery) -> dict[str, tuple[f
     return {name: (ends[0][name], ends[1][name]) for name in per_query.values}
 
 
+def _tied(qrels: Qrels, run: Run, per_query: PerQuery) -> tuple[Qrels, Run]:
+    """The judged queries in which a tie may decide one of the values, and the run of these."""
+    kinds = [parse_measure(name) for name in per_query.values]
+    read = [len(run) if one.cutoff is None or one.judged_only else one.cutoff for one in kinds]
+    tied = set(run.queries_with_ties(max(read, default=0)))
+    return {query_id: qrels[query_id] for query_id in per_query.query_ids if query_id in tied}, run.only_queries(tied)
+
+
 def _reordered(run: Run, wanted: NDArray[np.float32]) -> Run:
     """The same order, with ties broken by what is wanted most."""
     order = np.lexsort((-wanted, -run.scores, run.row_queries))
@@ -65,9 +71,22 @@ def _reordered(run: Run, wanted: NDArray[np.float32]) -> Run:
     return run.rescored(scores)
 
 
-def _expected(qrels: Qrels, run: Run, grades: NDArray[np.float64], name: str) -> float:
+def _expected(qrels: Qrels, run: Run, per_query: PerQuery, name: str) -> float:
+    """Mean over the queries; one without ties has its own value."""
+    judged, some = _tied(qrels, run, per_query)
+    own = per_query.values[name].copy()
+    if judged:
+        known = _expected_values(judged, some, name)
+        for row, query_id in enumerate(per_query.query_ids):
+            own[row] = known.get(query_id, own[row])
+    return math.fsum(own) / len(own)
+
+
+def _expected_values(judged: Qrels, run: Run, name: str) -> dict[str, float]:
+    """Of each query, over orders that are equally likely."""
     one = parse_measure(name)
     assert one.cutoff is not None
+    grades = np.maximum(preference(judged, run), 0).astype(np.float64)
     gains = grades if one.family == "nDCG" else (grades >= one.level).astype(np.float64)
     starts = np.ones(len(run), dtype=bool)
     starts[1:] = (run.scores[1:] != run.scores[:-1]) | (run.positions[1:] == 0)
@@ -75,9 +94,8 @@ def _expected(qrels: Qrels, run: Run, grades: NDArray[np.float64], name: str) ->
     mean = np.bincount(group, weights=gains) / np.bincount(group)
     weights = _weights(run.positions, one.family, one.cutoff)
     found = np.bincount(run.row_queries, weights=mean[group] * weights, minlength=len(run.query_ids))
-    values: Mapping[str, float] = dict(zip(run.query_ids, found.tolist(), strict=True))
-    total = sum(values.get(query_id, 0.0) / _best(judged, one) for query_id, judged in qrels.items())
-    return float(total / len(qrels))
+    sums = dict(zip(run.query_ids, found.tolist(), strict=True))
+    return {query_id: sums[query_id] / _best(own, one) for query_id, own in judged.items()}
 
 
 def _weights(places: NDArray[np.int64], family: str, cutoff: int) -> NDArray[np.float64]:

@@ -174,7 +174,7 @@ def report(
     markdown: str | PathLike[str] | None = None,
     figures: str | PathLike[str] | None = None,
     measure: str = "nDCG@10",
-    queries: int = 30,
+    queries: int | None = None,
     correction: str = CORRECTIONS[0],
     seed: int = 0,
     **of_runs: Unpack[RunSettings],
@@ -188,7 +188,7 @@ def report(
         markdown: file of all tables.
         figures: folder of the charts.
         measure: what is shown.
-        queries: how many queries of each dataset can be browsed.
+        queries: how many queries of each dataset can be browsed; None for 30, and fewer for many datasets.
         correction: of the p-values for the number of pairs: `holm` or `none`.
         seed: of all draws.
         of_runs: settings of runs, such as `corpus=FILE` for their texts; see `RunSettings`.
@@ -200,7 +200,8 @@ def report(
         paths = {"html": html, "markdown": markdown, "figures": figures}
         outputs = Outputs(*(None if path is None else a_path(name, path) for name, path in paths.items()))
         outputs.require_possible()
-        settings, shown = _settings(measure, correction, seed=seed), _whole("queries", queries, 0)
+        settings = _settings(measure, correction, seed=seed)
+        shown = None if queries is None else _whole("queries", queries, 0)
         evaluations, _ = systems_of(results, qrels, [settings.measure], of_runs)
         settings = settings._replace(measure=measure_of(evaluations, measure))
         found = overview(evaluations, settings, queries=shown)

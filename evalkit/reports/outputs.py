@@ -1,10 +1,10 @@
 """A report as files: the page, the tables and the figures that were asked for."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from evalkit.errors import ConfigError
+from evalkit.reports.figures import write_figures
 from evalkit.reports.grid import markdown
 from evalkit.reports.overview import Overview
 from evalkit.reports.overview_grids import grids
@@ -30,13 +30,11 @@ class Outputs(NamedTuple):
         """Refuse what cannot be written, before anything is computed.
 
         Raises:
-            ConfigError: a file is in no folder, or matplotlib is absent.
+            ConfigError: a file is in no folder.
         """
         for path in filter(None, (self.html, self.markdown)):
             if not path.parent.is_dir() or path.is_dir():
                 raise ConfigError(f"{path} cannot be written: give a file in a folder that exists.")
-        if self.figures:
-            _figures()
 
     def write(self, found: Overview) -> list[Path]:
         """Write everything; returns the files."""
@@ -45,18 +43,10 @@ class Outputs(NamedTuple):
             if path:
                 write_output(path, text_of(found))
                 written.append(path)
-        return [*written, *(_figures()(found, self.figures) if self.figures else [])]
+        return [*written, *(write_figures(found, self.figures) if self.figures else [])]
 
 
 def as_markdown(found: Overview) -> str:
     """What was found, then every table."""
     sentences = markdown_list(found.findings)
     return f"{sentences}\n{markdown(grids(found))}" if sentences else markdown(grids(found))
-
-
-def _figures() -> Callable[[Overview, Path], list[Path]]:
-    try:
-        from evalkit.reports.figures import write_figures
-    except ImportError as error:
-        raise ConfigError(f"figures need matplotlib ({error}). Run: pip install 'evalkit[figures]'.") from error
-    return write_figures

@@ -3,7 +3,7 @@
 A system is a reranker or a first stage, as in `compare`; first stages are always included.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,12 +16,17 @@ from evalkit.analysis.overall import Overall, left_out, overall
 from evalkit.analysis.pairwise import Comparison, Settings, compare
 from evalkit.analysis.published.tables import Published, load_published
 from evalkit.analysis.published.verdicts import NOT_RUN, Cell, reproduce
+from evalkit.analysis.score_bins import ScoreBins, score_bins
+from evalkit.analysis.shared_facts import SharedFacts
 from evalkit.config.resources import config_names
 from evalkit.errors import EvalkitError
-from evalkit.results import Evaluation
+from evalkit.results import Evaluation, Result
 from evalkit.results.gather import dataset_of
 from evalkit.results.judged_runs import RunResult
 from evalkit.types import Dataset
+
+_LISTED, _FEWEST_LISTED = 30, 5  # queries of a dataset
+_ALL_LISTED = 150  # queries of all datasets
 
 
 class SystemView(NamedTuple):
@@ -30,6 +35,8 @@ class SystemView(NamedTuple):
     Attributes:
         evaluation: its result.
         speed: pairs/s, as `Evaluation.rate` has it; None where nothing was scored.
+        analysis: everything else about it; None for a first stage, and where the collection is not at hand.
+        bins: its scores by what judges said; None likewise.
         curve: by depth; empty for a first stage, and where there is none.
         no_curve: why a reranker has no curve; empty where it has one, and for a first stage.
         flags: what to look at.
@@ -37,6 +44,8 @@ class SystemView(NamedTuple):
 
     evaluation: Evaluation
     speed: float | None
+    analysis: Analysis | None
+    bins: ScoreBins | None
     curve: tuple[AtDepth, ...]
     no_curve: str
     flags: tuple[Flag, ...]
@@ -50,12 +59,14 @@ class DatasetView:
         comparison: of its systems.
         systems: in the comparison's order.
         listings: the queries on which the systems differ most.
+        cut: query and document of the pairs of these queries that were truncated, one set a system.
         remark: why texts and curves are absent; empty where they are not.
     """
 
     comparison: Comparison
     systems: tuple[SystemView, ...]
     listings: tuple[Listing, ...]
+    cut: tuple[frozenset[tuple[str, str]], ...]
     remark: str
 
 
@@ -84,7 +95,7 @@ def overview(
     evaluations: Sequence[Evaluation],
     settings: Settings,
     *,
-    queries: int,
+    queries: int | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Overview:
     """The overview of these evaluations, which may have several first stages.
@@ -92,13 +103,15 @@ def overview(
     Args:
         evaluations: of any datasets.
         settings: of the comparisons.
-        queries: how many of each dataset are listed with their rankings.
+        queries: how many of each dataset are listed with their rankings; None for 30, and fewer for many datasets.
         advance: called with the number of systems just finished.
 
     Raises:
         ResultError: results under one name are of different datasets, or damaged.
     """
     comparisons = compare(evaluations, settings._replace(same_candidates=False))
+    if queries is None:
+        queries = min(_LISTED, max(_ALL_LISTED // len(comparisons), _FEWEST_LISTED))
     views = tuple(_view(one, settings, queries, advance) for one in comparisons)
     total = overall(comparisons, settings)
     absent, found = tuple(left_out(comparisons)), tuple(findings(comparisons, total, settings))
@@ -108,14 +121,26 @@ def overview(
 def _view(comparison: Comparison, settings: Settings, queries: int, advance: Callable[[int], None]) -> DatasetView:
     dataset, remark = _dataset(comparison.evaluations[0])
     systems, fell = [], falls(comparison, settings)
+    shared = None if dataset is None else SharedFacts(dataset, settings.measure)
     for one in comparison.evaluations:
         analysis = None
         if dataset is not None and (not one.is_first_stage or isinstance(one.result, RunResult)):
-            analysis = analyse(one, dataset, settings.measure, DEPTHS, fall=fell.get(one.result.folder))
-        systems.append(_system(one, analysis, remark))
+            analysis = analyse(one, dataset, settings.measure, DEPTHS, fall=fell.get(one.result.folder), shared=shared)
+        bins = None
+        if analysis is not None and shared is not None and not one.is_first_stage:
+            bins = score_bins(shared.run(one.result).scores, shared.grades(one.result), shared.level)
+        systems.append(_system(one, analysis, bins, remark))
         advance(1)
-    listings = widest(comparison.evaluations, comparison.query_ids, comparison.values, count=queries, dataset=dataset)
-    return DatasetView(comparison, tuple(systems), tuple(listings), remark)
+    read = Result.read_run if shared is None else shared.run
+    of_all = comparison.evaluations, comparison.query_ids, comparison.values
+    listings = widest(*of_all, count=queries, dataset=dataset, read=read)
+    chosen = {one.query_id for one in listings}
+    return DatasetView(comparison, tuple(systems), tuple(listings), _cut(comparison.evaluations, chosen), remark)
+
+
+def _cut(evaluations: Sequence[Evaluation], query_ids: Container[str]) -> tuple[frozenset[tuple[str, str]], ...]:
+    pairs = (one.result.read_truncated() or () for one in evaluations)
+    return tuple(frozenset(pair for pair in some if pair[0] in query_ids) for some in pairs)
 
 
 def _dataset(evaluation: Evaluation) -> tuple[Dataset | None, str]:
@@ -125,10 +150,12 @@ def _dataset(evaluation: Evaluation) -> tuple[Dataset | None, str]:
         return None, f"without texts, judgments and curves: {error}"
 
 
-def _system(evaluation: Evaluation, analysis: Analysis | None, remark: str) -> SystemView:
+def _system(evaluation: Evaluation, analysis: Analysis | None, bins: ScoreBins | None, remark: str) -> SystemView:
     return SystemView(
         evaluation,
         evaluation.rate.value if evaluation.rate else None,
+        analysis,
+        bins,
         analysis.curve if analysis else (),
         analysis.no_curve if analysis else "" if evaluation.is_first_stage else remark,
         analysis.flags if analysis else (),

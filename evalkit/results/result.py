@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from evalkit.errors import ResultError
-from evalkit.formats.trec import read_trec_run
 from evalkit.results.manifest import MANIFEST, read_manifest
+from evalkit.results.saved_runs import read_saved_run
 from evalkit.run import Run
 from evalkit.system.files import build_folder, expanded, file_digest
 from evalkit.system.stages import Rate, rate
@@ -46,7 +46,7 @@ class Result:
 
     def read_pairs(self) -> Run:
         """The run as it was retrieved or reranked, of passages where these were ranked."""
-        return read_trec_run(self.folder / RUN)
+        return read_saved_run(self.folder / RUN)
 
     def read_per_query(self) -> PerQuery:
         """The values of every judged query.

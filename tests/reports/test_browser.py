@@ -82,38 +82,60 @@ def hostile(tmp_path_factory):
     return made_report(folder, {"strong": 3.0}, datasets=1, queries=8)
 
 
+def charts(page):
+    """Names of the charts that are drawn, once all are."""
+    page.wait_for_selector("html[data-complete]", timeout=60_000)
+    shown = page.locator("figure.chart:not([hidden])")
+    assert shown.count() == page.locator("figure.chart:not([hidden]) .drawing svg.marks").count()
+    return {name.removeprefix("chart-") for name in shown.evaluate_all("found => found.map((one) => one.id)")}
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_few_rerankers(browser, tmp_path, count):
     systems = {f"system{number}": 1.0 + number for number in range(count)}
     path = made_report(tmp_path, systems, datasets=1, queries=12)
     with opened(browser, path) as page:
-        assert page.locator("#intervals circle").count() == count + 1
-        assert page.inner_text("#depth").count("the scores are replayed") == count
-        assert "No system here was timed" in page.inner_text("#speed")
-        assert page.locator("#ranks").count() == 0
+        drawn = charts(page)
+        assert {"intervals", "length", "queries", "differences", "scores", "calibration"} <= drawn
+        assert not drawn & {"cost", "depth", "ranks"}  # nothing was timed, scores are replayed, one dataset
+        assert page.locator("#legend .key").count() == count + 1
+        assert "the scores are replayed" in page.inner_text("#absent")
+        assert page.locator("#heat-table tbody tr").count() == count
+        assert page.locator(".findings li").count() >= 1
 
 
 def test_many_rerankers_and_datasets(browser, many):
     with opened(browser, many) as page:
+        assert {"ranks", "intervals", "cost", "depth"} <= charts(page)
         assert page.locator("#dataset option").count() == 15
-        assert page.locator("#ranks circle").count() >= 13
-        assert page.locator("#speed circle").count() == 13
-        assert page.locator("#depth polyline").count() == 14
+        assert page.locator("#heat-table thead th").count() == 17
         page.select_option("#dataset", "14")
-        assert "No system here was timed" in page.inner_text("#speed")
-        assert page.locator("#summary tbody tr").count() == 14
+        assert page.locator("#chart-cost").is_hidden()
+        assert page.locator("#summary .findings li").count() >= 1
+        assert page.locator("#tables table").first.locator("tbody tr").count() == 14
+        assert page.locator("#pairs-table tbody tr").count() == 78
+
+
+def test_another_baseline_changes_the_differences(browser, many):
+    with opened(browser, many) as page:
+        row = "#heat-table tbody tr:has(th:text-is('system03'))"
+        before = page.inner_text(row)
+        page.select_option("#baseline", label="system11")
+        assert page.inner_text(row) != before
+        assert page.locator("#heat-table tbody tr:has(th:text-is('system11'))").count() == 0
 
 
 def test_tables_sort_with_the_keyboard_and_the_ceiling_stays_last(browser, many):
     with opened(browser, many) as page:
-        button = page.locator("#summary thead button").nth(2)
+        table = page.locator("#tables table").first
+        button = table.locator("thead button").nth(2)
         orders = []
         for _ in range(2):
             button.focus()
             page.keyboard.press("Enter")
-            texts = page.locator("#summary tbody tr td:nth-child(3)").all_inner_texts()
+            texts = table.locator("tbody tr td:nth-child(3)").all_inner_texts()
             orders.append([float(text) for text in texts[:-1]])
-            assert page.locator("#summary tbody tr").last.inner_text().startswith("ceiling")
+            assert table.locator("tbody tr").last.inner_text().startswith("ceiling")
         assert orders[0] == sorted(orders[0], reverse=True)
         assert orders[1] == sorted(orders[1])
 
@@ -129,35 +151,72 @@ def test_queries_are_browsed_with_the_keyboard(browser, many):
         page.select_option("#second", "3")
         assert "system" in page.locator("#rankings h3").nth(1).inner_text()
         assert page.locator("#rankings li").count() == 20
-        assert page.locator("#rankings li.moved").count() > 0
+        assert page.locator("#rankings .up").count() > 0
+        assert page.locator("#rankings .down").count() > 0
+        assert page.locator("#rankings .grade2, #rankings .grade1").count() > 0
+        assert page.locator("#rankings mark").count() > 0  # query, about and a number are words of every query
 
 
-def test_a_dot_opens_its_query(browser, hostile):
-    with opened(browser, hostile) as page:
-        page.locator("#scatter").scroll_into_view_if_needed()
-        place = page.evaluate("({left: state.points.at(-1).left, top: state.points.at(-1).top})")
-        page.locator("#scatter").hover(position={"x": place["left"], "y": place["top"]})
-        assert "q" in page.inner_text("#point")
-        page.locator("#scatter").click(position={"x": place["left"], "y": place["top"]})
-        ids = page.evaluate("state.points.at(-1).queries.map((one) => state.dataset.ids[one])")
-        assert page.inner_text("#asked").partition(":")[0] in ids
+def test_filters_keep_the_queries_that_were_won_or_lost(browser, many):
+    with opened(browser, many) as page:
+        page.select_option("#second", label="system00")
+        every = page.locator("#query option").count()
+        counts = {}
+        for name, test in (("won", "+"), ("lost", "\u2212")):
+            page.check(f"[value={name}]")
+            shown = page.locator("#query option").all_inner_texts()
+            counts[name] = len(shown)
+            assert all(text.startswith(test) for text in shown)
+            page.uncheck(f"[value={name}]")
+        assert 0 < counts["won"] + counts["lost"] <= every
+        page.check("[value=unjudged]")
+        assert 0 < page.locator("#query option").count() <= every
+        assert "unjudged" in page.inner_text("#rankings")
+
+
+def test_a_permalink_opens_the_query_with_its_systems(browser, many):
+    with opened(browser, many) as page:
+        page.select_option("#dataset", "3")
+        page.select_option("#second", label="system05")
+        page.click("#next")
+        asked, link = page.inner_text("#asked"), page.get_attribute("#permalink", "href")
+        dataset = page.evaluate("state.dataset.name")
+    other = browser.new_page()
+    other.goto(f"{many.as_uri()}{link}")
+    other.wait_for_selector("html[data-ready]", timeout=20_000)
+    assert other.inner_text("#asked") == asked
+    assert other.evaluate("state.dataset.name") == dataset != "set0"
+    assert other.locator("#rankings h3").nth(1).inner_text().startswith("system05")
+    other.close()
+
+
+def test_a_query_is_copied_as_markdown(browser, many):
+    with opened(browser, many) as page:
+        text = page.evaluate("asMarkdown(state.listings[state.query])")
+        head, _, names, _, *rows = text.splitlines()
+        assert head.startswith("**set0, q")
+        assert names.count("nDCG@10") == 2
+        assert len(rows) == 10
+        assert rows[0].startswith("| 1 | d")
 
 
 def test_hostile_texts_are_shown_and_not_run(browser, hostile):
     with opened(browser, hostile) as page:
         assert page.title() != "run"
-        assert HOSTILE in page.locator("#rankings li div").nth(1).inner_text()
+        assert HOSTILE in page.locator("#rankings li > div:last-child").nth(1).inner_text()
         assert page.locator("#rankings img").count() == 0
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
 def test_nothing_is_wider_than_the_screen(browser, many, width):
     with opened(browser, many, viewport={"width": width, "height": 800}) as page:
+        charts(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_light_dark_and_print(browser, many):
     background = "getComputedStyle(document.body).backgroundColor"
+    ink = "getComputedStyle(document.querySelector('#chart-intervals svg text')).fill"
     with opened(browser, many, color_scheme="dark") as page:
         dark = page.evaluate(background)
         page.click("#theme")
@@ -167,13 +226,24 @@ def test_light_dark_and_print(browser, many):
         assert page.evaluate(background) == dark
         page.emulate_media(media="print")
         assert page.evaluate(background) == light
+        assert page.evaluate(ink) == "rgb(0, 0, 0)"
         assert not page.locator("#theme").is_visible()
+
+
+def test_charts_and_controls_have_names_for_screen_readers(browser, many):
+    with opened(browser, many) as page:
+        charts(page)
+        drawings = page.locator("figure.chart:not([hidden]) [role=graphics-document]")
+        assert drawings.count() == page.locator("figure.chart:not([hidden])").count()
+        assert all(drawings.evaluate_all("found => found.map((one) => one.getAttribute('aria-label'))"))
+        unnamed = "found => found.filter((one) => !one.labels.length).length"
+        assert page.locator("select, input").evaluate_all(unnamed) == 0
 
 
 def test_thousands_of_queries_stay_quick(browser, tmp_path):
     """What is drawn is bounded, whatever the number of queries: the dots of a chart are distinct pairs of values."""
     path = made_report(tmp_path, {"strong": 3.0, "weak": 1.0}, datasets=1, queries=3000)
     with opened(browser, path) as page:
-        assert page.evaluate("state.dataset.values.length") == 3000
-        assert page.evaluate("state.points.length") < 1500
-        assert page.evaluate("document.querySelectorAll('*').length") < 1500
+        charts(page)
+        assert page.evaluate("ofDataset().ids.length") == 3000
+        assert page.locator("#chart-queries svg .mark-symbol path").count() < 1500

@@ -1,6 +1,7 @@
 """The HTML report as text: complete, self-contained, and safe whatever the texts hold."""
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -11,8 +12,9 @@ import pytest
 from made import made, write_collection
 
 from evalkit.analysis.pairwise import Settings
+from evalkit.cli import main
 from evalkit.reports.overview import overview
-from evalkit.reports.page import embedded, page
+from evalkit.reports.page import page
 from evalkit.results.gather import gather
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)><!-- & \u2028 \" ' {{ 7*7 }}"
@@ -35,7 +37,12 @@ class Elements(HTMLParser):
             return
         tag, attributes = self.found[-1]
         if tag in {"script", "style"} and data.strip():
-            self.inside.setdefault(attributes.get("id") or tag, data)
+            name = attributes.get("id") or tag
+            self.inside[name if name not in self.inside else f"{name} 2"] = data
+
+    def unpacked(self) -> list[dict]:
+        """Single queries, which are compressed."""
+        return json.loads(gzip.decompress(base64.b64decode(self.inside["queries"])))
 
 
 @pytest.fixture(scope="module")
@@ -57,23 +64,25 @@ def hostile(tmp_path_factory):
 def test_hostile_texts_and_names_are_text(hostile):
     elements = Elements(hostile)
     tags = [tag for tag, _ in elements.found]
-    assert tags.count("script") == 2
+    assert tags.count("script") == 4
     assert not {"b", "img", "iframe", "object", "link"} & set(tags)
     assert not any(name.startswith("on") or name in {"src", "style"} for _, each in elements.found for name in each)
+    (found,) = elements.unpacked()
+    assert {one["text"] for one in found["documents"]} == {HOSTILE}
+    assert {one["text"] for one in found["listings"]} == {HOSTILE}
     data = json.loads(elements.inside["data"])
-    assert {one["text"] for one in data["datasets"][0]["documents"]} == {HOSTILE}
-    assert {one["text"] for one in data["datasets"][0]["listings"]} == {HOSTILE}
     assert "<b>strong</b>" in {one["name"] for one in data["datasets"][0]["systems"]}
     assert "&lt;b&gt;strong&lt;/b&gt;" in hostile
 
 
-def test_the_policy_allows_exactly_the_style_and_script_that_are_there(hostile):
+def test_the_policy_allows_exactly_the_style_and_scripts_that_are_there(hostile):
     elements = Elements(hostile)
     policy = next(each["content"] for tag, each in elements.found if each.get("http-equiv"))
     assert policy.startswith("default-src 'none'")
-    for kind in ("script", "style"):
-        digest = base64.b64encode(hashlib.sha256(elements.inside[kind].encode()).digest()).decode()
-        assert re.search(rf"{kind}-src 'sha256-{re.escape(digest)}'", policy)
+    assert "unsafe" not in policy
+    allowed = re.findall(r"'sha256-([^']+)'", policy)
+    digests = [hashlib.sha256(elements.inside[name].encode()).digest() for name in ("style", "script", "script 2")]
+    assert allowed == [base64.b64encode(one).decode() for one in digests]
 
 
 def test_links_stay_within_the_page(hostile):
@@ -84,18 +93,80 @@ def test_links_stay_within_the_page(hostile):
     assert all(link.startswith("#") and link[1:] in ids for link in links)
 
 
-def test_data_are_the_numbers_of_the_comparison(tmp_path):
+def rows(columns):
+    return [dict(zip(columns["fields"], row, strict=True)) for row in columns["rows"]]
+
+
+def assert_alike(found, expected):
+    assert len(found) == len(expected) > 0
+    for one, other in zip(found, expected, strict=True):
+        assert one.keys() == other.keys()
+        for key, value in other.items():
+            assert one[key] == (pytest.approx(value, rel=1e-5) if isinstance(value, float) else value), key
+
+
+def test_single_queries_are_those_of_the_comparison(tmp_path):
     root = made(tmp_path, {"strong": 3.0, "weak": 0.1}, queries=9)
     found = overview(gather([root]), Settings(samples=200), queries=3)
-    data = json.loads(Elements(page(found)).inside["data"])
-    (view,), (own,) = found.datasets, data["datasets"]
-    assert [one["mean"] for one in own["systems"]] == [one.mean for one in view.comparison.systems]
+    (view,), (own,) = found.datasets, Elements(page(found)).unpacked()
     assert own["ids"] == list(view.comparison.query_ids)
-    assert own["values"] == [[round(value * 1e4) for value in row] for row in view.comparison.values.tolist()]
+    assert own["values"] == [[round(value * 1e4) for value in column] for column in view.comparison.values.T.tolist()]
     for shown, listing in zip(own["listings"], view.listings, strict=True):
-        ids = [[own["documents"][place]["id"] for place in ranking] for ranking in shown["rankings"]]
-        assert ids == [list(ranking) for ranking in listing.rankings]
-        assert {own["documents"][int(place)]["id"]: grade for place, grade in shown["grades"].items()} == listing.grades
+        ids = [own["documents"][place]["id"] for place in shown["documents"]]
+        assert dict(zip(ids, shown["grades"], strict=True)) == {doc: listing.grades.get(doc) for doc in ids}
+        for ranks, expected, ranking in zip(shown["ranks"], listing.ranks, listing.rankings, strict=True):
+            assert {doc: rank for doc, rank in zip(ids, ranks, strict=True) if rank is not None} == expected
+            assert sorted(ids, key=lambda doc: expected.get(doc, 99))[: len(ranking)] == list(ranking)
+
+
+def test_every_number_and_mark_is_that_of_compare(tmp_path, capsys):
+    """What the page says of systems, pairs and differences, against the command's JSON."""
+    for number in range(7):
+        strength = {"strong": 4.0, "weak": 0.1, "alike": 0.2}
+        root = made(tmp_path, strength, dataset=f"set{number}", queries=12)
+    assert main(["compare", str(root), "--format", "json", "--samples", "10000"]) == 0
+    asked = json.loads(capsys.readouterr().out)
+    data = json.loads(Elements(page(overview(gather([root]), Settings(), queries=1))).inside["data"])
+    marks = {real for one in asked["datasets"] for real in (pair["real"] for pair in one["pairs"])}
+    assert marks == {True, False}
+    for one, own in zip(asked["datasets"], data["datasets"], strict=True):
+        assert [{key: each[key] for key in one["systems"][0]} for each in own["systems"]] == one["systems"]
+        assert_alike(rows(own["pairs"]), one["pairs"])
+        intervals = {row["system"]: row for row in rows(own["charts"]["intervals"])}
+        for system in one["systems"]:
+            assert intervals[system["name"]]["mean"] == pytest.approx(system["mean"], rel=1e-5)
+            assert intervals[system["name"]]["groups"] == system["groups"]
+    assert_alike(rows(data["overall"]["pairs"]), asked["overall"]["pairs"])
+    ranks = {row["system"]: row["rank"] for row in rows(data["overall"]["rows"]) if row["rank"] is not None}
+    names = [one["name"] for one in asked["overall"]["systems"]]
+    assert ranks == pytest.approx(dict(zip(names, asked["overall"]["ranks"], strict=True)), rel=1e-5)
+
+
+def test_the_heat_map_has_the_differences_and_marks_of_compare_for_every_baseline(tmp_path, capsys):
+    for number in range(2):
+        root = made(tmp_path, {"strong": 4.0, "weak": 0.1}, dataset=f"set{number}", queries=12)
+    assert main(["compare", str(root), "--format", "json"]) == 0
+    asked = json.loads(capsys.readouterr().out)
+    data = json.loads(Elements(page(overview(gather([root]), Settings(), queries=1))).inside["data"])
+    assert set(data["heat"]) == {"", "strong", "weak", "stage-100"}
+    for baseline, heat in data["heat"].items():
+        to = baseline or "stage-100"
+        of_column = {"average": asked["overall"], **{one["dataset"]: one for one in asked["datasets"]}}
+        assert len(heat["rows"]) == 2
+        for at, row in enumerate(heat["rows"]):
+            for column, name in enumerate(heat["columns"][1:], start=1):
+                pair = next(one for one in of_column[name]["pairs"] if {one["better"], one["worse"]} == {row[0], to})
+                sign = 1 if pair["better"] == row[0] else -1
+                assert row[column] == pytest.approx(sign * pair["difference"], rel=1e-5)
+                assert ([at, column] in heat["real"]) == pair["real"]
+
+
+def test_findings_come_first(tmp_path):
+    root = made(tmp_path, {"strong": 4.0}, queries=12)
+    found = overview(gather([root]), Settings(samples=200), queries=1)
+    text = page(found)
+    assert found.findings[0].text.split(":")[0] in text
+    assert text.index(found.findings[0].text.split(":")[0]) < text.index('id="heat"')
 
 
 def test_the_same_results_give_the_same_bytes(tmp_path):
@@ -108,14 +179,9 @@ def test_groups_over_datasets_hold_systems_without_a_significant_difference(tmp_
     for number in range(3):
         root = made(tmp_path, {"strong": 3.0, "weak": 0.1}, dataset=f"set{number}", queries=6)
     found = overview(gather([root]), Settings(samples=200), queries=1)
-    data = json.loads(Elements(page(found)).inside["data"])["overall"]
-    assert data["systems"][0]["name"] == "strong"
-    # Three datasets are too few for any difference.
-    assert data["groups"] == [[one["name"] for one in data["systems"]]]
-
-
-def test_embedded_json_reads_back_and_holds_nothing_that_html_would_see():
-    value = {"text": HOSTILE, "half": "a\ud800b"}
-    text = embedded(value)
-    assert not set("<>&\u2028\u2029") & set(text)
-    assert json.loads(text) == {"text": HOSTILE, "half": "a?b"}
+    data = json.loads(Elements(page(found)).inside["data"])["overall"]["rows"]
+    shown = rows(data)
+    assert shown[0]["system"] == "strong"
+    # Three datasets are too few for any difference: one bar joins all.
+    (bar,) = [row for row in shown if row["group"] is not None]
+    assert bar["members"].split(", ") == [row["system"] for row in shown if row["rank"] is not None]

@@ -1,163 +1,233 @@
 "use strict";
 // What people choose: a dataset, two systems, a query. Native controls, so that the keyboard works as everywhere.
 
-const state = { dataset: data.datasets[0], first: 0, second: 0, points: [] };
+const state = { dataset: data.datasets[0], first: 0, second: 0, listings: [], query: 0, queries: null };
+
+// Single queries are compressed.
+async function unpackQueries() {
+  const letters = atob(byId("queries").textContent);
+  const bytes = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  state.queries = JSON.parse(await new Response(stream).text());
+}
+
+const ofDataset = () => state.queries?.[data.datasets.indexOf(state.dataset)];
 
 function fill(select, texts, chosen) {
   select.replaceChildren(...texts.map((text, value) => html("option", { value }, text)));
   select.selectedIndex = chosen;
 }
 
-function chooseDataset(number) {
+function chooseDataset(number, systems = data.datasets[number].first) {
   state.dataset = data.datasets[number];
-  const systems = state.dataset.systems;
-  const names = systems.map((one) => one.name);
-  // At first the best reranker, against the first stage that it started from.
-  state.second = Math.max(systems.findIndex((one) => !one.first_stage), 0);
-  const stage = systems.findIndex((one) => one.first_stage && one.stage === systems[state.second].stage);
-  state.first = stage >= 0 && stage !== state.second ? stage : Number(state.second === 0);
+  [state.first, state.second] = systems;
+  byId("dataset").selectedIndex = number;
+  const names = state.dataset.systems.map((one) => one.name);
   fill(byId("first"), names, state.first);
   fill(byId("second"), names, state.second);
+  document.querySelectorAll(".dataset-name").forEach((each) => each.replaceChildren(state.dataset.name));
   drawDataset();
+  drawPair();
+  drawPairs(byId("pairs-table"), state.dataset.pairs);
   listQueries();
 }
 
 function drawDataset() {
-  drawIntervals(state.dataset);
-  drawSpeed(state.dataset);
-  drawDepth(state.dataset);
-  drawScatter();
-}
-
-// Queries with the same two values are one point, larger the more they are: 7,000 queries stay quick and visible.
-function gatherPoints() {
-  const found = new Map();
-  state.dataset.values.forEach((row, query) => {
-    const key = `${row[state.first]} ${row[state.second]}`;
-    if (!found.has(key)) found.set(key, { x: row[state.first] / 1e4, y: row[state.second] / 1e4, queries: [] });
-    found.get(key).queries.push(query);
-  });
-  return [...found.values()].sort((one, other) => other.queries.length - one.queries.length);
-}
-
-function drawScatter() {
-  const canvas = byId("scatter");
-  const size = Math.max(260, Math.min(canvas.parentElement.clientWidth, 544));
-  const ratio = window.devicePixelRatio || 1;
-  canvas.width = size * ratio;
-  canvas.height = size * ratio;
-  const pen = canvas.getContext("2d");
-  pen.scale(ratio, ratio);
-  const style = getComputedStyle(document.documentElement);
-  state.points = gatherPoints();
-  const high = Math.max(1, ...state.points.flatMap((one) => [one.x, one.y]));
-  const at = scale([0, high], 40, size - 16);
-  pen.strokeStyle = style.getPropertyValue("--line");
-  pen.fillStyle = style.getPropertyValue("--faint");
-  pen.font = "12px system-ui, sans-serif";
-  pen.beginPath();
-  pen.moveTo(at(0), size - at(0));
-  pen.lineTo(at(high), size - at(high));
-  pen.stroke();
-  for (const tick of ticks(0, high, 4)) {
-    pen.fillText(String(tick), at(tick) - 8, size - 8);
-    pen.fillText(String(tick), 4, size - at(tick) + 4);
+  const { charts, systems } = state.dataset;
+  for (const name of ["intervals", "cost", "depth", "length", "ties", "truncation"]) {
+    draw(name, charts[name] ? rowsOf(charts[name]) : []);
   }
-  for (const one of state.points) {
-    one.left = at(one.x);
-    one.top = size - at(one.y);
-    one.radius = Math.min(2.5 + Math.sqrt(one.queries.length), 18);
-    pen.globalAlpha = 0.55;
-    pen.fillStyle = style.getPropertyValue(one.y > one.x ? "--good" : one.y < one.x ? "--bad" : "--faint");
-    pen.beginPath();
-    pen.arc(one.left, one.top, one.radius, 0, 2 * Math.PI);
-    pen.fill();
-  }
-  pen.globalAlpha = 1;
-  tellCounts();
+  const reasons = new Map();
+  for (const one of systems) if (one.no_curve) reasons.set(one.no_curve, [...(reasons.get(one.no_curve) ?? []), one.name]);
+  byId("absent").replaceChildren(
+    ...[...reasons].map(([reason, names]) => html("p", { class: "note" }, `No depth curve of ${names.join(", ")}: ${reason}.`)),
+  );
 }
 
-function tellCounts() {
-  const count = (test) => state.points.filter(test).reduce((sum, one) => sum + one.queries.length, 0);
-  const [wins, losses] = [count((one) => one.y > one.x), count((one) => one.y < one.x)];
-  const names = [state.first, state.second].map((place) => state.dataset.systems[place].name);
-  byId("counts").textContent = `Across: ${names[0]}. Up: ${names[1]}. Up is better on ${wins} queries, equal on ` +
-    `${state.dataset.values.length - wins - losses}, worse on ${losses}.`;
+function drawPair() {
+  const { systems, pairs } = state.dataset;
+  const [first, second] = [systems[state.first], systems[state.second]];
+  const { ids, values } = ofDataset();
+  const rows = ids.map((id, at) => ({ id, first: values[state.first][at] / 1e4, second: values[state.second][at] / 1e4 }));
+  const titled = (specification) => {
+    const dots = specification.layer[1].encoding;
+    [dots.x.title, dots.y.title] = [first, second].map((one) => `${data.measure}, ${one.name}`);
+    return specification;
+  };
+  const differ = systems.length > 1;
+  draw("queries", differ ? rows : [], titled);
+  draw("differences", differ ? rows : []);
+  const bins = second.bins ? rowsOf(second.bins) : [];
+  draw("scores", bins);
+  draw("calibration", bins.some((bin) => bin.relevant + bin.other) ? bins : []);
+  tellPair(rows, rowsOf(pairs), first.name, second.name);
 }
 
-function nearest(event) {
-  const box = byId("scatter").getBoundingClientRect();
-  const [left, top] = [event.clientX - box.left, event.clientY - box.top];
-  const away = (one) => Math.hypot(one.left - left, one.top - top) - one.radius;
-  const best = state.points.reduce((found, one) => (away(one) < away(found) ? one : found), state.points[0]);
-  return best && away(best) < 12 ? best : null;
+function tellPair(rows, pairs, first, second) {
+  const count = (test) => rows.filter(test).length;
+  const [won, lost] = [count((row) => row.second > row.first), count((row) => row.second < row.first)];
+  const pair = pairs.find((one) => [first, second].includes(one.better) && [first, second].includes(one.worse) && first !== second);
+  const text = `${second} against ${first}: better on ${won} queries, equal on ${rows.length - won - lost}, worse on ${lost}.`;
+  const sign = pair && pair.better === second ? 1 : -1;
+  const verdict = pair ? ` Difference of the means ${signed(sign * pair.difference)}, ${pair.real ? "more than chance" : "which may be chance"}` +
+    ` (p ${Number(pair.randomisation.toPrecision(3))}).` : "";
+  byId("verdict").textContent = text + verdict;
 }
 
-function tellPoint(event) {
-  const point = nearest(event);
-  if (!point) return;
-  const ids = point.queries.slice(0, 5).map((query) => state.dataset.ids[query]).join(", ");
-  const more = point.queries.length > 5 ? ` and ${point.queries.length - 5} more` : "";
-  byId("point").textContent = `${fixed(point.x)} to ${fixed(point.y)}: ${ids}${more}`;
+// What a filter asks of a query, about the two chosen systems.
+const FILTERS = {
+  lost: (one) => one.values[state.second] < one.values[state.first],
+  won: (one) => one.values[state.second] > one.values[state.first],
+  unjudged: (one) => shownBy(one, state.second).some((at) => one.grades[at] === null),
+  cut: (one) => shownBy(one, state.second).some((at) => one.cut[state.second].includes(at)),
+};
+
+// Places in the query's list of documents, by rank in a system.
+function shownBy(one, system) {
+  const ranks = one.ranks[system];
+  const places = ranks.flatMap((rank, at) => (rank !== null && rank <= one.shown[system] ? [at] : []));
+  return places.sort((left, right) => ranks[left] - ranks[right]);
 }
 
-function openPoint(event) {
-  const point = nearest(event);
-  if (!point) return;
-  const ids = new Set(point.queries.map((query) => state.dataset.ids[query]));
-  const place = state.dataset.listings.findIndex((one) => ids.has(one.id));
-  if (place < 0) return;
-  byId("query").selectedIndex = place;
-  showQuery();
-  byId("browser").scrollIntoView();
-}
-
-function listQueries() {
-  const texts = state.dataset.listings.map((one) => `${one.id}: ${one.text ?? ""}`.slice(0, 120));
-  fill(byId("query"), texts, 0);
-  byId("query").size = Math.min(8, Math.max(2, texts.length));
+function listQueries(wanted = null) {
+  const own = ofDataset()?.listings ?? [];
+  const asked = [...document.querySelectorAll("[name=filter]:checked")].map((each) => FILTERS[each.value]);
+  const kept = wanted ?? state.listings[state.query]?.id;
+  state.listings = own.filter((one) => asked.every((test) => test(one)));
+  state.query = Math.max(state.listings.findIndex((one) => one.id === kept), 0);
+  const change = (one) => signed(one.values[state.second] - one.values[state.first]);
+  fill(byId("query"), state.listings.map((one) => `${change(one)}  ${one.id}: ${one.text ?? ""}`.slice(0, 110)), state.query);
+  byId("matching").textContent = own.length ? `${state.listings.length} of ${own.length} listed queries` : "";
   showQuery();
 }
 
 function step(by) {
-  const select = byId("query");
-  select.selectedIndex = Math.min(Math.max(select.selectedIndex + by, 0), select.options.length - 1);
+  state.query = Math.min(Math.max(state.query + by, 0), Math.max(state.listings.length - 1, 0));
+  byId("query").selectedIndex = state.query;
   showQuery();
 }
 
 function showQuery() {
-  const one = state.dataset.listings[byId("query").selectedIndex];
+  const one = state.listings[state.query];
+  for (const id of ["copy", "permalink", "previous", "next"]) byId(id).hidden = !one;
   if (!one) {
-    byId("asked").textContent = "All systems agree on every query.";
+    byId("asked").textContent = state.queries ? "No listed query fits: all systems agree, or the filters leave none." : "";
     byId("rankings").replaceChildren();
     return;
   }
-  byId("asked").textContent = `${one.id}: ${one.text ?? "(the text is not at hand)"}`;
-  const places = [state.first, state.second];
-  byId("rankings").replaceChildren(...places.map((place, side) => ranking(one, place, places[1 - side])));
+  const words = wordsOf(one.text ?? "");
+  byId("asked").replaceChildren(html("code", {}, one.id), " ", one.text ?? "(the text is not at hand)");
+  byId("rankings").replaceChildren(ranking(one, state.first, state.second, words), ranking(one, state.second, state.first, words));
+  byId("permalink").href = permalink(one);
 }
 
-function ranking(one, place, other) {
-  const items = one.rankings[place].map((doc, rank) => document_(one, doc, rank, one.rankings[other].indexOf(doc)));
-  const title = `${state.dataset.systems[place].name}: ${data.measure} ${fixed(one.values[place])}`;
-  return html("div", {}, html("h3", {}, title), html("ol", { class: "ranking" }, ...items));
+const permalink = (one) => `#query=${[state.dataset.name, state.dataset.systems[state.first].name,
+  state.dataset.systems[state.second].name, one.id].map(encodeURIComponent).join("&")}`;
+
+// Open the query that the address names, with its systems.
+function followPermalink() {
+  if (!location.hash.startsWith("#query=")) return false;
+  const [dataset, first, second, id] = location.hash.slice(7).split("&").map(decodeURIComponent);
+  const number = data.datasets.findIndex((one) => one.name === dataset);
+  const systems = [first, second].map((name) => data.datasets[number]?.systems.findIndex((one) => one.name === name));
+  if (number < 0 || systems.includes(-1)) return false;
+  chooseDataset(number, systems);
+  listQueries(id);
+  byId("browser").scrollIntoView();
+  return true;
 }
 
-function document_(one, doc, rank, there) {
-  const { id, text } = state.dataset.documents[doc];
-  const grade = one.grades[doc];
-  const moved = there < 0 ? "not in the other's first places" : there === rank ? "same place" : `${Math.abs(there - rank)}`;
-  const way = there < 0 || there > rank ? "up" : there < rank ? "down" : "";
-  const arrow = there < 0 || there === rank ? "" : way === "up" ? "▲ " : "▼ ";
-  const judged = state.dataset.remark ? "" : grade === undefined ? "unjudged, " : `grade ${grade}, `;
-  const head = html("div", { class: "head" }, `${rank + 1}. ${id} — ${judged}`,
-    html("span", { class: way }, arrow + moved));
-  const kinds = [grade > 0 ? "relevant" : "", there === rank ? "" : "moved"].join(" ").trim();
-  const item = html("li", { class: kinds, "data-doc": doc }, head, html("div", {}, text ?? ""));
+function openQuery({ first, second }) {
+  const place = state.listings.findIndex((one) => Math.abs(one.values[state.first] - first) < 1e-4 &&
+    Math.abs(one.values[state.second] - second) < 1e-4);
+  if (place < 0) return;
+  state.query = place;
+  step(0);
+  byId("browser").scrollIntoView();
+}
+
+function ranking(one, place, other, words) {
+  const { name } = state.dataset.systems[place];
+  const items = shownBy(one, place).map((at) => placed(one, at, place, other, words));
+  const title = html("h3", {}, mark(name), `${name}: ${data.measure} ${fixed(one.values[place])}`);
+  return html("div", {}, title, html("ol", { class: "ranking" }, ...items));
+}
+
+function moveOf(one, at, place, other) {
+  const [rank, there] = [one.ranks[place][at], one.ranks[other][at]];
+  if (there === null) return ["", "not among the other's documents"];
+  if (there === rank) return ["", "same place"];
+  return there > rank ? ["up", `▲ ${there - rank}, there ${there}`] : ["down", `▼ ${rank - there}, there ${there}`];
+}
+
+function placed(one, at, place, other, words) {
+  const { id, text } = ofDataset().documents[one.documents[at]];
+  const grade = one.grades[at];
+  const [way, moved] = moveOf(one, at, place, other);
+  const judged = state.dataset.remark ? "" : grade === null ? "unjudged" : `grade ${grade}`;
+  const head = html("div", { class: "head" }, html("b", {}, String(one.ranks[place][at])), html("code", {}, id));
+  if (judged) head.append(html("span", { class: "grade" }, judged));
+  if (one.cut[place].includes(at)) head.append(html("span", { class: "grade" }, "truncated"));
+  head.append(html("span", { class: `move ${way}` }, moved));
+  const kind = grade === null ? "unjudged" : `grade${Math.max(0, Math.min(grade, 3))}`;
+  const item = html("li", { class: kind, "data-doc": at }, head, html("div", {}, ...marked(text ?? "", words)));
   for (const [event, on] of [["mouseenter", true], ["mouseleave", false]]) {
     item.addEventListener(event, () => {
-      for (const twin of document.querySelectorAll(`[data-doc="${doc}"]`)) twin.classList.toggle("same", on);
+      for (const twin of document.querySelectorAll(`[data-doc="${at}"]`)) twin.classList.toggle("same", on);
     });
   }
   return item;
+}
+
+const segmenter = new Intl.Segmenter(undefined, { granularity: "word" });
+const COMMON = new Set(("a an the of in on at to for from by with and or is are was were be do does did what which who how " +
+  "why when where it its that this as about").split(" "));
+
+function wordsOf(text) {
+  const words = [...segmenter.segment(text.toLowerCase())].filter((one) => one.isWordLike).map((one) => one.segment);
+  return new Set(words.filter((word) => !COMMON.has(word)));
+}
+
+// The text with the words of the query marked; their plurals, too.
+function marked(text, words) {
+  const known = (word) => words.has(word) || (word.endsWith("s") ? words.has(word.slice(0, -1)) : words.has(`${word}s`));
+  const parts = [];
+  let plain = "";
+  for (const { segment, isWordLike } of segmenter.segment(text)) {
+    if (isWordLike && known(segment.toLowerCase())) {
+      parts.push(plain, html("mark", {}, segment));
+      plain = "";
+    } else plain += segment;
+  }
+  return [...parts, plain];
+}
+
+function asMarkdown(one) {
+  const names = [state.first, state.second].map((place) => state.dataset.systems[place].name);
+  const cell = (text) => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+  const told = (place, other) => shownBy(one, place).map((at) => {
+    const grade = one.grades[at] === null ? "unjudged" : `grade ${one.grades[at]}`;
+    const document_ = ofDataset().documents[one.documents[at]];
+    return cell(`${document_.id} (${grade}${one.ranks[other][at] === one.ranks[place][at] ? "" : `, there ${one.ranks[other][at] ?? "absent"}`})`);
+  });
+  const [left, right] = [told(state.first, state.second), told(state.second, state.first)];
+  const rows = Array.from({ length: Math.max(left.length, right.length) }, (_, at) => `| ${at + 1} | ${left[at] ?? ""} | ${right[at] ?? ""} |`);
+  const values = [state.first, state.second].map((place) => fixed(one.values[place]));
+  return [`**${state.dataset.name}, ${one.id}**: ${one.text ?? ""}`, "",
+    `| # | ${names.map((name, at) => cell(`${name} (${data.measure} ${values[at]})`)).join(" | ")} |`, "| ---: | --- | --- |", ...rows, ""].join("\n");
+}
+
+async function copyQuery() {
+  const text = asMarkdown(state.listings[state.query]);
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch { // pages from a file may not write there in some browsers
+    const area = html("textarea", {}, text);
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  byId("copy").textContent = "Copied";
+  setTimeout(() => { byId("copy").textContent = "Copy as Markdown"; }, 1500);
 }

@@ -1,0 +1,91 @@
+"""What the systems of one dataset have in common, each read, judged and measured once. Prints nothing."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.measures import ceilings, measure, parse_measure, preference
+from evalkit.measures.answers import AnswerJudge
+from evalkit.results import Result
+from evalkit.run import Run
+from evalkit.types import Dataset, Qrels
+
+
+@dataclass(frozen=True, eq=False)
+class SharedFacts:
+    """Runs, grades and means of a dataset and a measure. Kept as long as the object is.
+
+    Attributes:
+        dataset: judgments, and texts where answers decide.
+        measure: its name.
+    """
+
+    dataset: Dataset
+    measure: str
+    _runs: dict[Path, Run] = field(default_factory=dict)
+    _grades: dict[Path, NDArray[np.float32]] = field(default_factory=dict)
+    _means: dict[tuple[Path, int | None], tuple[float, float]] = field(default_factory=dict)
+
+    @cached_property
+    def _judge(self) -> AnswerJudge | None:
+        return AnswerJudge(self.dataset) if parse_measure(self.measure).by_answers else None
+
+    @property
+    def level(self) -> int:
+        """The grade from which the measure takes a document as relevant."""
+        return parse_measure(self.measure).level
+
+    def run(self, result: Result) -> Run:
+        """The run that was measured."""
+        if result.folder not in self._runs:
+            self._runs[result.folder] = result.read_run()
+        return self._runs[result.folder]
+
+    def qrels(self, run: Run) -> Qrels:
+        """Judgments that cover the run, by answers where the measure asks for them."""
+        return self._judge.judge(run) if self._judge else self.dataset.qrels
+
+    def grades(self, result: Result, same: tuple[Result, NDArray[np.int64]] | None = None) -> NDArray[np.float32]:
+        """Shape (rows of its run,): the grade of each document, 0 if it is negative, -1 without a judgment.
+
+        Args:
+            result: the run was read from it.
+            same: a result with the same pairs, and the row of each pair there; None to look every pair up.
+        """
+        if result.folder not in self._grades:
+            run = self.run(result)
+            self._grades[result.folder] = self.grades(same[0])[same[1]] if same else preference(self.qrels(run), run)
+        return self._grades[result.folder]
+
+    def mean(self, run: Run) -> float:
+        """Mean of the measure."""
+        qrels = self.qrels(run)
+        found = measure({}, run, [self.measure], answers=qrels) if self._judge else measure(qrels, run, [self.measure])
+        return found.means[self.measure]
+
+    def of_candidates(self, candidates: Result, depth: int | None = None) -> tuple[float, float]:
+        """Means of the first stage and of the best order of its candidates, of the first `depth` a query or of all."""
+        key = candidates.folder, depth
+        if key not in self._means:
+            whole = self.run(candidates)
+            run = whole if depth is None else whole.top(depth)
+            best = ceilings(self.qrels(run), run, [self.measure], by_answers=self._judge is not None)
+            self._means[key] = self.mean(run), best[self.measure]
+        return self._means[key]
+
+
+def rows_among(candidates: Run, run: Run) -> NDArray[np.int64]:
+    """Shape (rows,): the row of `candidates` that holds each pair of the run; -1 for a pair that is not there."""
+    codes = candidates.code_of(run.doc_ids)[run.codes]
+    known = {query_id: place for place, query_id in enumerate(candidates.query_ids)}
+    queries = np.array([known.get(query_id, -1) for query_id in run.query_ids], dtype=np.int64)[run.row_queries]
+    if not len(candidates):
+        return np.full(len(run), -1, dtype=np.int64)
+    theirs = candidates.row_queries * len(candidates.doc_ids) + candidates.codes
+    ours = np.where((codes < 0) | (queries < 0), -1, queries * len(candidates.doc_ids) + codes)
+    order = np.argsort(theirs)
+    rows = order[np.minimum(np.searchsorted(theirs, ours, sorter=order), len(theirs) - 1)]
+    return np.where(theirs[rows] == ours, rows, -1)

@@ -1,0 +1,92 @@
+"use strict";
+// The data of the report, and its charts: specifications of Vega-Lite that come with the page, drawn as SVG.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const LOOKS = new Map(data.systems.map((one) => [one.name, one]));
+const SYMBOLS = {
+  circle: "M5 0A5 5 0 1 0-5 0 5 5 0 1 0 5 0Z", square: "M-4.5-4.5H4.5V4.5H-4.5Z", "triangle-up": "M0-5.5 5.5 4.5H-5.5Z",
+  diamond: "M0-6 6 0 0 6-6 0Z", cross: "M-2-6H2V-2H6V2H2V6H-2V2H-6V-2H-2Z",
+};
+const fixed = (value) => value.toFixed(4);
+const signed = (value, digits = 4) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(digits)}`;
+const byId = (id) => document.getElementById(id);
+const views = new Map();
+const waiting = new Map();
+
+function html(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+// The mark of a system, as charts have it.
+function mark(name) {
+  const { colour, shape } = LOOKS.get(name);
+  const make = (tag, attributes) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    return made;
+  };
+  const drawing = make("svg", { class: "mark", viewBox: "-7 -7 14 14", width: 14, height: 14, "aria-hidden": "true" });
+  drawing.append(make("path", { d: SYMBOLS[shape], fill: colour }));
+  return drawing;
+}
+
+// Rows that came as lists; a field that is null is not there.
+function rowsOf({ fields, rows }) {
+  return rows.map((row) => Object.fromEntries(fields.flatMap((name, at) => (row[at] === null ? [] : [[name, row[at]]]))));
+}
+
+// Draw a chart soon, or hide it where it has no rows. Charts that were asked for are drawn one after the other.
+function draw(name, rows, change = (specification) => specification) {
+  const figure = byId(`chart-${name}`);
+  if (!figure) return;
+  figure.hidden = !rows.length;
+  if (rows.length) waiting.set(name, { figure, rows, change });
+  else waiting.delete(name);
+}
+
+async function drawWaiting() {
+  while (waiting.size) {
+    const [name, { figure, rows, change }] = waiting.entries().next().value;
+    waiting.delete(name);
+    await drawNow(name, figure, rows, change);
+    if (document.documentElement.dataset.ready) await new Promise((done) => setTimeout(done));
+  }
+}
+
+async function drawNow(name, figure, rows, change) {
+  const place = figure.querySelector(".drawing");
+  const narrow = place.clientWidth < 480;
+  const specification = change(withRows(structuredClone(data.specifications[name]), rows));
+  const config = structuredClone(data.theme);
+  if (narrow) config.axis.labelLimit = Math.max(90, place.clientWidth * 0.36);
+  const options = {
+    mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false, config,
+    logLevel: 1, // errors alone: a warning tells of an empty layer, such as a ceiling that there is not
+    tooltip: { disableDefaultStyle: true, theme: "report" },
+  };
+  views.get(name)?.finalize();
+  const { view } = await vegaEmbed(place, specification, options);
+  views.set(name, view);
+  if (name === "queries") view.addEventListener("click", (_, item) => item?.datum?.such && openQuery(item.datum));
+}
+
+function systemsLegend() {
+  byId("legend").replaceChildren(
+    ...data.systems.map(({ name }) => html("span", { class: "key", role: "listitem" }, mark(name), name)),
+  );
+}
+
+// A specification with rows: a row of pixels for each system, and room at the right for bars of groups.
+function withRows(specification, rows) {
+  const bars = new Set(rows.flatMap((row) => row.group ?? [])).size;
+  const { height } = specification;
+  return {
+    ...specification,
+    datasets: { ...specification.datasets, rows },
+    height: height.step ? height.step * new Set(rows.map((row) => row.system)).size : height,
+    ...(bars ? { padding: { left: 4, top: 4, bottom: 4, right: 14 + 12 * bars } } : {}),
+  };
+}

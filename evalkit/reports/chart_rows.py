@@ -1,0 +1,188 @@
+"""The rows of every chart, from an overview: the same for the page and for paper. Computes nothing that is tested."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from evalkit.analysis.one_pass import AtDepth
+from evalkit.analysis.overall import Overall
+from evalkit.analysis.pairwise import System, groups
+from evalkit.analysis.score_bins import ScoreBins
+from evalkit.reports.overview import DatasetView, Overview, SystemView
+
+Rows = list[dict[str, Any]]
+_APART = 0.67  # cost of one labelled dot over that of the next
+
+
+def rows_of_dataset(view: DatasetView) -> dict[str, Rows]:
+    """Name of each chart that has something to show -> its rows."""
+    named = list(zip(view.comparison.systems, view.systems, strict=True))
+    found = {
+        "intervals": _intervals(view, named),
+        "cost": _cost(named),
+        "depth": _depth(view, named),
+        "length": _length(named),
+        "ties": _ties(named),
+        "truncation": _truncation(named),
+    }
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _intervals(view: DatasetView, named: Sequence[tuple[System, SystemView]]) -> Rows:
+    rows: Rows = [
+        {"system": one.name, "mean": one.mean, "low": one.low, "high": one.high, "groups": one.groups}
+        for one, _ in named
+    ]
+    if view.comparison.ceiling is not None:
+        rows[0]["ceiling"] = view.comparison.ceiling
+    return rows
+
+
+def _cost(named: Sequence[tuple[System, SystemView]]) -> Rows:
+    """Timed systems, and first stages without a cost; none where fewer than two were timed: one dot says nothing."""
+    timed = [(1000 / own.speed, one) for one, own in named if own.speed]
+    if len(timed) < 2:  # noqa: PLR2004 - a front needs two
+        return []
+    front = _front(timed)
+    shown = _apart([(cost, one.name) for cost, one in timed if one.name in front])
+    rows: Rows = []
+    for one, own in named:
+        row = {"system": one.name, "mean": one.mean, "low": one.low, "high": one.high, "groups": one.groups}
+        if own.speed:
+            row |= {"cost": 1000 / own.speed, "speed": own.speed, "front": one.name in front}
+            row |= {"label": one.name} if one.name in shown else {}
+        if own.speed or own.evaluation.is_first_stage:
+            rows.append(row)
+    return rows
+
+
+def _front(timed: Sequence[tuple[float, System]]) -> set[str]:
+    """Systems that no other beats in quality and cost."""
+    return {
+        one.name
+        for cost, one in timed
+        if not any(other is not one and c <= cost and other.mean >= one.mean for c, other in timed)
+    }
+
+
+def _apart(front: Sequence[tuple[float, str]]) -> set[str]:
+    """Names that do not stand on one another: from the dearest down, each cheaper by a third or more."""
+    shown, last = set(), math.inf
+    for cost, name in sorted(front, reverse=True):
+        if cost < _APART * last:
+            shown.add(name)
+            last = cost
+    return shown
+
+
+def _depth(view: DatasetView, named: Sequence[tuple[System, SystemView]]) -> Rows:
+    """Curves of rerankers, of each first stage, and of the ceiling where there is only one."""
+    rows: Rows = []
+    curved = [(one.name, own) for one, own in named if own.curve]
+    for name, own in curved:
+        rows += [{"system": name, "kind": "reranked", "depth": at.depth, "value": at.reranked} for at in own.curve]
+    longest: dict[str, tuple[AtDepth, ...]] = {}
+    for _, own in curved:
+        stage = own.evaluation.first_stage
+        longest[stage] = max(longest.get(stage, ()), own.curve, key=len)
+    for stage, curve in longest.items():
+        rows += [{"system": stage, "kind": "first stage", "depth": at.depth, "value": at.first_stage} for at in curve]
+        if len(longest) == 1 and view.comparison.ceiling is not None:
+            ceilings = [{"kind": "ceiling", "depth": at.depth, "value": at.ceiling} for at in curve]
+            rows += [{"system": f"ceiling of {stage}", **one} for one in ceilings]
+    return rows if any(len(own.curve) > 1 for _, own in curved) else []
+
+
+def _length(named: Sequence[tuple[System, SystemView]]) -> Rows:
+    return [
+        {
+            "system": one.name,
+            "bucket": f"{part.least}" if part.least == part.most else f"{part.least} to {part.most}",
+            "queries": part.queries,
+            "difference": part.reranked - part.first_stage,
+            "low": part.low,
+            "high": part.high,
+        }
+        for one, own in named
+        if own.analysis is not None and not own.evaluation.is_first_stage
+        for part in own.analysis.buckets
+    ]
+
+
+def _ties(named: Sequence[tuple[System, SystemView]]) -> Rows:
+    return [
+        {"system": one.name, "mean": one.mean, "least": own.analysis.ties.least, "greatest": own.analysis.ties.greatest}
+        for one, own in named
+        if own.analysis is not None and own.analysis.ties.least < own.analysis.ties.greatest
+    ]
+
+
+def _truncation(named: Sequence[tuple[System, SystemView]]) -> Rows:
+    """Of systems that cut a relevant document; shares of the others would be one dot each."""
+    rows: Rows = []
+    for one, own in named:
+        parts = [] if own.analysis is None else [part for part in own.analysis.truncation if part.relevant]
+        if len(parts) == 2:  # noqa: PLR2004 - whole and cut
+            rows += [
+                {
+                    "system": one.name,
+                    "pairs": "truncated" if part.pairs == "cut" else "read whole",
+                    "count": part.number,
+                    "relevant": part.relevant,
+                    "reranked": part.reranked,
+                }
+                for part in parts
+            ]
+    return rows
+
+
+def rows_over_datasets(total: Overall, alpha: float) -> Rows:
+    """Mean ranks, best first, and the groups of systems that cannot be told apart."""
+    order = sorted(range(len(total.systems)), key=lambda place: total.ranks[place])
+    names = [total.systems[place].name for place in order]
+    rows: Rows = [{"system": name, "rank": total.ranks[place]} for name, place in zip(names, order, strict=True)]
+    letters = groups(names, total.pairings, alpha)
+    sets = dict.fromkeys(letter for own in letters for letter in own)
+    members = [[name for name, own in zip(names, letters, strict=True) if letter in own] for letter in sets]
+    several = [some for some in members if len(some) > 1]
+    for number, some in enumerate(several):
+        rows.append({"system": some[0], "last": some[-1], "group": number, "members": ", ".join(some)})
+    return rows
+
+
+def rows_of_pair(view: DatasetView, first: int, second: int) -> Rows:
+    """A row a query with its value under two systems, to four digits, as the page has them."""
+    values = np.round(view.comparison.values[:, [first, second]], 4).tolist()
+    ids = view.comparison.query_ids
+    return [{"id": name, "first": one, "second": other} for name, (one, other) in zip(ids, values, strict=True)]
+
+
+def rows_of_scores(bins: ScoreBins) -> Rows:
+    """A row a bin with the numbers of its pairs."""
+    columns = zip(bins.edges[:-1], bins.edges[1:], bins.relevant, bins.other, bins.unjudged, strict=True)
+    return [dict(zip(("low", "high", "relevant", "other", "unjudged"), row, strict=True)) for row in columns]
+
+
+def first_pair(view: DatasetView) -> tuple[int, int]:
+    """The systems that a reader sees first: the first stage of the best reranker, and this reranker."""
+    places = [place for place, one in enumerate(view.systems) if not one.evaluation.is_first_stage]
+    second = places[0] if places else 0
+    stage = view.systems[second].evaluation.first_stage
+    own = (
+        place
+        for place, one in enumerate(view.systems)
+        if one.evaluation.is_first_stage and one.evaluation.first_stage == stage
+    )
+    first = next((place for place in own if place != second), int(second == 0 and len(view.systems) > 1))
+    return first, second
+
+
+def names_of(found: Overview) -> Mapping[str, bool]:
+    """Every system -> whether it is a first stage, in the order in which readers meet them."""
+    systems: dict[str, bool] = {}
+    for view in found.datasets:
+        for one, own in zip(view.comparison.systems, view.systems, strict=True):
+            systems.setdefault(one.name, own.evaluation.is_first_stage)
+    return systems

@@ -1,0 +1,100 @@
+"""The rows of charts."""
+
+from dataclasses import replace
+
+import pytest
+from made import made
+
+from evalkit.analysis.one_pass import AtDepth
+from evalkit.analysis.pairwise import Settings
+from evalkit.analysis.score_bins import ScoreBins
+from evalkit.reports.chart_rows import (
+    first_pair,
+    names_of,
+    rows_of_dataset,
+    rows_of_pair,
+    rows_of_scores,
+    rows_over_datasets,
+)
+from evalkit.reports.overview import overview
+from evalkit.results.gather import gather
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rows")
+    for name in ("one", "two"):
+        root = made(folder, {"strong": 4.0, "middle": 1.5, "weak": 0.1}, dataset=name, queries=12)
+    return overview(gather([root]), Settings(samples=200), queries=0)
+
+
+@pytest.fixture(scope="module")
+def view(found):
+    return found.datasets[0]
+
+
+def timed(view, *speeds):
+    """The systems, best first, with these pairs/s."""
+    own = [one._replace(speed=speed) for one, speed in zip(view.systems, speeds, strict=True)]
+    return rows_of_dataset(replace(view, systems=tuple(own)))
+
+
+def test_the_front_has_the_systems_that_none_beats_in_both(view):
+    names = view.comparison.names
+    rows = {row["system"]: row for row in timed(view, 10.0, 100.0, 50.0, 1000.0)["cost"]}
+    assert [rows[name]["cost"] for name in names] == [100.0, 10.0, 20.0, 1.0]
+    assert [rows[name]["front"] for name in names] == [True, True, False, True]
+    assert [row["label"] for row in rows.values() if "label" in row] == [names[0], names[1], names[3]]
+
+
+def test_labels_of_the_front_do_not_stand_on_one_another(view):
+    rows = timed(view, 10.0, 11.0, 50.0, 52.0)["cost"]
+    assert all(row["front"] for row in rows)
+    assert ["label" in row for row in rows] == [True, False, True, False]
+
+
+def test_one_timed_system_has_no_chart_of_costs(view):
+    assert "cost" not in timed(view, 10.0, None, None, None)
+    assert "cost" in timed(view, 10.0, 20.0, None, None)
+
+
+def test_depth_has_the_first_stage_and_its_ceiling(view):
+    curve = (AtDepth(6, 0.3, 0.4, 0.8), AtDepth(12, 0.35, 0.5, 1.0))
+    place = view.comparison.names.index("strong")
+    systems = list(view.systems)
+    systems[place] = systems[place]._replace(curve=curve)
+    rows = rows_of_dataset(replace(view, systems=tuple(systems)))["depth"]
+    by_kind = {
+        kind: [row["value"] for row in rows if row["kind"] == kind] for kind in ("reranked", "first stage", "ceiling")
+    }
+    assert by_kind == {"reranked": [0.4, 0.5], "first stage": [0.3, 0.35], "ceiling": [0.8, 1.0]}
+    assert "depth" not in rows_of_dataset(view)  # the scores are replayed
+
+
+def test_pairs_of_queries_are_those_of_the_comparison(view):
+    first, second = first_pair(view)
+    assert (view.comparison.names[first], view.comparison.names[second]) == ("stage-100", "strong")
+    rows = rows_of_pair(view, first, second)
+    assert [row["id"] for row in rows] == list(view.comparison.query_ids)
+    values = view.comparison.values[:, [first, second]]
+    assert [[row["first"], row["second"]] for row in rows] == values.round(4).tolist()
+
+
+def test_bars_join_the_groups_that_cannot_be_told_apart(found):
+    rows = rows_over_datasets(found.total, found.settings.alpha)
+    ranks = [row["rank"] for row in rows if "rank" in row]
+    assert ranks == sorted(ranks)
+    (bar,) = [row for row in rows if "group" in row]  # two datasets cannot show a difference
+    assert (bar["system"], bar["last"]) == (rows[0]["system"], rows[3]["system"])
+
+
+def test_bins_keep_their_numbers():
+    bins = ScoreBins((0.0, 1.0, 2.0), (1, 2), (3, 4), (5, 6))
+    assert rows_of_scores(bins) == [
+        {"low": 0.0, "high": 1.0, "relevant": 1, "other": 3, "unjudged": 5},
+        {"low": 1.0, "high": 2.0, "relevant": 2, "other": 4, "unjudged": 6},
+    ]
+
+
+def test_systems_are_named_once_with_what_they_are(found):
+    assert dict(names_of(found)) == {"strong": False, "middle": False, "weak": False, "stage-100": True}

@@ -1,0 +1,61 @@
+"""Specifications of charts."""
+
+import json
+
+import pytest
+import vl_convert
+
+from evalkit.reports.charts import specifications
+from evalkit.reports.looks import look_of
+
+LOOK = look_of({"bm25": True, "strong": False, "weak": False})
+
+
+@pytest.fixture(scope="module")
+def made():
+    return specifications("nDCG@10", LOOK)
+
+
+def test_every_chart_is_described_and_reads_rows(made):
+    for name, specification in made.items():
+        assert specification["description"].strip(), name
+        assert '{"name": "rows"}' in json.dumps(specification), name
+        assert "config" not in specification, name
+
+
+def test_a_system_has_one_colour_and_shape_in_all_charts(made):
+    scales = set()
+
+    def collect(value):
+        if isinstance(value, dict):
+            if value.get("field") == "system" and "domain" in value.get("scale", {}):
+                scales.add(json.dumps(value["scale"]))
+            for each in value.values():
+                collect(each)
+        elif isinstance(value, list):
+            for each in value:
+                collect(each)
+
+    collect(list(made.values()))
+    names = list(LOOK.names)
+    expected = [{"domain": names, "range": list(some)} for some in (LOOK.colours, LOOK.shapes)]
+    assert sorted(map(json.loads, scales), key=str) == sorted(expected, key=str)
+
+
+def test_sorted_differences_cover_all_queries_once(made):
+    """What Vega makes of the rows: bars from the most improved query to the one that lost most, without a gap."""
+    rows = [
+        {"id": f"q{at}", "first": 0.5, "second": second} for at, second in enumerate([0.9, 0.5, 0.5, 0.1, 0.9, 0.2])
+    ]
+    drawn = vl_convert.vegalite_to_svg({**made["differences"], "width": 300, "datasets": {"rows": rows}})
+    labels = [part.split('"')[0] for part in drawn.split('aria-label="')]
+    bars = [label for label in labels if label.startswith("queries, most improved first")]
+    assert len(bars) == 4
+    assert any("queries: 2" in bar and "verdict: better" in bar for bar in bars)
+    assert any("queries: 2" in bar and "verdict: equal" in bar for bar in bars)
+
+
+def test_calibration_is_the_share_of_relevant_among_judged(made):
+    rows = [{"low": 0.0, "high": 1.0, "relevant": 1, "other": 3, "unjudged": 50}]
+    drawn = vl_convert.vegalite_to_svg({**made["calibration"], "width": 300, "datasets": {"rows": rows}})
+    assert "25.0%" in drawn or "25%" in drawn
