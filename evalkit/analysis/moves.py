@@ -92,7 +92,7 @@ def widest(
     count: int,
     dataset: Dataset | None,
     cutoff: int = 10,
-    read: Callable[[Result], Run] = Result.read_run,
+    read: Callable[[Result], Run] = lambda result: result.read_run(),
 ) -> list[Listing]:
     """The queries with the widest range of values, widest first; those on which all agree are left out.
 

@@ -18,7 +18,7 @@ from evalkit.reports.overview import DatasetView, Overview
 from evalkit.system.files import naming
 
 _WIDTH = 560  # pixels of a figure
-_SCALE = 3.0  # of its PNG
+_SCALE = 2.0  # of its PNG
 _WITHOUT_NAMES = ("cost", "depth", "length")  # charts with systems, and no axis of their names
 
 

@@ -20,7 +20,7 @@ from evalkit.analysis.score_bins import ScoreBins, score_bins
 from evalkit.analysis.shared_facts import SharedFacts
 from evalkit.config.resources import config_names
 from evalkit.errors import EvalkitError
-from evalkit.results import Evaluation, Result
+from evalkit.results import Evaluation
 from evalkit.results.gather import dataset_of
 from evalkit.results.judged_runs import RunResult
 from evalkit.types import Dataset
@@ -131,8 +131,8 @@ def _view(comparison: Comparison, settings: Settings, queries: int, advance: Cal
             bins = score_bins(shared.run(one.result).scores, shared.grades(one.result), shared.level)
         systems.append(_system(one, analysis, bins, remark))
         advance(1)
-    read = Result.read_run if shared is None else shared.run
     of_all = comparison.evaluations, comparison.query_ids, comparison.values
+    read = shared.run if shared else lambda result: result.read_run()
     listings = widest(*of_all, count=queries, dataset=dataset, read=read)
     chosen = {one.query_id for one in listings}
     return DatasetView(comparison, tuple(systems), tuple(listings), _cut(comparison.evaluations, chosen), remark)

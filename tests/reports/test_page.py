@@ -1,7 +1,6 @@
 """The HTML report as text: complete, self-contained, and safe whatever the texts hold."""
 
 import base64
-import gzip
 import hashlib
 import json
 import re
@@ -10,6 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 from made import made, write_collection
+from report_pages import single_queries
 
 from evalkit.analysis.pairwise import Settings
 from evalkit.cli import main
@@ -40,10 +40,6 @@ class Elements(HTMLParser):
             name = attributes.get("id") or tag
             self.inside[name if name not in self.inside else f"{name} 2"] = data
 
-    def unpacked(self) -> list[dict]:
-        """Single queries, which are compressed."""
-        return json.loads(gzip.decompress(base64.b64decode(self.inside["queries"])))
-
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory):
@@ -67,7 +63,7 @@ def test_hostile_texts_and_names_are_text(hostile):
     assert tags.count("script") == 4
     assert not {"b", "img", "iframe", "object", "link"} & set(tags)
     assert not any(name.startswith("on") or name in {"src", "style"} for _, each in elements.found for name in each)
-    (found,) = elements.unpacked()
+    (found,) = single_queries(hostile)
     assert {one["text"] for one in found["documents"]} == {HOSTILE}
     assert {one["text"] for one in found["listings"]} == {HOSTILE}
     data = json.loads(elements.inside["data"])
@@ -108,7 +104,7 @@ def assert_alike(found, expected):
 def test_single_queries_are_those_of_the_comparison(tmp_path):
     root = made(tmp_path, {"strong": 3.0, "weak": 0.1}, queries=9)
     found = overview(gather([root]), Settings(samples=200), queries=3)
-    (view,), (own,) = found.datasets, Elements(page(found)).unpacked()
+    (view,), (own,) = found.datasets, single_queries(page(found))
     assert own["ids"] == list(view.comparison.query_ids)
     assert own["values"] == [[round(value * 1e4) for value in column] for column in view.comparison.values.T.tolist()]
     for shown, listing in zip(own["listings"], view.listings, strict=True):
