@@ -100,8 +100,7 @@ def load(
         name, *more = [lists] if lists and passages else corpus_of(source)
         # Judgments before documents, because a wrong split is a common mistake and shows soon.
         found = judgments_of(source, config.split, lenient=isinstance(config, FolderDatasetConfig))
-        queries = _read_queries(source, found.split if found else config.split, passages)
-        judged = _judged(source, found, queries) if found else _answered(source, config.split, queries)
+        judged = _judged(source, found, passages) if found else _answered(source, config.split, passages)
         if lists:
             own = read_candidates(source, lists, is_ranking=config.candidates_ranked)
             judged = replace(judged, candidates=own.run, notes={**judged.notes, **own.notes})
@@ -121,8 +120,9 @@ def load(
     return dataset
 
 
-def _answered(source: CollectionFiles, split: str, queries: _Queries) -> Judged:
+def _answered(source: CollectionFiles, split: str, passages: Passages | None) -> Judged:
     """Queries of a collection without judgments, with their answers."""
+    queries = _read_queries(source, split, passages)
     if not queries.by_id:
         raise DataError(f"{queries.file}: holds no queries.")
     if any(query.answers is None for query in queries.by_id.values()):
@@ -130,13 +130,14 @@ def _answered(source: CollectionFiles, split: str, queries: _Queries) -> Judged:
     return _of_queries(queries, sorted(queries.by_id), {}, answered=True)
 
 
-def _judged(source: CollectionFiles, found: Judgments, queries: _Queries) -> Judged:
+def _judged(source: CollectionFiles, found: Judgments, passages: Passages | None) -> Judged:
     """Queries, with their judgments and perhaps answers."""
     if found.note:
         logger.warning("%s: %s.", source.label(found.name), found.note)
     qrels, notes = read_judgments(Member(source.label(found.name), partial(source.open, found.name)))
     for note in notes:
         logger.warning("%s: %s.", source.label(found.name), note.text)
+    queries = _read_queries(source, found.split, passages)
     absent = sorted(set(qrels) - set(queries.by_id))
     if absent:
         raise DataError(
