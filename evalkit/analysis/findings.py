@@ -215,8 +215,10 @@ def _gains(scope: _Scope) -> list[Finding]:
     text = f"{len(better)} of {len(over)} rerankers are better than their first stage {scope.where} by more than chance"
     if unclear:
         text += f"; {listed(unclear)} cannot be told apart from {'its first stage' if len(unclear) == 1 else 'theirs'}"
-    numbers = {"better": len(better), "rerankers": len(over)}
-    return [Finding(GAIN, f"{text}.", "note", scope.dataset, (*better, *unclear), numbers)]
+    if worse := [name for name, own in over.items() if own.real and own.value < 0]:
+        text += f"; {listed(worse)} {'is' if len(worse) == 1 else 'are'} worse"
+    numbers = {"better": len(better), "worse": len(worse), "rerankers": len(over)}
+    return [Finding(GAIN, f"{text}.", "note", scope.dataset, (*better, *unclear, *worse), numbers)]
 
 
 def _gains_within(scope: _Scope) -> list[Finding]:

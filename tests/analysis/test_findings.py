@@ -71,7 +71,9 @@ def test_every_number_is_that_of_compare(root, capsys):
     alike = {name for name in means if name != best and not over(dataset["pairs"], name, best)[2]}
     assert alike == found[ALIKE].numbers.keys() == {"strong", "twin"} - {best}
     gains = {name: over(dataset["pairs"], name, "stage-100") for name in SYSTEMS}
-    assert found[GAIN].numbers == {"better": sum(real and d > 0 for d, _, real in gains.values()), "rerankers": 4}
+    counts = [sum(real and sign * value > 0 for value, _, real in gains.values()) for sign in (1, -1)]
+    assert found[GAIN].numbers == {"better": counts[0], "worse": counts[1], "rerankers": 4}
+    assert found[GAIN].text.endswith("; bad is worse.")
     assert found[GAIN].text.startswith("2 of 4 rerankers are better than their first stage on one")
     assert "weak cannot be told apart from its first stage" in found[GAIN].text
     assert (found[WORSE].systems, found[WORSE].level) == (("bad",), "error")
