@@ -137,8 +137,8 @@ def _changes(checkpoint: Checkpoint, names: list[str]) -> dict[str, Change]:
             found[f"{module}.weight"] = Change(down, up, embeds=stem != "lora_")
         elif "lora_" in own:
             raise ModelError(f"{checkpoint.path}: holds {name}, which evalkit does not compute.")
-        else:
-            found[own] = Change("", name)
+        else:  # peft wraps the layers that it adds to, and a trained bias stays in there
+            found[own.replace(".base_layer.", ".")] = Change("", name)
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.layout import usable_positions
+from evalkit.models.layout import stated_positions, usable_positions
 from evalkit.models.modality import is_structured, task_of, template_arguments, uses_chat
 
 logger = logging.getLogger(__name__)
@@ -257,9 +257,10 @@ def tokenizer_length(checkpoint: Checkpoint) -> int | None:
 
 
 def _max_length(checkpoint: Checkpoint, name: str, transformer: Mapping[str, Any]) -> int | None:
-    """The stored length, else the tokenizer's; at most what the model has positions for."""
-    stored = whole_number(f"{checkpoint.path}/{name}", transformer, "max_seq_length")
-    if stored is None:
-        stored = tokenizer_length(checkpoint)
-    limits = [limit for limit in (stored, usable_positions(checkpoint)) if limit is not None]
+    """The stored length, else the tokenizer's or the model's; at most what the model has positions for."""
+    stored = [whole_number(f"{checkpoint.path}/{name}", transformer, "max_seq_length")]
+    if stored == [None]:
+        # The latter also where positions are relative, and longer texts could be read, as sentence-transformers does.
+        stored = [tokenizer_length(checkpoint), stated_positions(checkpoint)]
+    limits = [limit for limit in (*stored, usable_positions(checkpoint)) if limit is not None]
     return min(limits, default=None)

@@ -110,6 +110,12 @@ def is_minicpm(checkpoint: Checkpoint) -> bool:
     return "scale_depth" in checkpoint.config and "scale_emb" in checkpoint.config
 
 
+def stated_positions(checkpoint: Checkpoint) -> int | None:
+    """`max_position_embeddings`, which need not be a limit; None where `config.json` has none."""
+    found = checkpoint.config.get("max_position_embeddings")
+    return int(found) if isinstance(found, int) and found > 0 else None
+
+
 def usable_positions(checkpoint: Checkpoint) -> int | None:
     """How many tokens a text may have before the model runs out of positions; None where nothing limits it.
 

@@ -25,6 +25,7 @@ METADATA = "artifact.metadata"  # of the ColBERT authors
 LINEAR = "linear.weight"  # their projection, next to the weights of the encoder
 _MASK = "MultiVectorMask"
 _KNOWN = {"Transformer", "Dense", _MASK, "Normalize"}
+_TOKENS = "token_embeddings"  # what is scaled
 _USUAL_QUERY, _USUAL_DOCUMENT = 32, 180
 _PUNCTUATION = tuple(string.punctuation)
 
@@ -121,6 +122,12 @@ def _of_sentence_transformers(checkpoint: Checkpoint, model: Mapping[str, Any]) 
     length = whole_number(where, expansion, "length") if expansion else None
     if expansion and length is None:
         raise ModelError(f"{where}: query_expansion={expansion!r} has no length.")
+    if expansion and _MASK not in checkpoint.kinds:
+        raise ModelError(
+            f"{where}: query_expansion={expansion!r}, but modules.json has no {_MASK}, without which "
+            "sentence-transformers compares no token that it fills up with. Add one in a copy of the folder, or remove "
+            "query_expansion."
+        )
     fixed = expansion.get("strategy") == "fixed"
     words, tasks = _mask(checkpoint)
     return MultiVector(
@@ -135,7 +142,7 @@ def _of_sentence_transformers(checkpoint: Checkpoint, model: Mapping[str, Any]) 
         skipped=words,
         skips_in=tasks,
         dense=_dense(checkpoint),
-        normalizes="Normalize" in checkpoint.kinds,
+        normalizes=_normalizes(checkpoint),
         averages=_averages(f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}", model),
     )
 
@@ -169,6 +176,16 @@ def _require_chain(checkpoint: Checkpoint, *, known: set[str]) -> None:
 
 def _dense(checkpoint: Checkpoint) -> tuple[str, ...]:
     return tuple(folder for kind, folder in checkpoint.modules() if kind == "Dense")
+
+
+def _normalizes(checkpoint: Checkpoint) -> bool:
+    """Whether token vectors are scaled to length 1."""
+    for kind, folder in checkpoint.modules():
+        stored = (checkpoint.read_json(f"{folder}/config.json") or {}) if kind == "Normalize" else {}
+        for key, value in stored.items():
+            if not (key in {"module_input_name", "module_output_name"} and value == _TOKENS):
+                raise ModelError(f"{checkpoint.path}/{folder}/config.json: {key}={value!r}, expected {_TOKENS!r}.")
+    return "Normalize" in checkpoint.kinds
 
 
 def _mask(checkpoint: Checkpoint) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -15,8 +15,8 @@ from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import Declared
 from evalkit.models.layout import is_minicpm
 
-_SUPPORTED = {"StaticEmbedding", "Transformer", "Pooling", "Dense", "LayerNorm", "Normalize"}
-_ORDER = re.compile("(Transformer Pooling|StaticEmbedding)( Dense| LayerNorm| Normalize)*")
+_SUPPORTED = {"StaticEmbedding", "Transformer", "Pooling", "Dense", "LayerNorm", "Normalize", "Dropout"}
+_ORDER = re.compile("(Transformer Pooling|StaticEmbedding)( Dense| LayerNorm| Normalize| Dropout)*")
 # What sentence-transformers calls the poolings, before version 6 (`pooling_mode_...`) and since.
 _POOLINGS = {
     "cls_token": "cls",
@@ -76,7 +76,7 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig, said: Declared) 
         pooling,
         normalize=normalize,
         ranked_normalized=by_cosine or (normalize and truncate_dim is None),
-        layers=tuple((kind, checkpoint.path / folder) for kind, folder in between),
+        layers=tuple((kind, checkpoint.path / folder) for kind, folder in between if kind != "Dropout"),
         truncate_dim=truncate_dim,
     )
 
@@ -91,7 +91,7 @@ def _supported(checkpoint: Checkpoint) -> list[str]:
     if kinds and not _ORDER.fullmatch(" ".join(kinds)):
         raise ModelError(
             f"{checkpoint.path}: modules.json has {', '.join(kinds)}, in an order that evalkit does not run. Supported "
-            "is Transformer, Pooling, any number of Dense, LayerNorm and Normalize."
+            "is Transformer, Pooling, any number of Dense, LayerNorm, Normalize and Dropout."
         )
     return kinds
 

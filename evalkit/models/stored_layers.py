@@ -18,7 +18,14 @@ from evalkit.models.weights import Stored, Tensors, fill, require_stored
 VECTOR = "sentence_embedding"  # what a layer behind the pooling reads and writes
 TOKENS = "token_embeddings"  # and one before it
 SCORES = "scores"  # what the last layer of a reranker writes
-_ACTIVATIONS = {"Identity": nn.Identity, "Tanh": nn.Tanh, "ReLU": nn.ReLU, "GELU": nn.GELU}
+# Of torch, as they are without arguments: sentence-transformers stores no others.
+_ACTIVATIONS = {
+    kind.__name__: kind
+    for kind in (
+        *(nn.Identity, nn.Tanh, nn.ReLU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.LeakyReLU, nn.ELU, nn.SELU),
+        *(nn.Mish, nn.ReLU6, nn.Softplus, nn.Softsign, nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.LogSigmoid),
+    )
+}
 _KNOWN_OF_DENSE = {
     *("in_features", "out_features", "bias", "activation_function", "use_residual"),
     *("module_input_name", "module_output_name"),
@@ -69,7 +76,9 @@ def load_dense(folder: Path, device: Any, *, reads: str = VECTOR, writes: str = 
         )
     name = str(settings.get("activation_function", "torch.nn.modules.activation.Tanh")).rsplit(".", 1)[-1]
     if name not in _ACTIVATIONS:
-        raise ModelError(f"{folder}/config.json: no linear layer with one of {', '.join(_ACTIVATIONS)}.")
+        raise ModelError(
+            f"{folder}/config.json: activation_function={name!r}. evalkit knows {', '.join(_ACTIVATIONS)}."
+        )
     sizes, bias = (widths["in_features"], widths["out_features"]), bool(settings.get("bias", True))
     residual = bool(settings.get("use_residual", False))
     found: nn.Module = _loaded(stage, lambda: Dense(*sizes, _ACTIVATIONS[name](), bias=bias, residual=residual), device)

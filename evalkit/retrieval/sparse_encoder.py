@@ -64,7 +64,9 @@ class SparseEncoder(RetrievalEncoder):
         said = declared(self.checkpoint)
         if said.task not in {None, "fill-mask"}:
             raise ModelError(f"{self.checkpoint.path}: transformer_task is {said.task}, so it has no masked head.")
-        if (self.checkpoint.read_json(SENTENCE_TRANSFORMERS) or {}).get("similarity_fn_name", "dot") != "dot":
+        # sentence-transformers 6 writes null for it, and then compares by the dot product.
+        stored = (self.checkpoint.read_json(SENTENCE_TRANSFORMERS) or {}).get("similarity_fn_name")
+        if stored not in {None, "dot"}:
             raise ModelError(
                 f"{self.checkpoint.path}/{SENTENCE_TRANSFORMERS}: similarity_fn_name={said.similarity}. Sparse vectors "
                 "are searched by their dot product alone."

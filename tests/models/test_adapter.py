@@ -82,6 +82,18 @@ def test_scores_are_those_of_the_weights_merged_by_hand(folder, keys, scales):
     np.testing.assert_allclose(score(folder), merged_by_hand(folder, scales), rtol=0, atol=1e-5)
 
 
+def test_a_bias_that_was_trained_too_replaces_that_of_the_base(folder):
+    bias, name = torch.full((32,), 0.5), f"{QUERY.format(0)}.base_layer.bias"
+    tensors(folder, lambda stored: stored.update({name: bias}))
+    found = score(folder)
+    tensors(folder, lambda stored: stored.pop(name))
+    base = folder / "base/model.safetensors"
+    weights = dict(load_file(base))
+    weights[f"{QUERY.format(0)}.bias".removeprefix("base_model.model.")] = bias
+    save_file(weights, base, metadata={"format": "pt"})
+    np.testing.assert_allclose(found, score(folder), rtol=0, atol=1e-6)
+
+
 def test_both_folders_are_in_the_identity_and_the_base_alone_scores_otherwise(folder):
     built = rerank.build(CrossEncoderConfig(name="x", model=str(folder / "adapter")), ComputeConfig(device="cpu"))
     assert {"adapter", "base"} == set(built.identity["checkpoint"])

@@ -96,6 +96,17 @@ def test_the_length_is_the_stored_one_else_the_tokenizer_s_and_never_beyond_the_
     assert read(checkpoint, max_length=8).max_length == 8
 
 
+@pytest.mark.parametrize(("stored", "expected"), [(None, 64), (100, 100)])
+def test_relative_positions_bound_only_a_length_that_nothing_else_says(checkpoint, stored, expected):
+    config = json.loads((checkpoint.path / "config.json").read_text(encoding="utf-8"))
+    relative = {"model_type": "deberta-v2", "position_biased_input": False}
+    write(checkpoint, "config.json", **(config | relative))
+    write(checkpoint, "tokenizer_config.json", model_max_length=80)
+    write(checkpoint, TRANSFORMER, max_seq_length=stored)
+    assert expected == read(Checkpoint(checkpoint.path)).max_length
+    assert read(Checkpoint(checkpoint.path), max_length=500).max_length == 500
+
+
 @pytest.mark.parametrize("name", ["sentence_roberta_config.json", "sentence_distilbert_config.json"])
 def test_older_names_of_the_transformer_s_settings_are_read(checkpoint, name):
     said = declared(write(checkpoint, name, max_seq_length=12, do_lower_case=True))

@@ -207,6 +207,18 @@ def test_what_is_not_known_is_refused(pylate, keys, part):
     assert part in str(error.value)
 
 
+def test_modules_that_compare_other_vectors_than_ours_are_refused(multivector):
+    change(multivector / "3_Normalize/config.json", module_input_name="sentence_embedding")
+    with pytest.raises(ModelError, match="module_input_name='sentence_embedding', expected 'token_embeddings'"):
+        build(multivector)
+    change(multivector / "3_Normalize/config.json", module_input_name="token_embeddings")
+    listed = json.loads((multivector / "modules.json").read_text(encoding="utf-8"))
+    kept = [entry for entry in listed if not entry["type"].endswith("MultiVectorMask")]
+    (multivector / "modules.json").write_text(json.dumps(kept), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"query_expansion=.*modules\.json has no MultiVectorMask"):
+        build(multivector)
+
+
 def test_settings_for_other_checkpoints_are_refused(pylate, shared):
     with pytest.raises(ModelError, match=r"Remove reranker\.projection"):
         build(pylate, skip_first_token=True)

@@ -14,6 +14,7 @@ TEXTS = ["The moon pulls the sea.", "", "Bees make honey from nectar", "moon"]
 CHAINS = {
     "normalize dense": [("Normalize",), ("Dense", 32, 8)],
     "dense norm scale": [("Dense", 32, 16), ("LayerNorm", 16), ("Normalize",)],
+    "dropout dense": [("Dropout", 0.5), ("Dense", 32, 8, True, nn.SiLU())],
     "norm dense dense": [("LayerNorm", 32), ("Dense", 32, 48), ("Dense", 48, 4)],
 }
 

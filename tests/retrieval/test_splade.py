@@ -125,6 +125,19 @@ def test_the_pooling_is_that_of_the_checkpoint(tmp_path, tokenizer_file, store, 
     np.testing.assert_allclose(splade(folder, store).encode(TEXTS).toarray(), expected, rtol=0, atol=1e-5)
 
 
+def test_a_similarity_that_is_null_is_the_dot_product_as_sentence_transformers_6_saves_it(
+    tmp_path, tokenizer_file, store
+):
+    folder = write(tmp_path / "m", tokenizer_file)
+    named = splade(folder, store).encode(TEXTS).toarray()
+    file = folder / "config_sentence_transformers.json"
+    file.write_text(json.dumps({"model_type": "SparseEncoder", "similarity_fn_name": None}), encoding="utf-8")
+    np.testing.assert_array_equal(splade(folder, store).encode(TEXTS).toarray(), named)
+    file.write_text(json.dumps({"similarity_fn_name": "cosine"}), encoding="utf-8")
+    with pytest.raises(ModelError, match="by their dot product alone"):
+        splade(folder, store)
+
+
 @pytest.fixture
 def dataset(tmp_path, store):
     return load(FolderDatasetConfig(path=str(write_collection(tmp_path / "collection"))), store)
