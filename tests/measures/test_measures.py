@@ -261,7 +261,7 @@ def test_unknown_measure_is_an_error_that_lists_the_legal_ones(name):
     legal = ["nDCG@k", "R@k", "P@k", "MAP@k", "RR@k", "Success@k", "AnswerRecall@k", "R_cap@k", "ERR@k", "RBP@k"]
     legal += ["Judged@k", "alpha_nDCG@k", "nDCG", "MAP", "RR", "Rprec", "Bpref", "ERR", "RBP", "Judged"]
     assert ", ".join(legal) in str(caught.value)
-    assert [*legal, "alpha_nDCG"] == list(families())
+    assert [*legal, "alpha_nDCG", "p-MRR"] == list(families())
 
 
 @pytest.mark.parametrize(
