@@ -44,8 +44,8 @@ from evalkit.system.reporting import reason
 from evalkit.types import Dataset
 
 PARTS = ("qrels", "queries", "corpus")
-_LISTS, _INSTRUCTIONS = "top_ranked", "instruction"
-OTHERS = (_LISTS, _INSTRUCTIONS)
+_LISTS, _INSTRUCTIONS = "top_ranked", ("instruction", "instructions")
+OTHERS = (_LISTS, *_INSTRUCTIONS)
 """What else mteb's repositories have; others call them otherwise."""
 
 _NAMES = {"qrels": ("default", "qrels"), "queries": ("queries", "query")}  # what configurations are called
@@ -139,13 +139,12 @@ def load(
     snapshot: Snapshot,
     *,
     candidates: str = _LISTS,
-    instructions: str = _INSTRUCTIONS,
+    instructions: str = "",
 ) -> Dataset:
     """The dataset in a folder; the parts with candidates and instructions may have other names than mteb's."""
     label = str(snapshot.path)
-    tables = [
-        snapshot.table(part, config.split) if part in snapshot.parts else None for part in (candidates, instructions)
-    ]
+    said = instructions or next((name for name in _INSTRUCTIONS if name in snapshot.parts), "")
+    tables = [snapshot.table(part, config.split) if part in snapshot.parts else None for part in (candidates, said)]
     found = with_tables(
         judged(snapshot.table("qrels", config.split), snapshot.table("queries", config.split), label),
         candidates=tables[0],

@@ -79,8 +79,11 @@ def test_lists_under_another_name_are_those_that_the_card_names(tmp_path, store)
     assert dataset.instructions == {}
 
 
-def test_what_hf_download_left_is_read_with_its_lists_and_instructions(tmp_path, store):
-    dataset = load(FolderDatasetConfig(path=str(write_parquet(tmp_path / "left", tables()))), store)
+@pytest.mark.parametrize("called", ["instruction", "instructions"])
+def test_what_hf_download_left_is_read_with_its_lists_and_instructions(tmp_path, store, called):
+    made = tables()
+    made[called] = made.pop("instruction")
+    dataset = load(FolderDatasetConfig(path=str(write_parquet(tmp_path / "left", made))), store)
     assert scores(dataset) == {
         query_id: dict.fromkeys(sorted(ids, reverse=True), 0.0) for query_id, ids in LISTS.items()
     }
