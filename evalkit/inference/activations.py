@@ -22,9 +22,8 @@ class Gate:
             result: torch.Tensor = torch.ops.evalkit.gate(both, self.kind)
             return result
         gate, up = both.chunk(2, dim=1)
-        if self.way == "off":
-            return torch.mul(self.activation(gate), up)
-        active: torch.Tensor = _ACTIVATIONS[self.kind](gate) if self.kind else self.activation(gate)
+        known = self.kind if self.way == "torch" else None
+        active: torch.Tensor = _ACTIVATIONS[known](gate) if known else self.activation(gate)
         return active.mul_(up)
 
 
