@@ -106,7 +106,7 @@ class ComputeConfig:
     @property
     def padded_attention(self) -> str:
         """The name of the attention in transformers, for models built there; it has no name for the engine's own."""
-        return "sdpa" if self.attention in PACKED else self.attention
+        return "eager" if self.attention in PACKED else self.attention
 
     def __post_init__(self) -> None:
         """Check ranges and choices."""

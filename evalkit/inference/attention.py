@@ -12,6 +12,7 @@ from evalkit.inference.flash import flash
 from evalkit.inference.packed import Packed, Select, equal_runs
 
 _FEW = 3  # queries of a sequence
+_SHARED = 512  # tokens of the longest text whose mask is kept
 
 
 class AttentionRule(NamedTuple):
@@ -54,8 +55,8 @@ def by_runs(
         q = query[rows].unflatten(0, (count, queries)).transpose(1, 2)
         k = key[key_rows].unflatten(0, (count, width)).transpose(1, 2)
         v = value[key_rows].unflatten(0, (count, width)).transpose(1, 2)
-        seen = _mask(queries, width, rule, query.device)
-        found = _capped(q, k, v, seen, rule) if rule.softcap else _plain(q, k, v, seen, rule)
+        seen = _mask(queries, width, rule, query)
+        found = _capped(q, k, v, seen, rule) if rule.softcap else plain(q, k, v, seen, rule)
         result[rows].unflatten(0, (count, queries)).copy_(found.transpose(1, 2))
         row, key_row = rows.stop, key_rows.stop
     return result
@@ -67,27 +68,42 @@ def _seen(key: torch.Tensor, value: torch.Tensor, batch: Packed, select: Select)
     return (key, value) if keys is None else (key[keys.rows], value[keys.rows])
 
 
-def _mask(queries: int, keys: int, rule: AttentionRule, device: torch.device) -> torch.Tensor | None:
+def _mask(queries: int, keys: int, rule: AttentionRule, like: torch.Tensor) -> torch.Tensor | None:
     """Which keys each query sees, shape (queries, keys); None if it sees all, or if `is_causal` is enough.
 
-    The queries are the last of the keys' tokens.
+    The queries are the last of the keys' tokens. On a CPU, short texts share a mask that is added to their scores.
     """
     windowed = rule.window is not None and rule.window < keys
     square = queries == keys and not rule.softcap
     if not windowed and (not rule.causal or square or queries == 1):
         return None
-    back = torch.arange(keys - queries, keys, device=device)[:, None] - torch.arange(keys, device=device)[None]
     window = rule.window or keys
-    return (back >= 0) & (back < window) if rule.causal else back.abs() < window
+    if like.device.type == "cpu" and keys <= _SHARED and rule.window and not rule.softcap:
+        return _added(rule.causal, window, like.dtype)[keys - queries : keys, :keys]
+    return _near(queries, keys, causal=rule.causal, window=window, device=like.device)
 
 
-def _plain(
+def _near(queries: int, keys: int, *, causal: bool, window: int, device: torch.device) -> torch.Tensor:
+    back = torch.arange(keys - queries, keys, device=device)[:, None] - torch.arange(keys, device=device)[None]
+    return (back >= 0) & (back < window) if causal else back.abs() < window
+
+
+@cache
+def _added(causal: bool, window: int, dtype: torch.dtype) -> torch.Tensor:
+    """0 where a token sees another, else minus infinity, of the longest text that shares it."""
+    seen = _near(_SHARED, _SHARED, causal=causal, window=window, device=torch.device("cpu"))
+    return torch.zeros(seen.shape, dtype=dtype).masked_fill_(~seen, -torch.inf)
+
+
+def plain(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, seen: torch.Tensor | None, rule: AttentionRule
 ) -> torch.Tensor:
+    """Attention of tensors of shape (texts, heads, tokens, width); `seen` is a mask, or is added to the scores."""
     dtype = q.dtype
     if q.device.type == "cpu" and dtype == torch.float32 and q.shape[2] <= _FEW:
         # Several threads share the sums of few queries, in an order of their own: see `linear.summed`.
         q, k, v = q.double(), k.double(), v.double()
+        seen = seen if seen is None or seen.dtype == torch.bool else seen.double()
     # A single query is the last token, which sees all others anyway.
     causal = rule.causal and seen is None and q.shape[2] > 1
     grouped = q.shape[1] != k.shape[1]

@@ -7,9 +7,21 @@ from typing import Any
 import torch
 
 from evalkit.inference.attention import KERNELS, Attend, AttentionRule
+from evalkit.inference.disentangled import Disentangled
 from evalkit.inference.fused import Norm, choose, tables
-from evalkit.inference.layers import BertBlock, Context, DecoderBlock, GteBlock, Layer, ModernBertBlock
+from evalkit.inference.layers import (
+    Context,
+    DecoderBlock,
+    GteBlock,
+    Layer,
+    ModernBertBlock,
+    PostNormBlock,
+    bert_parts,
+    distilbert_parts,
+)
 from evalkit.inference.packed import Packed, Select
+
+FULL, LOCAL = "full_attention", "sliding_attention"  # kinds of layers, as transformers calls them
 
 
 class Backbone:
@@ -100,9 +112,39 @@ def _encoder(model: Any, attend: Attend, way: str) -> Backbone:
             token_type_ids=batch.segments[None] if model.config.type_vocab_size > 1 else None,
             position_ids=(batch.positions if padding is None else _behind_padding(batch, padding))[None],
         )
+        project = getattr(model, "embeddings_project", None)  # of ELECTRA with narrower embeddings
+        return states[0] if project is None else project(states[0])
+
+    width = model.config.hidden_size // model.config.num_attention_heads
+    blocks = [PostNormBlock(bert_parts(layer), attend, width) for layer in model.encoder.layer]
+    return Backbone(embed, blocks, norm=None, rotary=None, device=model.device, causal=False)
+
+
+def _distilbert(model: Any, attend: Attend, way: str) -> Backbone:
+    del way  # as BERT
+
+    def embed(batch: Packed) -> torch.Tensor:
+        states: torch.Tensor = model.embeddings(batch.input_ids[None], position_ids=batch.positions[None])
         return states[0]
 
-    blocks = [BertBlock(layer, attend) for layer in model.encoder.layer]
+    width = model.config.dim // model.config.n_heads
+    blocks = [PostNormBlock(distilbert_parts(layer), attend, width) for layer in model.transformer.layer]
+    return Backbone(embed, blocks, norm=None, rotary=None, device=model.device, causal=False)
+
+
+def _deberta(model: Any, attend: Attend, way: str) -> Backbone:
+    del way  # as BERT
+    relative = model.encoder.get_rel_embedding().detach()
+
+    def embed(batch: Packed) -> torch.Tensor:
+        segments = batch.segments[None] if model.config.type_vocab_size > 0 else None
+        states: torch.Tensor = model.embeddings(batch.input_ids[None], segments, batch.positions[None])
+        return states[0]
+
+    blocks = []
+    for layer in model.encoder.layer:
+        own = Disentangled(layer.attention.self, layer.attention.output.dense, relative)
+        blocks.append(PostNormBlock(bert_parts(layer), attend, own.width, own))
     return Backbone(embed, blocks, norm=None, rotary=None, device=model.device, causal=False)
 
 
@@ -134,21 +176,18 @@ def _modernbert(model: Any, attend: Attend, way: str) -> Backbone:
         states: torch.Tensor = model.embeddings(input_ids=batch.input_ids[None])
         return states[0]
 
-    def rotary(kind: str) -> Any:
-        return partial(model.rotary_emb, layer_type=kind) if kind in kinds else None
-
     scale = (config.hidden_size // config.num_attention_heads) ** -0.5
-    window = {"sliding_attention": int(config.sliding_window) + 1}
+    window = {LOCAL: int(config.sliding_window) + 1}
     blocks = [
         ModernBertBlock(layer, attend, AttentionRule(scale, window=window.get(kind)), way)
         for layer, kind in zip(model.layers, kinds, strict=True)
     ]
-    full, local = rotary("full_attention"), rotary("sliding_attention")
+    rotary, local = _by_kind(model)
     return Backbone(
         embed,
         blocks,
         norm=model.final_norm,
-        rotary=full or local,
+        rotary=rotary,
         local_rotary=local,
         device=model.device,
         causal=False,
@@ -163,21 +202,47 @@ def _decoder(model: Any, attend: Attend, way: str) -> Backbone:
     def embed(batch: Packed) -> torch.Tensor:
         return embedded(model, batch.input_ids, factor)
 
-    causal = bool(getattr(config, "is_causal", True))
-    kinds = getattr(config, "layer_types", None) or ["full_attention"] * len(model.layers)
-    blocks = []
-    for layer, kind in zip(model.layers, kinds, strict=True):
-        if type(model).__name__ == "GemmaModel" and config.hidden_act == "gelu":
-            # Gemma means the approximation by tanh, which transformers knows since 5.18.
+    if type(model).__name__ == "GemmaModel" and config.hidden_act == "gelu":
+        for layer in model.layers:  # means the approximation by tanh, which transformers knows since 5.18
             layer.mlp.act_fn = torch.nn.GELU(approximate="tanh")
-        window = config.sliding_window if kind == "sliding_attention" else None
-        cap = getattr(config, "attn_logit_softcapping", None)
-        blocks.append(
-            DecoderBlock(layer, attend, AttentionRule(float(layer.self_attn.scaling), causal, window, cap), way)
-        )
-    rotary = _in_float32(model.rotary_emb) if getattr(config, "rotary_dtype", "") == "float32" else model.rotary_emb
-    norm = Norm(model.norm, way)
-    return Backbone(embed, blocks, norm=norm, rotary=rotary, device=model.device, causal=causal, way=way)
+    rules = _rules(model)
+    blocks = [DecoderBlock(layer, attend, rule, way) for layer, rule in zip(model.layers, rules, strict=True)]
+    rotary, local = model.rotary_emb, None
+    if type(model).__name__ == "Gemma3TextModel":
+        rotary, local = _by_kind(model)
+    elif getattr(config, "rotary_dtype", "") == "float32":
+        rotary = _in_float32(rotary)
+    return Backbone(
+        embed,
+        blocks,
+        norm=Norm(model.norm, way),
+        rotary=rotary,
+        local_rotary=local,
+        device=model.device,
+        causal=rules[0].causal,
+        way=way,
+    )
+
+
+def _rules(model: Any) -> list[AttentionRule]:
+    """How the tokens of each layer of a decoder see each other."""
+    config, name = model.config, type(model).__name__
+    both_ways = name == "Gemma3TextModel" and config.use_bidirectional_attention
+    causal = bool(getattr(config, "is_causal", True)) and not both_ways
+    window = getattr(config, "sliding_window", None)
+    kinds = [LOCAL] * len(model.layers) if name == "MistralModel" else getattr(config, "layer_types", None)
+    cap = config.attn_logit_softcapping if name == "Gemma2Model" else None
+    return [
+        AttentionRule(float(layer.self_attn.scaling), causal, window if kind == LOCAL else None, cap)
+        for layer, kind in zip(model.layers, kinds or [""] * len(model.layers), strict=True)
+    ]
+
+
+def _by_kind(model: Any) -> tuple[Any, Any]:
+    """Rotary embeddings of layers that see all tokens, else of all layers; and of those that see near ones, or None."""
+    kinds = model.config.layer_types
+    full, local = (partial(model.rotary_emb, layer_type=kind) if kind in kinds else None for kind in (FULL, LOCAL))
+    return full or local, local
 
 
 def embedding_factor(model: Any) -> float:
@@ -207,16 +272,21 @@ def _in_float32(rotary: Any) -> Callable[[torch.Tensor, torch.Tensor], tuple[tor
     return exact
 
 
-_GEMMAS = ("GemmaModel", "Gemma2Model")
+_GEMMAS = ("GemmaModel", "Gemma2Model", "Gemma3TextModel")
 _MAKERS: dict[str, Callable[[Any, Attend, str], Backbone]] = {
     "BertModel": _encoder,
     "CamembertModel": _encoder,
+    "DebertaV2Model": _deberta,
+    "DistilBertModel": _distilbert,
+    "ElectraModel": _encoder,
     "RobertaModel": _encoder,
     "XLMRobertaModel": _encoder,
     "GteModel": _gte,
     "ModernBertModel": _modernbert,
+    "NomicBertModel": _gte,
     "GemmaModel": _decoder,
     "Gemma2Model": _decoder,
+    "Gemma3TextModel": _decoder,
     "GraniteModel": _decoder,
     "LlamaModel": _decoder,
     "MistralModel": _decoder,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -30,6 +30,7 @@ _Result = TypeVar("_Result")
 _CPU_TOKENS = 4096  # a CPU is slower once a batch leaves its cache
 _CUDA_TOKENS = 65_536  # a GPU is busy with fewer
 _PROBE_TOKENS = 4096
+_ROUNDS = 16  # batches of each core, above which one more or less does not matter
 _IN_FLIGHT = 3
 
 
@@ -87,10 +88,23 @@ class Work:
         if self._budget.tokens is not None:
             return self._budget.tokens
         if self.device.type == "cpu":
-            return _CPU_TOKENS
+            return self._share
         # So few are one batch anyway, and too few to measure the memory of a token.
         few = int(self.lengths.sum()) <= _PROBE_TOKENS
         return _PROBE_TOKENS if few else self._budget.settle(self._probed)
+
+    @cached_property
+    def _share(self) -> int:
+        """Tokens of a batch on a CPU: fewer where a few batches would leave cores without work at the end."""
+        total, workers = int(self.lengths.sum()), self.workers
+        rounds = -(-total // (_CPU_TOKENS * workers))
+        if workers == 1 or self.shared is not None or not 0 < rounds <= _ROUNDS:
+            return _CPU_TOKENS
+        least = -(-total // (rounds * workers))
+        for tokens in range(least, _CPU_TOKENS, max(least // 32, 1)):
+            if sum(1 for _ in batches(self.lengths, tokens, padded=self.padded)) <= rounds * workers:
+                return tokens
+        return _CPU_TOKENS
 
     def run(self, rows: Rows) -> torch.Tensor:
         """One batch, with the results on the model's device."""

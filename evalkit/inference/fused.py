@@ -141,6 +141,7 @@ class Norm:
 _OFFSETS = {
     "GemmaRMSNorm": 1.0,
     "Gemma2RMSNorm": 1.0,
+    "Gemma3RMSNorm": 1.0,
     "GraniteRMSNorm": 0.0,
     "LlamaRMSNorm": 0.0,
     "MistralRMSNorm": 0.0,
@@ -184,13 +185,13 @@ class Turn:
         self.eps = 0.0
         if norms is None or way == "off":
             return
-        assert all(_OFFSETS[type(norm).__name__] == 0 for norm in norms)
         assert _eps(norms[0]) == _eps(norms[1])
         self.eps = _eps(norms[0])
-        query, key = (norm.weight.detach() for norm in norms)
+        query, key = (norm.weight.detach().float() + _OFFSETS[type(norm).__name__] for norm in norms)
         if way == "triton":
-            self.weights = torch.stack((query, key)).float()
+            self.weights = torch.stack((query, key))
             return
+        query, key = (weight.to(norms[0].weight.dtype) for weight in (query, key))
         # The sine of a number multiplies its counterpart in the other half, which has that one's weight.
         both = [torch.cat((weight, weight.roll(heads.width // 2))) for weight in (query, key)]
         self.weights = torch.stack([both[0]] * (heads.query // heads.key) + [both[1]])
@@ -221,9 +222,11 @@ class Turn:
         self, projected: torch.Tensor, tables: torch.Tensor, rows: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         heads = self.heads
-        ends = heads.query * heads.width, (heads.query + heads.key) * heads.width
-        query = projected[:, : ends[0]].unflatten(1, (-1, heads.width))
-        key = projected[:, ends[0] : ends[1]].unflatten(1, (-1, heads.width))
+        both = projected[:, : (heads.query + heads.key) * heads.width].unflatten(1, (-1, heads.width))
+        if rows is None and self.norms is None:
+            query, key = rotated(both, *tables.chunk(2, dim=1)).split((heads.query, heads.key), dim=1)
+            return query, key
+        query, key = both.split((heads.query, heads.key), dim=1)
         chosen = tables
         if rows is not None:
             query, chosen = query[rows], tables[rows]

@@ -68,8 +68,9 @@ class _Attention:
         projected = self.all(states)
         query, key, value = (part.unflatten(1, (-1, self.width)) for part in projected.split(self.sizes, dim=1))
         rows = None if select == "all" else context.batch.rows(select)
-        if context.rotary is not None:
-            query, key = self.turn(projected, context.rotary, rows)
+        rotary = context.rotary if self.rule.window is None or context.local is None else context.local
+        if rotary is not None:
+            query, key = self.turn(projected, rotary, rows)
         elif rows is not None:
             query = query[rows]
         return self.attend(query, key, value, context.batch, select, self.rule).flatten(1)
@@ -79,20 +80,68 @@ def _of(states: torch.Tensor, context: Context, select: Select) -> torch.Tensor:
     return states if select == "all" else states[context.batch.rows(select)]
 
 
-class BertBlock:
-    """Norms after each part: BERT, RoBERTa, XLM-RoBERTa."""
+class PostNormParts(NamedTuple):
+    """The parts of a layer with norms after each part, by their names in transformers.
 
-    def __init__(self, layer: Any, attend: Attend) -> None:
-        own = layer.attention.self
-        width = int(own.attention_head_size)
-        projections = (own.query, own.key, own.value, layer.attention.output.dense)
-        self.attention = _Attention(attend, AttentionRule(width**-0.5), projections, width)
-        self.first_norm, self.second_norm = layer.attention.output.LayerNorm, layer.output.LayerNorm
-        activation = layer.intermediate.intermediate_act_fn
-        fused = activation_kind(activation) == "gelu"
-        self.up = FusedLinear([layer.intermediate.dense], gelu=fused)
-        self.activation = None if fused else activation
-        self.down = FusedLinear([layer.output.dense])
+    Attributes:
+        projections: to query, key, value, and from the result to states.
+        norms: after attention, and after the feed-forward layer.
+        up: to the inner width.
+        activation: of the inner states.
+        down: back to the states.
+    """
+
+    projections: tuple[Any, Any, Any, Any]
+    norms: tuple[Any, Any]
+    up: Any
+    activation: Any
+    down: Any
+
+
+def bert_parts(layer: Any) -> PostNormParts:
+    """The parts of BERT, RoBERTa, XLM-RoBERTa, ELECTRA, and, but for its attention, of DeBERTa-v2."""
+    own, output = layer.attention.self, layer.attention.output
+    names = ("query", "key", "value") if hasattr(own, "query") else ("query_proj", "key_proj", "value_proj")
+    query, key, value = (getattr(own, name) for name in names)
+    inner = layer.intermediate
+    return PostNormParts(
+        (query, key, value, output.dense),
+        (output.LayerNorm, layer.output.LayerNorm),
+        inner.dense,
+        inner.intermediate_act_fn,
+        layer.output.dense,
+    )
+
+
+def distilbert_parts(layer: Any) -> PostNormParts:
+    """The parts of DistilBERT."""
+    own, inner = layer.attention, layer.ffn
+    return PostNormParts(
+        (own.q_lin, own.k_lin, own.v_lin, own.out_lin),
+        (layer.sa_layer_norm, layer.output_layer_norm),
+        inner.lin1,
+        inner.activation,
+        inner.lin2,
+    )
+
+
+class PostNormBlock:
+    """Norms after each part: BERT and its like.
+
+    Args:
+        parts: of the layer, which lose their weights.
+        attention: like `_Attention`; plain attention over heads of `width` when None.
+        attend: the kernel of plain attention.
+        width: width of a head of plain attention.
+    """
+
+    def __init__(self, parts: PostNormParts, attend: Attend, width: int, attention: Any = None) -> None:
+        self.attention = attention or _Attention(attend, AttentionRule(width**-0.5), parts.projections, width)
+        self.first_norm, self.second_norm = parts.norms
+        fused = activation_kind(parts.activation) == "gelu"
+        self.up = FusedLinear([parts.up], gelu=fused)
+        self.activation = None if fused else parts.activation
+        self.down = FusedLinear([parts.down])
 
     def __call__(self, states: torch.Tensor, context: Context, select: Select) -> torch.Tensor:
         """See `Layer`."""
@@ -117,7 +166,7 @@ class _GatedMlp:
 
 
 class GteBlock:
-    """Norms after each part, rotary positions and a gated feed-forward layer: gte (new-impl)."""
+    """Norms after each part, rotary positions and a gated feed-forward layer: gte (new-impl), nomic-embed-text."""
 
     def __init__(self, layer: Any, attend: Attend, way: str) -> None:
         own = layer.self_attn
@@ -136,7 +185,7 @@ class GteBlock:
 
 
 class DecoderBlock:
-    """Norms before each part and rotary positions: Gemma, Gemma 2, Granite (MiniCPM), Qwen3 and their like."""
+    """Norms before each part and rotary positions: Gemma 1 to 3, Granite (MiniCPM), Mistral, Qwen3 and their like."""
 
     def __init__(self, layer: Any, attend: Attend, rule: AttentionRule, way: str) -> None:
         own = layer.self_attn
@@ -145,7 +194,7 @@ class DecoderBlock:
         self.attention = _Attention(attend, rule, projections, own.head_dim, norms=norms, way=way)
         self.mlp, self.way = _GatedMlp(layer.mlp, way), way
         self.branch = float(getattr(layer, "residual_multiplier", 1.0))
-        sandwiched = hasattr(layer, "pre_feedforward_layernorm")  # Gemma 2 has norms after each part too
+        sandwiched = hasattr(layer, "pre_feedforward_layernorm")  # Gemma 2 and 3 have norms after each part too
         before_mlp = layer.pre_feedforward_layernorm if sandwiched else layer.post_attention_layernorm
         self.before_attention, self.before_mlp = Norm(layer.input_layernorm, way), Norm(before_mlp, way)
         self.after_attention = Norm(layer.post_attention_layernorm, way) if sandwiched else None
@@ -173,11 +222,10 @@ class ModernBertBlock:
         self.attention = _Attention(attend, rule, projections, own.head_dim, way=way)
         self.before_attention, self.before_mlp = layer.attn_norm, layer.mlp_norm
         self.both, self.gate = FusedLinear([layer.mlp.Wi]), Gate(layer.mlp.act, way)
-        self.down, self.way, self.local = FusedLinear([layer.mlp.Wo]), way, rule.window is not None
+        self.down, self.way = FusedLinear([layer.mlp.Wo]), way
 
     def __call__(self, states: torch.Tensor, context: Context, select: Select) -> torch.Tensor:
         """See `Layer`."""
-        context = context._replace(rotary=context.local) if self.local else context
         seen = self.attention(self.before_attention(states), context, select)
         states = added(_of(states, context, select), self.attention.output, seen, 1.0, self.way)
         inner = self.gate(self.both(self.before_mlp(states)))

@@ -11,7 +11,7 @@ from evalkit.errors import MissingExtra, ModelError
 from evalkit.inference.budget import Budget
 from evalkit.inference.flash import flash
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.layout import can_pack, has_sdpa, is_minicpm
+from evalkit.models.layout import can_pack, has_sdpa, is_minicpm, runs_by_lengths
 from evalkit.system.reporting import reason
 from evalkit.system.versions import require_version
 
@@ -109,10 +109,16 @@ def resolved(compute: ComputeConfig, checkpoint: Checkpoint, *, softcap: bool = 
     plain = softcap or not has_sdpa(checkpoint)
     if compute.attention == "auto":
         padded = "eager" if plain else "sdpa"
-        return replace(compute, attention="packed" if can_pack(checkpoint) else padded)
+        slow = runs_by_lengths(checkpoint.config.get("model_type")) and _on_cuda(compute)
+        return replace(compute, attention="packed" if can_pack(checkpoint) and not slow else padded)
     if compute.attention == "sdpa" and plain:
         raise ModelError(f"{checkpoint.path}: this model has no sdpa attention. Set compute.attention=eager.")
     return compute
+
+
+def _on_cuda(compute: ComputeConfig) -> bool:
+    """Whether models run on a GPU; of workers elsewhere, whether they were asked to."""
+    return compute.device == "cuda" or (compute.backend == "local" and device_name(compute) == "cuda")
 
 
 def _require_kernels(compute: ComputeConfig) -> None:

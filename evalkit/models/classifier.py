@@ -21,8 +21,9 @@ from evalkit.models.padding import minds_padding
 from evalkit.models.pair_head import head_of
 from evalkit.models.requirements import require_classifier
 
-# What the classes of transformers call the part behind the encoder.
+# What the classes of transformers call the parts behind the encoder.
 _HEADS = {"classifier", "score", "logits_proj", "classification_head"}
+_BEFORE_CLASSIFIER = {"modernbert": "head", "deberta-v2": "pooler", "distilbert": "pre_classifier"}
 _TWO = 2
 # Names of a second label that says the opposite of what a second label usually says.
 _AGAINST = {
@@ -51,7 +52,7 @@ class Classifier(Headed):
         self.label = label
         # ModernBERT has a layer before its classifier, and pools the first token or all of them.
         self.pools = str(model.config.classifier_pooling) if model.config.model_type == "modernbert" else ""
-        heads = {*_HEADS, "head"} if self.pools else _HEADS
+        heads = {*_HEADS, _BEFORE_CLASSIFIER.get(model.config.model_type, "")}
         for part in (
             *(part for name, part in model.named_children() if name in heads),
             getattr(model.base_model, "pooler", None),
@@ -100,8 +101,10 @@ class Classifier(Headed):
         elif self.pools:
             pooled = pool(state, np.array(batch.lengths), "mean" if self.pools == "mean" else "cls")
             logits = self.model.classifier(self.model.head(pooled))
-        elif getattr(self.bare, "pooler", None) is not None:
-            logits = self.model.classifier(self.bare.pooler(state[:, None]))
+        elif hasattr(self.model, "pre_classifier"):  # DistilBERT
+            logits = self.model.classifier(self.model.pre_classifier(state).relu())
+        elif (pooler := getattr(self.model, "pooler", getattr(self.bare, "pooler", None))) is not None:
+            logits = self.model.classifier(pooler(state[:, None]))
         else:
             logits = self.model.classifier(state[:, None])  # the head of RoBERTa takes the first token itself
         return self._chosen(logits)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.inference.flash import flash
+from evalkit.models.layout import runs_by_lengths
 
 # What FlashAttention 2 asks for, in flash-attn and in torch (`mha_varlen_fwd` in flash_api.cpp).
 _CAPABILITY = (8, 0)
@@ -27,7 +28,10 @@ class Kernel(NamedTuple):
 
 def head_width(config: Mapping[str, Any]) -> int | None:
     """Numbers in an attention head of a model with this `config.json`; None where it does not say."""
-    hidden, count = config.get("hidden_size"), config.get("num_attention_heads")
+    hidden, count = (
+        config.get(name, config.get(of_distilbert))
+        for name, of_distilbert in (("hidden_size", "dim"), ("num_attention_heads", "n_heads"))
+    )
     width = config.get("head_dim")
     if not isinstance(width, int) and isinstance(hidden, int) and isinstance(count, int) and count > 0:
         width = hidden // count
@@ -47,7 +51,10 @@ def kernel(
     asked = compute.attention
     if capability is None and asked != "packed":
         raise ModelError(f"compute.attention={asked} runs on CUDA only. Set compute.attention=packed.")
-    if capability is None or compute.dtype == "float32":
+    if runs_by_lengths(config.get("model_type")) and asked != "packed":
+        raise ModelError(f"compute.attention={asked} cannot attend to positions as this model does. Set "
+                         "compute.attention=auto.")  # fmt: skip
+    if capability is None or compute.dtype == "float32" or runs_by_lengths(config.get("model_type")):
         return Kernel("packed")
     missing = _missing(capability, head_width(config))
     if missing and asked != "packed":

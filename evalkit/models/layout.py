@@ -49,21 +49,40 @@ _WITHOUT_SDPA = {
 JINA_RANKING = "JinaForRanking"
 """The architecture of jina-reranker-v3: Qwen3 with a projector."""
 
-# Model types whose layers `inference/blocks.py` has.
+# Model types whose layers `inference/layers.py` has.
 _PACKED = {
     "bert",
     "camembert",
     "cost_wise_gemma",
+    "deberta-v2",
+    "distilbert",
+    "electra",
     "gemma",
+    "gemma2",
+    "gemma3_text",
     "gte",
     "granite",
     "llama",
+    "mistral",
     "modernbert",
+    "nomic_bert",
     "qwen2",
     "qwen3",
     "roberta",
     "xlm-roberta",
 }
+
+# Packed types whose tokens, in the engine, reach the masks that fill up a query: no window, nothing causal.
+_SEE_ALL = {"bert", "camembert", "distilbert", "electra", "gte", "new", "nomic_bert", "roberta", "xlm-roberta"}
+# Settings with which the engine has no layers for a packed type.
+_NOT_PACKED: dict[str, dict[str, set[object]]] = {
+    "deberta-v2": {"relative_attention": {None, False}},
+    "gemma2": {"use_bidirectional_attention": {True}, "is_causal": {False}},
+    "gemma3_text": {"is_causal": {False}},
+    "mistral": {"is_causal": {False}},
+}
+# Packed types that other attention than `inference/attention.py` computes: slow where many lengths are many kernels.
+_BY_LENGTHS = {"deberta-v2"}
 
 # Model types whose position ids start behind the padding id, so that the first ones are never used.
 _POSITIONS_BEHIND_PADDING = {
@@ -90,9 +109,25 @@ def can_pack(checkpoint: Checkpoint) -> bool:
         return True
     if config.get("model_type") not in _PACKED or config.get("is_decoder") or config.get("use_sliding_window"):
         return False
+    odd = _NOT_PACKED.get(config["model_type"], {})
+    if any(config.get(key) in values for key, values in odd.items()) or config.get("conv_kernel_size"):
+        return False
+    if config["model_type"] == "mistral" and "layer_types" in config:
+        return False
     rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    kinds = [rope, *(own for own in rope.values() if isinstance(own, dict))]
     # Some positions are scaled by the longest text of a batch, and so depend on the neighbours.
-    return rope.get("rope_type", rope.get("type")) not in {"dynamic", "longrope"}
+    return not any(own.get("rope_type", own.get("type")) in {"dynamic", "longrope"} for own in kinds)
+
+
+def packs_fillers(checkpoint: Checkpoint) -> bool:
+    """Whether a packed model reads queries that masks fill up and that do not see these masks."""
+    return is_jina(checkpoint) or checkpoint.config.get("model_type") in _SEE_ALL
+
+
+def runs_by_lengths(model_type: object) -> bool:
+    """Whether a packed model of this type has no kernel for texts of different lengths, on any device."""
+    return model_type in _BY_LENGTHS
 
 
 def has_sdpa(checkpoint: Checkpoint) -> bool:

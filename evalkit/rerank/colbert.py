@@ -20,6 +20,7 @@ from evalkit.inference.tokens import Ids, Tokenized, prepare, tokenize
 from evalkit.models.arithmetic import arithmetic
 from evalkit.models.checkpoint import resolve
 from evalkit.models.declared import Declared, Reading, declared
+from evalkit.models.layout import has_sdpa, packs_fillers
 from evalkit.models.loading import refusing
 from evalkit.models.multi_vector import LINEAR, METADATA, MultiVector, multi_vector, special_token
 from evalkit.models.requirements import require_no_code, require_whole
@@ -60,20 +61,16 @@ class ColbertReranker(LateInteractionReranker):
         return said, Reading(query, document, max(self.query_length, self.document_length))
 
     def _run_padded_where_needed(self) -> None:
-        """ModernBERT's windows reach masks that fill up a query only in a padded model."""
+        """Windows, and DeBERTa's distances, reach masks that fill up a query only in a padded model."""
         filled = self.layout.expansion and not self.layout.attends
-        if (
-            not filled
-            or self.checkpoint.config.get("model_type") != "modernbert"
-            or self.compute.attention not in PACKED
-        ):
+        if not filled or self.compute.attention not in PACKED or packs_fillers(self.checkpoint):
             return
         if self._asked.attention != "auto":
             raise ModelError(
                 f"{self.checkpoint.path}: compute.attention={self._asked.attention} cannot fill up queries of this "
                 "model. Set compute.attention=auto."
             )
-        self.compute = replace(self.compute, attention="sdpa")
+        self.compute = replace(self.compute, attention="sdpa" if has_sdpa(self.checkpoint) else "eager")
 
     def _require(self, config: LateInteractionConfig) -> None:
         """Refuse settings for other checkpoints."""

@@ -7,10 +7,13 @@ from families.test_precision import DTYPES
 from families.tiny import KINDS, TINY_BOUNDS, built
 from families.tiny import PAIRS as OTHERS
 from gpu.models import PAIRS, compute, late, projected_bert
+from models.test_packing import CLASSIFIERS, pairs_of_ids, scores_of
 from rerank.test_late_interaction import reference
+from tiny_backbones import classifier
 from transformers import AutoModel
 
-from evalkit.models.packing import contents
+from evalkit.config import ComputeConfig
+from evalkit.models.packing import contents, packed_reranker
 
 pytestmark = pytest.mark.gpu
 
@@ -50,6 +53,19 @@ def test_starts_that_pairs_share_are_computed_once_a_batch(tmp_path, family):
         assert model.usage.computed_tokens < 0.95 * model.usage.tokens
 
 
+@pytest.mark.parametrize("kind", CLASSIFIERS)
+def test_packed_classifiers_on_a_gpu_are_near_the_padded_ones_in_float32(kind):
+    tokenized = pairs_of_ids()
+    exact = scores_of(classifier(kind), tokenized, batch_tokens=1)
+    for dtype, bound in (("float32", 1e-5), ("bfloat16", 0.6), ("float16", 0.06)):
+        whole = classifier(kind, getattr(torch, dtype), "cuda")
+        model = packed_reranker(whole, ComputeConfig(device="cuda", attention="packed", dtype=dtype))
+        found = [scores_of(model, tokenized, batch_tokens=200) for _ in range(2)]
+        assert contents(model).device == "cuda:0"
+        assert np.array_equal(*found), dtype
+        assert np.abs(found[0] - exact).max() < bound, (dtype, np.abs(found[0] - exact).max())
+
+
 def test_gemma_2_without_its_cap_has_its_own_scale_in_every_kernel(tmp_path):
     """With the cap, torch's kernel computes nothing of it."""
     kind = KINDS["lightweight"]
@@ -69,4 +85,4 @@ def test_late_interaction_is_near_float64_pair_by_pair(tmp_path, settings):
         model = late(folder, compute("cuda", dtype=dtype), max_length=64, **settings)
         found = [model.score(PAIRS).scores for _ in range(2)]
         assert np.array_equal(*found)
-        assert np.abs(found[0] - exact).max() < bound, dtype
+        assert np.abs(found[0] - exact).max() < bound, (dtype, np.abs(found[0] - exact).max())

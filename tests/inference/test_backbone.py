@@ -47,7 +47,8 @@ def test_states_do_not_depend_on_the_neighbours(compared, texts):
 def test_states_after_an_earlier_layer_are_those_of_a_model_that_ends_there(compared):
     name, backbone, expected = compared
     shorter = made(name)
-    stack = shorter.encoder.layer if hasattr(shorter, "encoder") else shorter.layers
+    encoder = getattr(shorter, "encoder", getattr(shorter, "transformer", None))
+    stack = shorter.layers if encoder is None else encoder.layer
     del stack[2:]
     shorter.config.num_hidden_layers = 2
     with torch.inference_mode():
@@ -136,15 +137,37 @@ def test_half_precision_stays_half_precision_behind_positions_in_float32(way):
     assert states_of_packed(model, way).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("select", ["first", "all"])
-def test_windows_reach_both_ways_in_long_and_short_texts(select):
-    model = made("ModernBert")
-    texts = [[3, *range(5, 40), 4], [3, 8, 4]]
+@pytest.mark.parametrize("select", ["first", "last", "all"])
+@pytest.mark.parametrize("name", ["ModernBert", "Gemma3Text", "Gemma3TextBothWays", "Mistral", "DebertaV2"])
+def test_windows_and_distances_are_those_of_transformers_in_long_and_short_texts(name, select):
+    model = made(name)
+    texts = [[3, *range(5, 40), 4], [3, *range(40, 5, -1), 4], [3, *range(9, 31), 4], [3, 8, 4]]
     expected = [states_of(model, text) for text in texts]
     with torch.inference_mode():
         actual = backbone_of(model, "packed")(packed(texts), select).numpy()
-    wanted = np.concatenate(expected) if select == "all" else [states[0] for states in expected]
-    np.testing.assert_allclose(actual, wanted, rtol=0, atol=2e-5)
+    chosen = {"all": slice(None), "first": slice(1), "last": slice(-1, None)}[select]
+    np.testing.assert_allclose(actual, np.concatenate([states[chosen] for states in expected]), rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"pos_att_type": ["c2p"]},
+        {"pos_att_type": ["p2c"], "position_buckets": -1},
+        {"pos_att_type": [], "position_biased_input": True, "type_vocab_size": 2},
+        {"share_att_key": True, "norm_rel_ebd": "none"},
+        {"max_relative_positions": -1, "position_buckets": -1, "embedding_size": 16},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("select", ["first", "last", "all"])
+def test_every_kind_of_disentangled_attention_is_that_of_transformers(settings, select):
+    model, texts = made("DebertaV2", **settings), [[3, *range(5, 40), 4], *TEXTS]
+    expected = [states_of(model, text) for text in texts]
+    with torch.inference_mode():
+        actual = backbone_of(model, "packed")(packed(texts), select).numpy()
+    chosen = {"all": slice(None), "first": slice(1), "last": slice(-1, None)}[select]
+    np.testing.assert_allclose(actual, np.concatenate([states[chosen] for states in expected]), rtol=0, atol=2e-5)
 
 
 def test_tokens_behind_the_seen_ones_see_those_and_not_themselves():

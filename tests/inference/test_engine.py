@@ -49,6 +49,25 @@ def failing_above(limit: int, error: Exception, lengths=LENGTHS, calls: list[int
     return model
 
 
+@pytest.mark.parametrize(
+    ("count", "workers", "planned"), [(96, 1, 3), (96, 2, 4), (96, 8, 8), (96, 40, 40), (3, 2, 2), (1, 2, 1)]
+)
+def test_cores_have_as_many_batches_each_where_they_are_few(count, workers, planned):
+    lengths = np.random.default_rng(0).integers(80, 120, count)
+    tokens = [int(lengths[rows].sum()) for rows in work(lengths, workers=workers).plan(np.arange(count))]
+    assert (planned, int(lengths.sum())) == (len(tokens), sum(tokens))
+    assert max(tokens) <= 4096
+    if workers > 1:
+        assert max(tokens) - min(tokens) <= 240
+    asked = work(lengths, workers=workers, budget=4096).plan(np.arange(count))
+    assert len(asked) == -(-int(lengths.sum()) // 4000)
+
+
+def test_many_batches_are_as_large_as_a_core_is_fast():
+    lengths = np.full(20_000, 100)
+    assert [40] * 500 == [len(rows) for rows in work(lengths, workers=2).plan(np.arange(20_000))]
+
+
 EXPECTED = {row: row * 10 for row in range(len(LENGTHS))}
 
 

@@ -142,7 +142,17 @@ def test_package_that_is_not_installed_is_named_with_the_command(monkeypatch, pa
     ("changes", "attention"),
     [
         ({"is_decoder": True}, "sdpa"),
-        ({"model_type": "electra"}, "sdpa"),
+        ({"model_type": "albert"}, "sdpa"),
+        ({"model_type": "electra"}, "packed"),
+        ({"model_type": "deberta-v2", "relative_attention": True}, "packed"),
+        ({"model_type": "deberta-v2", "relative_attention": True, "conv_kernel_size": 3}, "eager"),
+        ({"model_type": "deberta-v2"}, "eager"),
+        ({"model_type": "gemma2"}, "packed"),
+        ({"model_type": "gemma2", "use_bidirectional_attention": True}, "eager"),
+        ({"model_type": "mistral"}, "packed"),
+        ({"model_type": "mistral", "is_causal": False}, "sdpa"),
+        ({"model_type": "mistral", "layer_types": ["full_attention"]}, "sdpa"),
+        ({"model_type": "gemma3_text", "rope_parameters": {"full_attention": {"rope_type": "dynamic"}}}, "sdpa"),
         ({"model_type": "qwen2", "use_sliding_window": True}, "sdpa"),
         ({"model_type": "llama", "rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, "sdpa"),
         ({"model_type": "llama", "rope_scaling": {"rope_type": "llama3"}}, "packed"),
@@ -156,6 +166,15 @@ def test_what_the_engine_does_not_compute_is_padded(encoder, tmp_path, changes, 
             resolved(ComputeConfig(device="cpu", attention="packed"), checkpoint)
 
 
+@pytest.mark.parametrize(("device", "attention"), [("cpu", "packed"), ("cuda", "eager")])
+def test_deberta_is_packed_on_a_cpu_alone_unless_it_is_asked_for(encoder, tmp_path, device, attention):
+    own = {"model_type": "deberta-v2", "relative_attention": True}
+    checkpoint = resolve(str(configured(encoder, tmp_path / "c", **own)))
+    where = {"backend": "ray", "device": device}  # workers elsewhere say themselves what they have
+    assert resolved(ComputeConfig(**where), checkpoint).attention == attention
+    assert resolved(ComputeConfig(**where, attention="packed"), checkpoint).attention == "packed"
+
+
 def test_kernels_of_a_gpu_have_no_float32(checkpoint):
     with pytest.raises(ModelError, match=r"torch_varlen has no float32\. Set compute\.dtype=bfloat16"):
         resolved(
@@ -167,7 +186,7 @@ def test_kernels_of_a_gpu_have_no_float32(checkpoint):
 def test_fused_steps_of_a_padded_model_are_refused(checkpoint, encoder, tmp_path, way):
     with pytest.raises(ModelError, match=rf"compute\.fused={way} does not reach\. Set compute\.attention=auto"):
         resolved(ComputeConfig(device="cpu", attention="eager", fused=way), checkpoint)
-    unknown = resolve(str(configured(encoder, tmp_path / "c", model_type="electra")))
+    unknown = resolve(str(configured(encoder, tmp_path / "c", model_type="albert")))
     with pytest.raises(ModelError, match=r"compute\.fused=torch does not know this model\. Set compute\.fused=auto"):
         resolved(ComputeConfig(device="cpu", fused="torch"), unknown)
 

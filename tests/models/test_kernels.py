@@ -101,3 +101,14 @@ def test_a_flash_attn_that_does_not_start_is_said_and_torch_s_kernel_taken(insta
 )
 def test_width_of_a_head_is_as_config_json_says_it(config, width):
     assert head_width(config) == width
+
+
+def test_deberta_is_computed_by_lengths_on_a_gpu_and_has_no_kernel_by_name():
+    config = {"model_type": "deberta-v2", "hidden_size": 384, "num_attention_heads": 6}
+    assert kernel(half(), H200, config, softcap=False) == ("packed", "")
+    with pytest.raises(ModelError, match=r"torch_varlen cannot attend to positions as this model does"):
+        kernel(half("torch_varlen"), H200, config, softcap=False)
+
+
+def test_width_of_a_head_of_distilbert_is_found_under_its_own_names():
+    assert head_width({"dim": 768, "n_heads": 12}) == 64

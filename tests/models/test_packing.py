@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from families.tiny import KINDS, PAIRS, built
+from tiny_backbones import classifier
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import BertConfig, BertModel
 
@@ -12,8 +13,10 @@ from evalkit.inference.attention import by_runs, by_torch_varlen
 from evalkit.inference.flash import Flash
 from evalkit.inference.forward import score_pairs
 from evalkit.inference.packed import pack
+from evalkit.inference.tokens import TokenizedPairs
+from evalkit.inference.usage import Usage
 from evalkit.models.gemma2_lightweight import PackedLightweight, merge_documents, merge_packed
-from evalkit.models.packing import PackedReranker, contents, packed_encoder
+from evalkit.models.packing import PackedReranker, contents, packed_encoder, packed_reranker
 from evalkit.types import Pair
 
 EXACT = 2e-5
@@ -122,6 +125,50 @@ def test_merging_packed_documents_is_merging_padded_ones(ratio):
     assert (batch.lengths, moved.tolist()) == (tuple(new_mask.sum(dim=1).tolist()), new_documents.tolist())
     assert batch.offsets.tolist() == [0, *np.cumsum(batch.lengths).tolist()]
     assert batch.positions.tolist() == [place for length in batch.lengths for place in range(length)]
+
+
+def pairs_of_ids(count: int = 24) -> TokenizedPairs:
+    """Pairs of tokens of the tiny backbones: four queries behind one start, documents of 1 to 34 tokens."""
+    rng = np.random.default_rng(3)
+    queries = [np.concatenate([[3], rng.integers(5, 60, 6 + number)]) for number in range(4)]
+    ids, documents = [], []
+    for row in range(count):
+        query = queries[row % 4]
+        ids.append(np.concatenate([query, rng.integers(5, 60, 1 + 3 * row % 34), [4]]).astype(np.int32))
+        documents.append((len(query), len(ids[-1]) - 1))
+    segments = [np.zeros_like(row) for row in ids]
+    return TokenizedPairs(ids, segments, np.array(documents), np.zeros((count, 2), np.int64))
+
+
+def scores_of(model, tokenized: TokenizedPairs, rows=slice(None), **settings) -> np.ndarray:
+    picked = np.arange(len(tokenized.ids))[rows]
+    ids, segments = ([part[row] for row in picked] for part in tokenized[:2])
+    found = np.empty((len(picked), 1), np.float32)
+    own = TokenizedPairs(ids, segments, *(part[picked] for part in tokenized[2:4]))
+    for places, scores in score_pairs(model, own, pad_id=0, **settings):
+        found[places] = scores
+    return found
+
+
+CLASSIFIERS = ("DebertaV2", "DistilBert", "Electra", "Gemma2", "Gemma3Text", "Gemma3TextBothWays", "Mistral")
+
+
+@pytest.mark.parametrize("kind", CLASSIFIERS)
+def test_a_packed_classifier_scores_as_the_padded_one_alone_and_in_any_batch(kind):
+    """In float32, and decoders compute a query once for all its candidates."""
+    tokenized, usage = pairs_of_ids(), Usage()
+    whole = classifier(kind)
+    padded = scores_of(whole, tokenized, batch_tokens=1)
+    counted = contents(whole)
+    model = packed_reranker(whole, ComputeConfig(device="cpu", attention="packed"))
+    assert contents(model) == counted
+    assert padded.std() > 1000 * 1e-5
+    for budget in (1, 70, 4096):
+        found = scores_of(model, tokenized, batch_tokens=budget, usage=usage)
+        np.testing.assert_allclose(found, padded, rtol=0, atol=1e-5)
+    alone = scores_of(model, tokenized, slice(3, None, 7), batch_tokens=4096)
+    np.testing.assert_array_equal(alone, found[3::7])
+    assert (usage.computed_tokens < 0.9 * usage.tokens) is (kind in {"Gemma2", "Gemma3Text", "Mistral"})
 
 
 class Operations(TorchDispatchMode):
