@@ -112,25 +112,34 @@ def widest(
     ranked = [{ranking.query_id: ranking.doc_ids for ranking in run} for run in runs]
     grades = _grades(dataset, runs)
     texts = _texts(dataset, {doc_id for found in ranked for doc_ids in found.values() for doc_id in doc_ids[:cutoff]})
-    listings = []
-    for row in order:
-        query_id = query_ids[row]
-        whole = [found.get(query_id, []) for found in ranked]
-        rankings = tuple(tuple(doc_ids[:cutoff]) for doc_ids in whole)
-        shown = sorted({doc_id for ranking in rankings for doc_id in ranking})
-        places = [{doc_id: rank for rank, doc_id in enumerate(doc_ids, start=1)} for doc_ids in whole]
-        listings.append(
-            Listing(
-                query_id,
-                dataset.queries.get(query_id) if dataset else None,
-                tuple(values[row].tolist()),
-                rankings,
-                tuple(_only(shown, ranks) for ranks in places),
-                _only(shown, grades.get(query_id, {})),
-                _only(shown, texts),
-            )
-        )
-    return listings
+    return [
+        _listing(query_ids[row], values[row], ranked, cutoff, grades.get(query_ids[row], {}), texts, dataset)
+        for row in order
+    ]
+
+
+def _listing(
+    query_id: str,
+    values: NDArray[np.float64],
+    ranked: Sequence[Mapping[str, Sequence[str]]],
+    cutoff: int,
+    grades: Mapping[str, int],
+    texts: Mapping[str, str],
+    dataset: Dataset | None,
+) -> Listing:
+    whole = [found.get(query_id, []) for found in ranked]
+    rankings = tuple(tuple(doc_ids[:cutoff]) for doc_ids in whole)
+    shown = sorted({doc_id for ranking in rankings for doc_id in ranking})
+    places = [{doc_id: rank for rank, doc_id in enumerate(doc_ids, start=1)} for doc_ids in whole]
+    return Listing(
+        query_id,
+        dataset.queries.get(query_id) if dataset else None,
+        tuple(values.tolist()),
+        rankings,
+        tuple(_only(shown, ranks) for ranks in places),
+        _only(shown, grades),
+        _only(shown, texts),
+    )
 
 
 def _only(keys: Sequence[str], values: Mapping[str, Any]) -> dict[str, Any]:

