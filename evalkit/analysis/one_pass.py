@@ -13,7 +13,6 @@ from evalkit.measures import parse_measure, preference
 from evalkit.measures.significance import intervals
 from evalkit.measures.ties import TieRange, tie_range
 from evalkit.results import Evaluation
-from evalkit.results.gather import per_query
 from evalkit.run import Run
 from evalkit.types import Dataset, PerQuery
 
@@ -140,7 +139,7 @@ def analyse(
     """
     shared = shared or SharedFacts(dataset, name)
     run, candidates = shared.run(evaluation.result), shared.run(evaluation.candidates)
-    before, after = per_query(evaluation.candidates, name), per_query(evaluation.result, name)
+    before, after = shared.values(evaluation.candidates), shared.values(evaluation.result)
     first, reranked = before.means[name], after.means[name]
     best, kind = shared.of_candidates(evaluation.candidates)[1], parse_measure(name)
     rows = rows_among(candidates, run)
@@ -163,7 +162,7 @@ def analyse(
         (*(_at(shared, evaluation, run, places, depth) for depth in smaller), *whole),
         reason,
         TieRange(reranked, None, reranked) if kind.by_answers else tie_range(shared.qrels(run), run, name, values),
-        _judged(dataset, candidates, run, places) if dataset.qrels else None,
+        _judged(shared, evaluation, places) if dataset.qrels else None,
         _buckets(dataset, before, after, name),
         manifest.get("truncated_pairs"),
         _truncation(evaluation, run, places, grades >= kind.level),
@@ -216,18 +215,21 @@ def _at(shared: SharedFacts, evaluation: Evaluation, run: Run, places: NDArray[n
     return AtDepth(depth, first, shared.mean(run.select(places < depth)), best)
 
 
-def _judged(dataset: Dataset, candidates: Run, run: Run, places: NDArray[np.int64]) -> JudgedShare:
-    shares = []
-    for each in (candidates.top(_TOP), run.top(_TOP)):
-        judged = preference(dataset.qrels, each) >= 0
-        counts = np.bincount(each.row_queries, minlength=len(each.query_ids))
-        known = np.array([query_id in dataset.qrels for query_id in each.query_ids], dtype=bool)
-        of_query = np.bincount(each.row_queries, weights=judged, minlength=len(counts))[known] / counts[known]
-        shares.append(float(of_query.mean()) if known.any() else 0.0)
-    is_new = (run.positions < _TOP) & ~((places >= 0) & (places < _TOP))
-    new = run.select(is_new).only_queries(dataset.qrels)
-    promoted = int((preference(dataset.qrels, new) < 0).sum())
-    return JudgedShare(shares[0], shares[1], promoted / len(dataset.qrels))
+def _judged(shared: SharedFacts, evaluation: Evaluation, places: NDArray[np.int64]) -> JudgedShare:
+    qrels, shares = shared.dataset.qrels, []
+    for result in (evaluation.candidates, evaluation.result):
+        run = shared.run(result)
+        # Grades by answers say nothing of judgments.
+        by_answers = parse_measure(shared.measure).by_answers
+        is_judged = (preference(qrels, run) if by_answers else shared.grades(result)) >= 0
+        first, count = run.positions < _TOP, len(run.query_ids)
+        number = np.bincount(run.row_queries, weights=first, minlength=count)
+        judged = np.bincount(run.row_queries, weights=first & is_judged, minlength=count)
+        known = np.array([query_id in qrels for query_id in run.query_ids], dtype=bool)
+        shares.append(float((judged[known] / number[known]).mean()) if known.any() else 0.0)
+    is_new = first & ~((places >= 0) & (places < _TOP)) & ~is_judged
+    promoted = int(known[run.row_queries[is_new]].sum())
+    return JudgedShare(shares[0], shares[1], promoted / len(qrels))
 
 
 def _buckets(dataset: Dataset, before: PerQuery, after: PerQuery, name: str) -> tuple[Bucket, ...]:

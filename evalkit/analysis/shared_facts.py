@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from evalkit.measures import ceilings, measure, parse_measure, preference
 from evalkit.measures.answers import AnswerJudge
 from evalkit.results import Result
+from evalkit.results.gather import per_query
 from evalkit.run import Run
-from evalkit.types import Dataset, Qrels
+from evalkit.types import Dataset, PerQuery, Qrels
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,7 @@ class SharedFacts:
     measure: str
     _runs: dict[Path, Run] = field(default_factory=dict)
     _grades: dict[Path, NDArray[np.float32]] = field(default_factory=dict)
+    _values: dict[Path, PerQuery] = field(default_factory=dict)
     _means: dict[tuple[Path, int | None], tuple[float, float]] = field(default_factory=dict)
 
     @cached_property
@@ -43,6 +45,12 @@ class SharedFacts:
         if result.folder not in self._runs:
             self._runs[result.folder] = result.read_run()
         return self._runs[result.folder]
+
+    def values(self, result: Result) -> PerQuery:
+        """Values of the measure, and of others that are saved with the result."""
+        if result.folder not in self._values:
+            self._values[result.folder] = per_query(result, self.measure)
+        return self._values[result.folder]
 
     def qrels(self, run: Run) -> Qrels:
         """Judgments that cover the run, by answers where the measure asks for them."""
