@@ -22,68 +22,12 @@ from evalkit import Reranker, Scored
 from evalkit.types import Pair
 
 DEPTH = 100
-_WORDS = [
-    "heat",
-    "cold",
-    "river",
-    "stone",
-    "paper",
-    "model",
-    "index",
-    "query",
-    "score",
-    "rank",
-    "light",
-    "water",
-    "metal",
-    "plant",
-    "cell",
-    "gene",
-    "virus",
-    "dose",
-    "trial",
-    "court",
-    "law",
-    "tax",
-    "bank",
-    "loan",
-    "price",
-    "market",
-    "trade",
-    "ship",
-    "port",
-    "road",
-    "rail",
-    "bridge",
-    "city",
-    "field",
-    "crop",
-    "soil",
-    "rain",
-    "storm",
-    "wind",
-    "solar",
-    "power",
-    "grid",
-    "fuel",
-    "engine",
-    "wheel",
-    "motor",
-    "valve",
-    "pump",
-    "pipe",
-    "glass",
-    "fibre",
-    "silk",
-    "wool",
-    "cotton",
-    "dye",
-    "ink",
-    "print",
-    "book",
-    "page",
-    "letter",
-]
+_WORDS = """
+heat cold river stone paper model index query score rank light water metal plant cell gene virus dose trial
+court law tax bank loan price market trade ship port road rail bridge city field crop soil rain storm wind
+solar power grid fuel engine wheel motor valve pump pipe glass fibre silk wool cotton dye ink print book page
+letter
+"""
 
 
 class DrawnReranker(Reranker):

@@ -100,7 +100,8 @@ def _cost(measure: str, look: Look) -> Drawn:
         "align": {"expr": f"{is_right} ? 'right' : 'left'"},
         "dx": {"expr": f"{is_right} ? -9 : 9"},
     }
-    names = front.mark_text(dy=-9, limit=220, **beside).encode(x=x, y=y, text="label:N")
+    labelled = front.transform_filter("isValid(datum.label)")
+    names = labelled.mark_text(dy=-9, limit=220, **beside).encode(x=x, y=y, text="label:N")
     stage = _base().transform_filter("!isValid(datum.cost)").mark_rule(opacity=0.6)
     return alt.layer(
         stage.encode(y=y, tooltip=[_tip("system:N", "first stage"), _tip("mean:Q", measure, _DECIMALS)]),

@@ -59,3 +59,15 @@ def test_calibration_is_the_share_of_relevant_among_judged(made):
     rows = [{"low": 0.0, "high": 1.0, "relevant": 1, "other": 3, "unjudged": 50}]
     drawn = vl_convert.vegalite_to_svg({**made["calibration"], "width": 300, "datasets": {"rows": rows}})
     assert "25.0%" in drawn or "25%" in drawn
+
+
+def test_dots_without_a_label_have_none(made):
+    own = {"low": 0.4, "high": 0.6, "groups": "a", "front": True, "speed": 10.0}
+    rows = [
+        {"system": "strong", "mean": 0.5, "cost": 9.0, "label": "strong", **own},
+        {"system": "weak", "mean": 0.4, "cost": 8.0, **own},
+    ]
+    drawn = vl_convert.vegalite_to_svg({**made["cost"], "width": 300, "datasets": {"rows": rows}})
+    assert ">strong<" in drawn
+    assert ">weak<" not in drawn
+    assert ">undefined<" not in drawn

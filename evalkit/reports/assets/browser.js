@@ -181,7 +181,7 @@ function placed(one, at, place, other, words) {
 
 const segmenter = new Intl.Segmenter(undefined, { granularity: "word" });
 const COMMON = new Set(("a an the of in on at to for from by with and or is are was were be do does did what which who how " +
-  "why when where it its that this as about").split(" "));
+  "why when where it its that this as about than over some can not has have had does if into there their they we you i").split(" "));
 
 function wordsOf(text) {
   const words = [...segmenter.segment(text.toLowerCase())].filter((one) => one.isWordLike).map((one) => one.segment);
