@@ -142,16 +142,11 @@ def analyse(
     before, after = shared.values(evaluation.candidates), shared.values(evaluation.result)
     first, reranked = before.means[name], after.means[name]
     best, kind = shared.of_candidates(evaluation.candidates)[1], parse_measure(name)
-    rows = rows_among(candidates, run)
-    is_same = len(run) == len(candidates) and bool((rows >= 0).all())
-    places = np.where(rows >= 0, candidates.positions[rows], -1) if len(candidates) else rows
-    grades = shared.grades(evaluation.result, (evaluation.candidates, rows) if is_same else None)
+    rows, places, is_same = _places(candidates, run)
+    same, scores = ((evaluation.candidates, rows), run.scores) if is_same else (None, None)
+    grades = shared.grades(evaluation.result, same)
     reason = no_curve(evaluation) or ("" if is_same else _CHANGED)
-    manifest = evaluation.result.manifest
-    retrieved = _depth(evaluation, candidates)
-    smaller = [] if reason else sorted({depth for depth in depths if depth < retrieved})
-    whole = () if reason else (AtDepth(retrieved, first, reranked, best),)
-    values = replace(after, values={name: after.values[name]})
+    manifest, whole = evaluation.result.manifest, AtDepth(_depth(evaluation, candidates), first, reranked, best)
     return Analysis(
         name,
         evaluation.is_first_stage,
@@ -159,9 +154,9 @@ def analyse(
         reranked,
         best,
         (reranked - first) / (best - first) if best - first > _ROUNDING and not evaluation.is_first_stage else None,
-        (*(_at(shared, evaluation, run, places, depth) for depth in smaller), *whole),
+        () if reason else _curve(shared, evaluation, places, depths, whole),
         reason,
-        TieRange(reranked, None, reranked) if kind.by_answers else tie_range(shared.qrels(run), run, name, values),
+        TieRange(reranked, None, reranked) if kind.by_answers else _ties(shared, run, name, after),
         _judged(shared, evaluation, places) if dataset.qrels else None,
         _buckets(dataset, before, after, name),
         manifest.get("truncated_pairs"),
@@ -169,11 +164,27 @@ def analyse(
         len(run),
         manifest.get("seconds"),
         evaluation.rate.value if evaluation.rate else None,
-        (
-            *flags_of_runs(run, run.scores if is_same else None, after),
-            *flags_of_means(first, reranked, best, name, fall),
-        ),
+        (*flags_of_runs(run, scores, after), *flags_of_means(first, reranked, best, name, fall)),
     )
+
+
+def _places(candidates: Run, run: Run) -> tuple[NDArray[np.int64], NDArray[np.int64], bool]:
+    """Row and place of each document among the candidates, -1 where it is none; and whether they are the same."""
+    rows = rows_among(candidates, run)
+    places = np.where(rows >= 0, candidates.positions[rows], -1) if len(candidates) else rows
+    return rows, places, len(run) == len(candidates) and bool((rows >= 0).all())
+
+
+def _curve(
+    shared: SharedFacts, evaluation: Evaluation, places: NDArray[np.int64], depths: Sequence[int], whole: AtDepth
+) -> tuple[AtDepth, ...]:
+    """The smaller of these depths, then that of the candidates."""
+    smaller, run = sorted({depth for depth in depths if depth < whole.depth}), shared.run(evaluation.result)
+    return (*(_at(shared, evaluation, run, places, depth) for depth in smaller), whole)
+
+
+def _ties(shared: SharedFacts, run: Run, name: str, after: PerQuery) -> TieRange:
+    return tie_range(shared.qrels(run), run, name, replace(after, values={name: after.values[name]}))
 
 
 def no_curve(evaluation: Evaluation) -> str:
