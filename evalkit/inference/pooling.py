@@ -8,12 +8,12 @@ from evalkit.inference.packed import Select
 from evalkit.inference.sending import sent
 
 
-def select_for(pooling: str) -> Select:
+def select_for(pooling: str, unpooled: int = 0) -> Select:
     """The states that a pooling reads."""
-    return "first" if pooling == "cls" else "last" if pooling == "last" else "all"
+    return "last" if pooling == "last" else "first" if pooling == "cls" and not unpooled else "all"
 
 
-def pool(states: torch.Tensor, lengths: NDArray[np.int64], pooling: str) -> torch.Tensor:
+def pool(states: torch.Tensor, lengths: NDArray[np.int64], pooling: str, unpooled: int = 0) -> torch.Tensor:
     """One float32 vector a text, of shape (texts, width), on the states' device. The host does not wait for it.
 
     Args:
@@ -21,17 +21,25 @@ def pool(states: torch.Tensor, lengths: NDArray[np.int64], pooling: str) -> torc
         lengths: shape (texts,), tokens of each text.
         pooling: `cls` (first token), `last`, `mean`, `max`, `mean_sqrt_length` (sum over the root of the number of
             tokens), or `weighted_mean`, where the i-th token counts i times (Muennighoff 2022, arXiv:2202.08904).
+        unpooled: tokens at the start of each text that are left out, as those of a prompt are in sentence-transformers
+            with `include_prompt` false.
     """
-    if select_for(pooling) != "all":
+    if select_for(pooling, unpooled) != "all":
         return states.float()
+    starts = np.cumsum(lengths) - lengths
+    if pooling == "cls":
+        return states[sent(starts + np.where(lengths > unpooled, unpooled, 0), states.device)].float()
+    places = np.arange(1, len(states) + 1) - np.repeat(starts, lengths)
+    if unpooled:
+        states, lengths = states[sent(np.flatnonzero(places > unpooled), states.device)], lengths - unpooled
+        places, lengths = places[places > unpooled], np.maximum(lengths, 0)
     counts = sent(lengths, states.device)
     if pooling == "max":
         return _reduced(states.float(), "max", counts)
     if pooling == "weighted_mean":
-        places = np.arange(1, len(states) + 1) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         weights = sent(places.astype(np.float32), states.device)
         summed = _reduced(states.float() * weights[:, None], "sum", counts)
-        return summed / _reduced(weights, "sum", counts).unsqueeze(1)
+        return summed / _reduced(weights, "sum", counts).clamp(min=1e-9).unsqueeze(1)
     total = counts.float().clamp(min=1).unsqueeze(1)  # a text without tokens is 0
     return _reduced(states.float(), "sum", counts) / (total.sqrt() if pooling == "mean_sqrt_length" else total)
 

@@ -173,12 +173,14 @@ class Tokenized(NamedTuple):
         truncated: shape (texts,), whether the text was truncated.
         attended: shape (texts,), how many tokens of each text are seen by all of its tokens; those behind are seen by
             none. All are when None.
+        unpooled: how many tokens at the start of every text no pooling reads.
     """
 
     ids: list[Ids]
     segments: list[Ids]
     truncated: NDArray[np.bool_]
     attended: NDArray[np.int64] | None = None
+    unpooled: int = 0
 
     @property
     def lengths(self) -> NDArray[np.int64]:

@@ -137,8 +137,9 @@ def _changes(checkpoint: Checkpoint, names: list[str]) -> dict[str, Change]:
             found[f"{module}.weight"] = Change(down, up, embeds=stem != "lora_")
         elif "lora_" in own:
             raise ModelError(f"{checkpoint.path}: holds {name}, which evalkit does not compute.")
-        else:  # peft wraps the layers that it adds to, and a trained bias stays in there
-            found[own.replace(".base_layer.", ".")] = Change("", name)
+        elif ".original_module." not in own:  # which `modules_to_save` replaces
+            # peft wraps the layers that it adds to, and a trained bias stays in there.
+            found[own.replace(".base_layer.", ".").replace(".modules_to_save.", ".")] = Change("", name)
     return found
 
 

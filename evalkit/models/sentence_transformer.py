@@ -42,6 +42,7 @@ class EmbeddingHead:
         ranked_normalized: whether it is for a search, where the similarity is the cosine.
         layers: kind and folder of each module between pooling and scaling, in order.
         truncate_dim: length to which the scaled vector is truncated; None for its full length.
+        skips_prompt: whether the tokens of an instruction are left out of the pooling.
     """
 
     pooling: str
@@ -49,6 +50,7 @@ class EmbeddingHead:
     ranked_normalized: bool
     layers: tuple[tuple[str, Path], ...] = ()
     truncate_dim: int | None = None
+    skips_prompt: bool = False
 
 
 def embedding_head(checkpoint: Checkpoint, config: DenseConfig, said: Declared) -> EmbeddingHead:
@@ -60,7 +62,6 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig, said: Declared) 
     kinds = _supported(checkpoint)
     scaled = kinds[-1:] == ["Normalize"]
     pooling = _agreed_pooling(checkpoint, config)
-    _require_prompts_pooled(checkpoint, config, said, pooling)
     if scaled and config.normalize is False:
         raise ModelError(f"{checkpoint.path}: retriever.normalize=false, but modules.json has a Normalize module.")
     if said.similarity == "dot" and not scaled and config.normalize:
@@ -78,6 +79,7 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig, said: Declared) 
         ranked_normalized=by_cosine or (normalize and truncate_dim is None),
         layers=tuple((kind, checkpoint.path / folder) for kind, folder in between if kind != "Dropout"),
         truncate_dim=truncate_dim,
+        skips_prompt=pooling != "last" and skips_prompt(checkpoint),
     )
 
 
@@ -94,19 +96,6 @@ def _supported(checkpoint: Checkpoint) -> list[str]:
             "is Transformer, Pooling, any number of Dense, LayerNorm, Normalize and Dropout."
         )
     return kinds
-
-
-def _require_prompts_pooled(checkpoint: Checkpoint, config: DenseConfig, said: Declared, pooling: str) -> None:
-    """Refuse texts behind a prompt where the checkpoint leaves the prompt's tokens out of the pooling."""
-    prompts = (
-        said.prompts.get(role) if own is None else own
-        for role, own in (("query", config.query_instruction), ("document", config.document_instruction))
-    )
-    instructed = any(prompts) or config.instructions != "none"
-    if pooling != "last" and instructed and skips_prompt(checkpoint):
-        raise ModelError(
-            f"{checkpoint.path}: 1_Pooling leaves instructions out of the pooling, which evalkit does not do."
-        )
 
 
 def _agreed_pooling(checkpoint: Checkpoint, config: DenseConfig) -> str:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,6 +110,15 @@ class DenseEncoder(RetrievalEncoder):
             width = int(found[writes])
         return min(width, self.head.truncate_dim or width)
 
+    def tokenize(self, texts: Sequence[str], *, instruction: str = "") -> Tokenized:
+        """See `TextEncoder`: also how many tokens of the instruction the pooling leaves out."""
+        found = super().tokenize(texts, instruction=instruction)
+        if not (instruction and self.head.skips_prompt):
+            return found
+        # As sentence-transformers counts them: of the instruction alone, without the special token behind it.
+        alone = super().tokenize([""], instruction=instruction).ids[0]
+        return found._replace(unpooled=len(alone) - min(len(self._tokenizer.frame(1).behind), 1))
+
     def encode(
         self, texts: Sequence[str], *, instruction: str = "", advance: Callable[[float], None] = lambda _: None
     ) -> NDArray[np.float32]:
@@ -133,25 +142,26 @@ class DenseEncoder(RetrievalEncoder):
         """
         from evalkit.inference.pooling import select_for
 
-        select, finish = select_for(self.head.pooling), self._ranked if ranked else self._pooled
+        select = select_for(self.head.pooling, tokenized.unpooled)
+        finish = partial(self._ranked if ranked else self._pooled, unpooled=tokenized.unpooled)
         for batch in self.forward(tokenized, finish, select=select, known=known):
             yield batch.rows, finite(batch.states.cpu().numpy())
 
-    def _pooled(self, batch: "States") -> Any:
+    def _pooled(self, batch: "States", unpooled: int = 0) -> Any:
         """One vector a text, of shape (texts, width) and float32."""
         import torch
 
         from evalkit.inference.pooling import pool
 
-        pooled = pool(batch.states, batch.lengths, self.head.pooling)
+        pooled = pool(batch.states, batch.lengths, self.head.pooling, unpooled)
         for layer in self._layers:
             pooled = layer(pooled.double()).float()
         vectors = torch.nn.functional.normalize(pooled, dim=-1) if self.head.normalize else pooled
         return vectors[:, : self.head.truncate_dim]
 
-    def _ranked(self, batch: "States") -> Any:
+    def _ranked(self, batch: "States", unpooled: int = 0) -> Any:
         import torch
 
-        vectors = self._pooled(batch)
+        vectors = self._pooled(batch, unpooled)
         whole = self.head.normalize and self.head.truncate_dim is None
         return torch.nn.functional.normalize(vectors, dim=-1) if self.head.ranked_normalized and not whole else vectors

@@ -84,9 +84,11 @@ def test_scores_are_those_of_the_weights_merged_by_hand(folder, keys, scales):
 
 def test_a_bias_that_was_trained_too_replaces_that_of_the_base(folder):
     bias, name = torch.full((32,), 0.5), f"{QUERY.format(0)}.base_layer.bias"
-    tensors(folder, lambda stored: stored.update({name: bias}))
+    head = HEAD.replace("classifier.weight", "classifier.{}.bias")
+    original = {head.format("original_module"): torch.ones(1)}
+    tensors(folder, lambda stored: stored.update({name: bias} | original))
     found = score(folder)
-    tensors(folder, lambda stored: stored.pop(name))
+    tensors(folder, lambda stored: [stored.pop(key) for key in (name, *original)])
     base = folder / "base/model.safetensors"
     weights = dict(load_file(base))
     weights[f"{QUERY.format(0)}.bias".removeprefix("base_model.model.")] = bias

@@ -39,6 +39,24 @@ def test_vectors_are_those_of_sentence_transformers(tmp_path, name):
     assert [folder.name for _, folder in model.encoder.head.layers] == model.encoder.identity["dense"]
 
 
+@pytest.mark.parametrize("mode", ["cls", "mean", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"])
+def test_a_prompt_is_left_out_of_the_pooling_as_by_sentence_transformers(tmp_path, mode):
+    pytest.importorskip("sentence_transformers")
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules
+
+    bert = tiny_bert(tmp_path / "bert")
+    (bert / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 32}), encoding="utf-8")
+    pooling = modules.Pooling(32, mode, include_prompt=False)
+    prompts = {"query": "which moon: ", "document": ""}
+    theirs = SentenceTransformer(modules=[modules.Transformer(str(bert)), pooling], prompts=prompts, device="cpu")
+    theirs.save(str(tmp_path / "chain"))
+    model = load_retriever("dense", model=tmp_path / "chain", max_length=32, compute={"device": "cpu"})
+    found = model.encode(TEXTS, instruction=model.before_query(""))
+    np.testing.assert_allclose(found, theirs.encode_query(TEXTS), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(model.encode(TEXTS), theirs.encode_document(TEXTS), rtol=0, atol=1e-5)
+
+
 def test_a_layer_of_another_width_is_refused(tmp_path):
     bert = tiny_bert(tmp_path / "bert")
     package = "sentence_transformers.models."
