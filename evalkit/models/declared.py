@@ -32,7 +32,7 @@ _TRANSFORMER = (
 # Keys that are obeyed here or by whoever asks, and keys that change no number of a forward pass.
 _KNOWN_OF_MODEL = {
     *("prompts", "default_prompt_name", "similarity_fn_name", "truncate_dim"),
-    *("__version__", "model_type", "activation_fn"),
+    *("__version__", "model_type", "activation_fn", "max_active_dims"),
 }
 _KNOWN_OF_TRANSFORMER = {
     *("max_seq_length", "do_lower_case", "transformer_task", "modality_config", "module_output_name"),

@@ -14,7 +14,7 @@ from evalkit.inference.finite import finite
 from evalkit.inference.tokens import Tokenized
 from evalkit.models.arithmetic import arithmetic
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.declared import SENTENCE_TRANSFORMERS, Declared, Reading, declared, reading
+from evalkit.models.declared import SENTENCE_TRANSFORMERS, Declared, Reading, declared, reading, whole_number
 from evalkit.models.masked_language_model import HEADS, MaskedLanguageModel, load_masked
 from evalkit.models.refusals import routed_elsewhere
 from evalkit.models.requirements import architectures, require_no_code, require_whole
@@ -53,11 +53,14 @@ class SparseEncoder(RetrievalEncoder):
 
     Attributes:
         pooling: what makes weights of logits.
+        most: how many weights of a text are kept, the largest; all when None.
     """
 
     def __init__(self, config: Any, compute: ComputeConfig, *, weights: bool = True) -> None:
         super().__init__(config, compute, group="retriever", weights=weights)
         self.pooling = _pooling(self.checkpoint)
+        stored = self.checkpoint.read_json(SENTENCE_TRANSFORMERS) or {}
+        self.most = whole_number(f"{self.checkpoint.path}/{SENTENCE_TRANSFORMERS}", stored, "max_active_dims")
 
     def _declared(self, group: str) -> tuple[Declared, Reading]:
         _require_masked(self.checkpoint)
@@ -81,6 +84,7 @@ class SparseEncoder(RetrievalEncoder):
             "format": _FORMAT,
             "checkpoint": self.checkpoint.identity,
             **self.pooling._asdict(),
+            **({"max_active_dims": self.most} if self.most else {}),
             "lowercase": self.said.lowercase,
             "document_instruction": self.reading.document_instruction,
             "max_length": self.reading.max_length,
@@ -134,7 +138,11 @@ class SparseEncoder(RetrievalEncoder):
         weights = logits.amax(dim=0) if self.pooling.strategy == "max" else logits
         for _ in range(self.pooling.logarithms):
             weights = weights.log1p()
-        return weights if self.pooling.strategy == "max" else weights.sum(dim=0)
+        weights = weights if self.pooling.strategy == "max" else weights.sum(dim=0)
+        if self.most is None or self.most >= len(weights):
+            return weights
+        largest = weights.topk(self.most)
+        return weights.new_zeros(len(weights)).scatter(0, largest.indices, largest.values)
 
 
 def _chain(checkpoint: Checkpoint) -> Chain:

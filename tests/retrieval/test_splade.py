@@ -138,6 +138,16 @@ def test_a_similarity_that_is_null_is_the_dot_product_as_sentence_transformers_6
         splade(folder, store)
 
 
+def test_only_the_largest_weights_are_kept_where_the_checkpoint_says_how_many(tmp_path, tokenizer_file, store):
+    folder = write(tmp_path / "m", tokenizer_file)
+    whole = splade(folder, store).encode(TEXTS).toarray()
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({"max_active_dims": 5}), encoding="utf-8")
+    expected = np.where(whole >= np.sort(whole, axis=1)[:, -5:-4], whole, 0)
+    assert (np.count_nonzero(whole, axis=1) > 5).all()
+    np.testing.assert_array_equal(splade(folder, store).encode(TEXTS).toarray(), expected)
+    assert splade(folder, store).identity["max_active_dims"] == 5
+
+
 @pytest.fixture
 def dataset(tmp_path, store):
     return load(FolderDatasetConfig(path=str(write_collection(tmp_path / "collection"))), store)
