@@ -23,7 +23,6 @@ from evalkit.errors import EvalkitError
 from evalkit.results import Evaluation
 from evalkit.results.gather import dataset_of
 from evalkit.results.judged_runs import RunResult
-from evalkit.types import Dataset
 
 _LISTED, _FEWEST_LISTED = 30, 5  # queries of a dataset
 _ALL_LISTED = 150  # queries of all datasets
@@ -119,7 +118,11 @@ def overview(
 
 
 def _view(comparison: Comparison, settings: Settings, queries: int, advance: Callable[[int], None]) -> DatasetView:
-    dataset, remark = _dataset(comparison.evaluations[0])
+    dataset, remark = None, ""
+    try:
+        dataset = dataset_of(comparison.evaluations[0].result)
+    except EvalkitError as error:
+        remark = f"without texts, judgments and curves: {error}"
     systems, fell = [], falls(comparison, settings)
     shared = None if dataset is None else SharedFacts(dataset, settings.measure)
     for one in comparison.evaluations:
@@ -141,13 +144,6 @@ def _view(comparison: Comparison, settings: Settings, queries: int, advance: Cal
 def _cut(evaluations: Sequence[Evaluation], query_ids: Container[str]) -> tuple[frozenset[tuple[str, str]], ...]:
     pairs = (one.result.read_truncated() or () for one in evaluations)
     return tuple(frozenset(pair for pair in some if pair[0] in query_ids) for some in pairs)
-
-
-def _dataset(evaluation: Evaluation) -> tuple[Dataset | None, str]:
-    try:
-        return dataset_of(evaluation.result), ""
-    except EvalkitError as error:
-        return None, f"without texts, judgments and curves: {error}"
 
 
 def _system(evaluation: Evaluation, analysis: Analysis | None, bins: ScoreBins | None, remark: str) -> SystemView:
