@@ -64,18 +64,15 @@ def _embed(
     retriever: Any, texts: Sequence[Text], advance: Callable[[float], None], *, ids: bool
 ) -> list[dict[str, Any]]:
     """The fields of every text's line; texts with the same words before them are encoded together."""
-    table: Any = getattr(retriever, "query_table", None)  # SPLADE's, where it has one
-    rows_of: dict[tuple[bool, str], list[int]] = defaultdict(list)
+    encoder, rows_of = retriever.encoder, defaultdict[tuple[bool, str], list[int]](list)
     for row, text in enumerate(texts):
         is_query = text.role == "query"
-        before = (
-            retriever.before_query(text.instruction) if is_query else retriever.encoder.reading.document_instruction
-        )
-        rows_of[is_query and table is not None, before].append(row)
+        before = retriever.before_query(text.instruction) if is_query else encoder.reading.document_instruction
+        rows_of[is_query and encoder.queries is not encoder, before].append(row)
     fields: list[dict[str, Any]] = [{} for _ in texts]
-    for (by_table, before), rows in rows_of.items():
+    for (apart, before), rows in rows_of.items():
         of_rows = [texts[row].text for row in rows]
-        reader = table if by_table else retriever
+        reader = encoder.queries if apart else encoder
         tokens = reader.tokenize(of_rows, instruction=before).ids if ids else None
         vectors = reader.encode(of_rows, instruction=before, advance=advance)
         for place, row in enumerate(rows):

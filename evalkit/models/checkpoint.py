@@ -21,7 +21,9 @@ from evalkit.types import Identity
 _PACKAGE_PREFIX = "package:"
 _READ_SUFFIXES = {".json", ".txt", ".model", ".jinja", ".safetensors", ".bin", ".pt"}
 _POOLING = "1_Pooling"  # read also where `modules.json` does not name it
-_CONFIG = "config.json"
+CONFIG = "config.json"
+CHAIN_CONFIG = "config_sentence_transformers.json"  # next to `modules.json`, wherever the transformer is
+ROUTER = "Router"  # the module with a chain of modules for queries and another for documents
 ADAPTER = "adapter_config.json"
 VOCABULARIES = (
     "tokenizer.json",
@@ -62,19 +64,25 @@ class Checkpoint:
         known: what fixes its content, where that is known without reading it: hub id and commit.
         also: names of further files that are read.
         base: the checkpoint that an adapter changes; None where there is no adapter.
+        router: the checkpoint of which this is one route; None where all texts go through the same modules.
+        chain: of a route, the class names and folders of its modules, seen from `path`.
     """
 
     path: Path
     known: Identity | None = None
     also: tuple[str, ...] = ()
     base: "Checkpoint | None" = None
+    router: "Checkpoint | None" = None
+    chain: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def identity(self) -> Identity:
         """Facts that fix the content: hub id and commit, or a digest of every file. Reads the weights in a folder.
 
-        Of an adapter, also those of its base.
+        Of an adapter, also those of its base; of a route, those of the whole Router.
         """
+        if self.router is not None:
+            return self.router.identity
         own = self.known or {"files": {name: file_digest(self.path / name) for name in self.files}}
         return own if self.base is None else {"adapter": own, "base": self.base.identity}
 
@@ -84,8 +92,13 @@ class Checkpoint:
         return self.base or self
 
     def file(self, name: str) -> Path:
-        """Where a file is read from. `config.json` is that of the base, and so are tokenizers that an adapter lacks."""
-        of_base = name == _CONFIG or (name in _OF_TOKENIZER and not self._has_tokenizer)
+        """Where a file is read from. `config.json` is that of the base, and so are tokenizers that an adapter lacks.
+
+        A route has `config_sentence_transformers.json` of the whole Router.
+        """
+        if self.router is not None and name == CHAIN_CONFIG:
+            return self.router.file(name)
+        of_base = name == CONFIG or (name in _OF_TOKENIZER and not self._has_tokenizer)
         return self.whole.path / name if of_base else self.path / name
 
     @cached_property
@@ -112,9 +125,9 @@ class Checkpoint:
         Raises:
             ModelError: a file was written, removed or added since the checkpoint was found.
         """
-        if self.base is not None:
-            self.base.require_unchanged()
-        if self.known is not None:
+        if (whole := self.router or self.base) is not None:
+            whole.require_unchanged()
+        if self.known is not None or self.router is not None:
             return
         before, now = self.files, Checkpoint(self.path, also=self.also).files
         if changed := sorted(name for name in {*before, *now} if before.get(name) != now.get(name)):
@@ -137,7 +150,7 @@ class Checkpoint:
         Raises:
             ModelError: a setting that every model has is of another type, or no size that a model can have.
         """
-        return checked_settings(self.path, self.read_json(_CONFIG) or {})
+        return checked_settings(self.path, self.read_json(CONFIG) or {})
 
     def require_sizes(self, *others: str) -> None:
         """Refuse a transformer whose configuration lacks a size, or one of the other numbers that it is built with.
@@ -205,11 +218,13 @@ class Checkpoint:
     def modules(self) -> list[tuple[str, str]]:
         """(class name, folder) of every entry in `modules.json`, such as `("Pooling", "1_Pooling")`, in order.
 
-        None where there is no such file.
+        Of a route its own; none where there is no such file.
 
         Raises:
             ModelError: the file is not what sentence-transformers writes, or names a folder outside of the checkpoint.
         """
+        if self.router is not None:
+            return list(self.chain)
         file = self.path / "modules.json"
         if not file.is_file():
             return []
@@ -230,7 +245,14 @@ class Checkpoint:
         return [kind for kind, _ in self.modules()]
 
 
-def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = (), weights: bool = True) -> Checkpoint:
+def resolve(
+    model: str,
+    revision: str | None = None,
+    *,
+    also: Sequence[str] = (),
+    weights: bool = True,
+    routed: bool = False,
+) -> Checkpoint:
     """The checkpoint that a `model` setting names, downloaded if it is a hub id that is not in the local cache.
 
     Args:
@@ -238,6 +260,7 @@ def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = ()
         revision: commit of a hub id.
         also: files with weights that are read in addition to those of the model.
         weights: whether to download weights too.
+        routed: whether the caller reads a Router, whose models may all be in folders below it.
 
     Raises:
         ModelError: no such folder, package folder or hub id, no `config.json` in it, or a file outside of it is read.
@@ -254,12 +277,13 @@ def resolve(model: str, revision: str | None = None, *, also: Sequence[str] = ()
         raise AbsentModel(
             f"{model}: no such folder. A model is a hub id such as BAAI/bge-m3, a folder, or package:NAME/PATH."
         )
-    if not (checkpoint.path / _CONFIG).is_file():
+    if not (checkpoint.path / CONFIG).is_file():
         if (checkpoint.path / ADAPTER).is_file():
             return _over_base(checkpoint, weights=weights)
-        if checkpoint.static is not None:  # a table of vectors needs no configuration
+        # A table of vectors needs no configuration.
+        if checkpoint.static is not None or (routed and ROUTER in checkpoint.kinds):
             return checkpoint
-        raise ModelError(f"{checkpoint.path}: has no {_CONFIG}; {instead_of_config(checkpoint.path)}")
+        raise ModelError(f"{checkpoint.path}: has no {CONFIG}; {instead_of_config(checkpoint.path)}")
     return checkpoint
 
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from evalkit.errors import ModelError
-from evalkit.models.checkpoint import Checkpoint
+from evalkit.models.checkpoint import CHAIN_CONFIG, Checkpoint
 from evalkit.models.layout import stated_positions, usable_positions
 from evalkit.models.modality import is_structured, task_of, template_arguments, uses_chat
 
 logger = logging.getLogger(__name__)
 
-SENTENCE_TRANSFORMERS = "config_sentence_transformers.json"
+SENTENCE_TRANSFORMERS = CHAIN_CONFIG
 TOKENIZER = "tokenizer_config.json"
 # In the order in which sentence-transformers looks for them.
 _TRANSFORMER = (
@@ -120,7 +120,7 @@ def declared(checkpoint: Checkpoint, *, pairs: bool = False, late: bool = False)
     default = model.get("default_prompt_name")
     if default is not None and default not in prompts:
         raise ModelError(
-            f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}: default_prompt_name={default!r} is not among its prompts."
+            f"{checkpoint.file(SENTENCE_TRANSFORMERS)}: default_prompt_name={default!r} is not among its prompts."
         )
     where = f"{checkpoint.path}/{name}"
     return Declared(
@@ -128,7 +128,7 @@ def declared(checkpoint: Checkpoint, *, pairs: bool = False, late: bool = False)
         default_prompt=prompts.get(str(default), ""),
         max_length=_max_length(checkpoint, name, transformer),
         lowercase=bool(transformer.get("do_lower_case", False)),
-        truncate_dim=whole_number(f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}", model, "truncate_dim"),
+        truncate_dim=whole_number(f"{checkpoint.file(SENTENCE_TRANSFORMERS)}", model, "truncate_dim"),
         similarity="cosine" if late else _similarity(checkpoint, model),
         task=task_of(where, transformer),
         chat=uses_chat(where, transformer.get("modality_config")),
@@ -221,12 +221,12 @@ def _checked(checkpoint: Checkpoint, name: str, known: set[str], *, late: bool) 
     stored = {key: value for key, value in (checkpoint.read_json(name) or {}).items() if value not in (None, {}, [])}
     if (found := sorted(LATE_INTERACTION & set(stored))) and not late:
         raise ModelError(
-            f"{checkpoint.path}/{name}: {', '.join(found)} say that this is a late-interaction model (ColBERT). Use it "
+            f"{checkpoint.file(name)}: {', '.join(found)} say that this is a late-interaction model (ColBERT). Use it "
             "as reranker=late_interaction or reranker=auto."
         )
     if unknown := sorted(set(stored) - known - LATE_INTERACTION):
         raise ModelError(
-            f"{checkpoint.path}/{name}: evalkit does not know {unknown[0]}={stored[unknown[0]]!r}, so it cannot tell "
+            f"{checkpoint.file(name)}: evalkit does not know {unknown[0]}={stored[unknown[0]]!r}, so it cannot tell "
             "what that changes. If it changes no number, remove it in a copy of the folder."
         )
     return stored
@@ -236,7 +236,7 @@ def _prompts(checkpoint: Checkpoint, model: Mapping[str, Any]) -> dict[str, str]
     prompts = model.get("prompts", {})
     texts = {name: text for name, text in prompts.items() if text is not None} if isinstance(prompts, dict) else None
     if texts is None or not all(isinstance(text, str) for text in texts.values()):
-        raise ModelError(f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}: prompts={prompts!r}, expected names with texts.")
+        raise ModelError(f"{checkpoint.file(SENTENCE_TRANSFORMERS)}: prompts={prompts!r}, expected names with texts.")
     return texts
 
 
@@ -244,7 +244,7 @@ def _similarity(checkpoint: Checkpoint, model: Mapping[str, Any]) -> str:
     found = str(model.get("similarity_fn_name", "cosine"))
     if found not in {"cosine", "dot"}:
         raise ModelError(
-            f"{checkpoint.path}/{SENTENCE_TRANSFORMERS}: similarity_fn_name={found!r}. evalkit knows cosine and "
+            f"{checkpoint.file(SENTENCE_TRANSFORMERS)}: similarity_fn_name={found!r}. evalkit knows cosine and "
             "dot. To search by the cosine, remove it in a copy of the folder."
         )
     return found

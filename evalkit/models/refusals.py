@@ -32,8 +32,8 @@ def instead_of_config(path: Path) -> str:
     listed = _json(path / "modules.json")
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     kinds = [str(entry["type"]).rsplit(".", 1)[-1] for entry in entries if "type" in entry]
-    if kinds == ["Router"]:
-        return routed_elsewhere("a folder below it")
+    if "Router" in kinds:
+        return f"it is {_KINDS['Router']}. {_REMEDIES['Router']}"
     for kind in kinds:
         if kind in _KINDS:
             return f"modules.json says {kind}: it is {_KINDS[kind]}, which evalkit does not run yet."
@@ -57,14 +57,6 @@ def elsewhere(folder: str) -> str:
     return (
         f"it is in the layout of early sentence-transformers, with the model in {folder}. Load it with "
         "sentence-transformers and save it again: SentenceTransformer(OLD).save(NEW)."
-    )
-
-
-def routed_elsewhere(folder: str) -> str:
-    """A sentence about a Router whose model of documents is in a folder of its own."""
-    return (
-        f"it is a Router whose model of documents is in {folder}. If its queries have a table of weights, move the "
-        'files of that model next to modules.json, name it "" in router_config.json, and use retriever=splade.'
     )
 
 
@@ -122,7 +114,7 @@ def instead_of_classifier(architectures: Sequence[str], kinds: Sequence[str], *,
 
 
 _REMEDIES = {
-    "Router": "If it makes sparse vectors, with a table of weights for queries, use it as retriever=splade.",
+    "Router": "Use it as retriever=dense, or as retriever=splade if it makes sparse vectors.",
     "SpladePooling": "Use it as retriever=splade.",
     "LogitScore": "Use it as reranker=auto.",
     "MultiVectorMask": "Use it as reranker=late_interaction or reranker=auto.",

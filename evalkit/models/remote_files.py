@@ -62,8 +62,9 @@ def downloaded(model: str, revision: str | None, also: Sequence[str], *, weights
 
 
 def _without_safetensors(folder: Path) -> list[str]:
-    """Patterns of the older weight files that are needed: where the folder or a linear layer has no safetensors."""
-    stages = [folder, *(path.parent for path in folder.glob("*_Dense/config.json"))]
+    """Patterns of the older weight files that are needed: where the folder or a module's has no safetensors."""
+    below = {path.parent for kind in ("Dense", "Transformer") for path in folder.rglob(f"*_{kind}/config.json")}
+    stages = [folder, *sorted(below)]
     return [
         f"{stage.relative_to(folder).as_posix()}/pytorch_model*.bin".removeprefix("./")
         for stage in stages

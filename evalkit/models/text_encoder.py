@@ -16,6 +16,7 @@ from evalkit.models.declared import Declared, Reading, declared, reading
 from evalkit.models.loading import load_encoder
 from evalkit.models.processor import facts, warn_of_emulation
 from evalkit.models.requirements import require_encoder, require_positions, require_text
+from evalkit.models.routes import Route, of_route
 from evalkit.models.tokenizers import load_tokenizer, require_vocabulary
 
 if TYPE_CHECKING:
@@ -38,7 +39,14 @@ class TextEncoder:
     usage: Usage
 
     def __init__(
-        self, config: Any, compute: ComputeConfig, *, group: str, also: Sequence[str] = (), weights: bool
+        self,
+        config: Any,
+        compute: ComputeConfig,
+        *,
+        group: str,
+        also: Sequence[str] = (),
+        weights: bool,
+        route: Route | None = None,
     ) -> None:
         """Resolve and check it.
 
@@ -48,11 +56,13 @@ class TextEncoder:
             group: `retriever` or `reranker`, for errors.
             also: files with weights that are read in addition to those of the model.
             weights: whether a hub id's weights are downloaded too.
+            route: of a Router the one that is read; None where a Router is refused.
         """
         self.config = config
         self._asked = compute
         self.usage, self.budget = Usage(), budget_of(compute)
-        self.checkpoint = resolve(str(config.model), config.revision, also=also, weights=weights)
+        found = resolve(str(config.model), config.revision, also=also, weights=weights, routed=route is not None)
+        self.checkpoint = found if route is None else of_route(found, route)
         self.compute = resolved(compute, self.checkpoint)
         self.said, self.reading = self._declared(group)
         require_text(self.checkpoint, self.said)

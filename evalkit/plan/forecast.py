@@ -190,12 +190,13 @@ class _Forecaster:
         reader = self._reader(config)
         if reader.is_table and reader.width is None:
             return [self._unknown("retrieve", config.name, sample.queries)]
-        self._count(reader)
+        asks = reader.of_queries
+        self._count(reader, *([asks] if asks is not reader else []))
         instruction = query_instruction(config, self._config.dataset) if isinstance(config, DenseConfig) else None
-        documents, queries = reader.documents(sample.document_texts), reader.queries(sample.query_texts, instruction)
+        documents, queries = reader.documents(sample.document_texts), asks.queries(sample.query_texts, instruction)
         encoded = self._read("encode documents", reader, [(documents, float(sample.documents))])
         table = reader.has_query_table
-        asked = self._read("encode queries", reader, [(queries, float(sample.queries))], by_table=table)
+        asked = self._read("encode queries", asks, [(queries, float(sample.queries))], by_table=table)
         search = self._sparse() if isinstance(config, SpladeConfig) else self._search(int(reader.width or 0))
         self._disk += (1 - done) * sample.documents * _bytes_encoded(config, int(reader.width or 0))
         loading = self._loading("retriever", reader, libraries=not self._imported)
@@ -265,12 +266,14 @@ class _Forecaster:
     def _reader(self, config: Any) -> Reader:
         return Reader(config, made_up=self._sample.dataset is None)
 
-    def _count(self, reader: Reader) -> None:
-        """Count the memory of a model, and note what is assumed of it."""
-        if reader.assumed and self._sample.dataset is not None:
-            why = "counted by letters" if reader.is_table else "which is not on disk"
-            self._assumed.append(f"tokens of {reader.config.name}, {why}")
-        self._weights = max(self._weights, float(reader.weights(self._config.compute.dtype)))
+    def _count(self, *readers: Reader) -> None:
+        """Count the memory of models that are loaded together, and note what is assumed of them."""
+        for reader in readers:
+            if reader.assumed and self._sample.dataset is not None:
+                why = "counted by letters" if reader.is_table else "which is not on disk"
+                self._assumed.append(f"tokens of {reader.config.name}, {why}")
+        together = sum(float(reader.weights(self._config.compute.dtype)) for reader in readers)
+        self._weights = max(self._weights, together)
 
     def _read(
         self, name: str, reader: Reader, parts: list[tuple[TokenLengths, float]], *, by_table: bool = False

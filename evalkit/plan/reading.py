@@ -15,13 +15,14 @@ from evalkit.inference.tokens import Frame, Ids, Tokenizer, tokenize
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import Reading, declared, reading
 from evalkit.models.multi_vector import multi_vector
-from evalkit.models.routes import routes
+from evalkit.models.routes import Route, of_route
 from evalkit.models.shape import Shape, known_shape, shape_of
 from evalkit.models.tokenizers import load_tokenizer
 from evalkit.rerank.families import jina_listwise
 from evalkit.rerank.families.jina_listwise import JinaListwiseConfig
 from evalkit.rerank.late_interaction import LateInteractionConfig
 from evalkit.rerank.pair_reranker import PairRerankerConfig, family_of, filled_in
+from evalkit.retrieval.query_table import QUERY_TABLE
 from evalkit.retrieval.splade import SpladeConfig
 from evalkit.retrieval.static_encoder import table_width
 from evalkit.system.network import warn_once
@@ -100,20 +101,23 @@ class Reader:
 
     Args:
         config: settings of the model.
+        route: what it reads where a Router has queries and documents go through different modules.
         made_up: whether texts have no words, so that its vocabulary cannot count them.
 
     Raises:
         ModelError: it is not on disk, and nothing is known of its size.
     """
 
-    def __init__(self, config: ModelConfig, *, made_up: bool) -> None:
-        self.config, self._made_up = config, made_up
+    def __init__(self, config: ModelConfig, *, made_up: bool, route: Route = "document") -> None:
+        self.config, self._made_up, self._route = config, made_up, route
 
     @cached_property
     def checkpoint(self) -> Checkpoint | None:
         """Configuration and vocabulary; None where they are neither on disk nor can be downloaded."""
         try:
-            return resolve(str(self.config.model), self.config.revision, weights=False)
+            reads_routes = isinstance(self.config, DenseConfig | SpladeConfig)
+            found = resolve(str(self.config.model), self.config.revision, weights=False, routed=reads_routes)
+            return of_route(found, self._route) if reads_routes else found
         except AbsentModel:
             warn_once(FROM_CARDS)
             return None
@@ -130,10 +134,19 @@ class Reader:
             return self.checkpoint.static is not None
         return (published_shape(str(self.config.model)) or {}).get("num_hidden_layers") == 0
 
-    @property
+    @cached_property
+    def of_queries(self) -> "Reader":
+        """What reads queries; itself, unless a Router has them go through another model."""
+        if self.checkpoint is None or self.checkpoint.router is None or self.has_query_table:
+            return self
+        found = Reader(self.config, made_up=self._made_up, route="query")
+        return self if found.checkpoint and found.checkpoint.path == self.checkpoint.path else found
+
+    @cached_property
     def has_query_table(self) -> bool:
-        """Whether queries take their numbers from a table, and the model reads documents only."""
-        return self.checkpoint is not None and isinstance(self.config, SpladeConfig) and bool(routes(self.checkpoint))
+        """Whether queries take weights from a table of their own, and the model reads documents only."""
+        router = None if self.checkpoint is None else self.checkpoint.router
+        return router is not None and of_route(router, "query").kinds == [QUERY_TABLE]
 
     @cached_property
     def shape(self) -> Shape:

@@ -64,7 +64,7 @@ class DenseRetriever(FirstStage):
         self.config = config
         self.store = store
         self.encoder = encoder_of(config, compute, weights=weights)
-        own = self.encoder.reading.query_instruction
+        own = self.encoder.queries.reading.query_instruction
         self.query_instruction = own if query_instruction is None else query_instruction
         for role, name in unused_prompts(self.encoder.said, config).items():
             logger.warning(
@@ -90,7 +90,8 @@ class DenseRetriever(FirstStage):
     @property
     def identity(self) -> Identity:
         """Checkpoint, head, texts around the text, limits and arithmetic."""
-        return {**self.encoder.identity, "query_instruction": self.query_instruction}
+        own = {"query_instruction": self.query_instruction}
+        return {**self.encoder.identity, **own, **self.encoder.identity_of_queries}
 
     def retrieve(self, dataset: Dataset, depth: int) -> Run:
         """The `depth` documents whose vectors have the largest dot product with the query's."""
@@ -180,7 +181,10 @@ class DenseRetriever(FirstStage):
         Raises:
             ConfigError: there is no place for an instruction.
         """
-        return self.encode(texts, instruction=self.before_query(instruction), advance=advance)
+        found: NDArray[np.float32] = self.encoder.queries.encode(
+            texts, instruction=self.before_query(instruction), advance=advance
+        )
+        return found
 
     def encode_documents(
         self, texts: Sequence[str], *, advance: Callable[[float], None] = lambda _: None

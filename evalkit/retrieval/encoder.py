@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from evalkit.models.arithmetic import arithmetic
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.loading import refusing
 from evalkit.models.processor import noting
+from evalkit.models.routes import Route, of_route
 from evalkit.models.sentence_transformer import embedding_head
 from evalkit.models.text_encoder import TextEncoder
 from evalkit.store.artefact import digest
@@ -29,7 +30,57 @@ _FORMAT = 3  # of vectors; a higher number has old ones computed again
 
 
 class RetrievalEncoder(TextEncoder, ABC):
-    """An encoder of queries and documents, whatever it makes of a text."""
+    """An encoder of queries and documents, whatever it makes of a text.
+
+    Attributes:
+        route: what it reads where a Router has queries and documents go through different modules.
+        shares: another one with the same first module, whose weights it takes; None where it loads its own.
+    """
+
+    shares: Self | None = None
+
+    def __init__(self, config: Any, compute: ComputeConfig, *, route: Route = "document", weights: bool = True) -> None:
+        super().__init__(config, compute, group="retriever", weights=weights, route=route)
+        self.route = route
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """See `TextEncoder`."""
+        return partial(type(self), route=self.route), (self.config, self._asked.on_worker())
+
+    @cached_property
+    def queries(self) -> Any:
+        """What reads queries: itself, unless a Router has them go through other modules.
+
+        Raises:
+            ModelError: those are not supported.
+        """
+        router = self.checkpoint.router
+        if router is None or of_route(router, "query") == self.checkpoint:
+            return self
+        found = self._for_queries()
+        if isinstance(found, RetrievalEncoder):
+            found.usage = self.usage
+            found.shares = self if found.checkpoint.path == self.checkpoint.path else None
+        return found
+
+    @abstractmethod
+    def _for_queries(self) -> Any:
+        """What reads the queries of a Router. Their weights are on disk with those of the documents."""
+
+    @property
+    def identity_of_queries(self) -> Identity:
+        """All that decides what is made of a query and `identity` does not have; empty of an encoder of both."""
+        if self.queries is self or not isinstance(self.queries, RetrievalEncoder):
+            return {}
+        return {"queries": {key: value for key, value in self.queries.identity.items() if key != "checkpoint"}}
+
+    @cached_property
+    def model(self) -> Any:
+        """See `TextEncoder`."""
+        return self._loaded() if self.shares is None else self.shares.model
+
+    def _loaded(self) -> Any:
+        return super().model
 
     @property
     @abstractmethod
@@ -47,8 +98,12 @@ class RetrievalEncoder(TextEncoder, ABC):
     def load(self) -> None:
         """See `Worker`: also a first pass through the model, which takes longer than the others."""
         before = replace(self.usage)
-        self.encode(["a"])
+        width = self.encode(["a"]).shape[1]
+        if self.queries is not self and (found := self.queries.encode(["a"]).shape[1]) != width:
+            raise ModelError(f"{self.checkpoint.path}: makes {width} numbers of a document, and {found} of a query.")
         self.usage = noting(before, self.compute, self.checkpoint)
+        if isinstance(self.queries, RetrievalEncoder):
+            self.queries.usage = self.usage
 
 
 class DenseEncoder(RetrievalEncoder):
@@ -58,9 +113,16 @@ class DenseEncoder(RetrievalEncoder):
         head: what makes a vector of the states.
     """
 
-    def __init__(self, config: DenseConfig, compute: ComputeConfig, *, weights: bool = True) -> None:
-        super().__init__(config, compute, group="retriever", weights=weights)
+    def __init__(
+        self, config: DenseConfig, compute: ComputeConfig, *, route: Route = "document", weights: bool = True
+    ) -> None:
+        super().__init__(config, compute, route=route, weights=weights)
         self.head = embedding_head(self.checkpoint, config, self.said)
+
+    def _for_queries(self) -> "DenseEncoder":
+        from evalkit.retrieval.static_encoder import encoder_of  # imports this module
+
+        return encoder_of(self.config, self._asked, route="query", weights=False)
 
     @property
     def identity(self) -> Identity:

@@ -30,11 +30,21 @@ class Texts(NamedTuple):
         texts: to encode.
         instruction: put before each.
         known: shape (texts,), which are left out, though batches are made as if they were not; none when None.
+        are_queries: whether they are read as a Router reads queries.
     """
 
     texts: Sequence[str]
     instruction: str
     known: NDArray[np.bool_] | None = None
+    are_queries: bool = False
+
+
+class Prepared(NamedTuple):
+    """A shard that was tokenised, and what reads it."""
+
+    encoder: DenseEncoder | SparseEncoder
+    tokenized: Tokenized
+    known: NDArray[np.bool_] | None
 
 
 class EncodingWorker:
@@ -53,13 +63,14 @@ class EncodingWorker:
         """See `Worker`."""
         self._encoder.load()
 
-    def prepare(self, payload: Texts) -> tuple[Tokenized, NDArray[np.bool_] | None]:
+    def prepare(self, payload: Texts) -> Prepared:
         """See `Worker`."""
-        return self._encoder.tokenize(payload.texts, instruction=payload.instruction), payload.known
+        encoder = self._encoder.queries if payload.are_queries else self._encoder
+        return Prepared(encoder, encoder.tokenize(payload.texts, instruction=payload.instruction), payload.known)
 
-    def work(self, prepared: tuple[Tokenized, NDArray[np.bool_] | None]) -> Iterator[Part]:
+    def work(self, prepared: Prepared) -> Iterator[Part]:
         """See `Worker`."""
-        return self._encoder.vectors(*prepared)
+        return prepared.encoder.vectors(prepared.tokenized, prepared.known)
 
     def spent(self) -> Usage:
         """See `Worker`."""
@@ -125,12 +136,12 @@ def _tidy(growing: Growing, room: Room) -> None:
 def encode_texts(
     pool: Pool, texts: Sequence[str], *, width: int, instruction: str, meter: Meter
 ) -> NDArray[np.float32]:
-    """Vectors of texts in memory, of shape (texts, width)."""
+    """Vectors of queries in memory, of shape (texts, width)."""
     vectors = np.empty((len(texts), width), dtype=np.float32)
     starts = range(0, len(texts), _TEXTS_PER_WINDOW)
 
     def payload(shard: int) -> Texts:
-        return Texts(texts[starts[shard] : starts[shard] + _TEXTS_PER_WINDOW], instruction)
+        return Texts(texts[starts[shard] : starts[shard] + _TEXTS_PER_WINDOW], instruction, are_queries=True)
 
     def keep(shard: int, part: Part) -> None:
         rows, found = part

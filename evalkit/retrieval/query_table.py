@@ -13,10 +13,10 @@ from evalkit.inference.tokens import Tokenized, Tokenizer, prepare, shortened
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import tokenizer_length
 from evalkit.models.loading import refusing
-from evalkit.models.routes import routes
 from evalkit.models.tokenizers import load_tokenizer
 
-_KIND = "SparseStaticEmbedding"
+QUERY_TABLE = "SparseStaticEmbedding"
+"""The module of such a table."""
 _TABLE = "weight"
 _SETTINGS = {"frozen"}  # whether training changes the table
 
@@ -27,14 +27,13 @@ class QueryTable:
     Special tokens are not added, and `max_length` of the documents does not count: the tokenizer's own does.
 
     Args:
-        checkpoint: of the documents.
-        folder: of table and tokenizer in it.
+        checkpoint: the route of queries, in whose folder table and tokenizer are.
         width: entries of the vocabulary of the documents.
     """
 
-    def __init__(self, checkpoint: Checkpoint, folder: str, width: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, width: int) -> None:
         self._checkpoint, self._width = checkpoint, width
-        self._folder = Checkpoint(checkpoint.inside(folder), {})
+        self._folder = Checkpoint(checkpoint.path, {})
         stored = self._folder.read_json("config.json")
         if stored is None or set(stored) - _SETTINGS:
             odd = "is absent" if stored is None else f"{min(set(stored) - _SETTINGS)} is not supported"
@@ -90,17 +89,10 @@ class QueryTable:
         return weights
 
 
-def query_table(checkpoint: Checkpoint, width: int) -> QueryTable | None:
-    """What makes the weights of queries; None where the model of the documents does.
+def query_table(route: Checkpoint, width: int) -> QueryTable | None:
+    """What makes the weights of queries; None where a model does.
 
     Raises:
-        ModelError: queries go through something else.
+        ModelError: the table's settings are absent or not supported.
     """
-    if (routed := routes(checkpoint)) is None:
-        return None
-    kinds = [kind for kind, _ in routed.query]
-    if kinds != [_KIND]:
-        raise ModelError(
-            f"{checkpoint.path}: its queries go through {', '.join(kinds) or 'nothing'}. Supported is a {_KIND}."
-        )
-    return QueryTable(checkpoint, routed.query[0][1], width)
+    return QueryTable(route, width) if route.kinds == [QUERY_TABLE] else None

@@ -16,11 +16,11 @@ from evalkit.models.arithmetic import arithmetic
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import SENTENCE_TRANSFORMERS, Declared, Reading, declared, reading, whole_number
 from evalkit.models.masked_language_model import HEADS, MaskedLanguageModel, load_masked
-from evalkit.models.refusals import routed_elsewhere
 from evalkit.models.requirements import architectures, require_no_code, require_whole
-from evalkit.models.routes import Chain, routes
+from evalkit.models.routes import Route, of_route
 from evalkit.retrieval.encoder import RetrievalEncoder
 from evalkit.retrieval.growing_weights import in_order
+from evalkit.retrieval.query_table import QueryTable, query_table
 from evalkit.types import Identity
 
 if TYPE_CHECKING:
@@ -56,11 +56,11 @@ class SparseEncoder(RetrievalEncoder):
         most: how many weights of a text are kept, the largest; all when None.
     """
 
-    def __init__(self, config: Any, compute: ComputeConfig, *, weights: bool = True) -> None:
-        super().__init__(config, compute, group="retriever", weights=weights)
+    def __init__(self, config: Any, compute: ComputeConfig, *, route: Route = "document", weights: bool = True) -> None:
+        super().__init__(config, compute, route=route, weights=weights)
         self.pooling = _pooling(self.checkpoint)
         stored = self.checkpoint.read_json(SENTENCE_TRANSFORMERS) or {}
-        self.most = whole_number(f"{self.checkpoint.path}/{SENTENCE_TRANSFORMERS}", stored, "max_active_dims")
+        self.most = whole_number(f"{self.checkpoint.file(SENTENCE_TRANSFORMERS)}", stored, "max_active_dims")
 
     def _declared(self, group: str) -> tuple[Declared, Reading]:
         _require_masked(self.checkpoint)
@@ -71,10 +71,22 @@ class SparseEncoder(RetrievalEncoder):
         stored = (self.checkpoint.read_json(SENTENCE_TRANSFORMERS) or {}).get("similarity_fn_name")
         if stored not in {None, "dot"}:
             raise ModelError(
-                f"{self.checkpoint.path}/{SENTENCE_TRANSFORMERS}: similarity_fn_name={said.similarity}. Sparse vectors "
+                f"{self.checkpoint.file(SENTENCE_TRANSFORMERS)}: similarity_fn_name={said.similarity}. Sparse vectors "
                 "are searched by their dot product alone."
             )
         return replace(said, task=None), reading(self.checkpoint, said, self.config, group=group)
+
+    def _for_queries(self) -> "QueryTable | SparseEncoder":
+        assert self.checkpoint.router is not None
+        table = query_table(of_route(self.checkpoint.router, "query"), self.width)
+        if table is None:
+            return SparseEncoder(self.config, self._asked, route="query", weights=False)
+        if self.most:
+            raise ModelError(
+                f"{self.checkpoint.file(SENTENCE_TRANSFORMERS)}: max_active_dims={self.most}, and queries have a table "
+                "of weights, of which evalkit does not leave any out."
+            )
+        return table
 
     @property
     def identity(self) -> Identity:
@@ -97,15 +109,15 @@ class SparseEncoder(RetrievalEncoder):
         return int(self.checkpoint.numbers("vocab_size")["vocab_size"])
 
     @cached_property
-    def _whole(self) -> MaskedLanguageModel:
-        return load_masked(self.checkpoint, self.compute)
+    def whole(self) -> MaskedLanguageModel:
+        """Encoder and masked head; loaded when first asked for."""
+        return load_masked(self.checkpoint, self.compute) if self.shares is None else self.shares.whole
 
-    @cached_property
-    def model(self) -> Any:
-        """The bare encoder; loaded when first asked for."""
+    def _loaded(self) -> Any:
+        """The bare encoder."""
         from evalkit.models.packing import packed_encoder  # imports torch, and settings must not
 
-        return packed_encoder(self._whole.bare, self.compute)
+        return packed_encoder(self.whole.bare, self.compute)
 
     def encode(
         self, texts: Sequence[str], *, instruction: str = "", advance: Callable[[float], None] = lambda _: None
@@ -133,7 +145,7 @@ class SparseEncoder(RetrievalEncoder):
         return torch.stack([self._of_text(states) for states in batch.states.split(batch.lengths.tolist())])
 
     def _of_text(self, states: Any) -> Any:
-        logits = self._whole.head(states).float().relu()
+        logits = self.whole.head(states).float().relu()
         # The logarithm rises, so that of the maximum is the maximum of logarithms.
         weights = logits.amax(dim=0) if self.pooling.strategy == "max" else logits
         for _ in range(self.pooling.logarithms):
@@ -145,19 +157,10 @@ class SparseEncoder(RetrievalEncoder):
         return weights.new_zeros(len(weights)).scatter(0, largest.indices, largest.values)
 
 
-def _chain(checkpoint: Checkpoint) -> Chain:
-    """The modules of documents, and of queries where these have none of their own."""
-    routed = routes(checkpoint)
-    return checkpoint.modules() if routed is None else routed.document
-
-
 def _require_masked(checkpoint: Checkpoint) -> None:
     require_whole(checkpoint)
     require_no_code(checkpoint)
-    chain, names = _chain(checkpoint), architectures(checkpoint)
-    kinds = [kind for kind, _ in chain]
-    if chain and chain[0][1]:
-        raise ModelError(f"{checkpoint.path}: {routed_elsewhere(chain[0][1])}")
+    kinds, names = checkpoint.kinds, architectures(checkpoint)
     if kinds not in _CHAINS or not any(name.endswith("ForMaskedLM") for name in names):
         raise ModelError(
             f"{checkpoint.path}: is {', '.join(names) or 'no architecture'} with modules {', '.join(kinds) or 'none'}. "
@@ -170,7 +173,7 @@ def _require_masked(checkpoint: Checkpoint) -> None:
 
 
 def _pooling(checkpoint: Checkpoint) -> SpladePooling:
-    folder = next((folder for kind, folder in _chain(checkpoint) if kind == "SpladePooling"), None)
+    folder = next((folder for kind, folder in checkpoint.modules() if kind == "SpladePooling"), None)
     if folder is None:
         return SpladePooling("max", 1)
     file = f"{folder}/config.json"

@@ -19,7 +19,7 @@ from evalkit.retrieval.candidates import candidates_from_scores
 from evalkit.retrieval.encoding import EncodingWorker, Texts, encode_corpus
 from evalkit.retrieval.first_stage import FirstStage
 from evalkit.retrieval.growing_weights import FILES, WEIGHTS, in_order, open_weights
-from evalkit.retrieval.query_table import query_table
+from evalkit.retrieval.query_table import QueryTable
 from evalkit.retrieval.sparse_encoder import SparseEncoder
 from evalkit.run import Run
 from evalkit.store import Store
@@ -68,7 +68,8 @@ class SpladeRetriever(FirstStage):
     def __init__(self, config: SpladeConfig, compute: ComputeConfig, store: Store, *, weights: bool = True) -> None:
         self.config, self.store = config, store
         self.encoder = SparseEncoder(config, compute, weights=weights)
-        self.query_table = query_table(self.encoder.checkpoint, self.encoder.width)
+        queries = self.encoder.queries
+        self.query_table = queries if isinstance(queries, QueryTable) else None
         self.compute, self.tokenize, self.encode = self.encoder.compute, self.encoder.tokenize, self.encoder.encode
         self.stages = Stages()
 
@@ -83,7 +84,8 @@ class SpladeRetriever(FirstStage):
     @property
     def identity(self) -> Identity:
         """Checkpoint, pooling, texts around the text, limits and arithmetic."""
-        return {**self.encoder.identity, "query_instruction": self.encoder.reading.query_instruction}
+        own = {"query_instruction": self.encoder.reading.query_instruction}
+        return {**self.encoder.identity, **own, **self.encoder.identity_of_queries}
 
     def corpus_facts(self, dataset: Dataset) -> Identity:
         """All that decides the weights of the documents."""
@@ -132,7 +134,7 @@ class SpladeRetriever(FirstStage):
             if self.query_table is not None:
                 weights = self.query_table.encode(texts, instruction=before, advance=meter)
             else:
-                weights = self._by_encoder(Texts(texts, before), pool, meter)
+                weights = self._by_encoder(Texts(texts, before, are_queries=True), pool, meter)
         self.stages.take("encode queries", meter, model=_MODEL)
         return weights
 

@@ -19,6 +19,7 @@ from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import Declared, Reading, declared, reading
 from evalkit.models.loading import refusing
 from evalkit.models.requirements import require_no_code
+from evalkit.models.routes import Route, of_route
 from evalkit.retrieval.encoder import DenseEncoder
 
 if TYPE_CHECKING:
@@ -44,9 +45,8 @@ class StaticEncoder(DenseEncoder):
         """The folder with table and tokenizer."""
         return Checkpoint(self.checkpoint.path / (self.checkpoint.static or ""), {})
 
-    @cached_property
-    def model(self) -> Any:
-        """The table, of shape (vocabulary, width); read when first asked for."""
+    def _loaded(self) -> Any:
+        """The table, of shape (vocabulary, width)."""
         require_torch()
         from evalkit.models.weights import Stored, Tensors
 
@@ -134,11 +134,13 @@ def table_width(checkpoint: Checkpoint) -> int | None:
     return table[1] if table else None
 
 
-def encoder_of(config: DenseConfig, compute: ComputeConfig, *, weights: bool) -> DenseEncoder:
-    """The encoder of a checkpoint: a transformer, or a table.
+def encoder_of(
+    config: DenseConfig, compute: ComputeConfig, *, route: Route = "document", weights: bool
+) -> DenseEncoder:
+    """The encoder of a checkpoint, or of one route of a Router: a transformer, or a table.
 
     Raises:
         ModelError: the checkpoint is absent, or contradicts the settings.
     """
-    static = resolve(str(config.model), config.revision, weights=False).static is not None
-    return (StaticEncoder if static else DenseEncoder)(config, compute, weights=weights)
+    found = of_route(resolve(str(config.model), config.revision, weights=False, routed=True), route)
+    return (DenseEncoder if found.static is None else StaticEncoder)(config, compute, route=route, weights=weights)

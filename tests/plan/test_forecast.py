@@ -1,6 +1,7 @@
 """What an evaluation takes: counts that can be checked by hand."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -207,6 +208,42 @@ def test_queries_with_a_table_of_weights_take_no_model(made, splade):
     by_table = stage(made(retriever=config), "encode queries")
     assert by_model.flops > 0
     assert (by_table.flops, by_table.tokens) == (0, by_model.tokens)
+
+
+def test_each_side_of_a_router_takes_what_its_own_model_takes(made, encoder, static, tmp_path):
+    root, modules = tmp_path / "router", "sentence_transformers.models"
+    shutil.copytree(encoder, root / "documents")
+    shutil.copytree(static, root / "table")
+    types = {"documents": f"{modules}.Transformer", "table": f"{modules}.StaticEmbedding"}
+    router = {"types": types, "structure": {"query": ["table"], "document": ["documents"]}}
+    (root / "router_config.json").write_text(json.dumps(router), encoding="utf-8")
+    (root / "modules.json").write_text(json.dumps([{"path": "", "type": f"{modules}.Router"}]), encoding="utf-8")
+    settings, none = {"pooling": "mean", "max_length": 16}, KeepOrderConfig(name="none")
+    found = made(retriever=DenseConfig(name="router", model=str(root), **settings), reranker=none)
+    alone = made(retriever=DenseConfig(name="alone", model=str(encoder), **settings), reranker=none)
+    assert stage(found, "encode documents").flops == stage(alone, "encode documents").flops > 0
+    assert stage(found, "encode queries").flops == 0
+    assert stage(alone, "encode queries").flops > 0
+    router["structure"]["query"] = ["documents"]
+    (root / "router_config.json").write_text(json.dumps(router), encoding="utf-8")
+    same = made(retriever=DenseConfig(name="router", model=str(root), **settings), reranker=none)
+    assert stage(same, "encode queries").flops == stage(alone, "encode queries").flops
+    assert same.host == alone.host
+
+
+def test_two_models_of_a_router_are_in_memory_together(made, encoder, tmp_path):
+    root, modules = tmp_path / "router", "sentence_transformers.models"
+    for side in ("queries", "documents"):
+        shutil.copytree(encoder, root / side)
+    types = dict.fromkeys(("queries", "documents"), f"{modules}.Transformer")
+    router = {"types": types, "structure": {"query": ["queries"], "document": ["documents"]}}
+    (root / "router_config.json").write_text(json.dumps(router), encoding="utf-8")
+    (root / "modules.json").write_text(json.dumps([{"path": "", "type": f"{modules}.Router"}]), encoding="utf-8")
+    settings, none = {"pooling": "mean", "max_length": 16}, KeepOrderConfig(name="none")
+    found = made(retriever=DenseConfig(name="router", model=str(root), **settings), reranker=none)
+    alone = made(retriever=DenseConfig(name="alone", model=str(encoder), **settings), reranker=none)
+    weights = Reader(DenseConfig(name="alone", model=str(encoder), **settings), made_up=False).weights("float32")
+    assert found.host - alone.host == pytest.approx(1.3 * weights)
 
 
 def test_a_table_of_vectors_reads_tokens_and_multiplies_nothing(made, static):

@@ -15,7 +15,6 @@ from evalkit.config import ComputeConfig, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.errors import ModelError
 from evalkit.load import config_of
-from evalkit.models.refusals import instead_of_config
 from evalkit.retrieval import build
 from evalkit.store import Store
 
@@ -147,14 +146,19 @@ def changed(**structure):
         ("router_config.json", {"types": {}}, "no types and structure of routes (KeyError('structure'))"),
         ("router_config.json", changed(query=["0"]), "no types and structure of routes (KeyError('0'))"),
         ("router_config.json", changed(image=[""]), "has routes query, document, image. Supported are"),
-        ("router_config.json", changed(query=["", POOLING]), "queries go through MLMTransformer, SpladePooling."),
-        ("router_config.json", changed(document=[TABLE]), "is a Router whose model of documents is in"),
+        (
+            "router_config.json",
+            changed(query=[TABLE, POOLING]),
+            "modules SparseStaticEmbedding, SpladePooling. SPLADE is",
+        ),
+        ("router_config.json", changed(document=[TABLE]), "with modules SparseStaticEmbedding. SPLADE is"),
         ("router_config.json", changed(document=[""]), "with modules MLMTransformer. SPLADE is"),
         (
             "router_config.json",
             {**ROUTER, "types": {**ROUTER["types"], TABLE: "own.Table"}},
             "own.Table is code of the checkpoint's own",
         ),
+        ("config_sentence_transformers.json", {"max_active_dims": 3}, "max_active_dims=3, and queries have a table"),
         (f"{TABLE}/config.json", {"path": "idf.json"}, "path is not supported, and the table has to be in this folder"),
         (f"{TABLE}/config.json", None, "is absent, and the table has to be in this folder"),
     ],
@@ -182,11 +186,23 @@ def test_a_link_to_a_folder_is_refused_since_it_would_be_no_part_of_what_identif
         splade(folder, store)
 
 
-def test_the_layout_with_every_module_in_a_folder_has_a_way_out(folder):
-    (folder / "config.json").unlink()
-    assert 'name it "" in router_config.json' in instead_of_config(folder)
+def test_every_module_in_a_folder_of_its_own_is_the_same_retriever(folder, store):
+    model = splade(folder, store)
+    queries, documents = model.query_table.encode(TEXTS).toarray(), model.encode(TEXTS).toarray()
+    own = folder / "document_0_Transformer"
+    own.mkdir()
+    for name in ("config.json", "model.safetensors", "sentence_bert_config.json", "tokenizer.json"):
+        (folder / name).rename(own / name)
+    (folder / "tokenizer_config.json").rename(own / "tokenizer_config.json")
+    types = {at or own.name: kind.replace("MLMTransformer", "Transformer") for at, kind in ROUTER["types"].items()}
+    put(folder / "router_config.json", {**changed(document=[own.name, POOLING]), "types": types})
+    moved = splade(folder, store)
+    assert moved.encoder.checkpoint.path == own
+    np.testing.assert_array_equal(moved.query_table.encode(TEXTS).toarray(), queries)
+    np.testing.assert_array_equal(moved.encode(TEXTS).toarray(), documents)
+    assert moved.encoder.reading == model.encoder.reading
 
 
-def test_elsewhere_a_router_is_called_one(folder, store):
-    with pytest.raises(ModelError, match=r"is a Router.* use it as retriever=splade\."):
+def test_it_is_no_dense_retriever(folder, store):
+    with pytest.raises(ModelError, match=r"is a sparse encoder .* Use it as retriever=splade\."):
         build(config_of("retriever", "dense", {"model": str(folder)}), ComputeConfig(device="cpu"), store)
