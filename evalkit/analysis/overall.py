@@ -34,8 +34,6 @@ def overall(comparisons: Sequence[Comparison], settings: Settings) -> Overall | 
 
     `left_out` names the rest.
     """
-    from scipy.stats import rankdata
-
     chosen = averaged(comparisons)
     common = _common(chosen)
     entries = by_entry({each.dataset: each.values[:, [each.names.index(name) for name in common]] for each in chosen})
@@ -47,12 +45,17 @@ def overall(comparisons: Sequence[Comparison], settings: Settings) -> Overall | 
     drawn = [as_one([values[:, order] for values in some]) for some in entries.values()]
     both = bounds([np.hstack([values, differences(values)]) for values in drawn], settings)  # the same draws
     (low, high), limits = both[:, : len(labels)], both[:, len(labels) :]
-    ranks = np.mean([rankdata(-row) for row in means], axis=0)
+    ranks = np.mean([ranks_of(row) for row in means], axis=0)
     best = (means == means.max(axis=1, keepdims=True)).sum(axis=0)
     averages = means.mean(axis=0).tolist()
     systems = tuple(System(*values) for values in zip(labels, averages, low.tolist(), high.tolist(), strict=True))
     between = tuple(pairings(labels, differences(means), limits, settings))
     return Overall(tuple(entries), systems, tuple(ranks.tolist()), tuple(best.tolist()), between)
+
+
+def ranks_of(values: Values) -> Values:
+    """Rank of each value from 1 for the greatest; equal ones have the mean of their ranks."""
+    return np.asarray((values > values[:, None]).sum(axis=1) + ((values == values[:, None]).sum(axis=1) + 1) / 2)
 
 
 def averaged(comparisons: Sequence[Comparison]) -> list[Comparison]:

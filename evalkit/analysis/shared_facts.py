@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.measures import ceilings, measure, parse_measure, preference
+from evalkit.measures import Evaluators, ceilings, measure, parse_measure, preference
 from evalkit.measures.answers import AnswerJudge
 from evalkit.results import Result
 from evalkit.results.gather import per_query
@@ -29,6 +29,7 @@ class SharedFacts:
     _runs: dict[Path, Run] = field(default_factory=dict)
     _grades: dict[Path, NDArray[np.float32]] = field(default_factory=dict)
     _values: dict[Path, PerQuery] = field(default_factory=dict)
+    _evaluators: Evaluators = field(default_factory=dict)
     _means: dict[tuple[Path, int | None], tuple[float, float]] = field(default_factory=dict)
 
     @cached_property
@@ -70,9 +71,10 @@ class SharedFacts:
 
     def mean(self, run: Run) -> float:
         """Mean of the measure."""
-        qrels = self.qrels(run)
-        found = measure({}, run, [self.measure], answers=qrels) if self._judge else measure(qrels, run, [self.measure])
-        return found.means[self.measure]
+        qrels, names = self.qrels(run), [self.measure]
+        if self._judge:
+            return measure({}, run, names, answers=qrels).means[self.measure]
+        return measure(qrels, run, names, evaluators=self._evaluators).means[self.measure]
 
     def of_candidates(self, candidates: Result, depth: int | None = None) -> tuple[float, float]:
         """Means of the first stage and of the best order of its candidates, of the first `depth` a query or of all."""
@@ -80,7 +82,8 @@ class SharedFacts:
         if key not in self._means:
             whole = self.run(candidates)
             run = whole if depth is None else whole.top(depth)
-            best = ceilings(self.qrels(run), run, [self.measure], by_answers=self._judge is not None)
+            by_answers = self._judge is not None
+            best = ceilings(self.qrels(run), run, [self.measure], by_answers=by_answers, evaluators=self._evaluators)
             self._means[key] = self.mean(run), best[self.measure]
         return self._means[key]
 

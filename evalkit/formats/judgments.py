@@ -75,11 +75,17 @@ def parse_judgments(numbered: Iterable[tuple[int, str]], name: object) -> QrelsF
 
 def _gathered(rows: Iterable[Row], name: object) -> QrelsFile:
     qrels: dict[str, dict[str, int]] = {}
+    known: dict[str, int] = {}  # grade by its text
     has_grades = True
-    for row in rows:
-        has_grades = row.value is not None
-        value = "1" if row.value is None else row.value
-        add_judgment(qrels, row.query_id, row.doc_id, value, where=f"{name}:{row.number}")
+    for number, query_id, doc_id, _, value in rows:
+        has_grades = value is not None
+        text = "1" if value is None else value
+        judged = qrels.get(query_id)
+        if judged is None or text not in known or doc_id in judged or not are_ids(query_id, doc_id):
+            add_judgment(qrels, query_id, doc_id, text, where=f"{name}:{number}")
+            known[text] = qrels[query_id][doc_id]
+        else:
+            judged[doc_id] = known[text]
     return _checked(qrels, name, has_grades=has_grades)
 
 

@@ -61,7 +61,8 @@ class FieldPlaces(NamedTuple):
 
     def row(self, number: int, found: Sequence[str]) -> Row:
         """A row from its fields."""
-        rank, value = (None if place is None else found[place] for place in (self.rank, self.value))
+        rank = None if self.rank is None else found[self.rank]
+        value = None if self.value is None else found[self.value]
         return Row(number, found[self.query], found[self.document], rank, value)
 
 

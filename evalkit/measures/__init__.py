@@ -10,8 +10,9 @@ Other names of the same measures are read too: `MRR@10` is RR@10, `Recall@10` is
 """
 
 import math
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,10 @@ __all__ = [
     "require_judged",
 ]
 
+Evaluators = dict[tuple[frozenset[str], int], Any]
+"""Evaluators of trec_eval for the same judgments, by its measures and the relevance level: building one takes longer
+than measuring ten documents a query."""
+
 # pytrec_eval wants nested dicts; converting this many queries at a time keeps them from filling memory.
 _QUERIES_PER_CALL = 500
 
@@ -45,6 +50,7 @@ def measure(
     *,
     answers: Qrels | None = None,
     subtopics: Subtopics | None = None,
+    evaluators: Evaluators | None = None,
 ) -> PerQuery:
     """Values of every measure for every judged query; 0 where the run has no document for the query.
 
@@ -57,6 +63,7 @@ def measure(
         answers: judgments by answers of at least the documents of the run, for measures that ask for them; they have
             every query that is to count.
         subtopics: judgments of subtopics, for measures that ask for them.
+        evaluators: those of earlier calls with these judgments, unchanged since; new ones are added.
 
     Raises:
         ConfigError: an unknown measure.
@@ -75,11 +82,12 @@ def measure(
         judged, wanted = (answers or {}) if by_answers else qrels, list(group)
         read = run.select(preference(judged, run) >= 0) if judged_only else run
         if by_trec:
-            found = _by_trec_eval(judged, _first(read, wanted), wanted, level)
+            kept = evaluators if evaluators is not None and not by_answers else {}
+            found = _by_trec_eval(judged, _first(read, wanted), wanted, level, kept)
         else:
             found = _by_families(judged, subtopics, read, wanted)
-        for name, query_id, value in found:
-            values[name][row_of[query_id]] = value
+        for name, own in found:
+            values[name][[row_of[query_id] for query_id in own]] = list(own.values())
     present = set(run.query_ids)
     return PerQuery(query_ids, values, missing=tuple(query_id for query_id in query_ids if query_id not in present))
 
@@ -117,29 +125,37 @@ def _alike(one: Measure) -> tuple[bool, bool, int, bool]:
     return one.by_answers, one.judged_only, one.level, bool(one.trec_name)
 
 
-def _by_trec_eval(judged: Qrels, run: Run, wanted: Sequence[Measure], level: int) -> Iterator[tuple[str, str, float]]:
-    """(measure, query id, value) of measures of one relevance level."""
+def _by_trec_eval(
+    judged: Qrels, run: Run, wanted: Sequence[Measure], level: int, kept: Evaluators
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """(measure, values of some queries) of measures of one relevance level."""
+    key = frozenset(one.trec_name for one in wanted), level
+    if key not in kept:
+        kept[key] = _evaluator(judged, *key)
+    for chunk in _chunks(run, judged):
+        found = kept[key].evaluate(chunk)
+        for one in wanted:
+            at_cutoff, name, cutoff = one.kind.at_cutoff, one.trec_key, one.cutoff
+            yield one.name, {query_id: at_cutoff(own[name], cutoff) for query_id, own in found.items()}
+
+
+def _evaluator(judged: Qrels, names: Collection[str], level: int) -> Any:
     import pytrec_eval
 
     require_version("pytrec_eval-terrier")
-    evaluator = pytrec_eval.RelevanceEvaluator(
+    return pytrec_eval.RelevanceEvaluator(
         # Left out, because pytrec_eval may not return from a query with negative judgments alone. Only bpref tells -1,
         # which is unjudged, from 0.
         {query_id: {doc_id: g for doc_id, g in grades.items() if g >= 0} for query_id, grades in judged.items()},
-        {one.trec_name for one in wanted},
+        set(names),
         relevance_level=level,
     )
-    asked = [(one.name, one.trec_key, one.kind, one.cutoff) for one in wanted]
-    for chunk in _chunks(run, judged):
-        for query_id, found in evaluator.evaluate(chunk).items():
-            for name, key, kind, cutoff in asked:
-                yield name, query_id, kind.at_cutoff(found[key], cutoff)
 
 
 def _by_families(
     judged: Qrels, subtopics: Subtopics | None, run: Run, wanted: Iterable[Measure]
-) -> Iterator[tuple[str, str, float]]:
-    """(measure, query id, value) of measures that compute their own values.
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """(measure, value of each query) of measures that compute their own values.
 
     Raises:
         DataError: a value is not a finite number.
@@ -150,8 +166,7 @@ def _by_families(
         for query_id, value in found.items():
             if not math.isfinite(value):
                 raise DataError(f"{one.name} of query {query_id!r} is {value}, expected a finite number.")
-            if query_id in known:
-                yield one.name, query_id, value
+        yield one.name, {query_id: value for query_id, value in found.items() if query_id in known}
 
 
 def _chunks(run: Run, judged: Container[str]) -> Iterator[dict[str, dict[str, float]]]:
@@ -176,7 +191,14 @@ def ceiling(qrels: Qrels, candidates: Run) -> Run:
     return candidates.rescored(preference(qrels, candidates)) if len(candidates) else candidates
 
 
-def ceilings(judged: Qrels, candidates: Run, measures: Sequence[str], *, by_answers: bool = False) -> dict[str, float]:
+def ceilings(
+    judged: Qrels,
+    candidates: Run,
+    measures: Sequence[str],
+    *,
+    by_answers: bool = False,
+    evaluators: Evaluators | None = None,
+) -> dict[str, float]:
     """Measure -> mean of its candidate ceiling; p-MRR has the greatest value that it can have.
 
     Args:
@@ -184,9 +206,13 @@ def ceilings(judged: Qrels, candidates: Run, measures: Sequence[str], *, by_answ
         candidates: what may be put into another order.
         measures: names.
         by_answers: whether the measures are judged by answers.
+        evaluators: as of `measure`.
     """
     best = ceiling(judged, candidates)
-    means = (measure({}, best, measures, answers=judged) if by_answers else measure(judged, best, measures)).means
+    if by_answers:
+        means = measure({}, best, measures, answers=judged).means
+    else:
+        means = measure(judged, best, measures, evaluators=evaluators).means
     most = {name: parse_measure(name).kind.most for name in means}
     return {name: mean if (greatest := most[name]) is None else greatest for name, mean in means.items()}
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from made import made
+from scipy.stats import rankdata
 
-from evalkit.analysis.overall import left_out, overall
+from evalkit.analysis.overall import left_out, overall, ranks_of
 from evalkit.analysis.pairwise import Settings, compare
 from evalkit.measures.significance import p_values
 from evalkit.results.gather import gather
@@ -98,3 +99,8 @@ def test_datasets_that_the_average_leaves_out_are_named(several, tmp_path):
     assert left_out([*none, *alone])[-1] == (
         "systems are not compared over datasets, because no two have a result on all of them"
     )
+
+
+def test_equal_means_share_the_mean_of_their_ranks():
+    values = np.random.default_rng(3).integers(0, 4, size=(50, 9)) / 4
+    assert all(ranks_of(row).tolist() == rankdata(-row).tolist() for row in values)

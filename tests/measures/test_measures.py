@@ -593,3 +593,20 @@ def test_a_name_that_is_like_none_gets_no_proposal(typed):
     with pytest.raises(ConfigError) as caught:
         parse_measure(typed)
     assert "Did you mean" not in str(caught.value)
+
+
+def test_evaluators_that_are_kept_change_no_value():
+    random = np.random.default_rng(5)
+    qrels = {f"q{q}": {f"d{d}": int(random.integers(-1, 4)) for d in range(12)} for q in range(7)}
+    answers = {query_id: {doc_id: int(grade == 0) for doc_id, grade in own.items()} for query_id, own in qrels.items()}
+    runs = [{f"q{q}": {f"d{d}": random.normal() for d in range(2, 20)} for q in range(1, 9)} for _ in range(2)]
+    kept = {}
+    for run, names in itertools.product(
+        runs, (["nDCG@10"], ["R@5"], ["R(rel=2)@5", "R@5"], ["AnswerRecall@5", "Success@5"])
+    ):
+        found = measure(qrels, run, names, answers=answers, evaluators=kept)
+        fresh = measure(qrels, run, names, answers=answers)
+        assert {name: own.tolist() for name, own in fresh.values.items()} == {
+            name: own.tolist() for name, own in found.values.items()
+        }
+    assert {(frozenset({"ndcg_cut.10"}), 1), (frozenset({"recall.5"}), 2)} <= kept.keys()
