@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from evalkit.analysis.published.explain import FOLDER, explain
-from evalkit.analysis.published.missing import MissingRun, missing
+from evalkit.analysis.published.missing import MissingRun, Unconfigured, missing, unconfigured
 from evalkit.analysis.published.tables import Published, PublishedColumn, PublishedRow, load_published
 from evalkit.analysis.published.verdicts import TOLERANCE, Cell, choose, part_of, reproduce, unused
 from evalkit.commands.list import main as list_choices
@@ -80,13 +80,47 @@ def _evaluations(folder: str) -> list[Evaluation]:
     return gather([path]) if there else []
 
 
+def _missing(options: argparse.Namespace, published: Published) -> list[MissingRun]:
+    """The evaluations to run; says which numbers they leave out, or that none is missing.
+
+    Raises:
+        ConfigError: numbers are missing, and none of them can be run.
+    """
+    evaluations = _evaluations(options.results)
+    runs = missing(published, evaluations, table=options.table, limit=options.limit)
+    above = [] if runs else missing(published, evaluations, table=options.table)
+    others = unconfigured(published, evaluations, table=options.table)
+    if others.numbers:
+        are = counted(others.numbers, "number is", "numbers are")
+        if not runs and not above:
+            raise ConfigError(f"{are} missing, and none can be run: {_to_give(others)}")
+        tell(f"{are} missing that cannot be run: {_to_give(others)}")
+    if above:
+        tell(
+            f"nothing is missing within --limit {options.limit:g}; {counted(len(above), 'evaluation')} would read more."
+        )
+    elif not runs:
+        tell("nothing is missing.")
+    return runs
+
+
+def _to_give(others: Unconfigured) -> str:
+    """Which run files would give the numbers that evalkit cannot run."""
+    stages = [
+        f"the first stage must be given as retriever=saved retriever.name={name} retriever.path=RUN"
+        for name in others.retrievers
+    ]
+    names = ", ".join(others.rerankers)
+    rerankers = [f"reranker=replay reranker.name=NAME reranker.path=RUN gives {names}"] if names else []
+    return f"{'; '.join([*stages, *rerankers])}. Give these to `evalkit evaluate`, with depth and dataset of the table."
+
+
 def _plan_missing(options: argparse.Namespace, published: Published) -> int:
     """Print the plan of the evaluations that are missing."""
     from evalkit.commands.plan import show_plan
 
-    runs = missing(published, _evaluations(options.results), table=options.table, limit=options.limit)
+    runs = _missing(options, published)
     if not runs:
-        tell("nothing is missing.")
         return 0
     common = [f"results_dir={options.results}", *options.settings]
     with progress("composing settings", len(runs), "evaluations") as advance:
@@ -118,9 +152,8 @@ def _compose_all(
 
 def _run_missing(options: argparse.Namespace, published: Published) -> int:
     """Show the plan, ask, and run it; the number of runs that failed."""
-    runs = missing(published, _evaluations(options.results), table=options.table, limit=options.limit)
+    runs = _missing(options, published)
     if not runs:
-        tell("nothing is missing.")
         return 0
     write([plan(published, runs)], "table")
     if not options.yes and not _confirmed(len(runs)):

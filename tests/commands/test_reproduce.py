@@ -36,6 +36,23 @@ def test_a_line_says_when_no_evaluation_is_missing(tmp_path, capsys):
     assert "nothing is missing" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("asked", ["--plan", "--run"])
+def test_numbers_that_cannot_be_run_are_counted_with_what_would_give_them(asked, tmp_path, capsys):
+    assert main(["reproduce", "jina-reranker-v3", asked, "--results", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert "168 numbers are missing, and none can be run: the first stage must be given as " in told
+    assert "retriever=saved retriever.name=jina_embeddings_v3 retriever.path=RUN; " in told
+    assert "gives jina_reranker_v3_ascending, jina_reranker_v3_random, jina_reranker_m0, jina_colbert_v2." in told
+    assert "bge_reranker_v2_m3" not in told
+    assert told.count("\n") == 1
+
+
+def test_a_limit_below_every_missing_evaluation_is_not_said_to_be_all_there_is(tmp_path, capsys):
+    asked = ["--table", "cn-en", "--run", "--limit", "3", "--results", str(tmp_path)]
+    assert main(["reproduce", "minicpm-reranker", *asked]) == 0
+    assert "nothing is missing within --limit 3; 196 evaluations would read more." in capsys.readouterr().err
+
+
 def asked_to_plan(monkeypatch, tmp_path, *settings):
     """The settings of each evaluation that a plan is made of."""
     from evalkit.commands import plan

@@ -39,6 +39,20 @@ class MissingRun(NamedTuple):
         return float("inf") if self.documents is None or self.pairs is None else self.documents + self.pairs
 
 
+class Unconfigured(NamedTuple):
+    """Missing numbers that cannot be run by name, since their first stage or reranker has no configuration here.
+
+    Attributes:
+        numbers: how many.
+        retrievers: names of these first stages; a run file of each can be given.
+        rerankers: names of these rerankers; likewise.
+    """
+
+    numbers: int
+    retrievers: tuple[str, ...]
+    rerankers: tuple[str, ...]
+
+
 def missing(
     published: Published, evaluations: Sequence[Evaluation], *, table: str | None, limit: float = float("inf")
 ) -> list[MissingRun]:
@@ -56,14 +70,34 @@ def missing(
     return [run for run in _cheapest_first(list(wanted.values()), evaluations) if run.texts <= limit]
 
 
+def unconfigured(published: Published, evaluations: Sequence[Evaluation], *, table: str | None) -> Unconfigured:
+    """The missing numbers of a table (of all when None) that `missing` has no evaluation for."""
+    numbers, retrievers, rerankers = 0, dict[str, None](), dict[str, None]()
+    for each in published.tables:
+        for row, column, _ in each.cells() if table in {None, each.name} else ():
+            stages = {stage for stage, _ in _lacking(published, row, column, evaluations)}
+            unknown = sorted(stages - set(config_names("retriever")))
+            retrievers.update(dict.fromkeys(unknown))
+            lacks_reranker = bool(stages) and row.reranker not in config_names("reranker")
+            rerankers.update({row.reranker: None} if lacks_reranker else {})
+            numbers += bool(unknown) or lacks_reranker
+    return Unconfigured(numbers, tuple(retrievers), tuple(rerankers))
+
+
+def _lacking(
+    published: Published, row: PublishedRow, column: PublishedColumn, evaluations: Sequence[Evaluation]
+) -> list[tuple[str, str]]:
+    """First stage and dataset of each part of a number that has no result."""
+    present = {part_of(evaluation) for evaluation in choose(published, row, column, evaluations)}
+    return [part for part in column.parts if part not in present]
+
+
 def _of_cell(
     published: Published, row: PublishedRow, column: PublishedColumn, evaluations: Sequence[Evaluation]
 ) -> Iterator[MissingRun]:
-    present = {part_of(evaluation) for evaluation in choose(published, row, column, evaluations)}
-    for stage, dataset in column.parts:
+    for stage, dataset in _lacking(published, row, column, evaluations):
         # A first stage or reranker without a configuration is a run file of the user's.
-        configured = stage in config_names("retriever") and row.reranker in config_names("reranker")
-        if configured and (stage, dataset) not in present:
+        if stage in config_names("retriever") and row.reranker in config_names("reranker"):
             yield _run(published, row, stage, dataset)
 
 

@@ -2,7 +2,7 @@
 
 from made import made
 
-from evalkit.analysis.published.missing import missing
+from evalkit.analysis.published.missing import missing, unconfigured
 from evalkit.analysis.published.tables import load_published
 from evalkit.results.gather import gather
 
@@ -51,3 +51,11 @@ def test_a_limit_leaves_large_runs_out():
 
 def test_first_stages_that_only_a_user_has_are_left_out():
     assert missing(load_published("bge-rerankers-e5-mistral"), [], table=None) == []
+
+
+def test_numbers_of_those_first_stages_and_rerankers_are_counted():
+    card = load_published("bge-rerankers-e5-mistral")
+    found = unconfigured(card, [], table=None)
+    assert found.numbers == sum(len(list(table.cells())) for table in card.tables)
+    assert (found.retrievers, found.rerankers) == (("e5_mistral_7b_instruct",), ())
+    assert unconfigured(load_published("bge-rerankers"), [], table=None).numbers == 0
