@@ -33,6 +33,7 @@ from evalkit.formats.python_objects import is_from, kind_of
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.store.artefact import CORPORA, digest
+from evalkit.system.lookalikes import instead
 from evalkit.system.own_code import call, nameable, own_name
 from evalkit.types import Dataset
 
@@ -225,7 +226,7 @@ def parts_of(thing: Any, name: str, split: str) -> Parts:
     """Corpus, queries and judgments of an object.
 
     Raises:
-        ObjectError: it lacks one of them.
+        ObjectError: it lacks one of them, or is a dict with other keys.
     """
     if is_from(thing, "ir_datasets", "Dataset"):
         documents = ({"_id": record.id, "text": record.text} for record in ir_dataset.documents_of(thing, name))
@@ -233,6 +234,7 @@ def parts_of(thing: Any, name: str, split: str) -> Parts:
         return Parts(documents, judged.queries, judged.qrels)
     others: list[Any] = []
     if isinstance(thing, Mapping):
+        _require_known(thing, name)
         found, others = ([thing.get(part) for part in parts] for parts in (_PARTS, _OPTIONAL))
     elif isinstance(thing, Sequence) and not isinstance(thing, str | bytes):
         found = list(thing)
@@ -241,6 +243,14 @@ def parts_of(thing: Any, name: str, split: str) -> Parts:
     if len(found) != len(_PARTS) or any(part is None for part in found):
         raise ObjectError(f"{name} is {kind_of(thing)} {thing!r:.60}. {_EXPECTED}.")
     return Parts(*(_of_split(part, split, name, what) for part, what in zip(found, _PARTS, strict=True)), *others)
+
+
+def _require_known(parts: Mapping[Any, Any], name: str) -> None:
+    """Refuse a dict of the parts of a dataset that has other keys too, which nobody would read."""
+    legal = (*_PARTS, *_OPTIONAL, "name")  # the last is read where the settings are made
+    unknown = [str(key) for key in parts if key not in legal]
+    if unknown and len(unknown) < len(parts):
+        raise ObjectError(f"{name}: {unknown[0]!r} is no part of a dataset. {instead(unknown[0], legal)}")
 
 
 def _of_split(part: Any, split: str, name: str, what: str) -> Any:

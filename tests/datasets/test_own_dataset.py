@@ -1,5 +1,7 @@
 """Datasets of the user's own: corpus, queries and judgments as objects."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -123,6 +125,19 @@ def test_what_is_no_dataset_is_refused_in_one_line(toy, dataset, message):
     with pytest.raises(EvalkitError, match=message) as caught:
         evalkit.evaluate(**toy | {"dataset": dataset})
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [("instruction", "instructions"), ("candidate", "candidates"), ("exclude", "excluded"), ("query", "queries")],
+)
+def test_a_dict_with_another_key_is_refused_and_an_object_with_another_attribute_is_not(toy, key, meant):
+    dataset = {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS, key: {}}
+    message = f"dataset: '{key}' is no part of a dataset. Did you mean {meant}? Legal are: corpus, queries, qrels, "
+    with pytest.raises(EvalkitError, match=re.escape(message)):
+        evalkit.evaluate(**toy | {"dataset": dataset})
+    found = evalkit.evaluate(**toy | {"dataset": type("Toy", (), dataset)(), "reranker": "none"})
+    assert found.measures["nDCG@10"] > 0
 
 
 def test_on_the_command_line_a_function_returns_the_three(tmp_path):
