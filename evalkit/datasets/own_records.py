@@ -24,7 +24,7 @@ from evalkit.datasets.records import (
     instruction_of,
 )
 from evalkit.errors import DataError
-from evalkit.formats.python_objects import framed, is_from, plain_value, qrels_of, run_of
+from evalkit.formats.python_objects import framed, is_from, kind_of, plain_value, qrels_of, run_of
 from evalkit.run import Run
 
 _ROWS = "{id: text}, a table with columns for id and text, or a list of rows"
@@ -103,9 +103,22 @@ def candidates_of(source: Any, name: str, *, is_ranking: bool) -> tuple[Run, dic
     """
     label = f"{name}: candidates"
     if isinstance(source, Mapping) and all(_are_ids(listed) for listed in source.values()):
-        run, repeated = candidates_of_lists(_lists(source), is_ranking=is_ranking, source=label)
+        run, repeated = candidates_of_lists(_lists(source, label), is_ranking=is_ranking, source=label)
         return run, {REPEATED_CANDIDATES: repeated} if repeated else {}
+    if isinstance(source, Mapping):
+        _require_scores(source, label)
     return run_of(source, label), {}
+
+
+def _require_scores(source: Mapping[Any, Any], label: str) -> None:
+    """Refuse what is neither lists of ids nor scores of documents, or lists for some queries and scores for others."""
+    is_legal = _are_ids if _are_ids(next(iter(source.values()))) else lambda scored: isinstance(scored, Mapping)
+    for query_id, found in source.items():
+        if not is_legal(found):
+            raise DataError(
+                f"{label}: query {query_id!r} has {found!r:.60} ({kind_of(found)}). "
+                "Give lists of ids for all queries, or {document: score} for all."
+            )
 
 
 def excluded_of(source: Any, name: str) -> dict[str, list[str]]:
@@ -116,21 +129,32 @@ def excluded_of(source: Any, name: str) -> dict[str, list[str]]:
     """
     if not isinstance(source, Mapping) or not all(_are_ids(listed) for listed in source.values()):
         raise DataError(f"{name}: excluded is {source!r:.60}. Give {{query id: [document id, ...]}}.")
-    return _lists(source)
+    return _lists(source, f"{name}: excluded")
 
 
 def _are_ids(value: Any) -> bool:
     return isinstance(value, list | tuple | set | frozenset) or hasattr(value, "tolist")
 
 
-def _lists(source: Mapping[Any, Any]) -> dict[str, list[str]]:
+def _lists(source: Mapping[Any, Any], label: str) -> dict[str, list[str]]:
     """Ids of queries and documents as texts; a set has no order, so its ids are sorted."""
     return {
         str(plain_value(query_id)): [
-            str(plain_value(doc_id)) for doc_id in (sorted(listed) if isinstance(listed, set | frozenset) else listed)
+            _checked_id(plain_value(doc_id), query_id, label)
+            for doc_id in (sorted(listed) if isinstance(listed, set | frozenset) else listed)
         ]
         for query_id, listed in source.items()
     }
+
+
+def _checked_id(doc_id: Any, query_id: Any, label: str) -> str:
+    """An id of a list as text: a pair of id and score, such as `("d3", 1.0)`, is none."""
+    if isinstance(doc_id, bool) or not isinstance(doc_id, str | int):
+        raise DataError(
+            f"{label}: query {query_id!r} has {doc_id!r:.60} ({kind_of(doc_id)}), expected an id. "
+            "Give lists of ids, or {document: score} where there are scores."
+        )
+    return str(doc_id)
 
 
 def documents_of(source: Any, label: str) -> tuple[list[Record], Counter[str]]:

@@ -197,6 +197,21 @@ def test_results_of_candidates_in_python_are_read_again(given):
     ("parts", "message"),
     [
         ({"candidates": 7}, "own: candidates"),
+        (
+            {"candidates": {"q0": [("a00", 1.0), ("b00", 2.0)]}},
+            r"own: candidates: query 'q0' has \('a00', 1\.0\) \(tuple\), expected an id\. Give lists of ids, or \{doc",
+        ),
+        ({"excluded": {"q0": [["b00"]]}}, r"own: excluded: query 'q0' has \['b00'\] \(list\), expected an id"),
+        ({"candidates": {"q0": ["a00", None]}}, r"query 'q0' has None \(NoneType\), expected an id"),
+        (
+            {"candidates": {"q0": ["a00"], "q1": {"a10": 1.0}}},
+            r"'q1' has \{'a10': 1\.0\} \(dict\)\. Give lists of ids for all queries, or \{document: score\} for all\.",
+        ),
+        (
+            {"candidates": {"q0": {"a00": 1.0}, "q1": ["a10"]}},
+            r"'q1' has \['a10'\] \(list\)\. Give lists of ids for all queries, or \{document: score\} for all\.",
+        ),
+        ({"candidates": {"q0": "a00"}}, r"'q0' has 'a00' \(str\)\. Give lists of ids for all queries"),
         ({"excluded": ["b00"]}, r"excluded is \['b00'\]\. Give \{query id: \[document id, \.\.\.\]\}"),
         ({"instructions": {"q0": 7}}, r"instructions are \{'q0': 7\}\. Give \{query id: text\}"),
     ],
