@@ -11,7 +11,7 @@ from evalkit.config import ComputeConfig
 from evalkit.config.limits import at_least, given
 from evalkit.config.registry import imported
 from evalkit.config.reranker import RerankerConfig
-from evalkit.config.resources import choices_of, read_config, schema_name
+from evalkit.config.resources import choices_of, config_names, read_config, schema_name
 from evalkit.errors import ConfigError, ModelError
 from evalkit.models.chat_template import writes_pairs
 from evalkit.models.checkpoint import Checkpoint, resolve
@@ -96,8 +96,17 @@ def recognised(config: AutoConfig, *, weights: bool = True) -> RerankerConfig:
     own: dict[str, Any] = {} if config.instructions == "none" else {"instructions": config.instructions}
     if config.max_length is not None:
         own["max_length"] = config.max_length
-    tell(f"{config.model}: read as reranker={found.kind}, since {found.reason}")
+    tell(f"{config.model}: read as {_as_typed(found.kind)}, since {found.reason}")
     return _made(schema, config, {**found.settings, **own})
+
+
+def _as_typed(kind: str) -> str:
+    """A kind by its configuration; one that has none of its own name, by the named rerankers of that kind."""
+    names = config_names("reranker")
+    if kind in names:
+        return f"reranker={kind}"
+    alike = [name for name in names if schema_name(read_config("reranker", name)) == kind]
+    return f"the family {kind}, as is {' or '.join(f'reranker={name}' for name in alike)}"
 
 
 def _made(schema: Any, config: AutoConfig, settings: Mapping[str, Any]) -> RerankerConfig:

@@ -1,11 +1,13 @@
 """`reranker=auto`: the kind by the files, and what it says of a folder that is none it knows."""
 
 import json
+import re
 import shutil
 
 import pytest
 
 from evalkit.cli import main
+from evalkit.config.resources import config_names, read_config
 from evalkit.errors import ConfigError, ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
@@ -80,6 +82,15 @@ def test_settings_are_handed_on_and_one_line_says_why(tmp_path, capsys):
     )
     with pytest.raises(ConfigError, match="has no place for an instruction: it is of the kind cross_encoder"):
         recognised(AutoConfig(name="mine", model=str(tmp_path), instructions="Find it"))
+
+
+@pytest.mark.parametrize(("named", "kind"), [("jina_reranker_v3", "jina_listwise"), ("minicpm_reranker", "minicpm")])
+def test_whatever_it_is_read_as_can_be_typed(named, kind, capsys):
+    stored = read_config("reranker", named)
+    recognised(AutoConfig(name="auto", model=stored["model"], revision=stored["revision"]))
+    told = capsys.readouterr().err
+    assert f"read as the family {kind}, as is reranker={named}" in told
+    assert set(re.findall(r"reranker=(\w+)", told)) <= set(config_names("reranker"))
 
 
 def test_a_hub_id_of_a_named_reranker_has_its_settings(capsys):
