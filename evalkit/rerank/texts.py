@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import DataError
+from evalkit.formats.notes import counted
 from evalkit.inference.batches import windows
 from evalkit.inference.budget import KeptBudget
 from evalkit.inference.finite import finite
@@ -180,7 +181,8 @@ def _require_texts(candidates: Run, dataset: Dataset, rows: NDArray[np.int64]) -
     absent = np.unique(candidates.codes[rows < 0])
     if len(absent):
         name = candidates.doc_ids.take(pa.array(absent[:1]))[0].as_py()
+        found, are = counted(len(absent), "candidate"), "is" if len(absent) == 1 else "are"
         raise DataError(
-            f"{len(absent)} candidates, such as {name!r}, are not in the corpus of {dataset.name}, so there is no text "
-            "to rerank. Are the candidates of another version of the corpus?"
+            f"{found}, such as {name!r}, {are} not in the corpus of {dataset.name}, so there is no text to rerank. "
+            "Are the candidates of another version of the corpus? Add the documents to it, or remove the candidates."
         )

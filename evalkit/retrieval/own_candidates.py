@@ -90,9 +90,15 @@ class OwnRetriever(FirstStage):
             )
 
     def _warn_of_absent(self, run: Run, dataset: Dataset) -> None:
-        absent = int((dataset.rows(run.doc_ids) < 0).sum())
-        if absent:
-            logger.warning("%s: %s not in the corpus.", dataset.name, counted(absent, "candidate is", "candidates are"))
+        absent = np.unique(run.codes[dataset.rows(run.doc_ids)[run.codes] < 0])
+        if len(absent):
+            logger.warning(
+                "%s: %s, such as %r, %s not in the corpus. A reranker has no text of it and refuses to rerank.",
+                dataset.name,
+                counted(len(absent), "candidate"),
+                run.doc_ids[int(absent[0])].as_py(),
+                "is" if len(absent) == 1 else "are",
+            )
 
 
 def _unordered(run: Run) -> NDArray[np.bool_]:

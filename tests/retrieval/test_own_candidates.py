@@ -222,6 +222,19 @@ def test_parts_of_another_kind_are_refused(given, parts, message):
         evaluated(given)
 
 
+@pytest.mark.parametrize(
+    ("absent", "said"),
+    [(["gone"], "1 candidate, such as 'gone', is not in "), (["g1", "g2"], "2 candidates, such as 'g1', are not in ")],
+)
+def test_candidates_that_the_corpus_lacks_are_measured_with_a_warning_and_not_reranked(given, caplog, absent, said):
+    given["dataset"]["candidates"] = {**LISTS, "q0": [*LISTS["q0"], *absent]}
+    found = evaluated(given, depth=50)
+    assert {*LISTS["q0"], *absent} == {doc for query, ids, _ in found.run if query == "q0" for doc in ids}
+    assert f"dataset: {said}the corpus. A reranker has no text" in caplog.text
+    with pytest.raises(DataError, match=f"^{said}the corpus of .* Add the documents to it, or remove the candidates"):
+        evaluated(given, reranker=constant, depth=50)
+
+
 def test_repeated_candidates_of_a_list_count_once(given):
     given["dataset"]["candidates"] = {**LISTS, "q0": [*LISTS["q0"], "a00"]}
     found = evaluated(given, depth=50)
