@@ -24,10 +24,12 @@ def look_of(systems: Mapping[str, bool]) -> Look:
     """The look of each system.
 
     Args:
-        systems: name -> whether it is a first stage; these are grey.
+        systems: name -> whether it is a first stage; these are grey beside rerankers.
     """
-    rerankers = [name for name, is_first_stage in systems.items() if not is_first_stage]
     stages = [name for name, is_first_stage in systems.items() if is_first_stage]
+    rerankers = [name for name in systems if name not in stages]
+    if not rerankers:
+        rerankers, stages = stages, []
     colours = {name: COLOURS[place % len(COLOURS)] for place, name in enumerate(rerankers)}
     shapes = {name: SHAPES[place % len(SHAPES)] for some in (rerankers, stages) for place, name in enumerate(some)}
     names = tuple(systems)

@@ -70,3 +70,9 @@ def test_forty_systems_have_forty_looks_and_first_stages_are_grey():
     assert len(set(pairs)) == 42
     assert {look.colours[place] for place in (40, 41)} == {FIRST_STAGES}
     assert set(look.shapes) <= set(SHAPES)
+
+
+def test_first_stages_alone_have_colours_and_any_two_differ():
+    look = look_of({f"run{number}": True for number in range(40)})
+    assert look.colours[: len(COLOURS)] == COLOURS
+    assert len(set(zip(look.colours, look.shapes, strict=True))) == 40
