@@ -100,14 +100,25 @@ def flags_of_runs(run: Run, scores: NDArray[np.float32] | None, after: PerQuery)
     if scores is None:
         text = "the reranked documents are not those of the candidates; reranking must only reorder them"
         found.append(Flag("error", text))
-    if len(run):
-        values, counts = np.unique(run.scores, return_counts=True)
+    tied = run.scores[_tied(run)]
+    if len(tied):
+        values, counts = np.unique(tied, return_counts=True)
         value, count = values[counts.argmax()], int(counts.max())
-        if count > max(_ONE_SCORE * len(run), 1):
-            text = f"{count / len(run):.1%} of the pairs have the score {value:g}, so their order is by id"
-            found.append(Flag("warning", text))
+        if count > _ONE_SCORE * len(run):
+            text = f"{count / len(run):.1%} of the pairs have the score {value:g}, as has another of their query"
+            found.append(Flag("warning", f"{text}, so their order is by id"))
     if after.missing:
         some = len(after.missing)
         queries = "query has no candidate and counts" if some == 1 else "queries have no candidate and count"
         found.append(Flag("warning", f"{some:,} judged {queries} as 0"))
     return found
+
+
+def _tied(run: Run) -> NDArray[np.bool_]:
+    """Whether a row has the score of another row of its query; a run is in ranking order, so they are neighbours."""
+    tied = np.zeros(len(run), dtype=bool)
+    like_next = run.scores[1:] == run.scores[:-1]
+    like_next[run.offsets[1:-1] - 1] = False
+    tied[:-1] |= like_next
+    tied[1:] |= like_next
+    return tied

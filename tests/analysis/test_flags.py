@@ -1,8 +1,11 @@
 """What numbers give away: impossible values, and falls, of which only a verdict makes an error."""
 
+import numpy as np
 import pytest
 
-from evalkit.analysis.flags import Fall, flags_of_evaluation, flags_of_means
+from evalkit.analysis.flags import Fall, flags_of_evaluation, flags_of_means, flags_of_runs
+from evalkit.run import Run
+from evalkit.types import PerQuery
 
 
 @pytest.mark.parametrize(
@@ -54,3 +57,34 @@ def test_all_measures_that_fell_are_one_flag_and_only_a_checkpoint_is_for_the_do
 def test_verdict_without_a_fall_raises_no_flag():
     """A mean that is lower by rounding alone comes second in the comparison."""
     assert flags_of_means(0.7, 0.7, 0.9, "nDCG@10", Fall(1.0, 3, real=False)) == []
+
+
+def suspected(scores):
+    """Flags of a run with a row of scores a query."""
+    scores = np.asarray(scores, dtype=np.float32)
+    queries, documents = np.indices(scores.shape)
+    names = [f"d{number}" for number in range(scores.shape[1])]
+    run = Run.rank(
+        [f"q{number}" for number in range(len(scores))],
+        names,
+        queries=queries.ravel(),
+        documents=documents.ravel(),
+        scores=scores.ravel(),
+    )
+    return [flag.text for flag in flags_of_runs(run, run.scores, PerQuery(run.query_ids, {}, ()))]
+
+
+def test_scores_that_follow_ranks_are_equal_over_queries_but_tie_nothing():
+    by_rank = 1 / (60 + np.arange(1, 31))
+    assert suspected(np.tile(by_rank, (20, 1))) == []
+    assert suspected([[1.0]] * 5) == []
+    assert suspected([[3.0, 2.0], [2.0, 1.0], [1.0, 0.0]]) == []  # the last of a query and the first of the next
+
+
+def test_only_ties_within_a_query_are_counted():
+    scores = np.tile(np.arange(10.0, 0, -1), (10, 1))
+    scores[0, 3:6] = 7.0  # 3 of 100 pairs; all other queries have one such score each
+    (text,) = suspected(scores)
+    assert text.startswith("3.0% of the pairs have the score 7, ")
+    scores[0, 3:6] = 7.5, 6.5, 6.25
+    assert suspected(scores) == []
