@@ -11,11 +11,11 @@ from typing import NamedTuple
 from evalkit.analysis.differences import Difference, difference, first_stages
 from evalkit.analysis.overall import Overall
 from evalkit.analysis.pairwise import Comparison, Pairing, Settings, System, groups
+from evalkit.analysis.spent import spent
 from evalkit.analysis.suspicions import suspicions
 from evalkit.formats.notes import counted, listed
-from evalkit.results import Evaluation
 from evalkit.results.labels import legend
-from evalkit.system.stages import duration, rate, speed
+from evalkit.system.stages import duration, speed
 
 BEST, ALIKE, GAIN, WORSE, COST, FEW = "best", "alike", "gain", "worse", "cost", "few"
 SUSPICIOUS, NAMES = "suspicious", "names"
@@ -249,35 +249,25 @@ def _worse(scope: _Scope) -> list[Finding]:
     return found
 
 
-class _Spent(NamedTuple):
-    pairs: float
-    seconds: float
-    devices: frozenset[str]
-
-    @property
-    def speed(self) -> float:
-        return self.pairs / self.seconds
-
-
 def _cost(scope: _Scope) -> list[Finding]:
-    """The speed of the best reranker, and of the fastest one that is better than its first stage."""
-    spent = {name: one for name in scope.stages if (one := _spent(name, scope.comparisons)) is not None}
-    best = next((one.name for one in scope.systems if one.name in spent), None)
+    """The speed of the best reranker, and of the fastest other one that is better than its first stage."""
+    known = {name: one for name in scope.stages if (one := spent(name, scope.comparisons)) is not None}
+    best = next((one.name for one in scope.systems if one.name in known), None)
     if best is None:
         return []
-    own = spent[best]
-    text = (
-        f"{best} scored {own.pairs:,.0f} pairs in {duration(own.seconds)}, {speed(own.speed)} pairs/s"
-        f"{_device(own.devices)}"
-    )
+    own = known[best]
+    text = f"{best} scored {own.scored} in {duration(own.seconds)}, {speed(own.speed)} pairs/s{_device(own.devices)}"
     numbers, systems = {"pairs": own.pairs, "seconds": own.seconds, "pairs/s": own.speed}, [best]
-    useful = [name for name in spent if (gain := scope.over_stage(name)) and gain.value > 0 and gain.real]
-    fastest = max(useful, key=lambda name: spent[name].speed, default=best)
-    if spent[fastest].speed > own.speed:
-        ratio, apart = spent[fastest].speed / own.speed, scope.between(fastest, best)
+    numbers |= {"kept pairs": own.kept} if own.kept else {}
+    useful = [name for name in known if (gain := scope.over_stage(name)) and gain.value > 0 and gain.real]
+    # The same reranker over another first stage does the same work: how its speeds differ is noise.
+    others = [name for name in useful if known[name].reranker != own.reranker]
+    fastest = max(others, key=lambda name: known[name].speed, default=best)
+    if known[fastest].speed > own.speed:
+        ratio, apart = known[fastest].speed / own.speed, scope.between(fastest, best)
         text += f"; {fastest} is {ratio:.2g} times as fast, {_signed(apart.value)} {scope.settings.measure}"
         text += "" if apart.real else " (may be chance)"
-        text += "" if spent[fastest].devices == own.devices else f", but{_device(spent[fastest].devices)}"
+        text += "" if known[fastest].devices == own.devices else f", but{_device(known[fastest].devices)}"
         numbers |= {"times as fast": ratio, "difference": apart.value}
         systems.append(fastest)
     return [Finding(COST, f"{text}.", "note", scope.dataset, tuple(systems), numbers)]
@@ -285,22 +275,6 @@ def _cost(scope: _Scope) -> list[Finding]:
 
 def _device(names: frozenset[str]) -> str:
     return f" on {listed(sorted(names))}"
-
-
-def _spent(name: str, comparisons: Sequence[Comparison]) -> _Spent | None:
-    """Pairs that a reranker scored, over the datasets where it scored some, and the seconds of that."""
-    pairs, seconds, devices = 0.0, 0.0, set[str]()
-    for one in comparisons:
-        found = _evaluation(one, name).result.manifest
-        facts = found.get("stages", {}).get("rerank", {})
-        if rate(facts, "pairs") is not None:
-            pairs, seconds = pairs + facts["pairs"], seconds + facts["seconds"]
-            devices.add(found["environment"]["device"])
-    return _Spent(pairs, seconds, frozenset(devices)) if pairs else None
-
-
-def _evaluation(comparison: Comparison, name: str) -> Evaluation:
-    return comparison.evaluations[comparison.names.index(name)]
 
 
 def _suspicious(level: str, dataset: str, systems: tuple[str, ...], text: str) -> Finding:

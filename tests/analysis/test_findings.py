@@ -200,6 +200,44 @@ def test_cost_is_the_recorded_time_and_names_a_faster_reranker_that_helps(root):
     )
 
 
+def test_speeds_of_the_same_reranker_over_two_first_stages_are_not_compared(tmp_path):
+    made(tmp_path, {"strong": 3.0, "quick": 3.0})
+    root = made(tmp_path, {"strong": 3.0}, stage="another")
+    settings = QUICK._replace(same_candidates=False)
+    (comparison,) = compare(gather([root]), settings)
+    rerankers = [name for name in comparison.names if " + " in name]
+    best = next(name for name in rerankers if name.endswith("+ strong"))
+    twin = next(name for name in rerankers if name.endswith("+ strong") and name != best)
+    same = comparison.evaluations[comparison.names.index(best)].result.manifest["reranker"]
+    timed = with_stage(with_stage(comparison, best, pairs=360, seconds=90.0), twin, pairs=360, seconds=1.0)
+    timed = as_reranker(timed, twin, same)
+    (cost,) = [one for one in findings([timed], None, settings) if one.kind == COST]
+    assert (cost.systems, "times as fast" in cost.numbers) == ((best,), False)
+    other = as_reranker(timed, twin, {**same, "max_length": 8})
+    (cost,) = [one for one in findings([other], None, settings) if one.kind == COST]
+    assert (cost.systems, cost.numbers["times as fast"]) == ((best, twin), 90.0)
+
+
+def as_reranker(comparison, name, facts):
+    """A comparison in which this system is that reranker."""
+    evaluations = list(comparison.evaluations)
+    place = comparison.names.index(name)
+    result = evaluations[place].result
+    evaluations[place] = replace(
+        evaluations[place], result=replace(result, manifest={**result.manifest, "reranker": facts})
+    )
+    return replace(comparison, evaluations=tuple(evaluations))
+
+
+def test_pairs_that_an_earlier_run_scored_are_not_said_to_be_scored_in_this_time(root):
+    (comparison,) = compare(gather([root]), QUICK)
+    best = comparison.names[0]
+    timed = with_stage(comparison, best, pairs=4571, kept_pairs=2829, seconds=24.0)
+    (cost,) = [one for one in findings([timed], None, QUICK) if one.kind == COST]
+    assert cost.text == f"{best} scored 4,571 of 7,400 pairs in 24 s, 190 pairs/s on cpu."
+    assert cost.numbers == {"pairs": 4571, "kept pairs": 2829, "seconds": 24.0, "pairs/s": 4571 / 24.0}
+
+
 def test_no_cost_is_claimed_where_nothing_was_scored(root):
     assert COST not in by_kind(found_in(root))
 
