@@ -159,20 +159,27 @@ def _leader(scope: _Scope) -> str:
     best, second = scope.systems[:2]
     what = "macro average" if scope.unit == "datasets" else "mean"
     if scope.is_equal(best.name, second.name):
-        return f"{best.name}, like {second.name}, has the highest {what}"
+        return f"{best.name}, like {listed(_equals(scope, best.name))}, has the highest {what}"
     return f"{best.name} " + (f"has the highest {what}" if scope.alike or not scope.can_tell else "is the best")
+
+
+def _equals(scope: _Scope, name: str) -> list[str]:
+    """The other systems with exactly the mean of this one."""
+    return [one.name for one in scope.systems if one.name != name and scope.is_equal(one.name, name)]
 
 
 def _no_gain(scope: _Scope, best: System) -> Finding:
     """A first stage is the best: the highest reranker, and how far it is below."""
     nearest = next(one for one in scope.systems if one.name in scope.stages)
+    near = [nearest.name, *(name for name in _equals(scope, nearest.name) if name in scope.stages)]
     own = scope.between(nearest.name, best.name)
     text = (
         f"No reranker has a higher mean than the first stage {best.name} {scope.where}: {scope.settings.measure} "
-        f"{best.mean:.4f}; {nearest.name} comes nearest, {_signed(own.value)}{_verdict(scope, own)}."
+        f"{best.mean:.4f}; {listed(near)} {'comes' if len(near) == 1 else 'come'} nearest, {_signed(own.value)}"
+        f"{_verdict(scope, own)}."
     )
     numbers = {"mean": best.mean, **_numbers(own)}
-    return Finding(BEST, text, "warning", scope.dataset, (best.name, nearest.name), numbers)
+    return Finding(BEST, text, "warning", scope.dataset, (best.name, *near), numbers)
 
 
 def _verdict(scope: _Scope, own: Difference) -> str:

@@ -167,6 +167,18 @@ def test_equal_systems_share_the_first_place(tmp_path):
     assert re.match(r"(one, like copy|copy, like one), has the highest mean on one: ", found[BEST].text)
 
 
+def test_all_systems_that_are_equal_are_named_in_a_superlative(tmp_path):
+    same = scores(30, 2.0, seed=7)
+    best = by_kind(found_in(made(tmp_path / "up", {"one": same, "copy": same, "third": same, "weak": 0.1})))[BEST]
+    leader, others = re.match(r"(\w+), like (.*), has the highest mean on one: ", best.text).groups()
+    assert {leader, *others.split(" and ")} == {"one", "copy", "third"}
+    same = scores(30, -3.0, seed=7)
+    down = made(tmp_path / "down", {"one": same, "copy": same, "worse": -9.0}, strength=2.0)
+    best = by_kind(found_in(down))[BEST]
+    assert re.search(r"; (one and copy|copy and one) come nearest, -", best.text)
+    assert set(best.systems[1:]) == {"one", "copy"}
+
+
 def with_stage(comparison, name, **facts):
     """A comparison in which this reranker took so long."""
     evaluations = tuple(
