@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evalkit.formats.notes import counted
 from evalkit.reports.grid import Cell, Column, Grid
-from evalkit.results.watching import Finished, Look
+from evalkit.results.watching import FIRST_STAGE, Finished, Look
 from evalkit.system.running import Running
 from evalkit.system.stages import Rate, duration
 
@@ -22,9 +22,10 @@ def headline(found: Look) -> str:
     """All of it in a line."""
     states = Counter(one.state for one in found.broken)
     parts = [f"{len(found.running)} running", *(f"{count} {state}" for state, count in states.items())]
-    datasets = {one.dataset for one in found.finished}
-    parts.append(f"{counted(len(found.finished), 'result')} on {counted(len(datasets), 'dataset')}")
-    if known := [one for one in found.running if one.facts.get("of")]:
+    results = [one for one in found.finished if one.reranker != FIRST_STAGE]
+    datasets = {one.dataset for one in results}
+    parts.append(f"{counted(len(results), 'result')} on {counted(len(datasets), 'dataset')}")
+    if known := [one for one in found.running if (one.facts.get("of") or 0) > 1]:
         number, of = max((one.facts["number"] + 1, one.facts["of"]) for one in known)
         parts.append(f"evaluation {number} of {of} of the sweep")
     return ", ".join(parts)
@@ -48,13 +49,33 @@ def _evaluations(some: Sequence[Running], now: float) -> Grid:
         Column("state", colours=_COLOURS),
         *map(Column, ("stage", "done", "rate", "left", "since")),
     ]
+    named = [tuple(str(one.facts.get(key, "")) for key in ("dataset", "first_stage", "reranker")) for one in some]
+    settings = _told_apart(named, [one.facts.get("overrides", ()) for one in some])
     rows = [_evaluation(one, now) for one in some]
-    notes = [f"{_name(one)}: {one.message}" for one in some if one.message]
-    return Grid("Evaluations", columns, rows, notes)
+    notes = [
+        f"{' / '.join(name)}{f' {own}' if own else ''}: {one.message}"
+        for one, name, own in zip(some, named, settings, strict=True)
+        if one.message
+    ]
+    return Grid("Evaluations", *_with_settings(columns, rows, settings), notes)
 
 
-def _name(one: Running) -> str:
-    return " / ".join(str(one.facts.get(key, "")) for key in ("dataset", "first_stage", "reranker"))
+def _told_apart(names: Sequence[tuple[str, ...]], typed: Sequence[Sequence[str]]) -> list[str]:
+    """Of each what was typed for it and not for all others of its name."""
+    shared: dict[tuple[str, ...], set[str]] = {}
+    for name, own in zip(names, typed, strict=True):
+        shared[name] = shared.get(name, set(own)) & set(own)
+    return [" ".join(text for text in own if text not in shared[name]) for name, own in zip(names, typed, strict=True)]
+
+
+def _with_settings(
+    columns: list[Column], rows: Sequence[list[Cell]], settings: Sequence[str]
+) -> tuple[list[Column], list[list[Cell]]]:
+    """Both with the settings after the names, where some differ."""
+    if not any(settings):
+        return columns, list(rows)
+    added: list[list[Cell]] = [[*row[:3], own or None, *row[3:]] for row, own in zip(rows, settings, strict=True)]
+    return [*columns[:3], Column("settings"), *columns[3:]], added
 
 
 def _evaluation(one: Running, now: float) -> list[Cell]:
@@ -84,13 +105,14 @@ def _finished(some: Sequence[Finished], now: float) -> Grid:
     ]
     rows: list[list[Cell]] = [
         [
-            *(one.dataset, one.first_stage, one.reranker or "candidates", one.measure, one.value, one.seconds),
+            *(one.dataset, one.first_stage, one.reranker, one.measure, one.value, one.seconds),
             f"{duration(max(now - one.written, 0.0))} ago",
         ]
         for one in some[:_LAST]
     ]
     more = [f"{len(some) - _LAST} more"] if len(some) > _LAST else []
-    return Grid("Results", columns, rows, more)
+    settings = _told_apart([one[:3] for one in some], [one.overrides for one in some])
+    return Grid("Results", *_with_settings(columns, rows, settings[:_LAST]), more)
 
 
 def watch_page(found: Look, *, every: float, title: str) -> str:

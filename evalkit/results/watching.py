@@ -1,6 +1,7 @@
 """A folder of results as it is now: what runs, what broke off, what is done. Takes no lock and changes no file."""
 
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,16 +11,19 @@ from evalkit.errors import ResultError
 from evalkit.results.manifest import MANIFEST, read_manifest
 from evalkit.system.running import FOLDER, RUNNING, Running, is_recent, read
 
+FIRST_STAGE = "first stage"
+
 
 class Finished(NamedTuple):
     """A result that is there.
 
     Attributes:
         dataset: its name; `first_stage` is that with its depth.
-        reranker: its name; empty for candidates.
+        reranker: its name; `first stage` for candidates.
         measure: the first that was asked for; `value` is its mean.
         seconds: seconds of work.
         written: time of its last change, in seconds since the epoch.
+        overrides: what was typed after `evalkit evaluate`; empty for one from Python.
     """
 
     dataset: str
@@ -29,6 +33,7 @@ class Finished(NamedTuple):
     value: float
     seconds: float
     written: float
+    overrides: tuple[str, ...] = ()
 
 
 class Look(NamedTuple):
@@ -100,6 +105,14 @@ def _finished(path: Path, changed: float) -> Finished | None:
     if measure not in found["measures"]:
         measure = next(iter(found["measures"]))
     stage = f"{found['retriever']['name']}-{found['retriever']['depth']}"
-    reranker = found.get("reranker", {}).get("name", "")
-    value, name = found["measures"][measure], found["dataset"]["name"]
-    return Finished(name, stage, reranker, measure, value, found["seconds"], changed)
+    reranker = found.get("reranker", {}).get("name", FIRST_STAGE)
+    value, name, overrides = found["measures"][measure], found["dataset"]["name"], _typed(found["command"])
+    return Finished(name, stage, reranker, measure, value, found["seconds"], changed, overrides)
+
+
+def _typed(command: str) -> tuple[str, ...]:
+    _, is_evaluation, typed = command.partition("evalkit evaluate ")
+    try:
+        return tuple(shlex.split(typed)) if is_evaluation else ()
+    except ValueError:  # Python's own `command`, with an open quote
+        return ()
