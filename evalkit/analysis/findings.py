@@ -4,6 +4,7 @@ A sentence states what `significance.Rule` decided, times as they were recorded,
 Nothing is tested here and nothing is printed.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from typing import NamedTuple
 from evalkit.analysis.differences import Difference, difference, first_stages
 from evalkit.analysis.overall import Overall
 from evalkit.analysis.pairwise import Comparison, Pairing, Settings, System, groups
-from evalkit.analysis.spent import spent
+from evalkit.analysis.spent import reranker_of, spent
 from evalkit.analysis.suspicions import suspicions
 from evalkit.formats.notes import counted, listed
 from evalkit.results.labels import legend
@@ -81,9 +82,16 @@ class _Scope:
         assert found is not None, f"{one} and {other} were not compared"
         return found
 
+    def pair(self, one: str, other: str) -> Pairing:
+        return next(pair for pair in self.pairings if {pair.better, pair.worse} == {one, other})
+
     def is_equal(self, one: str, other: str) -> bool:
-        pair = next(pair for pair in self.pairings if {pair.better, pair.worse} == {one, other})
-        return pair.is_equal
+        return self.pair(one, other).is_equal
+
+    def never_differs(self, one: str, other: str) -> bool:
+        """Whether two systems are equal on every query, or over datasets on every dataset."""
+        pair = self.pair(one, other)
+        return not pair.wins and not pair.losses
 
     def over_stage(self, name: str) -> Difference | None:
         return self.between(name, self.stages[name]) if name in self.stages else None
@@ -141,7 +149,8 @@ def _best(scope: _Scope) -> Finding:
         return _no_gain(scope, best)
     own = scope.between(name, stage or second.name)
     text = f"{_leader(scope)} {scope.where}: {scope.settings.measure} {best.mean:.4f}"
-    text += f", {_signed(own.value)} over {f'its first stage {stage}' if stage else second.name}{_verdict(scope, own)}"
+    text += f", {_signed(own.value)} over {f'its first stage {stage}' if stage else second.name}"
+    text += _verdict(scope, own, (name, stage or second.name))
     numbers = {"mean": best.mean, **_numbers(own)}
     if scope.unit == "datasets":
         numbers["real on"] = real = _real_on(scope, name, stage or second.name)
@@ -176,14 +185,16 @@ def _no_gain(scope: _Scope, best: System) -> Finding:
     text = (
         f"No reranker has a higher mean than the first stage {best.name} {scope.where}: {scope.settings.measure} "
         f"{best.mean:.4f}; {listed(near)} {'comes' if len(near) == 1 else 'come'} nearest, {_signed(own.value)}"
-        f"{_verdict(scope, own)}."
+        f"{_verdict(scope, own, (nearest.name, best.name))}."
     )
     numbers = {"mean": best.mean, **_numbers(own)}
     return Finding(BEST, text, "warning", scope.dataset, (best.name, *near), numbers)
 
 
-def _verdict(scope: _Scope, own: Difference) -> str:
+def _verdict(scope: _Scope, own: Difference, both: tuple[str, str]) -> str:
     """The p-value and what it means; nothing where so few queries or datasets show nothing."""
+    if scope.never_differs(*both):
+        return f" (equal on every {_UNITS[scope.unit][0]})"
     if not scope.can_tell:
         return ""
     return f" (p {own.p:.3g})" if own.real else f" (p {own.p:.3g}: may be chance)"
@@ -218,14 +229,26 @@ def _gains(scope: _Scope) -> list[Finding]:
     if not scope.can_tell:
         return _gains_within(scope)
     better = [name for name, own in over.items() if own.real and own.value > 0]
-    unclear = [name for name, own in over.items() if not own.real]
-    text = f"{len(better)} of {len(over)} rerankers are better than their first stage {scope.where} by more than chance"
+    same = [name for name in over if scope.never_differs(name, scope.stages[name])]
+    unclear = [name for name, own in over.items() if not own.real and name not in same]
+    text = f"{_of_rerankers(scope, better, list(over))} {scope.where} by more than chance"
     if unclear:
         text += f"; {listed(unclear)} cannot be told apart from {'its first stage' if len(unclear) == 1 else 'theirs'}"
+    if same:
+        text += f"; {listed(same)} {'is equal to its' if len(same) == 1 else 'are equal to their'} first stage"
+        text += f" on every {_UNITS[scope.unit][0]}"
     if worse := [name for name, own in over.items() if own.real and own.value < 0]:
         text += f"; {listed(worse)} {'is' if len(worse) == 1 else 'are'} worse"
     numbers = {"better": len(better), "worse": len(worse), "rerankers": len(over)}
-    return [Finding(GAIN, f"{text}.", "note", scope.dataset, (*better, *unclear, *worse), numbers)]
+    return [Finding(GAIN, f"{text}.", "note", scope.dataset, (*better, *unclear, *same, *worse), numbers)]
+
+
+def _of_rerankers(scope: _Scope, better: Sequence[str], over: Sequence[str]) -> str:
+    """How many of the rerankers are better; of one that has several first stages, over how many of them."""
+    settings = {json.dumps(reranker_of(name, scope.comparisons), sort_keys=True, default=str) for name in over}
+    if len(settings) == 1 and len({scope.stages[name] for name in over}) == len(over):
+        return f"The reranker is better than its first stage over {len(better)} of {len(over)} first stages"
+    return f"{len(better)} of {len(over)} rerankers are better than their first stage"
 
 
 def _gains_within(scope: _Scope) -> list[Finding]:
@@ -273,7 +296,7 @@ def _cost(scope: _Scope) -> list[Finding]:
     if known[fastest].speed > own.speed:
         ratio, apart = known[fastest].speed / own.speed, scope.between(fastest, best)
         text += f"; {fastest} is {ratio:.2g} times as fast, {_signed(apart.value)} {scope.settings.measure}"
-        text += "" if apart.real else " (may be chance)"
+        text += "" if apart.real or scope.never_differs(fastest, best) else " (may be chance)"
         text += "" if known[fastest].devices == own.devices else f", but{_device(known[fastest].devices)}"
         numbers |= {"times as fast": ratio, "difference": apart.value}
         systems.append(fastest)

@@ -38,7 +38,6 @@ class Spent(NamedTuple):
 def spent(name: str, comparisons: Sequence[Comparison]) -> Spent | None:
     """What the system of this name spent; None where it scored nothing."""
     pairs, kept, seconds, devices = 0.0, 0.0, 0.0, set[str]()
-    reranker: Mapping[str, Any] = {}
     for one in comparisons:
         found = one.evaluations[one.names.index(name)].result.manifest
         facts = found.get("stages", {}).get("rerank", {})
@@ -46,5 +45,14 @@ def spent(name: str, comparisons: Sequence[Comparison]) -> Spent | None:
             pairs, kept = pairs + facts["pairs"], kept + facts.get("kept_pairs", 0)
             seconds += facts["seconds"]
             devices.add(found["environment"]["device"])
-            reranker = {key: value for key, value in found["reranker"].items() if key != "name"}
-    return Spent(pairs, kept, seconds, frozenset(devices), reranker) if pairs else None
+    return Spent(pairs, kept, seconds, frozenset(devices), reranker_of(name, comparisons)) if pairs else None
+
+
+def reranker_of(name: str, comparisons: Sequence[Comparison]) -> Mapping[str, Any]:
+    """The identity of a reranker without its name, of the first dataset that has it; its name, where nothing is known.
+
+    The same reranker over another first stage has the same.
+    """
+    found = next(one.evaluations[one.names.index(name)] for one in comparisons if name in one.names)
+    identity = {key: value for key, value in found.result.manifest.get("reranker", {}).items() if key != "name"}
+    return identity or {"name": name}

@@ -179,6 +179,31 @@ def test_all_systems_that_are_equal_are_named_in_a_superlative(tmp_path):
     assert set(best.systems[1:]) == {"one", "copy"}
 
 
+def test_a_reranker_that_changes_nothing_is_equal_and_not_chance(tmp_path):
+    order = scores(30, 0.5, seed=len("stage"))  # that of the first stage
+    (best,) = [one for one in found_in(made(tmp_path / "one", {"keep": order})) if one.kind == BEST]
+    assert "+0.0000" in best.text
+    assert best.text.endswith("(equal on every query).")
+    gain = by_kind(found_in(made(tmp_path / "two", {"keep": order, "strong": 3.0})))[GAIN]
+    assert gain.text.endswith("; keep is equal to its first stage on every query.")
+    assert "told apart" not in gain.text
+
+
+def test_one_reranker_over_two_first_stages_is_not_counted_as_two(tmp_path):
+    made(tmp_path, {"strong": 3.0})
+    root = made(tmp_path, {"strong": 3.0}, stage="another")
+    settings = QUICK._replace(same_candidates=False)
+    (comparison,) = compare(gather([root]), settings)
+    own = [name for name in comparison.names if name.endswith("+ strong")]
+    gain = by_kind(findings([comparison], None, settings))[GAIN]
+    text = "The reranker is better than its first stage over 2 of 2 first stages on one by more than chance"
+    assert gain.text.startswith(text)
+    facts = comparison.evaluations[comparison.names.index(own[0])].result.manifest["reranker"]
+    two = as_reranker(comparison, own[1], {**facts, "max_length": 8})
+    gain = by_kind(findings([two], None, settings))[GAIN]
+    assert gain.text.startswith("2 of 2 rerankers are better than their first stage on one by more than chance")
+
+
 def with_stage(comparison, name, **facts):
     """A comparison in which this reranker took so long."""
     evaluations = tuple(
