@@ -10,6 +10,7 @@ from pathlib import Path
 from evalkit.config import DatasetConfig
 from evalkit.datasets.documents import read_through
 from evalkit.datasets.records import NO_TEXT, RELEVANT_EXCLUDED
+from evalkit.datasets.unknown_ids import of_absent_documents, of_unknown_queries
 from evalkit.errors import ConfigError, DataError
 from evalkit.formats.notes import counted
 from evalkit.measures.answers import tokens
@@ -34,6 +35,7 @@ class Judged:
         excluded: query id -> documents that are no answer to it, although they may look like one.
         unjudged_queries: how many other queries the source has.
         notes: counts of what was unusual in the files.
+        other_queries: ids of all other queries of the source; None where the source may have more than is known.
     """
 
     queries: Mapping[str, str]
@@ -44,6 +46,7 @@ class Judged:
     excluded: Mapping[str, Collection[str]] = field(default_factory=dict)
     unjudged_queries: int = 0
     notes: Mapping[str, int] = field(default_factory=dict)
+    other_queries: Collection[str] | None = None
 
 
 def assemble(
@@ -53,7 +56,9 @@ def assemble(
 
     Raises:
         ConfigError: passages are of documents, and answers are judged; or no query has an instruction to append.
+        DataError: exclusions or instructions are of other queries or documents alone.
     """
+    unknown = of_unknown_queries(judged, config)
     if config.maxp and judged.answers:
         raise ConfigError(f"dataset.maxp is for judgments of documents, and {config.name} has answers. Remove it.")
     if config.append_instructions:
@@ -76,7 +81,8 @@ def assemble(
         title_separator=config.title_separator,
         maxp=config.maxp or "",
     )
-    notes = {**_notes(dataset, store), "unjudged_queries": judged.unjudged_queries, **judged.notes}
+    unknown |= of_absent_documents(dataset, config)
+    notes = {**_notes(dataset, store), **unknown, "unjudged_queries": judged.unjudged_queries, **judged.notes}
     if config.empty == "error":
         _require_texts(dataset, notes)
     differences = compare(config, notes)

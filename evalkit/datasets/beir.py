@@ -166,6 +166,7 @@ def _of_queries(queries: _Queries, kept: Sequence[str], qrels: Qrels, *, answere
         excluded={query_id: query.excluded for query_id, query in chosen.items()},
         unjudged_queries=len(queries.by_id) - len(chosen),
         notes=queries.notes,
+        other_queries=queries.by_id.keys() - chosen.keys(),
     )
 
 

@@ -69,7 +69,9 @@ def judged(qrels: pa.Table, queries: pa.Table, label: str) -> Judged:
     distinct = len(set(ids))
     notes = {f"{OF_QUERIES}{NO_TEXT}": sum(map(is_missing, texts)), REPEATED_QUERIES: len(ids) - distinct}
     notes = {name: count for name, count in notes.items() if count}
-    return with_columns(Judged(kept, found, unjudged_queries=distinct - len(kept), notes=notes), queries, ids)
+    others = set(map(str, ids)).difference(kept)
+    one = Judged(kept, found, unjudged_queries=distinct - len(kept), notes=notes, other_queries=others)
+    return with_columns(one, queries, ids)
 
 
 def first_of_each(table: Any, repeats: Mapping[int, int], label: str) -> Any:

@@ -95,7 +95,8 @@ class PythonLoader(Loader):
         given = _of_mteb(thing, config) if is_task else parts_of(thing, config.name, config.split)
         judged = call(config.name, _judged, given, config)
         found = own_corpus(given.corpus, config.name, store)
-        judged = replace(judged, notes={**judged.notes, **found.notes})
+        others = None if is_task else judged.other_queries  # mteb drops queries whose lists it keeps
+        judged = replace(judged, notes={**judged.notes, **found.notes}, other_queries=others)
         if not config.object:
             config.content = _keep(judged, found.digest, config.name, store)
         dataset = self._assembled(found, judged)
@@ -146,7 +147,8 @@ def _keep(judged: Judged, corpus_digest: str, name: str, store: Store) -> str:
     """Keep queries and judgments in the store, for whoever reads the results; the digest that finds them again."""
     kept = {part.name: getattr(judged, part.name) for part in fields(judged)}
     # Without these, what was kept before there were any is found again.
-    del kept["candidates"], kept["excluded"]
+    del kept["candidates"], kept["excluded"], kept["other_queries"]
+    kept["instructions"] = {key: text for key, text in judged.instructions.items() if key in judged.queries}
     if judged.candidates is not None:
         rows = judged.candidates
         kept["candidates"] = {query_id: dict(zip(ids, values.tolist(), strict=True)) for query_id, ids, values in rows}

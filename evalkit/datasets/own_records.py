@@ -61,6 +61,7 @@ def judged_of(queries: Any, qrels: Any, name: str) -> Judged:
         excluded={query.id: ids for query in kept if (ids := excluded_by(query.fields, query.where))},
         unjudged_queries=len(found) - len(texts),
         notes=+notes,
+        other_queries=found.keys() - texts.keys(),
     )
 
 
@@ -89,8 +90,7 @@ def instructed(judged: Judged, instructions: Any, name: str) -> Judged:
     found = {str(plain_value(query_id)): text for query_id, text in instructions.items() if text}
     if other := [query_id for query_id, text in judged.instructions.items() if found.get(query_id, text) != text]:
         raise DataError(f"{name}: query {other[0]!r} has another instruction next to its text. Leave one of them.")
-    kept = {query_id: text for query_id, text in found.items() if query_id in judged.queries}
-    return replace(judged, instructions={**judged.instructions, **kept})
+    return replace(judged, instructions={**judged.instructions, **found})
 
 
 def candidates_of(source: Any, name: str, *, is_ranking: bool) -> tuple[Run, dict[str, int]]:
