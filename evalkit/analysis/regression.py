@@ -15,6 +15,7 @@ import numpy as np
 from evalkit.analysis.baseline import DIGITS, BaselineEntry, Name
 from evalkit.config.python_object import UNIQUE
 from evalkit.errors import ResultError
+from evalkit.formats.notes import listed
 from evalkit.measures.significance import Rule, Values, intervals, p_values
 from evalkit.results import Evaluation, Result
 from evalkit.results.gather import measure_of, per_query
@@ -31,7 +32,7 @@ class Judgement(NamedTuple):
     """One result and measure.
 
     Attributes:
-        measure: None where the result as a whole could not be judged.
+        measure: None where the result could not be judged and has none of the measures that were asked for.
         status: `fine`, `regression`, `drifting`, `improved`, `not in the baseline`, or `could not be judged`.
         before: mean in the baseline; `now` is the mean of the result.
         low: lower end of the paired 95 % interval of the difference, not corrected.
@@ -135,11 +136,11 @@ def judge(
     known = {entry.name for entry in baseline}
     found: list[Judgement | _Pair] = []
     for entry in baseline:
+        wanted = [name for name in entry.measures if not measures or name in measures]
         if reason := _unjudgeable(entry, present):
-            found.append(Judgement(entry.name, None, UNJUDGED, reason=reason))
+            found += [Judgement(entry.name, name, UNJUDGED, reason=reason) for name in wanted or (None,)]
             continue
         own = present[entry.name]
-        wanted = [name for name in entry.measures if not measures or name in measures]
         found += [_paired(entry, own, measure) for measure in wanted]
         found += _new(own, [name for name in own.measures if name not in entry.measures])
     for entry in now:
@@ -157,8 +158,9 @@ def _unjudgeable(entry: BaselineEntry, present: Mapping[Name, BaselineEntry]) ->
     now = present.get(entry.name)
     if now is None:
         same = entry.name.dataset, entry.name.reranker
-        others = ", ".join(str(name) for name in present if (name.dataset, name.reranker) == same)
-        return f"there is no such result, only {others}" if others else "there is no such result"
+        near = [str(name) for name in present if (name.dataset, name.reranker) == same]
+        nearest = f"; the nearest {'is' if len(near) == 1 else 'are'} {listed(near)}" if near else ""
+        return f"there is no such result{nearest}"
     if now.dataset_digest != entry.dataset_digest:
         return "documents, queries or judgments are not those of the baseline"
     # The candidates of a first stage are its result, and are measured.

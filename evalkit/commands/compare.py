@@ -10,7 +10,7 @@ from evalkit.analysis.moves import Move, moves
 from evalkit.analysis.over_stages import over_stages
 from evalkit.analysis.overall import Overall, left_out, overall
 from evalkit.analysis.pairwise import DIFFERENT_DOCUMENTS, Comparison, Settings, compare, require_pairs
-from evalkit.commands.options import IN_MARKDOWN, Parser, put_summary
+from evalkit.commands.options import IN_MARKDOWN, Parser, put_summary, require_place
 from evalkit.commands.runs_alone import CountOrFile, add_runs, gathered
 from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError, EvalkitError
@@ -36,6 +36,7 @@ def main(arguments: list[str]) -> int:
     """Print systems and pairs of every dataset, and over all of them."""
     options = _parser().parse_args(arguments)
     settings = _settings(options)
+    require_place("--summary", options.summary)
     evaluations = gathered(options, [settings.measure])
     settings = settings._replace(measure=measure_of(evaluations, settings.measure))
     comparisons = compare(evaluations, settings)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from evalkit.analysis.baseline import BaselineEntry, read_baseline, write_baseline
 from evalkit.analysis.regression import TOLERANCE, entries, exit_code, judge
-from evalkit.commands.options import IN_MARKDOWN, Parser, put_summary
+from evalkit.commands.options import IN_MARKDOWN, Parser, put_summary, require_place
 from evalkit.commands.runs_alone import add_runs, gathered
 from evalkit.errors import ConfigError
 from evalkit.formats.notes import counted
@@ -15,6 +15,12 @@ from evalkit.reports.grid import write
 from evalkit.system.files import write_output
 from evalkit.system.terminal import tell
 
+_REMEDIES = {
+    1: "a number fell. If that is intended, run the same command with --update.",
+    2: "something could not be judged. Evaluate it again with the settings of the baseline, or if the change is "
+    "intended, run the same command with --update.",
+}
+
 
 def main(arguments: list[str]) -> int:
     """Judge, or with --update write the baseline."""
@@ -24,6 +30,8 @@ def main(arguments: list[str]) -> int:
             f"--tolerance {options.tolerance:g} is not from 0 to 1. Measures are from 0 to 1 as well: give 0.005 for "
             "half a point of an nDCG@10 that is written 64.51."
         )
+    require_place("--summary", options.summary)
+    require_place("--junit", options.junit)
     measures = [parse_measure(name).name for name in options.measure]
     evaluations = gathered(options, measures)
     if options.update:
@@ -40,8 +48,7 @@ def main(arguments: list[str]) -> int:
     if options.summary != IN_MARKDOWN:
         write([grid(judgements, options.tolerance)], options.format)
     if code:
-        found = {1: "a number fell", 2: "something could not be judged"}[code]
-        tell(f"{found}. If that is intended, run the same command with --update.")
+        tell(_REMEDIES[code])
     return code
 
 

@@ -19,6 +19,16 @@ IN_MARKDOWN = "markdown"
 """The value of `--summary` that prints it."""
 
 
+def require_place(option: str, where: str | Path | None) -> None:
+    """Refuse an output file whose folder does not exist, before the work whose result it is to hold.
+
+    Raises:
+        ConfigError: the folder does not exist.
+    """
+    if where and where != IN_MARKDOWN and not (folder := Path(where).absolute().parent).is_dir():
+        raise ConfigError(f"{option} {where}: the folder {folder} does not exist. Make it, or choose another place.")
+
+
 def put_summary(where: str, text: str) -> None:
     """Print a summary, or append it to a file.
 

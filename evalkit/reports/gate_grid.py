@@ -72,10 +72,11 @@ def gate_summary(judgements: Sequence[Judgement], tolerance: float, code: int) -
     moved = sorted((one for one in judgements if not _is_fine(one)), key=lambda one: _ORDER.index(one.status))
     fine = [one for one in judgements if _is_fine(one)]
     count, *rule = grid(judgements, tolerance).notes
-    sentences = bullets([f"{count}.", *(_sentence(one) for one in moved if one.status in {REGRESSION, UNJUDGED})])
-    table = replace(grid(moved, tolerance), title="What moved", notes=rule) if moved else None
+    told = dict.fromkeys(_sentence(one) for one in moved if one.status in {REGRESSION, UNJUDGED})
+    title = "What moved or is missing" if any(one.now is None for one in moved) else "What moved"
+    table = replace(grid(moved, tolerance), title=title, notes=rule) if moved else None
     folded = [replace(grid(fine, tolerance), title="Fine", notes=[])] if fine else []
-    return summary(heads[code], sentences, table, folded, f"{len(fine)} fine")
+    return summary(heads[code], bullets([f"{count}.", *told]), table, folded, f"{len(fine)} fine")
 
 
 _ORDER = (REGRESSION, UNJUDGED, DRIFTING, FINE, NEW, IMPROVED)

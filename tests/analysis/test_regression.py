@@ -78,7 +78,7 @@ def test_tolerance_is_a_setting():
         ([], "there is no such result"),
         (
             [entry(BASE, name=NAME._replace(first_stage="stage-50"))],
-            "there is no such result, only one / stage-50 / strong",
+            "there is no such result; the nearest is one / stage-50 / strong",
         ),
         ([entry(BASE, dataset="other")], "documents, queries or judgments are not those of the baseline"),
         ([entry(BASE, candidates="other")], "the candidates are not those of the baseline"),
@@ -89,6 +89,15 @@ def test_tolerance_is_a_setting():
 def test_result_that_cannot_be_judged_is_reported_and_fails(now, reason):
     found = judge([entry(BASE)], now)[0]
     assert (found.status, found.reason, exit_code([found])) == ("could not be judged", reason, 2)
+
+
+def test_every_number_of_a_missing_result_is_counted():
+    two = replace(entry(BASE), measures={"nDCG@10": entry(BASE).measures["nDCG@10"], "R@20": {"q0": 1.0}})
+    assert [(one.measure, one.status) for one in judge([two], [])] == [
+        ("nDCG@10", "could not be judged"),
+        ("R@20", "could not be judged"),
+    ]
+    assert [one.measure for one in judge([two], [], measures=["R@20"])] == ["R@20"]
 
 
 @pytest.mark.parametrize("known", [frozenset({"q7"}), None])

@@ -147,7 +147,9 @@ def test_summary_is_markdown_in_place_of_the_tables_or_in_a_file(root, tmp_path,
     assert json.loads(capsys.readouterr().out)["findings"]
     assert (tmp_path / "summary.md").read_text(encoding="utf-8") == printed
     assert main([*common, str(tmp_path / "absent" / "summary.md")]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"the folder {tmp_path / 'absent'} does not exist. Make it, or choose another place." in error
 
 
 def test_several_first_stages_have_a_table_of_rerankers_by_first_stages(tmp_path, capsys):

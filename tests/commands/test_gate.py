@@ -59,13 +59,33 @@ def test_missing_result_is_exit_code_2(baseline, tmp_path, capsys):
     assert "there is no such result" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_missing_result_is_said_to_be_missing_with_what_to_do(baseline, root, capsys):
+    shutil.rmtree(root / "one/stage-100/strong")
+    assert main(["gate", "--baseline", str(baseline), str(root), "--summary", "markdown"]) == 2
+    captured = capsys.readouterr()
+    assert "2 fine, 2 could not be judged." in captured.out
+    assert "**What moved or is missing**" in captured.out
+    assert captured.out.count("* one / stage-100 / strong could not be judged: there is no such result.") == 1
+    assert "Evaluate it again with the settings of the baseline" in captured.err
+
+
+@pytest.mark.parametrize("option", ["--junit", "--summary"])
+def test_a_folder_that_is_not_there_is_refused_before_judging(option, baseline, root, tmp_path, capsys):
+    path = tmp_path / "absent" / "gate.out"
+    assert main(["gate", "--baseline", str(baseline), str(root), option, str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert f"{option} {path}: the folder {path.parent} does not exist. Make it" in captured.err
+
+
 def test_other_queries_are_exit_code_2(baseline, tmp_path, capsys):
     other = made(tmp_path / "other", {"strong": 3.0}, queries=20)
     junit = tmp_path / "gate.xml"
     assert main(["gate", "--baseline", str(baseline), str(other), "--format", "json", "--junit", str(junit)]) == 2
     (found,) = json.loads(capsys.readouterr().out)
     assert {row["judgement"].partition(":")[0] for row in found["rows"]} == {"could not be judged"}
-    assert len(list(ET.parse(junit).getroot().iter("error"))) == 2
+    assert len(list(ET.parse(junit).getroot().iter("error"))) == 4
 
 
 def test_update_says_what_changed(baseline, tmp_path, capsys):
