@@ -21,6 +21,10 @@ Cell = str | int | float | bool | None
 
 ABSENT = "—"
 _LINE_BREAK = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+# What Markdown or HTML reads; `_` within a word and `&` before a space are plain text to both.
+_MARKDOWN = re.compile(r"[\\`<>*\[\]~|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|&(?=[#A-Za-z])|^\s*[-+=](?![\d.])")
+_ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+_REFERENCE = re.compile(r"(?<![A-Za-z0-9])@(?=\w)|(?<!&)#(?=\d)|\bGH-(?=\d)|^#+", re.IGNORECASE)
 _LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -180,19 +184,26 @@ def markdown(grids: Sequence[Grid]) -> str:
 
 
 def escaped(text: str) -> str:
-    """A text for one line of Markdown, in a table or outside."""
-    return _LINE_BREAK.sub(" ", text.replace("|", chr(92) + "|"))
+    """A text for one line of Markdown, in a table or outside, that shows what it holds and does nothing.
+
+    GitHub looks for mentions and references in what it has rendered, so that only a character without width stops
+    them; `nDCG@10` and `a_b` are nothing to it and stay as they are.
+    """
+    text = _MARKDOWN.sub(
+        lambda found: _ENTITIES.get(found[0], chr(92) + found[0]), harmless(_LINE_BREAK.sub(" ", text))
+    )
+    return _REFERENCE.sub(r"\g<0>&#8203;", text)
 
 
 def _markdown(grid: Grid) -> str:
     def line(cells: Sequence[str]) -> str:
-        return f"| {' | '.join(escaped(cell) for cell in cells)} |"
+        return f"| {' | '.join(cells)} |"
 
     rules = ["---:" if grid.numeric(number) else "---" for number in range(len(grid.columns))]
-    body = grid.decorated(str, strong="**{}**", second="<u>{}</u>")
-    table = [line([column.name for column in grid.columns]), line(rules), *map(line, body)]
-    notes = [f"\n{note}" for note in grid.remarks]
-    return "\n".join([f"**{grid.title}**\n", *table, *notes]) + "\n"
+    body = grid.decorated(escaped, strong="**{}**", second="<u>{}</u>")
+    table = [line([escaped(column.name) for column in grid.columns]), line(rules), *map(line, body)]
+    notes = [f"\n{escaped(note)}" for note in grid.remarks]
+    return "\n".join([f"**{escaped(grid.title)}**\n", *table, *notes]) + "\n"
 
 
 def latex(grids: Sequence[Grid]) -> str:

@@ -51,6 +51,6 @@ def heat_grid(
     }
     columns = [Column("system"), *(Column(label, "+.4f") for label, _, _ in parts)]
     to = baseline or "first stage"
-    legend = f"{REAL} more than chance ({rule_text(settings)})"
+    legend = f"{REAL} more than chance ({rule_text(settings)})" if marks else ""
     over = ["average: the test is over datasets, elsewhere over queries"] if total is not None else []
     return Grid(f"{settings.measure}: difference to {to}", columns, rows, over, marks=marks, legend=legend)

@@ -29,7 +29,7 @@ def over_stages_grid(found: OverStages, settings: Settings) -> Grid:
         *too_few(found.count, found.unit, found.comparisons, settings.rule),
     ]
     title = f"{settings.measure}: rerankers by first stages"
-    legend = f"{REAL} more than chance ({rule_text(settings)})"
+    legend = f"{REAL} more than chance ({rule_text(settings)})" if marks else ""
     return Grid(title, columns, rows, notes, frozenset({len(rows) - 1}), alone, marks=marks, legend=legend)
 
 

@@ -13,6 +13,7 @@ from made import made, write_collection
 
 from evalkit.analysis.one_pass import AtDepth
 from evalkit.analysis.pairwise import Settings
+from evalkit.reports.grid import escaped
 from evalkit.reports.overview import overview
 from evalkit.reports.page import page as html_page
 from evalkit.results.gather import gather
@@ -198,6 +199,13 @@ def test_a_query_is_copied_as_markdown(browser, many):
         assert names.count("nDCG@10") == 2
         assert len(rows) == 10
         assert rows[0].startswith("| 1 | d")
+
+
+def test_a_copied_query_is_text_of_one_line_to_markdown(browser, many):
+    text = "</details>\r\n\u2028![x](y) `a` *b* _c_ d_e ~f~ a\\\\|b @who closes #1 GH-2 &lt; & nDCG@10"
+    with opened(browser, many) as page:
+        found = page.evaluate("text => asMarkdown({...state.listings[state.query], text}).split('\\n')[0]", text)
+    assert found.partition("**: ")[2] == escaped(text)
 
 
 def test_hostile_texts_are_shown_and_not_run(browser, hostile):

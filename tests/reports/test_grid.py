@@ -6,9 +6,10 @@ import json
 from dataclasses import replace
 
 import pandas as pd
+import pytest
 from rich.console import Console
 
-from evalkit.reports.grid import FORMATS, Column, Grid, csv_text, json_text, latex, markdown, show, write
+from evalkit.reports.grid import FORMATS, Column, Grid, csv_text, escaped, json_text, latex, markdown, show, write
 
 GRID = Grid(
     "a_b & 50 %",
@@ -26,9 +27,34 @@ def test_markdown_keeps_bars_out_of_cells_and_sets_numbers_right():
         "| name | value | seen |",
         "| --- | ---: | --- |",
         r"| x\|y | **+0.12** | yes |",
-        "| #1_{z} | — | no |",
+        r"| #&#8203;1\_{z} | — | no |",
     ]
     assert lines[-1] == "a note"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("</details><b>", "&lt;/details&gt;&lt;b&gt;"),
+        ("&lt; a & b", "&amp;lt; a & b"),
+        ("![x](y) `c`", r"!\[x\](y) \`c\`"),
+        ("*a* _b_ ~c~ \\", r"\*a\* \_b\_ \~c\~ \\"),
+        ("@who closes #1, GH-2, o/r#3", "@&#8203;who closes #&#8203;1, GH-&#8203;2, o/r#&#8203;3"),
+        ("nDCG@10 of a_b", "nDCG@10 of a_b"),
+        ("a\\|b\r\nc", r"a\\\|b  c"),
+        ("* more than chance", r"\* more than chance"),
+        ("- a", r"\- a"),
+        ("# a", "#&#8203; a"),
+        ("+0.12", "+0.12"),
+        ("a\u202eb", r"a\\u202eb"),
+    ],
+)
+def test_texts_are_shown_by_markdown_and_do_nothing(text, expected):
+    assert escaped(text) == expected
+    grid = Grid(text, [Column(text)], [[text], [text]], [text], strong=frozenset({(0, 0)}), marks={(0, 0): "*"})
+    assert markdown([grid]) == (
+        f"**{expected}**\n\n| {expected} |\n| --- |\n| **{expected}**\\* |\n| {expected} |\n\n{expected}\n"
+    )
 
 
 def test_latex_escapes_what_tex_reads_and_has_the_rules_of_booktabs():
@@ -46,7 +72,7 @@ def test_second_cells_are_underlined_and_signs_stand_behind_their_number():
     grid = replace(GRID, second=frozenset({(2, 1)}), marks={(0, 1): "†", (2, 1): "†"}, legend="† differs_")
     assert r"| x\|y | **+0.12**† | yes |" in markdown([grid])
     assert r"<u>-1.00</u>† |" in markdown([grid])
-    assert markdown([grid]).splitlines()[-3::2] == ["† differs_", "a note"]
+    assert markdown([grid]).splitlines()[-3::2] == [r"† differs\_", "a note"]
     text = latex([grid])
     assert r"\caption{a\_b \& 50 \%. $^{\dagger}$ differs\_}" in text
     assert r"x|y & \textbf{+0.12}$^{\dagger}$ & yes \\" in text

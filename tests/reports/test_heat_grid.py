@@ -66,3 +66,11 @@ def test_compare_shows_it_for_several_datasets_or_a_baseline(root, capsys):
     assert main(["compare", str(root / "one"), "--samples", "500", "--format", "markdown", "--baseline", "weak"]) == 0
     assert "**nDCG@10: difference to weak**" in capsys.readouterr().out
     assert main(["compare", str(root / "one"), "--samples", "500", "--baseline", "wek"]) == 2
+
+
+def test_the_star_is_explained_where_there_is_one(compared, tmp_path):
+    comparisons, total = compared
+    assert heat_grid(comparisons, total, QUICK).legend.startswith(f"{REAL} more than chance")
+    few = compare(gather([made(tmp_path, {"strong": 3.0}, queries=2)]), QUICK)
+    grid = heat_grid(few, None, QUICK)
+    assert (len(grid.rows), grid.marks, grid.legend) == (1, {}, "")

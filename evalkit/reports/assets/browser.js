@@ -202,19 +202,27 @@ function marked(text, words) {
   return [...parts, plain];
 }
 
+// A text that Markdown shows as it is, on one line; as `escaped` of reports/grid.py.
+function escaped(text) {
+  const plain = text.replace(/[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/g, " ")
+    .replace(/[\x00-\x08\x0e-\x1b\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const entities = { "<": "&lt;", ">": "&gt;", "&": "&amp;" };
+  return plain.replace(/[\\`<>*[\]~|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|&(?=[#A-Za-z])/g, (one) => entities[one] ?? `\\${one}`)
+    .replace(/(?<![A-Za-z0-9])@(?=[\p{L}\p{N}_])|(?<!&)#(?=\d)|\bGH-(?=\d)/giu, "$&&#8203;");
+}
+
 function asMarkdown(one) {
   const names = [state.first, state.second].map((place) => state.dataset.systems[place].name);
-  const cell = (text) => text.replaceAll("|", "\\|").replaceAll("\n", " ");
   const told = (place, other) => shownBy(one, place).map((at) => {
     const grade = one.grades[at] === null ? "unjudged" : `grade ${one.grades[at]}`;
     const document_ = ofDataset().documents[one.documents[at]];
-    return cell(`${document_.id} (${grade}${one.ranks[other][at] === one.ranks[place][at] ? "" : `, there ${one.ranks[other][at] ?? "absent"}`})`);
+    return escaped(`${document_.id} (${grade}${one.ranks[other][at] === one.ranks[place][at] ? "" : `, there ${one.ranks[other][at] ?? "absent"}`})`);
   });
   const [left, right] = [told(state.first, state.second), told(state.second, state.first)];
   const rows = Array.from({ length: Math.max(left.length, right.length) }, (_, at) => `| ${at + 1} | ${left[at] ?? ""} | ${right[at] ?? ""} |`);
   const values = [state.first, state.second].map((place) => fixed(one.values[place]));
-  return [`**${state.dataset.name}, ${one.id}**: ${one.text ?? ""}`, "",
-    `| # | ${names.map((name, at) => cell(`${name} (${data.measure} ${values[at]})`)).join(" | ")} |`, "| ---: | --- | --- |", ...rows, ""].join("\n");
+  return [`**${escaped(`${state.dataset.name}, ${one.id}`)}**: ${escaped(one.text ?? "")}`, "",
+    `| # | ${names.map((name, at) => escaped(`${name} (${data.measure} ${values[at]})`)).join(" | ")} |`, "| ---: | --- | --- |", ...rows, ""].join("\n");
 }
 
 async function copyQuery() {
