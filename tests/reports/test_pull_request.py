@@ -31,6 +31,11 @@ def test_it_is_never_longer_than_a_comment_may_be():
     folded = summary("t", "* first.\n", grid("Shown", 1), [grid("Folded", 5000)], "More")
     assert len(folded) < 1000
     assert folded.endswith("\nMore: too long for a comment.\n")
+    some = [grid("A", 2), grid("B", 5000), grid("C", 1500), grid("D", 1200), grid("E", 2)]
+    text = summary("t", "* first.\n", grid("Shown", 1), some, "More")
+    assert 40_000 < len(text) <= 60_000
+    assert [title for title in "ABCDE" if f"\n**{title}**\n" in text] == ["A", "C", "D", "E"]
+    assert text.endswith("\n</details>\n\n1 of 5 folded tables: too long for a comment.\n")
     long = summary("t", "* first.\n" * 10_000, grid("Shown", 1), [grid("Folded", 1)], "More")
     assert 50_000 < len(long) < 65_536
     assert long.endswith("* first.\n\nThe rest is too long for a comment.\n")
