@@ -10,7 +10,7 @@ from evalkit.analysis.moves import Move, moves
 from evalkit.analysis.over_stages import over_stages
 from evalkit.analysis.overall import Overall, left_out, overall
 from evalkit.analysis.pairwise import DIFFERENT_DOCUMENTS, Comparison, Settings, compare, require_pairs
-from evalkit.commands.options import IN_MARKDOWN, Parser, put_summary, require_place
+from evalkit.commands.options import IN_MARKDOWN, Parser, put_summary, require_one_form, require_place
 from evalkit.commands.runs_alone import CountOrFile, add_runs, gathered
 from evalkit.config.limits import at_least
 from evalkit.errors import ConfigError, EvalkitError
@@ -35,6 +35,7 @@ _FEW = 4  # datasets that a heading names
 def main(arguments: list[str]) -> int:
     """Print systems and pairs of every dataset, and over all of them."""
     options = _parser().parse_args(arguments)
+    require_one_form(options)
     settings = _settings(options)
     require_place("--summary", options.summary)
     evaluations = gathered(options, [settings.measure])
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> int:
     tables += [*report.grids(comparisons, total, settings, absent), *moved]
     if options.summary:
         put_summary(options.summary, _summary(sentences, tables, comparisons, settings.measure))
-    if options.format == "json" and options.summary != IN_MARKDOWN:
+    if options.format == "json":
         found = report.as_json(comparisons, total, settings, absent)
         found["findings"] = [{**one._asdict(), "numbers": dict(one.numbers)} for one in sentences]
         found["notes"] = [{"run": str(path), **note.as_json()} for path, note in notes_of(evaluations)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalkit.commands.evaluate_end import summary_of, write_end
 from evalkit.commands.evaluate_help import help_text
-from evalkit.commands.options import IN_MARKDOWN, Parser, put_summary
+from evalkit.commands.options import IN_MARKDOWN, Parser, put_summary, require_one_form
 from evalkit.commands.settings import sweeps
 from evalkit.commands.settings.arguments import normalise
 from evalkit.commands.settings.compose import prepare, run_jobs, to_config
@@ -44,6 +44,7 @@ def main(arguments: list[str]) -> int:
     options, settings = parser.parse_known_args(arguments)
     if {"-h", "--help"} & {*settings}:
         return _help([text for text in settings if text not in {"-h", "--help", "-m", "--multirun"}])
+    require_one_form(options)
     presets = expand(normalise(settings, options=parser.names))
     given = presets.arguments
     sweeps.require_launcher(given)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from evalkit.analysis.baseline import BaselineEntry, read_baseline, write_baseline
 from evalkit.analysis.regression import TOLERANCE, entries, exit_code, judge
-from evalkit.commands.options import IN_MARKDOWN, Parser, put_summary, require_place
+from evalkit.commands.options import IN_MARKDOWN, Parser, put_summary, require_one_form, require_place
 from evalkit.commands.runs_alone import add_runs, gathered
 from evalkit.errors import ConfigError
 from evalkit.formats.notes import counted
@@ -25,6 +25,7 @@ _REMEDIES = {
 def main(arguments: list[str]) -> int:
     """Judge, or with --update write the baseline."""
     options = _parser().parse_args(arguments)
+    require_one_form(options)
     if not 0 <= options.tolerance < 1:
         raise ConfigError(
             f"--tolerance {options.tolerance:g} is not from 0 to 1. Measures are from 0 to 1 as well: give 0.005 for "

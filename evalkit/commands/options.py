@@ -29,6 +29,19 @@ def require_place(option: str, where: str | Path | None) -> None:
         raise ConfigError(f"{option} {where}: the folder {folder} does not exist. Make it, or choose another place.")
 
 
+def require_one_form(options: argparse.Namespace) -> None:
+    """Refuse a form of the tables beside the summary that is printed instead of them.
+
+    Raises:
+        ConfigError: both are asked for.
+    """
+    if options.summary == IN_MARKDOWN and options.format != "table":
+        raise ConfigError(
+            f"--summary {IN_MARKDOWN} is printed instead of what --format {options.format} asks for. Leave one out, or "
+            "give --summary a file."
+        )
+
+
 def put_summary(where: str, text: str) -> None:
     """Print a summary, or append it to a file.
 

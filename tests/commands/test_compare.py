@@ -139,7 +139,7 @@ def test_one_query_makes_json_that_can_be_read(tmp_path, capsys):
 
 def test_summary_is_markdown_in_place_of_the_tables_or_in_a_file(root, tmp_path, capsys):
     common = ["compare", str(root), "--samples", "500", "--summary"]
-    assert main([*common, "markdown", "--format", "json"]) == 0
+    assert main([*common, "markdown"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("### evalkit compare: nDCG@10 on one\n\n* strong ")
     assert "| strong |" in printed

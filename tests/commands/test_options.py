@@ -139,3 +139,12 @@ def test_every_verb_has_a_parser_that_knows_typing_mistakes():
             and "add_help=False" not in ast.unparse(node)
         ]
         assert not made, f"{path}:{made}: make it with evalkit.commands.options.Parser"
+
+
+@pytest.mark.parametrize("verb", ["compare absent", "gate absent --baseline absent.json", "evaluate reranker=none"])
+@pytest.mark.parametrize("form", ["json", "csv", "latex", "markdown"])
+def test_a_form_beside_a_printed_summary_is_refused(verb, form, capsys):
+    assert told([*verb.split(), "--summary", "markdown", "--format", form], capsys) == (
+        f"--summary markdown is printed instead of what --format {form} asks for. Leave one out, or give --summary a "
+        "file."
+    )
