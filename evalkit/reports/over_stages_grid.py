@@ -1,6 +1,6 @@
 """Rerankers by first stages as a table."""
 
-from evalkit.analysis.over_stages import ALONE, OverAll, OverStages
+from evalkit.analysis.over_stages import OverAll, OverStages
 from evalkit.analysis.pairwise import Settings
 from evalkit.reports.comparison import rule_text, too_few
 from evalkit.reports.grid import Cell, Column, Grid
@@ -22,7 +22,6 @@ def over_stages_grid(found: OverStages, settings: Settings) -> Grid:
     }
     ceilings: list[Cell] = [value for ceiling in found.ceilings for value in (ceiling, None)]
     rows.append(["ceiling", *ceilings, None, None])
-    alone = frozenset((row, 0) for row, one in enumerate(found.rows) if one.name == ALONE)
     notes = [
         f"rerankers that share a letter cannot be told apart over all first stages; the test is over {found.unit}",
         "ceiling: the best any order of a first stage's candidates could reach",
@@ -30,7 +29,7 @@ def over_stages_grid(found: OverStages, settings: Settings) -> Grid:
     ]
     title = f"{settings.measure}: rerankers by first stages"
     legend = f"{REAL} more than chance ({rule_text(settings)})" if marks else ""
-    return Grid(title, columns, rows, notes, frozenset({len(rows) - 1}), alone, marks=marks, legend=legend)
+    return Grid(title, columns, rows, notes, frozenset({len(rows) - 1}), marks=marks, legend=legend)
 
 
 def _row(one: OverAll) -> list[Cell]:

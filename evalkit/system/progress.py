@@ -51,7 +51,7 @@ def progress(description: str, total: float | None, unit: str) -> Iterator[Meter
         bar.live.transient = meter.elapsed < 1
     if bar.disable and meter.elapsed >= 1:
         loading = f"loading {meter.apart[LOADING]:.1f} s" if meter.apart.get(LOADING, 0.0) >= 1 else ""
-        parts = [f"{meter.done:,.0f} {unit} in {meter.seconds:.1f} s", _speeds(meter), loading]
+        parts = [f"{_counted(meter.done, unit)} in {meter.seconds:.1f} s", _speeds(meter), loading]
         _write(f"{description}: {', '.join(filter(None, parts))}")
 
 
@@ -63,13 +63,19 @@ def _write(line: str) -> None:
 
 def _so_far(meter: Meter, total: float | None) -> str:
     """How much is done, how fast, and how long the rest takes at that rate."""
-    done = f"{meter.done:,.0f}{'' if total is None else f' of {total:,.0f}'} {meter.unit}"
+    done = _counted(meter.done, meter.unit) if total is None else f"{meter.done:,.0f} of {_counted(total, meter.unit)}"
     left = f"{duration((total - meter.done) / meter.rate.value)} left" if total is not None and meter.rate else ""
     return ", ".join(filter(None, (done, _speeds(meter), left)))
 
 
+def _counted(number: float, unit: str) -> str:
+    """A number and its unit, which is a plural: `1 query` and `2 queries`."""
+    one = f"{unit.removesuffix('ies')}y" if unit.endswith("ies") else unit.removesuffix("s")
+    return f"{number:,.0f} {one if number == 1 else unit}"
+
+
 def _speeds(meter: Meter) -> str:
-    kept = f"{meter.kept:,.0f} {meter.unit} from an earlier run" if meter.kept else ""
+    kept = f"{_counted(meter.kept, meter.unit)} from an earlier run" if meter.kept else ""
     return ", ".join(part for part in (str(meter.rate or ""), kept) if part)
 
 

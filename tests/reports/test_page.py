@@ -11,6 +11,7 @@ import pytest
 from made import made, write_collection
 from report_pages import single_queries
 
+from evalkit.analysis.flags import Flag
 from evalkit.analysis.pairwise import Settings
 from evalkit.cli import main
 from evalkit.reports.overview import overview
@@ -163,6 +164,15 @@ def test_findings_come_first(tmp_path):
     text = page(found)
     assert found.findings[0].text.split(":")[0] in text
     assert text.index(found.findings[0].text.split(":")[0]) < text.index('id="heat"')
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 remark"), (2, "2 remarks")])
+def test_remarks_are_counted_in_words(tmp_path, count, words):
+    found = overview(gather([made(tmp_path, {"strong": 4.0}, queries=6)]), Settings(samples=200), queries=1)
+    (view,) = found.datasets
+    flags = tuple(Flag("warning", f"remark {number}") for number in range(count))
+    systems = (view.systems[0]._replace(flags=flags), *(one._replace(flags=()) for one in view.systems[1:]))
+    assert f"<summary>{words}</summary>" in page(replace(found, datasets=(replace(view, systems=systems),)))
 
 
 def test_the_same_results_give_the_same_bytes(tmp_path):

@@ -24,6 +24,24 @@ def test_a_long_step_writes_one_line_with_its_rate_to_stderr(capsys, clock):
     assert capsys.readouterr() == ("", "scoring: 40 pairs in 1.2 s, 32 pairs/s\n")
 
 
+def test_one_unit_is_not_a_plural(capsys, clock):
+    for unit in ("systems", "queries", "MB"):
+        with progress("report", None, unit) as meter:
+            clock.wait(31)
+            meter(1)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(",")[0] for line in lines if " in " not in line] == [
+        "report: 1 system",
+        "report: 1 query",
+        "report: 1 MB",
+    ]
+    assert [line.partition(" in ")[0] for line in lines if " in " in line] == [
+        "report: 1 system",
+        "report: 1 query",
+        "report: 1 MB",
+    ]
+
+
 def test_loading_and_earlier_units_do_not_count_in_the_rate(capsys, clock):
     with progress("scoring", 5040, "pairs") as meter:
         with meter.not_working(LOADING):
