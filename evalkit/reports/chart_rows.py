@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,9 @@ def _cost(named: Sequence[tuple[System, SystemView]]) -> Rows:
             row |= {"label": one.name} if one.name in shown else {}
         if own.speed or own.evaluation.is_first_stage:
             rows.append(row)
+    # Names of lines stand at both ends in turn, so that those of neighbours do not stand on one another.
+    for row, end in zip((row for row in rows if "cost" not in row), cycle(("left", "right")), strict=False):
+        row["end"] = end
     return rows
 
 

@@ -102,9 +102,13 @@ def _cost(measure: str, look: Look) -> Drawn:
     }
     labelled = front.transform_filter("isValid(datum.label)")
     names = labelled.mark_text(dy=-9, limit=220, **beside).encode(x=x, y=y, text="label:N")
-    stage = _base().transform_filter("!isValid(datum.cost)").mark_rule(opacity=0.6)
+    stage = _base().transform_filter("!isValid(datum.cost)")
+    at_end: dict[str, Any] = {"x": {"expr": "datum.end == 'left' ? 4 : width - 4"}, "align": {"expr": "datum.end"}}
     return alt.layer(
-        stage.encode(y=y, tooltip=[_tip("system:N", "first stage"), _tip("mean:Q", measure, _DECIMALS)]),
+        stage.mark_rule(opacity=0.6).encode(
+            y=y, tooltip=[_tip("system:N", "first stage"), _tip("mean:Q", measure, _DECIMALS)]
+        ),
+        stage.mark_text(dy=9, limit=220, opacity=0.8, **at_end).encode(y=y, text="system:N"),
         line.encode(x=x, y=y, order="cost:Q"),
         bars,
         dots.encode(x=x, y=y, color=_colour(look), shape=_shape(look), tooltip=tips),

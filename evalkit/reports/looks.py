@@ -41,7 +41,7 @@ def theme(*, on_page: bool) -> dict[str, Any]:
     ink = "currentColor" if on_page else _INK
     faint = {"gridColor": ink, "gridOpacity": 0.13, "domainColor": ink, "domainOpacity": 0.4, "tickColor": ink}
     text = {"labelColor": ink, "titleColor": ink, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
-    spaced = {"labelOverlap": "greedy", "labelSeparation": 8, "labelPadding": 6, "titlePadding": 8}
+    spaced = {"labelSeparation": 8, "labelPadding": 6, "titlePadding": 8}
     return {
         "background": None if on_page else _PAPER,
         "font": "system-ui, sans-serif" if on_page else "Liberation Sans, Noto Sans CJK SC, sans-serif",

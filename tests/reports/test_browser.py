@@ -238,6 +238,18 @@ def test_light_dark_and_print(browser, many):
         assert not page.locator("#theme").is_visible()
 
 
+def test_a_ceiling_is_explained_where_there_is_one(browser, many, tmp_path):
+    with opened(browser, many) as page:
+        assert page.locator("#of-ceiling").is_visible()
+    found = overview(gather([made(tmp_path, {"strong": 3.0}, queries=8)]), Settings(samples=200), queries=0)
+    (view,) = found.datasets
+    view = replace(view, comparison=replace(view.comparison, ceiling=None))
+    path = tmp_path / "report.html"
+    path.write_text(html_page(replace(found, datasets=(view,))), encoding="utf-8")
+    with opened(browser, path) as page:
+        assert not page.locator("#of-ceiling").is_visible()
+
+
 def test_charts_and_controls_have_names_for_screen_readers(browser, many):
     with opened(browser, many) as page:
         charts(page)

@@ -58,6 +58,14 @@ def test_one_timed_system_has_no_chart_of_costs(view):
     assert "cost" in timed(view, 10.0, 20.0, None, None)
 
 
+def test_names_of_first_stages_in_a_chart_of_costs_stand_at_both_ends_in_turn(view):
+    (stage,) = (one for one in view.systems if one.evaluation.is_first_stage)
+    reranker = view.systems[0]._replace(speed=10.0)
+    systems = (reranker, reranker, stage, stage)
+    rows = rows_of_dataset(replace(view, systems=systems))["cost"]
+    assert [row.get("end") for row in rows] == [None, None, "left", "right"]
+
+
 def test_depth_has_the_first_stage_and_its_ceiling(view):
     curve = (AtDepth(6, 0.3, 0.4, 0.8), AtDepth(12, 0.35, 0.5, 1.0))
     place = view.comparison.names.index("strong")

@@ -1,12 +1,14 @@
 """Specifications of charts."""
 
 import json
+import re
+from itertools import pairwise
 
 import pytest
 import vl_convert
 
 from evalkit.reports.charts import specifications
-from evalkit.reports.looks import look_of
+from evalkit.reports.looks import look_of, theme
 
 LOOK = look_of({"bm25": True, "strong": False, "weak": False})
 
@@ -71,3 +73,27 @@ def test_dots_without_a_label_have_none(made):
     assert ">strong<" in drawn
     assert ">weak<" not in drawn
     assert ">undefined<" not in drawn
+
+
+def test_lines_of_first_stages_have_names_at_both_ends(made):
+    own = {"low": 0.4, "high": 0.6, "groups": "a"}
+    rows = [
+        {"system": "strong", "mean": 0.5, "cost": 9.0, "front": True, "speed": 10.0, **own},
+        {"system": "weak", "mean": 0.45, "end": "left", **own},
+        {"system": "bm25", "mean": 0.4, "end": "right", **own},
+    ]
+    drawn = vl_convert.vegalite_to_svg({**made["cost"], "width": 300, "datasets": {"rows": rows}})
+    ends = dict(re.findall(r'<text [^>]*text-anchor="(start|end)"[^>]*>(weak|bm25)<', drawn))
+    assert ends == {"start": "weak", "end": "bm25"}
+
+
+def test_labels_of_an_axis_are_left_out_evenly(made):
+    own = {"low": 0.44, "high": 0.83, "groups": "a"}
+    for width in range(330, 480, 10):
+        rows = [{"system": name, "mean": 0.75, **own} for name in ("a system with a long name", "bm25")]
+        whole = {**made["intervals"], "datasets": {"rows": rows}, "config": theme(on_page=False), "width": width}
+        drawn = vl_convert.vegalite_to_svg({**whole, "height": 60})
+        labels = [float(label) for label in re.findall(r'<text [^>]*opacity="1"[^>]*>(0\.\d+)<', drawn)]
+        steps = {round(after - before, 6) for before, after in pairwise(labels)}
+        assert len(labels) > 2
+        assert len(steps) == 1, (width, labels)

@@ -33,7 +33,8 @@ function chooseDataset(number, systems = data.datasets[number].first) {
 }
 
 function drawDataset() {
-  const { charts, systems } = state.dataset;
+  const { charts, systems, ceiling } = state.dataset;
+  byId("of-ceiling").hidden = ceiling === null;
   for (const name of ["intervals", "cost", "depth", "length", "ties", "truncation"]) {
     draw(name, charts[name] ? rowsOf(charts[name]) : []);
   }
