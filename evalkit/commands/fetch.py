@@ -13,10 +13,11 @@ from evalkit.commands.settings.compose import compose
 from evalkit.commands.settings.legal import top_settings
 from evalkit.config import ExpectedCounts, FetchConfig
 from evalkit.config.suites import load_suite
-from evalkit.datasets import load, loader
+from evalkit.datasets import load, loader, naming
 from evalkit.datasets.inspection import inspect
 from evalkit.datasets.loader import RemoteFile
 from evalkit.errors import ConfigError, DataError
+from evalkit.formats.notes import counted
 from evalkit.reports.grid import Cell, Column, Grid, write
 from evalkit.reports.inspection_grid import inspection_grids
 from evalkit.store import Store, open_store
@@ -147,7 +148,10 @@ class _Attempts:
 
 
 def _files(config: FetchConfig, store: Store) -> list[RemoteFile]:
-    return [] if forbidden() else loader(config.dataset, store).remote_files()
+    if forbidden():
+        return []
+    with naming(config.dataset):
+        return loader(config.dataset, store).remote_files()
 
 
 def _configs(settings: list[str]) -> list[FetchConfig]:
@@ -175,18 +179,27 @@ def _sizes_grid(wanted: Mapping[str, Sequence[RemoteFile]], store: Store) -> Gri
     rows: list[list[Cell]] = []
     for name, found in wanted.items():
         known = sum(file.bytes or 0 for file in found) or None
-        missing = sum(file.bytes or 0 for file in found if not file.here)
+        missing = _to_download(found)
         rows.append([name, len(found), known, sum(file.here for file in found), missing])
     # Several datasets may be in one file.
     files = {file.name: file for found in wanted.values() for file in found}
-    total = sum(file.bytes or 0 for file in files.values() if not file.here)
+    total = _to_download(list(files.values()))
     free = shutil.disk_usage(_existing(store.root)).free
     # A converted corpus takes about three times its compressed download.
-    room = f"Free: {_megabytes(free)}" + (", which is too little." if 4 * total > free else ".")
-    notes = [f"to download {_megabytes(total)}; once converted, {_megabytes(4 * total)} in all. {room}"]
+    room = f"Free: {_megabytes(free)}" + (", which is too little." if 4 * (total or 0) > free else ".")
+    needed = "unknown" if total is None else f"{_megabytes(total)}; once converted, {_megabytes(4 * total)} in all"
+    notes = [f"to download: {needed}. {room}"]
     if unknown := sum(file.bytes is None for file in files.values()):
-        notes.append(f"{unknown} of {len(files)} files have no stated size and are not counted")
+        have = "has no stated size and is" if unknown == 1 else "have no stated size and are"
+        notes.append(f"{unknown} of {counted(len(files), 'file')} {have} not counted")
     return Grid("to download", columns, rows, notes)
+
+
+def _to_download(files: Sequence[RemoteFile]) -> int | None:
+    """Bytes of the files that are not here; None where none of these has a stated size."""
+    sizes = [file.bytes for file in files if not file.here]
+    known = [size for size in sizes if size is not None]
+    return None if sizes and not known else sum(known)
 
 
 def _fetched_grid(fetched: list[_Fetched]) -> Grid:

@@ -5,6 +5,8 @@ in this folder mention only other errors.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pyarrow.compute as pc
 
@@ -13,6 +15,7 @@ from evalkit.config.registry import Registry, implementation, require_defined
 from evalkit.datasets.language import doubt_of_language
 from evalkit.datasets.loader import Loader
 from evalkit.datasets.records import SAID
+from evalkit.errors import DataError
 from evalkit.formats.notes import counted
 from evalkit.store import Store
 from evalkit.types import Dataset
@@ -61,9 +64,21 @@ def load(config: DatasetConfig, store: Store) -> Dataset:
         ConfigError: there is no loader for this kind of configuration.
         DataError: a file is absent or malformed.
     """
-    dataset = loader(config, store).load()
+    with naming(config):
+        dataset = loader(config, store).load()
     _warn(dataset)
     return dataset
+
+
+@contextmanager
+def naming(config: DatasetConfig) -> Iterator[None]:
+    """An error of a published dataset names it too, as several may be of one repository or file."""
+    try:
+        yield
+    except DataError as error:
+        if getattr(config, "path", None) is None and config.name not in str(error):
+            error.args = (f"{config.name}: {error}",)
+        raise
 
 
 _SINGULAR = {

@@ -34,7 +34,7 @@ from evalkit.system.reporting import reason
 
 _ELSEWHERE = (
     "If you have it on disk, set dataset.path to its folder: in BEIR layout, as `hf download` left it, or from "
-    "`save_to_disk`."
+    "`save_to_disk`; for a suite 'dataset.path=DIR/${dataset.name}'."
 )
 
 

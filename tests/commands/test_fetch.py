@@ -7,11 +7,16 @@ from subprocess import CompletedProcess
 
 import pytest
 import yaml
+from huggingface_hub import constants
 from in_process import evalkit
 from local_hub import LocalHub, hub_clients
 from published import write_parquet
 
+from evalkit.cli import main
 from evalkit.config.resources import shipped
+from evalkit.config.suites import load_suite
+from evalkit.datasets.loader import RemoteFile
+from evalkit.store import Store
 
 SCIFACT = yaml.safe_load((shipped("conf") / "dataset" / "scifact.yaml").read_text(encoding="utf-8"))
 
@@ -135,3 +140,30 @@ def test_a_wrong_setting_is_one_line(arguments, part, tmp_path):
     assert done.returncode == 2
     (error,) = errors(done)
     assert part in error
+
+
+def test_a_size_that_no_server_states_is_not_called_nothing(tmp_path):
+    from evalkit.commands.fetch import _sizes_grid
+
+    unknown, known, here = RemoteFile("a", None, False), RemoteFile("b", 2_000_000, False), RemoteFile("c", 5, True)
+    grid = _sizes_grid({"silent": [unknown, here], "mixed": [unknown, known], "there": [here]}, Store(tmp_path))
+    assert [row[-1] for row in grid.rows] == [None, 2_000_000, 0]
+    alone = _sizes_grid({"silent": [unknown]}, Store(tmp_path))
+    assert alone.notes[0].startswith("to download: unknown. Free: ")
+    assert alone.notes[1] == "1 of 1 file has no stated size and is not counted"
+    assert grid.notes[1] == "1 of 3 files has no stated size and is not counted"
+
+
+def test_each_set_of_a_suite_that_is_in_one_repository_is_named(monkeypatch, tmp_path, capsys):
+    """The sets of this suite share a repository, so the error of its files is the same for all."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    cache = f"cache_dir={tmp_path}"
+    assert main(["evaluate", "suite=nanobeir_bm25", "retriever=own", "reranker=none", cache]) == 2
+    evaluated = [line for line in capsys.readouterr().err.splitlines() if "is not on this machine" in line]
+    assert main(["fetch", "suite=nanobeir_bm25", cache]) == 2
+    fetched = [line for line in capsys.readouterr().err.splitlines() if "is not on this machine" in line]
+    names = load_suite("nanobeir_bm25").datasets
+    for lines in (evaluated, fetched):
+        assert [line.split(": ")[2] for line in lines] == list(names)
+        assert all("'dataset.path=DIR/${dataset.name}'" in line for line in lines)
