@@ -28,6 +28,8 @@ from evalkit.system.progress import progress
 from evalkit.system.reporting import report
 from evalkit.system.terminal import tell
 
+_RESULTS = "results"
+
 
 def main(arguments: list[str]) -> int:
     """Print every published number with ours and a verdict, in the shape of its table.
@@ -70,6 +72,10 @@ def _check(options: argparse.Namespace, published: Published) -> None:
         raise ConfigError(f"--table {options.table} is none of {options.name}. {instead(options.table, names)}")
     if options.settings and not (options.run or options.plan):
         raise ConfigError(f"{options.settings[0]}: settings are for --run and --plan.")
+    reads_only = not (options.run or options.plan)  # a run makes its folder
+    if options.results is not None and reads_only and not Path(options.results).is_dir():
+        raise ConfigError(f"--results {options.results}: no such folder. Give the results_dir of your evaluations.")
+    options.results = options.results or _RESULTS
     normalise(options.settings)  # notes and refuses what is wrong with them once, not a run
 
 
@@ -214,8 +220,14 @@ def _cell(options: argparse.Namespace, published: Published) -> tuple[PublishedR
         if value is not None
     }
     if options.explain not in cells:
-        raise ConfigError(f"--explain {options.explain} is not a cell. {instead(options.explain, cells)}")
+        raise ConfigError(f"--explain {options.explain} is not a cell. {_how(options.explain, list(cells))}")
     return cells[options.explain]
+
+
+def _how(typed: str, cells: list[str]) -> str:
+    """How a cell is written, with one of the typed system or column where there is one."""
+    example = next((cell for cell in cells if typed in cell), cells[0])
+    return f"{instead(typed, cells, most=20)} A cell is SYSTEM/COLUMN, such as --explain {shlex.quote(example)}."
 
 
 def _parser() -> Parser:
@@ -235,7 +247,7 @@ def _parser() -> Parser:
         action="store_true",
         help="a row a number, with delta, ceiling and remarks; CSV and JSON always have it",
     )
-    parser.add_argument("--results", default="results", metavar="DIR", help="default: results")
+    parser.add_argument("--results", metavar="DIR", help=f"default: {_RESULTS}, which may be absent")
     parser.add_argument("--run", action="store_true", help="run the missing evaluations, cheapest first")
     parser.add_argument("--plan", action="store_true", help="print what the missing evaluations take, and stop")
     parser.add_argument("--yes", action="store_true", help="do not ask before running")

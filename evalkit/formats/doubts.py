@@ -40,11 +40,11 @@ def require_judged(qrels: Qrels, run: Run, *, name: object, judged_in: object) -
     queries = [query_id for query_id in run.query_ids if query_id in qrels]
     if not queries:
         alike = compared(run.query_ids, qrels, place="the run", other="the judgments")
-        raise DataError(f"{name}: no query of the run is judged in {judged_in}: {alike}")
+        raise DataError(f"{name}: no query of the run is judged in {judged_in}. {alike}")
     found = run.only_queries(set(queries))
     if all(qrels[query_id].keys().isdisjoint(doc_ids) for query_id, doc_ids, _ in found):
         alike = _compared_documents(found, qrels)
-        raise DataError(f"{name}: no retrieved document is judged in {judged_in} for its query: {alike}")
+        raise DataError(f"{name}: no retrieved document is judged in {judged_in} for its query. {alike}")
 
 
 def _compared_documents(run: Run, qrels: Qrels) -> str:
@@ -53,7 +53,7 @@ def _compared_documents(run: Run, qrels: Qrels) -> str:
     ranked = dict.fromkeys(doc_id for _, doc_ids, _ in run for doc_id in doc_ids)
     others = [doc_id for doc_id in ranked if doc_id not in judged]
     if not others or not judged:
-        return "they are judged for other queries. Does a query id mean the same query in both?"
+        return "They are judged for other queries. Does a query id mean the same query in both?"
     unranked = [doc_id for doc_id in judged if doc_id not in ranked]
     return compared(others, unranked, place="the run", other="the judgments")
 

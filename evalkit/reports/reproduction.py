@@ -80,7 +80,7 @@ def _legend(cells: Sequence[Cell], tolerance: float) -> str:
     }
     kinds = Counter(map(_kind, cells))
     marks = [f"{_MARKS[kind]} {kind} ({kinds[kind]}): {meaning}" for kind, meaning in meanings.items() if kinds[kind]]
-    lacking = [f"one number: {NOT_RUN} ({kinds[NOT_RUN]})"] if kinds[NOT_RUN] else []
+    lacking = [f"{counted(kinds[NOT_RUN], 'number')}: {NOT_RUN}"] if kinds[NOT_RUN] else []
     return "; ".join([*marks, *lacking])
 
 

@@ -112,9 +112,8 @@ def _without_order(run: Run) -> Note | None:
     found = [run.query_ids[index] for index in np.flatnonzero(_unordered(run) & several)]
     if not found:
         return None
-    text = (
-        f"the candidates of {len(found)} of {len(run.query_ids)} queries have no order; ties are broken by document id"
-    )
+    of = counted(len(run.query_ids), "query", "queries")
+    text = f"the candidates of {len(found)} of {of} have no order; ties are broken by document id"
     return Note(TIES, text, {"queries": len(found), "of": len(run.query_ids), "example": found[0]})
 
 
@@ -125,8 +124,9 @@ def _all_relevant(run: Run, dataset: Dataset) -> Note | None:
     if not relevant or any(not doc_ids <= found.get(query_id, set()) for query_id, doc_ids in relevant.items()):
         return None
     text = (
-        f"the candidates have every relevant document of {counted(len(relevant), 'query', 'queries')}, as lists have "
-        "that they were added to; values say how documents are ordered, not what a search and its reranking reach"
+        f"the candidates have every relevant document of {counted(len(relevant), 'query', 'queries')}, as in lists to "
+        "which relevant documents were added; values say how documents are ordered, not what a search and its "
+        "reranking reach"
     )
     return Note(ALL_RELEVANT, text, {"queries": len(relevant)})
 

@@ -33,9 +33,11 @@ def proposal(names: Sequence[str]) -> str:
     return f"Did you mean {', '.join(names[:-1])}{' or ' if names[1:] else ''}{names[-1]}? "
 
 
-def instead(name: str, legal: Collection[str], lead: str = "Legal are") -> str:
-    """The end of an error about a name that is not legal: `Did you mean X? Legal are: X, Y.`."""
-    return f"{did_you_mean(name, legal)}{lead}: {', '.join(legal)}."
+def instead(name: str, legal: Collection[str], lead: str = "Legal are", most: int | None = None) -> str:
+    """The end of an error about a name that is not legal: `Did you mean X? Legal are: X, Y.`; the first `most`."""
+    shown = list(legal)[:most]
+    more = f" and {len(legal) - len(shown)} more" if len(legal) > len(shown) else ""
+    return f"{did_you_mean(name, legal)}{lead}: {', '.join(shown)}{more}."
 
 
 def _plain(name: str) -> str:

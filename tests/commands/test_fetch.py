@@ -145,7 +145,10 @@ def test_a_wrong_setting_is_one_line(arguments, part, tmp_path):
 def test_a_size_that_no_server_states_is_not_called_nothing(tmp_path):
     from evalkit.commands.fetch import _sizes_grid
 
-    unknown, known, here = RemoteFile("a", None, False), RemoteFile("b", 2_000_000, False), RemoteFile("c", 5, True)
+    unknown, known, here = (
+        RemoteFile(name, size, here=is_here)
+        for name, size, is_here in (("a", None, False), ("b", 2_000_000, False), ("c", 5, True))
+    )
     grid = _sizes_grid({"silent": [unknown, here], "mixed": [unknown, known], "there": [here]}, Store(tmp_path))
     assert [row[-1] for row in grid.rows] == [None, 2_000_000, 0]
     alone = _sizes_grid({"silent": [unknown]}, Store(tmp_path))

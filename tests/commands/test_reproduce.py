@@ -53,6 +53,25 @@ def test_a_limit_below_every_missing_evaluation_is_not_said_to_be_all_there_is(t
     assert "nothing is missing within --limit 3; 196 evaluations would read more." in capsys.readouterr().err
 
 
+def test_a_folder_of_results_that_is_given_must_exist_and_the_default_need_not(tmp_path, monkeypatch, capsys):
+    assert main(["reproduce", "minicpm-reranker", "--results", str(tmp_path / "absent")]) == 2
+    assert capsys.readouterr().err.startswith(f"evalkit: error: --results {tmp_path / 'absent'}: no such folder. ")
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce", "minicpm-reranker", "--table", "cn-en"]) == 0
+    assert "numbers: not run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("typed", "example"),
+    [("foo/bar", "jina-embeddings-v3/Avg."), ("jina-reranker-v3", "'jina-reranker-v3 (D)/Avg.'")],
+)
+def test_what_is_no_cell_is_answered_with_one_in_a_line_that_can_be_read(typed, example, tmp_path, capsys):
+    assert main(["reproduce", "jina-reranker-v3", "--explain", typed, "--results", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert f"and 148 more. A cell is SYSTEM/COLUMN, such as --explain {example}." in told
+    assert len(told) < 1_000
+
+
 def asked_to_plan(monkeypatch, tmp_path, *settings):
     """The settings of each evaluation that a plan is made of."""
     from evalkit.commands import plan

@@ -43,7 +43,8 @@ for asked in wanted:
     place, split, subset = (asked.split(":") + ["", ""])[:3]
     hub_id, _, commit = place.partition("@")
     commit = commit or revision
-    config = HubDatasetConfig("mini", hub_id=hub_id, revision=commit, split=split or "test", subset=subset or None)
+    called = hub_id.rpartition("/")[2]
+    config = HubDatasetConfig(called, hub_id=hub_id, revision=commit, split=split or "test", subset=subset or None)
     try:
         if asked.startswith("files "):
             answers[name] = hub.remote_files(hub.Repository(hub_id.removeprefix("files "), commit))

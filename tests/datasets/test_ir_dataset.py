@@ -215,7 +215,7 @@ def test_files_are_downloaded_once_and_a_wrong_checksum_is_one_line(tmp_path: Pa
         assert found[0].digest == found[1].digest
         assert len(hub.asked("docs.tsv")) == 1
         wrong = collection("wrong", md5="0" * 32)
-        with pytest.raises(DataError, match=r"^ir_datasets cannot read evalkit-tests/1 \(.*https://ir-datasets.com/"):
+        with pytest.raises(DataError, match=r"ir_datasets cannot read evalkit-tests/1 \(.*https://ir-datasets.com/"):
             load(IrDatasetConfig(id=wrong), store)
 
 

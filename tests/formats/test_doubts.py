@@ -18,7 +18,7 @@ def test_a_run_with_a_judged_document_is_fine_also_where_it_is_judged_0():
 
 def test_a_run_without_any_judged_query_is_refused_with_two_ids_that_look_alike():
     with pytest.raises(
-        DataError, match=r"^run: no query of the run is judged in qrels: '1\.0' stands in the run and '1'"
+        DataError, match=r"^run: no query of the run is judged in qrels\. '1\.0' stands in the run and '1'"
     ):
         refuse({"1": {"d": 1}, "3": {"d": 1}}, {"1.0": {"d": 1.0}, "3.0": {"d": 1.0}})
 
@@ -26,13 +26,13 @@ def test_a_run_without_any_judged_query_is_refused_with_two_ids_that_look_alike(
 def test_a_run_without_any_judged_document_is_refused_with_two_ids_that_look_alike():
     with pytest.raises(
         DataError,
-        match=r"^run: no retrieved document is judged in qrels for its query: 'd1' stands in the run and 'D1'",
+        match=r"^run: no retrieved document is judged in qrels for its query\. 'd1' stands in the run and 'D1'",
     ):
         refuse({"q": {"D1": 1}, "other": {"d2": 1}}, {"q": {"d1": 1.0, "d2": 2.0}})
 
 
 def test_documents_that_are_judged_for_other_queries_alone_are_refused_too():
-    with pytest.raises(DataError, match="they are judged for other queries"):
+    with pytest.raises(DataError, match="They are judged for other queries"):
         refuse({"q1": {"a": 1}, "q2": {"b": 1}}, {"q1": {"b": 1.0}, "q2": {"a": 1.0}})
 
 

@@ -54,7 +54,7 @@ def test_a_cell_has_both_numbers_its_verdict_as_mark_and_as_colour(cells):
     colours = [column.colours[text] for column, text in zip(grid.columns[1:5], by_system(grid)[M3], strict=False)]
     assert colours == ["green", "yellow", "red", "dim"]
     assert "✓ reproduced (1): within 0.3 points" in grid.legend
-    assert "one number: not run (45)" in grid.legend
+    assert "45 numbers: not run" in grid.legend
 
 
 def test_an_empty_cell_of_the_publication_stays_empty():

@@ -70,9 +70,19 @@ def test_lists_without_scores_have_no_order_and_say_so(given):
         query: ids for query, ids, _ in run
     }
     assert kinds(found.candidates) == ["ties", "all_relevant"]
+    ties, added = (note["text"] for note in found.candidates.manifest["notes"])
+    assert ties.startswith(f"the candidates of {COUNT} of {COUNT} queries have no order; ")
+    assert f"{COUNT} queries, as in lists to which relevant documents were added; " in added
     bounds = found.candidates.manifest["notes"][0]["values"]["nDCG@10"]
     assert bounds["greatest"] == 1.0
     assert bounds["least"] == pytest.approx(found.measures["nDCG@10"])  # ids of the others come first here
+
+
+def test_a_note_about_the_list_of_one_query_is_in_the_singular(given):
+    one = {part: {"q0": given["dataset"][part]["q0"]} for part in ("queries", "qrels", "candidates")}
+    found = evaluated(given, dataset=given["dataset"] | one, depth=50)
+    text = found.candidates.manifest["notes"][0]["text"]
+    assert text.startswith("the candidates of 1 of 1 query have no order; ")
 
 
 def test_lists_that_are_said_to_be_ranked_are_a_first_stage(given):

@@ -36,3 +36,10 @@ def test_names_that_are_as_near_are_all_proposed():
 def test_an_error_ends_with_a_question_only_where_there_is_something_to_ask():
     assert "Did you mean depth? Legal are: depth, measures." == instead("dept", ["depth", "measures"])
     assert "Legal are: depth, measures." == instead("x", ["depth", "measures"])
+
+
+def test_of_very_many_names_an_error_lists_the_first_and_counts_the_others():
+    names = [f"setting_{number:02}" for number in range(60)]
+    assert instead("zzz", names, most=20) == f"Legal are: {', '.join(names[:20])} and 40 more."
+    assert instead("zzz", names[:20], most=20).endswith("setting_19.")
+    assert instead("seting_59", names, most=20).startswith("Did you mean setting_59? Legal are: setting_00, ")
