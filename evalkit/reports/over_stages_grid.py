@@ -20,16 +20,19 @@ def over_stages_grid(found: OverStages, settings: Settings) -> Grid:
         for place, cell in enumerate(one.cells)
         if cell is not None and cell.over is not None and cell.over.real
     }
-    ceilings: list[Cell] = [value for ceiling in found.ceilings for value in (ceiling, None)]
-    rows.append(["ceiling", *ceilings, None, None])
+    has_ceiling = any(ceiling is not None for ceiling in found.ceilings)  # else the measure was added later
+    sections = frozenset({len(rows)} if has_ceiling else ())
+    if has_ceiling:
+        ceilings: list[Cell] = [value for ceiling in found.ceilings for value in (ceiling, None)]
+        rows.append(["ceiling", *ceilings, None, None])
     notes = [
         f"rerankers that share a letter cannot be told apart over all first stages; the test is over {found.unit}",
-        "ceiling: the best any order of a first stage's candidates could reach",
+        *(["ceiling: the best any order of a first stage's candidates could reach"] if has_ceiling else []),
         *too_few(found.count, found.unit, found.comparisons, settings.rule),
     ]
     title = f"{settings.measure}: rerankers by first stages"
     legend = f"{REAL} more than chance ({rule_text(settings)})" if marks else ""
-    return Grid(title, columns, rows, notes, frozenset({len(rows) - 1}), marks=marks, legend=legend)
+    return Grid(title, columns, rows, notes, sections, marks=marks, legend=legend)
 
 
 def _row(one: OverAll) -> list[Cell]:

@@ -29,11 +29,14 @@ def summary(found: Overview) -> Grid:
         columns.insert(1, Column("average", ".4f"))
         rows.sort(key=lambda row: -row[1] if isinstance(row[1], float) else 0.0)
     strong = {(row, column) for column in range(1, len(columns)) for row in _best(rows, column)}
-    sections = frozenset({len(rows)})
-    rows.append(_summary_row(found, "ceiling", [view.comparison.ceiling for view in found.datasets]))
-    notes = [
-        "ceiling: the best any order of the candidates could reach; none where first stages differ, or not measured"
-    ]
+    sections, notes = frozenset[int](), []
+    ceilings = [view.comparison.ceiling for view in found.datasets]
+    if any(ceiling is not None for ceiling in ceilings):
+        sections = frozenset({len(rows)})
+        rows.append(_summary_row(found, "ceiling", ceilings))
+        notes.append(
+            "ceiling: the best any order of the candidates could reach; none where first stages differ, or not measured"
+        )
     if several:
         notes.append("average: of datasets, the forums of CQADupStack counting once; none where one is missing")
         notes += found.left_out if found.total is None else ()

@@ -27,3 +27,11 @@ def test_each_first_stage_has_its_mean_and_difference_and_the_ceiling_is_last():
     assert grid.sections == {3}
     assert "| none (the first stage) |" in markdown([grid])
     assert any(note.startswith("4 queries are too few to tell systems apart") for note in grid.notes)
+
+
+def test_a_measure_without_a_ceiling_has_no_row_and_no_word_of_it():
+    rows = (OverAll(ALONE, (OverStage(0.5, None), OverStage(0.61, None)), 0.555, "a"),)
+    grid = over_stages_grid(OverStages(("x", "y"), (None, None), rows, 40, "queries", 0), Settings())
+    assert [row[0] for row in grid.rows] == ["none (the first stage)"]
+    assert grid.sections == frozenset()
+    assert "ceiling" not in markdown([grid])

@@ -41,6 +41,14 @@ def test_summary_averages_entries_and_leaves_out_systems_that_miss_one(found):
     assert {(0, column) for column in range(1, 5)} == set(grid.strong)
 
 
+def test_summary_says_nothing_of_ceilings_where_there_are_none(found):
+    views = [replace(view, comparison=replace(view.comparison, ceiling=None)) for view in found.datasets]
+    grid = summary(replace(found, datasets=tuple(views)))
+    assert [row[0] for row in grid.rows] == ["strong", "stage-100", "weak"]
+    assert grid.sections == frozenset()
+    assert not any("ceiling" in note for note in grid.notes)
+
+
 def test_conditions_have_a_row_for_every_result_with_its_command(found):
     grid = conditions(found)
     names = [column.name for column in grid.columns]
