@@ -92,7 +92,7 @@ class Pairing(NamedTuple):
         low: lower end of the paired 95 % bootstrap interval of the difference, not corrected.
         high: upper end of the same.
         randomisation: corrected p-value of the paired randomisation test, which alone decides what is real.
-        t: corrected p-value of the paired t-test.
+        t: corrected p-value of the paired t-test; None where all queries differ by the same, and it has none.
         wins: queries on which the better system is better; `ties` and `losses` are the others.
         smallest: the difference that so many queries would show 8 times of 10; None where they can show none.
     """
@@ -103,7 +103,7 @@ class Pairing(NamedTuple):
     low: float
     high: float
     randomisation: float
-    t: float
+    t: float | None
     wins: int
     ties: int
     losses: int
@@ -263,12 +263,14 @@ def pairings(labels: Sequence[str], between: Values, limits: Values, settings: S
     ]
 
 
-def _beside_the_test(between: Values, settings: Settings) -> tuple[list[float], list[float | None]]:
+def _beside_the_test(between: Values, settings: Settings) -> tuple[list[float | None], list[float | None]]:
     """P-values of the t-test, and the smallest visible differences."""
     if settings.verdicts_only:
         return [math.nan] * between.shape[1], [None] * between.shape[1]
-    t_p = t_test(between).tolist()
-    return holm(t_p) if settings.correction == "holm" else t_p, _smallest(between, settings.rule)
+    t_p = t_test(between)
+    known = t_p[~np.isnan(t_p)].tolist()
+    corrected = iter(holm(known) if settings.correction == "holm" else known)
+    return [None if math.isnan(p) else next(corrected) for p in t_p], _smallest(between, settings.rule)
 
 
 def _counts(differences: Values) -> tuple[int, int, int]:

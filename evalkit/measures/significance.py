@@ -109,18 +109,22 @@ def _as_extreme(sizes: Values, bound: Values, seed: int, samples: int) -> Values
 
 
 def t_test(differences: Values) -> Values:
-    """Two-sided p-value of Student's paired t-test of each column, shape (comparisons,); 1 where no query differs."""
+    """Two-sided p-value of Student's paired t-test of each column, shape (comparisons,); 1 where no query differs.
+
+    NaN where all queries differ by the same: without a spread the statistic is infinite, and its p-value of 0, which
+    scipy gives, says nothing.
+    """
     from scipy.special import stdtr  # scipy.stats gives the same value, and takes seconds to import
 
     if len(differences) < 2:  # noqa: PLR2004 - one query has no spread
-        return np.ones(differences.shape[1])
+        return np.where(differences.sum(axis=0) == 0, 1.0, np.nan)
     spread = differences.std(axis=0, ddof=1)
     constant = spread <= 1e-15 * np.abs(differences).max(axis=0, initial=0.0)
     mean = differences.mean(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = mean / (spread / math.sqrt(len(differences)))
     p = 2 * stdtr(len(differences) - 1, -np.abs(np.where(constant, 0.0, statistic)))
-    return np.asarray(np.where(constant, np.where(mean == 0, 1.0, 0.0), p))
+    return np.asarray(np.where(constant, np.where(mean == 0, 1.0, np.nan), p))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

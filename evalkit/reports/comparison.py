@@ -9,8 +9,9 @@ from evalkit.analysis.overall import Overall
 from evalkit.analysis.pairwise import Comparison, Pairing, Settings
 from evalkit.formats.notes import counted
 from evalkit.measures.significance import Rule
-from evalkit.reports.grid import Cell, Column, Grid, columns
+from evalkit.reports.grid import ABSENT, Cell, Column, Grid, columns
 
+_NO_SPREAD = f"p t-test {ABSENT}: every query differs by the same, so there is no spread to test by"
 _TEXT = 160  # characters of a text in a table
 
 
@@ -70,6 +71,7 @@ def _pairs(title: str, pairings: Sequence[Pairing], settings: Settings, count: i
     notes = [
         f"bold: more than chance ({rule_text(settings)}); the t-test and the uncorrected 95 % intervals decide nothing",
         f"smallest visible: the true difference that so many {what} would show 8 times of 10 at this level",
+        *([_NO_SPREAD] if any(one.t is None for one in pairings) else []),
         *too_few(count, what, len(pairings), settings.rule),
     ]
     marks = {(row, side): " (equal)" for row, one in enumerate(pairings) if one.is_equal for side in (0, 1)}
@@ -98,7 +100,10 @@ def overall_grids(total: Overall, settings: Settings, left_out: Sequence[str] = 
             pairs.title,
             [renamed.get(pairs.columns[place].name, pairs.columns[place]) for place in places],
             [[row[place] for place in places] for row in pairs.rows],
-            ["the test is over datasets, each a mean over its queries", *pairs.notes],
+            [
+                "the test is over datasets, each a mean over its queries",
+                *(note for note in pairs.notes if note != _NO_SPREAD),
+            ],
             strong=pairs.strong,
             marks=pairs.marks,
         ),

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from made import made, scores
+from made import CANDIDATES, grade, made, scores
 
 from evalkit.cli import main
 
@@ -125,6 +125,21 @@ def test_queries_name_the_datasets_that_they_do_not_show(tmp_path, capsys):
     root = made(tmp_path, {"strong": 3.0}, dataset="two", queries=8)
     assert main(["compare", str(root), "--queries", "1", "--samples", "500"]) == 0
     assert "--queries shows one only. Give the results on two by themselves for theirs." in capsys.readouterr().err
+
+
+def test_the_t_test_of_differences_without_a_spread_is_absent_and_not_0(tmp_path, capsys):
+    relevant = {f"q{q}": {p: grade(q, p) for p in range(CANDIDATES)} for q in range(8)}
+    ideal = {q: {f"d{q[1:]}_{p}": 10.0 * own - p / 100 for p, own in found.items()} for q, found in relevant.items()}
+    late = {q: {doc: -score for doc, score in found.items()} for q, found in ideal.items()}
+    root = made(tmp_path, {"ideal": ideal, "late": late}, queries=8)
+    common = ["compare", str(root), "--no-first-stage", "--measure", "RR@2"]
+    assert main([*common, "--format", "json"]) == 0
+    ((pair,),) = [one["pairs"] for one in json.loads(capsys.readouterr().out)["datasets"]]
+    assert (pair["difference"], pair["t"], pair["real"]) == (1.0, None, True)
+    assert main([*common, "--format", "markdown"]) == 0
+    printed = capsys.readouterr().out
+    assert "p t-test —: every query differs by the same, so there is no spread to test by" in printed
+    assert "| **0.00781** | — |" in printed
 
 
 def test_one_query_makes_json_that_can_be_read(tmp_path, capsys):
