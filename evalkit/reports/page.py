@@ -19,6 +19,7 @@ from evalkit.reports.comparison import rule_text, too_few
 from evalkit.reports.overview import Overview
 from evalkit.reports.page_data import embedded, numbers, packed, queries
 from evalkit.reports.sentences import sentence, shown
+from evalkit.system.terminal import unturned
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
 _SCRIPTS = ("drawing.js", "tables.js", "browser.js", "main.js")
@@ -30,7 +31,7 @@ def page(found: Overview) -> str:
     from markupsafe import Markup
 
     loader = FileSystemLoader(_ASSETS)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_finalized)
     style, vega = _asset("page.css"), _vega()
     script = "\n".join(_asset(name) for name in _SCRIPTS)
     names = ", ".join(view.comparison.dataset for view in found.datasets)
@@ -54,6 +55,13 @@ def page(found: Overview) -> str:
         conditions=tables.conditions(found),
         flags=_flags(found),
     )
+
+
+def _finalized(value: object) -> str:
+    """What the template writes of a value: a text that keeps the direction of writing, or our own markup as it is."""
+    from markupsafe import Markup
+
+    return value if isinstance(value, Markup) else unturned(str(value))
 
 
 @cache

@@ -12,6 +12,7 @@ from evalkit.reports.chart_rows import Rows, first_pair, names_of, rows_of_datas
 from evalkit.reports.heat_grid import heat_grid
 from evalkit.reports.looks import look_of, theme
 from evalkit.reports.overview import DatasetView, Overview
+from evalkit.system.terminal import TURNING, unturned
 
 _UNITS = 10_000  # values are whole numbers of these parts, to keep the file small
 _LONGEST, _SHORTEST = 700, 100  # characters of a document
@@ -34,6 +35,8 @@ def packed(value: Any) -> str:
 
 def _json(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # A text that is read back shows the escape, so that of its backslashes there are two here.
+    text = TURNING.sub(lambda found: chr(92) + unturned(found[0]), text)
     # Lone halves of surrogate pairs, which JSON lines may hold, have no UTF-8.
     return text.encode("utf-8", errors="replace").decode("utf-8")
 

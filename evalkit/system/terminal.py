@@ -15,10 +15,17 @@ from evalkit.errors import ConfigError
 # Control characters but tab and line feed; what breaks lines besides; what turns the direction of writing.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
+TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
 
 def harmless(text: str) -> str:
     """A text of any lines and columns whose other control characters are written as escapes."""
     return _UNSAFE.sub(lambda found: _escape(found[0]), text)
+
+
+def unturned(text: str) -> str:
+    """A text in which what turns the direction of writing, and could turn what stands around, is written as escapes."""
+    return TURNING.sub(lambda found: _escape(found[0]), text)
 
 
 def measurable(text: str) -> str:

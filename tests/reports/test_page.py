@@ -72,6 +72,26 @@ def test_hostile_texts_and_names_are_text(hostile):
     assert "&lt;b&gt;strong&lt;/b&gt;" in hostile
 
 
+def test_nothing_turns_the_direction_of_writing(tmp_path):
+    turning = "a\u202eb\u2066c"
+    collection = write_collection(tmp_path / "collections" / "one", queries=8)
+    for name in ("corpus", "queries"):
+        path = collection / f"{name}.jsonl"
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        path.write_text("".join(json.dumps({**row, "text": turning}) + "\n" for row in rows), encoding="utf-8")
+    found = overview(gather([made(tmp_path, {"strong": 3.0}, queries=8)]), Settings(samples=200), queries=8)
+    (view,) = found.datasets
+    systems = tuple(one._replace(name=f"{turning} {one.name}") for one in view.comparison.systems)
+    text = page(replace(found, datasets=(replace(view, comparison=replace(view.comparison, systems=systems)),)))
+    shown, _, scripts = text.partition('<script type="application/json" id="data">')
+    assert re.findall(".{30}[\u202a-\u202e\u2066-\u2069]", shown + scripts.partition("</script>")[0]) == []
+    assert r"a\u202eb\u2066c strong</th>" in text
+    (queries,) = single_queries(text)
+    assert {one["text"] for one in [*queries["documents"], *queries["listings"]]} == {r"a\u202eb\u2066c"}
+    data = json.loads(Elements(text).inside["data"])
+    assert r"a\u202eb\u2066c strong" in {one["name"] for one in data["datasets"][0]["systems"]}
+
+
 def test_the_policy_allows_exactly_the_style_and_scripts_that_are_there(hostile):
     elements = Elements(hostile)
     policy = next(each["content"] for tag, each in elements.found if each.get("http-equiv"))

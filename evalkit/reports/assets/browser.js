@@ -117,7 +117,7 @@ function showQuery() {
     return;
   }
   const words = wordsOf(one.text ?? "");
-  byId("asked").replaceChildren(html("code", {}, one.id), " ", one.text ?? "(the text is not at hand)");
+  byId("asked").replaceChildren(html("code", {}, html("bdi", {}, one.id)), " ", html("bdi", {}, one.text ?? "(the text is not at hand)"));
   byId("rankings").replaceChildren(ranking(one, state.first, state.second, words), ranking(one, state.second, state.first, words));
   byId("permalink").href = permalink(one);
 }
@@ -166,12 +166,12 @@ function placed(one, at, place, other, words) {
   const grade = one.grades[at];
   const [way, moved] = moveOf(one, at, place, other);
   const judged = state.dataset.remark ? "" : grade === null ? "unjudged" : `grade ${grade}`;
-  const head = html("div", { class: "head" }, html("b", {}, String(one.ranks[place][at])), html("code", {}, id));
+  const head = html("div", { class: "head" }, html("b", {}, String(one.ranks[place][at])), html("code", {}, html("bdi", {}, id)));
   if (judged) head.append(html("span", { class: "grade" }, judged));
   if (one.cut[place].includes(at)) head.append(html("span", { class: "grade" }, "truncated"));
   head.append(html("span", { class: `move ${way}` }, moved));
   const kind = grade === null ? "unjudged" : `grade${Math.max(0, Math.min(grade, 3))}`;
-  const item = html("li", { class: kind, "data-doc": at }, head, html("div", {}, ...marked(text ?? "", words)));
+  const item = html("li", { class: kind, "data-doc": at }, head, html("div", { dir: "auto" }, ...marked(text ?? "", words)));
   for (const [event, on] of [["mouseenter", true], ["mouseleave", false]]) {
     item.addEventListener(event, () => {
       for (const twin of document.querySelectorAll(`[data-doc="${at}"]`)) twin.classList.toggle("same", on);
