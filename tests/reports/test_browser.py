@@ -236,6 +236,9 @@ def test_light_dark_and_print(browser, many):
         assert page.evaluate(background) == light
         assert page.evaluate(ink) == "rgb(0, 0, 0)"
         assert not page.locator("#theme").is_visible()
+        assert not page.locator("#conditions table").is_visible()
+        page.pdf()
+        assert page.locator("#conditions table").is_visible()
 
 
 def test_a_ceiling_is_explained_where_there_is_one(browser, many, tmp_path):

@@ -30,6 +30,7 @@ byId("query").addEventListener("change", (event) => {
 byId("previous").addEventListener("click", () => step(-1));
 byId("next").addEventListener("click", () => step(1));
 byId("copy").addEventListener("click", copyQuery);
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));
 addEventListener("hashchange", () => followPermalink() && drawWaiting());
 
 async function start() {
