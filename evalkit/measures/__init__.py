@@ -60,8 +60,7 @@ def measure(
         qrels: judgments.
         run: what is measured; also as query id -> document id -> score.
         measures: names.
-        answers: judgments by answers of at least the documents of the run, for measures that ask for them; they have
-            every query that is to count.
+        answers: judgments by answers, for measures that ask for them, of every query and all documents of the run.
         subtopics: judgments of subtopics, for measures that ask for them.
         evaluators: those of earlier calls with these judgments, unchanged since; new ones are added.
 
@@ -88,8 +87,7 @@ def measure(
             found = _by_families(judged, subtopics, read, wanted)
         for name, own in found:
             values[name][[row_of[query_id] for query_id in own]] = list(own.values())
-    present = set(run.query_ids)
-    return PerQuery(query_ids, values, missing=tuple(query_id for query_id in query_ids if query_id not in present))
+    return PerQuery(query_ids, values, missing=tuple(sorted(set(query_ids).difference(run.query_ids))))
 
 
 def _first(run: Run, wanted: Sequence[Measure]) -> Run:
