@@ -184,7 +184,7 @@ def test_pairs_outside_a_dataset_are_scored_with_loading_apart(clock, tmp_path, 
     monkeypatch.setattr(rerank, "build", lambda *_, **__: Timed(clock))
     (tmp_path / "pairs.jsonl").write_text('{"query": "a", "document": "b"}\n')
     assert cli.main(["score", "reranker=late_interaction", str(tmp_path / "pairs.jsonl")]) == 0
-    assert capsys.readouterr().err == "scoring: 1 pairs in 0.5 s, 2 pairs/s, loading 40.0 s\n"
+    assert capsys.readouterr().err == "scoring: 1 pair in 0.5 s, 2 pairs/s, loading 40.0 s\n"
 
 
 # With models, by a clock that moves at every look

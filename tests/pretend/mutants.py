@@ -133,7 +133,7 @@ MUTANTS = {
         f"{WAITING}::test_packed_texts[mean]",
     ),
     "weights of the pooling count through the batch": Mutant(
-        "inference/pooling.py", " - np.repeat(np.cumsum(lengths) - lengths, lengths)", "", f"{POOLED}[weighted_mean]"
+        "inference/pooling.py", " - np.repeat(starts, lengths)", "", f"{POOLED}[weighted_mean]"
     ),
     "token vectors of the queries stay on the host": Mutant(
         "rerank/late_interaction.py", "copied(found.vectors, self.model.device)", "found.vectors", LATE
