@@ -29,7 +29,7 @@ from evalkit.store import Store
 from evalkit.system import stages
 
 # Random examples of a test that names no number; `make test-all` tries six times as many.
-hypothesis.settings.register_profile("quick", max_examples=50, deadline=None)
+hypothesis.settings.register_profile("quick", max_examples=25, deadline=None)
 hypothesis.settings.register_profile("thorough", max_examples=300, deadline=None)
 hypothesis.settings.load_profile("quick")
 
