@@ -9,6 +9,7 @@ from pages import PAGES, ROOT, blocks, commands
 from tiny_checkpoints import write_bert_embedder, write_xlm_roberta_reranker
 
 from evalkit.cli import COMMANDS, main
+from evalkit.config.published_candidates import candidate_files
 
 ELSEWHERE = ROOT / "docs" / "other-libraries.md"  # in tests/interchange/test_other_libraries.py
 BLOCKS = {
@@ -99,7 +100,11 @@ def test_every_command_is_one(line, capsys):
     elif words:  # without any, the text speaks of a command
         with pytest.raises(Parsed) as parsed:
             module.main([STANDS_FOR.get(word, word) for word in words])
-        if verb in ROOTS:
+        published = next((word.partition("=")[2] for word in words if word.startswith("candidates=")), None)
+        if published is not None:
+            datasets = [word.partition("=")[2] for word in words if word.startswith("dataset=")]
+            assert published == "NAME" or candidate_files(published, tuple(datasets))
+        elif verb in ROOTS:
             fetched = ["dataset=scifact"] if any(word.startswith("suite=") for word in words) else []
             assert composed(ROOTS[verb], (*fetched, *settings))
         if verb == "reproduce" and parsed.value.args[0].name:
