@@ -5,10 +5,7 @@ is JSON without a character that HTML would see. The page's own policy allows it
 and the page's own, by digest. Vega reads its expressions with an interpreter, so nothing is evaluated.
 """
 
-import base64
-import hashlib
 from functools import cache
-from pathlib import Path
 
 from evalkit.analysis.flags import Flag
 from evalkit.analysis.overall import Overall
@@ -16,26 +13,23 @@ from evalkit.analysis.pairwise import Settings
 from evalkit.formats.notes import counted
 from evalkit.reports import overview_grids as tables
 from evalkit.reports.comparison import rule_text, too_few
+from evalkit.reports.html import asset, digest_of, filled
 from evalkit.reports.overview import Overview
 from evalkit.reports.page_data import embedded, numbers, packed, queries
 from evalkit.reports.sentences import sentence, shown
-from evalkit.system.terminal import unturned
 
-_ASSETS = Path(__file__).resolve().parent / "assets"
 _SCRIPTS = ("drawing.js", "tables.js", "browser.js", "main.js")
 
 
 def page(found: Overview) -> str:
     """The whole file."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    loader = FileSystemLoader(_ASSETS)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_finalized)
-    style, vega = _asset("page.css"), _vega()
-    script = "\n".join(_asset(name) for name in _SCRIPTS)
+    style, vega = asset("page.css"), _vega()
+    script = "\n".join(map(asset, _SCRIPTS))
     names = ", ".join(view.comparison.dataset for view in found.datasets)
-    return environment.get_template("page.html").render(
+    return filled(
+        "page.html",
         title=f"{found.settings.measure} on {names if len(found.datasets) == 1 else f'{len(found.datasets)} datasets'}",
         made_by=_made_by(found),
         findings=[(one.level, sentence(one)) for one in shown(found.findings)],
@@ -45,8 +39,8 @@ def page(found: Overview) -> str:
         style=Markup(style),  # noqa: S704
         vega=Markup(vega),  # noqa: S704
         script=Markup(script),  # noqa: S704
-        style_hash=_digest(style),
-        script_hashes=[_digest(vega), _digest(script)],
+        style_hash=digest_of(style),
+        script_hashes=[digest_of(vega), digest_of(script)],
         data=Markup(embedded(numbers(found))),  # noqa: S704
         queries=packed(queries(found)),
         summary=tables.summary(found),
@@ -55,13 +49,6 @@ def page(found: Overview) -> str:
         conditions=tables.conditions(found),
         flags=_flags(found),
     )
-
-
-def _finalized(value: object) -> str:
-    """What the template writes of a value: a text that keeps the direction of writing, or our own markup as it is."""
-    from markupsafe import Markup
-
-    return value if isinstance(value, Markup) else unturned(str(value))
 
 
 @cache
@@ -76,14 +63,6 @@ def _vega() -> str:
 
 def _few(total: Overall, settings: Settings) -> list[str]:
     return too_few(len(total.entries), "datasets", len(total.pairings), settings.rule)
-
-
-def _asset(name: str) -> str:
-    return (_ASSETS / name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _made_by(found: Overview) -> str:

@@ -1,19 +1,16 @@
 """A folder of results as it is now, as tables and as a page that refreshes itself."""
 
-import base64
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from evalkit.formats.notes import counted
 from evalkit.reports.grid import Cell, Column, Grid
+from evalkit.reports.html import asset, digest_of, filled
 from evalkit.results.watching import FIRST_STAGE, Finished, Look
 from evalkit.system.running import Running
 from evalkit.system.stages import Rate, duration
 
-_ASSETS = Path(__file__).resolve().parent / "assets"
 _LAST = 12  # results shown, the last ones
 _COLOURS = {"running": "green", "failed": "red", "killed": "red", "interrupted": "yellow", "silent": "yellow"}
 
@@ -117,17 +114,16 @@ def _finished(some: Sequence[Finished], now: float) -> Grid:
 
 def watch_page(found: Look, *, every: float, title: str) -> str:
     """The page, which loads itself again after so many seconds; no script runs and nothing else is loaded."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(loader=FileSystemLoader(_ASSETS), autoescape=True, undefined=StrictUndefined)
-    style = (_ASSETS / "watch.css").read_text(encoding="utf-8")
-    return environment.get_template("watch.html").render(
+    style = asset("watch.css")
+    return filled(
+        "watch.html",
         title=title,
         every=max(round(every), 1),
         headline=headline(found),
         grids=watch_grids(found),
         written=time.strftime("%Y-%m-%d %H:%M:%S %Z"),
         style=Markup(style),  # noqa: S704 - our own file
-        style_hash=f"sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}",
+        style_hash=digest_of(style),
     )
