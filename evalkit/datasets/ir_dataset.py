@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -207,7 +207,7 @@ def _fields(kind: Any) -> str:
 
 def _documents(source: Any, collection: str, store: Store) -> corpus.Corpus:
     """The documents in the store, found by their content."""
-    count = source.metadata().get("docs", {}).get("count") if hasattr(source, "metadata") else None
+    count = _published_count(source)
 
     def read(what: str) -> Iterator[Record]:
         with progress(what, count, "documents") as advance:
@@ -228,16 +228,13 @@ def _content_digest(documents: Iterator[Record]) -> str:
     return state.hexdigest()
 
 
-def _known_digest(source: Any, measured: Any, store: Store, collection: str) -> str:
+def _known_digest(source: Any, measured: Callable[[], str], store: Store, collection: str) -> str:
     """The digest of the documents, which is remembered for as long as their file and ir_datasets are the same."""
     import ir_datasets
 
-    path = _path(source)
+    path = _path(source, download=True)
     if path is None or not path.is_file():
-        source.docs_iter()  # may download it
-        path = _path(source)
-    if path is None or not path.is_file():
-        return str(measured())
+        return measured()
 
     def build(folder: Path) -> None:
         (folder / "digest.json").write_text(json.dumps(measured()), encoding="utf-8")
@@ -249,11 +246,15 @@ def _known_digest(source: Any, measured: Any, store: Store, collection: str) -> 
     return str(json.loads((found / "digest.json").read_text(encoding="utf-8")))
 
 
-def _path(source: Any) -> Path | None:
-    """The file or folder with the documents, which may not be there yet; None where ir_datasets does not say."""
+def _path(source: Any, *, download: bool = False) -> Path | None:
+    """The file or folder with the documents, there or where it will be; None where ir_datasets does not say."""
     try:
-        found = source.docs_handler().docs_path(force=False)
-    except (AttributeError, TypeError, OSError):  # not every kind of collection has it
+        found = source.docs_handler().docs_path(force=download)
+    except (AttributeError, TypeError):  # not every kind of collection has it
+        return None
+    except OSError:
+        if download:
+            raise
         return None
     return Path(found) if isinstance(found, str | os.PathLike) else None
 
@@ -268,5 +269,9 @@ def _language(code: str | None) -> str:
 
 def _expected(expected: ExpectedCounts, source: Any) -> ExpectedCounts:
     """The counts of a card; how many documents ir_datasets has published, where it says so."""
-    published = source.metadata().get("docs", {}).get("count") if hasattr(source, "metadata") else None
-    return replace(expected, documents=published) if expected.documents is None else expected
+    return replace(expected, documents=_published_count(source)) if expected.documents is None else expected
+
+
+def _published_count(source: Any) -> int | None:
+    """How many documents the metadata of ir_datasets has; None for a dataset without them."""
+    return source.metadata().get("docs", {}).get("count") if hasattr(source, "metadata") else None
