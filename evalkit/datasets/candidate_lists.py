@@ -7,7 +7,7 @@ excluded_ids    a column of the queries  a list; BRIGHT has ["N/A"] for none
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,8 +24,15 @@ INSTRUCTION = "instruction"
 _NONE = "N/A"
 
 
-def candidates_of_lists(lists: Mapping[str, Sequence[str]], *, is_ranking: bool, source: str) -> tuple[Run, int]:
-    """The documents of each list by their place in it, and how many are left out that a list repeats.
+class OwnCandidates(NamedTuple):
+    """Candidates that a dataset brings, and counts of what was unusual."""
+
+    run: Run
+    notes: Mapping[str, int]
+
+
+def candidates_of_lists(lists: Mapping[str, Sequence[str]], *, is_ranking: bool, source: str) -> OwnCandidates:
+    """The documents of each list by their place in it; those that a list repeats are counted and left out.
 
     Args:
         lists: query id -> document ids.
@@ -45,7 +52,8 @@ def candidates_of_lists(lists: Mapping[str, Sequence[str]], *, is_ranking: bool,
         scores=-places.astype(np.float64) if is_ranking else np.zeros(len(ids)),
         source=source,
     )
-    return run, sum(map(len, lists.values())) - len(run)
+    repeated = sum(map(len, lists.values())) - len(run)
+    return OwnCandidates(run, {REPEATED_CANDIDATES: repeated} if repeated else {})
 
 
 def excluded_by_lists(lists: Mapping[str, Sequence[str]], doc_ids: Sequence[str]) -> dict[str, list[str]]:
@@ -118,9 +126,8 @@ def with_tables(
     lists = {key: [str(one) for one in ids or ()] for key, ids in _columns(candidates, LIST_KEYS, label).items()}
     if with_relevant is not None:
         lists = {key: _with_relevant(ids[:with_relevant], judged.qrels.get(key, {})) for key, ids in lists.items()}
-    run, repeated = candidates_of_lists(lists, is_ranking=is_ranking, source=label)
-    notes = {REPEATED_CANDIDATES: repeated} if repeated else {}
-    return replace(judged, candidates=run, notes={**judged.notes, **notes})
+    found = candidates_of_lists(lists, is_ranking=is_ranking, source=label)
+    return replace(judged, candidates=found.run, notes={**judged.notes, **found.notes})
 
 
 def _with_relevant(doc_ids: list[str], grades: Mapping[str, int]) -> list[str]:

@@ -18,29 +18,21 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from evalkit.datasets import corpus
-from evalkit.datasets.candidate_lists import LIST_KEYS, QUERY_KEYS, candidates_of_lists
+from evalkit.datasets.candidate_lists import LIST_KEYS, QUERY_KEYS, OwnCandidates, candidates_of_lists
 from evalkit.datasets.data_rows import PARQUET, format_of, rows
 from evalkit.datasets.delimited import Columns
-from evalkit.datasets.records import REPEATED_CANDIDATES, TEXT_KEYS, Record, checked_id, checked_text, digest_of
+from evalkit.datasets.records import TEXT_KEYS, Record, add_once, checked_id, checked_text, digest_of
 from evalkit.datasets.source import CollectionFiles, FolderSource
 from evalkit.errors import DataError
 from evalkit.formats.compressed import plain_name
 from evalkit.formats.passages import QUERY_IDS, doc_id_of
 from evalkit.formats.runfile import RunFile, read_run_file
-from evalkit.run import Run
 from evalkit.store import Store
 
 logger = logging.getLogger(__name__)
 
 _PASSAGES = ("candidates", "hits")
 _JSON = ("json", "jsonl")
-
-
-class OwnCandidates(NamedTuple):
-    """Candidates as a file has them, and counts of what was unusual."""
-
-    run: Run
-    notes: Mapping[str, int]
 
 
 def read_candidates(source: CollectionFiles, name: str, *, is_ranking: bool) -> OwnCandidates:
@@ -51,8 +43,7 @@ def read_candidates(source: CollectionFiles, name: str, *, is_ranking: bool) -> 
     """
     label = source.label(name)
     if lists := _lists(source, name):
-        run, repeated = candidates_of_lists(lists, is_ranking=is_ranking, source=label)
-        return OwnCandidates(run, {REPEATED_CANDIDATES: repeated} if repeated else {})
+        return candidates_of_lists(lists, is_ranking=is_ranking, source=label)
     with _on_disk(source, name) as path:
         try:
             file = _ordered(path, is_ranking=is_ranking)
@@ -139,7 +130,8 @@ def read_passages(source: CollectionFiles, name: str) -> Passages | None:
         DataError: a passage has no text where others have, or two have one id and different texts.
     """
     queries: dict[str, str] = {}
-    documents: dict[str, Record] = {}
+    documents: list[Record] = []
+    known: dict[str, dict[str, str]] = {}
     for number, (where, row) in enumerate(_rows(source, name), 1):
         passages = next((row[key] for key in _PASSAGES if isinstance(row.get(key), list)), None)
         if passages is None or not all(isinstance(passage, dict) for passage in passages):
@@ -151,11 +143,9 @@ def read_passages(source: CollectionFiles, name: str) -> Passages | None:
             queries[checked_id(named, where, "the query id")] = checked_text(about["text"], where, "query")
         for passage in passages:
             record = _record(passage, where)
-            if documents.setdefault(record.id, record).row != record.row:
-                raise DataError(
-                    f"{where}: passage id {record.id!r} occurs twice, with different texts. Ids are unique."
-                )
-    return Passages(queries, list(documents.values())) if documents else None
+            if add_once(known, record.id, record.row, where, what="passage"):
+                documents.append(record)
+    return Passages(queries, documents) if documents else None
 
 
 def _record(passage: Mapping[str, Any], where: str) -> Record:

@@ -20,7 +20,6 @@ from evalkit.datasets.documents import ArrowDocuments, script_of
 from evalkit.datasets.hub import Repository, require_commit
 from evalkit.datasets.loader import Loader, RemoteFile
 from evalkit.datasets.mteb_metadata import TYPES
-from evalkit.datasets.records import REPEATED_CANDIDATES
 from evalkit.errors import ConfigError, DataError, MissingExtra, Unreachable
 from evalkit.run import Run
 from evalkit.store import Store
@@ -288,5 +287,5 @@ def own_lists(
         return OwnLists()
     if metadata.type == "Retrieval" and min(map(len, lists.values())) > len(doc_ids) / 2:
         return OwnLists(excluded=excluded_by_lists(lists, doc_ids))
-    candidates, repeated = candidates_of_lists(lists, is_ranking=is_ranking, source=f"{metadata.name}: top_ranked")
-    return OwnLists(candidates, notes={REPEATED_CANDIDATES: repeated} if repeated else {})
+    found = candidates_of_lists(lists, is_ranking=is_ranking, source=f"{metadata.name}: top_ranked")
+    return OwnLists(found.run, notes=found.notes)

@@ -122,8 +122,8 @@ def _judged(given: Parts, config: DatasetConfig) -> Judged:
     if given.excluded is not None:
         judged = replace(judged, excluded=excluded_of(given.excluded, name))
     if given.candidates is not None:
-        run, notes = candidates_of(given.candidates, name, is_ranking=config.candidates_ranked)
-        judged = replace(judged, candidates=run, notes={**judged.notes, **notes})
+        found = candidates_of(given.candidates, name, is_ranking=config.candidates_ranked)
+        judged = replace(judged, candidates=found.run, notes={**judged.notes, **found.notes})
     return replace(judged, notes={**judged.notes, **given.notes})
 
 

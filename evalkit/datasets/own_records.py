@@ -7,7 +7,7 @@ from typing import Any
 
 from evalkit.datasets.assemble import Judged
 from evalkit.datasets.beir import parse_answers
-from evalkit.datasets.candidate_lists import candidates_of_lists, excluded_by
+from evalkit.datasets.candidate_lists import OwnCandidates, candidates_of_lists, excluded_by
 from evalkit.datasets.columns import judged_texts
 from evalkit.datasets.delimited import Columns
 from evalkit.datasets.records import (
@@ -15,7 +15,6 @@ from evalkit.datasets.records import (
     OF_QUERIES,
     QUERIES,
     REPEATED,
-    REPEATED_CANDIDATES,
     REPEATED_QUERIES,
     SAID,
     Record,
@@ -25,7 +24,6 @@ from evalkit.datasets.records import (
 )
 from evalkit.errors import DataError
 from evalkit.formats.python_objects import framed, is_from, kind_of, plain_value, qrels_of, run_of
-from evalkit.run import Run
 
 _ROWS = "{id: text}, a table with columns for id and text, or a list of rows"
 
@@ -93,8 +91,8 @@ def instructed(judged: Judged, instructions: Any, name: str) -> Judged:
     return replace(judged, instructions={**judged.instructions, **found})
 
 
-def candidates_of(source: Any, name: str, *, is_ranking: bool) -> tuple[Run, dict[str, int]]:
-    """Candidates of an object, and counts of what was unusual: a run, or `{query id: [document id, ...]}`.
+def candidates_of(source: Any, name: str, *, is_ranking: bool) -> OwnCandidates:
+    """Candidates of an object: a run, or `{query id: [document id, ...]}`.
 
     Lists have no order unless `is_ranking` says so; scores tell which document is the best.
 
@@ -103,11 +101,10 @@ def candidates_of(source: Any, name: str, *, is_ranking: bool) -> tuple[Run, dic
     """
     label = f"{name}: candidates"
     if isinstance(source, Mapping) and all(_are_ids(listed) for listed in source.values()):
-        run, repeated = candidates_of_lists(_lists(source, label), is_ranking=is_ranking, source=label)
-        return run, {REPEATED_CANDIDATES: repeated} if repeated else {}
+        return candidates_of_lists(_lists(source, label), is_ranking=is_ranking, source=label)
     if isinstance(source, Mapping):
         _require_scores(source, label)
-    return run_of(source, label), {}
+    return OwnCandidates(run_of(source, label), {})
 
 
 def _require_scores(source: Mapping[Any, Any], label: str) -> None:

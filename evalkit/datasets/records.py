@@ -49,7 +49,7 @@ SAID = {
 }
 """Oddities of a file: the name under which the manifest counts them -> the text of the note after the count."""
 
-_PARTS = {"document": "texts", "query": "texts, instructions or answers"}
+_PARTS = {"document": "texts", "passage": "texts", "query": "texts, instructions or answers"}
 _Kept = TypeVar("_Kept")
 _NAN_WORDS = ("nan", "NaN")  # a str() of it; a document may also be about them
 _LINES_PER_STEP = 1_000

@@ -124,8 +124,8 @@ def test_tables_with_other_columns_are_refused_with_what_is_expected():
 
 
 def test_lists_in_the_order_of_a_first_stage_keep_it():
-    run, repeated = candidates_of_lists({"q": ["b", "a", "b", "c"], "p": []}, is_ranking=True, source="x")
-    assert ([ids for _, ids, _ in run], repeated) == ([["b", "a", "c"]], 1)
+    run, notes = candidates_of_lists({"q": ["b", "a", "b", "c"], "p": []}, is_ranking=True, source="x")
+    assert ([ids for _, ids, _ in run], notes) == ([["b", "a", "c"]], {"candidates_repeated": 1})
 
 
 def test_what_lists_of_allowed_documents_leave_out_is_excluded():
