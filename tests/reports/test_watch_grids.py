@@ -65,3 +65,10 @@ def test_the_page_loads_itself_again_and_shows_ids_as_text():
     assert '<td class="killed">killed</td>' in page
     for text in ("evalkit: &lt;results&gt;", "&lt;y&gt;", "no &lt;file&gt;", "60 of 110 pairs"):
         assert text in page
+
+
+def test_the_page_shows_what_turns_the_direction_of_writing_as_an_escape():
+    turned = Running("failed", FACTS, 10.0, 20.0, message="no \u202efile")
+    page = watch_page(Look([], [turned], []), every=2.4, title="x")
+    assert "no \\u202efile" in page
+    assert "\u202e" not in page
