@@ -11,6 +11,7 @@ scores: pairs with the scores that its authors print, and the `source`, `dtype` 
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from evalkit.config.resources import choices_of
@@ -26,6 +27,7 @@ def require_card(key: str, card: Mapping[str, Any]) -> None:
         raise ConfigError(f"{key}.{unknown[0]} is not a key of a card. {instead(str(unknown[0]), _KEYS)}")
 
 
+@cache  # a plan of many evaluations asks for the same few models
 def published_shape(model: str) -> Mapping[str, Any] | None:
     """The shape on the card of a hub id, of whichever choice names it; None where no card does."""
     for group in ("reranker", "retriever"):
