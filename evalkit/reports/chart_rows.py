@@ -1,7 +1,7 @@
 """The rows of every chart, from an overview: the same for the page and for paper. Computes nothing that is tested."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from evalkit.analysis.one_pass import AtDepth
 from evalkit.analysis.overall import Overall
-from evalkit.analysis.pairwise import System, groups
+from evalkit.analysis.pairwise import System, candidates_of, groups
 from evalkit.analysis.score_bins import ScoreBins
 from evalkit.reports.overview import DatasetView, Overview, SystemView
 
 Rows = list[dict[str, Any]]
-_APART = 0.67  # cost of one labelled dot over that of the next
+_LETTER, _LONGEST_NAME, _LINE = 0.017, 0.48, 0.1  # of a name in a chart: shares of the width and height of its dots
 
 
 def rows_of_dataset(view: DatasetView) -> dict[str, Rows]:
@@ -42,18 +42,26 @@ def _intervals(view: DatasetView, named: Sequence[tuple[System, SystemView]]) ->
 
 
 def _cost(named: Sequence[tuple[System, SystemView]]) -> Rows:
-    """Timed systems, and first stages without a cost; none where fewer than two were timed: one dot says nothing."""
-    timed = [(1000 / own.speed, one) for one, own in named if own.speed]
-    if len(timed) < 2:  # noqa: PLR2004 - a front needs two
+    """Timed systems, and first stages without a cost; none where no two rerankers of one first stage were timed.
+
+    Over several first stages the quality of a reranker differs and its cost does not, so only systems over the same
+    one are a choice, and are compared.
+    """
+    timed: dict[str, list[tuple[float, System]]] = {}
+    for one, own in named:
+        if own.speed:
+            timed.setdefault(candidates_of(own.evaluation), []).append((1000 / own.speed, one))
+    front = {name for some in timed.values() if len(some) > 1 for name in _front(some)}
+    if not front:
         return []
-    front = _front(timed)
-    shown = _apart([(cost, one.name) for cost, one in timed if one.name in front])
+    stages = {stage: number for number, stage in enumerate(timed)}
+    shown = _apart([each for some in timed.values() for each in some], front)
     rows: Rows = []
     for one, own in named:
         row = {"system": one.name, "mean": one.mean, "low": one.low, "high": one.high, "groups": one.groups}
         if own.speed:
-            row |= {"cost": 1000 / own.speed, "speed": own.speed, "front": one.name in front}
-            row |= {"label": one.name} if one.name in shown else {}
+            row |= {"cost": 1000 / own.speed, "speed": own.speed, "stage": stages[candidates_of(own.evaluation)]}
+            row |= {"front": one.name in front, **({"label": one.name} if one.name in shown else {})}
         if own.speed or own.evaluation.is_first_stage:
             rows.append(row)
     # Names of lines stand at both ends in turn, so that those of neighbours do not stand on one another.
@@ -71,13 +79,24 @@ def _front(timed: Sequence[tuple[float, System]]) -> set[str]:
     }
 
 
-def _apart(front: Sequence[tuple[float, str]]) -> set[str]:
-    """Names that do not stand on one another: from the dearest down, each cheaper by a third or more."""
-    shown, last = set(), math.inf
-    for cost, name in sorted(front, reverse=True):
-        if cost < _APART * last:
-            shown.add(name)
-            last = cost
+def _apart(timed: Sequence[tuple[float, System]], front: Container[str]) -> set[str]:
+    """Names of the front that do not stand on one another: from the best down, those that have room beside their dot.
+
+    A name stands at the side of its dot that the chart has more room at.
+    """
+    logs, means = [math.log(cost) for cost, _ in timed], [one.mean for _, one in timed]
+    wide, high = max(logs) - min(logs) or 1.0, max(means) - min(means) or 1.0
+    shown, taken = set(), list[tuple[float, float, float]]()
+    for cost, one in sorted(timed, key=lambda each: -each[1].mean):
+        x, y = (math.log(cost) - min(logs)) / wide, (one.mean - min(means)) / high
+        length = min(len(one.name) * _LETTER, _LONGEST_NAME)
+        left, right = (x - length, x) if x > 0.5 else (x, x + length)  # noqa: PLR2004 - the middle, as the chart has it
+        if one.name not in front or any(
+            left < end and start < right and abs(y - at) < _LINE for start, end, at in taken
+        ):
+            continue
+        shown.add(one.name)
+        taken.append((left, right, y))
     return shown
 
 
@@ -117,7 +136,14 @@ def _length(named: Sequence[tuple[System, SystemView]]) -> Rows:
 
 def _ties(named: Sequence[tuple[System, SystemView]]) -> Rows:
     return [
-        {"system": one.name, "mean": one.mean, "least": own.analysis.ties.least, "greatest": own.analysis.ties.greatest}
+        {
+            "system": one.name,
+            "mean": one.mean,
+            "low": one.low,
+            "high": one.high,
+            "least": own.analysis.ties.least,
+            "greatest": own.analysis.ties.greatest,
+        }
         for one, own in named
         if own.analysis is not None and own.analysis.ties.least < own.analysis.ties.greatest
     ]
@@ -151,8 +177,12 @@ def rows_over_datasets(total: Overall, alpha: float) -> Rows:
     sets = dict.fromkeys(letter for own in letters for letter in own)
     members = [[name for name, own in zip(names, letters, strict=True) if letter in own] for letter in sets]
     several = [some for some in members if len(some) > 1]
-    for number, some in enumerate(several):
-        rows.append({"system": some[0], "last": some[-1], "group": number, "members": ", ".join(some)})
+    ends: list[int] = []  # of each column of bars, the row that its last bar reaches
+    for some in several:
+        start = names.index(some[0])
+        column = next((place for place, end in enumerate(ends) if end < start), len(ends))
+        ends[column : column + 1] = [names.index(some[-1])]
+        rows.append({"system": some[0], "last": some[-1], "group": column, "members": ", ".join(some)})
     return rows
 
 

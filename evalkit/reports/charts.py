@@ -8,13 +8,16 @@ from typing import Any
 
 import altair as alt
 
-from evalkit.reports.looks import BETTER, SAME, WORSE, Look
+from evalkit.reports import pair_charts
+from evalkit.reports.chart_parts import DECIMALS, HEIGHT, Drawn, from_rows, tip
+from evalkit.reports.looks import SAME, Look
 
-_ROW = 28  # pixels a system
-_HEIGHT = 260
-_DECIMALS = ".4f"
-
-Drawn = alt.Chart | alt.LayerChart | alt.FacetChart
+_ROW, _TWO_LINES, _LINE = 28, 34, 14  # pixels a system, one with a name of two lines, and a line
+_LINES = (  # of a name on an axis: the first stage above the reranker, and on narrow pages its settings below
+    "split(narrow ? replace(replace(datum.label, ' + ', ' +\\u00a0'), regexp(' ', 'g'), '\\n') : "
+    "replace(datum.label, ' + ', '\\n+ '), '\\n')"
+)
+_LABEL = 200  # pixels of a name within a chart, at most
 
 
 def specifications(measure: str, look: Look) -> dict[str, dict[str, Any]]:
@@ -25,12 +28,8 @@ def specifications(measure: str, look: Look) -> dict[str, dict[str, Any]]:
 def _finished(chart: Drawn, about: str) -> dict[str, Any]:
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
     described = chart.properties(width="container", description=about.partition("\n")[0], autosize=fit)
-    made: dict[str, Any] = described.to_dict()
+    made: dict[str, Any] = {**described.to_dict(), "params": [{"name": "narrow", "value": False}]}
     return {key: value for key, value in made.items() if key != "config"}
-
-
-def _base() -> alt.Chart:
-    return alt.Chart(alt.NamedData(name="rows"))
 
 
 def _colour(look: Look) -> alt.Color:
@@ -42,57 +41,66 @@ def _shape(look: Look) -> alt.Shape:
 
 
 def _systems() -> alt.Y:
-    return alt.Y("system:N", sort=None, axis=alt.Axis(title=None, ticks=False, domain=False, grid=True))
+    middle: Any = {"condition": {"test": "true", "expr": f"{-_LINE / 2} * (length({_LINES}) - 1)"}, "value": 0}
+    lines = {"labelExpr": _LINES, "labelOffset": middle, "labelLineHeight": _LINE}
+    return alt.Y("system:N", sort=None, axis=alt.Axis(title=None, ticks=False, domain=False, grid=True, **lines))
+
+
+def _step(look: Look) -> alt.Step:
+    return alt.Step(_TWO_LINES if any(" + " in name for name in look.names) else _ROW)
 
 
 def _dots(look: Look, x: alt.X, tooltip: list[alt.Tooltip]) -> alt.Chart:
     channels = {"x": x, "y": _systems(), "color": _colour(look), "shape": _shape(look), "tooltip": tooltip}
-    made: alt.Chart = _base().mark_point(filled=True, size=80, opacity=1).encode(**channels)
+    made: alt.Chart = from_rows().mark_point(filled=True, size=80, opacity=1).encode(**channels)
     return made
 
 
-def _tip(field: str, title: str, form: str = "") -> alt.Tooltip:
-    return alt.Tooltip(field, title=title, format=form) if form else alt.Tooltip(field, title=title)
-
-
 def _interval_tips(measure: str) -> list[alt.Tooltip]:
-    ends = [_tip("low:Q", "95 % from", _DECIMALS), _tip("high:Q", "95 % to", _DECIMALS)]
-    return [_tip("system:N", "system"), _tip("mean:Q", measure, _DECIMALS), *ends, _tip("groups:N", "group")]
+    ends = [tip("low:Q", "95 % from", DECIMALS), tip("high:Q", "95 % to", DECIMALS)]
+    return [tip("system:N", "system"), tip("mean:Q", measure, DECIMALS), *ends, tip("groups:N", "group")]
 
 
 def _intervals(measure: str, look: Look) -> Drawn:
     """Means with intervals, the letters of groups at the right, the ceiling dashed."""
     x = alt.X("mean:Q", title=measure, scale=alt.Scale(zero=False, nice=True))
-    bars = _base().mark_rule(strokeWidth=2.5).encode(x="low:Q", x2="high:Q", y=_systems(), color=_colour(look))
-    letters = _base().mark_text(align="left", x={"expr": "width + 8"}).encode(y=_systems(), text="groups:N")
-    ceiling = _base().transform_filter("isValid(datum.ceiling)")
+    bars = from_rows().mark_rule(strokeWidth=2.5).encode(x="low:Q", x2="high:Q", y=_systems(), color=_colour(look))
+    letters = from_rows().mark_text(align="left", x={"expr": "width + 8"}).encode(y=_systems(), text="groups:N")
+    ceiling = from_rows().transform_filter("isValid(datum.ceiling)")
     best = ceiling.mark_rule(strokeDash=[5, 4], opacity=0.7).encode(
-        x="max(ceiling):Q", tooltip=_tip("max(ceiling):Q", "ceiling of the candidates", _DECIMALS)
+        x="max(ceiling):Q", tooltip=tip("max(ceiling):Q", "ceiling of the candidates", DECIMALS)
     )
     layers = alt.layer(bars, _dots(look, x, _interval_tips(measure)), letters, best)
-    return layers.properties(height=alt.Step(_ROW), padding={"right": 34, "left": 4, "top": 4, "bottom": 4})
+    return layers.properties(height=_step(look), padding={"right": 34, "left": 4, "top": 4, "bottom": 4})
 
 
 def _ranks(measure: str, look: Look) -> Drawn:
     """Critical differences: mean ranks, and a bar for every group of systems that cannot be told apart."""
-    x = alt.X("rank:Q", title=f"mean rank by {measure} (1 is best)", scale=alt.Scale(zero=False, nice=True))
-    tips = [_tip("system:N", "system"), _tip("rank:Q", "mean rank", ".2f")]
-    dots = _dots(look, x, tips).transform_filter("isValid(datum.rank)")
-    bars = _base().transform_filter("isValid(datum.group)")
-    joined = bars.mark_rule(strokeWidth=4, strokeCap="round", x={"expr": "width + 12 + 12 * datum.group"}).encode(
-        y=alt.Y("system:N", sort=None), y2="last:N", tooltip=_tip("members:N", "cannot be told apart")
+    x = alt.X(
+        "rank:Q",
+        title=f"mean rank by {measure} (1 is best)",
+        axis=alt.Axis(format="~g"),
+        scale=alt.Scale(zero=False, nice=False, padding=14),
     )
-    return alt.layer(dots, joined).properties(height=alt.Step(_ROW))
+    tips = [tip("system:N", "system"), tip("rank:Q", "mean rank", ".2f")]
+    dots = _dots(look, x, tips).transform_filter("isValid(datum.rank)")
+    bars = from_rows().transform_filter("isValid(datum.group)")
+    joined = bars.mark_rule(strokeWidth=4, strokeCap="round", x={"expr": "width + 12 + 12 * datum.group"}).encode(
+        y=alt.Y("system:N", sort=None), y2="last:N", tooltip=tip("members:N", "cannot be told apart")
+    )
+    return alt.layer(dots, joined).properties(height=_step(look))
 
 
 def _cost(measure: str, look: Look) -> Drawn:
-    """Quality against cost; the line is the Pareto front: nothing is both cheaper and better than what it joins."""
+    """Quality against cost; the lines are Pareto fronts: nothing over the same first stage is cheaper and better."""
     x = alt.X("cost:Q", title="milliseconds a pair (log scale)", scale=alt.Scale(type="log", nice=False, padding=24))
     y = alt.Y("mean:Q", title=measure, scale=alt.Scale(zero=False, padding=16))
-    tips = [*_interval_tips(measure)[:-1], _tip("cost:Q", "ms a pair", ".3~g"), _tip("speed:Q", "pairs/s", ",.3~r")]
-    timed = _base().transform_filter("isValid(datum.cost)")
+    tips = [*_interval_tips(measure)[:-1], tip("cost:Q", "ms a pair", ".3~g"), tip("speed:Q", "pairs/s", ",.3~r")]
+    timed = from_rows().transform_filter("isValid(datum.cost)")
     front = timed.transform_filter("datum.front")
-    line = front.mark_line(interpolate="step-after", strokeDash=[5, 4], opacity=0.6, color=SAME)
+    line = front.mark_line(interpolate="step-after", strokeDash=[5, 4], opacity=0.6, color=SAME).encode(
+        detail="stage:N"
+    )
     bars = timed.mark_rule(strokeWidth=1.5, opacity=0.7).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=_colour(look))
     dots = timed.mark_point(filled=True, size=90, opacity=1)
     is_right = "scale('x', datum.cost) > width / 2"
@@ -101,19 +109,21 @@ def _cost(measure: str, look: Look) -> Drawn:
         "dx": {"expr": f"{is_right} ? -9 : 9"},
     }
     labelled = front.transform_filter("isValid(datum.label)")
-    names = labelled.mark_text(dy=-9, limit=220, **beside).encode(x=x, y=y, text="label:N")
-    stage = _base().transform_filter("!isValid(datum.cost)")
+    names = labelled.mark_text(dy=-9, limit=_LABEL, opacity={"expr": "narrow ? 0 : 1"}, **beside).encode(
+        x=x, y=y, text="label:N"
+    )
+    stage = from_rows().transform_filter("!isValid(datum.cost)")
     at_end: dict[str, Any] = {"x": {"expr": "datum.end == 'left' ? 4 : width - 4"}, "align": {"expr": "datum.end"}}
     return alt.layer(
         stage.mark_rule(opacity=0.6).encode(
-            y=y, tooltip=[_tip("system:N", "first stage"), _tip("mean:Q", measure, _DECIMALS)]
+            y=y, tooltip=[tip("system:N", "first stage"), tip("mean:Q", measure, DECIMALS)]
         ),
-        stage.mark_text(dy=9, limit=220, opacity=0.8, **at_end).encode(y=y, text="system:N"),
+        stage.mark_text(dy=9, limit=_LABEL, opacity=0.8, **at_end).encode(y=y, text="system:N"),
         line.encode(x=x, y=y, order="cost:Q"),
         bars,
         dots.encode(x=x, y=y, color=_colour(look), shape=_shape(look), tooltip=tips),
         names,
-    ).properties(height=_HEIGHT)
+    ).properties(height=HEIGHT)
 
 
 def _depth(measure: str, look: Look) -> Drawn:
@@ -122,14 +132,14 @@ def _depth(measure: str, look: Look) -> Drawn:
     log = alt.Scale(type="log", nice=False, padding=8)
     x = alt.X("depth:Q", title="candidates reranked (log scale)", scale=log, axis=depths)
     y = alt.Y("value:Q", title=measure, scale=alt.Scale(zero=False, nice=True))
-    tips = [_tip("system:N", "system"), _tip("depth:Q", "depth"), _tip("value:Q", measure, _DECIMALS)]
-    own = _base().transform_filter("datum.kind == 'reranked'").encode(x=x, y=y, color=_colour(look), tooltip=tips)
-    frame = _base().transform_filter("datum.kind != 'reranked'").encode(x=x, y=y, detail="system:N", tooltip=tips)
+    tips = [tip("system:N", "system"), tip("depth:Q", "depth"), tip("value:Q", measure, DECIMALS)]
+    own = from_rows().transform_filter("datum.kind == 'reranked'").encode(x=x, y=y, color=_colour(look), tooltip=tips)
+    frame = from_rows().transform_filter("datum.kind != 'reranked'").encode(x=x, y=y, detail="system:N", tooltip=tips)
     return alt.layer(
         frame.mark_line(strokeDash=[5, 4], opacity=0.7, color=SAME),
         own.mark_line(strokeWidth=2),
         own.mark_point(filled=True, size=60, opacity=1).encode(shape=_shape(look)),
-    ).properties(height=_HEIGHT)
+    ).properties(height=HEIGHT)
 
 
 def _length(measure: str, look: Look) -> Drawn:
@@ -138,133 +148,34 @@ def _length(measure: str, look: Look) -> Drawn:
     y = alt.Y("difference:Q", title=f"{measure} over the first stage")
     beside = alt.XOffset("system:N", sort=list(look.names))
     tips = [
-        _tip("system:N", "system"),
-        _tip("bucket:N", "characters"),
-        _tip("queries:Q", "queries"),
-        _tip("difference:Q", "difference", "+.4f"),
-        _tip("low:Q", "95 % from", "+.4f"),
-        _tip("high:Q", "95 % to", "+.4f"),
+        tip("system:N", "system"),
+        tip("bucket:N", "characters"),
+        tip("queries:Q", "queries"),
+        tip("difference:Q", "difference", "+.4f"),
+        tip("low:Q", "95 % from", "+.4f"),
+        tip("high:Q", "95 % to", "+.4f"),
     ]
-    base = _base().encode(x=x, xOffset=beside, color=_colour(look), tooltip=tips)
-    zero = alt.Chart(alt.NamedData(name="rows")).mark_rule(opacity=0.5).encode(y=alt.datum(0))
+    base = from_rows().encode(x=x, xOffset=beside, color=_colour(look), tooltip=tips)
+    zero = alt.Chart(alt.InlineData([{}])).mark_rule(opacity=0.6).encode(y=alt.datum(0))
     return alt.layer(
         zero,
         base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q"),
         base.mark_point(filled=True, size=50, opacity=1).encode(y=y, shape=_shape(look)),
-    ).properties(height=_HEIGHT)
-
-
-def _of_queries() -> alt.Chart:
-    """Queries with the difference of their two values."""
-    verdict = "datum.difference > 0 ? 'better' : datum.difference < 0 ? 'worse' : 'equal'"
-    apart = _base().transform_calculate(difference="round((datum.second - datum.first) * 1e4) / 1e4")
-    return apart.transform_calculate(verdict=verdict)
-
-
-def _direction() -> alt.Color:
-    scale = alt.Scale(domain=["better", "equal", "worse"], range=[BETTER, SAME, WORSE])
-    return alt.Color("verdict:N", scale=scale, legend=alt.Legend(orient="top"))
-
-
-def _queries(measure: str, look: Look) -> Drawn:
-    """Every query by its value under two systems; one dot for the queries with the same two values."""
-    del look
-    scale = alt.Scale(domain=[0, 1], nice=False, padding=10)
-    together = _of_queries().transform_aggregate(
-        count="count()", such="min(id)", groupby=["first", "second", "verdict"]
-    )  # fmt: skip
-    tips = [_tip("first:Q", "first", _DECIMALS), _tip("second:Q", "second", _DECIMALS), _tip("count:Q", "queries")]
-    dots = together.mark_circle(opacity=0.65).encode(
-        x=alt.X("first:Q", scale=scale, title=f"{measure}, first system"),
-        y=alt.Y("second:Q", scale=scale, title=f"{measure}, second system"),
-        size=alt.Size("count:Q", scale=alt.Scale(type="sqrt", range=[24, 400]), legend=None),
-        color=_direction(),
-        tooltip=[*tips, _tip("such:N", "such as")],
-    )
-    ends = alt.Chart(alt.InlineData([{"at": 0}, {"at": 1}]))
-    diagonal = ends.mark_line(color=SAME, opacity=0.6, strokeDash=[5, 4]).encode(x="at:Q", y="at:Q")
-    return alt.layer(diagonal, dots).properties(height=_HEIGHT + 40)
-
-
-def _differences(measure: str, look: Look) -> Drawn:
-    """The differences of all queries, greatest first: how many were won, and by how much."""
-    del look
-    steps = (
-        _of_queries()
-        .transform_aggregate(count="count()", such="min(id)", groupby=["difference", "verdict"])
-        .transform_window(to="sum(count)", sort=[alt.SortField("difference", order="descending")])
-        .transform_calculate(start="datum.to - datum.count")
-    )
-    x = alt.X("start:Q", title="queries, most improved first", scale=alt.Scale(nice=False), axis=alt.Axis(format="d"))
-    tips = [_tip("count:Q", "queries"), _tip("difference:Q", "difference", "+.4f"), _tip("such:N", "such as")]
-    y = alt.Y("difference:Q", title=f"difference in {measure}")
-    bars = steps.mark_rect().encode(x=x, x2="to:Q", y=y, y2=alt.datum(0), color=_direction(), tooltip=tips)
-    mean = (
-        _of_queries()
-        .mark_rule(strokeDash=[5, 4])
-        .encode(y="mean(difference):Q", tooltip=_tip("mean(difference):Q", "mean difference", "+.4f"))
-    )
-    return alt.layer(bars, mean).properties(height=_HEIGHT + 40)
-
-
-def _scores(measure: str, look: Look) -> Drawn:
-    """The scores of a reranker, by what judges said of the document."""
-    del measure, look
-    scale = alt.Scale(domain=["relevant", "not relevant", "unjudged"], range=[BETTER, WORSE, SAME])
-    folded = (
-        _base()
-        .transform_fold(["relevant", "other", "unjudged"], as_=["kind", "count"])
-        .transform_calculate(judged="datum.kind == 'other' ? 'not relevant' : datum.kind")
-        .transform_joinaggregate(all="sum(count)", groupby=["judged"])
-        .transform_filter("datum.count > 0")
-        .transform_calculate(share="datum.count / datum.all")
-    )
-    tips = [_tip("judged:N", "documents"), _tip("low:Q", "score from", ".4~g"), _tip("high:Q", "to", ".4~g")]
-    bars = folded.mark_bar(opacity=0.5, binSpacing=0).encode(
-        x=alt.X("low:Q", bin="binned", title="score", axis=alt.Axis(format="~g")),
-        x2="high:Q",
-        y=alt.Y("share:Q", stack=None, title="share of each kind", axis=alt.Axis(format="%")),
-        color=alt.Color("judged:N", scale=scale, legend=alt.Legend(orient="top")),
-        tooltip=[*tips, _tip("count:Q", "pairs", ",d"), _tip("share:Q", "of its kind", ".1%")],
-    )
-    made: alt.Chart = bars.properties(height=_HEIGHT - 40)
-    return made
-
-
-def _calibration(measure: str, look: Look) -> Drawn:
-    """Among judged documents the share that is relevant, by score, with 95 % score intervals (Wilson 1927)."""
-    del measure, look
-    z = 1.959964
-    root = f"{z} * sqrt(datum.share * (1 - datum.share) * datum.count + {z * z / 4})"
-    judged = (
-        _base()
-        .transform_calculate(count="datum.relevant + datum.other", middle="(datum.low + datum.high) / 2")
-        .transform_filter("datum.count > 0")
-        .transform_calculate(share="datum.relevant / datum.count")
-        .transform_calculate(least=f"(datum.relevant + {z * z / 2} - {root}) / (datum.count + {z * z})")
-        .transform_calculate(most=f"(datum.relevant + {z * z / 2} + {root}) / (datum.count + {z * z})")
-    )
-    y = alt.Y("share:Q", title="relevant, of judged", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%"))
-    tips = [_tip("low:Q", "score from", ".4~g"), _tip("high:Q", "to", ".4~g"), _tip("count:Q", "judged pairs", ",d")]
-    x = alt.X("middle:Q", title="score", scale=alt.Scale(zero=False), axis=alt.Axis(format="~g"))
-    base = judged.encode(x=x, tooltip=[*tips, _tip("share:Q", "relevant", ".1%")])
-    return alt.layer(
-        base.mark_rule(strokeWidth=1.5, color=BETTER).encode(y=alt.Y("least:Q"), y2="most:Q"),
-        base.mark_line(color=BETTER, strokeWidth=2).encode(y=y),
-        base.mark_point(filled=True, size=50, opacity=1, color=BETTER).encode(y=y),
-    ).properties(height=_HEIGHT - 40)
+    ).properties(height=HEIGHT)
 
 
 def _ties(measure: str, look: Look) -> Drawn:
-    """From the worst to the best order of documents with equal scores."""
+    """From the worst to the best order of documents with equal scores, and 95 % intervals to compare them with."""
     x = alt.X("mean:Q", title=measure, scale=alt.Scale(zero=False))
-    ends = [_tip("least:Q", "worst order", _DECIMALS), _tip("greatest:Q", "best order", _DECIMALS)]
-    tips = [_tip("system:N", "system"), _tip("mean:Q", "reported", _DECIMALS), *ends]
-    bars = _base().mark_bar(height=8, opacity=0.4, cornerRadius=3)
+    intervals = from_rows().mark_rule(strokeWidth=1, opacity=0.7)
+    ends = [tip("least:Q", "worst order", DECIMALS), tip("greatest:Q", "best order", DECIMALS)]
+    tips = [tip("system:N", "system"), tip("mean:Q", "reported", DECIMALS), *ends]
+    bars = from_rows().mark_bar(height=10, opacity=0.4, cornerRadius=3)
     return alt.layer(
+        intervals.encode(x=alt.X("low:Q"), x2="high:Q", y=_systems(), color=_colour(look)),
         bars.encode(x=alt.X("least:Q"), x2="greatest:Q", y=_systems(), color=_colour(look), tooltip=tips),
         _dots(look, x, tips),
-    ).properties(height=alt.Step(_ROW))
+    ).properties(height=_step(look))
 
 
 def _truncation(measure: str, look: Look) -> Drawn:
@@ -272,15 +183,15 @@ def _truncation(measure: str, look: Look) -> Drawn:
     del measure
     x = alt.X("reranked:Q", title="relevant documents in the top 10", axis=alt.Axis(format="%"))
     scale = alt.Scale(domain=["read whole", "truncated"], range=["circle", "triangle-left"])
-    tips = [_tip("system:N", "system"), _tip("pairs:N", "pairs"), _tip("count:Q", "of them", ",d")]
-    tips += [_tip("relevant:Q", "relevant", ",d"), _tip("reranked:Q", "in the top 10", ".1%")]
-    base = _base().encode(y=_systems(), color=_colour(look))
+    tips = [tip("system:N", "system"), tip("pairs:N", "pairs"), tip("count:Q", "of them", ",d")]
+    tips += [tip("relevant:Q", "relevant", ",d"), tip("reranked:Q", "in the top 10", ".1%")]
+    base = from_rows().encode(y=_systems(), color=_colour(look))
     return alt.layer(
         base.mark_line(opacity=0.5).encode(x=x, detail="system:N"),
         base.mark_point(filled=True, size=90, opacity=1).encode(
             x=x, shape=alt.Shape("pairs:N", scale=scale, legend=alt.Legend(orient="top")), tooltip=tips
         ),
-    ).properties(height=alt.Step(_ROW))
+    ).properties(height=_step(look))
 
 
 _CHARTS: dict[str, Callable[[str, Look], Drawn]] = {
@@ -288,11 +199,11 @@ _CHARTS: dict[str, Callable[[str, Look], Drawn]] = {
     "intervals": _intervals,
     "cost": _cost,
     "depth": _depth,
-    "queries": _queries,
-    "differences": _differences,
+    "queries": pair_charts.queries,
+    "differences": pair_charts.differences,
     "length": _length,
-    "scores": _scores,
-    "calibration": _calibration,
+    "scores": pair_charts.scores,
+    "calibration": pair_charts.calibration,
     "ties": _ties,
     "truncation": _truncation,
 }

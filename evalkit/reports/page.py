@@ -32,7 +32,10 @@ def page(found: Overview) -> str:
         "page.html",
         title=f"{found.settings.measure} on {names if len(found.datasets) == 1 else f'{len(found.datasets)} datasets'}",
         made_by=_made_by(found),
-        findings=[(one.level, sentence(one)) for one in shown(found.findings)],
+        several=len(found.datasets) > 1,
+        findings=sorted(
+            ((one.level, sentence(one)) for one in shown(found.findings)), key=lambda each: each[0] != "note"
+        ),
         rule=rule_text(found.settings),
         few=[] if found.total is None else _few(found.total, found.settings),
         # Our own files, and JSON that cannot end its element; all else is escaped by the template.

@@ -158,6 +158,37 @@ def test_queries_are_browsed_with_the_keyboard(browser, many):
         assert page.locator("#rankings mark").count() > 0  # query, about and a number are words of every query
 
 
+def test_a_move_is_the_same_on_both_sides(browser, many):
+    with opened(browser, many) as page:
+        page.select_option("#second", "3")
+        sides = page.locator("#rankings .ranking").evaluate_all(
+            "lists => lists.map((list) => Object.fromEntries([...list.children].map((one) => "
+            "[one.querySelector('code').textContent, [one.querySelector('b').textContent, "
+            "one.querySelector('.move').textContent]])))"
+        )
+        before, after = sides
+        moved = 0
+        for doc_id in before.keys() & after.keys():
+            (rank, there), (other, here) = before[doc_id], after[doc_id]
+            if rank == other:
+                assert there == here == "same place"
+                continue
+            moved += 1
+            arrow = "\u25b2" if int(other) < int(rank) else "\u25bc"
+            steps = abs(int(other) - int(rank))
+            assert (there, here) == (f"{arrow} {steps}, to {other}", f"{arrow} {steps}, from {rank}")
+        assert moved > 0
+
+
+def test_words_are_marked_with_their_plurals_and_short_ones_alone(browser, many):
+    marks = "(text, asked) => marked(text, wordsOf(asked)).filter((one) => one.tagName).map((one) => one.textContent)"
+    with opened(browser, many) as page:
+        of = lambda text, asked: page.evaluate(f"([text, asked]) => ({marks})(text, asked)", [text, asked])  # noqa: E731
+        assert of("The U.S entered; us, US", "why did us enter") == ["us", "US"]
+        assert of("Birds and a bird, routes", "bird route") == ["Birds", "bird", "routes"]
+        assert of("a route", "routes") == ["route"]
+
+
 def test_filters_keep_the_queries_that_were_won_or_lost(browser, many):
     with opened(browser, many) as page:
         page.select_option("#second", label="system00")
@@ -236,9 +267,51 @@ def test_light_dark_and_print(browser, many):
         assert page.evaluate(background) == light
         assert page.evaluate(ink) == "rgb(0, 0, 0)"
         assert not page.locator("#theme").is_visible()
+        page.pdf()
+        assert not page.locator("#conditions table").is_visible()  # 195 rows: printed where a reader opened them
+
+
+def test_short_tables_are_printed_and_long_ones_where_they_are_open(browser, many, tmp_path):
+    path = made_report(tmp_path, {"strong": 3.0}, datasets=1, queries=8)
+    with opened(browser, path) as page:
         assert not page.locator("#conditions table").is_visible()
         page.pdf()
         assert page.locator("#conditions table").is_visible()
+    with opened(browser, many) as page:
+        charts(page)
+        assert not page.locator("#pairs-table").is_visible()
+        pages = page.pdf(format="A4").count(b"/Type /Page\n")
+        assert 3 <= pages <= 7
+        page.click("#pairs summary")
+        assert page.pdf(format="A4").count(b"/Type /Page\n") > pages
+
+
+def test_long_names_stay_apart_on_axes_and_beside_numbers_on_a_phone(browser, tmp_path):
+    """A first stage, a reranker, and its setting: names of three parts."""
+    endings = ("max_length=none", "max_length=16")
+    root = made(tmp_path, {"strong": 3.0, "weak": 1.0}, dataset="set0", queries=8)
+    settings = dict(zip(("strong", "weak"), endings, strict=True))
+    found = overview(gather([root]), Settings(samples=200), queries=4)
+    (view,) = found.datasets
+    names = [one.name for one in view.comparison.systems]
+    long = {one: f"a_dense_stage-100 + a_reranker_of_ours {settings.get(one, one)}" for one in names}
+    systems = tuple(one._replace(name=long[one.name]) for one in view.comparison.systems)
+    pairs = tuple(one._replace(better=long[one.better], worse=long[one.worse]) for one in view.comparison.pairings)
+    comparison = replace(view.comparison, systems=systems, pairings=pairs)
+    path = tmp_path / "report.html"
+    path.write_text(html_page(replace(found, datasets=(replace(view, comparison=comparison),))), encoding="utf-8")
+    for width in (390, 1280):
+        with opened(browser, path, viewport={"width": width, "height": 800}) as page:
+            charts(page)
+            labels = page.locator("#chart-intervals svg .role-axis-label text").all_text_contents()
+            shown = " ".join(labels)
+            assert all(ending in shown for ending in endings)
+            assert "\u2026" not in shown
+            numbers = page.locator("#heat-table td.number")
+            assert numbers.count() >= 2
+            for place in range(numbers.count()):
+                box = numbers.nth(place).bounding_box()
+                assert box["x"] + box["width"] <= width
 
 
 def test_a_ceiling_is_explained_where_there_is_one(browser, many, tmp_path):

@@ -1,6 +1,7 @@
 """The rows of charts."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 from made import made
@@ -48,14 +49,38 @@ def test_the_front_has_the_systems_that_none_beats_in_both(view):
 
 
 def test_labels_of_the_front_do_not_stand_on_one_another(view):
-    rows = timed(view, 10.0, 11.0, 50.0, 52.0)["cost"]
+    alike = zip(view.comparison.systems, (0.9, 0.899, 0.5, 0.499), strict=True)
+    systems = tuple(one._replace(mean=mean) for one, mean in alike)
+    even = replace(view, comparison=replace(view.comparison, systems=systems))
+    rows = timed(even, 10.0, 11.0, 50.0, 52.0)["cost"]
     assert all(row["front"] for row in rows)
     assert ["label" in row for row in rows] == [True, False, True, False]
+    rows = timed(even, 10.0, 400.0, 11.0, 500.0)["cost"]  # one at each side, twice
+    assert ["label" in row for row in rows if row["front"]] == [True, True, True]
 
 
 def test_one_timed_system_has_no_chart_of_costs(view):
     assert "cost" not in timed(view, 10.0, None, None, None)
     assert "cost" in timed(view, 10.0, 20.0, None, None)
+
+
+def test_costs_are_compared_over_the_same_first_stage_alone(view):
+    """One reranker over two first stages is no choice between two costs."""
+
+    def over(one, stage, speed):
+        manifest = one.evaluation.candidates.manifest
+        manifest = {**manifest, "run_digest": stage}
+        candidates = replace(one.evaluation.candidates, manifest=manifest)
+        return one._replace(evaluation=replace(one.evaluation, candidates=candidates), speed=speed)
+
+    places = [place for place, one in enumerate(view.systems) if not one.evaluation.is_first_stage]
+    stages = dict(zip(places, ("a", "b", "a"), strict=True))
+    systems = [over(one, stages.get(place, "a"), 10.0 * place + 10) for place, one in enumerate(view.systems)]
+    two = [one._replace(speed=one.speed if place in places[:2] else None) for place, one in enumerate(systems)]
+    assert "cost" not in rows_of_dataset(replace(view, systems=tuple(two)))
+    three = [one._replace(speed=one.speed if place in places else None) for place, one in enumerate(systems)]
+    rows = [row for row in rows_of_dataset(replace(view, systems=tuple(three)))["cost"] if "cost" in row]
+    assert [(row["stage"], row["front"]) for row in rows] == [(0, True), (1, False), (0, True)]
 
 
 def test_names_of_first_stages_in_a_chart_of_costs_stand_at_both_ends_in_turn(view):
@@ -94,6 +119,21 @@ def test_bars_join_the_groups_that_cannot_be_told_apart(found):
     assert ranks == sorted(ranks)
     (bar,) = [row for row in rows if "group" in row]  # two datasets cannot show a difference
     assert (bar["system"], bar["last"]) == (rows[0]["system"], rows[3]["system"])
+
+
+def test_bars_that_do_not_meet_share_a_column(found):
+    """Each of five systems is alike to its neighbours: bars of 1-2, 2-3, 3-4 and 4-5 need two columns."""
+    names, total = [f"system{place}" for place in range(5)], found.total
+    near = {(names[place], names[place + 1]) for place in range(4)}
+    template = total.pairings[0]
+    pairs = [
+        template._replace(better=one, worse=other, randomisation=0.9 if (one, other) in near else 0.001)
+        for one, other in combinations(names, 2)
+    ]
+    systems = [total.systems[0]._replace(name=name) for name in names]
+    rows = rows_over_datasets(replace(total, systems=systems, pairings=pairs, ranks=[1.0, 2.0, 3.0, 4.0, 5.0]), 0.05)
+    bars = [(row["system"][-1], row["last"][-1], row["group"]) for row in rows if "group" in row]
+    assert bars == [("0", "1", 0), ("1", "2", 1), ("2", "3", 0), ("3", "4", 1)]
 
 
 def test_bins_keep_their_numbers():

@@ -29,6 +29,7 @@ function chooseDataset(number, systems = data.datasets[number].first) {
   drawDataset();
   drawPair();
   drawPairs(byId("pairs-table"), state.dataset.pairs);
+  byId("pairs").open = state.dataset.pairs.rows.length <= SHORT;
   listQueries();
 }
 
@@ -52,7 +53,7 @@ function drawPair() {
   const rows = ids.map((id, at) => ({ id, first: values[state.first][at] / 1e4, second: values[state.second][at] / 1e4 }));
   const titled = (specification) => {
     const dots = specification.layer[1].encoding;
-    [dots.x.title, dots.y.title] = [first, second].map((one) => `${data.measure}, ${one.name}`);
+    [dots.x.title, dots.y.title] = [first, second].map((one) => [`${data.measure} of`, ...linesOf(one.name)]);
     return specification;
   };
   const differ = systems.length > 1;
@@ -118,7 +119,7 @@ function showQuery() {
   }
   const words = wordsOf(one.text ?? "");
   byId("asked").replaceChildren(html("code", {}, html("bdi", {}, one.id)), " ", html("bdi", {}, one.text ?? "(the text is not at hand)"));
-  byId("rankings").replaceChildren(ranking(one, state.first, state.second, words), ranking(one, state.second, state.first, words));
+  byId("rankings").replaceChildren(ranking(one, state.first, words), ranking(one, state.second, words));
   byId("permalink").href = permalink(one);
 }
 
@@ -147,31 +148,34 @@ function openQuery({ first, second }) {
   byId("browser").scrollIntoView();
 }
 
-function ranking(one, place, other, words) {
+function ranking(one, place, words) {
   const { name } = state.dataset.systems[place];
-  const items = shownBy(one, place).map((at) => placed(one, at, place, other, words));
+  const items = shownBy(one, place).map((at) => placed(one, at, place, words));
   const title = html("h3", {}, mark(name), `${name}: ${data.measure} ${fixed(one.values[place])}`);
   return html("div", {}, title, html("ol", { class: "ranking" }, ...items));
 }
 
-function moveOf(one, at, place, other) {
-  const [rank, there] = [one.ranks[place][at], one.ranks[other][at]];
-  if (there === null) return ["", "not among the other's documents"];
-  if (there === rank) return ["", "same place"];
-  return there > rank ? ["up", `▲ ${there - rank}, there ${there}`] : ["down", `▼ ${rank - there}, there ${there}`];
+// The move of a document from the first system to the second, on both sides.
+function moveOf(one, at, place) {
+  const [before, after] = [one.ranks[state.first][at], one.ranks[state.second][at]];
+  const isFirst = place === state.first;
+  if (before === null || after === null) return ["", isFirst ? "not in the second" : "not in the first"];
+  if (before === after) return ["", "same place"];
+  const where = isFirst ? `to ${after}` : `from ${before}`;
+  return before > after ? ["up", `▲ ${before - after}, ${where}`] : ["down", `▼ ${after - before}, ${where}`];
 }
 
-function placed(one, at, place, other, words) {
+function placed(one, at, place, words) {
   const { id, text } = ofDataset().documents[one.documents[at]];
   const grade = one.grades[at];
-  const [way, moved] = moveOf(one, at, place, other);
+  const [way, moved] = moveOf(one, at, place);
   const judged = state.dataset.remark ? "" : grade === null ? "unjudged" : `grade ${grade}`;
   const head = html("div", { class: "head" }, html("b", {}, String(one.ranks[place][at])), html("code", {}, html("bdi", {}, id)));
   if (judged) head.append(html("span", { class: "grade" }, judged));
   if (one.cut[place].includes(at)) head.append(html("span", { class: "grade" }, "truncated"));
   head.append(html("span", { class: `move ${way}` }, moved));
   const kind = grade === null ? "unjudged" : `grade${Math.max(0, Math.min(grade, 3))}`;
-  const item = html("li", { class: kind, "data-doc": at }, head, html("div", { dir: "auto" }, ...marked(text ?? "", words)));
+  const item = html("li", { class: kind, "data-doc": at }, head, html("div", { class: "text", dir: "auto" }, ...marked(text ?? "", words)));
   for (const [event, on] of [["mouseenter", true], ["mouseleave", false]]) {
     item.addEventListener(event, () => {
       for (const twin of document.querySelectorAll(`[data-doc="${at}"]`)) twin.classList.toggle("same", on);
@@ -191,7 +195,8 @@ function wordsOf(text) {
 
 // The text with the words of the query marked; their plurals, too.
 function marked(text, words) {
-  const known = (word) => words.has(word) || (word.endsWith("s") ? words.has(word.slice(0, -1)) : words.has(`${word}s`));
+  const known = (word) => words.has(word) ||
+    (word.length > 2 && (words.has(`${word}s`) || (word.endsWith("s") && words.has(word.slice(0, -1)))));
   const parts = [];
   let plain = "";
   for (const { segment, isWordLike } of segmenter.segment(text)) {

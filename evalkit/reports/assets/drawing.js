@@ -58,10 +58,13 @@ async function drawWaiting() {
 
 async function drawNow(name, figure, rows, change) {
   const place = figure.querySelector(".drawing");
-  const narrow = place.clientWidth < 480;
-  const specification = change(withRows(structuredClone(data.specifications[name]), rows));
+  const narrow = place.clientWidth < 400;
+  const specification = change(withRows(structuredClone(data.specifications[name]), rows, narrow));
   const config = structuredClone(data.theme);
-  if (narrow) config.axis.labelLimit = Math.max(90, place.clientWidth * 0.36);
+  if (narrow) config.axis.labelLimit = Math.max(90, place.clientWidth * 0.42);
+  config.axis.titleLimit = (specification.height ?? 300) * 0.9;
+  const own = figure.querySelector(".legend");
+  if (own) own.replaceChildren(...keys([...new Set(rows.filter((row) => !("end" in row) && (row.kind ?? "reranked") === "reranked").map((row) => row.system))]));
   const options = {
     mode: "vega-lite", renderer: "svg", ast: true, actions: false, defaultStyle: false, config,
     logLevel: 1, // errors alone: a warning tells of an empty layer, such as a ceiling that there is not
@@ -74,19 +77,25 @@ async function drawNow(name, figure, rows, change) {
 }
 
 function systemsLegend() {
-  byId("legend").replaceChildren(
-    ...data.systems.map(({ name }) => html("span", { class: "key", role: "listitem" }, mark(name), name)),
-  );
+  byId("legend").replaceChildren(...keys(data.systems.map(({ name }) => name)));
 }
 
+const keys = (names) => names.map((name) => html("span", { class: "key", role: "listitem" }, mark(name), name));
+
+// Lines of a name on an axis; charts.py breaks labels in the same places.
+const linesOf = (name, narrow) => narrow ? name.replace(" + ", " +\u00a0").split(" ") : name.replace(" + ", "\n+ ").split("\n");
+
 // A specification with rows: a row of pixels for each system, and room at the right for bars of groups.
-function withRows(specification, rows) {
+function withRows(specification, rows, narrow) {
   const bars = new Set(rows.flatMap((row) => row.group ?? [])).size;
   const { height } = specification;
+  const systems = new Set(rows.map((row) => row.system));
+  const lines = Math.max(...[...systems].map((name) => linesOf(name ?? "", narrow).length));
   return {
     ...specification,
     datasets: { ...specification.datasets, rows },
-    height: height.step ? height.step * new Set(rows.map((row) => row.system)).size : height,
+    params: [{ name: "narrow", value: narrow }],
+    height: height.step ? Math.max(height.step, 14 * lines + 6) * systems.size : height,
     ...(bars ? { padding: { left: 4, top: 4, bottom: 4, right: 14 + 12 * bars } } : {}),
   };
 }

@@ -30,7 +30,10 @@ byId("query").addEventListener("change", (event) => {
 byId("previous").addEventListener("click", () => step(-1));
 byId("next").addEventListener("click", () => step(1));
 byId("copy").addEventListener("click", copyQuery);
-addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => (each.open = true)));
+// Long tables are printed where a reader opened them.
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => {
+  if (each.querySelectorAll("tbody tr").length <= SHORT) each.open = true;
+}));
 addEventListener("hashchange", () => followPermalink() && drawWaiting());
 
 async function start() {

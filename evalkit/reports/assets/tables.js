@@ -68,9 +68,12 @@ function chooseBaselines() {
   drawHeat(names[0]);
 }
 
+const SHORT = 15; // rows of a table that is open from the start, and printed
+const probability = (value) => (value < 1e-4 ? "< 0.0001" : fixed(value));
+
 const PAIRS = [
   ["better", "better"], ["worse", "worse"], ["difference", "difference", signed], ["low", "95 % from", signed],
-  ["high", "to", signed], ["randomisation", "p randomisation"], ["t", "p t-test"], ["wins", "won"], ["ties", "tied"],
+  ["high", "to", signed], ["randomisation", "p randomisation", probability], ["t", "p t-test", probability], ["wins", "won"], ["ties", "tied"],
   ["losses", "lost"], ["smallest", "smallest visible", fixed],
 ];
 
@@ -88,7 +91,7 @@ function drawPairs(table, pairs) {
 
 function drawPairsOver() {
   if (!data.overall) return;
-  const table = html("table");
+  const table = html("table", { class: "pairings" });
   const inside = html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Pairs over datasets" }, table);
   byId("pairs-over").append(html("details", {}, html("summary", {}, "All pairs over datasets"), inside));
   drawPairs(table, data.overall.pairs);
