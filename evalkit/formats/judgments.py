@@ -16,7 +16,7 @@ from evalkit.errors import DataError
 from evalkit.formats import passages
 from evalkit.formats.ids import are_ids, plain_text
 from evalkit.formats.json_values import begins_as_json, json_rows, shown
-from evalkit.formats.notes import Note
+from evalkit.formats.notes import Note, counted
 from evalkit.formats.rows import GRADES, QRELS_LAYOUTS, Row, is_number, name_columns, qrels_layout
 from evalkit.formats.tabular import is_table, table_columns, table_rows
 from evalkit.formats.textfile import File, fields, read_lines
@@ -76,38 +76,48 @@ def parse_judgments(numbered: Iterable[tuple[int, str]], name: object) -> QrelsF
 def _gathered(rows: Iterable[Row], name: object) -> QrelsFile:
     qrels: dict[str, dict[str, int]] = {}
     known: dict[str, int] = {}  # grade by its text
-    has_grades = True
+    has_grades, repeats = True, 0
     for number, query_id, doc_id, _, value in rows:
         has_grades = value is not None
         text = "1" if value is None else value
         judged = qrels.get(query_id)
         if judged is None or text not in known or doc_id in judged or not are_ids(query_id, doc_id):
-            add_judgment(qrels, query_id, doc_id, text, where=f"{name}:{number}")
+            repeats += not add_judgment(qrels, query_id, doc_id, text, where=f"{name}:{number}")
             known[text] = qrels[query_id][doc_id]
         else:
             judged[doc_id] = known[text]
-    return _checked(qrels, name, has_grades=has_grades)
+    return _checked(qrels, name, has_grades=has_grades, repeats=repeats)
 
 
-def _checked(qrels: Qrels, name: object, *, has_grades: bool) -> QrelsFile:
+def _checked(qrels: Qrels, name: object, *, has_grades: bool, repeats: int) -> QrelsFile:
     if not qrels:
         raise DataError(f"{name}: holds no judgments. {_EXPECTED}.")
-    return QrelsFile(qrels, () if has_grades else (ALL_RELEVANT,))
+    notes = () if has_grades else (ALL_RELEVANT,)
+    if repeats:
+        text = f"{counted(repeats, 'judgment is', 'judgments are')} the same as an earlier one, and left out"
+        notes = (*notes, Note("repeated_judgments", text, {"judgments": repeats}))
+    return QrelsFile(qrels, notes)
 
 
-def add_judgment(qrels: dict[str, dict[str, int]], query_id: str, doc_id: str, relevance: str, *, where: str) -> None:
-    """Add a judgment, refusing one that contradicts an earlier one or is not an integer; `where` begins the error."""
+def add_judgment(qrels: dict[str, dict[str, int]], query_id: str, doc_id: str, relevance: str, *, where: str) -> bool:
+    """Add a judgment; False where it repeats an earlier one. `where` begins errors.
+
+    Raises:
+        DataError: it contradicts an earlier one, or is not an integer.
+    """
     if not are_ids(query_id, doc_id):
         raise DataError(f"{where}: an id is empty or holds a NUL character.")
     if not (found := _GRADE.fullmatch(relevance)):
         raise DataError(f"{where}: the relevance is {relevance!r}, expected an integer such as 0, 1 or 2.")
     grade = int(found[1])
     judged = qrels.setdefault(query_id, {})
+    before = len(judged)
     if judged.setdefault(doc_id, grade) != grade:
         raise DataError(
             f"{where}: document {doc_id!r} is judged {relevance} for query {query_id!r}, "
             f"but {judged[doc_id]} further up. Keep one judgment."
         )
+    return len(judged) > before
 
 
 def grade_text(grade: object) -> str:
@@ -120,13 +130,13 @@ def grade_text(grade: object) -> str:
 
 def _of_objects(file: File) -> QrelsFile:
     qrels: dict[str, dict[str, int]] = {}
-    has_grades = True
+    has_grades, repeats = True, 0
     for number, (where, value) in enumerate(json_rows(file), start=1):
         for query, document, grade in _triples(value, number, where):
             has_grades = has_grades and grade is not None
             relevance = "1" if grade is None else grade_text(grade)
-            add_judgment(qrels, plain_text(query), plain_text(document), relevance, where=where)
-    return _checked(qrels, file, has_grades=has_grades)
+            repeats += not add_judgment(qrels, plain_text(query), plain_text(document), relevance, where=where)
+    return _checked(qrels, file, has_grades=has_grades, repeats=repeats)
 
 
 def _triples(value: Any, number: int, where: str) -> Iterator[tuple[Any, Any, Any]]:

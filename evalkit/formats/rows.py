@@ -117,6 +117,7 @@ def qrels_layout(line: str, where: str, following: Sequence[str] = ()) -> Layout
             return Layout(FieldPlaces(0, 1, None, 2), width, own, _is_header(row), QRELS_LAYOUTS[width])
     if relevant := _two_columns(line, following):
         return relevant
+    _refuse_unnamed(line, where, GRADES)
     found, legal = fields(line, (3, 4)), " or ".join(QRELS_LAYOUTS.values())
     hint = " These look like a run: the order is QRELS RUN." if found[1:2] in (["Q0"], ["q0"]) else ""
     raise DataError(f"{where}: {_count(found)}, expected 3 or 4 ({legal}).{hint}")
@@ -149,6 +150,7 @@ def run_layout(line: str, where: str, following: Sequence[str] = ()) -> Layout:
     found = fields(line, (6,))
     if len(found) == TREC_RUN.width:
         return TREC_RUN._replace(split=_without_quotes(TREC_RUN.split, [found[0], found[2]]))
+    _refuse_unnamed(line, where, (*SCORES, *_RANK))
     for row, split, plain in _splits(line):
         if layout := _plain_run(row, split, plain=plain):
             return layout
@@ -168,6 +170,7 @@ def _splits(line: str, counts: tuple[int, ...] = (3, 4)) -> Iterator[tuple[list[
 def _plain_run(row: list[str], split: Split, *, plain: bool) -> Layout | None:
     """A run without column names, from the fields of its first line; None for an unknown layout."""
     numbers = [is_number(_unquoted(field)) for field in row]
+    has_header = False
     match row:
         case [_, _, _] if numbers[2]:
             columns, shown = FieldPlaces(0, 1, None, 2, may_be_ranks=True), "query_id doc_id score"
@@ -179,11 +182,17 @@ def _plain_run(row: list[str], split: Split, *, plain: bool) -> Layout | None:
             columns, shown = FieldPlaces(0, 1, 2, 3), "query_id doc_id rank score"
         case [_, _, _, _] if plain:
             columns, shown = FieldPlaces(0, 1, None, None), "query_id doc_id query document"
+            has_header = _are_candidates(row)
         case [_, _, _, _, _, _] if not plain and numbers[3] and numbers[4]:
             columns, shown = TREC_RUN.columns, RUN_LAYOUT
         case _:
             return None
-    return Layout(columns, len(row), _without_quotes(split, row) if plain else split, has_header=False, shown=shown)
+    return Layout(columns, len(row), _without_quotes(split, row) if plain else split, has_header, shown)
+
+
+def _are_candidates(names: Sequence[str]) -> bool:
+    """Whether these are the names of the columns of MS MARCO's candidates: qid, pid, query, passage."""
+    return len(names) == 4 and "query" in names[2].lower() and name_columns(names, graded=False) is not None  # noqa: PLR2004
 
 
 def _without_quotes(split: Split, row: list[str]) -> Split:
@@ -200,13 +209,23 @@ def _named(line: str, values: tuple[str, ...], following: Sequence[str]) -> Layo
         split: Split = blanks if delimiter == " " else partial(_csv_fields, delimiter=delimiter)
         names = split(line)
         columns = name_columns(names, values) if len(names) > 2 else None  # noqa: PLR2004
-        if columns and not any(map(is_number, names)):
+        if columns and not any(is_number(name) for name in names if name != "0"):  # which TREC's iteration is called
             if delimiter in "\t " and not has_quotes:
                 split = partial(fields, counts=(len(names),))
             elif delimiter == " ":
                 split = _all_unquoted
             return Layout(columns, len(names), split, has_header=True, shown=" ".join(names))
     return None
+
+
+def _refuse_unnamed(line: str, where: str, values: tuple[str, ...]) -> None:
+    """Refuse names of columns that have a query and a document, and no value."""
+    for names, _, plain in _splits(line, (2, 3, 4)):
+        if len(names) > 1 and name_columns(names, graded=False) and not (plain and _are_candidates(names)):
+            raise DataError(
+                f"{where}: names the columns {', '.join(names)}, and none of them is a value. It may be called "
+                f"{', '.join(values)}."
+            )
 
 
 def _all_unquoted(line: str) -> list[str]:

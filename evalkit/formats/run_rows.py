@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ class RunRows(NamedTuple):
         documents: shape (rows,), indices into `doc_ids`.
         scores: shape (rows,).
         ranks: shape (rows,), NaN for a field that is not a number; None where the file has no ranks.
+        repeats: how many further rows were the same as one of these.
     """
 
     query_ids: list[str]
@@ -36,6 +38,7 @@ class RunRows(NamedTuple):
     documents: NDArray[np.int32]
     scores: NDArray[np.float64]
     ranks: NDArray[np.float64] | None
+    repeats: int = 0
 
     def run(self, source: str) -> Run:
         """The run by score.
@@ -45,6 +48,21 @@ class RunRows(NamedTuple):
         """
         codes, scores = {"queries": self.queries, "documents": self.documents}, self.scores
         return Run.rank(self.query_ids, self.doc_ids, **codes, scores=scores, source=source)
+
+    def distinct(self) -> "RunRows":
+        """The first of all rows that are the same."""
+        ranks = np.zeros(len(self.queries)) if self.ranks is None else np.nan_to_num(self.ranks, nan=-1.0)
+        _, first = np.unique(
+            np.stack([self.queries, self.documents, self.scores, ranks], axis=1), axis=0, return_index=True
+        )
+        kept = np.sort(first)
+        return self._replace(
+            queries=self.queries[kept],
+            documents=self.documents[kept],
+            scores=self.scores[kept],
+            ranks=None if self.ranks is None else self.ranks[kept],
+            repeats=len(self.queries) - len(kept),
+        )
 
 
 def from_mapping(scores: Mapping[str, Mapping[str, float]]) -> RunRows:
@@ -62,8 +80,13 @@ def from_mapping(scores: Mapping[str, Mapping[str, float]]) -> RunRows:
     )
 
 
-def checked(rows: Callable[[], Iterator[Row]], path: Path) -> tuple[RunRows, Run]:
+def checked(rows: Callable[[], Iterator[Row]], path: Path, *, repeats: bool = False) -> tuple[RunRows, Run]:
     """All rows, and their run by score. `rows` is called again if one of them is at fault, to name its line.
+
+    Args:
+        rows: of the file.
+        path: of the file, for errors.
+        repeats: whether a row may repeat another one, which is then left out.
 
     Raises:
         DataError: a score is not a finite number, an id is empty, or a document occurs twice for a query.
@@ -72,6 +95,9 @@ def checked(rows: Callable[[], Iterator[Row]], path: Path) -> tuple[RunRows, Run
     try:
         return scored, scored.run(str(path))
     except DataError:
+        if repeats and (once := scored.distinct()).repeats:
+            with suppress(DataError):
+                return once, once.run(str(path))
         _raise_fault(rows(), path)
         raise
 

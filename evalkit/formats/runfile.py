@@ -87,10 +87,28 @@ def _from_lines(path: Path, order: str | None) -> RunFile:
 
 
 def _from_rows(columns: FieldPlaces, rows: Callable[[], Iterator[Row]], path: Path, order: str | None) -> RunFile:
-    scored, run = checked(rows, path)
+    scored, run = checked(rows, path, repeats=True)
     if columns.may_be_ranks:
-        return _of_three_columns(scored, run, path, order)
-    return by_score_or_rank(columns, scored, run, path, order)
+        found = _of_three_columns(scored, run, path, order)
+    else:
+        if order is None:
+            _refuse_swapped(scored, path)
+        found = by_score_or_rank(columns, scored, run, path, order)
+    if scored.repeats:
+        text = f"{counted(scored.repeats, 'line is', 'lines are')} the same as an earlier one, and left out"
+        return found._replace(notes=(*found.notes, Note("repeated_lines", text, {"lines": scored.repeats})))
+    return found
+
+
+def _refuse_swapped(scored: RunRows, path: Path) -> None:
+    """Refuse scores that are the ranks where the ranks are not."""
+    if scored.ranks is None or not ranks.are_usable(scored.queries, scored.ranks):
+        return
+    if ranks.are_ranks(scored.queries, scored.scores) and ranks.are_ranks(scored.queries, scored.ranks) is False:
+        raise DataError(
+            f"{path}: the scores are 1, 2, 3, ... in each query and the ranks are not, so the two may be swapped. Swap "
+            "the columns, or with --order score (retriever.order, reranker.order) take the scores as they are."
+        )
 
 
 def by_score_or_rank(columns: FieldPlaces, scored: RunRows, run: Run, name: object, order: str | None) -> RunFile:

@@ -1,4 +1,4 @@
-"""Judgments and runs in Parquet and Feather files, whose columns have names. Knows nothing of the meaning of values."""
+"""Judgments and runs in Parquet and Arrow files, whose columns have names. Knows nothing of the meaning of values."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from evalkit.formats.ids import plain_text
 from evalkit.formats.rows import GRADES, FieldPlaces, Row, name_columns
 from evalkit.formats.textfile import File, opened, peek
 
-_PARQUET, _FEATHER = b"PAR1", b"ARROW1\0\0"
+_PARQUET, _FEATHER, _STREAM = b"PAR1", b"ARROW1\0\0", b"\xff\xff\xff\xff"
 _ROWS_AT_A_TIME = 65_536
 
 
@@ -24,9 +24,11 @@ class _Table(NamedTuple):
 
 
 def is_table(file: File) -> bool:
-    """Whether a file is Parquet or Feather, by its first bytes; a query id may begin with the same letters."""
+    """Whether a file is Parquet, Feather or an Arrow stream, by its first bytes; an id may begin with these letters."""
     start = peek(file, 8)
-    return start.startswith(_FEATHER) or (start.startswith(_PARQUET) and any(byte < ord("\t") for byte in start))
+    return start.startswith((_FEATHER, _STREAM)) or (
+        start.startswith(_PARQUET) and any(byte < ord("\t") for byte in start)
+    )
 
 
 def table_columns(file: File, values: tuple[str, ...]) -> FieldPlaces:
@@ -75,7 +77,10 @@ def _opened(file: File) -> Iterator[_Table]:
 
     try:
         with opened(file) as stream:
-            if stream.read(len(_PARQUET)) == _PARQUET:
+            if peek(file, len(_STREAM)) == _STREAM:
+                rows = ipc.open_stream(stream)
+                yield _Table(rows.schema.names, lambda _: rows)
+            elif stream.read(len(_PARQUET)) == _PARQUET:
                 parquet = pq.ParquetFile(stream)
                 names = parquet.schema_arrow.names
                 yield _Table(names, lambda wanted: parquet.iter_batches(_ROWS_AT_A_TIME, columns=wanted))

@@ -53,12 +53,24 @@ def opened(file: File) -> BinaryIO:
     return file.open() if isinstance(file, Member) else open_binary(file)
 
 
+def is_saved(path: Path) -> bool:
+    """Whether a folder is a table that `save_to_disk` of `datasets` wrote."""
+    return (path / "state.json").is_file()
+
+
 def open_binary(path: Path) -> BinaryIO:
     """The bytes of a file, or of the only file in an archive, decompressed; whatever its name.
+
+    Of a folder that `save_to_disk` of `datasets` wrote, those of its one file of rows.
 
     Raises:
         DataError: there is no such file, it cannot be opened, or it is an archive of several files.
     """
+    if is_saved(path):
+        saved = sorted(path.glob("*.arrow"))
+        if len(saved) != 1:
+            raise DataError(f"{path}: has its rows in {len(saved)} files, expected one. Save it with num_shards=1.")
+        path = saved[0]
     if path.is_dir():
         raise DataError(f"{path}: is a folder. Give the files in it, such as {path}/*.")
     if path.exists() and not path.is_file():

@@ -9,6 +9,7 @@ from evalkit.errors import ConfigError, DataError
 from evalkit.formats.python_objects import is_from, run_object
 from evalkit.formats.run_names import run_names
 from evalkit.formats.runfile import RunFile
+from evalkit.formats.textfile import is_saved
 from evalkit.measures.given_runs import GivenRun
 from evalkit.results.gather import gather
 from evalkit.results.labels import names
@@ -44,8 +45,11 @@ def results_in(items: Iterable[Any]) -> list[Evaluation]:
 
 
 def is_result(item: Any) -> bool:
-    """Whether an item is an evaluation, or a path where results may be: anything but a file."""
-    return isinstance(item, Evaluation) or (isinstance(item, str | PathLike) and not path_of(item).is_file())
+    """Whether an item is an evaluation, or a path where results may be: anything but a file, or a table on disk."""
+    if not isinstance(item, str | PathLike):
+        return isinstance(item, Evaluation)
+    path = path_of(item)
+    return not (path.is_file() or is_saved(path))
 
 
 def read_runs(items: Sequence[Any], *, order: str | None = None) -> dict[str, GivenRun]:
@@ -63,7 +67,7 @@ def read_runs(items: Sequence[Any], *, order: str | None = None) -> dict[str, Gi
         ResultError: a folder holds no result.
     """
     paths = [path_of(item) for item in items if isinstance(item, str | PathLike)]
-    files = [path for path in paths if not path.is_dir()]
+    files = [path for path in paths if not path.is_dir() or is_saved(path)]
     label_of = dict(zip(files, run_names(files), strict=True))
     found: dict[str, GivenRun] = {}
     for number, item in enumerate(items, start=1):

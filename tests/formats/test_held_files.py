@@ -7,6 +7,7 @@ import json
 import lzma
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -94,6 +95,7 @@ JUDGMENTS = {
     "BEIR without a header": "q1\td1\t1\nq1\td2\t0\nq2\td1\t2\n",
     "floats": "q1,d1,1.0\nq1,d2,0.0\nq2,d1,2.0\n",
     "JSON": json.dumps(QRELS),
+    "TREC with a header that calls its second column 0": "qid 0 docid rel\nq1 0 d1 1\nq1 0 d2 0\nq2 0 d1 2\n",
     "columns of JSON": (
         '{"qid":{"0":"q1","1":"q1","2":"q2"},"docno":{"0":"d1","1":"d2","2":"d1"},"label":{"0":1,"1":0,"2":2}}'
     ),
@@ -111,6 +113,17 @@ RELEVANT_ALONE = {
     "lists in JSON": '{"q1": ["d1"], "q2": ["d1"]}',
     "lists, one a line": '{"q1": ["d1"]}\n{"q2": ["d1"]}\n',
 }
+
+
+COLUMNS = {"query_id": ["q1", "q1", "q2"], "doc_id": ["d2", "d1", "d1"], "score": [2.5, 1.5, 0.5]}
+GRADED = COLUMNS | {"score": [0.0, 1.0, 2.0]}
+
+
+def saved(folder: Path, columns: dict[str, list], shards: int = 1) -> Path:
+    import datasets
+
+    datasets.Dataset.from_dict(columns).save_to_disk(str(folder), num_shards=shards)
+    return folder
 
 
 def zipped(text: bytes) -> bytes:
@@ -166,6 +179,60 @@ def test_the_same_run_is_read_from_every_layout(tmp_path, layout):
 @pytest.mark.parametrize("layout", JUDGMENTS)
 def test_the_same_judgments_are_read_from_every_layout(tmp_path, layout):
     assert (QRELS, ()) == tuple(read_judgments(written(tmp_path, JUDGMENTS[layout])))
+
+
+@pytest.mark.parametrize("file", ["", "data-00000-of-00001.arrow"])
+def test_what_save_to_disk_wrote_is_read_by_its_folder_or_its_file(tmp_path, file):
+    assert RANKINGS == rankings(read_run(saved(tmp_path / "run", COLUMNS) / file))
+    assert QRELS == read_qrels(saved(tmp_path / "qrels", GRADED) / file)
+
+
+def test_a_saved_table_of_several_files_is_refused_and_not_read_in_part(tmp_path):
+    with pytest.raises(DataError, match=r"run: has its rows in 2 files, expected one\. Save it with num_shards=1\."):
+        read_run(saved(tmp_path / "run", COLUMNS, shards=2))
+
+
+@pytest.mark.parametrize("layout", ["TREC", "CSV", "tevatron"])
+def test_a_line_that_is_repeated_counts_once_with_a_note(tmp_path, layout):
+    text = RUNS[layout]
+    found = read_run_file(written(tmp_path, text + "\n".join(text.splitlines()[-2:]) + "\n"))
+    (note,) = (note for note in found.notes if note.kind == "repeated_lines")
+    assert (RANKINGS, {"lines": 2}) == (rankings(found.run), note.facts)
+
+
+@pytest.mark.parametrize(
+    "text", ["q1 0 d1 1\nq1 0 d1 1\nq2 0 d1 1.0\nq2 0 d1 1\n", '{"qid": "q1", "docid": "d1", "rel": 1}\n' * 3]
+)
+def test_a_judgment_that_is_repeated_counts_once_with_a_note(tmp_path, text):
+    qrels, (note,) = read_judgments(written(tmp_path, text))
+    assert (QRELS["q1"]["d1"], {"judgments": 2}) == (qrels["q1"]["d1"], note.facts)
+    assert "2 judgments are the same as an earlier one, and left out" == note.text
+
+
+@pytest.mark.parametrize("row", ["{query} Q0 {doc} {score} {rank} tag", "{query}\t{doc}\t{score}\t{rank}"])
+def test_ranks_and_scores_in_swapped_columns_are_refused(tmp_path, row):
+    swapped = "".join(
+        row.format(query=query, doc=doc, rank=rank, score=score) + "\n" for query, doc, rank, score in ROWS
+    )
+    path = written(tmp_path, swapped)
+    with pytest.raises(DataError, match=r"held: the scores are 1, 2, 3, \.\.\. in each query and the ranks are not"):
+        read_run(path)
+    assert rankings(read_run(path, order="score")) == {"q1": ["d1", "d2"], "q2": ["d1"]}
+
+
+@pytest.mark.parametrize("separator", [",", "\t", " ", ";"])
+@pytest.mark.parametrize("names", [("qid", "docid", "bm25"), ("query_id", "doc_id"), ("qid", "docno", "bm25", "dense")])
+def test_a_header_without_a_value_lists_its_columns_and_the_legal_names(tmp_path, separator, names):
+    path = written(
+        tmp_path, "".join(separator.join(row) + "\n" for row in (names, ["1", "d1", ".5", "2"][: len(names)]))
+    )
+    with pytest.raises(DataError, match=rf"held:1: names the columns {', '.join(names)}, and none of them is a value"):
+        read_run(path)
+
+
+def test_the_header_of_ms_marco_candidates_is_no_candidate(tmp_path):
+    text = "qid\tpid\tquery\tpassage\n7\t3\twho makes honey\tbees do\n"
+    assert {"7": ["3"]} == rankings(read_run(written(tmp_path, text)))
 
 
 @pytest.mark.parametrize("layout", RELEVANT_ALONE)

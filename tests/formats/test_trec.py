@@ -179,7 +179,6 @@ def test_ids_of_runs_may_hold_spaces_when_tabs_separate(file):
         pytest.param("q1 Q0 d2 2 -1e400 tag", "the score is -1e400, which cannot be ranked", id="-1e400"),
         pytest.param(b"q1 Q0 d\xe9 2 0.5 tag", "byte 8 is not UTF-8", id="Latin-1"),
         pytest.param("q1 Q0 d1 2 0.5 tag", "document 'd1' occurs twice for query 'q1'", id="twice"),
-        pytest.param("q1 Q0 d1 1 1.5 tag", "document 'd1' occurs twice for query 'q1'", id="the same line twice"),
     ],
 )
 def test_malformed_line_of_a_run_is_an_error_that_names_file_and_line(file, second, message):
