@@ -14,7 +14,7 @@ candidates.jsonl may hold the candidates of each query, see `candidates_on_disk`
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -53,6 +53,7 @@ from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
 from evalkit.formats.json_values import shown
 from evalkit.formats.judgments import read_judgments
+from evalkit.formats.similar_ids import lookalike
 from evalkit.formats.textfile import Member
 from evalkit.store import Store
 from evalkit.system.files import expanded
@@ -122,7 +123,7 @@ def load(
 
 def _answered(source: CollectionFiles, split: str, passages: Passages | None) -> Judged:
     """Queries of a collection without judgments, with their answers."""
-    queries = _read_queries(source, split, passages)
+    queries = _read_queries(source, split, passages, ())
     if not queries.by_id:
         raise DataError(f"{queries.file}: holds no queries.")
     if any(query.answers is None for query in queries.by_id.values()):
@@ -137,12 +138,16 @@ def _judged(source: CollectionFiles, found: Judgments, passages: Passages | None
     qrels, notes = read_judgments(Member(source.label(found.name), partial(source.open, found.name)))
     for note in notes:
         logger.warning("%s: %s.", source.label(found.name), note.text)
-    queries = _read_queries(source, found.split, passages)
+    queries = _read_queries(source, found.split, passages, qrels)
     absent = sorted(set(qrels) - set(queries.by_id))
     if absent:
+        pair = lookalike(absent, (query_id for query_id in queries.by_id if query_id not in qrels), loosely=False)
+        alike = (
+            f"{pair.ours!r} stands in the judgments and {pair.theirs!r} in the queries. {pair.advice}" if pair else ""
+        )
         raise DataError(
             f"{queries.file}: lacks {len(absent)} of the {len(qrels)} queries judged in {found.name}, such as "
-            f"{absent[0]!r}. Are queries and judgments of the same collection?"
+            f"{absent[0]!r}. {alike or 'Are queries and judgments of the same collection?'}"
         )
     kept = sorted(qrels)
     answered = [query_id for query_id in kept if queries.by_id[query_id].answers is not None]
@@ -170,7 +175,7 @@ def _of_queries(queries: _Queries, kept: Sequence[str], qrels: Qrels, *, answere
     )
 
 
-def _read_queries(source: CollectionFiles, split: str, passages: Passages | None) -> _Queries:
+def _read_queries(source: CollectionFiles, split: str, passages: Passages | None, judged: Container[str]) -> _Queries:
     if passages and passages.queries and not has_queries(source):
         return _Queries("candidates", {key: _Query(text, None, "") for key, text in passages.queries.items()}, {})
     name = queries_of(source, split)
@@ -184,7 +189,7 @@ def _read_queries(source: CollectionFiles, split: str, passages: Passages | None
             instruction_of(record.fields, record.where),
             excluded_by(record.fields, record.where),
         )
-        if not add_once(found, record.id, query, record.where):
+        if not add_once(found, record.id_in(judged), query, record.where):
             notes[REPEATED_QUERIES] += 1
         notes.update(name for what in record.unusual if (name := f"{OF_QUERIES}{what}") in SAID)
     return _Queries(source.label(name), found, notes)

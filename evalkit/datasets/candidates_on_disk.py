@@ -19,9 +19,18 @@ from typing import Any, NamedTuple
 
 from evalkit.datasets import corpus
 from evalkit.datasets.candidate_lists import LIST_KEYS, QUERY_KEYS, OwnCandidates, candidates_of_lists
-from evalkit.datasets.data_rows import PARQUET, format_of, rows
+from evalkit.datasets.data_rows import COLUMNAR, format_of, rows
 from evalkit.datasets.delimited import Columns
-from evalkit.datasets.records import TEXT_KEYS, Record, add_once, checked_id, checked_text, digest_of
+from evalkit.datasets.records import (
+    TEXT_KEYS,
+    Record,
+    add_once,
+    checked_id,
+    checked_text,
+    digest_of,
+    is_missing,
+    mended,
+)
 from evalkit.datasets.source import CollectionFiles, FolderSource
 from evalkit.errors import DataError
 from evalkit.formats.compressed import plain_name
@@ -83,7 +92,7 @@ def _lists(source: CollectionFiles, name: str) -> dict[str, list[str]]:
 def _rows(source: CollectionFiles, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects of a file of JSON or parquet; none of any other."""
     form = format_of(source, name)
-    if form != PARQUET and PurePosixPath(plain_name(name)).suffix.lstrip(".") not in _JSON:
+    if form not in COLUMNAR and PurePosixPath(plain_name(name)).suffix.lstrip(".") not in _JSON:
         return
     with source.open(name) as stream:
         yield from rows(stream, source.label(name), name, form, Columns(QUERY_KEYS, LIST_KEYS))
@@ -151,8 +160,10 @@ def read_passages(source: CollectionFiles, name: str) -> Passages | None:
 def _record(passage: Mapping[str, Any], where: str) -> Record:
     fields = passage.get("doc", passage)
     fields = {"text": fields} if isinstance(fields, str) else fields
-    key = next((key for key in TEXT_KEYS if isinstance(fields.get(key), str)), None)
+    present = [key for key in TEXT_KEYS if key in fields]
+    key = next((key for key in present if not is_missing(fields[key])), *present[:1]) if present else None
     if key is None:
         raise DataError(f"{where}: candidate {doc_id_of(passage)!r} has no text under {', '.join(TEXT_KEYS)}.")
-    title = checked_text(fields.get("title") or "", where, "a title")
-    return Record(where, checked_id(doc_id_of(passage), where, "docid"), title, fields[key], {})
+    title, text, unusual = mended(fields, key, where)
+    title, text = checked_text(title, where, "a title"), checked_text(text, where, key)
+    return Record(where, checked_id(doc_id_of(passage), where, "docid"), title, text, {}, unusual)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from evalkit.datasets.data_rows import LINES, PARQUET, format_of
+from evalkit.datasets.data_rows import COLUMNAR, LINES, PARQUET, format_of
 from evalkit.datasets.records import NO_TEXT, NO_TITLE, REPEATED, Record, records
 from evalkit.datasets.source import CollectionFiles, FolderSource
 from evalkit.errors import DataError
@@ -88,7 +88,8 @@ def from_records(
     """Documents that were read already, of different ids; `facts` fix them."""
 
     def build(folder: Path) -> None:
-        _write_rows(found, folder)
+        _, unusual = _write_rows(found, folder)
+        _write_notes(folder, unusual)
 
     return open_corpus(store, {"format": _FORMAT, **facts}, build, label=label, digest=digest)
 
@@ -149,11 +150,11 @@ def _convert(source: CollectionFiles, names: Sequence[str], form: str, folder: P
         def read() -> Iterator[Record]:
             state = hashlib.sha256()
             # Parquet is read from its end, so its bytes are looked through once more.
-            note = None if form == PARQUET or sha256 is None else state.update
+            note = None if form in COLUMNAR or sha256 is None else state.update
             for name in names:
                 yield from records(source, name, form, advance=advance, note=note)
             if sha256 is not None:
-                found = _content_digest(source, names) if form == PARQUET else state.hexdigest()
+                found = _content_digest(source, names) if form in COLUMNAR else state.hexdigest()
                 _require_content(label, found, sha256)
 
         _write(read, folder, label)

@@ -4,7 +4,7 @@ JSON lines      one object a line
 JSON            one array of objects; or one object {id: object or text}, whose keys become `_id`
 CSV, TSV        columns named in the first line, texts with separators in quotes
 TSV             without a first line of names: two columns, an id and a text, as MS MARCO has them
-parquet         columns
+parquet, Arrow  columns
 TREC            topics in tags, see `topics`
 """
 
@@ -26,7 +26,9 @@ from evalkit.formats.strict_json import repeated
 from evalkit.formats.textfile import LARGEST, lines
 from evalkit.system.reporting import reason
 
-LINES, ARRAY, TABLE, PARQUET, TOPICS = "lines", "array", "table", "parquet", "topics"
+LINES, ARRAY, TABLE, PARQUET, ARROW, TOPICS = "lines", "array", "table", "parquet", "arrow", "topics"
+COLUMNAR = {PARQUET, ARROW}
+"""Forms whose bytes are not read from first to last."""
 _BOM = b"\xef\xbb\xbf"
 _IDS = ("_id", "id", "doc_id", "docid", "query_id", "query-id", "qid")  # of an object that is one row
 _ROWS_PER_BATCH = 10_000
@@ -40,8 +42,8 @@ def format_of(source: CollectionFiles, name: str) -> str:
         return TOPICS
     if ending in SEPARATORS:
         return TABLE
-    if ending in {"parquet", "parq"}:
-        return PARQUET
+    if ending in {"parquet", "parq", "arrow"}:
+        return ARROW if ending == "arrow" else PARQUET
     with source.open(name) as stream:
         start = peeked(stream, KIND_BYTES)
     if start.startswith(b"PAR1") and file_kind(start):
@@ -70,8 +72,8 @@ def _is_record(source: CollectionFiles, name: str) -> bool:
 
 def rows(stream: BinaryIO, label: str, name: str, form: str, columns: Columns) -> Iterator[tuple[str, dict[str, Any]]]:
     """(place, object) of every row."""
-    if form == PARQUET:
-        return _parquet(stream, label)
+    if form in COLUMNAR:
+        return _columns(stream, label, form)
     if form == TOPICS:
         return topics(stream, label, columns.ids[0], columns.texts[0])
     if form == TABLE:
@@ -154,21 +156,29 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 _parsed = json.JSONDecoder(object_pairs_hook=_object).decode
 
 
-# Parquet
+# Parquet and Arrow
 
 
-def _parquet(stream: BinaryIO, label: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    import pyarrow.parquet as pq
-
+def _columns(stream: BinaryIO, label: str, form: str) -> Iterator[tuple[str, dict[str, Any]]]:
     row = 0
     try:
-        with pq.ParquetFile(stream) as file:
-            for batch in file.iter_batches(rows_per_batch(file.metadata)):
-                for fields in batch.to_pylist():
-                    row += 1
-                    yield f"{label} row:{row}", fields
+        for batch in _batches(stream, form):
+            for fields in batch.to_pylist():
+                row += 1
+                yield f"{label} row:{row}", fields
     except (pa.ArrowException, *DAMAGE) as error:
-        raise DataError(f"{label}: is not parquet, or is damaged ({reason(error)}).") from error
+        raise DataError(f"{label}: is not {form}, or is damaged ({reason(error)}).") from error
+
+
+def _batches(stream: BinaryIO, form: str) -> Iterator[pa.RecordBatch]:
+    import pyarrow.parquet as pq
+    from pyarrow import ipc
+
+    if form == ARROW:
+        yield from ipc.open_stream(stream)  # as `save_to_disk` of `datasets` writes it
+        return
+    with pq.ParquetFile(stream) as file:
+        yield from file.iter_batches(rows_per_batch(file.metadata))
 
 
 def rows_per_batch(metadata: Any) -> int:

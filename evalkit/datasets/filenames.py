@@ -5,7 +5,8 @@
     qrels/test.tsv        qrels.dev.small.tsv        judgments; also .txt, .csv, .json and others, or plain qrels.tsv
     candidates.jsonl      top_ranked.dev.trec        candidates of each query, if there are any: a run or lists
 
-Each may be compressed, have its split in front (FlagEmbedding's test_queries.jsonl), or lie in a folder of its kind.
+Each may be compressed, have its split in front (FlagEmbedding's test_queries.jsonl), or lie in a folder of its kind,
+as `save_to_disk` of `datasets` leaves it. Capitals do not matter, but in names of splits.
 Where several would do, the first of a list is taken, BEIR's own names before all others.
 """
 
@@ -21,16 +22,18 @@ from evalkit.formats.compressed import plain_name
 from evalkit.system.terminal import printable
 
 LAYOUT = "corpus.jsonl, queries.jsonl and qrels/<split>.tsv, each also as .json, .csv, .tsv, .parquet or compressed"
-_TABLES = ("jsonl", "json", "csv", "tsv", "parquet", "parq")
+_TABLES = ("jsonl", "json", "csv", "tsv", "parquet", "parq", "arrow")
 _TOPICS = (*_TABLES, "txt", "xml")
-_JUDGMENTS = ("tsv", "txt", "csv", "trec", "qrels", "qrel", "json", "jsonl", "parquet", "parq", "")
-_CORPUS = ("corpus", "collection", "documents", "docs", "passages", "psgs")
+_JUDGMENTS = ("tsv", "txt", "csv", "trec", "qrels", "qrel", "json", "jsonl", "parquet", "parq", "arrow", "")
+_CORPUS = ("corpus", "collection", "documents", "docs", "passages", "psgs", "segmented")
 _QUERIES = ("queries", "query", "questions", "topics")
 _QRELS = ("qrels", "qrel")
 _CANDIDATES = ("candidates", "top_ranked")
 _RUNS = (*_TABLES, "trec", "run", "txt", "")
 _LAYOUTS = ("BEIR layout", "MS MARCO TSV", "FlagEmbedding's layout", "parts by their names")
 _LISTED = 8  # names in an error
+_OF_DATASETS = ("state.json", "dataset_info.json", "dataset_dict.json")  # which `save_to_disk` writes next to the rows
+_ONLY_SHARD = re.compile(r"(?:^data)?-00000-of-00001$")
 
 
 class Judgments(NamedTuple):
@@ -49,7 +52,8 @@ class Judgments(NamedTuple):
 
 def is_corpus(name: str, *, loosely: bool = False) -> bool:
     """Whether a path in a collection may be that of its documents; `loosely` also with more in its name."""
-    found = _parsed(PurePosixPath(name).name, _CORPUS, _TABLES)
+    path = PurePosixPath(name)
+    found = _parsed(path.name, _CORPUS, _TABLES) or _parsed("/".join(path.parts[-2:]), _CORPUS, _TABLES)
     return found is not None and (loosely or not found.split)
 
 
@@ -72,6 +76,11 @@ def corpus_of(source: CollectionFiles) -> list[str]:
     if len({re.sub(r"[0-9]+", "0", name) for name in others}) > 1:
         raise DataError(
             f"{_path(source)}: {_listed(others)} may all be documents. Join them in one file, corpus.jsonl."
+        )
+    if (shard := re.search(r"-of-([0-9]+)", others[0])) and len(others) != int(shard[1]):
+        raise DataError(
+            f"{_path(source)}: holds {len(others)} of {int(shard[1])} files of documents ({_listed(others)}). Get the "
+            "rest of them."
         )
     return sorted(others, key=lambda name: [int(number) for number in re.findall("[0-9]+", name)])
 
@@ -158,7 +167,7 @@ def _splits(files: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
     for name, found in sorted(
         ((name, found) for name, found in parsed if found), key=lambda pair: (order[pair[1].form], pair[1].packed)
     ):
-        (below if "/" in name else beside).setdefault(found.split, name)
+        (below if "/" in name and found.split else beside).setdefault(found.split, name)
     return below, beside
 
 
@@ -171,16 +180,19 @@ class _Name(NamedTuple):
 
 def _judgments_name(name: str) -> _Name | None:
     path = PurePosixPath(name)
-    if path.parts[:1] != ("qrels",) or len(path.parts) == 1:
+    if path.parts[:1] == ("data",) and path.suffix == ".parquet" and not is_corpus(path.name, loosely=True):
+        # As the hub has them, next to corpus/ and queries/.
+        return _Name("qrels", _ONLY_SHARD.sub("", path.stem), "parquet", packed=False)
+    if len(path.parts) < 2 or path.parts[0].lower() != "qrels":  # noqa: PLR2004
         return _parsed(name, _QRELS, _JUDGMENTS)
-    if path.name.startswith("."):
+    if path.name.startswith(".") or path.name in _OF_DATASETS:
         return None
     # In `qrels/` the name is the split, at times with `qrels` before it.
     plain = plain_name(path.name)
     stem, dot, form = plain.rpartition(".")
-    if not dot or form not in _JUDGMENTS:
+    if not dot or (form := form.lower()) not in _JUDGMENTS:
         return _Name("qrels", plain, "", path.name != plain) if not dot else None
-    return _Name("qrels", re.sub(r"^qrels?[._-]", "", stem), form, path.name != plain)
+    return _Name("qrels", _ONLY_SHARD.sub("", re.sub(r"^qrels?[._-]", "", stem)), form, path.name != plain)
 
 
 def _parsed(name: str, stems: Sequence[str], forms: Sequence[str]) -> _Name | None:
@@ -188,15 +200,15 @@ def _parsed(name: str, stems: Sequence[str], forms: Sequence[str]) -> _Name | No
     folder, _, last = name.rpartition("/")
     plain = plain_name(last)
     head, dot, form = plain.rpartition(".")
-    if not dot or form not in forms:
+    if not dot or (form := form.lower()) not in forms:
         head, form = plain, ""
-    if form not in forms:
+    if form not in forms or last in _OF_DATASETS:
         return None
-    match = re.fullmatch(rf"(?:(.+?)[._-]|([0-9]+))?({'|'.join(stems)})(?:[._-](.+)|([0-9]+))?", head)
+    match = re.fullmatch(rf"(?:(.+?)[._-]|([0-9]+))?({'|'.join(stems)})(?:[._-](.+)|([0-9]+))?", head, re.IGNORECASE)
     after = match and (match[4] or match[5] or "")
-    if match and not folder:
+    if match and not folder and form != "arrow":  # which is in a folder of its kind, as `save_to_disk` writes it
         before = match[1] or match[2] or ""
-        return _Name(match[3], ".".join(part for part in (before, after) if part), form, plain != last)
+        return _Name(match[3].lower(), ".".join(part for part in (before, after) if part), form, plain != last)
     # In a folder of its kind a name is the split, or that of the kind again.
     if not (kind := _kind_of(folder, stems)) or head.startswith("."):
         return None
@@ -205,8 +217,8 @@ def _parsed(name: str, stems: Sequence[str], forms: Sequence[str]) -> _Name | No
 
 def _kind_of(folder: str, stems: Sequence[str]) -> str | None:
     """Which of these parts a folder has by its name, such as `collection` of `collection_jsonl`."""
-    match = re.fullmatch(rf"({'|'.join(stems)})(?:[._-].+)?", folder)
-    return match and match[1]
+    match = re.fullmatch(rf"({'|'.join(stems)})(?:[._-].+)?", folder, re.IGNORECASE)
+    return match and match[1].lower()
 
 
 def _first(files: Iterable[str], stems: Sequence[str], forms: Sequence[str], *, splits: Sequence[str]) -> str | None:

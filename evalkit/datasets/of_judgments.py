@@ -83,7 +83,7 @@ def _with_documents(dataset: Dataset, given: Any, run: Run | None) -> Dataset:
 def _texts_of_queries(given: Any, qrels: Qrels) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for record in _queries(given):
-        add_once(found, record.id, record.text, record.where)
+        add_once(found, record.id_in(qrels), record.text, record.where)
     name = _named(given, "the queries")
     if not found:
         raise DataError(f"{name}: holds no queries.")

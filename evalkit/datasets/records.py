@@ -3,12 +3,13 @@
 import hashlib
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 from evalkit.datasets.data_rows import rows
 from evalkit.datasets.delimited import Columns
 from evalkit.datasets.source import CollectionFiles
+from evalkit.datasets.topics import AS_WRITTEN
 from evalkit.errors import DataError
 from evalkit.formats import ids
 from evalkit.formats.json_values import shown
@@ -74,6 +75,11 @@ class Record(NamedTuple):
     text: str
     fields: dict[str, Any]
     unusual: tuple[str, ...] = ()
+
+    def id_in(self, judged: Container[str]) -> str:
+        """The id of a query as judgments have it: for a topic that may be its number with the zeros before it."""
+        written = str(self.fields.get(AS_WRITTEN))
+        return written if written in judged else self.id
 
     @property
     def row(self) -> dict[str, str]:
@@ -152,7 +158,7 @@ def checked(fields: dict[str, Any], where: str, columns: Columns = DOCUMENTS) ->
     identifier = checked_id(value, where, key)
     title, text = fields.get("title"), fields[text_key]
     if not (isinstance(text, str) and (isinstance(title, str) or "title" not in fields)):
-        title, text, more = _mended(fields, text_key, where)
+        title, text, more = mended(fields, text_key, where)
         unusual += more
     if text in _NAN_WORDS or title in _NAN_WORDS:
         unusual += (NAN_WORDS,)
@@ -168,8 +174,8 @@ def _key(fields: dict[str, Any], names: Sequence[str], what: str, where: str) ->
     raise DataError(f"{where}: has no {what}, only {shown(list(fields))}. Its key may be {', '.join(names)}.")
 
 
-def _mended(fields: dict[str, Any], text_key: str, where: str) -> tuple[str, Any, tuple[str, ...]]:
-    """Title and text where one is not a string, and what was unusual about them, such as pandas' NaN.
+def mended(fields: Mapping[str, Any], text_key: str, where: str) -> tuple[str, Any, tuple[str, ...]]:
+    """Title and text, and what was unusual about them, such as pandas' NaN.
 
     Args:
         fields: of the row.

@@ -25,7 +25,17 @@ from evalkit.datasets.beir import parse_answers
 from evalkit.datasets.data_rows import format_of, rows
 from evalkit.datasets.delimited import Columns
 from evalkit.datasets.documents import ArrowDocuments
-from evalkit.datasets.records import REPEATED_CANDIDATES, Record, checked_id, checked_text, instruction_of
+from evalkit.datasets.records import (
+    NO_TEXT,
+    OF_QUERIES,
+    REPEATED_CANDIDATES,
+    Record,
+    checked_id,
+    checked_text,
+    instruction_of,
+    is_missing,
+    mended,
+)
 from evalkit.datasets.source import FolderSource
 from evalkit.errors import DataError
 from evalkit.formats import passages
@@ -50,7 +60,7 @@ _FORMAT = 1  # of ids; a higher number has old corpora built again
 
 class _Sample(NamedTuple):
     query_id: str
-    query: str
+    query: str | None
     instruction: str
     answers: tuple[str, ...]
     graded: Sequence[tuple[Record, int]]
@@ -97,7 +107,7 @@ def load(config: DatasetConfig, store: Store) -> Dataset:
     facts = {"samples": _FORMAT, "content_sha256": digest.hexdigest()}
     found = corpus.from_records(candidates, store, facts, label=str(path), digest=sha256)
     documents = ArrowDocuments(found.table, title_separator=config.title_separator)
-    return assemble(config, store, documents=documents, judged=_judged(samples), corpus_digest=sha256)
+    return assemble(config, store, documents=documents, judged=_judged(samples, found.notes), corpus_digest=sha256)
 
 
 def _distinct(records: Iterable[Record]) -> list[Record]:
@@ -112,18 +122,22 @@ def _distinct(records: Iterable[Record]) -> list[Record]:
     return list(first.values())
 
 
-def _judged(samples: Sequence[_Sample]) -> Judged:
+def _judged(samples: Sequence[_Sample], notes: Mapping[str, int]) -> Judged:
     ordered = sorted(samples, key=lambda sample: sample.query_id)
-    repeated = sum(sample.repeated for sample in samples)
+    notes = {
+        **notes,
+        REPEATED_CANDIDATES: sum(sample.repeated for sample in samples),
+        f"{OF_QUERIES}{NO_TEXT}": sum(sample.query is None for sample in samples),
+    }
     answered = all(sample.answers for sample in samples)
     qrels = {sample.query_id: {record.id: grade for record, grade in sample.graded} for sample in ordered}
     return Judged(
-        {sample.query_id: sample.query for sample in ordered},
+        {sample.query_id: sample.query or "" for sample in ordered},
         qrels,
         candidates=Run.from_dict({query_id: dict.fromkeys(grades, 0.0) for query_id, grades in qrels.items()}),
         answers={sample.query_id: sample.answers for sample in ordered} if answered else {},
         instructions={sample.query_id: sample.instruction for sample in ordered if sample.instruction},
-        notes={REPEATED_CANDIDATES: repeated} if repeated else {},
+        notes={name: count for name, count in notes.items() if count},
     )
 
 
@@ -157,7 +171,8 @@ def _sample(fields: Mapping[str, Any], where: str, number: int) -> _Sample:
     graded: dict[str, tuple[Record, int]] = {}
     count = 0
     for passage in question.passages(where):
-        record, grade = _record(passage, where), _grade(passage, texts, where)
+        record = _record(passage, where)
+        grade = _grade(passage, record.text, texts, where)
         earlier, before = graded.setdefault(record.id, (record, grade))
         _distinct([earlier, record])
         if before != grade:
@@ -166,9 +181,10 @@ def _sample(fields: Mapping[str, Any], where: str, number: int) -> _Sample:
     if not graded:
         raise DataError(f"{where}: has neither a positive nor a negative text. Leave the sample out.")
     query_key = next(name for name in passages.QUERIES if name in fields)
+    text = None if is_missing(fields[query_key]) else checked_text(fields[query_key], where, query_key)
     return _Sample(
         checked_id(question.query_id, where, "the query id"),
-        checked_text(fields[query_key], where, query_key),
+        text,
         instruction_of(fields, where),
         texts,
         list(graded.values()),
@@ -181,22 +197,25 @@ def _run(fields: Mapping[str, Any]) -> str:
 
 
 def _record(passage: Passage, where: str) -> Record:
-    title, text = passage.fields.get("title") or "", passage.fields.get("text", passage.fields.get("contents"))
+    fields = passage.fields
+    key = next((name for name in ("text", "contents") if name in fields), None)
+    if key is None:
+        raise DataError(f"{where}: a passage has no text, only {shown(list(fields))}. Its key may be text, contents.")
+    title, text, unusual = mended(fields, key, where)
     title, text = checked_text(title, where, "a title"), checked_text(text, where, "the text of a passage")
     own = passage.doc_id
-    return Record(
-        where, _id_of(title, text) if own is None else checked_id(own, where, "a passage id"), title, text, {}
-    )
+    identifier = _id_of(title, text) if own is None else checked_id(own, where, "a passage id")
+    return Record(where, identifier, title, text, {}, unusual)
 
 
-def _grade(passage: Passage, answers: Sequence[str], where: str) -> int:
+def _grade(passage: Passage, text: str, answers: Sequence[str], where: str) -> int:
     if passage.grade is not None:
         return passage.grade
     if not answers:
         raise DataError(
             f"{where}: its passages have no `has_answer`, and the question has no answers to judge them by."
         )
-    return int(contains(passage.fields.get("text") or "", answers))
+    return int(contains(text, answers))
 
 
 def _expected() -> str:

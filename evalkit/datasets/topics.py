@@ -12,6 +12,9 @@ from typing import Any, BinaryIO
 from evalkit.errors import DataError
 from evalkit.formats.textfile import lines
 
+AS_WRITTEN = "number as written"
+"""Key of a topic's number with its zeros."""
+
 _PROLOGUE = rb"(?:\xef\xbb\xbf)?\s*(?:<\?[^>]*>\s*|<!--.*?-->\s*)*"
 BEGINS = re.compile(_PROLOGUE + rb"<(?:top>|topic\b|\w+[^<>]*>\s*<topic\b)", re.IGNORECASE | re.DOTALL)
 """The first bytes of a file of topics."""
@@ -44,8 +47,9 @@ def topics(stream: BinaryIO, label: str, id_key: str, text_key: str) -> Iterator
             text = _plain(html.unescape(body))
         if not number or not text:
             raise DataError(f"{where}: a topic without {'<title> or <desc>' if number else '<num>'}. Give it one.")
-        # Judgments of TREC have 51 for `Number: 051`.
-        yield where, {id_key: str(int(number)) if number.isdecimal() else number, text_key: text}
+        # Judgments of TREC have 51 for `Number: 051`; others have the number as it is written.
+        plain = str(int(number)) if number.isdecimal() else number
+        yield where, {id_key: plain, text_key: text, AS_WRITTEN: number}
 
 
 def _plain(text: str) -> str:

@@ -35,7 +35,7 @@ _UNICODE = (  # byte-order mark, encoding; UTF-32 first, whose mark begins as th
 
 def plain_name(name: str) -> str:
     """A file's name without the ending that says how it is compressed."""
-    return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
+    return next((name[: -len(suffix)] for suffix in SUFFIXES if name.lower().endswith(suffix)), name)
 
 
 def compression(start: bytes) -> str | None:

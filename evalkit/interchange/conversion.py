@@ -11,7 +11,8 @@ from evalkit.datasets.documents import ArrowDocuments
 from evalkit.datasets.folder import recognised
 from evalkit.datasets.reranking_samples import are_samples, begins_with_sample
 from evalkit.errors import ConfigError, DataError
-from evalkit.formats.archives import is_archive, only_member
+from evalkit.formats.archives import ARCHIVES, is_archive, only_member
+from evalkit.formats.compressed import SUFFIXES
 from evalkit.formats.judgments import QrelsFile, read_judgments
 from evalkit.formats.notes import Note, counted
 from evalkit.formats.run_names import named_after
@@ -24,6 +25,7 @@ from evalkit.types import Dataset, Qrels
 
 KINDS = ("collection", "judgments", "run")
 LAYOUTS = ("beir", "trec")
+_NOT_WRITTEN = {*ARCHIVES, *SUFFIXES, ".json", ".jsonl", ".csv", ".parquet", ".parq", ".feather", ".arrow"} - {".gz"}
 _MAY_BE_RUN = Note("may_be_run", "read as judgments; if it is a run, set --as run and --order score|rank", {})
 
 
@@ -196,10 +198,15 @@ def write_files(files: Mapping[str, Iterable[str]], out: Path, *, force: bool) -
     """Write files below `out`, or `out` itself, all of them or none; with gzip where the name of `out` ends so.
 
     Raises:
-        ConfigError: one of them is there already and `force` is not set, or a folder is in the place of a file.
+        ConfigError: one of them is there already and `force` is not set, a folder is in the place of a file, or the
+            name of `out` is that of another format.
         OSError: they cannot be written.
     """
     places = {name: out / name if name else out for name in files}
+    ending = "".join(out.suffixes[-1:]).lower()
+    if ending in _NOT_WRITTEN or (ending == ".gz" and "" not in files):
+        what = "a TREC file, or one in gzip" if "" in files else "a folder"
+        raise ConfigError(f"{out}: is the name of another format ({ending}), and OUT is {what}. Choose another name.")
     for place in (out, *places.values()):
         if place.is_dir() != (place == out and "" not in files) and place.exists():
             raise ConfigError(f"{place}: is {'a folder' if place.is_dir() else 'a file'}. Choose another place.")

@@ -7,6 +7,7 @@ from evalkit.analysis.pairwise import Settings
 from evalkit.analysis.standings import Place, Standing, Standings
 from evalkit.config.suites import macro_average, of_datasets
 from evalkit.errors import ConfigError
+from evalkit.formats.notes import counted
 from evalkit.reports.comparison import too_few
 from evalkit.reports.grid import Cell, Column, Grid
 
@@ -194,7 +195,11 @@ def _legend(found: Standings, layout: Layout, settings: Settings) -> str:
     parts = ["Best in bold, second underlined."] if several and not layout.exact else []
     if layout.baseline:
         count = found.comparisons
-        correction = f"Holm's correction for {count} comparisons" if settings.correction == "holm" else "not corrected"
+        correction = (
+            f"Holm's correction for {counted(count, 'comparison')}"
+            if settings.correction == "holm"
+            else "not corrected"
+        )
         test = f"paired randomisation test, {correction}"
         parts.append(
             f"p of the difference to {layout.baseline}: {test}."

@@ -120,6 +120,23 @@ def test_files_that_are_there_are_kept_unless_forced(place):
     assert sorted(path.name for path in place.iterdir()) == ["cache", "held", "out", "run.trec"]
 
 
+@pytest.mark.parametrize(
+    ("source", "out", "legal"),
+    [
+        ("run.trec", "run.json", "a TREC file, or one in gzip"),
+        ("run.trec", "run.trec.ZST", "a TREC file, or one in gzip"),
+        ("held/qrels/test.json", "qrels.csv", "a TREC file, or one in gzip"),
+        ("held", "held.zip", "a folder"),
+        ("held", "held.tar.gz", "a folder"),
+    ],
+)
+def test_the_name_of_another_format_is_refused_for_the_output(place, source, out, legal):
+    code, printed, (error,) = convert(place, source, out)
+    assert (code, printed, (place / out).exists()) == (2, [], False)
+    assert f"{out}: is the name of another format" in error
+    assert f"and OUT is {legal}. Choose another name." in error
+
+
 @pytest.mark.parametrize(("name", "count"), [("three.tsv", 1), ("qrels.tsv", 0)])
 def test_judgments_that_may_be_a_run_are_noted_unless_their_name_says_so(place, name, count):
     (place / name).write_text("q1 d2 2\nq1 d1 1\nq2 d3 1\n")

@@ -167,6 +167,18 @@ def test_passages_without_or_with_two_texts_are_refused(tmp_path, store, change,
         load(FolderDatasetConfig(path=str(only(tmp_path, lines(rows), QRELS))), store)
 
 
+@pytest.mark.parametrize(
+    "doc", [{"contents": None}, {"text": float("nan"), "title": None}, {"text": None, "contents": "x"}]
+)
+def test_a_missing_text_of_a_passage_is_empty_with_a_note_unless_another_key_has_it(tmp_path, store, doc):
+    rows = passages()
+    rows[0]["candidates"].append({"docid": "new", "score": 0.25, "doc": doc})
+    dataset = load(FolderDatasetConfig(path=str(only(tmp_path, lines(rows), QRELS))), store)
+    text = doc.get("contents") or ""
+    assert text == dataset.documents.texts([dataset.documents.ids.to_pylist().index("new")])[0]
+    assert (0 if text else 1) == dataset.notes.get("texts_missing", 0)
+
+
 @pytest.mark.shared
 def test_real_candidates_alone_have_the_numbers_of_their_collection(shared, tmp_path):
     """The first stage of rank_llm on TREC DL 2019, with and without the passages of the collection."""

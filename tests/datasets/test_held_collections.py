@@ -117,6 +117,17 @@ LAYOUTS = {
         "queries.tsv": "q1\twhat do bees make\nq2\twho gives milk\n",
         "qrels.txt": "q1 0 d1 1\nq2 0 d2 1\n",
     },
+    "segments of MS MARCO v2.1": {
+        "msmarco_v2.1_doc_segmented_00.json.gz": gzip.compress(lines(documents("docid", "segment")[0]).encode()),
+        "msmarco_v2.1_doc_segmented_01.json.gz": gzip.compress(lines(documents("docid", "segment")[1]).encode()),
+        "topics.rag24.test.txt": "q1\twhat do bees make\nq2\twho gives milk\n",
+        "qrels.rag24.test.txt": "q1 0 d1 1\nq2 0 d2 1\n",
+    },
+    "capitals": {
+        "Corpus.JSONL": CORPUS,
+        "QUERIES.jsonl.GZ": gzip.compress(QUERY_LINES.encode()),
+        "Qrels.TSV": BEIR_QRELS,
+    },
     "one more folder": {f"toy/{name}": text for name, text in BEIR.items()},
     "CRLF and a byte-order mark": {name: "\ufeff" + text.replace("\n", "\r\n") for name, text in BEIR.items()},
     "UTF-16": {name: text.encode("utf-16") for name, text in BEIR.items()},
@@ -244,6 +255,67 @@ def test_parquet_and_save_to_disk_are_read(tmp_path, store, of_documents, of_que
         datasets.Dataset(table).save_to_disk(str(tmp_path / "saved" / name))
     for kind in ("flat", "hub", "saved"):
         assert read(tmp_path / kind, store, split="qrels" if kind == "saved" else "test") == (DOCUMENTS, QUERIES, QRELS)
+
+
+def saved(folder: Path, *, judgments: bool) -> Path:
+    import datasets
+
+    datasets.Dataset.from_list(documents()).save_to_disk(str(folder / "corpus"), num_shards=2)
+    datasets.Dataset.from_list(queries()).save_to_disk(str(folder / "queries"))
+    if judgments:
+        rows = {"query-id": ["q1", "q2"], "corpus-id": ["d1", "d2"], "score": [1, 1]}
+        datasets.Dataset.from_dict(rows).save_to_disk(str(folder / "qrels"))
+    return folder
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def test_saved_documents_and_queries_go_with_judgments_in_text(tmp_path, store):
+    folder = in_folder(saved(tmp_path / "held", judgments=False), {"qrels/test.tsv": BEIR_QRELS})
+    assert read(folder, store) == (DOCUMENTS, QUERIES, QRELS)
+    (folder / "corpus" / "data-00001-of-00002.arrow").unlink()
+    assert "holds 1 of 2 files of documents (corpus/data-00000-of-00002.arrow)" in refusal(folder, store)
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_what_save_to_disk_wrote_is_read_from_every_archive(tmp_path, store, kind):
+    files = files_of(saved(tmp_path / "held", judgments=True))
+    path = CONTAINERS[kind](tmp_path / "toy", {f"toy/{name}": content for name, content in files.items()})
+    assert read(path, store) == (DOCUMENTS, QUERIES, QRELS)
+
+
+def test_what_the_hub_has_is_read_from_an_archive(tmp_path, store):
+    tables = {
+        "corpus/corpus-00000-of-00001": documents(),
+        "queries/queries-00000-of-00001": queries(),
+        "data/test-00000-of-00001": [{"query-id": "q1", "corpus-id": "d1", "score": 1}],
+        "data/train-00000-of-00001": [{"query-id": "q2", "corpus-id": "d2", "score": 1}],
+    }
+    for name, rows in tables.items():
+        (tmp_path / "hub" / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "hub" / f"{name}.parquet")
+    path = in_tar(tmp_path / "hub.tar.gz", files_of(tmp_path / "hub"), "w:gz")
+    assert read(path, store) == (DOCUMENTS, {"q1": QUERIES["q1"]}, {"q1": {"d1": 1}})
+    assert read(path, store, split="train")[2] == {"q2": {"d2": 1}}
+
+
+@pytest.mark.parametrize("form", ["jsonl", "jsonl.gz"])
+def test_documents_in_parts_are_refused_where_a_part_is_missing(tmp_path, store, form):
+    name = f"corpus-00000-of-00003.{form}"
+    text = gzip.compress(CORPUS.encode()) if form.endswith("gz") else CORPUS
+    folder = in_folder(tmp_path, {name: text, "queries.jsonl": QUERY_LINES, "qrels/test.tsv": BEIR_QRELS})
+    assert f"holds 1 of 3 files of documents ({name})" in refusal(folder, store)
+
+
+def test_queries_that_are_written_differently_are_named_with_those_of_the_judgments(tmp_path, store):
+    folder = in_folder(
+        tmp_path, BEIR | {"queries.jsonl": lines({"_id": "1", "text": "a"}), "qrels/test.tsv": "1.0\td1\t1\n"}
+    )
+    assert "'1.0' stands in the judgments and '1' in the queries. pandas reads ids as numbers" in refusal(folder, store)
 
 
 MISSING = {

@@ -110,7 +110,7 @@ def test_neither_ids_nor_their_order_tell_the_relevant_documents(tmp_path, store
         ({"query": "q", "positive": [], "negative": []}, ":2: has neither a positive nor a negative text."),
         ({"query": "q", "positive": {"x": 1}}, ":2: positive is {'x': 1}, expected a list of texts or passages."),
         ({"query": "q", "positive": ["x", None]}, ":2: positive is ['x', None], expected a list"),
-        ({"query": None, "positive": ["x"]}, ":2: query is None"),
+        ({"query": ["q"], "positive": ["x"]}, ":2: query is ['q']"),
         ({"query": "q", "id": "1", "positive": ["x"]}, ":2: query id '1' occurs twice."),
         ({"query": "q", "id": " x", "positive": ["x"]}, ":2: the query id ' x' holds a tab"),
     ],
@@ -232,6 +232,28 @@ def test_results_of_dpr_as_pyserini_writes_them_are_candidates(tmp_path, store):
     (tmp_path / "s.json").write_text(json.dumps({"q7": {**DPR, "contexts": contexts}}))
     dataset = read(tmp_path / "s.json", store)
     assert (dict(dataset.queries), dataset.qrels) == ({"q7": DPR["question"]}, {"q7": {"7": 1}})
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_missing_texts_of_passages_and_queries_are_empty_with_a_note(tmp_path, store, caplog, missing):
+    rows = [
+        {"qid": "1", "query": missing, "positive_passages": [{"docid": "a", "title": missing, "text": missing}]},
+        {
+            "qid": "2",
+            "question": "b",
+            "answers": ["x"],
+            "ctxs": [{"id": "a", "text": missing}, {"id": "c", "text": "x"}],
+        },
+    ]
+    path = tmp_path / "held.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    dataset = load(FolderDatasetConfig(path=str(path)), store)
+    assert dict(dataset.queries) == {"1": "", "2": "b"}
+    assert (dataset.documents.texts([0, 1]), dataset.qrels["2"]) == (["", "x"], {"a": 0, "c": 1})
+    assert "1 document has a text that is NaN or null, which is read as no text" in caplog.text
+    assert "1 query has a text that is NaN or null, which is read as no text" in caplog.text
+    with pytest.raises(DataError, match=r"1 query has no text, such as '1'\. Correct them"):
+        load(FolderDatasetConfig(path=str(path), empty="error"), store)
 
 
 def test_passages_that_contradict_each_other_are_refused(tmp_path, store):

@@ -29,7 +29,8 @@ CLOSED = "<top><num>301</num>\n<title>Crime in 1 < 2 cases</title><desc>What?</d
 
 
 def read(text: str) -> list[tuple[str, dict[str, str]]]:
-    return list(topics(BufferedReader(BytesIO(text.encode())), "t.txt", "_id", "text"))
+    found = topics(BufferedReader(BytesIO(text.encode())), "t.txt", "_id", "text")
+    return [(where, {key: fields[key] for key in ("_id", "text")}) for where, fields in found]
 
 
 def test_titles_and_else_descriptions_are_read_with_or_without_closing_tags():
@@ -93,3 +94,11 @@ def test_a_collection_may_have_topics_for_queries(name, text, collection, store)
     (collection / "queries.jsonl").unlink()
     (collection / name).write_text(text)
     assert load(FolderDatasetConfig(path=str(collection)), store).queries == {"q1": "a", "q2": "b"}
+
+
+@pytest.mark.parametrize(("judged", "other"), [("051", "52"), ("51", "052")])
+def test_numbers_of_topics_have_the_zeros_of_the_judgments(judged, other, collection, store):
+    (collection / "queries.jsonl").unlink()
+    (collection / "topics.txt").write_text("<top>\n<num> 051\n<title> a\n<top>\n<num> 052\n<title> b\n")
+    (collection / "qrels" / "test.tsv").write_text(f"{judged} 0 d1 1\n{other} 0 d2 1\n")
+    assert load(FolderDatasetConfig(path=str(collection)), store).queries == {judged: "a", other: "b"}

@@ -159,9 +159,7 @@ def test_csv_is_one_tidy_table_with_p_values():
     assert list(frame.columns) == ["measure", "system", "a", "b", "Avg.", "a p"]
     assert frame.set_index(["measure", "system"]).loc[("R@20", "bm25/x"), "a"] == 0.75
     assert frame["a p"].dropna().tolist() == [0.01]
-    assert grid.notes == [
-        "p of the difference to bm25: paired randomisation test, Holm's correction for 1 comparisons."
-    ]
+    assert grid.notes == ["p of the difference to bm25: paired randomisation test, Holm's correction for 1 comparison."]
     alone = as_one_table(tables(numbers(VALUES), Layout(exact=True)), Layout(exact=True))
     assert list(pd.read_csv(io.StringIO(csv_text([alone]))).columns) == ["system", "a", "b", "Avg."]
     assert alone.notes == []
