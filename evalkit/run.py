@@ -84,15 +84,12 @@ class Run:
         doc_rank, doc_order = _ascending(_string_array(doc_ids, used))
         query_codes, codes = query_rank[queries], doc_rank[doc_codes]
         _require_distinct(query_codes, codes, query_order, doc_order, source)
-        # Sorting negated scores keeps the sort stable for equal ones; lexsort's last key is the first to count.
-        order = np.lexsort((-codes, -scores32, query_codes))
+        order = _order(query_codes, scores32, codes)
         counts = np.bincount(query_codes, minlength=len(query_order))
-        present = np.flatnonzero(counts)
-        names = query_order.to_pylist()
         return cls(
-            query_ids=tuple(names[i] for i in present),
+            query_ids=tuple(query_order.filter(pa.array(counts > 0)).to_pylist()),
             doc_ids=doc_order,
-            offsets=np.concatenate([[0], np.cumsum(counts[present])]).astype(np.int64),
+            offsets=np.concatenate([[0], np.cumsum(counts[counts > 0])]).astype(np.int64),
             codes=codes[order],
             scores=scores32[order],
         )
@@ -132,11 +129,12 @@ class Run:
 
     def __iter__(self) -> Iterator[Ranking]:
         """Rankings, in ascending order of query id."""
+        offsets = self.offsets.tolist()
         for queries in self._some_queries():
-            start = self.offsets[queries[0]]
-            names = self.doc_ids.take(pa.array(self.codes[start : self.offsets[queries[-1] + 1]])).to_pylist()
+            start = offsets[queries[0]]
+            names = self.doc_ids.take(pa.array(self.codes[start : offsets[queries[-1] + 1]])).to_pylist()
             for index in queries:
-                first, last = self.offsets[index : index + 2]
+                first, last = offsets[index], offsets[index + 1]
                 yield Ranking(self.query_ids[index], names[first - start : last - start], self.scores[first:last])
 
     def _some_queries(self) -> Iterator[range]:
@@ -209,10 +207,6 @@ class Run:
             source="rescored run",
         )
 
-    def tied_queries(self, cutoff: int) -> int:
-        """Number of queries in which one of the first `cutoff` documents shares its score with another document."""
-        return len(self.queries_with_ties(cutoff))
-
     def queries_with_ties(self, cutoff: int) -> list[str]:
         """Queries in which one of the first `cutoff` documents shares its score with another document."""
         tied = np.zeros(len(self), dtype=bool)
@@ -278,6 +272,15 @@ def _ascending(ids: pa.Array) -> tuple[NDArray[np.int32], pa.Array]:
     return rank, ids.take(order)
 
 
+def _order(queries: NDArray[np.int32], scores: NDArray[np.float32], codes: NDArray[np.int32]) -> NDArray[np.int64]:
+    """The rows in ranking order, of codes that ascend with the ids; all as they are, where they are in order."""
+    falls = (scores[1:] < scores[:-1]) | ((scores[1:] == scores[:-1]) & (codes[1:] < codes[:-1]))
+    if np.where(queries[1:] == queries[:-1], falls, queries[1:] > queries[:-1]).all():
+        return np.arange(len(codes))
+    # Sorting negated scores keeps the sort stable for equal ones; lexsort's last key is the first to count.
+    return np.lexsort((-codes, -scores, queries))
+
+
 def _used(codes: NDArray[np.integer], count: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Which of `count` codes occur, ascending, and the codes as places among these."""
     occurs = np.zeros(count, dtype=bool)
@@ -307,10 +310,7 @@ def _require_finite(
 def _require_distinct(
     queries: NDArray[np.int32], documents: NDArray[np.int32], query_ids: pa.Array, doc_ids: pa.Array, source: str
 ) -> None:
-    pairs = queries.astype(np.int64)
-    pairs *= max(len(doc_ids), 1)
-    pairs += documents
-    pairs.sort()
+    pairs = np.sort(queries.astype(np.int64) * max(len(doc_ids), 1) + documents)
     repeated = pairs[1:][pairs[1:] == pairs[:-1]]
     if len(repeated):
         query, document = divmod(int(repeated[0]), len(doc_ids))

@@ -123,7 +123,7 @@ def test_empty_run_has_no_rows_and_no_rankings(scores):
     assert [] == list(run)
     assert () == run.query_ids
     assert [0] == run.offsets.tolist()
-    assert 0 == run.tied_queries(10)
+    assert 0 == len(run.queries_with_ties(10))
 
 
 def test_empty_run_survives_every_operation():
@@ -223,11 +223,11 @@ def test_tied_queries_counts_queries_with_a_tie_that_touches_the_cutoff(cutoff, 
     run = Run.from_dict(
         {"q1": {"a": 9, "b": 8, "c": 7, "d": 7}, "q2": {"a": 9, "b": 5, "c": 5}, "q3": {"a": 5, "b": 4}, "q4": {"a": 1}}
     )
-    assert expected == run.tied_queries(cutoff)
+    assert expected == len(run.queries_with_ties(cutoff))
 
 
 def test_tied_queries_sees_ties_that_only_float32_has():
-    assert 1 == Run.from_dict({"q": {"a": 1.0, "b": 1.00000001}}).tied_queries(10)
+    assert ["q"] == Run.from_dict({"q": {"a": 1.0, "b": 1.00000001}}).queries_with_ties(10)
 
 
 PASSAGES = st.builds("{}#{}".format, st.sampled_from(["D1", "D10", "D2", "\u4e2d"]), st.integers(0, 3))

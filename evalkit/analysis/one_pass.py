@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.analysis.flags import Fall, Flag, flags_of_means, flags_of_runs
-from evalkit.analysis.shared_facts import SharedFacts, rows_among
+from evalkit.analysis.shared_facts import SharedFacts, pairs_among, rows_among
 from evalkit.measures import parse_measure, preference
 from evalkit.measures.significance import intervals
 from evalkit.measures.ties import TieRange, tie_range
@@ -160,7 +160,7 @@ def analyse(
         _judged(shared, evaluation, places) if dataset.qrels else None,
         _buckets(dataset, before, after, name),
         manifest.get("truncated_pairs"),
-        _truncation(evaluation, run, places, grades >= kind.level),
+        _truncation(shared, evaluation, places, grades >= kind.level),
         len(run),
         manifest.get("seconds"),
         evaluation.rate.value if evaluation.rate else None,
@@ -265,14 +265,15 @@ def _buckets(dataset: Dataset, before: PerQuery, after: PerQuery, name: str) -> 
 
 
 def _truncation(
-    evaluation: Evaluation, run: Run, places: NDArray[np.int64], is_relevant: NDArray[np.bool_]
+    shared: SharedFacts, evaluation: Evaluation, places: NDArray[np.int64], is_relevant: NDArray[np.bool_]
 ) -> tuple[Truncation, ...]:
-    cut = evaluation.result.read_truncated()
+    run, cut = shared.run(evaluation.result), shared.truncated(evaluation.result)
     if cut is None or _ranks_passages(evaluation):
         return ()
     relevant = run.select(is_relevant)
+    some = pairs_among(cut, "doc_id", relevant.doc_ids)
     pairs = [(query_id, doc_id) for query_id, doc_ids, _ in relevant for doc_id in doc_ids]
-    was_cut = np.array([pair in cut for pair in pairs], dtype=bool)
+    was_cut = np.array([pair in some for pair in pairs], dtype=bool)
     before, after = places[is_relevant], run.positions[is_relevant]
     tops = ((before >= 0) & (before < _TOP), after < _TOP)
     found = []

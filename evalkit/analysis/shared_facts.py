@@ -5,6 +5,8 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from evalkit.measures import Evaluators, ceilings, measure, parse_measure, preference
@@ -22,13 +24,15 @@ class SharedFacts:
     Attributes:
         dataset: judgments, and texts where answers decide.
         measure: its name.
+        known: values that were read before, by the folder of their result; others are added.
     """
 
     dataset: Dataset
     measure: str
+    known: dict[Path, PerQuery] = field(default_factory=dict)
     _runs: dict[Path, Run] = field(default_factory=dict)
     _grades: dict[Path, NDArray[np.float32]] = field(default_factory=dict)
-    _values: dict[Path, PerQuery] = field(default_factory=dict)
+    _truncated: dict[Path, pa.Table | None] = field(default_factory=dict)
     _evaluators: Evaluators = field(default_factory=dict)
     _means: dict[tuple[Path, int | None], tuple[float, float]] = field(default_factory=dict)
 
@@ -48,10 +52,16 @@ class SharedFacts:
         return self._runs[result.folder]
 
     def values(self, result: Result) -> PerQuery:
-        """Values of the measure, and of others that are saved with the result."""
-        if result.folder not in self._values:
-            self._values[result.folder] = per_query(result, self.measure)
-        return self._values[result.folder]
+        """Values of the measure, and perhaps of others that are saved with the result."""
+        if result.folder not in self.known:
+            self.known[result.folder] = per_query(result, self.measure)
+        return self.known[result.folder]
+
+    def truncated(self, result: Result) -> pa.Table | None:
+        """Pairs that were cut, as `Result.read_truncated` has them."""
+        if result.folder not in self._truncated:
+            self._truncated[result.folder] = result.read_truncated()
+        return self._truncated[result.folder]
 
     def qrels(self, run: Run) -> Qrels:
         """Judgments that cover the run, by answers where the measure asks for them."""
@@ -90,13 +100,24 @@ class SharedFacts:
 
 def rows_among(candidates: Run, run: Run) -> NDArray[np.int64]:
     """Shape (rows,): the row of `candidates` that holds each pair of the run; -1 for a pair that is not there."""
-    codes = candidates.code_of(run.doc_ids)[run.codes]
+    is_alike = run.doc_ids.equals(candidates.doc_ids)
+    codes = run.codes if is_alike else candidates.code_of(run.doc_ids)[run.codes]
     known = {query_id: place for place, query_id in enumerate(candidates.query_ids)}
     queries = np.array([known.get(query_id, -1) for query_id in run.query_ids], dtype=np.int64)[run.row_queries]
     if not len(candidates):
         return np.full(len(run), -1, dtype=np.int64)
     theirs = candidates.row_queries * len(candidates.doc_ids) + candidates.codes
     ours = np.where((codes < 0) | (queries < 0), -1, queries * len(candidates.doc_ids) + codes)
-    order = np.argsort(theirs)
+    order, own = np.argsort(theirs), np.argsort(ours)
+    if len(ours) == len(theirs) and (ours[own] == theirs[order]).all():  # the same pairs: nothing to search
+        rows = np.empty(len(run), dtype=np.int64)
+        rows[own] = order
+        return rows
     rows = order[np.minimum(np.searchsorted(theirs, ours, sorter=order), len(theirs) - 1)]
     return np.where(theirs[rows] == ours, rows, -1)
+
+
+def pairs_among(table: pa.Table, column: str, ids: pa.Array) -> frozenset[tuple[str, str]]:
+    """Query and document of the rows that have one of these ids in `query_id` or `doc_id`."""
+    some = table.filter(pc.is_in(table[column], value_set=ids))
+    return frozenset(zip(some["query_id"].to_pylist(), some["doc_id"].to_pylist(), strict=True))

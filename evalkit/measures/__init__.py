@@ -217,8 +217,9 @@ def ceilings(
 
 def preference(qrels: Qrels, run: Run) -> NDArray[np.float32]:
     """Shape (rows,), by how much each document is wanted: its grade, 0 if that is negative, -1 without a judgment."""
-    found: list[int] = []
+    found: list[float] = []
     for query_id, doc_ids, _ in run:
         judged = qrels.get(query_id, {})
-        found += [max(judged[doc_id], 0) if doc_id in judged else -1 for doc_id in doc_ids]
-    return np.array(found, dtype=np.float32)
+        found += [judged.get(doc_id, math.nan) for doc_id in doc_ids]
+    grades = np.array(found, dtype=np.float32)
+    return np.where(np.isnan(grades), np.float32(-1), np.maximum(grades, 0))

@@ -32,15 +32,20 @@ class TieRange(NamedTuple):
 def tie_range(qrels: Qrels, run: Run, name: str, values: PerQuery | None = None) -> TieRange:
     """Of a measure that is judged by `qrels`; `values` are those of the run, where they are known."""
     values = values or measure(qrels, run, [name])
-    least, greatest = tie_bounds(qrels, run, values)[name]
+    judged, some = _tied(qrels, run, values)
+    least, greatest = _bounds(judged, some, values)[name]
     one = parse_measure(name)
     is_sum = one.family in _GAINS and one.cutoff and not one.parameters and not one.judged_only
-    return TieRange(least, _expected(qrels, run, values, name) if is_sum else None, greatest)
+    return TieRange(least, _expected(judged, some, values, name) if is_sum else None, greatest)
 
 
 def tie_bounds(qrels: Qrels, run: Run, per_query: PerQuery) -> dict[str, tuple[float, float]]:
     """Least and greatest mean of every measure of `per_query` over the orders of tied documents."""
-    judged, some = _tied(qrels, run, per_query)
+    return _bounds(*_tied(qrels, run, per_query), per_query)
+
+
+def _bounds(judged: Qrels, some: Run, per_query: PerQuery) -> dict[str, tuple[float, float]]:
+    """`tie_bounds` from what `_tied` found."""
     if not judged:
         return {name: (mean, mean) for name, mean in per_query.means.items()}
     rows = [row for row, query_id in enumerate(per_query.query_ids) if query_id in judged]
@@ -71,9 +76,8 @@ def _reordered(run: Run, wanted: NDArray[np.float32]) -> Run:
     return run.rescored(scores)
 
 
-def _expected(qrels: Qrels, run: Run, per_query: PerQuery, name: str) -> float:
+def _expected(judged: Qrels, some: Run, per_query: PerQuery, name: str) -> float:
     """Mean over the queries; one without ties has its own value."""
-    judged, some = _tied(qrels, run, per_query)
     own = per_query.values[name].copy()
     if judged:
         known = _expected_values(judged, some, name)

@@ -3,9 +3,12 @@
 A system is a reranker or a first stage, as in `compare`; first stages are always included.
 """
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
+
+import pyarrow as pa
 
 from evalkit.analysis.differences import falls
 from evalkit.analysis.findings import Finding, findings
@@ -17,12 +20,13 @@ from evalkit.analysis.pairwise import Comparison, Settings, compare
 from evalkit.analysis.published.tables import Published, load_published
 from evalkit.analysis.published.verdicts import NOT_RUN, Cell, reproduce
 from evalkit.analysis.score_bins import ScoreBins, score_bins
-from evalkit.analysis.shared_facts import SharedFacts
+from evalkit.analysis.shared_facts import SharedFacts, pairs_among
 from evalkit.config.resources import config_names
 from evalkit.errors import EvalkitError
 from evalkit.results import Evaluation
 from evalkit.results.gather import dataset_of
 from evalkit.results.judged_runs import RunResult
+from evalkit.types import PerQuery
 
 _LISTED, _FEWEST_LISTED = 30, 5  # queries of a dataset
 _ALL_LISTED = 150  # queries of all datasets
@@ -124,7 +128,7 @@ def _view(comparison: Comparison, settings: Settings, queries: int, advance: Cal
     except EvalkitError as error:
         remark = f"without texts, judgments and curves: {error}"
     systems, fell = [], falls(comparison, settings)
-    shared = None if dataset is None else SharedFacts(dataset, settings.measure)
+    shared = None if dataset is None else SharedFacts(dataset, settings.measure, _known(comparison, settings.measure))
     for one in comparison.evaluations:
         analysis = None
         if dataset is not None and (not one.is_first_stage or isinstance(one.result, RunResult)):
@@ -137,13 +141,21 @@ def _view(comparison: Comparison, settings: Settings, queries: int, advance: Cal
     of_all = comparison.evaluations, comparison.query_ids, comparison.values
     read = shared.run if shared else lambda result: result.read_run()
     listings = widest(*of_all, count=queries, dataset=dataset, read=read)
-    chosen = {one.query_id for one in listings}
-    return DatasetView(comparison, tuple(systems), tuple(listings), _cut(comparison.evaluations, chosen), remark)
+    chosen = pa.array([one.query_id for one in listings], pa.string())
+    tables = (shared.truncated(one.result) if shared else one.result.read_truncated() for one in comparison.evaluations)
+    cut = tuple(frozenset() if some is None else pairs_among(some, "query_id", chosen) for some in tables)
+    return DatasetView(comparison, tuple(systems), tuple(listings), cut, remark)
 
 
-def _cut(evaluations: Sequence[Evaluation], query_ids: Container[str]) -> tuple[frozenset[tuple[str, str]], ...]:
-    pairs = (one.result.read_truncated() or () for one in evaluations)
-    return tuple(frozenset(pair for pair in some if pair[0] in query_ids) for some in pairs)
+def _known(comparison: Comparison, measure: str) -> dict[Path, PerQuery]:
+    """The values of the comparison, by the folder of their result."""
+    columns = zip(comparison.evaluations, comparison.values.T, strict=True)
+    return {
+        one.result.folder: PerQuery(
+            comparison.query_ids, {measure: values}, tuple(one.result.manifest["queries_without_candidates"])
+        )
+        for one, values in columns
+    }
 
 
 def _system(evaluation: Evaluation, analysis: Analysis | None, bins: ScoreBins | None, remark: str) -> SystemView:

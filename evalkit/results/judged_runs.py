@@ -115,7 +115,7 @@ def _judged(dataset: Dataset, label: str, found: MeasuredRun, *, level: int) -> 
     manifest: dict[str, Any] = {
         "pairs": len(run),
         "queries": len(values.query_ids),
-        f"queries_with_ties_in_top_{TOP}": run.tied_queries(TOP),
+        f"queries_with_ties_in_top_{TOP}": len(run.queries_with_ties(TOP)),
         "queries_without_candidates": list(values.missing),
         "measures": values.means,
         "ceiling": ceilings(dataset.qrels, run, list(values.values)),

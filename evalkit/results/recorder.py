@@ -256,7 +256,7 @@ class Recorder:
             "format": FORMAT,
             "queries": len(per_query.query_ids),
             "queries_without_candidates": list(per_query.missing),
-            f"queries_with_ties_in_top_{_TIES_CUTOFF}": run.tied_queries(_TIES_CUTOFF),
+            f"queries_with_ties_in_top_{_TIES_CUTOFF}": len(run.queries_with_ties(_TIES_CUTOFF)),
             **facts,
             "artefacts": sorted(self.store.used),
             "dataset": self._describe_dataset(),

@@ -59,16 +59,15 @@ class Result:
         missing = tuple(self.manifest["queries_without_candidates"])
         return PerQuery(tuple(table["query_id"].to_pylist()), values, missing)
 
-    def read_truncated(self) -> set[tuple[str, str]] | None:
-        """Query and document of every pair that was cut; None where that is not known.
+    def read_truncated(self) -> pa.Table | None:
+        """Columns `query_id` and `doc_id`, a row for every pair that was cut; None where that is not known.
 
         Raises:
             ResultError: the file holds something else.
         """
         if "truncated_sha256" not in self.manifest:
             return None
-        table = _read_table(self.folder / TRUNCATED, ["query_id", "doc_id"])
-        return set(zip(table["query_id"].to_pylist(), table["doc_id"].to_pylist(), strict=True))
+        return _read_table(self.folder / TRUNCATED, ["query_id", "doc_id"])
 
 
 @dataclass(frozen=True, repr=False)
