@@ -24,7 +24,9 @@ from evalkit.load import STAGES, compute_of, config_of, stage_of
 from evalkit.measures import canonical
 from evalkit.reports.evaluation_grids import evaluation_doubts
 from evalkit.results import Evaluation
+from evalkit.results.own_systems import names_of
 from evalkit.system.lookalikes import instead
+from evalkit.system.reporting import shown
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +109,7 @@ def _config(
         **stages,
         compute=_compute(compute, of["compute"]),
         depth=_whole_number("depth", depth),
-        measures=list(stages["dataset"].measures) if measures is None else _names("measures", measures),
+        measures=list(stages["dataset"].measures) if measures is None else names_of(measures),
         results_dir=_path("results_dir", results_dir),
         cache_dir=None if cache_dir is None else _path("cache_dir", cache_dir),
     )
@@ -138,23 +140,18 @@ def _compute(given: Any, settings: Mapping[str, Any]) -> ComputeConfig:
 
 def _whole_number(key: str, value: Any) -> int:
     try:
-        return operator.index(value)
+        number = operator.index(value)
     except TypeError as error:
-        raise ConfigError(f"{key}={value!r} is not a whole number.") from error
+        raise ConfigError(f"{key}={shown(value)} is not a whole number.") from error
+    if isinstance(value, bool):
+        raise ConfigError(f"{key}={value} is not a whole number.")
+    return number
 
 
 def _path(key: str, value: Any) -> str:
     if not isinstance(value, str | os.PathLike):
-        raise ConfigError(f"{key}={value!r} is not the path of a folder.")
+        raise ConfigError(f"{key}={shown(value)} is not the path of a folder.")
     return os.fspath(value)
-
-
-def _names(key: str, value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    if not isinstance(value, Sequence):
-        raise ConfigError(f"{key}={value!r} is not a list of names, such as ['nDCG@10', 'R@20'].")
-    return list(value)
 
 
 def _command(config: EvaluateConfig, settings: Mapping[str, Any]) -> str:

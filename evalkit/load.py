@@ -26,7 +26,8 @@ from evalkit.run import Run
 from evalkit.store import open_store
 from evalkit.system.files import expanded
 from evalkit.system.lookalikes import instead
-from evalkit.system.own_code import nameable, own_name
+from evalkit.system.own_code import call, nameable, own_name
+from evalkit.system.reporting import shown
 
 if TYPE_CHECKING:
     from evalkit.interchange.beir_search import BeirSearch
@@ -155,6 +156,8 @@ def config_of(group: str, name: str, settings: Mapping[str, Any]) -> Any:
     Raises:
         ConfigError: there is no such choice or setting.
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"{group} is {shown(name)}, expected a name from `evalkit list`.")
     return chosen(group, name, settings, SCHEMAS[group])
 
 
@@ -195,14 +198,16 @@ def stage_of(group: str, given: Any, settings: Mapping[str, Any]) -> Any:
             f"{group}.{unknown[0]} is not a setting of an object. {instead(str(unknown[0]), sorted(legal))} What its "
             f"class is made with goes into settings, as in {{'settings': {{{unknown[0]!r}: ...}}}}."
         )
-    config = config_of(group, "python", {"name": _name(group, given), **settings})
+    config = config_of(group, "python", {"name": call(group, _name, group, given), **settings})
     config.attach(given)
     return config
 
 
 def _name(group: str, given: Any) -> str:
     """A name for an object; data without a name of its own is called what it is."""
-    if isinstance(given, Mapping) and isinstance(given.get("name"), str):
+    if isinstance(given, Mapping) and "name" in given and not isinstance(given["name"], Mapping):
+        if not isinstance(given["name"], str):
+            raise ConfigError(f"the name of a {group} is {shown(given['name'])}, expected a text.")
         return nameable(given["name"])
     is_data = isinstance(given, Mapping | Sequence | Run) or hasattr(given, "columns")
     if is_data:

@@ -57,6 +57,13 @@ def test_settings_follow_a_name_in_a_tuple_or_as_on_the_command_line(toy):
     assert not found.candidates.fresh
 
 
+class Unreadable:
+    """An object that cannot even be looked at."""
+
+    def __getattr__(self, name):
+        return 1 / 0
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -68,7 +75,18 @@ def test_settings_follow_a_name_in_a_tuple_or_as_on_the_command_line(toy):
         ({"retriever": None}, "evaluate needs a retriever"),
         ({"retriever": "bm52"}, "retriever=bm52 is not a choice. Did you mean bm25?"),
         ({"depth": 1.5}, "depth=1.5 is not a whole number"),
-        ({"measures": 3}, "is not a list of names"),
+        ({"measures": 3}, "measures has 3, expected names such as"),
+        ({"depth": True}, "depth=True is not a whole number"),
+        ({"reranker": Unreadable()}, r"^reranker raised ZeroDivisionError: division by zero \(.*test_api.py:\d+\)"),
+        ({"retriever": Unreadable()}, r"^retriever raised ZeroDivisionError: division by zero \(.*test_api.py:\d+\)"),
+        (
+            {"dataset": {"corpus": {}, "queries": {}, "qrels": {}, "name": 3}},
+            "the name of a dataset is 3, expected a text",
+        ),
+        (
+            {"dataset": {"corpus": {"d": "x"}, "queries": {"q": "x"}}},
+            "^dataset lacks qrels. Expected corpus, queries and",
+        ),
         ({"reranker.max_lenght": 3}, "reranker.max_lenght is not a setting"),
         ({"reranker": overlap, "reranker.weight": 3}, r"made with goes into settings, as in \{'settings': \{'weight'"),
         ({"retriever": ("bm25", {"k1": "high"})}, r"retriever\.k1: Value 'high' .* converted to Float\.$"),
@@ -136,6 +154,8 @@ def test_a_saved_copy_is_read_as_the_result_itself(toy, tmp_path):
     assert copy.candidates.folder.parent == folder
     with pytest.raises(ResultError, match="is there already"):
         found.save(folder)
+    with pytest.raises(ConfigError, match=r"3 \(int\) is not the path of a file or folder"):
+        found.save(3)
 
 
 class _Stream:

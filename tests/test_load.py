@@ -237,3 +237,11 @@ def test_a_search_takes_objects_for_its_stages():
     )
     corpus = {"d1": {"title": "", "text": "bees"}, "d2": {"title": "", "text": "bees make honey"}}
     assert {"q1": {"d1": 4.0, "d2": 15.0}} == found.search(corpus, {"q1": "honey"}, 10)
+
+
+@pytest.mark.parametrize("load_stage", [load_reranker, load_retriever])
+def test_an_object_in_place_of_a_name_is_one_line(load_stage):
+    with pytest.raises(
+        ConfigError, match=r"^(reranker|retriever) is <function .*, expected a name from `evalkit list`"
+    ):
+        load_stage(lambda query, documents: documents)  # noqa: ARG005

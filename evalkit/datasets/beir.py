@@ -51,12 +51,12 @@ from evalkit.datasets.records import (
 )
 from evalkit.datasets.source import CollectionFiles
 from evalkit.errors import DataError
-from evalkit.formats.json_values import shown
 from evalkit.formats.judgments import read_judgments
 from evalkit.formats.similar_ids import lookalike
 from evalkit.formats.textfile import Member
 from evalkit.store import Store
 from evalkit.system.files import expanded
+from evalkit.system.reporting import shown
 from evalkit.types import Dataset, Qrels
 
 logger = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from evalkit.datasets.assemble import Judged
 from evalkit.datasets.records import REPEATED_CANDIDATES, checked_id
 from evalkit.errors import DataError
 from evalkit.run import Run
+from evalkit.system.reporting import shown
 
 QUERY_KEYS = ("query-id", "query_id", "qid", "_id", "id")
 LIST_KEYS = ("corpus-ids", "corpus_ids", "doc_ids", "docids", "candidates", "top_ranked")
@@ -81,7 +82,7 @@ def excluded_by(fields: Mapping[str, Any], where: str) -> tuple[str, ...]:
     value: Any = fields.get(EXCLUDED)
     value = list(value) if isinstance(value, tuple) or hasattr(value, "tolist") else value
     if value is not None and not isinstance(value, list):
-        raise DataError(f"{where}: {EXCLUDED} is {value!r:.60}, expected a list of document ids.")
+        raise DataError(f"{where}: {EXCLUDED} is {shown(value)}, expected a list of document ids.")
     return tuple(checked_id(doc_id, where, EXCLUDED) for doc_id in dict.fromkeys(value or ()) if doc_id != _NONE)
 
 

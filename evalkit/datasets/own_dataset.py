@@ -35,6 +35,7 @@ from evalkit.store import Store
 from evalkit.store.artefact import CORPORA, digest
 from evalkit.system.lookalikes import instead
 from evalkit.system.own_code import call, nameable, own_name
+from evalkit.system.reporting import shown
 from evalkit.types import Dataset
 
 _JUDGED = "judged.json"
@@ -242,8 +243,11 @@ def parts_of(thing: Any, name: str, split: str) -> Parts:
         found = list(thing)
     else:
         found, others = ([call(name, getattr, thing, part, None) for part in parts] for parts in (_PARTS, _OPTIONAL))
-    if len(found) != len(_PARTS) or any(part is None for part in found):
-        raise ObjectError(f"{name} is {kind_of(thing)} {thing!r:.60}. {_EXPECTED}.")
+    lacking = [what for part, what in zip(found, _PARTS, strict=False) if part is None]
+    if 0 < len(lacking) < len(found) == len(_PARTS):
+        raise ObjectError(f"{name} lacks {' and '.join(lacking)}. {_EXPECTED}.")
+    if lacking or len(found) != len(_PARTS):
+        raise ObjectError(f"{name} is {kind_of(thing)} {shown(thing)}. {_EXPECTED}.")
     return Parts(*(_of_split(part, split, name, what) for part, what in zip(found, _PARTS, strict=True)), *others)
 
 

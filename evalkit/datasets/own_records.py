@@ -24,6 +24,7 @@ from evalkit.datasets.records import (
 )
 from evalkit.errors import DataError
 from evalkit.formats.python_objects import framed, is_from, kind_of, plain_value, qrels_of, run_of
+from evalkit.system.reporting import shown
 
 _ROWS = "{id: text}, a table with columns for id and text, or a list of rows"
 
@@ -84,7 +85,7 @@ def instructed(judged: Judged, instructions: Any, name: str) -> Judged:
         DataError: they are something else, or a query has another one.
     """
     if not isinstance(instructions, Mapping) or not all(isinstance(text, str) for text in instructions.values()):
-        raise DataError(f"{name}: instructions are {instructions!r:.60}. Give {{query id: text}}.")
+        raise DataError(f"{name}: instructions are {shown(instructions)}. Give {{query id: text}}.")
     found = {str(plain_value(query_id)): text for query_id, text in instructions.items() if text}
     if other := [query_id for query_id, text in judged.instructions.items() if found.get(query_id, text) != text]:
         raise DataError(f"{name}: query {other[0]!r} has another instruction next to its text. Leave one of them.")
@@ -113,7 +114,7 @@ def _require_scores(source: Mapping[Any, Any], label: str) -> None:
     for query_id, found in source.items():
         if not is_legal(found):
             raise DataError(
-                f"{label}: query {query_id!r} has {found!r:.60} ({kind_of(found)}). "
+                f"{label}: query {query_id!r} has {shown(found)} ({kind_of(found)}). "
                 "Give lists of ids for all queries, or {document: score} for all."
             )
 
@@ -125,7 +126,7 @@ def excluded_of(source: Any, name: str) -> dict[str, list[str]]:
         DataError: it is something else.
     """
     if not isinstance(source, Mapping) or not all(_are_ids(listed) for listed in source.values()):
-        raise DataError(f"{name}: excluded is {source!r:.60}. Give {{query id: [document id, ...]}}.")
+        raise DataError(f"{name}: excluded is {shown(source)}. Give {{query id: [document id, ...]}}.")
     return _lists(source, f"{name}: excluded")
 
 
@@ -148,7 +149,7 @@ def _checked_id(doc_id: Any, query_id: Any, label: str) -> str:
     """An id of a list as text: a pair of id and score, such as `("d3", 1.0)`, is none."""
     if isinstance(doc_id, bool) or not isinstance(doc_id, str | int):
         raise DataError(
-            f"{label}: query {query_id!r} has {doc_id!r:.60} ({kind_of(doc_id)}), expected an id. "
+            f"{label}: query {query_id!r} has {shown(doc_id)} ({kind_of(doc_id)}), expected an id. "
             "Give lists of ids, or {document: score} where there are scores."
         )
     return str(doc_id)
@@ -191,7 +192,7 @@ def _rows(source: Any, columns: Columns, label: str) -> Iterator[dict[str, Any]]
         return
     for row in _table_rows(source, label):
         if not isinstance(row, Mapping):
-            raise DataError(f"{label}: a row is {row!r:.60}, expected an object with id and text. Give {_ROWS}.")
+            raise DataError(f"{label}: a row is {shown(row)}, expected an object with id and text. Give {_ROWS}.")
         yield {str(name): plain_value(value) for name, value in row.items()}
 
 
@@ -206,4 +207,4 @@ def _table_rows(source: Any, label: str) -> Iterable[Any]:
     if isinstance(source, Iterable) and not isinstance(source, str | bytes):
         rows: Iterable[Any] = source
         return rows
-    raise DataError(f"{label}: is {source!r:.60}. Give {_ROWS}.")
+    raise DataError(f"{label}: is {shown(source)}. Give {_ROWS}.")

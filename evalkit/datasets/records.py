@@ -12,7 +12,7 @@ from evalkit.datasets.source import CollectionFiles
 from evalkit.datasets.topics import AS_WRITTEN
 from evalkit.errors import DataError
 from evalkit.formats import ids
-from evalkit.formats.json_values import shown
+from evalkit.system.reporting import shown
 
 # BEIR's, the hub's and mteb's, ir_datasets', others', LitSearch's
 ID_KEYS = ("_id", "id", "doc_id", "docid", "docno", "pid", "corpusid")

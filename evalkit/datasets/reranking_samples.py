@@ -41,13 +41,13 @@ from evalkit.errors import DataError
 from evalkit.formats import passages
 from evalkit.formats.archives import ARCHIVES, is_archive
 from evalkit.formats.filekind import KIND_BYTES, file_kind
-from evalkit.formats.json_values import shown
 from evalkit.formats.passages import Passage
 from evalkit.formats.textfile import peek
 from evalkit.measures.answers import contains
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.system.files import expanded
+from evalkit.system.reporting import shown
 from evalkit.types import Dataset
 
 logger = logging.getLogger(__name__)

@@ -93,13 +93,3 @@ def _lines(file: File, whole: Exception) -> Iterator[tuple[int, Any]]:
             raise DataError(f"{file}:{number}: not JSON: {error}.") from error
         first = False
         yield number, value
-
-
-def shown(value: object) -> str:
-    """A value for an error, cut where it is long."""
-    return shortened(repr(value))
-
-
-def shortened(text: str) -> str:
-    """A text for an error, cut where it is long."""
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004

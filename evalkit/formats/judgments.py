@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 from evalkit.errors import DataError
 from evalkit.formats import passages
 from evalkit.formats.ids import are_ids, plain_text
-from evalkit.formats.json_values import begins_as_json, json_rows, shown
+from evalkit.formats.json_values import begins_as_json, json_rows
 from evalkit.formats.notes import Note, counted
 from evalkit.formats.rows import GRADES, QRELS_LAYOUTS, Row, is_number, name_columns, qrels_layout
 from evalkit.formats.tabular import is_table, table_columns, table_rows
 from evalkit.formats.textfile import File, fields, read_lines
+from evalkit.system.reporting import shown
 from evalkit.types import Qrels
 
 # trec_eval keeps a relevance in a C int. pandas writes 1 as 1.0.

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from evalkit.errors import DataError
-from evalkit.formats.json_values import shown
+from evalkit.system.reporting import shown
 
 QUERIES = ("query", "question", "text")
 QUERY_IDS = ("_id", "id", "query_id", "query-id", "qid", "q_id")

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 
 from evalkit.errors import DataError
 from evalkit.formats import ids
-from evalkit.formats.json_values import shortened
 from evalkit.formats.judgments import ALL_RELEVANT, add_judgment, grade_text
 from evalkit.formats.notes import counted
 from evalkit.formats.rows import GRADES, SCORES, FieldPlaces, is_number, name_columns
@@ -33,6 +32,7 @@ from evalkit.formats.runfile import RunFile, by_score_or_rank, read_run_file
 from evalkit.formats.trec import log_doubts, read_qrels
 from evalkit.run import Run
 from evalkit.system.files import expanded
+from evalkit.system.reporting import shown
 from evalkit.types import Qrels
 
 logger = logging.getLogger(__name__)
@@ -291,4 +291,4 @@ def _item(value: Any) -> Any:
 
 def _shown(value: Any) -> str:
     """A value and its kind, for errors."""
-    return f"{shortened(' '.join(repr(value).split()))} ({kind_of(value)})"
+    return f"{shown(value)} ({kind_of(value)})"

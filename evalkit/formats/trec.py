@@ -12,12 +12,15 @@ import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from evalkit.errors import DataError
 from evalkit.formats.judgments import read_judgments
 from evalkit.formats.rows import TREC_RUN
 from evalkit.formats.run_rows import checked
 from evalkit.formats.runfile import RunFile, read_run_file
 from evalkit.formats.textfile import read_lines
 from evalkit.run import Run
+from evalkit.system.files import expanded
+from evalkit.system.reporting import shown
 from evalkit.types import Qrels
 
 logger = logging.getLogger(__name__)
@@ -29,7 +32,7 @@ def read_qrels(path: str | Path) -> Qrels:
     Raises:
         DataError: a malformed line, a relevance that is not an integer, a pair judged twice differently, no judgment.
     """
-    qrels, notes = read_judgments(Path(path))
+    qrels, notes = read_judgments(expanded(path))
     for note in notes:
         logger.warning("%s: %s.", path, note.text)
     return qrels
@@ -45,7 +48,7 @@ def read_run(path: str | Path, *, order: str | None = None) -> Run:
     Raises:
         DataError: a malformed line, a score that is not a finite number, a document twice for a query, no rows.
     """
-    found = read_run_file(path, order=order)
+    found = read_run_file(expanded(path), order=order)
     log_doubts(found, path)
     return found.run
 
@@ -84,9 +87,18 @@ def qrels_lines(qrels: Qrels) -> Iterator[str]:
             yield separator.join((query_id, "0", doc_id, str(grade))) + "\n"
 
 
-def write_run(run: Run, path: Path, *, tag: str) -> None:
-    """Write a gzip TREC run; the same run gives the same bytes."""
-    write_gzip(run_lines(run, tag), path)
+def write_run(run: Run, path: str | Path, *, tag: str = "evalkit") -> None:
+    """Write a gzip TREC run; the same run gives the same bytes.
+
+    Raises:
+        DataError: it is not a `Run`, or the file cannot be written.
+    """
+    if not isinstance(run, Run):
+        raise DataError(f"{shown(run)} is not an evalkit.Run. Give result.run, or evalkit.Run.from_dict(run).")
+    try:
+        write_gzip(run_lines(run, tag), expanded(path))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or error}).") from error
 
 
 def write_gzip(lines: Iterable[str], path: Path) -> None:

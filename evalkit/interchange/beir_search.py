@@ -17,6 +17,7 @@ from evalkit.datasets.language import likely_language
 from evalkit.errors import DataError
 from evalkit.interchange.two_stages import TwoStages
 from evalkit.store.artefact import digest
+from evalkit.system.reporting import shown
 from evalkit.types import Dataset
 
 logger = logging.getLogger(__name__)
@@ -87,12 +88,12 @@ def _table(corpus: Any) -> Any:
 
     rows = list(corpus.items()) if isinstance(corpus, Mapping) else []
     if not rows:
-        raise DataError(f"the corpus is {corpus!r:.60}, expected documents as {{id: {{'title': ..., 'text': ...}}}}.")
+        raise DataError(f"the corpus is {shown(corpus)}, expected documents as {{id: {{'title': ..., 'text': ...}}}}.")
     columns: dict[str, list[str]] = {"id": [], "title": [], "text": []}
     for doc_id, fields in rows:
         found = [doc_id, *(fields.get(key) or "" for key in ("title", "text"))] if isinstance(fields, Mapping) else []
         if not found or not all(isinstance(value, str) for value in found):
-            raise DataError(f"document {doc_id!r} of the corpus is {fields!r:.60}, expected its title and text.")
+            raise DataError(f"document {doc_id!r} of the corpus is {shown(fields)}, expected its title and text.")
         for column, value in zip(columns.values(), found, strict=True):
             column.append(value)
     return Table(pa.table(columns))
@@ -102,5 +103,5 @@ def _queries(queries: Any) -> dict[str, str]:
     if not isinstance(queries, Mapping) or not all(
         isinstance(key, str) and isinstance(text, str) for key, text in queries.items()
     ):
-        raise DataError(f"the queries are {queries!r:.60}, expected texts by id.")
+        raise DataError(f"the queries are {shown(queries)}, expected texts by id.")
     return dict(sorted(queries.items()))

@@ -130,7 +130,7 @@ def compare(
         evaluations, notes = systems_of(results, qrels, [settings.measure], of_runs)
         are_runs = any(isinstance(given.result, RunResult) for given in evaluations)
         same = not (allow_different_candidates or are_runs)
-        settings = settings._replace(measure=measure_of(evaluations, measure), same_candidates=same)
+        settings = settings._replace(measure=measure_of(evaluations, settings.measure), same_candidates=same)
         found = compare_evaluations(evaluations, settings)
         require_pairs(found)
         notes += [DIFFERENT_DOCUMENTS] if are_runs and found[0].ceiling is None else []
@@ -203,20 +203,23 @@ def report(
         settings = _settings(measure, correction, seed=seed)
         shown = None if queries is None else _whole("queries", queries, 0)
         evaluations, _ = systems_of(results, qrels, [settings.measure], of_runs)
-        settings = settings._replace(measure=measure_of(evaluations, measure))
+        settings = settings._replace(measure=measure_of(evaluations, settings.measure))
         found = overview(evaluations, settings, queries=shown)
         return Report(found, tuple(outputs.write(found)))
 
 
-def _settings(measure: str, correction: str, *, seed: Any, alpha: Any = None, samples: Any = None) -> Settings:
+def _settings(measure: Any, correction: str, *, seed: Any, alpha: Any = None, samples: Any = None) -> Settings:
     """Settings of a comparison, checked; None is the default."""
     if not isinstance(correction, str) or correction not in CORRECTIONS:
         raise ConfigError(f"correction is {brief(correction)}, expected {' or '.join(CORRECTIONS)}.")
     alpha, samples = (Settings().alpha if alpha is None else alpha), Settings().samples if samples is None else samples
     if isinstance(alpha, bool) or not isinstance(alpha, Real) or not 0 < float(alpha) < 1:
         raise ConfigError(f"alpha is {brief(alpha)}, expected a number between 0 and 1.")
-    (name,) = names_of(measure)
-    return Settings(name, correction, float(alpha), _whole("seed", seed, 0), _whole("samples", samples, 1))
+    if isinstance(measure, list | tuple):
+        raise ConfigError(f"measure is {brief(measure)}, expected one name, such as 'nDCG@10'.")
+    return Settings(
+        names_of(measure)[0], correction, float(alpha), _whole("seed", seed, 0), _whole("samples", samples, 1)
+    )
 
 
 def _whole(name: str, value: Any, least: int) -> int:
@@ -232,6 +235,6 @@ def _printed(tables: Any, notes: Sequence[str], found: Sequence[Finding]) -> str
     from rich.console import Console
 
     out = io.StringIO()
-    show(tables, Console(file=out, emoji=False, width=_WIDTH))
+    show(tables, Console(file=out, emoji=False, width=_WIDTH, force_jupyter=False))
     above, below = ("".join(f"{line}\n" for line in lines) for lines in (map(sentence, shown(found)), notes))
     return f"{above}{out.getvalue()}{below}"

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from evalkit.errors import ObjectError
 from evalkit.system.own_numbers import numbers_of
+from evalkit.system.reporting import shown
 from evalkit.types import Pair
 
 
@@ -36,7 +37,7 @@ def checked_scores(returned: Any, pairs: Sequence[Pair], name: str) -> NDArray[n
     if len(bad := np.flatnonzero(~np.isfinite(scores))):
         pair, value = pairs[bad[0]], numbers[bad[0]]
         document = f"document {pair.doc_id!r}" if pair.doc_id else f"document {bad[0]} of the call"
-        query = f"query {pair.query_id!r}" if pair.query_id else f"query {pair.query!r:.60}"
+        query = f"query {pair.query_id!r}" if pair.query_id else f"query {shown(pair.query)}"
         raise ObjectError(
             f"{name} returned {value} as the score of {document} for {query} ({len(bad)} such). Scores are finite "
             "float32 numbers."
@@ -55,5 +56,5 @@ def _of(pairs: Sequence[Pair]) -> str:
 
 def _shown(returned: Any) -> str:
     if isinstance(returned, Sequence) and not isinstance(returned, str) and returned:
-        return f"a {type(returned).__name__} of {len(returned)}, the first of them {returned[0]!r:.60},"
-    return "None" if returned is None else f"{type(returned).__name__} {returned!r:.60}"
+        return f"a {type(returned).__name__} of {len(returned)}, the first of them {shown(returned[0])},"
+    return "None" if returned is None else f"{type(returned).__name__} {shown(returned)}"

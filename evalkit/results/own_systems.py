@@ -21,7 +21,7 @@ from evalkit.measures.given_runs import MEASURES, Rules, by_subtopics, counting,
 from evalkit.results.gather import dataset_of
 from evalkit.results.judged_runs import judge_runs, notes_of
 from evalkit.results.reading_runs import is_result, named_run, named_runs, path_of, read_runs, results_in
-from evalkit.results.result import Evaluation
+from evalkit.results.result import Evaluation, Result
 from evalkit.run import Run
 from evalkit.system.lookalikes import instead
 from evalkit.types import Dataset, PerQuery, Qrels
@@ -179,19 +179,28 @@ def _items(results: Any) -> Sequence[Any] | Mapping[Any, Any]:
 
 def _named_results(items: Mapping[Any, Any]) -> list[Evaluation]:
     """Results under the names that they were given."""
-    found = []
+    found: list[Evaluation] = []
+    stages: dict[str, Result] = {}
     for name, item in items.items():
         if not isinstance(name, str) or not name:
             raise ConfigError(f"a result is named {name!r}. Names are texts: {{'first': result}}.")
         for evaluation in results_in([item]):
-            stage = "retriever" if evaluation.is_first_stage else "reranker"
-            manifest = evaluation.result.manifest
-            unknown = {"depth": None} if evaluation.is_first_stage else {}  # so that the name alone is shown
-            renamed = replace(
-                evaluation.result, manifest={**manifest, stage: {**manifest[stage], "name": name, **unknown}}
-            )
-            found.append(Evaluation(renamed, renamed if evaluation.is_first_stage else evaluation.candidates))
-    return found
+            if evaluation.is_first_stage:
+                key = evaluation.candidates.manifest["key"]
+                stages[key] = _called(evaluation.candidates, "retriever", name=name, depth=None)  # the name alone
+            else:
+                evaluation = replace(evaluation, result=_called(evaluation.result, "reranker", name=name))  # noqa: PLW2901
+            found.append(evaluation)
+    candidates = [stages.get(each.candidates.manifest["key"], each.candidates) for each in found]
+    return [
+        Evaluation(stage if each.result.folder == stage.folder else each.result, stage)
+        for each, stage in zip(found, candidates, strict=True)
+    ]
+
+
+def _called(result: Result, stage: str, **facts: str | None) -> Result:
+    """A result whose stage has another name."""
+    return replace(result, manifest={**result.manifest, stage: {**result.manifest[stage], **facts}})
 
 
 def _of_judgments(qrels: Any, run: Run, of_runs: RunSettings) -> Dataset:

@@ -24,6 +24,8 @@ from evalkit.retrieval.own_vectors import SIMILARITIES
 from evalkit.retrieval.saved import SavedRetriever
 from evalkit.run import Run
 from evalkit.store import Store
+from evalkit.system.own_code import call
+from evalkit.system.reporting import shown
 from evalkit.types import Dataset, Identity
 
 _EXPECTED = (
@@ -119,8 +121,8 @@ def search_of(thing: Any, name: str, similarity: str | None) -> OwnSearch:
         ObjectError: its kind is unknown, or a similarity is set for one that gives no vectors.
     """
     for kind in (*library_searches.KINDS, *own_searches.KINDS):
-        if found := kind(thing, name, similarity):
+        if found := call(name, kind, thing, name, similarity):  # which looks at attributes of the user's
             if similarity and "similarity" not in found.facts:
                 raise ObjectError(f"retriever.similarity is set, but {name} gives scores and no vectors.")
-            return found
-    raise ObjectError(f"{name} is {thing!r:.80}, which cannot retrieve. {_EXPECTED}.")
+            return found  # type: ignore[no-any-return]
+    raise ObjectError(f"{name} is {shown(thing)}, which cannot retrieve. {_EXPECTED}.")

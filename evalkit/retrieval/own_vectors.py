@@ -65,7 +65,7 @@ def _vectors(
     encode: Callable[[list[str]], Any], texts: Sequence[str], is_cosine: bool, name: str
 ) -> NDArray[np.float32]:
     found = call(name, numbers_of, encode(list(texts)))
-    if found is None or found.ndim != 2 or len(found) != len(texts):  # noqa: PLR2004
+    if found is None or found.ndim != 2 or len(found) != len(texts) or not found.size:  # noqa: PLR2004
         shape = "no numbers" if found is None else f"numbers of shape {found.shape}"
         raise ObjectError(f"{name}: {shape} for {len(texts)} texts, expected a vector each.")
     with np.errstate(over="ignore"):

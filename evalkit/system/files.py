@@ -30,8 +30,10 @@ def expanded(path: str | Path) -> Path:
     """A path that someone wrote, with the home folder for `~`.
 
     Raises:
-        ConfigError: nobody has the name after the `~`.
+        ConfigError: it is something else, or nobody has the name after the `~`.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ConfigError(f"{path!r:.60} ({type(path).__name__}) is not the path of a file or folder.")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:

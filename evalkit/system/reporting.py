@@ -7,13 +7,14 @@ passes neither on; each of these is the whole text of one failure, or the name o
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from evalkit.errors import EvalkitError
 from evalkit.system.terminal import naming_stdout, printable, stop_telling
 
 _LONGEST = 4_000  # characters of a message
+_LONGEST_VALUE = 60  # and of a value in one
 _CUDA_NO_MEMORY = 2  # cudaErrorMemoryAllocation, and CUDA_ERROR_OUT_OF_MEMORY of the driver
 # A RuntimeError of torch holds the name of a CUDA library's code or fixed words where it has no type for it:
 # c10/core/impl/alloc_cpu.cpp, c10/cuda/CUDAException.h, c10/cuda/driver_api.h, ATen/cuda/Exceptions.h.
@@ -86,8 +87,22 @@ def _says_no_memory(error: BaseException) -> bool:
 
 def reason(error: BaseException) -> str:
     """Another library's message as one line: its first three lines, since some begin with an empty phrase."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in _text(str, error).splitlines() if line.strip()]
     return " ".join(lines[:3]).rstrip(".") or type(error).__name__
+
+
+def shown(value: object) -> str:
+    """A value for an error: one line, cut where it is long."""
+    text = " ".join((_text(repr, value) or f"<{type(value).__name__}>").split())
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 3]}..."
+
+
+def _text(write: Callable[[object], str], value: object) -> str:
+    """What an object says of itself; empty where its own method raises an error."""
+    try:
+        return write(value)
+    except Exception:  # noqa: BLE001 - it may be of a class of the user's own
+        return ""
 
 
 def report_any(error: BaseException) -> int | None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.errors import DataError
+from evalkit.errors import DataError, EvalkitError
 from evalkit.formats.trec import read_qrels, read_run, run_lines, write_run
 from evalkit.measures import measure
 from evalkit.run import Run
@@ -321,3 +321,21 @@ def test_dl19_runs_have_their_published_values(shared, name, expected):
     folder = shared / "data" / "msmarco_dl19"
     means = measure(read_qrels(folder / "qrels" / "test.tsv"), read_run(folder / "runs" / name), ["nDCG@10"]).means
     assert expected == round(means["nDCG@10"], 4)
+
+
+def test_a_run_is_written_to_a_path_of_any_kind_and_anything_else_is_refused(tmp_path):
+    write_run(run := Run.from_dict({"q": {"d": 1.0}}), str(tmp_path / "run.gz"))
+    assert run.digest() == read_run(str(tmp_path / "run.gz")).digest()
+    with pytest.raises(
+        DataError, match=r"^\{'q': \{'d': 1.0\}\} is not an evalkit.Run. Give result.run, or evalkit.Run"
+    ):
+        write_run({"q": {"d": 1.0}}, tmp_path / "run.gz")
+    with pytest.raises(DataError, match=r"absent/run.gz: cannot be written \(No such file or directory\)"):
+        write_run(run, tmp_path / "absent/run.gz")
+
+
+@pytest.mark.parametrize("read", [read_run, read_qrels])
+@pytest.mark.parametrize("path", [None, 3, {}])
+def test_what_is_no_path_is_one_line(read, path):
+    with pytest.raises(EvalkitError, match=r"^(None|3|\{\}) \(\w+\) is not the path of a file or folder\.$"):
+        read(path)

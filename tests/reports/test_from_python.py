@@ -13,6 +13,7 @@ from scipy import stats
 import evalkit
 from evalkit.analysis.pairwise import DIFFERENT_DOCUMENTS
 from evalkit.errors import ConfigError, DataError, EvalkitError
+from evalkit.results import Evaluation
 from evalkit.results.gather import gather
 
 QUERIES = 30
@@ -122,6 +123,40 @@ def test_results_are_compared_as_on_the_command_line_and_may_be_renamed(results)
     named = evalkit.compare({"first": evaluations[0], "second": evaluations[1]}, **QUICK)
     assert {system.name for system in named.systems} == {"first", "second", "stage-100"}
     assert [system.mean for system in named.systems] == [system.mean for system in whole.systems]
+
+
+@pytest.mark.parametrize("has_none", [False, True])
+def test_a_first_stage_is_renamed_wherever_a_result_started_from_it(tmp_path, has_none):
+    root = made(tmp_path, {"strong": 3.0})
+    (strong,) = gather([root])
+    stage = Evaluation(strong.candidates, strong.candidates)
+    if has_none:  # which is a result beside its candidates
+        (stage,) = [each for each in gather([made(tmp_path, {})]) if each.is_first_stage]
+        assert stage.result.folder != stage.candidates.folder
+    found = evalkit.compare({"before": stage, "after": strong}, **QUICK)
+    means = {system.name: system.mean for system in found.systems}
+    assert ["after", "before"] == list(means)
+    assert means["before"] == pytest.approx(stage.measures["nDCG@10"])
+
+
+def test_tables_are_part_of_the_text_in_a_notebook_too(monkeypatch):
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)  # where rich would show them apart
+    assert "p randomisation" in repr(evalkit.compare([GOOD, BAD], QRELS, **QUICK))
+
+
+@pytest.mark.parametrize("measure", [["nDCG@10"], ["nDCG@10", "R@20"], ("RR",)])
+def test_one_measure_is_compared(measure):
+    for use in (evalkit.compare, evalkit.report):
+        with pytest.raises(ConfigError, match=r"measure is (list|tuple), expected one name, such as 'nDCG@10'"):
+            use([GOOD, BAD], qrels=QRELS, measure=measure)
+
+
+@pytest.mark.interop
+def test_a_measure_of_ir_measures_is_compared():
+    ir_measures = pytest.importorskip("ir_measures")
+    found = evalkit.compare([GOOD, BAD], QRELS, measure=ir_measures.RR @ 5, **QUICK)
+    assert "RR@5" == found.settings.measure
+    assert "RR@5" in evalkit.report([GOOD, BAD], qrels=QRELS, measure=ir_measures.RR @ 5).markdown
 
 
 def test_a_run_beside_a_result_is_judged_by_the_dataset_of_the_result(results):

@@ -56,6 +56,8 @@ def test_tensors_of_any_type_and_with_gradients_are_scores():
         ([2, float("nan")], r"returned nan as the score of document 'd2' for query 'q1' \(1 such\)"),
         ([1e300, 1], "returned 1e\\+300 as the score of document 'd1'"),
         ([10**400, 1], "returned a list of 2"),
+        (np.ma.masked_array([2.0, 1.0], mask=[False, True]), "returned MaskedArray"),
+        ([2.0, np.ma.masked], "returned a list of 2"),
     ],
 )
 def test_anything_else_is_refused_with_the_query_and_what_was_returned(returned, message):
@@ -66,3 +68,17 @@ def test_anything_else_is_refused_with_the_query_and_what_was_returned(returned,
 def test_pairs_without_ids_are_shown_by_their_texts():
     with pytest.raises(ObjectError, match="returned inf as the score of document 1 of the call for query 'bees'"):
         checked_scores([1, float("inf")], [Pair("bees", "a"), Pair("bees", "b")], "own")
+
+
+def test_tensors_that_hold_no_real_numbers_are_refused():
+    torch = pytest.importorskip("torch")
+    for tensor in (torch.ones(2).to_sparse(), torch.ones(2, device="meta"), torch.ones(2, dtype=torch.complex64)):
+        for returned in (tensor, [tensor, tensor]):
+            with pytest.raises(ObjectError, match=r"^own returned (a list of 2, the first of them )?.*expected 2 num"):
+                checked_scores(returned, PAIRS, "own")
+
+
+def test_an_array_of_several_lines_is_shown_on_one():
+    with pytest.raises(ObjectError, match="returned ndarray") as caught:
+        checked_scores(np.array([["a", "b"], ["c", "d"]]), PAIRS, "own")
+    assert "\n" not in str(caught.value)

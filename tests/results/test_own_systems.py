@@ -69,3 +69,16 @@ def test_judgments_of_subtopics_are_a_file(tmp_path):
 def test_what_is_no_name_is_one_line(measures, message):
     with pytest.raises(evalkit.EvalkitError, match=message):
         evalkit.measure(QRELS, RUN, measures)
+
+
+@pytest.mark.interop
+def test_measures_of_ir_measures_are_those_of_an_evaluation(tmp_path):
+    ir_measures = pytest.importorskip("ir_measures")
+    found = evalkit.evaluate(
+        dataset={"corpus": {1: "bees", 2: "cows"}, "queries": {1: "bees"}, "qrels": {1: {1: 1}}},
+        retriever="bm25",
+        measures=[ir_measures.Judged @ 1, ir_measures.RBP(rel=1)],
+        results_dir=tmp_path / "results",
+        cache_dir=tmp_path / "cache",
+    )
+    assert ["Judged@1", "RBP(rel=1)"] == list(found.measures)[:2]

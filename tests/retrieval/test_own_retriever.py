@@ -157,6 +157,7 @@ def test_what_is_not_a_run_is_refused(toy, retriever, message):
         (lambda texts: [text[:1] for text in texts], "no numbers for 5 texts"),
         (lambda texts: np.full((len(texts), 256), np.nan), "not finite"),
         (lambda texts: np.ones((len(texts), 3)), "vectors of 3 numbers, and 256 of queries"),
+        (lambda texts: np.ones((len(texts), 0)), r"numbers of shape \(5, 0\) for 5 texts"),
         (lambda texts: np.ones((1, 256)), r"of shape \(1, 256\) for 5 texts"),  # noqa: ARG005
     ],
 )
