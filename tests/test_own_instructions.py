@@ -1,15 +1,19 @@
 """Queries that bring an instruction of their own: used where a reranker has a place for it, and said where not."""
 
+import inspect
 import json
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from stubs import StubReranker, overlap
 from tiny_checkpoints import write_minicpm_reranker
 
+import evalkit
 from evalkit.cli import main
 from evalkit.config import ComputeConfig, DenseConfig, EvaluateConfig, FolderDatasetConfig
-from evalkit.errors import ConfigError
+from evalkit.errors import ConfigError, EvalkitError
 from evalkit.pipeline import evaluate
 from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
 from evalkit.rerank.passthrough import KeepOrderConfig
@@ -120,3 +124,100 @@ def test_the_prompt_of_a_pair_shows_the_instruction_of_its_query(config, collect
 def test_a_first_stage_takes_no_instruction_of_a_query():
     with pytest.raises(ConfigError, match=r"retriever\.instructions=query: only rerankers take"):
         DenseConfig(name="dense", model="m", instructions="query", instructed_query="{instruction}")
+
+
+def said_by(function, config, tmp_path, setting):
+    """Query -> what a function of Python was given as instruction."""
+    said = {}
+
+    def noting(query, *given, **named):
+        said[query] = named.get("instruction", "nothing")
+        return function(query, *given, **named)
+
+    noting.__signature__, noting.identity = inspect.signature(function), "length"
+    found = evalkit.evaluate(
+        config.dataset.path,
+        retriever="bm25",
+        reranker=noting,
+        results_dir=tmp_path / "results",
+        cache_dir=tmp_path / "cache",
+        **{"reranker.instructions": setting},
+    )
+    queries = (json.loads(line) for line in (Path(config.dataset.path) / "queries.jsonl").read_text().splitlines())
+    texts = {row["text"]: row["_id"] for row in queries}
+    return {texts[query]: instruction for query, instruction in said.items()}, found
+
+
+def may_have(query, documents, instruction="my own"):  # noqa: ARG001
+    return [float(len(document)) for document in documents]
+
+
+def must_have(query, documents, *, instruction):  # noqa: ARG001
+    return [float(len(document)) for document in documents]
+
+
+@pytest.mark.parametrize(
+    ("function", "setting", "expected"),
+    [
+        (may_have, "query", ASKED),
+        (must_have, "query", ASKED),
+        (may_have, "find a passage", dict.fromkeys(ASKED, "find a passage")),
+        (may_have, "none", dict.fromkeys(ASKED, "nothing")),
+        (must_have, "none", dict.fromkeys(ASKED, "")),
+    ],
+)
+def test_a_function_with_the_parameter_is_given_the_instruction(config, tmp_path, function, setting, expected):
+    assert expected == said_by(function, config, tmp_path, setting)[0]
+
+
+def test_scores_of_a_function_are_found_again_for_the_same_instruction_alone(config, tmp_path):
+    texts = ("query", "none", "find a passage", "find another one")
+    keys = []
+    for setting in texts:
+        said, found = said_by(may_have, config, tmp_path, setting)
+        assert ASKED.keys() == said.keys()
+        assert {} == said_by(may_have, config, tmp_path, setting)[0]
+        keys.append(found.result.manifest["key"])
+    assert len(texts) == len(set(keys))
+
+
+@pytest.mark.parametrize(
+    ("reranker", "setting", "message"),
+    [
+        (
+            overlap,
+            "query",
+            r"overlap has no place for one\. Give it a parameter of this name, as in f\(query, documents, ",
+        ),
+        (lambda pairs, instruction="": [0.0 for _ in pairs], "query", "has no place for one"),  # noqa: ARG005
+        (lambda pairs, instruction: [0.0 for _ in pairs], "query", "perhaps one called instruction"),  # noqa: ARG005
+        ({"q1": {"d1": 1.0}}, "query", "reranker.instructions is set, but reranker is a run, which reads no texts"),
+        (StubReranker(), "find a passage", "which is given those of queries alone"),
+    ],
+)
+def test_an_object_without_a_place_for_instructions_refuses_them(config, tmp_path, reranker, setting, message):
+    with pytest.raises(EvalkitError, match=message):
+        evalkit.evaluate(
+            config.dataset.path,
+            retriever="bm25",
+            reranker=reranker,
+            results_dir=tmp_path / "results",
+            cache_dir=tmp_path / "cache",
+            **{"reranker.instructions": setting},
+        )
+
+
+def test_lines_of_score_pass_their_instructions_to_a_function_that_takes_them(tmp_path, monkeypatch, capsys):
+    (tmp_path / "own_asked.py").write_text(
+        "def asked(query, documents, instruction):\n    return [float(len(instruction)) for _ in documents]\n\n\n"
+        "def deaf(query, documents):\n    return [0.0 for _ in documents]\n"
+    )
+    lines = [{"query": "q", "document": "d", "instruction": text} for text in ("abc", "abcde")]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own = ["score", "reranker=python", "pairs.jsonl"]
+    assert main([*own, "reranker.object=own_asked:asked"]) == 0
+    assert [3.0, 5.0] == [json.loads(line)["score"] for line in capsys.readouterr().out.splitlines()]
+    assert main([*own, "reranker.object=own_asked:deaf"]) == 0
+    assert "2 pairs have an instruction, which this reranker has no place for" in capsys.readouterr().err

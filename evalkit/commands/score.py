@@ -47,7 +47,7 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
         rerank.tokens_of(reranker, [])
     lines = read_pairs(file)
     instructed = sum(1 for pair, _ in lines if pair.instruction)
-    if instructed and not config.reranker.reads_instructions:
+    if instructed and not (config.reranker.reads_instructions and reranker.reads_instructions):
         tell(f"{instructed} pairs have an instruction, which this reranker has no place for")
     with progress("scoring", len(lines), "pairs") as meter:
         if lines:

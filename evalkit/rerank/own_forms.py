@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 from evalkit.errors import ObjectError
 from evalkit.formats.python_objects import is_from
 from evalkit.models.library_models import library_identity
-from evalkit.system.own_code import needed_arguments, signature
+from evalkit.system.own_code import needed_arguments, parameter, signature
+from evalkit.system.reporting import shown
 from evalkit.types import Dataset, Identity, Pair
+
+_INSTRUCTION = "instruction"
 
 
 class Form(NamedTuple):
@@ -26,6 +29,7 @@ class Form(NamedTuple):
         identity: for an object without an attribute `identity`: what decides its scores; None where that is not known.
         facts: what else the manifest should say, such as an activation that is left out.
         begin: called with the dataset before its pairs, where scores depend on which it is.
+        takes_instruction: whether it is given the instruction of its pairs, where there is one.
     """
 
     score: Callable[[Sequence[Pair]], Any]
@@ -33,6 +37,7 @@ class Form(NamedTuple):
     identity: Callable[[], Identity | None] | None = None
     facts: Mapping[str, Any] = MappingProxyType({})
     begin: Callable[[Dataset], None] | None = None
+    takes_instruction: bool = False
 
 
 def cross_encoder(thing: Any, name: str) -> Form | None:
@@ -76,7 +81,7 @@ def _by_docno(frame: Any, pairs: Sequence[Pair], name: str) -> list[Any]:
     """The scores of a frame in the order of the pairs; minus the rank where there are no scores."""
     columns = list(getattr(frame, "columns", ()))
     if not ("docno" in columns and {"score", "rank"}.intersection(columns)):
-        said = f"the columns {', '.join(map(str, columns))}" if columns else f"{frame!r:.80}"
+        said = f"the columns {', '.join(map(str, columns))}" if columns else f"{shown(frame)}"
         raise ObjectError(f"{name} returned {said}, expected a DataFrame with docno and score or rank.")
     values = frame["score"] if "score" in columns else -frame["rank"]
     found = dict(zip(map(str, frame["docno"]), values, strict=True))
@@ -123,16 +128,26 @@ def function(thing: Any, name: str) -> Form | None:
 
 
 def _called(function: Callable[..., Any], name: str) -> Form:
-    """f(query, documents) or f(pairs), by the number of its parameters without defaults."""
-    needed = needed_arguments(function)
-    if needed == 1:
+    """f(query, documents) or f(pairs), by the number of its parameters without defaults.
+
+    The former may have a parameter `instruction`, which is given by its name.
+    """
+    needed, place = needed_arguments(function, named=_INSTRUCTION), parameter(function, _INSTRUCTION)
+    must_say = place is not None and place.default is place.empty
+    if needed == 1 and not must_say:
         return Form(lambda pairs: function(_texts(pairs)), by_query=False)
-    if needed == 2:  # noqa: PLR2004
-        return Form(lambda pairs: function(pairs[0].query, [pair.document for pair in pairs]), by_query=True)
-    raise ObjectError(
-        f"{name}: cannot tell how to call it from {signature(function)}. Expected f(query, documents), with two "
-        "parameters without a default, or f(pairs), with one."
-    )
+    if needed != 2:  # noqa: PLR2004
+        raise ObjectError(
+            f"{name}: cannot tell how to call it from {signature(function)}. Expected f(query, documents), with two "
+            "parameters without a default and perhaps one called instruction, or f(pairs), with one."
+        )
+
+    def score(pairs: Sequence[Pair]) -> Any:
+        said = (place is not None and pairs[0].instruction) or ""
+        given = {_INSTRUCTION: said} if said or must_say else {}
+        return function(pairs[0].query, [pair.document for pair in pairs], **given)
+
+    return Form(score, by_query=True, takes_instruction=place is not None)
 
 
 def _texts(pairs: Sequence[Pair]) -> list[tuple[str, str]]:

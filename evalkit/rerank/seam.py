@@ -28,6 +28,7 @@ class Reranker(ABC):
             their ids, in the order of the first stage, and are found again only together.
         is_foreign: whether it is code of the user's own. It runs in this process, whatever `compute` says, is given
             pairs with their ids, and does not say which of them it cuts.
+        reads_instructions: whether there is a place for the instruction of a pair; its settings may say no as well.
         has_identity: whether its `identity` tells it from all others, so that its scores may be found again.
     """
 
@@ -37,6 +38,7 @@ class Reranker(ABC):
     overlaps: bool = False
     by_query: bool = False
     is_foreign: bool = False
+    reads_instructions: bool = True
     has_identity: bool = True
 
     @classmethod

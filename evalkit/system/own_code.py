@@ -16,7 +16,7 @@ from typing import Any
 
 from evalkit.errors import EvalkitError, ObjectError
 from evalkit.system.lookalikes import did_you_mean
-from evalkit.system.reporting import reason
+from evalkit.system.reporting import reason, shown
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 _INSTALLED = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
@@ -86,7 +86,7 @@ def made(thing: Any, settings: Mapping[str, Any], name: str) -> Any:
             ) from error
         return call(name, thing, **settings)
     if settings:
-        raise ObjectError(f"{name} is {thing!r:.80}, which takes no settings. Give its class, or leave them out.")
+        raise ObjectError(f"{name} is {shown(thing)}, which takes no settings. Give its class, or leave them out.")
     return thing
 
 
@@ -106,7 +106,8 @@ def call(name: str, function: Callable[..., Any], *arguments: Any, **keywords: A
         if inspect.iscoroutine(returned):
             returned.close()  # else Python warns that nobody awaited it
         raise ObjectError(
-            f"{name}: async functions are not supported. Give a function that runs it, as with asyncio.run(...)."
+            f"{name}: async functions are not supported. Give a function that runs it, as with asyncio.run(...), in a "
+            "notebook in a thread of its own."
         )
     return returned
 
@@ -134,15 +135,25 @@ def _is_internal(frame: FrameSummary) -> bool:
     return frame.filename.startswith((_PACKAGE, "<frozen "))
 
 
-def needed_arguments(function: Callable[..., Any]) -> int | None:
-    """How many arguments without names a function needs; None where that cannot be told."""
+def needed_arguments(function: Callable[..., Any], *, named: str = "") -> int | None:
+    """How many arguments without names a function needs, but one of this name; None where that cannot be told."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # in C, without a signature
         return None
-    needed = [parameter.kind for parameter in parameters if parameter.default is parameter.empty]
+    needed = [each.kind for each in parameters if each.default is each.empty and each.name != named]
     by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_POSITIONAL)
     return None if set(needed) & set(by_name) else len(needed) - needed.count(inspect.Parameter.VAR_KEYWORD)
+
+
+def parameter(function: Callable[..., Any], name: str) -> inspect.Parameter | None:
+    """The parameter of a function that can be given by this name; None where it has none."""
+    try:
+        found = inspect.signature(function).parameters.get(name)
+    except (TypeError, ValueError):  # in C, without a signature
+        return None
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return found if found is not None and found.kind in by_name else None
 
 
 def signature(function: Callable[..., Any]) -> str:
@@ -193,5 +204,5 @@ def own_identity(thing: Any, name: str) -> Any:
     except (TypeError, ValueError) as error:
         raise ObjectError(f"{name}.identity is not made of JSON values: {reason(error)}.") from error
     if not found or not isinstance(found, str | Mapping):
-        raise ObjectError(f"{name}.identity is {found!r:.80}, expected a text or a dict that is not empty.")
+        raise ObjectError(f"{name}.identity is {shown(found)}, expected a text or a dict that is not empty.")
     return json.loads(text)
