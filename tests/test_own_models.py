@@ -150,3 +150,20 @@ def test_a_cross_encoder_of_sentence_transformers_gives_the_logits_of_evalkits_o
     model = names["cross_encoder"](str(checkpoint), max_length=64)
     found = evalkit.evaluate(dataset=("mini", {"sample": 5}), retriever="bm25", depth=3, reranker=model)
     assert "checkpoint" == found.reranker
+
+
+@pytest.mark.slow
+def test_a_cross_encoder_with_a_method_of_its_own_is_asked_by_it_and_has_no_identity(here):
+    library = pytest.importorskip("sentence_transformers")
+    checkpoint = write_bert_reranker(here / "checkpoint")
+
+    class Shortest(library.CrossEncoder):
+        def predict(self, pairs):
+            return [-float(len(document)) for _, document in pairs]
+
+    found = [
+        evalkit.evaluate(dataset=("mini", {"sample": 5}), retriever="bm25", depth=5, reranker=reranker)
+        for reranker in (Shortest(str(checkpoint)), lambda pairs: [-float(len(document)) for _, document in pairs])
+    ]
+    assert found[0].run.digest() == found[1].run.digest()
+    assert "none" == found[0].result.manifest["reranker"]["identity"]

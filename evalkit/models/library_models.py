@@ -10,17 +10,21 @@ from evalkit.system.versions import version
 from evalkit.types import Identity
 
 _VOLATILE = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")  # of a config: they decide no output
+_PACKAGES = ("sentence_transformers", "torch", "transformers", "peft")  # whose code a version tells
 _ATTRIBUTES = ("prompts", "default_prompt_name", "similarity_fn_name", "truncate_dim")
 
 
 def library_identity(model: Any) -> Identity | None:
-    """All that decides the output of a model of sentence-transformers; None where its weights cannot be read.
+    """All that decides the output of a model of sentence-transformers; None where that cannot be told.
+
+    That is so where its weights cannot be read, and where code of others takes part: a subclass, a module, a method of
+    the instance or a hook.
 
     Args:
         model: a `CrossEncoder`, `SentenceTransformer` or another stack of modules.
     """
     state = model.state_dict()
-    if not state:  # those of ONNX and OpenVINO
+    if not state or not all(map(_is_known, model.modules())):  # those of ONNX and OpenVINO have no weights
         return None
     weights = hashlib.sha256()
     for name, tensor in state.items():
@@ -33,6 +37,17 @@ def library_identity(model: Any) -> Identity | None:
         "modules": _digest([_facts(module) for module in _modules(model)]),
         "packages": {name: version(name) for name in ("sentence-transformers", "torch", "transformers")},
     }
+
+
+def _is_known(module: Any) -> bool:
+    """Whether a module does what its class does, which is one of these packages."""
+    kind, hooks = type(module), [*module._forward_hooks.values(), *module._forward_pre_hooks.values()]  # noqa: SLF001
+    replaced = [key for key, value in vars(module).items() if callable(value) and callable(getattr(kind, key, None))]
+    return not replaced and all(_is_of_package(each) for each in (kind, *hooks))
+
+
+def _is_of_package(code: Any) -> bool:
+    return str(getattr(code, "__module__", "")).partition(".")[0] in _PACKAGES
 
 
 def _digest(facts: list[dict[str, str]]) -> str:

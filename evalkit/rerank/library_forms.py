@@ -10,15 +10,16 @@ from evalkit.formats.python_objects import is_from
 from evalkit.models.library_models import library_identity
 from evalkit.rerank.own_forms import Form, cross_encoder, predictor
 from evalkit.retrieval import mteb_models
+from evalkit.system.own_code import defining_package
 from evalkit.types import Dataset, Pair
 
 
 def beir_reranker(thing: Any, name: str) -> Form | None:
     """`Rerank` of beir, or one of its models; its CrossEncoder scores as that of sentence-transformers inside it."""
     inner = thing.cross_encoder if is_from(thing, "beir", "Rerank") else thing
-    if is_from(inner, "beir", "CrossEncoder"):
+    if is_from(inner, "beir", "CrossEncoder") and defining_package(inner, "predict") == "beir":
         return cross_encoder(inner.model, name)
-    if inner is thing and not is_from(inner, "beir", "MonoT5"):
+    if inner is thing and not is_from(inner, "beir", "MonoT5", "CrossEncoder"):
         return None
     return predictor(inner, name)
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from evalkit.errors import ObjectError
 from evalkit.formats.python_objects import is_from
 from evalkit.models.library_models import library_identity
-from evalkit.system.own_code import needed_arguments, parameter, signature
+from evalkit.system.own_code import defining_package, needed_arguments, parameter, signature
 from evalkit.system.reporting import shown
 from evalkit.types import Dataset, Identity, Pair
 
@@ -42,7 +42,9 @@ class Form(NamedTuple):
 
 def cross_encoder(thing: Any, name: str) -> Form | None:
     """A `CrossEncoder` of sentence-transformers: its logits, without the activation that `predict` applies."""
-    if not is_from(thing, "sentence_transformers", "CrossEncoder"):
+    if not is_from(thing, package := "sentence_transformers", "CrossEncoder"):
+        return None
+    if defining_package(thing, "predict") != package:  # a subclass with a method of its own
         return None
     if thing.num_labels != 1:
         raise ObjectError(f"{name} has {thing.num_labels} labels, and a ranking needs one score a pair.")

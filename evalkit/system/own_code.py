@@ -181,9 +181,11 @@ def nameable(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+@-]+", "_", text).lstrip("._+@-")[:_LONGEST_NAME].rstrip("_") or "object"
 
 
-def _defines(thing: Any, attribute: str) -> str:
-    """The module of the class that has an attribute of an object; empty where none has."""
-    return next((kind.__module__ for kind in type(thing).__mro__ if attribute in vars(kind)), "")
+def defining_package(thing: Any, attribute: str) -> str:
+    """The package of the class that has an attribute of an object; empty where none has, or the object itself has."""
+    if attribute in getattr(thing, "__dict__", ()):
+        return ""
+    return next((kind.__module__.partition(".")[0] for kind in type(thing).__mro__ if attribute in vars(kind)), "")
 
 
 def own_identity(thing: Any, name: str) -> Any:
@@ -192,7 +194,7 @@ def own_identity(thing: Any, name: str) -> Any:
     Raises:
         ObjectError: it is something else.
     """
-    if _defines(thing, "identity").partition(".")[0] in _OTHER_IDENTITIES:
+    if defining_package(thing, "identity") in _OTHER_IDENTITIES:
         return None
     found = call(f"{name}.identity", getattr, thing, "identity", None)
     if callable(found):

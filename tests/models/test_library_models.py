@@ -47,3 +47,34 @@ def test_a_model_whose_weights_cannot_be_read_has_none(load):
     model = load()
     model.state_dict = dict
     assert library_identity(model) is None
+
+
+def subclassed(model):
+    model.__class__ = type("SentenceTransformer", (type(model),), {"__module__": "my_models"})
+
+
+def with_a_module_of_its_own(model):
+    torch = pytest.importorskip("torch")
+    model.append(type("Negated", (torch.nn.Module,), {"__module__": "my_models", "forward": lambda _, x: x})())
+
+
+def with_a_method_of_its_own(model):
+    model.encode_query = lambda texts, **settings: -type(model).encode_query(model, texts, **settings)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        subclassed,
+        with_a_module_of_its_own,
+        with_a_method_of_its_own,
+        lambda model: model[0].register_forward_hook(lambda *given: None),  # noqa: ARG005
+        lambda model: model[0].auto_model.register_forward_pre_hook(lambda *given: None),  # noqa: ARG005
+    ],
+)
+def test_a_model_with_code_of_others_has_none(load, change):
+    """Weights do not tell what a method of somebody's own does, so its vectors would be taken for those of another."""
+    model = load()
+    assert library_identity(model)
+    change(model)
+    assert library_identity(model) is None
