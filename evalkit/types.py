@@ -178,6 +178,24 @@ def _places(wanted: pa.Array, ids: pa.ChunkedArray) -> NDArray[np.int64]:
     return rows
 
 
+class MatchedTokens(NamedTuple):
+    """For each token of a query the token of a document that late interaction matches it with.
+
+    Attributes:
+        score: of the pair: sum or mean of `values`.
+        tokens: the query's tokens, as the text has them; special ones as the vocabulary has them.
+        values: product of each with the document's best token, float64.
+        matches: the document's tokens, likewise.
+        spans: where these start and stop in the document, in characters; (-1, -1) for special tokens.
+    """
+
+    score: float
+    tokens: tuple[str, ...]
+    values: tuple[float, ...]
+    matches: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+
+
 class Pair(NamedTuple):
     """A query and a document, the input of a reranker.
 

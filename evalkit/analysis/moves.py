@@ -11,7 +11,7 @@ from evalkit.measures.answers import AnswerJudge
 from evalkit.results import Evaluation, Result
 from evalkit.results.gather import per_query
 from evalkit.run import Run
-from evalkit.types import Dataset
+from evalkit.types import Dataset, MatchedTokens
 
 
 class Listing(NamedTuple):
@@ -24,6 +24,7 @@ class Listing(NamedTuple):
         ranks: document id -> rank from 1 in the whole ranking, for the documents of any of `rankings`; one a system.
         grades: judgments of these documents.
         texts: their texts, where the collection is at hand.
+        tokens: document id -> what late interaction matched, one a system; empty if nobody asked.
     """
 
     query_id: str
@@ -33,6 +34,7 @@ class Listing(NamedTuple):
     ranks: tuple[Mapping[str, int], ...]
     grades: Mapping[str, int]
     texts: Mapping[str, str]
+    tokens: tuple[Mapping[str, MatchedTokens], ...] = ()
 
 
 class Place(NamedTuple):

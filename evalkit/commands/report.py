@@ -1,9 +1,10 @@
-"""`evalkit report RESULTS --html report.html`: a page to look at, figures and tables for papers. Needs no model."""
+"""`evalkit report RESULTS --html report.html`: a page to look at, figures and tables. A model only for `--tokens`."""
 
 from pathlib import Path
 
 from evalkit.analysis.pairwise import Settings
 from evalkit.commands.options import Parser
+from evalkit.commands.report_tokens import rerankers_of, with_tokens
 from evalkit.commands.runs_alone import CountOrFile, add_runs, gathered
 from evalkit.config.limits import at_least
 from evalkit.measures import parse_measure
@@ -28,9 +29,10 @@ def main(arguments: list[str]) -> int:
     settings = Settings(parse_measure(options.measure).name, options.correction, seed=options.seed)
     evaluations = gathered(options, [options.measure])
     settings = settings._replace(measure=measure_of(evaluations, options.measure))
+    late = rerankers_of(evaluations) if options.tokens else {}
     with progress("report", None, "systems") as advance:
-        found = overview(evaluations, settings, queries=options.queries, advance=advance)
-    written = outputs.write(found)
+        found = overview(evaluations, settings, queries=options.queries, baseline=options.baseline, advance=advance)
+    written = outputs.write(with_tokens(found, late) if late else found)
     for reason, systems in _without_curve(found).items() if options.figures else ():
         tell(f"no depth curve of {', '.join(systems)}: {reason}.")
     say("".join(f"{path}\n" for path in written))
@@ -59,12 +61,20 @@ def _parser() -> Parser:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="all tables")
     parser.add_argument("--figures", type=Path, metavar="DIR", help="every chart as PNG, SVG and PDF")
     parser.add_argument("--measure", default="nDCG@10", help="default: nDCG@10")
+    parser.add_argument(
+        "--baseline", default="", metavar="SYSTEM", help="that differences are to; default: each one's own first stage"
+    )
     parser.add_argument("--correction", choices=CORRECTIONS, default="holm", help="for the number of pairs")
     parser.add_argument(
         "--queries",
         action=CountOrFile,
         metavar="N|FILE",
         help="of each dataset to browse, default: 30, fewer for many datasets; with --qrels also their texts",
+    )
+    parser.add_argument(
+        "--tokens",
+        action="store_true",
+        help="encode the shown documents again, and show which tokens late interaction matches; loads its checkpoint",
     )
     parser.add_argument("--seed", type=int, default=0)
     return parser

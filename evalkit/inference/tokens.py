@@ -98,6 +98,10 @@ class FastTokenizer:
             ids += [np.array(encoding.ids, dtype=np.int32) for encoding in encodings]
         return ids
 
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of `token_ids` starts and stops in the text, in characters."""
+        return list(self._tokenizer.encode(text, add_special_tokens=False).offsets)
+
     def token_id(self, token: str) -> int | None:
         """See `Tokenizer`."""
         found: int | None = self._tokenizer.token_to_id(token)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from evalkit.analysis.differences import falls
+from evalkit.analysis.differences import baselines, falls
 from evalkit.analysis.findings import Finding, findings
 from evalkit.analysis.flags import Flag
 from evalkit.analysis.moves import Listing, widest
@@ -84,6 +84,7 @@ class Overview:
         left_out: systems and datasets that the averages leave out, and why.
         findings: what was found, in sentences.
         published: tables with at least one number that was run here, and their cells.
+        baseline: system that differences are to; empty for each one's own first stage.
     """
 
     settings: Settings
@@ -92,6 +93,7 @@ class Overview:
     left_out: tuple[str, ...]
     findings: tuple[Finding, ...]
     published: tuple[tuple[Published, tuple[Cell, ...]], ...]
+    baseline: str = ""
 
 
 def overview(
@@ -99,6 +101,7 @@ def overview(
     settings: Settings,
     *,
     queries: int | None = None,
+    baseline: str = "",
     advance: Callable[[int], None] = lambda _: None,
 ) -> Overview:
     """The overview of these evaluations, which may have several first stages.
@@ -107,18 +110,21 @@ def overview(
         evaluations: of any datasets.
         settings: of the comparisons.
         queries: how many of each dataset are listed with their rankings; None for 30, and fewer for many datasets.
+        baseline: name of the system that differences are to; empty for each one's own first stage.
         advance: called with the number of systems just finished.
 
     Raises:
+        ConfigError: no system has the name of the baseline.
         ResultError: results under one name are of different datasets, or damaged.
     """
     comparisons = compare(evaluations, settings._replace(same_candidates=False))
+    baselines(comparisons, baseline)  # refuses a name before anything takes time
     if queries is None:
         queries = min(_LISTED, max(_ALL_LISTED // len(comparisons), _FEWEST_LISTED))
     views = tuple(_view(one, settings, queries, advance) for one in comparisons)
     total = overall(comparisons, settings)
     absent, found = tuple(left_out(comparisons)), tuple(findings(comparisons, total, settings))
-    return Overview(settings, views, total, absent, found, tuple(_published(evaluations)))
+    return Overview(settings, views, total, absent, found, tuple(_published(evaluations)), baseline)
 
 
 def _view(comparison: Comparison, settings: Settings, queries: int, advance: Callable[[int], None]) -> DatasetView:

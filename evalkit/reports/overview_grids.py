@@ -43,13 +43,9 @@ def summary(found: Overview) -> Grid:
     return Grid(found.settings.measure, columns, rows, notes, sections, frozenset(strong))
 
 
-def heat(found: Overview, baseline: str = "") -> list[Grid]:
-    """Differences of every system to its first stage, or to the system of this name; none where nothing was compared.
-
-    Raises:
-        ConfigError: no system has the name.
-    """
-    grid = heat_grid([view.comparison for view in found.datasets], found.total, found.settings, baseline)
+def heat(found: Overview) -> list[Grid]:
+    """Differences of every system to its first stage, or to the baseline; none where nothing was compared."""
+    grid = heat_grid([view.comparison for view in found.datasets], found.total, found.settings, found.baseline)
     return [] if grid is None else [grid]
 
 

@@ -18,7 +18,7 @@ from evalkit.reports.overview import Overview
 from evalkit.reports.page_data import embedded, numbers, packed, queries
 from evalkit.reports.sentences import sentence, shown
 
-_SCRIPTS = ("drawing.js", "tables.js", "browser.js", "main.js")
+_SCRIPTS = ("drawing.js", "tables.js", "tokens.js", "browser.js", "main.js")
 
 
 def page(found: Overview) -> str:

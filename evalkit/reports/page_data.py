@@ -53,6 +53,7 @@ def numbers(found: Overview) -> dict[str, Any]:
         "theme": theme(on_page=True),
         "systems": [dict(zip(("name", "colour", "shape"), own, strict=True)) for own in zip(*look, strict=True)],
         "heat": _heat(found, look.names),
+        "baseline": found.baseline,
         "overall": None
         if total is None
         else {
@@ -134,7 +135,8 @@ def _queries(view: DatasetView, longest: int) -> dict[str, Any]:
     listings = []
     for one in view.listings:
         known |= one.texts
-        listings.append(_listing(one, documents, view.cut))
+        matched = {"tokens": [_matched(one, place) for place in range(len(one.tokens))]} if one.tokens else {}
+        listings.append(_listing(one, documents, view.cut) | matched)
     shown = [{"id": doc_id, "text": _short(known.get(doc_id), longest)} for doc_id in documents]
     comparison = view.comparison
     return {
@@ -146,7 +148,7 @@ def _queries(view: DatasetView, longest: int) -> dict[str, Any]:
 
 
 def _listing(one: Listing, documents: dict[str, int], cut: Sequence[frozenset[tuple[str, str]]]) -> dict[str, Any]:
-    doc_ids = list(dict.fromkeys(doc_id for ranking in one.rankings for doc_id in ranking))
+    doc_ids = _doc_ids(one)
     return {
         "id": one.query_id,
         "text": one.text,
@@ -157,6 +159,22 @@ def _listing(one: Listing, documents: dict[str, int], cut: Sequence[frozenset[tu
         "shown": [len(ranking) for ranking in one.rankings],
         "cut": [_cut(one.query_id, doc_ids, pairs) for pairs in cut],
     }
+
+
+def _matched(one: Listing, system: int) -> dict[str, Any] | None:
+    """The query's tokens, and of each document by its place [product, start, stop] or [product, special token]."""
+    query: tuple[str, ...] = ()
+    documents = {}
+    for place, doc_id in enumerate(_doc_ids(one)):
+        if (found := one.tokens[system].get(doc_id)) is not None:
+            query = found.tokens
+            parts = zip(found.values, found.spans, found.matches, strict=True)
+            documents[place] = [[round(value, 4), *(span if span[0] >= 0 else (word,))] for value, span, word in parts]
+    return {"query": query, "documents": documents} if documents else None
+
+
+def _doc_ids(one: Listing) -> list[str]:
+    return list(dict.fromkeys(doc_id for ranking in one.rankings for doc_id in ranking))
 
 
 def _cut(query_id: str, doc_ids: Sequence[str], pairs: frozenset[tuple[str, str]]) -> list[int]:

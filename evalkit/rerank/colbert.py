@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from evalkit.config import ComputeConfig
 from evalkit.config.compute import PACKED
 from evalkit.errors import ModelError
-from evalkit.inference.tokens import Ids, Tokenized, prepare, tokenize
+from evalkit.inference.tokens import Ids, Tokenized, tokenize
 from evalkit.models.arithmetic import arithmetic
 from evalkit.models.checkpoint import resolve
 from evalkit.models.declared import Declared, Reading, declared
@@ -146,6 +146,15 @@ class ColbertReranker(LateInteractionReranker):
             raise ModelError(f"{self.checkpoint.path}: all tokens of a {role} are left out, so none can be compared.")
         return kept
 
+    def prepared(self, texts: Sequence[str], role: Role) -> list[str]:
+        """See `LateInteractionReranker`. PyLate's texts lose blanks at both ends."""
+        whole = super().prepared(texts, role)
+        return [text.strip() for text in whole] if len(self._marks[role]) else whole
+
+    def mark(self, role: Role) -> Ids:
+        """See `LateInteractionReranker`."""
+        return self._marks[role]
+
     def read(self, texts: Sequence[str], role: Role) -> Tokenized:
         """See `LateInteractionReranker`: cut, marked, and in queries filled up.
 
@@ -158,11 +167,7 @@ class ColbertReranker(LateInteractionReranker):
         if query and layout.expansion and not layout.cuts_at_expansion and length is not None:
             length = max(length, self._expansion)
         assert length is not None
-        instruction = self.reading.query_instruction if query else self.reading.document_instruction
-        prepared = prepare(texts, instruction=instruction, lowercase=self.said.lowercase)
-        # PyLate's texts lose blanks at both ends.
-        stripped = [text.strip() for text in prepared] if len(mark) else prepared
-        found = tokenize(self._tokenizer, stripped, max_length=length - len(mark))
+        found = tokenize(self._tokenizer, self.prepared(texts, role), max_length=length - len(mark))
         ids = [np.concatenate([row[:1], mark, row[1:]]) for row in found.ids]
         segments = [np.concatenate([row[:1], row[:1].repeat(len(mark)), row[1:]]) for row in found.segments]
         attended = None
@@ -208,7 +213,7 @@ class ColbertReranker(LateInteractionReranker):
         """See `LateInteractionReranker`."""
         _ = self._stages
 
-    def _unit(self, batch: "States") -> Any:
+    def unit(self, batch: "States") -> Any:
         """See `LateInteractionReranker`."""
         import torch
 

@@ -19,7 +19,7 @@ from evalkit.config.limits import MISSING, at_least
 from evalkit.config.reranker import RerankerConfig
 from evalkit.errors import ModelError
 from evalkit.inference.budget import Budget
-from evalkit.inference.tokens import Tokenizer
+from evalkit.inference.tokens import Tokenizer, prepare
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic
 from evalkit.models.checkpoint import Checkpoint
@@ -151,7 +151,7 @@ class LateInteractionReranker(TextEncoder, Reranker):
         starts = np.searchsorted(document_of[rows], np.arange(len(documents) + 1))
         counts = np.diff(starts)
         self.prepare_vectors()
-        asked, cut_queries = self._queries(queries)
+        asked, cut_queries = self.queries(queries)
         tokenized = self.read(documents, "document")
 
         def own(batch: "States") -> NDArray[np.int64]:
@@ -159,7 +159,7 @@ class LateInteractionReranker(TextEncoder, Reranker):
 
         def scores(batch: "States") -> Any:
             place = np.repeat(np.arange(len(batch.rows)), counts[batch.rows])
-            vectors = self._compared(self._unit(batch), tokenized, batch.rows, "document")
+            vectors = self.compared(self.unit(batch), tokenized, batch.rows, "document")
             return max_sim(asked, vectors, query_of[own(batch)], place, mean=self.averages)
 
         for batch in self.forward(tokenized, scores, known=counts == 0):
@@ -167,7 +167,7 @@ class LateInteractionReranker(TextEncoder, Reranker):
             cut = tokenized.truncated[document_of[done]] | cut_queries[query_of[done]]
             yield Scored(done, batch.states.numpy(), cut)
 
-    def _queries(self, texts: Sequence[str]) -> "tuple[TokenVectors, NDArray[np.bool_]]":
+    def queries(self, texts: Sequence[str]) -> "tuple[TokenVectors, NDArray[np.bool_]]":
         """Their token vectors on the model's device, and which of them were cut."""
         import torch
 
@@ -176,18 +176,18 @@ class LateInteractionReranker(TextEncoder, Reranker):
 
         tokenized = self.read(texts, "query")
         parts, order = [], []
-        for batch in self.forward(tokenized, self._unit):
+        for batch in self.forward(tokenized, self.unit):
             parts.append(batch.states)
             order.append(batch.rows)
         if not parts:
             return TokenVectors(torch.empty(0, 0), *np.empty((2, 0), dtype=np.int64)), tokenized.truncated
         rows = np.concatenate(order)
-        found = self._compared(torch.cat(parts), tokenized, rows, "query")
+        found = self.compared(torch.cat(parts), tokenized, rows, "query")
         starts, lengths = np.empty_like(rows), np.empty_like(rows)
         starts[rows], lengths[rows] = found.starts, found.lengths
         return TokenVectors(copied(found.vectors, self.model.device), starts, lengths), tokenized.truncated
 
-    def _compared(self, vectors: Any, tokenized: "Tokenized", rows: NDArray[np.int64], role: Role) -> "TokenVectors":
+    def compared(self, vectors: Any, tokenized: "Tokenized", rows: NDArray[np.int64], role: Role) -> "TokenVectors":
         """Of the token vectors of some texts those that are compared."""
         from evalkit.inference.max_sim import TokenVectors
         from evalkit.inference.sending import sent
@@ -208,11 +208,22 @@ class LateInteractionReranker(TextEncoder, Reranker):
         """Load what lies between states and vectors, or refuse it, before the threads of the batches ask for it."""
         _ = self._projection
 
+    def instruction(self, role: Role) -> str:
+        """What stands before every text."""
+        return self.reading.query_instruction if role == "query" else self.reading.document_instruction
+
+    def prepared(self, texts: Sequence[str], role: Role) -> list[str]:
+        """Texts as the tokenizer reads them."""
+        return prepare(texts, instruction=self.instruction(role), lowercase=self.said.lowercase)
+
+    def mark(self, role: Role) -> "Ids":
+        """Tokens that stand behind the first one of a text; none here."""
+        del role
+        return np.array([], dtype=np.int32)
+
     def read(self, texts: Sequence[str], role: Role) -> "Tokenized":
         """Token ids of queries or of documents."""
-        reading = self.reading
-        instruction = reading.query_instruction if role == "query" else reading.document_instruction
-        return self.tokenize(texts, instruction=instruction)
+        return self.tokenize(texts, instruction=self.instruction(role))
 
     def tokenize(self, texts: Sequence[str], *, instruction: str = "") -> "Tokenized":
         """See `TextEncoder`.
@@ -228,7 +239,7 @@ class LateInteractionReranker(TextEncoder, Reranker):
             )
         return tokenized
 
-    def _unit(self, batch: "States") -> Any:
+    def unit(self, batch: "States") -> Any:
         """Vectors of length 1 of all tokens, of shape (tokens, width) and float32, where the states are."""
         import torch
 

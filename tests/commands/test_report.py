@@ -33,6 +33,18 @@ def test_the_page_is_written_by_default(root, tmp_path, monkeypatch, capsys):
     assert "R@20 on one" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
+def test_differences_are_to_the_chosen_baseline_with_the_sign_of_compare(root, tmp_path, capsys):
+    assert main(["compare", root, "--format", "json"]) == 0
+    ((pair,),) = [one["pairs"] for one in json.loads(capsys.readouterr().out)["datasets"]]
+    asked = ["--html", str(tmp_path / "a.html"), "--markdown", str(tmp_path / "a.md"), "--baseline", "strong"]
+    assert main(["report", root, *asked]) == 0
+    text = (tmp_path / "a.md").read_text(encoding="utf-8")
+    assert "difference to strong" in text
+    assert (pair["better"], pair["worse"]) == ("strong", "stage-100")
+    assert f"| stage-100 | {-pair['difference']:+.4f}" in text
+    assert '"baseline":"strong"' in (tmp_path / "a.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -40,6 +52,7 @@ def test_the_page_is_written_by_default(root, tmp_path, monkeypatch, capsys):
         (["--html", "."], "give a file in a folder that exists"),
         (["--queries", "-1"], "--queries=-1 is out of range"),
         (["--measure", "nDCG10"], "unknown measure"),
+        (["--baseline", "strang"], "no system is called 'strang'. Did you mean strong? Legal are: strong, stage-100."),
     ],
 )
 def test_mistakes_cost_one_line(root, arguments, expected, tmp_path, monkeypatch, capsys):

@@ -17,6 +17,7 @@ from evalkit.reports.grid import escaped
 from evalkit.reports.overview import overview
 from evalkit.reports.page import page as html_page
 from evalkit.results.gather import gather
+from evalkit.types import MatchedTokens
 
 pytestmark = pytest.mark.browser
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -126,6 +127,16 @@ def test_another_baseline_changes_the_differences(browser, many):
         assert page.locator("#heat-table tbody tr:has(th:text-is('system11'))").count() == 0
 
 
+def test_the_page_begins_with_the_baseline_that_was_asked_for(browser, tmp_path):
+    root = made(tmp_path, {"strong": 3.0, "weak": 1.0}, queries=8)
+    found = overview(gather([root]), Settings(samples=200), queries=0, baseline="weak")
+    path = tmp_path / "report.html"
+    path.write_text(html_page(found), encoding="utf-8")
+    with opened(browser, path) as page:
+        assert page.locator("#baseline option:checked").inner_text() == "weak"
+        assert sorted(page.locator("#heat-table tbody th").all_inner_texts()) == ["stage-100", "strong"]
+
+
 def test_tables_sort_with_the_keyboard_and_the_ceiling_stays_last(browser, many):
     with opened(browser, many) as page:
         table = page.locator("#tables table").first
@@ -187,6 +198,69 @@ def test_words_are_marked_with_their_plurals_and_short_ones_alone(browser, many)
         assert of("The U.S entered; us, US", "why did us enter") == ["us", "US"]
         assert of("Birds and a bird, routes", "bird route") == ["Birds", "bird", "routes"]
         assert of("a route", "routes") == ["route"]
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    """Of the better system the matches of two tokens: `document` in the text, and a special token."""
+    folder = tmp_path_factory.mktemp("tokens")
+    found = overview(gather([made(folder, {"strong": 3.0}, queries=8)]), Settings(samples=200), queries=4)
+    (view,) = found.datasets
+    place = view.comparison.names.index("strong")
+    match = MatchedTokens(1.25, ("<b>what</b>", "[SEP]"), (0.75, 0.5), ("document", "[SEP]"), ((0, 8), (-1, -1)))
+
+    def matched(one):
+        own = dict.fromkeys(one.rankings[place], match)
+        return one._replace(tokens=tuple(own if number == place else {} for number in range(len(view.systems))))
+
+    path = folder / "report.html"
+    listings = tuple(map(matched, view.listings))
+    path.write_text(html_page(replace(found, datasets=(replace(view, listings=listings),))), encoding="utf-8")
+    return path
+
+
+def test_matched_tokens_are_shown_for_the_pointer_and_the_keyboard(browser, tokens):
+    with opened(browser, tokens) as page:
+        sides = page.locator("#rankings > div")
+        assert sides.nth(0).locator(".strip, .token, .match").count() == 0  # the first stage matches no tokens
+        late = sides.nth(1)
+        buttons, marks, lines = late.locator(".strip button"), late.locator("mark.token"), late.locator(".match")
+        assert buttons.all_inner_texts() == ["<b>what</b>", "[SEP]"]
+        assert set(marks.all_inner_texts()) == {"document"}
+        assert marks.count() == lines.count() == late.locator("li").count() > 1
+        assert lines.first.inner_text() == "2 tokens of the query: sum of the products 1.2500, mean 0.6250"
+        assert marks.first.get_attribute("title") == "matched by <b>what</b> 0.7500"
+        buttons.nth(0).focus()
+        assert late.locator("mark.chosen").count() == marks.count()
+        assert set(lines.all_inner_texts()) == {"<b>what</b> \u2192 document 0.7500"}
+        page.keyboard.press("Tab")
+        assert late.locator("mark.chosen").count() == 0
+        assert set(lines.all_inner_texts()) == {"[SEP] \u2192 [SEP] 0.5000"}
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Enter")
+        assert [one.get_attribute("aria-pressed") for one in buttons.all()] == ["true", "false"]
+        page.focus("#query")
+        assert late.locator("mark.chosen").count() == marks.count()  # kept
+        buttons.nth(0).click()
+        page.focus("#query")
+        page.mouse.move(0, 0)
+        assert late.locator("mark.chosen").count() == 0
+        page.select_option("#second", label="stage-100")
+        assert page.locator(".strip").count() == 0
+
+
+def test_matched_tokens_are_darker_the_stronger_and_those_behind_the_text_are_named(browser, tokens):
+    of = "matches => withTokens('bees make honey', ['a', 'b', 'c'], matches).filter((one) => one.tagName)"
+    with opened(browser, tokens) as page:
+        shades = page.evaluate(
+            f"({of})([[0.9, 0, 4], [0.3, 10, 15], [0.5, 90, 95]])"
+            ".map((one) => [one.textContent, parseFloat(one.style.getPropertyValue('--strength'))])"
+        )
+        (first, strong), (second, weak) = shades
+        assert (first, second) == ("bees", "honey")
+        assert strong > weak > 0
+        words = page.evaluate("JSON.parse(matchLine('bees make honey', [[0.5, 90, 95], [1, '[D]']]).dataset.matches)")
+        assert words == [[0.5, "a token behind the text shown"], [1, "[D]"]]
 
 
 def test_filters_keep_the_queries_that_were_won_or_lost(browser, many):

@@ -223,7 +223,7 @@ def test_a_document_is_projected_and_compared_where_its_states_are(bert, monkeyp
     lengths = np.array([3, 4])
     states = torch.empty(7, 32, device="meta", dtype=torch.bfloat16)
     with forbid_waiting(monkeypatch):
-        vectors = model._unit(States(np.arange(2), states, lengths))
+        vectors = model.unit(States(np.arange(2), states, lengths))
     assert ("meta", (7, 12), torch.float32) == (vectors.device.type, tuple(vectors.shape), vectors.dtype)
 
 

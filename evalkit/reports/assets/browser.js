@@ -152,7 +152,7 @@ function ranking(one, place, words) {
   const { name } = state.dataset.systems[place];
   const items = shownBy(one, place).map((at) => placed(one, at, place, words));
   const title = html("h3", {}, mark(name), `${name}: ${data.measure} ${fixed(one.values[place])}`);
-  return html("div", {}, title, html("ol", { class: "ranking" }, ...items));
+  return html("div", {}, title, ...tokenStrip(one, place), html("ol", { class: "ranking" }, ...items));
 }
 
 // The move of a document from the first system to the second, on both sides.
@@ -175,7 +175,10 @@ function placed(one, at, place, words) {
   if (one.cut[place].includes(at)) head.append(html("span", { class: "grade" }, "truncated"));
   head.append(html("span", { class: `move ${way}` }, moved));
   const kind = grade === null ? "unjudged" : `grade${Math.max(0, Math.min(grade, 3))}`;
-  const item = html("li", { class: kind, "data-doc": at }, head, html("div", { class: "text", dir: "auto" }, ...marked(text ?? "", words)));
+  const matches = matchesOf(one, place, at);
+  const shown = matches ? withTokens(text ?? "", one.tokens[place].query, matches) : marked(text ?? "", words);
+  const item = html("li", { class: kind, "data-doc": at }, head, html("div", { class: "text", dir: "auto" }, ...shown));
+  if (matches) item.append(matchLine(text ?? "", matches));
   for (const [event, on] of [["mouseenter", true], ["mouseleave", false]]) {
     item.addEventListener(event, () => {
       for (const twin of document.querySelectorAll(`[data-doc="${at}"]`)) twin.classList.toggle("same", on);

@@ -63,9 +63,10 @@ function chooseBaselines() {
   const names = Object.keys(data.heat);
   byId("heat").hidden = !names.length;
   if (!names.length) return;
-  fill(byId("baseline"), names.map((name) => name || "its first stage"), 0);
+  const chosen = Math.max(names.indexOf(data.baseline), 0);
+  fill(byId("baseline"), names.map((name) => name || "its first stage"), chosen);
   byId("baseline").addEventListener("change", (event) => drawHeat(names[event.target.selectedIndex]));
-  drawHeat(names[0]);
+  drawHeat(names[chosen]);
 }
 
 const SHORT = 15; // rows of a table that is open from the start, and printed
