@@ -1,5 +1,8 @@
 """Which published layout a checkpoint has, by its `config.json`. Several of them have no `model_type` of their own."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 
@@ -100,6 +103,13 @@ _DEBERTAS = {"deberta", "deberta-v2"}
 # `n_positions` in the configuration of T5 says nothing of the model: its positions are relative.
 _T5 = {"mt5", "t5", "umt5"}
 _RELATIVE_POSITIONS = {*_T5, "xlnet"}
+# Model types that turn queries and keys by an angle for each place, of which there is no last one.
+_ROTARY = {
+    *("cost_wise_gemma", "gemma", "gemma2", "gemma3_text", "granite", "gte", "llama", "minicpm", "mistral"),
+    *("modernbert", "new", "nomic_bert", "qwen2", "qwen3"),
+}
+# Angles that depend on the longest text of a batch, and so on the neighbours.
+_BY_LONGEST = {"dynamic", "longrope"}
 
 
 def can_pack(checkpoint: Checkpoint) -> bool:
@@ -114,10 +124,13 @@ def can_pack(checkpoint: Checkpoint) -> bool:
         return False
     if config["model_type"] == "mistral" and "layer_types" in config:
         return False
+    return not _turns_by_longest(config)
+
+
+def _turns_by_longest(config: Mapping[str, Any]) -> bool:
     rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
     kinds = [rope, *(own for own in rope.values() if isinstance(own, dict))]
-    # Some positions are scaled by the longest text of a batch, and so depend on the neighbours.
-    return not any(own.get("rope_type", own.get("type")) in {"dynamic", "longrope"} for own in kinds)
+    return any(own.get("rope_type", own.get("type")) in _BY_LONGEST for own in kinds)
 
 
 def packs_fillers(checkpoint: Checkpoint) -> bool:
@@ -147,8 +160,16 @@ def is_minicpm(checkpoint: Checkpoint) -> bool:
 
 def stated_positions(checkpoint: Checkpoint) -> int | None:
     """`max_position_embeddings`, which need not be a limit; None where `config.json` has none."""
-    found = checkpoint.config.get("max_position_embeddings")
+    config = checkpoint.config
+    usual = config.get("n_positions") if config.get("model_type") not in _RELATIVE_POSITIONS else None
+    found = config.get("max_position_embeddings", usual)
     return int(found) if isinstance(found, int) and found > 0 else None
+
+
+def has_rotary_positions(checkpoint: Checkpoint) -> bool:
+    """Whether a place is an angle that does not depend on the length of any text, so that every place has one."""
+    kind = checkpoint.config.get("model_type")
+    return (kind in _ROTARY or is_minicpm(checkpoint)) and not _turns_by_longest(checkpoint.config)
 
 
 def usable_positions(checkpoint: Checkpoint) -> int | None:
@@ -160,7 +181,7 @@ def usable_positions(checkpoint: Checkpoint) -> int | None:
     kind = checkpoint.config.get("model_type")
     # DeBERTa counts from token to token; only with this setting has it a table of places too.
     unbiased = kind in _DEBERTAS and not checkpoint.config.get("position_biased_input", True)
-    relative = kind in _RELATIVE_POSITIONS or unbiased
+    relative = kind in _RELATIVE_POSITIONS or unbiased or has_rotary_positions(checkpoint)
     positions = (
         None if relative else checkpoint.config.get("max_position_embeddings", checkpoint.config.get("n_positions"))
     )

@@ -1,9 +1,19 @@
 """Requirements on a checkpoint for a kind of model, by its configuration and file names. Reads no weights."""
 
 from evalkit.errors import ModelError
+from evalkit.inference import notices
 from evalkit.models.checkpoint import ADAPTER, Checkpoint
 from evalkit.models.declared import TOKENIZER, Declared, is_late
-from evalkit.models.layout import has_t5_encoder, is_gte, is_jina, is_minicpm, is_nomic, usable_positions
+from evalkit.models.layout import (
+    has_rotary_positions,
+    has_t5_encoder,
+    is_gte,
+    is_jina,
+    is_minicpm,
+    is_nomic,
+    stated_positions,
+    usable_positions,
+)
 from evalkit.models.refusals import MERGE, an_adapter, elsewhere, instead_of_classifier, module_kind, remedy
 
 _OWN_CODE = ("cost_wise_gemma",)
@@ -87,12 +97,18 @@ def require_text(checkpoint: Checkpoint, said: Declared) -> None:
 
 
 def require_positions(checkpoint: Checkpoint, max_length: int) -> None:
-    """Refuse at once more tokens than the model has positions for.
+    """Refuse at once more tokens than the model has positions for; where these are rotary, say so.
 
     Raises:
         ModelError: `max_length` is more than that.
     """
-    positions = usable_positions(checkpoint)
+    positions, stated = usable_positions(checkpoint), stated_positions(checkpoint)
+    if stated is not None and max_length > stated and has_rotary_positions(checkpoint):
+        notices.say(
+            "",
+            f"{checkpoint.path}: max_length={max_length}, and config.json names {stated} positions. They are rotary, "
+            "so longer texts are read too, as by sentence-transformers; the model need not be trained for them.",
+        )
     if positions is not None and max_length > positions:
         raise ModelError(
             f"{checkpoint.path}: max_length={max_length}, but the model has {positions} positions. Set max_length to "

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -111,6 +112,17 @@ def test_instruction_has_its_place_in_mxbai_s_pieces(shared):
         np.testing.assert_allclose(scored.scores, [case["score"]], rtol=0, atol=OFFICIAL)
 
 
+def test_texts_are_longer_than_the_positions_that_config_json_names_where_these_are_rotary(shared, tmp_path):
+    folder = shared / "golden/modernbert_seq_cls"
+    copy = shutil.copytree(folder / "model", tmp_path / "model")
+    config = json.loads((copy / "config.json").read_text(encoding="utf-8"))
+    (copy / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 64}), encoding="utf-8")
+    longest = parts_of(folder)[-1]
+    own = AutoConfig(name="auto", model=str(copy), max_length=longest.max_length)
+    scores = rerank.build(own, ComputeConfig(device="cpu")).score(longest.pairs).scores
+    np.testing.assert_allclose(scores, longest.expected(), rtol=0, atol=OFFICIAL)
+
+
 @pytest.mark.slow
 def test_prompt_of_another_name_is_a_setting(shared):
     folder = shared / "golden/st6_prompt"
@@ -127,8 +139,6 @@ def test_prompt_of_another_name_is_a_setting(shared):
 @pytest.mark.parametrize("attention", ["auto", "eager"])
 def test_a_classifier_that_reads_both_ways_sees_the_end_that_it_does_not_score(shared, tmp_path, attention):
     """Each pair ends in the token that is also the padding's: transformers scores the one before, which sees it."""
-    import shutil
-
     import torch
     from transformers import AutoModelForSequenceClassification
 

@@ -173,6 +173,24 @@ def test_jina_s_layout_has_no_model_type_and_counts_from_behind_the_padding_too(
         require_positions(resolve(str(folder)), 65)
 
 
+@pytest.mark.parametrize("model_type", ["modernbert", "qwen3", "new", "nomic_bert"])
+def test_rotary_positions_have_no_last_one_and_a_note_names_both_numbers(encoder, tmp_path, model_type, caplog):
+    folder = configured(encoder, tmp_path / model_type, model_type=model_type)
+    require_positions(resolve(str(folder)), 64)
+    assert not caplog.records
+    for _ in range(2):
+        require_positions(resolve(str(folder)), 65)
+    (note,) = caplog.messages
+    assert "max_length=65, and config.json names 64 positions. They are rotary" in note
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "longrope"])
+def test_rotary_positions_that_depend_on_the_longest_text_have_a_last_one(encoder, tmp_path, kind):
+    folder = configured(encoder, tmp_path / "c", model_type="llama", rope_scaling={"rope_type": kind, "factor": 2.0})
+    with pytest.raises(ModelError, match="max_length=65, but the model has 64 positions"):
+        require_positions(resolve(str(folder)), 65)
+
+
 def test_model_without_a_table_of_positions_has_no_limit(encoder, tmp_path):
     folder = configured(encoder, tmp_path / "c", max_position_embeddings=None)
     require_positions(resolve(str(folder)), 100_000)
