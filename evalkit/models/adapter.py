@@ -22,6 +22,7 @@ _SILENT = {
     *("inference_mode", "init_lora_weights", "lora_dropout", "layers_to_transform", "layers_pattern", "auto_mapping"),
     *("peft_version", "megatron_core", "ensure_weight_tying", "qalora_group_size", "parent_library"),
 }
+_BY_PEFT = "Merge the adapter with peft: PeftModel.from_pretrained(base, DIR).merge_and_unload().save_pretrained(NEW)."
 _NOTHING: tuple[Any, ...] = (None, False, {}, [], "megatron.core")  # values that ask for nothing
 _HALF = re.compile(r"(.+)\.(lora_|lora_embedding_)([AB])(?:\.weight)?")
 # The last layer of a classifier, as classes of transformers call it.
@@ -75,7 +76,8 @@ class Adapter:
         parameters = dict(model.named_parameters(remove_duplicate=False))
         if absent := sorted(set(self.changes) - set(parameters)):
             raise ModelError(
-                f"{self.path}: changes {absent[0]}, which the base has no parameter for. Is it another model's adapter?"
+                f"{self.path}: changes {absent[0]}, which the base has no parameter for here. If it is not another "
+                f"model's adapter: {_BY_PEFT}"
             )
         with torch.no_grad():
             for name, change in self.changes.items():
@@ -112,10 +114,7 @@ def _settings(checkpoint: Checkpoint) -> Mapping[str, Any]:
     odd = {key: value for key, value in stored.items() if key not in _OBEYED | _SILENT and value not in _NOTHING}
     if odd:
         key = min(odd)
-        raise ModelError(
-            f"{checkpoint.path}/{ADAPTER}: {key}={odd[key]!r}, which evalkit does not compute. Merge the adapter with "
-            "peft: PeftModel.from_pretrained(base, DIR).merge_and_unload().save_pretrained(NEW)."
-        )
+        raise ModelError(f"{checkpoint.path}/{ADAPTER}: {key}={odd[key]!r}, which evalkit does not compute. {_BY_PEFT}")
     for key in ("r", "lora_alpha"):
         value = stored.get(key)
         if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
@@ -136,7 +135,7 @@ def _changes(checkpoint: Checkpoint, names: list[str]) -> dict[str, Change]:
                 raise ModelError(f"{checkpoint.path}: holds {name} without its other half.")
             found[f"{module}.weight"] = Change(down, up, embeds=stem != "lora_")
         elif "lora_" in own:
-            raise ModelError(f"{checkpoint.path}: holds {name}, which evalkit does not compute.")
+            raise ModelError(f"{checkpoint.path}: holds {name}, which evalkit does not compute. {_BY_PEFT}")
         elif ".original_module." not in own:  # which `modules_to_save` replaces
             # peft wraps the layers that it adds to, and a trained bias stays in there.
             found[own.replace(".base_layer.", ".").replace(".modules_to_save.", ".")] = Change("", name)

@@ -103,11 +103,13 @@ _DEBERTAS = {"deberta", "deberta-v2"}
 # `n_positions` in the configuration of T5 says nothing of the model: its positions are relative.
 _T5 = {"mt5", "t5", "umt5"}
 _RELATIVE_POSITIONS = {*_T5, "xlnet"}
-# Model types that turn queries and keys by an angle for each place, of which there is no last one.
+# Model types that turn queries and keys by an angle for each place, of which there is no last one; also others that
+# have one of these keys in `config.json`.
 _ROTARY = {
     *("cost_wise_gemma", "gemma", "gemma2", "gemma3_text", "granite", "gte", "llama", "minicpm", "mistral"),
     *("modernbert", "new", "nomic_bert", "qwen2", "qwen3"),
 }
+_OF_ROTARY = {"rope_theta", "rope_parameters"}
 # Angles that depend on the longest text of a batch, and so on the neighbours.
 _BY_LONGEST = {"dynamic", "longrope"}
 
@@ -168,8 +170,9 @@ def stated_positions(checkpoint: Checkpoint) -> int | None:
 
 def has_rotary_positions(checkpoint: Checkpoint) -> bool:
     """Whether a place is an angle that does not depend on the length of any text, so that every place has one."""
-    kind = checkpoint.config.get("model_type")
-    return (kind in _ROTARY or is_minicpm(checkpoint)) and not _turns_by_longest(checkpoint.config)
+    config = checkpoint.config
+    turns = config.get("model_type") in _ROTARY or is_minicpm(checkpoint) or not _OF_ROTARY.isdisjoint(config)
+    return turns and not _turns_by_longest(config)
 
 
 def usable_positions(checkpoint: Checkpoint) -> int | None:

@@ -180,7 +180,7 @@ def _of_modules(checkpoint: Checkpoint) -> Recognised | None:
 def _of_language_models(checkpoint: Checkpoint) -> Recognised | None:
     """Language models without `modules.json`: published rerankers are known by their architecture alone."""
     name = next((name for name in architectures(checkpoint) if name.endswith("ForCausalLM")), None)
-    if name is None or checkpoint.modules():
+    if name is None or checkpoint.modules() or is_classifier(checkpoint):  # an adapter over it may bring a classifier
         return None
     if name == "Qwen3ForCausalLM" or not writes_pairs(checkpoint):
         known = {

@@ -173,9 +173,10 @@ def test_jina_s_layout_has_no_model_type_and_counts_from_behind_the_padding_too(
         require_positions(resolve(str(folder)), 65)
 
 
-@pytest.mark.parametrize("model_type", ["modernbert", "qwen3", "new", "nomic_bert"])
+@pytest.mark.parametrize("model_type", ["modernbert", "qwen3", "new", "nomic_bert", "unheard_of"])
 def test_rotary_positions_have_no_last_one_and_a_note_names_both_numbers(encoder, tmp_path, model_type, caplog):
-    folder = configured(encoder, tmp_path / model_type, model_type=model_type)
+    own = {"rope_theta": 1e4} if model_type == "unheard_of" else {}
+    folder = configured(encoder, tmp_path / model_type, model_type=model_type, **own)
     require_positions(resolve(str(folder)), 64)
     assert not caplog.records
     for _ in range(2):

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -52,6 +53,16 @@ WRITES = "{% for m in messages %}{{ m.content }}{% endfor %}"
 )
 def test_kind_is_read_off_the_files(tmp_path, config, files, kind):
     assert kind == recognise(folder_with(tmp_path, config, **files)).kind
+
+
+@pytest.mark.parametrize(("task", "kind"), [("SEQ_CLS", "cross_encoder"), ("CAUSAL_LM", "qwen3")])
+def test_an_adapter_over_a_language_model_is_what_it_was_trained_as(tmp_path, task, kind):
+    """peft stores a classifier over `Qwen3ForCausalLM` as changes and a `score`; the base stays a language model."""
+    (tmp_path / "base").mkdir()
+    (tmp_path / "adapter").mkdir()
+    base = folder_with(tmp_path / "base", {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"})
+    adapter = folder_with(tmp_path / "adapter", {}, adapter_config={"task_type": task})
+    assert kind == recognise(replace(adapter, base=base)).kind
 
 
 @pytest.mark.parametrize(
