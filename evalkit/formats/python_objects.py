@@ -29,11 +29,12 @@ from evalkit.formats.notes import counted
 from evalkit.formats.rows import GRADES, SCORES, FieldPlaces, is_number, name_columns
 from evalkit.formats.run_rows import RunRows
 from evalkit.formats.runfile import RunFile, by_score_or_rank, read_run_file
+from evalkit.formats.subtopics import of_documents, read_subtopics
 from evalkit.formats.trec import log_doubts, read_qrels
 from evalkit.run import Run
 from evalkit.system.files import expanded
 from evalkit.system.reporting import shown
-from evalkit.types import Qrels
+from evalkit.types import Qrels, Subtopics
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ _JUDGMENTS = (
     "{query: {document: grade}}, {query: [relevant document, ...]}, a table with columns such as query_id, doc_id and "
     "relevance, rows of ir_measures, ranx.Qrels, or a path"
 )
+_SUBTOPICS = "a TREC file, or a table or rows of ir_measures with query_id, doc_id, relevance and subtopic or iteration"
 
 
 def run_of(source: Any, name: str = "the run", *, order: str | None = None) -> Run:
@@ -108,6 +110,27 @@ def qrels_of(source: Any, name: str = "the judgments") -> Qrels:
     if not qrels:
         raise DataError(f"{name}: holds no judgments.")
     return qrels
+
+
+def subtopics_of(source: Any, name: str = "the judgments") -> Subtopics:
+    """The judgments of subtopics in a TREC file, or in a table or rows that name them `subtopic` or `iteration`.
+
+    Raises:
+        DataError: another kind of object, or as of `qrels_of` and `read_subtopics`.
+    """
+    if isinstance(source, str | PathLike):
+        return read_subtopics(expanded(str(source)))
+    names, column = _named(source, name, _SUBTOPICS)
+    places = name_columns(names, GRADES)
+    subtopic = next((names.index(each) for each in ("subtopic", "iteration") if each in names), None)
+    if places is None or subtopic is None:
+        raise DataError(f"{name}: has {', '.join(names)}. Expected {_SUBTOPICS}.")
+    judged: dict[str, dict[str, dict[str, int]]] = {}
+    columns = [column(place) for place in (subtopic, places.query, places.document, places.value) if place is not None]
+    for own, *pair, grade in zip(*columns, strict=True):
+        found, (query_id, doc_id) = judged.setdefault(_id(own, name), {}), (_id(each, name) for each in pair)
+        add_judgment(found, query_id, doc_id, grade_text(plain_value(grade)), where=f"{name}: query {query_id!r}")
+    return of_documents(judged, name, names[subtopic])
 
 
 def is_from(source: Any, package: str, *names: str) -> bool:
@@ -184,16 +207,17 @@ def _columns(source: Any, values: tuple[str, ...], name: str, expected: str) -> 
     Raises:
         DataError: it is neither, or its columns have other names.
     """
-    if is_table(source):
-        names, column = _table(source)
-    else:
-        names, column = _records(source, name, expected)
+    names, column = _named(source, name, expected)
     places = name_columns(names, values)
     if places is None:
         found = ", ".join(names) or "no columns"
         raise DataError(f"{name}: has {found}. Expected {expected}.")
     query, document, rank, value = (None if place is None else column(place) for place in places[:4])
     return _Columns(places, query or (), document or (), rank, value)
+
+
+def _named(source: Any, name: str, expected: str) -> tuple[list[str], Callable[[int], list[Any]]]:
+    return _table(source) if is_table(source) else _records(source, name, expected)
 
 
 def _table(source: Any) -> tuple[list[str], Callable[[int], list[Any]]]:

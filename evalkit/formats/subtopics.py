@@ -3,6 +3,7 @@
 query_id subtopic doc_id relevance
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from evalkit.errors import DataError
@@ -26,9 +27,23 @@ def read_subtopics(path: str | Path) -> Subtopics:
             raise DataError(f"{path}:{number}: {len(found)} fields, expected 4 (query_id subtopic doc_id relevance).")
         query_id, subtopic, doc_id, relevance = found
         add_judgment(by_subtopic.setdefault(subtopic, {}), query_id, doc_id, relevance, where=f"{path}:{number}")
+    return of_documents(by_subtopic, str(path), "second column")
+
+
+def of_documents(by_subtopic: Mapping[str, Qrels], name: str, column: str) -> Subtopics:
+    """Judgments of each subtopic as those of each document.
+
+    Args:
+        by_subtopic: subtopic -> query id -> document id -> grade.
+        name: of the judgments, for errors.
+        column: what held the subtopics, likewise.
+
+    Raises:
+        DataError: there are no two subtopics.
+    """
     if len(by_subtopic) < 2:  # noqa: PLR2004
-        same = f"the second column is {next(iter(by_subtopic))!r} in every line" if by_subtopic else "it is empty"
-        raise DataError(f"{path}: holds no judgments of subtopics: {same}. Give those of a diversity task.")
+        same = f"the {column} is {next(iter(by_subtopic))!r} in every line" if by_subtopic else "it is empty"
+        raise DataError(f"{name}: holds no judgments of subtopics: {same}. Give those of a diversity task.")
     judged: dict[str, dict[str, dict[str, int]]] = {}
     for subtopic, qrels in by_subtopic.items():
         for query_id, grades in qrels.items():

@@ -11,10 +11,10 @@ from typing import Any, TypedDict
 from evalkit.config.limits import one_of
 from evalkit.datasets.of_judgments import dataset_of_judgments
 from evalkit.errors import ConfigError, DataError
-from evalkit.formats.python_objects import kind_of, qrels_of
+from evalkit.formats.python_objects import kind_of, qrels_of, subtopics_of
 from evalkit.formats.run_names import judgments_name
 from evalkit.formats.runfile import ORDERS
-from evalkit.formats.subtopics import over_subtopics, read_subtopics
+from evalkit.formats.subtopics import over_subtopics
 from evalkit.measures import canonical
 from evalkit.measures import measure as measure_run
 from evalkit.measures.given_runs import MEASURES, Rules, by_subtopics, counting, measured, of_documents
@@ -71,7 +71,7 @@ def measure(
 
     Args:
         qrels: judgments: `{query: {document: grade}}`, a table, or a file. Ids are texts or integers. For measures of
-            subtopics a TREC file.
+            subtopics a TREC file, or a table or rows with a column `subtopic` or `iteration`.
         run: `{query: {document: score}}`, a table, a `Run`, a file, or a result.
         measures: names, or measures of ir_measures; one, or several.
         answers: judgments by answers of at least the documents of the run, for measures that ask for them.
@@ -93,7 +93,7 @@ def measure(
         if answers is not None:
             judged = {} if _is_empty(qrels) else qrels_of(qrels, "qrels")
             return measure_run(judged, given.file.run, names, answers=answers)
-        subtopics = read_subtopics(a_path("qrels", qrels)) if by_subtopics(names) else None
+        subtopics = subtopics_of(_given("qrels", qrels), "qrels") if by_subtopics(names) else None
         judged = qrels_of(_given("qrels", qrels), "qrels") if subtopics is None else over_subtopics(subtopics)
         rules = _RULES._replace(own_ids=not drop_identical_ids)
         name = str(qrels) if isinstance(qrels, str | PathLike) else "qrels"

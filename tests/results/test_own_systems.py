@@ -1,5 +1,7 @@
 """Measures of judgments and runs as Python code gives them."""
 
+from typing import NamedTuple
+
 import pandas as pd
 import pytest
 
@@ -48,12 +50,46 @@ def test_what_is_odd_about_a_run_is_logged_with_remedies_that_measure_has(caplog
         evalkit.measure(qrels, run, drop_identical_ids="yes")
 
 
-def test_judgments_of_subtopics_are_a_file(tmp_path):
+class Judged(NamedTuple):
+    """As a row of ir_measures."""
+
+    query_id: str
+    doc_id: str
+    relevance: int
+    iteration: str
+
+
+@pytest.mark.parametrize("subtopics", ["iteration", "subtopic"])
+def test_judgments_of_subtopics_are_a_file_a_table_or_rows(tmp_path, subtopics):
+    rows = [Judged("1", doc_id, grade, topic) for doc_id, topic, grade in (("a", "1", 1), ("b", "2", 1), ("a", "3", 0))]
     path = tmp_path / "diversity.qrels"
-    path.write_text("1 1 a 1\n1 2 b 1\n", encoding="utf-8")
-    assert evalkit.measure(path, RUN, "alpha_nDCG@1").means == {"alpha_nDCG@1": 1.0}
-    with pytest.raises(evalkit.EvalkitError, match="qrels is dict, expected a path"):
-        evalkit.measure(QRELS, RUN, "alpha_nDCG@1")
+    path.write_text("".join(f"{row.query_id} {row.iteration} {row.doc_id} {row.relevance}\n" for row in rows))
+    table = pd.DataFrame(rows).rename(columns={"iteration": subtopics}).astype({"query_id": int})
+    run, measures = {"1": {"b": 1.0, "c": 0.5, "a": 0.2}}, ["alpha_nDCG@1", "alpha_nDCG@3", "alpha_nDCG(alpha=0.9)"]
+    expected = evalkit.measure(path, run, measures).means
+    assert 0 < expected["alpha_nDCG@3"] < 1
+    for judged in (rows, iter(rows), table, table.to_dict("records")):
+        assert expected == evalkit.measure(judged, run, measures).means
+
+
+@pytest.mark.parametrize(
+    ("judged", "message"),
+    [
+        (QRELS, "qrels: row 1 is '1' .*Expected a TREC file, or a table or rows of ir_measures with query_id, doc_id"),
+        (
+            pd.DataFrame({"qid": [1], "docno": ["a"], "label": [1]}),
+            "qrels: has qid, docno, label. Expected a TREC file",
+        ),
+        ([Judged("1", "a", 1, "0")], "qrels: holds no judgments of subtopics: the iteration is '0' in every line"),
+        ([Judged("1", "a", 1, 1.5)], r"qrels: the id 1.5 \(float\) is neither a text nor an integer"),
+        ([Judged("1", "a", 0.5, 1)], "qrels: query '1': the relevance is '0.5', expected an integer"),
+        (None, "qrels is None"),
+        (3, r"qrels: is 3 \(int\)"),
+    ],
+)
+def test_other_judgments_of_subtopics_are_one_line(judged, message):
+    with pytest.raises(evalkit.EvalkitError, match=f"^{message}"):
+        evalkit.measure(judged, RUN, "alpha_nDCG@1")
 
 
 @pytest.mark.parametrize(
