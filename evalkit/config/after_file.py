@@ -8,7 +8,7 @@ from evalkit.config.retriever import RetrieverConfig
 from evalkit.formats.run_names import named_after
 
 _OURS = "run.trec.gz"  # the run of every result of evalkit, which is named after its folder
-_CANDIDATES = "candidates"
+_FIRST_STAGES = ("candidates", "none")  # folders of results that hold the order of the first stage
 _MOST = 100  # characters of a folder's name
 _BETWEEN = "._+@-"
 
@@ -40,7 +40,7 @@ class NamedAfterFile:
         path = Path(str(self.path)).absolute()
         own = named_after(path)
         if path.name == _OURS:
-            own = path.parents[1 if path.parent.name == _CANDIDATES else 0].name
+            own = path.parents[1 if path.parent.name in _FIRST_STAGES else 0].name
         for part in filter(None, (dataset, dataset.rpartition("/")[2])):
             own = re.sub(rf"(^|[{_BETWEEN}]){re.escape(part)}(?=[{_BETWEEN}]|$)", "", own, flags=re.IGNORECASE)
         return re.sub(r"[^A-Za-z0-9._+@-]", "_", own).strip(_BETWEEN)[:_MOST] or self.unnamed

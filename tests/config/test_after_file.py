@@ -29,6 +29,7 @@ def settled(dataset: str, path: str, **settings) -> EvaluateConfig:
         ("runs/" + "x" * 300 + ".trec", "x" * 100),
         ("results/dl19/bm25-100/minilm/run.trec.gz", "minilm"),
         ("results/dl19/bm25-100/candidates/run.trec.gz", "bm25-100"),
+        ("results/dl19/bm25-100/none/run.trec.gz", "bm25-100"),
         ("/run.trec.gz", "{}"),
         ("runs/---.trec", "{}"),
         ("runs/mini.trec", "{}"),  # nothing is left without the name of the dataset
