@@ -115,7 +115,7 @@ def _parts(value: Any) -> list[tuple[str, Any]]:
 def _told_apart(stages: Sequence[_Stage]) -> tuple[list[str], list[str]]:
     """A name for each, and what those mean that are not plain."""
     found, lines = [one.plain for one in stages], []
-    for way in (_by_settings, _by_facts, _by_folder):
+    for way in (_by_settings, _by_kind, _by_facts, _by_folder):
         for name, rows in _alike(stages, found).items():
             endings, line = way(name, [stages[row] for row in rows])
             for row, ending in zip(rows, endings, strict=True):
@@ -170,6 +170,13 @@ def _fewest(keys: Sequence[str], some: Sequence[_Stage]) -> list[str]:
         if kinds([*chosen, key]) > kinds(chosen):
             chosen.append(key)
     return chosen
+
+
+def _by_kind(name: str, some: Sequence[_Stage]) -> tuple[list[str], str]:
+    """The kinds of rerankers or first stages, as of a model and of the file of its scores, which is replayed."""
+    key = next((key for key in _differing(some, lambda one: one.facts) if key.endswith(".kind")), "")
+    endings = [f" ({one.facts[key]})" if key in one.facts else "" for one in some]
+    return endings, f"{name}: results of this name differ in {key}" if key else ""
 
 
 def _by_facts(name: str, some: Sequence[_Stage]) -> tuple[list[str], str]:

@@ -97,6 +97,19 @@ def test_arithmetic_is_part_of_the_name_where_it_differs(one):
     assert names(found) == ["mini dtype=float32", "mini dtype=bfloat16"]
 
 
+def test_a_model_and_the_replayed_file_of_its_scores_are_told_apart_by_their_kinds(one):
+    found = [
+        typed(one, "mini", facts={"kind": "python", "identity": "first"}),
+        typed(one, "mini.0123abcd", facts={"kind": "python", "identity": "second"}),
+        typed(one, "mini.89abcdef", facts={"kind": "replay", "file_sha256": "0" * 64}),
+    ]
+    assert names(found) == ["mini (python) (1)", "mini (python) (2)", "mini (replay)"]
+    first, second = legend(found)
+    assert first == "mini: results of this name differ in reranker.kind"
+    assert second.endswith("differ in reranker.identity")
+    assert names(found[1:]) == ["mini (python)", "mini (replay)"]
+
+
 def test_long_values_and_digests_become_numbers_that_the_legend_explains(one):
     text = "Given a question, retrieve passages that answer it"
     found = [
