@@ -23,6 +23,7 @@ from evalkit.formats.compressed import DAMAGE, peeked, plain_name
 from evalkit.formats.filekind import KIND_BYTES, file_kind
 from evalkit.formats.json_values import transposed
 from evalkit.formats.strict_json import repeated
+from evalkit.formats.tabular import valid
 from evalkit.formats.textfile import LARGEST, lines
 from evalkit.system.reporting import reason
 
@@ -175,7 +176,7 @@ def _batches(stream: BinaryIO, form: str) -> Iterator[pa.RecordBatch]:
     from pyarrow import ipc
 
     if form == ARROW:
-        yield from ipc.open_stream(stream)  # as `save_to_disk` of `datasets` writes it
+        yield from map(valid, ipc.open_stream(stream))  # as `save_to_disk` of `datasets` writes it
         return
     with pq.ParquetFile(stream) as file:
         yield from file.iter_batches(rows_per_batch(file.metadata))

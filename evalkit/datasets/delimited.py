@@ -58,7 +58,10 @@ def table(stream: BinaryIO, label: str, separators: str, columns: Columns) -> It
 
 
 def _names(line: str, separator: str) -> list[str]:
-    cells = next(csv.reader([line], delimiter=separator), [])
+    try:
+        cells = next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:  # line ends of old Macs
+        cells = line.split(separator)
     return [cell.strip().lower() for cell in cells]
 
 

@@ -37,6 +37,7 @@ from evalkit.datasets.hub_readme import configurations, files_of, patterns_of
 from evalkit.datasets.records import REPEATED
 from evalkit.datasets.source import CORPUS
 from evalkit.errors import DataError
+from evalkit.formats.tabular import valid
 from evalkit.store import Store
 from evalkit.system.files import file_digest
 from evalkit.system.progress import progress
@@ -104,7 +105,7 @@ class Snapshot:
         for path in files:
             self.check(path)
             with _opened(path) as file:
-                read.append(file.read())
+                read.append(valid(file.read()))
         return pa.concat_tables(read, promote_options="permissive")
 
 
@@ -258,7 +259,7 @@ def _columns(snapshot: Snapshot, files: Files, content: str | None) -> Iterator[
         ):
             key, text = key_columns(file.schema_arrow.names, str(path))
             wanted = [name for name in (key, "title", text) if name in file.schema_arrow.names]
-            for batch in file.iter_batches(rows_per_batch(file.metadata), columns=wanted):
+            for batch in map(valid, file.iter_batches(rows_per_batch(file.metadata), columns=wanted)):
                 columns = {name: _text(batch.column(name), f"{path}: column {name}") for name in wanted}
                 if missing := columns[key].null_count:
                     raise DataError(f"{path}: {missing} documents have no {key}.")
@@ -294,7 +295,9 @@ def _saved(folder: Path) -> Any:
     import datasets
 
     try:
-        return datasets.load_from_disk(str(folder))
+        found = datasets.load_from_disk(str(folder))
+        found.data.validate(full=True)  # a text that reaches beyond its bytes could end the process
     # Of a damaged folder `datasets` and pyarrow raise many unrelated classes.
     except Exception as error:
         raise DataError(f"{folder}: cannot be read as what save_to_disk wrote ({reason(error)}).") from error
+    return found

@@ -9,7 +9,7 @@ def fault(text: str) -> str | None:
     """
     if not text:
         return "is empty"
-    if any(character in text for character in "\t\n\r\0") or text != text.strip():
+    if text != text.strip() or (not text.isprintable() and any(character in text for character in "\t\n\r\0")):
         return "holds a tab, a line break, a NUL or outer blanks, which no run file can hold"
     try:
         text.encode()

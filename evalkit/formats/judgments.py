@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from evalkit.errors import DataError
 from evalkit.formats import passages
-from evalkit.formats.ids import are_ids, plain_text
+from evalkit.formats.ids import are_ids, fault, plain_text
 from evalkit.formats.json_values import begins_as_json, json_rows
 from evalkit.formats.notes import Note, counted
 from evalkit.formats.rows import GRADES, QRELS_LAYOUTS, Row, is_number, name_columns, qrels_layout
@@ -136,7 +136,10 @@ def _of_objects(file: File) -> QrelsFile:
         for query, document, grade in _triples(value, number, where):
             has_grades = has_grades and grade is not None
             relevance = "1" if grade is None else grade_text(grade)
-            repeats += not add_judgment(qrels, plain_text(query), plain_text(document), relevance, where=where)
+            query_id, doc_id = plain_text(query), plain_text(document)
+            if wrong := fault(query_id) or fault(doc_id):
+                raise DataError(f"{where}: an id {wrong}.")
+            repeats += not add_judgment(qrels, query_id, doc_id, relevance, where=where)
     return _checked(qrels, file, has_grades=has_grades, repeats=repeats)
 
 

@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
 from evalkit.errors import DataError
 from evalkit.formats.compressed import DAMAGE
-from evalkit.formats.ids import plain_text
+from evalkit.formats.ids import fault, plain_text
 from evalkit.formats.rows import GRADES, FieldPlaces, Row, name_columns
 from evalkit.formats.textfile import File, opened, peek
 
 _PARQUET, _FEATHER, _STREAM = b"PAR1", b"ARROW1\0\0", b"\xff\xff\xff\xff"
 _ROWS_AT_A_TIME = 65_536
+_Rows = TypeVar("_Rows", pa.RecordBatch, pa.Table)
 
 
 class _Table(NamedTuple):
@@ -66,8 +67,20 @@ def table_rows(file: File, columns: FieldPlaces) -> Iterator[Row]:
                         f"{file}: row {number} has an empty cell. A row has a query, a document and a value."
                     )
                 query_id, doc_id = (plain_text(cell) for cell in cells[:2])
+                if wrong := fault(query_id) or fault(doc_id):
+                    raise DataError(f"{file}: row {number} has an id that {wrong}.")
                 rank, value = (None if cell is None else str(cell) for cell in cells[2:])
                 yield Row(number, query_id, doc_id, rank, value)
+
+
+def valid(batch: _Rows) -> _Rows:
+    """The same rows, once it is sure that no text of them reaches beyond their bytes, as those of a damaged file may.
+
+    Raises:
+        pyarrow.ArrowInvalid: one does, or is not UTF-8.
+    """
+    batch.validate(full=True)
+    return batch
 
 
 @contextmanager
@@ -79,7 +92,7 @@ def _opened(file: File) -> Iterator[_Table]:
         with opened(file) as stream:
             if peek(file, len(_STREAM)) == _STREAM:
                 rows = ipc.open_stream(stream)
-                yield _Table(rows.schema.names, lambda _: rows)
+                yield _Table(rows.schema.names, lambda _: map(valid, rows))
             elif stream.read(len(_PARQUET)) == _PARQUET:
                 parquet = pq.ParquetFile(stream)
                 names = parquet.schema_arrow.names
@@ -87,7 +100,7 @@ def _opened(file: File) -> Iterator[_Table]:
             else:
                 feather = ipc.open_file(stream)
                 batches = range(feather.num_record_batches)
-                yield _Table(feather.schema.names, lambda _: map(feather.get_batch, batches))
+                yield _Table(feather.schema.names, lambda _: (valid(feather.get_batch(number)) for number in batches))
     except (pa.ArrowException, *DAMAGE) as error:
         raise DataError(
             f"{file}: the table is damaged or cut short ({' '.join(str(error).split())}). Write it again."

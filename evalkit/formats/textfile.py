@@ -128,6 +128,8 @@ def lines(stream: BinaryIO, name: object, *, ends: bool = False) -> Iterator[tup
             number += 1
             if len(raw) > LONGEST:
                 raise DataError(f"{name}:{number}: a line of more than {LONGEST >> 20:,} MiB. Is this the right file?")
+            if number == 1 and b"\r" in raw.rstrip() and not raw.endswith(b"\n"):
+                raise DataError(f"{name}: its lines end in CR alone, as on old Macs. Convert them, as with mac2unix.")
             text = raw.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").decode()
             if ends:
                 yield number, text

@@ -123,6 +123,13 @@ LAYOUTS = {
         "topics.rag24.test.txt": "q1\twhat do bees make\nq2\twho gives milk\n",
         "qrels.rag24.test.txt": "q1 0 d1 1\nq2 0 d2 1\n",
     },
+    "Mr. TyDi": {
+        "collection/docs.jsonl": lines(
+            {"id": "d1", "contents": "Bees\nBees make honey"}, {"id": "d2", "contents": "Cows give milk"}
+        ),
+        "topic.tsv": "q1\twhat do bees make\nq2\twho gives milk\n",
+        "qrels.txt": "q1 Q0 d1 1\nq2 Q0 d2 1\n",
+    },
     "capitals": {
         "Corpus.JSONL": CORPUS,
         "QUERIES.jsonl.GZ": gzip.compress(QUERY_LINES.encode()),
@@ -279,6 +286,17 @@ def test_saved_documents_and_queries_go_with_judgments_in_text(tmp_path, store):
     assert read(folder, store) == (DOCUMENTS, QUERIES, QRELS)
     (folder / "corpus" / "data-00001-of-00002.arrow").unlink()
     assert "holds 1 of 2 files of documents (corpus/data-00000-of-00002.arrow)" in refusal(folder, store)
+
+
+@pytest.mark.parametrize("part", ["corpus", "queries", "qrels"])
+def test_a_saved_table_with_a_changed_byte_is_refused_and_never_a_crash(tmp_path, store, part):
+    folder = saved(tmp_path / "held", judgments=True)
+    (path, *_) = sorted((folder / part).glob("*.arrow"))
+    content = bytearray(path.read_bytes())
+    first = {"corpus": b"d1", "queries": b"q1q2", "qrels": b"q1q2"}[part]
+    content[content.index(first) - 5] = 0xFF  # the offset at which a text ends, now below zero
+    path.write_bytes(bytes(content))
+    assert f"{part}: cannot be read as what save_to_disk wrote" in refusal(folder, store)
 
 
 @pytest.mark.parametrize("kind", CONTAINERS)

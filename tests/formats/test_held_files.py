@@ -230,6 +230,39 @@ def test_a_header_without_a_value_lists_its_columns_and_the_legal_names(tmp_path
         read_run(path)
 
 
+@pytest.mark.parametrize("bad", ["a\tb", "a\nb", " a", "a\0"])
+def test_an_id_that_no_trec_file_can_hold_is_refused_in_tables_and_json(tmp_path, bad):
+    graded = {"qid": ["q1"], "docid": [bad], "label": [1]}
+    for write in (
+        lambda path: pq.write_table(pa.table(graded), path),
+        lambda path: path.write_text(json.dumps({"q1": {bad: 1}})),
+    ):
+        write(path := tmp_path / "held")
+        with pytest.raises(DataError, match=r"held:? .*id (that )?holds a tab, a line break, a NUL or outer blanks"):
+            read_judgments(path)
+
+
+def test_half_of_a_surrogate_pair_in_an_id_is_refused(tmp_path):
+    with pytest.raises(DataError, match="an id holds half of a surrogate pair, which is not a character"):
+        read_judgments(written(tmp_path, '{"q1": {"\\ud800": 1}}'))
+
+
+def test_lines_that_end_as_on_old_macs_are_refused(tmp_path):
+    for read in (read_judgments, read_run_file):
+        with pytest.raises(DataError, match=r"held: its lines end in CR alone, as on old Macs\. Convert them"):
+            read(written(tmp_path, "qid,docid,score\rq1,d1,1\rq2,d1,2\r"))
+
+
+def test_a_saved_table_with_a_changed_byte_is_refused_and_never_a_crash(tmp_path):
+    path = saved(tmp_path / "qrels", GRADED) / "data-00000-of-00001.arrow"
+    content = bytearray(path.read_bytes())
+    start = content.index(b"q1q1q2") - 16
+    content[start + 3 : start + 4] = b"\xff"  # the offset of a text, now below zero
+    path.write_bytes(bytes(content))
+    with pytest.raises(DataError, match=r"arrow: the table is damaged or cut short"):
+        read_judgments(path)
+
+
 def test_the_header_of_ms_marco_candidates_is_no_candidate(tmp_path):
     text = "qid\tpid\tquery\tpassage\n7\t3\twho makes honey\tbees do\n"
     assert {"7": ["3"]} == rankings(read_run(written(tmp_path, text)))
