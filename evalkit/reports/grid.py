@@ -37,6 +37,11 @@ _LATEX = str.maketrans(
         "}": r"\}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
+        "[": "{[}",  # which LaTeX takes for an argument of the line end before it
+        "]": "{]}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
         "—": "---",
         "†": r"$^{\dagger}$",
         "✓": r"$\surd$",

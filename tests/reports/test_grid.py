@@ -61,11 +61,18 @@ def test_latex_escapes_what_tex_reads_and_has_the_rules_of_booktabs():
     text = latex([GRID])
     assert r"\caption{a\_b \& 50 \%}" in text
     assert r"\begin{tabular}{lrl}" in text
-    assert r"x|y & \textbf{+0.12} & yes \\" in text
+    assert r"x\textbar{}y & \textbf{+0.12} & yes \\" in text
     assert r"\#1\_\{z\} & --- & no \\" in text
     assert r"\textasciitilde{}\textasciicircum{}\textbackslash{}\$ & -1.00 & --- \\" in text
     assert text.index(r"\#1") < text.index(r"\midrule", text.index(r"\#1")) < text.index(r"\textasciitilde")
     assert [text.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1, 2, 1]
+
+
+def test_a_row_that_begins_with_a_bracket_is_no_argument_of_the_line_end_before_it():
+    text = latex([Grid("p < 1", [Column("system"), Column("p>")], [["[a]", 1], ["[b]", 2]])])
+    assert "\n  {[}b{]} & " in text
+    assert r"\caption{p \textless{} 1}" in text
+    assert r"p\textgreater{} \\" in text
 
 
 def test_second_cells_are_underlined_and_signs_stand_behind_their_number():
@@ -75,7 +82,7 @@ def test_second_cells_are_underlined_and_signs_stand_behind_their_number():
     assert markdown([grid]).splitlines()[-3::2] == [r"† differs\_", "a note"]
     text = latex([grid])
     assert r"\caption{a\_b \& 50 \%. $^{\dagger}$ differs\_}" in text
-    assert r"x|y & \textbf{+0.12}$^{\dagger}$ & yes \\" in text
+    assert r"x\textbar{}y & \textbf{+0.12}$^{\dagger}$ & yes \\" in text
     assert r"\underline{-1.00}$^{\dagger}$ & --- \\" in text
     out = Console(width=80, file=io.StringIO(), force_terminal=True, color_system="standard")
     show([grid], out)
