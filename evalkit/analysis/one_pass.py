@@ -211,7 +211,7 @@ def at_depth(evaluation: Evaluation, dataset: Dataset, name: str, depth: int) ->
     is_same = len(run) == len(candidates) and (rows >= 0).all()
     if not is_same or no_curve(evaluation) or depth >= _depth(evaluation, candidates):
         return None
-    return shared.mean(run.select(candidates.positions[rows] < depth))
+    return shared.mean(run, candidates.positions[rows] < depth)
 
 
 def _depth(evaluation: Evaluation, candidates: Run) -> int:
@@ -223,7 +223,7 @@ def _depth(evaluation: Evaluation, candidates: Run) -> int:
 def _at(shared: SharedFacts, evaluation: Evaluation, run: Run, places: NDArray[np.int64], depth: int) -> AtDepth:
     """Fewer candidates leave the order of the others as it is."""
     first, best = shared.of_candidates(evaluation.candidates, depth)
-    return AtDepth(depth, first, shared.mean(run.select(places < depth)), best)
+    return AtDepth(depth, first, shared.mean(run, places < depth), best)
 
 
 def _judged(shared: SharedFacts, evaluation: Evaluation, places: NDArray[np.int64]) -> JudgedShare:

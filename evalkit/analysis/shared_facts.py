@@ -79,12 +79,22 @@ class SharedFacts:
             self._grades[result.folder] = self.grades(same[0])[same[1]] if same else preference(self.qrels(run), run)
         return self._grades[result.folder]
 
-    def mean(self, run: Run) -> float:
-        """Mean of the measure."""
+    def mean(self, run: Run, among: NDArray[np.bool_] | None = None) -> float:
+        """Mean of the measure, of these rows alone."""
+        if among is not None:
+            run = run.select(self._read(run, among))
         qrels, names = self.qrels(run), [self.measure]
         if self._judge:
             return measure({}, run, names, answers=qrels).means[self.measure]
         return measure(qrels, run, names, evaluators=self._evaluators).means[self.measure]
+
+    def _read(self, run: Run, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The rows that the measure reads where only these are there: the first of each query, up to its cutoff."""
+        kind = parse_measure(self.measure)
+        if kind.cutoff is None or kind.judged_only:
+            return among
+        before = np.concatenate([[0], np.cumsum(among)])
+        return np.asarray(among & (before[1:] - before[run.offsets[:-1]][run.row_queries] <= kind.cutoff))
 
     def of_candidates(self, candidates: Result, depth: int | None = None) -> tuple[float, float]:
         """Means of the first stage and of the best order of its candidates, of the first `depth` a query or of all."""

@@ -8,7 +8,7 @@ Parquet       columns of these names
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -17,7 +17,8 @@ from evalkit.formats import passages
 from evalkit.formats.ids import are_ids, fault, plain_text
 from evalkit.formats.json_values import begins_as_json, json_rows
 from evalkit.formats.notes import Note, counted
-from evalkit.formats.rows import GRADES, QRELS_LAYOUTS, Row, is_number, name_columns, qrels_layout
+from evalkit.formats.plain_judgments import plain_judgments
+from evalkit.formats.rows import GRADES, QRELS_LAYOUTS, Layout, Row, is_number, name_columns, qrels_layout
 from evalkit.formats.tabular import is_table, table_columns, table_rows
 from evalkit.formats.textfile import File, fields, read_lines
 from evalkit.system.reporting import shown
@@ -54,7 +55,13 @@ def read_judgments(file: File) -> QrelsFile:
         return _gathered(table_rows(file, table_columns(file, GRADES)), file)
     if begins_as_json(file, _is_judgment):
         return _of_objects(file)
-    return parse_judgments(read_lines(file), file)
+    return _plain(file) or parse_judgments(read_lines(file), file)
+
+
+def _plain(file: File) -> QrelsFile | None:
+    first = list(islice(read_lines(file), _LOOKED_AT))
+    qrels = plain_judgments(file, _layout(first, file), _grade) if first else None
+    return QrelsFile(qrels) if qrels else None
 
 
 def _is_judgment(line: str) -> bool:
@@ -69,9 +76,13 @@ def parse_judgments(numbered: Iterable[tuple[int, str]], name: object) -> QrelsF
     first = list(islice(numbered, _LOOKED_AT))
     if not first:
         return _gathered((), name)
+    return _gathered(_layout(first, name).rows(chain(first, numbered), name), name)
+
+
+def _layout(first: Sequence[tuple[int, str]], name: object) -> Layout:
+    """The layout of numbered lines from those at the start."""
     number, line = first[0]
-    layout = qrels_layout(line, f"{name}:{number}", [line for _, line in first[1:]])
-    return _gathered(layout.rows(chain(first, numbered), name), name)
+    return qrels_layout(line, f"{name}:{number}", [line for _, line in first[1:]])
 
 
 def _gathered(rows: Iterable[Row], name: object) -> QrelsFile:
@@ -108,9 +119,8 @@ def add_judgment(qrels: dict[str, dict[str, int]], query_id: str, doc_id: str, r
     """
     if not are_ids(query_id, doc_id):
         raise DataError(f"{where}: an id is empty or holds a NUL character.")
-    if not (found := _GRADE.fullmatch(relevance)):
+    if (grade := _grade(relevance)) is None:
         raise DataError(f"{where}: the relevance is {relevance!r}, expected an integer such as 0, 1 or 2.")
-    grade = int(found[1])
     judged = qrels.setdefault(query_id, {})
     before = len(judged)
     if judged.setdefault(doc_id, grade) != grade:
@@ -119,6 +129,11 @@ def add_judgment(qrels: dict[str, dict[str, int]], query_id: str, doc_id: str, r
             f"but {judged[doc_id]} further up. Keep one judgment."
         )
     return len(judged) > before
+
+
+def _grade(relevance: str) -> int | None:
+    found = _GRADE.fullmatch(relevance)
+    return int(found[1]) if found else None
 
 
 def grade_text(grade: object) -> str:

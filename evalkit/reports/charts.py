@@ -28,7 +28,7 @@ def specifications(measure: str, look: Look) -> dict[str, dict[str, Any]]:
 def _finished(chart: Drawn, about: str) -> dict[str, Any]:
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
     described = chart.properties(width="container", description=about.partition("\n")[0], autosize=fit)
-    made: dict[str, Any] = {**described.to_dict(), "params": [{"name": "narrow", "value": False}]}
+    made: dict[str, Any] = {**described.to_dict(validate=False), "params": [{"name": "narrow", "value": False}]}
     return {key: value for key, value in made.items() if key != "config"}
 
 

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from glob import escape
 from pathlib import Path
 
@@ -34,6 +35,7 @@ def gather(paths: Sequence[str | Path]) -> list[Evaluation]:
         ResultError: a folder is absent, holds no result, or holds one that is damaged.
     """
     found: dict[Path, Evaluation] = {}
+    read = cache(results.read)  # candidates once, for all rerankers over them
     for path in map(Path, paths):
         folder = _present(path.parent if path.name == MANIFEST else path)
         own = [folder] if (folder / MANIFEST).is_file() else sorted(_below(folder))
@@ -44,7 +46,7 @@ def gather(paths: Sequence[str | Path]) -> list[Evaluation]:
             )
         for place in own:
             if place.resolve() not in found:
-                found[place.resolve()] = _evaluation(place)
+                found[place.resolve()] = _evaluation(place, read)
     return list(found.values())
 
 
@@ -103,11 +105,11 @@ def _below(folder: Path) -> list[Path]:
     return [path for path in inside if path.name != CANDIDATES or path.parent not in with_reranker]
 
 
-def _evaluation(folder: Path) -> Evaluation:
-    result = results.read(folder)
+def _evaluation(folder: Path, read: Callable[[Path], Result]) -> Evaluation:
+    result = read(folder)
     if "reranker" not in result.manifest:
         return Evaluation(result, result)
-    candidates = results.read(folder.parent / CANDIDATES)
+    candidates = read(folder.parent / CANDIDATES)
     if candidates.manifest["key"] != result.manifest["candidates"]["key"]:
         raise ResultError(f"{folder}: was not made from the candidates next to it. Remove {folder} and run again.")
     return Evaluation(result, candidates)

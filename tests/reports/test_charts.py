@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 import vl_convert
 
+from evalkit.reports import charts
 from evalkit.reports.charts import specifications
 from evalkit.reports.looks import look_of, theme
 
@@ -23,6 +24,11 @@ def test_every_chart_is_described_and_reads_rows(made):
         assert specification["description"].strip(), name
         assert '{"name": "rows"}' in json.dumps(specification), name
         assert "config" not in specification, name
+
+
+def test_every_chart_is_valid_to_the_schema_which_takes_too_long_for_every_page():
+    for make in charts._CHARTS.values():
+        make("nDCG@10", LOOK).to_dict(validate=True)
 
 
 def test_a_system_has_one_colour_and_shape_in_all_charts(made):
