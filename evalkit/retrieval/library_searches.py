@@ -1,6 +1,6 @@
 """How retrievers of beir, mteb and PyTerrier search, as they are. None of these packages is imported here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from evalkit.retrieval import mteb_models
 from evalkit.retrieval.own_searches import CorpusTexts, OwnSearch, encoding
 from evalkit.retrieval.own_vectors import Encoders, similarity_of
 from evalkit.run import Run
+from evalkit.system import own_code
 from evalkit.system.own_code import call
 from evalkit.types import Dataset
 
@@ -23,6 +24,8 @@ _WRAPPERS = {  # of mteb, by the class of sentence-transformers that they wrap
     "SparseEncoder": "SparseEncoderWrapper",
     "MultiVectorEncoder": "MultiVectorWrapper",
 }
+_BATCH = 128  # of beir's exact search, for models that ask for one
+_OF_TEXTS = "FlagEmbedding"  # whose `encode_corpus` takes texts, and beir's titles and texts
 _COSINE = "cos_sim"  # of beir: the default of `EvaluateRetrieval`
 
 
@@ -49,13 +52,21 @@ def beir_retriever(thing: Any, name: str, similarity: str | None) -> OwnSearch |
 
 
 def beir_model(thing: Any, name: str, similarity: str | None) -> OwnSearch | None:
-    """A model of beir, which has `encode_queries` and `encode_corpus`."""
-    if type(thing).__module__.partition(".")[0] != "beir" or not hasattr(thing, "encode_corpus"):
+    """A model as beir asks for, with `encode_queries(texts)` and `encode_corpus(documents)`."""
+    methods = [getattr(thing, method, None) for method in ("encode_queries", "encode_corpus")]
+    if not all(map(callable, methods)) or hasattr(thing, "encode_documents"):
         return None
-    encoders = Encoders(
-        partial(call, name, thing.encode_queries),
-        lambda texts: call(name, thing.encode_corpus, [{"title": "", "text": text} for text in texts]),
-    )
+    takes_texts = type(thing).__module__.partition(".")[0] == _OF_TEXTS
+
+    def encode(method: Callable[..., Any], rows: Sequence[Any]) -> Any:
+        size = own_code.parameter(method, "batch_size")
+        sized = {"batch_size": _BATCH} if size and size.default is size.empty else {}
+        return call(f"{name}.{method.__name__}", method, rows, **sized)
+
+    def documents(texts: list[str]) -> Any:
+        return encode(thing.encode_corpus, texts if takes_texts else [{"title": "", "text": text} for text in texts])
+
+    encoders = Encoders(partial(encode, thing.encode_queries), documents)
     return encoding(encoders, similarity_of(similarity or "cosine", name), name)
 
 
@@ -116,9 +127,9 @@ def _run(found: "Mapping[str, Mapping[str, float]] | pd.DataFrame", name: str) -
 
 KINDS: tuple[Callable[[Any, str, str | None], OwnSearch | None], ...] = (
     beir_retriever,
-    beir_model,
     mteb_model,
     other_encoder,
+    beir_model,
     pyterrier_transformer,
 )
 """As `own_searches.KINDS`, and tried before those."""

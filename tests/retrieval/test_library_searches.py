@@ -7,6 +7,7 @@ import pytest
 from library_collection import arguments, texts, triple
 from mteb_made import WordCrossEncoder, WordEncoder, meta, ndcg, task_of
 from stubs import tiny_bert
+from tiny_checkpoints import write_bert_embedder
 
 import evalkit
 from evalkit.errors import ObjectError
@@ -62,6 +63,44 @@ def test_a_retriever_of_beir_gives_the_numbers_of_its_evaluation(beir_model, sco
     assert (
         score_function == evalkit.evaluate(**given, retriever=theirs).candidates.manifest["retriever"]["score_function"]
     )
+
+
+class OwnLetters:
+    """As beir's page on models of one's own has it: a class of the user's, which is told a batch size."""
+
+    def encode_queries(self, queries, batch_size, **_):
+        import torch
+
+        assert batch_size == 128
+        return torch.tensor([[float(text.lower().count(letter)) for letter in "aeiorst"] for text in queries])
+
+    def encode_corpus(self, corpus, batch_size, **_):
+        return self.encode_queries([f"{each['title']} {each['text']}".strip() for each in corpus], batch_size)
+
+
+def test_a_model_of_ones_own_for_beir_gives_the_numbers_of_its_evaluation(given):
+    pytest.importorskip("beir")
+    from beir.retrieval.evaluation import EvaluateRetrieval
+    from beir.retrieval.search.dense import DenseRetrievalExactSearch
+
+    theirs = EvaluateRetrieval(DenseRetrievalExactSearch(OwnLetters()), k_values=[10, 20], score_function="cos_sim")
+    corpus, queries, qrels = triple()
+    gains, precision, recall, _ = theirs.evaluate(qrels, theirs.retrieve(corpus, queries), [10, 20])
+    found = evalkit.evaluate(**given, retriever=OwnLetters())
+    expected = (gains["NDCG@10"], recall["Recall@20"], precision["MAP@20"])
+    assert expected == pytest.approx(ours(found.measures), abs=1e-5)
+
+
+def test_a_model_of_flag_embedding_is_given_texts(given, tmp_path):
+    flag = pytest.importorskip("FlagEmbedding")
+    settings = {"use_fp16": False, "devices": "cpu", "query_instruction_for_retrieval": "query: "}
+    model = flag.FlagModel(str(write_bert_embedder(tmp_path / "model")), **settings)
+    run = evalkit.evaluate(**given, retriever=model).run
+    corpus, queries, _ = triple()
+    scores = model.encode_queries([queries[query_id] for query_id in run.query_ids])
+    scores = scores @ model.encode_corpus(list(texts(corpus).values())).T
+    assert scores.max(axis=1) == pytest.approx([float(own.scores[0]) for own in run], abs=1e-5)
+    assert [list(corpus)[place] for place in scores.argmax(axis=1)] == [own.doc_ids[0] for own in run]
 
 
 def test_results_of_an_earlier_search_of_beir_are_left_out(given):
