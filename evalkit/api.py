@@ -75,6 +75,9 @@ def evaluate(
     if isinstance(dataset, EvaluateConfig):
         if retriever is not None or reranker is not None or settings or asked != _DEFAULTS:
             raise ConfigError("an EvaluateConfig has all settings. Give it alone, or give the stages one by one.")
+        for group, kind in STAGES.items():
+            if not isinstance(own := getattr(dataset, group), kind):
+                raise ConfigError(f"{group} of the EvaluateConfig is {shown(own)}, expected a {kind.__name__}.")
         return _evaluated(dataset, command)
     stages = {"dataset": dataset, "retriever": retriever, "reranker": "none" if reranker is None else reranker}
     config = _config(stages, settings, **asked)

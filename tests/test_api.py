@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,6 +130,8 @@ def test_a_configuration_is_taken_alone(toy):
     places = {name: str(toy[name]) for name in ("results_dir", "cache_dir")}
     config = EvaluateConfig(dataset=dataset, **stages, **places)
     assert "toy" == evalkit.evaluate(config).dataset
+    with pytest.raises(ConfigError, match="reranker of the EvaluateConfig is 'none', expected a RerankerConfig"):
+        evalkit.evaluate(replace(config, reranker="none"))
     with pytest.raises(ConfigError, match="Give it alone"):
         evalkit.evaluate(config, depth=3)
 

@@ -31,8 +31,7 @@ from evalkit.types import Dataset, Identity
 _EXPECTED = (
     "A retriever is a function f(queries, depth) that returns {query id: {document id: score}}, an object with such a "
     "method `retrieve`, an object with `encode_queries` and `encode_documents` or `encode_corpus`, a "
-    "SentenceTransformer, a retriever of "
-    "beir, mteb or PyTerrier, or a run"
+    "SentenceTransformer, a retriever of beir, mteb or PyTerrier, or a run"
 )
 
 
