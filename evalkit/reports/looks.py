@@ -47,7 +47,7 @@ def theme(*, on_page: bool) -> dict[str, Any]:
         "font": "system-ui, sans-serif" if on_page else "Liberation Sans, Noto Sans CJK SC, sans-serif",
         "view": {"stroke": None},
         "axis": {**faint, **text, **spaced, "tickOpacity": 0.4, "labelLimit": 230},
-        "legend": {**text, "symbolStrokeWidth": 2, "orient": "top", "title": None},
+        "legend": {**text, "symbolStrokeWidth": 2, "symbolBaseFillColor": ink, "orient": "top", "title": None},
         "title": {"color": ink, "fontWeight": "normal", "fontSize": 13, "anchor": "start"},
         "rule": {"color": ink},
         "text": {"color": ink, "fontSize": 12},

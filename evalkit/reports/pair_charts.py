@@ -5,6 +5,7 @@ import altair as alt
 from evalkit.reports.chart_parts import DECIMALS, HEIGHT, Drawn, from_rows, tip
 from evalkit.reports.looks import BETTER, SAME, WORSE, Look
 
+_VERDICTS = alt.Scale(domain=["better", "equal", "worse"], range=[BETTER, SAME, WORSE])
 _KINDS = ("relevant", "other", "unjudged")
 _SCORE = alt.Axis(format="~g", labelExpr="abs(datum.value) >= 10000 ? format(datum.value, '~s') : datum.label")
 
@@ -17,8 +18,7 @@ def _of_queries() -> alt.Chart:
 
 
 def _direction() -> alt.Color:
-    scale = alt.Scale(domain=["better", "equal", "worse"], range=[BETTER, SAME, WORSE])
-    return alt.Color("verdict:N", scale=scale, legend=alt.Legend(orient="top"))
+    return alt.Color("verdict:N", scale=_VERDICTS, legend=alt.Legend(orient="top"))
 
 
 def queries(measure: str, look: Look) -> Drawn:
@@ -53,7 +53,16 @@ def differences(measure: str, look: Look) -> Drawn:
     x = alt.X("start:Q", title="queries, most improved first", scale=alt.Scale(nice=False), axis=alt.Axis(format="d"))
     tips = [tip("count:Q", "queries"), tip("difference:Q", "difference", "+.4f"), tip("such:N", "such as")]
     y = alt.Y("difference:Q", title=f"difference in {measure}")
-    bars = steps.mark_rect().encode(x=x, x2="to:Q", y=y, y2=alt.datum(0), color=_direction(), tooltip=tips)
+    # An edge of the same colour, since thin neighbours would have paper shine through between them.
+    bars = steps.mark_rect(strokeWidth=0.5).encode(
+        x=x,
+        x2="to:Q",
+        y=y,
+        y2=alt.datum(0),
+        color=_direction(),
+        stroke=alt.Stroke("verdict:N", scale=_VERDICTS),
+        tooltip=tips,
+    )
     mean = (
         _of_queries()
         .mark_rule(strokeDash=[5, 4])
@@ -84,6 +93,7 @@ def scores(measure: str, look: Look) -> Drawn:
         y=alt.Y("share:Q", stack=None, title="share of each kind", axis=alt.Axis(format="%")),
         order="place:Q",
         color=alt.Color("judged:N", scale=scale, legend=alt.Legend(orient="top")),
+        strokeDash=alt.StrokeDash("judged:N", scale=alt.Scale(domain=scale.domain, range=[[1, 0], [1, 0], [5, 3]])),
     )
     told = (
         from_rows()

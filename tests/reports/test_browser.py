@@ -410,6 +410,22 @@ def test_charts_and_controls_have_names_for_screen_readers(browser, many):
         assert page.locator("select, input").evaluate_all(unnamed) == 0
 
 
+def test_texts_of_charts_are_whole_and_legends_have_ink_in_the_dark(browser, many):
+    """Titles of charts of few systems were cut by the height of a system, and legends were black on black."""
+    with opened(browser, many, color_scheme="dark") as page:
+        charts(page)
+        texts = page.locator("figure.chart:not([hidden]) svg text").evaluate_all(
+            "found => found.filter((one) => one.getBoundingClientRect().width).map((one) => one.textContent)"
+        )
+        assert len(texts) > 100
+        assert [text for text in texts if "\u2026" in text] == []
+        fills = page.locator("figure.chart:not([hidden]) .role-legend-symbol path").evaluate_all(
+            "found => found.map((one) => getComputedStyle(one).fill)"
+        )
+        assert fills
+        assert "rgb(0, 0, 0)" not in fills
+
+
 def test_thousands_of_queries_stay_quick(browser, tmp_path):
     """What is drawn is bounded, whatever the number of queries: the dots of a chart are distinct pairs of values."""
     path = made_report(tmp_path, {"strong": 3.0, "weak": 1.0}, datasets=1, queries=3000)

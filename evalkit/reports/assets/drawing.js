@@ -62,7 +62,7 @@ async function drawNow(name, figure, rows, change) {
   const specification = change(withRows(structuredClone(data.specifications[name]), rows, narrow));
   const config = structuredClone(data.theme);
   if (narrow) config.axis.labelLimit = Math.max(90, place.clientWidth * 0.42);
-  config.axis.titleLimit = (specification.height ?? 300) * 0.9;
+  config.axisY = { titleLimit: specification.height * 0.9 };
   const own = figure.querySelector(".legend");
   if (own) own.replaceChildren(...keys([...new Set(rows.filter((row) => !("end" in row) && (row.kind ?? "reranked") === "reranked").map((row) => row.system))]));
   const options = {

@@ -44,7 +44,7 @@ function drawHeat(baseline) {
   const most = Math.max(...sizes, 1e-9);
   const real = new Set(heat.real.map(([row, column]) => `${row} ${column}`));
   const rows = heat.rows.map((row, at) => row.map((value, column) => {
-    if (column === 0) return html("th", { scope: "row" }, mark(value), value);
+    if (column === 0) return html("th", { scope: "row", ...(value.length > LONG ? { class: "long" } : {}) }, mark(value), value);
     if (value === null) return html("td", { class: "number", "data-value": "" }, "");
     const sure = real.has(`${at} ${column}`);
     const text = `${signed(value, heat.columns.length > 9 ? 3 : 4)}${sure ? "*" : ""}`;
@@ -69,6 +69,7 @@ function chooseBaselines() {
   drawHeat(names[chosen]);
 }
 
+const LONG = 20; // characters of a name that a phone breaks
 const SHORT = 15; // rows of a table that is open from the start, and printed
 const probability = (value) => (value < 1e-4 ? "< 0.0001" : fixed(value));
 
