@@ -1,9 +1,12 @@
 """An overview as tables: the summary, published tables, comparisons, and the conditions of every result."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from evalkit.analysis.overall import averaged
+from evalkit.analysis.published.tables import Published
 from evalkit.analysis.published.verdicts import NOT_RUN, TOLERANCE
+from evalkit.analysis.published.verdicts import Cell as PublishedCell
 from evalkit.config.suites import macro_average
 from evalkit.reports import comparison, reproduction
 from evalkit.reports.grid import Cell, Column, Grid
@@ -67,12 +70,23 @@ def _best(rows: Sequence[Sequence[Cell]], column: int) -> list[int]:
 
 
 def published(found: Overview) -> list[Grid]:
-    """The published tables that have results here, with those cells alone."""
+    """The published tables that have results here, in their shape, with the rows and columns of those cells alone."""
     found_grids = []
     for tables, cells in found.published:
         run = [cell for cell in cells if not cell.verdict.startswith(NOT_RUN)]
-        found_grids += reproduction.in_rows(tables, run, TOLERANCE)
+        found_grids += reproduction.as_published(_with_results(tables, run), run, TOLERANCE, width=None)
     return found_grids
+
+
+def _with_results(published: Published, run: Sequence[PublishedCell]) -> Published:
+    systems, names = {(one.table, one.system) for one in run}, {(one.table, one.column) for one in run}
+    tables = []
+    for table in published.tables:
+        kept = [place for place, column in enumerate(table.columns) if (table.name, column.name) in names]
+        rows = [row for row in table.rows if (table.name, row.name) in systems]
+        rows = [row._replace(values=tuple(row.values[place] for place in kept)) for row in rows]
+        tables.append(replace(table, columns=tuple(table.columns[place] for place in kept), rows=tuple(rows)))
+    return replace(published, tables=tuple(tables))
 
 
 def over(found: Overview) -> list[Grid]:

@@ -1,5 +1,6 @@
 """An overview as tables."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from evalkit.analysis.published.tables import load_published
 from evalkit.analysis.published.verdicts import Cell
 from evalkit.reports.overview import overview
 from evalkit.reports.overview_grids import conditions, grids, over, published, summary
+from evalkit.reports.page import page as html_page
 from evalkit.results.gather import gather
 
 
@@ -65,7 +67,32 @@ def test_published_tables_show_what_was_run_only(found):
         Cell("cn-en", "bge-reranker-v2-m3", "BEIR", 55.36, None, None, "not run", ()),
     )
     (grid,) = published(replace(found, published=((tables, cells),)))
-    assert [row[0] for row in grid.rows] == ["MiniCPM-Reranker"]
+    assert [column.name for column in grid.columns] == ["on", "MiniCPM-Reranker"]
+    assert grid.rows == [["BEIR", "61.32 / 61.40 \u2713"]]
+
+
+def test_published_tables_have_their_shape_with_the_verdict_in_each_cell(found):
+    tables = load_published("minicpm-reranker")
+    cells = (
+        Cell("cn-en", "MiniCPM-Reranker", "BEIR", 61.32, 61.4, 80.0, "reproduced", ()),
+        Cell("cn-en", "bge-reranker-v2-m3", "BEIR", 55.36, 50.0, 80.0, "off", ()),
+        Cell("cn-en", "bge-reranker-v2-m3", "C-MTEB/Retrieval", 71.82, 71.1, 80.0, "near", ()),
+    )
+    shown = replace(found, published=((tables, cells),))
+    (grid,) = published(shown)
+    assert [column.name for column in grid.columns] == ["system", "C-MTEB/Retrieval", "BEIR"]
+    assert grid.rows == [
+        ["bge-reranker-v2-m3", "71.82 / 71.10 \u2248", "55.36 / 50.00 \u2717"],
+        ["MiniCPM-Reranker", None, "61.32 / 61.40 \u2713"],
+    ]
+    text = html_page(shown)
+    for tone, value in (
+        ("red", "55.36 / 50.00 \u2717"),
+        ("green", "61.32 / 61.40 \u2713"),
+        ("yellow", "71.82 / 71.10 \u2248"),
+    ):
+        assert re.search(f'<td dir="auto" class="tone-{tone}">{value}</td>', text)
+    assert "reproduced (1): within" in text
 
 
 def test_all_tables_come_together(found):
