@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import json
 import re
 from dataclasses import replace
@@ -157,6 +158,25 @@ def test_every_number_and_mark_is_that_of_compare(tmp_path, capsys):
     ranks = {row["system"]: row["rank"] for row in rows(data["overall"]["rows"]) if row["rank"] is not None}
     names = [one["name"] for one in asked["overall"]["systems"]]
     assert ranks == pytest.approx(dict(zip(names, asked["overall"]["ranks"], strict=True)), rel=1e-5)
+
+
+def test_every_sentence_is_that_of_compare(tmp_path, capsys):
+    """Scores with many ties, so that something is suspicious on both datasets, and a system that is worse."""
+    tied = {f"q{query}": {f"d{query}_{place}": 1.0 for place in range(12)} for query in range(12)}
+    for number in range(2):
+        root = made(tmp_path, {"strong": 4.0, "tied": tied, "weak": -3.0}, dataset=f"set{number}", queries=12)
+    assert main(["compare", str(root), "--format", "json"]) == 0
+    asked = json.loads(capsys.readouterr().out)["findings"]
+    text = page(overview(gather([root]), Settings(), queries=1))
+    shown = [html.unescape(one) for one in re.findall(r'<li class="finding-[a-z]+">(.*?)</li>', text)]
+    plain = [re.sub("^(suspicious|serious): | Likewise on .*$", "", one) for one in shown]
+    assert set(plain) <= {one["text"] for one in asked}
+    assert {one["text"] for one in asked if one["kind"] != "suspicious"} <= set(plain)
+    again = [one for one in shown if "Likewise on set1." in one]
+    assert again
+    for one in again:
+        twin = plain[shown.index(one)].replace("set0", "set1")
+        assert any(re.sub(r"[\d.,]+", "", other["text"]) == re.sub(r"[\d.,]+", "", twin) for other in asked)
 
 
 def test_the_heat_map_has_the_differences_and_marks_of_compare_for_every_baseline(tmp_path, capsys):
