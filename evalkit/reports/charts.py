@@ -135,8 +135,13 @@ def _depth(measure: str, look: Look) -> Drawn:
     tips = [tip("system:N", "system"), tip("depth:Q", "depth"), tip("value:Q", measure, DECIMALS)]
     own = from_rows().transform_filter("datum.kind == 'reranked'").encode(x=x, y=y, color=_colour(look), tooltip=tips)
     frame = from_rows().transform_filter("datum.kind != 'reranked'").encode(x=x, y=y, detail="system:N", tooltip=tips)
+    least = from_rows().transform_filter("datum.kind == 'first stage'").transform_joinaggregate(least="min(depth)")
+    names = least.transform_filter("datum.depth == datum.least").mark_text(
+        align="left", dy=9, opacity=0.8, limit=_LABEL
+    )
     return alt.layer(
         frame.mark_line(strokeDash=[5, 4], opacity=0.7, color=SAME),
+        names.encode(x=x, y=y, text="system:N"),
         own.mark_line(strokeWidth=2),
         own.mark_point(filled=True, size=60, opacity=1).encode(shape=_shape(look)),
     ).properties(height=HEIGHT)

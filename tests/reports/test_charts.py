@@ -93,6 +93,20 @@ def test_lines_of_first_stages_have_names_at_both_ends(made):
     assert ends == {"start": "weak", "end": "bm25"}
 
 
+def test_first_stages_are_named_at_their_line_in_the_chart_of_depths(made):
+    rows = [
+        {"system": name, "kind": kind, "depth": depth, "value": value}
+        for name, kind, value in (
+            ("strong", "reranked", 0.5),
+            ("bm25", "first stage", 0.3),
+            ("ceiling of bm25", "ceiling", 0.9),
+        )
+        for depth in (10, 20, 50)
+    ]
+    drawn = vl_convert.vegalite_to_svg({**made["depth"], "width": 300, "datasets": {"rows": rows}})
+    assert re.findall(r">(strong|bm25|ceiling of bm25)<", drawn) == ["bm25"]
+
+
 def test_labels_of_an_axis_are_left_out_evenly(made):
     own = {"low": 0.44, "high": 0.83, "groups": "a"}
     for width in range(330, 480, 10):

@@ -151,7 +151,7 @@ function openQuery({ first, second }) {
 function ranking(one, place, words) {
   const { name } = state.dataset.systems[place];
   const items = shownBy(one, place).map((at) => placed(one, at, place, words));
-  const title = html("h3", {}, mark(name), `${name}: ${data.measure} ${fixed(one.values[place])}`);
+  const title = html("h3", {}, mark(name), name, html("span", { class: "value" }, `${data.measure} ${fixed(one.values[place])}`));
   return html("div", {}, title, ...tokenStrip(one, place), html("ol", { class: "ranking" }, ...items));
 }
 
