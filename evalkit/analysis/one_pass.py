@@ -156,7 +156,7 @@ def analyse(
         (reranked - first) / (best - first) if best - first > _ROUNDING and not evaluation.is_first_stage else None,
         () if reason else _curve(shared, evaluation, places, depths, whole),
         reason,
-        TieRange(reranked, None, reranked) if kind.by_answers else _ties(shared, run, name, after),
+        TieRange(reranked, None, reranked) if kind.by_answers else _ties(shared, run, after, grades),
         _judged(shared, evaluation, places) if dataset.qrels else None,
         _buckets(dataset, before, after, name),
         manifest.get("truncated_pairs"),
@@ -183,8 +183,9 @@ def _curve(
     return (*(_at(shared, evaluation, run, places, depth) for depth in smaller), whole)
 
 
-def _ties(shared: SharedFacts, run: Run, name: str, after: PerQuery) -> TieRange:
-    return tie_range(shared.qrels(run), run, name, replace(after, values={name: after.values[name]}))
+def _ties(shared: SharedFacts, run: Run, after: PerQuery, grades: NDArray[np.float32]) -> TieRange:
+    name = shared.measure
+    return tie_range(shared.qrels(run), run, name, replace(after, values={name: after.values[name]}), grades)
 
 
 def no_curve(evaluation: Evaluation) -> str:

@@ -1,5 +1,7 @@
 """What the systems of one dataset have in common, each read, judged and measured once. Prints nothing."""
 
+from collections.abc import Iterable
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +33,7 @@ class SharedFacts:
     measure: str
     known: dict[Path, PerQuery] = field(default_factory=dict)
     _runs: dict[Path, Run] = field(default_factory=dict)
+    _reading: dict[Path, Future[Run]] = field(default_factory=dict)
     _grades: dict[Path, NDArray[np.float32]] = field(default_factory=dict)
     _truncated: dict[Path, pa.Table | None] = field(default_factory=dict)
     _evaluators: Evaluators = field(default_factory=dict)
@@ -45,10 +48,15 @@ class SharedFacts:
         """The grade from which the measure takes a document as relevant."""
         return parse_measure(self.measure).level
 
+    def read_ahead(self, results: Iterable[Result], beside: Executor) -> None:
+        """Read the runs of these results in other threads, while something else is computed."""
+        self._reading.update({result.folder: beside.submit(result.read_run) for result in results})
+
     def run(self, result: Result) -> Run:
         """The run that was measured."""
         if result.folder not in self._runs:
-            self._runs[result.folder] = result.read_run()
+            ahead = self._reading.pop(result.folder, None)
+            self._runs[result.folder] = ahead.result() if ahead else result.read_run()
         return self._runs[result.folder]
 
     def values(self, result: Result) -> PerQuery:
@@ -101,9 +109,16 @@ class SharedFacts:
         key = candidates.folder, depth
         if key not in self._means:
             whole = self.run(candidates)
-            run = whole if depth is None else whole.top(depth)
-            by_answers = self._judge is not None
-            best = ceilings(self.qrels(run), run, [self.measure], by_answers=by_answers, evaluators=self._evaluators)
+            rows = np.full(len(whole), fill_value=True) if depth is None else whole.positions < depth
+            run, wanted = whole.select(rows), self.grades(candidates)[rows]
+            best = ceilings(
+                self.qrels(run),
+                run,
+                [self.measure],
+                by_answers=self._judge is not None,
+                evaluators=self._evaluators,
+                wanted=wanted,
+            )
             self._means[key] = self.mean(run), best[self.measure]
         return self._means[key]
 

@@ -196,6 +196,7 @@ def ceilings(
     *,
     by_answers: bool = False,
     evaluators: Evaluators | None = None,
+    wanted: NDArray[np.float32] | None = None,
 ) -> dict[str, float]:
     """Measure -> mean of its candidate ceiling; p-MRR has the greatest value that it can have.
 
@@ -205,8 +206,9 @@ def ceilings(
         measures: names.
         by_answers: whether the measures are judged by answers.
         evaluators: as of `measure`.
+        wanted: the `preference` of the candidates, where it is known.
     """
-    best = ceiling(judged, candidates)
+    best = ceiling(judged, candidates) if wanted is None else candidates.rescored(wanted)
     if by_answers:
         means = measure({}, best, measures, answers=judged).means
     else:

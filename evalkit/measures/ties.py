@@ -29,27 +29,44 @@ class TieRange(NamedTuple):
     greatest: float
 
 
-def tie_range(qrels: Qrels, run: Run, name: str, values: PerQuery | None = None) -> TieRange:
-    """Of a measure that is judged by `qrels`; `values` are those of the run, where they are known."""
+class _Tied(NamedTuple):
+    """The judged queries in which a tie may decide one of the values, the run of these, and its `preference`."""
+
+    judged: Qrels
+    run: Run
+    wanted: NDArray[np.float32]
+
+
+def tie_range(
+    qrels: Qrels, run: Run, name: str, values: PerQuery | None = None, wanted: NDArray[np.float32] | None = None
+) -> TieRange:
+    """Of a measure that is judged by `qrels`; `values` and `wanted` are those of the run, where they are known.
+
+    Args:
+        qrels: judgments.
+        run: what is measured.
+        name: of the measure.
+        values: of the run.
+        wanted: its `preference`.
+    """
     values = values or measure(qrels, run, [name])
-    judged, some = _tied(qrels, run, values)
-    least, greatest = _bounds(judged, some, values)[name]
+    tied = _tied(qrels, run, values, wanted)
+    least, greatest = _bounds(tied, values)[name]
     one = parse_measure(name)
     is_sum = one.family in _GAINS and one.cutoff and not one.parameters and not one.judged_only
-    return TieRange(least, _expected(judged, some, values, name) if is_sum else None, greatest)
+    return TieRange(least, _expected(tied, values, name) if is_sum else None, greatest)
 
 
 def tie_bounds(qrels: Qrels, run: Run, per_query: PerQuery) -> dict[str, tuple[float, float]]:
     """Least and greatest mean of every measure of `per_query` over the orders of tied documents."""
-    return _bounds(*_tied(qrels, run, per_query), per_query)
+    return _bounds(_tied(qrels, run, per_query), per_query)
 
 
-def _bounds(judged: Qrels, some: Run, per_query: PerQuery) -> dict[str, tuple[float, float]]:
-    """`tie_bounds` from what `_tied` found."""
+def _bounds(tied: _Tied, per_query: PerQuery) -> dict[str, tuple[float, float]]:
+    judged, some, wanted = tied
     if not judged:
         return {name: (mean, mean) for name, mean in per_query.means.items()}
     rows = [row for row, query_id in enumerate(per_query.query_ids) if query_id in judged]
-    wanted = preference(judged, some)
     ends = []
     for sign in (-1, 1):
         found = measure(judged, _reordered(some, sign * wanted), list(per_query.values))
@@ -60,12 +77,14 @@ def _bounds(judged: Qrels, some: Run, per_query: PerQuery) -> dict[str, tuple[fl
     return {name: (ends[0][name], ends[1][name]) for name in per_query.values}
 
 
-def _tied(qrels: Qrels, run: Run, per_query: PerQuery) -> tuple[Qrels, Run]:
-    """The judged queries in which a tie may decide one of the values, and the run of these."""
+def _tied(qrels: Qrels, run: Run, per_query: PerQuery, wanted: NDArray[np.float32] | None = None) -> _Tied:
     kinds = [parse_measure(name) for name in per_query.values]
     read = [len(run) if one.cutoff is None or one.judged_only else one.cutoff for one in kinds]
     tied = set(run.queries_with_ties(max(read, default=0)))
-    return {query_id: qrels[query_id] for query_id in per_query.query_ids if query_id in tied}, run.only_queries(tied)
+    judged = {query_id: qrels[query_id] for query_id in per_query.query_ids if query_id in tied}
+    rows = np.array([query_id in tied for query_id in run.query_ids], dtype=bool)[run.row_queries]
+    some = run.select(rows)
+    return _Tied(judged, some, preference(judged, some) if wanted is None else wanted[rows])
 
 
 def _reordered(run: Run, wanted: NDArray[np.float32]) -> Run:
@@ -76,21 +95,22 @@ def _reordered(run: Run, wanted: NDArray[np.float32]) -> Run:
     return run.rescored(scores)
 
 
-def _expected(judged: Qrels, some: Run, per_query: PerQuery, name: str) -> float:
+def _expected(tied: _Tied, per_query: PerQuery, name: str) -> float:
     """Mean over the queries; one without ties has its own value."""
     own = per_query.values[name].copy()
-    if judged:
-        known = _expected_values(judged, some, name)
+    if tied.judged:
+        known = _expected_values(tied, name)
         for row, query_id in enumerate(per_query.query_ids):
             own[row] = known.get(query_id, own[row])
     return math.fsum(own) / len(own)
 
 
-def _expected_values(judged: Qrels, run: Run, name: str) -> dict[str, float]:
+def _expected_values(tied: _Tied, name: str) -> dict[str, float]:
     """Of each query, over orders that are equally likely."""
     one = parse_measure(name)
     assert one.cutoff is not None
-    grades = np.maximum(preference(judged, run), 0).astype(np.float64)
+    judged, run, wanted = tied
+    grades = np.maximum(wanted, 0).astype(np.float64)
     gains = grades if one.family == "nDCG" else (grades >= one.level).astype(np.float64)
     starts = np.ones(len(run), dtype=bool)
     starts[1:] = (run.scores[1:] != run.scores[:-1]) | (run.positions[1:] == 0)

@@ -4,6 +4,7 @@ A system is a reranker or a first stage, as in `compare`; first stages are alway
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -121,13 +122,17 @@ def overview(
     baselines(comparisons, baseline)  # refuses a name before anything takes time
     if queries is None:
         queries = min(_LISTED, max(_ALL_LISTED // len(comparisons), _FEWEST_LISTED))
-    views = tuple(_view(one, settings, queries, advance) for one in comparisons)
-    total = overall(comparisons, settings)
+    with ThreadPoolExecutor(2) as beside:  # its draws, and reading, leave Python to the views
+        averaging = beside.submit(overall, comparisons, settings)
+        views = tuple(_view(one, settings, queries, advance, beside) for one in comparisons)
+        total = averaging.result()
     absent, found = tuple(left_out(comparisons)), tuple(findings(comparisons, total, settings))
     return Overview(settings, views, total, absent, found, tuple(_published(evaluations)), baseline)
 
 
-def _view(comparison: Comparison, settings: Settings, queries: int, advance: Callable[[int], None]) -> DatasetView:
+def _view(
+    comparison: Comparison, settings: Settings, queries: int, advance: Callable[[int], None], beside: Executor
+) -> DatasetView:
     dataset, remark = None, ""
     try:
         dataset = dataset_of(comparison.evaluations[0].result)
@@ -135,6 +140,9 @@ def _view(comparison: Comparison, settings: Settings, queries: int, advance: Cal
         remark = f"without texts, judgments and curves: {error}"
     systems, fell = [], falls(comparison, settings)
     shared = None if dataset is None else SharedFacts(dataset, settings.measure, _known(comparison, settings.measure))
+    if shared is not None:
+        results = (result for one in comparison.evaluations for result in (one.candidates, one.result))
+        shared.read_ahead({result.folder: result for result in results}.values(), beside)
     for one in comparison.evaluations:
         analysis = None
         if dataset is not None and (not one.is_first_stage or isinstance(one.result, RunResult)):

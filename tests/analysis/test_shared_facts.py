@@ -1,5 +1,8 @@
 """Facts that the systems of a dataset share."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import get_ident
+
 import numpy as np
 import pytest
 from made import made
@@ -7,7 +10,9 @@ from made import made
 from evalkit.analysis import shared_facts
 from evalkit.analysis.one_pass import analyse
 from evalkit.analysis.shared_facts import SharedFacts, rows_among
+from evalkit.errors import DataError
 from evalkit.measures import preference
+from evalkit.results import Result
 from evalkit.results.gather import dataset_of, gather
 from evalkit.run import Run
 
@@ -48,3 +53,36 @@ def test_candidates_are_read_and_measured_once(evaluations, monkeypatch):
     for one in evaluations:
         analyse(one, dataset, "nDCG@10", shared=shared)
     assert len(calls) == 1
+
+
+def test_runs_are_read_ahead_once_and_as_they_are(evaluations, monkeypatch):
+    reads, results = [], [one.result for one in evaluations]
+    expected = [result.read_run().digest() for result in results]
+    read = Result.read_run
+    monkeypatch.setattr(Result, "read_run", lambda result: reads.append(get_ident()) or read(result))
+    shared = SharedFacts(dataset_of(results[0]), "nDCG@10")
+    with ThreadPoolExecutor(1) as beside:
+        shared.read_ahead(results, beside)
+        for _ in range(2):
+            assert [shared.run(result).digest() for result in results] == expected
+    assert len(reads) == len(results)
+    assert get_ident() not in reads
+
+
+def test_a_damaged_run_is_refused_where_it_was_read_ahead(tmp_path):
+    (one,) = gather([made(tmp_path, {"strong": 3.0}, queries=4)])
+    shared = SharedFacts(dataset_of(one.result), "nDCG@10")
+    (one.result.folder / "run.trec.gz").write_bytes(b"q1 Q0 d1")
+    with ThreadPoolExecutor(1) as beside:
+        shared.read_ahead([one.result], beside)
+        with pytest.raises(DataError, match=r"run\.trec\.gz:1"):
+            shared.run(one.result)
+
+
+def test_rows_that_a_measure_reads_give_its_mean_of_fewer_documents(evaluations):
+    (one, _), dataset = evaluations, dataset_of(evaluations[0].result)
+    for name in ("nDCG@10", "nDCG@3", "MAP", "nDCG(judged_only=True)@10"):
+        shared = SharedFacts(dataset, name)
+        run = shared.run(one.result)
+        among = np.random.default_rng(0).random(len(run)) < 0.5
+        assert shared.mean(run, among) == shared.mean(run.select(among)), name
