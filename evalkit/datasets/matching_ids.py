@@ -32,7 +32,9 @@ def require_judged_documents(dataset: Dataset, judgments: str, documents: str, *
     some = (document_ids(ids, dataset.maxp) if dataset.maxp else ids).to_pylist()
     are_passages = not judged.keys().isdisjoint(document_ids(ids, "#").to_pylist())
     if loosely or are_passages or lookalike(judged, some, loosely=False):
-        alike = compared(judged, some, place="the judgments", other="the corpus")
+        cut = f"dataset.maxp takes what is before the first {dataset.maxp} of an id: judge documents of these ids."
+        given = {"of_passages": cut} if dataset.maxp else {}
+        alike = compared(judged, some, place="the judgments", other="the corpus", **given)
         raise DataError(f"{judgments}: none of its {counted(len(judged), 'document')} is in {documents}: {alike}")
 
 

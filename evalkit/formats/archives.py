@@ -99,10 +99,10 @@ class TarSource:
             self._members = {member.name.removeprefix("./"): member for member in found}
             self._prefix = find_root(list(self._members))
         except DataError:
-            self._tar.close()
+            self.close()
             raise
         except _DAMAGE as error:
-            self._tar.close()
+            self.close()
             raise _damaged(path, error) from error
 
     def close(self) -> None:

@@ -148,7 +148,10 @@ def run_layout(line: str, where: str, following: Sequence[str] = ()) -> Layout:
     if named := _named(line, SCORES, following):
         return named
     found = fields(line, (6,))
-    if len(found) == TREC_RUN.width:
+    # Short texts of MS MARCO's candidates may have as many words.
+    if len(found) == TREC_RUN.width and (
+        "\t" not in line or found[1] in {"Q0", "q0"} or is_number(_unquoted(found[4]))
+    ):
         return TREC_RUN._replace(split=_without_quotes(TREC_RUN.split, [found[0], found[2]]))
     _refuse_unnamed(line, where, (*SCORES, *_RANK))
     for row, split, plain in _splits(line):

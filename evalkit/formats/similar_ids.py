@@ -86,12 +86,17 @@ def lookalike(ours: Iterable[str], theirs: Iterable[str], *, loosely: bool = Tru
     return None
 
 
-def compared(ours: Iterable[str], theirs: Iterable[str], *, place: str, other: str) -> str:
-    """Two sentences that name an id of ours in `place`, such as `the run`, and the nearest one of theirs in `other`."""
+def compared(
+    ours: Iterable[str], theirs: Iterable[str], *, place: str, other: str, of_passages: str = _PASSAGES
+) -> str:
+    """Two sentences that name an id of ours in `place`, such as `the run`, and the nearest one of theirs in `other`.
+
+    `of_passages` is the advice where only one side has ids of passages.
+    """
     some, others = list(islice(ours, LOOKED_AT)), list(islice(theirs, LOOKED_AT))
     passages = any("#" in text for text in some) != any("#" in text for text in others)
     if pair := lookalike(some, others):
-        advice = _PASSAGES if passages and pair.advice == _ALIKE else pair.advice
+        advice = of_passages if passages and pair.advice in {_ALIKE, _PASSAGES} else pair.advice
         return f"{pair.ours!r} stands in {place} and {pair.theirs!r} in {other}. {advice}"
-    advice = _PASSAGES if passages else "Are both of the same collection?"
+    advice = of_passages if passages else "Are both of the same collection?"
     return f"{place[:1].upper()}{place[1:]} has {some[0]!r}, {other} {others[0]!r}. {advice}"

@@ -1,11 +1,13 @@
 """Collections as people hold them: the same two documents, queries and judgments in every layout."""
 
 import bz2
+import gc
 import gzip
 import io
 import json
 import lzma
 import tarfile
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -297,6 +299,15 @@ def test_a_saved_table_with_a_changed_byte_is_refused_and_never_a_crash(tmp_path
     content[content.index(first) - 5] = 0xFF  # the offset at which a text ends, now below zero
     path.write_bytes(bytes(content))
     assert f"{part}: cannot be read as what save_to_disk wrote" in refusal(folder, store)
+
+
+@pytest.mark.parametrize("files", [{"notes.md": "x"}, {"../corpus.jsonl": CORPUS}])
+def test_a_refused_archive_is_closed(tmp_path, store, files):
+    refusal(in_zst(tmp_path / "toy.tar.zst", files), store)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert [warning.category for warning in caught if warning.category is ResourceWarning] == []
 
 
 @pytest.mark.parametrize("kind", CONTAINERS)

@@ -64,3 +64,14 @@ def test_documents_that_other_queries_than_the_sampled_ones_lack_do_not_count(tm
     dataset = load(FolderDatasetConfig(path=str(write_collection(tmp_path / "d", qrels=judged)), sample=1), store)
     assert (dict(dataset.qrels), dataset.notes["judged_documents_absent"]) == ({kept: {"d1": 1}}, 2)
     require_judged_documents(dataset, "qrels", "corpus")
+
+
+def test_maxp_that_cuts_more_than_the_judgments_says_where_it_cuts(tmp_path: Path):
+    documents = {"a#1#0": ("", "bees"), "a#1#1": ("", "cows")}
+    folder = write_collection(tmp_path / "c", documents, qrels={"q1": {"a#1": 1}, "q2": {"a#1": 1}})
+    with pytest.raises(
+        DataError, match=r"maxp takes what is before the first # of an id: judge documents of these ids"
+    ):
+        evalkit.evaluate(
+            folder, retriever="bm25", results_dir=tmp_path / "r", cache_dir=tmp_path / "k", **{"dataset.maxp": "#"}
+        )

@@ -263,6 +263,11 @@ def test_a_saved_table_with_a_changed_byte_is_refused_and_never_a_crash(tmp_path
         read_judgments(path)
 
 
+def test_candidates_with_short_texts_are_no_trec_run(tmp_path):
+    found = read_run_file(written(tmp_path, "7\t3\tbees honey\tBees make\n7\t5\tbees honey\tCows give milk\n"))
+    assert ({"7": {"3", "5"}}, True) == ({"7": set(rankings(found.run)["7"])}, found.is_unordered)
+
+
 def test_the_header_of_ms_marco_candidates_is_no_candidate(tmp_path):
     text = "qid\tpid\tquery\tpassage\n7\t3\twho makes honey\tbees do\n"
     assert {"7": ["3"]} == rankings(read_run(written(tmp_path, text)))
