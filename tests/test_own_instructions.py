@@ -187,7 +187,7 @@ def test_scores_of_a_function_are_found_again_for_the_same_instruction_alone(con
         (
             overlap,
             "query",
-            r"overlap has no place for one\. Give it a parameter of this name, as in f\(query, documents, ",
+            r"overlap has no place for one\. Give it a parameter called instruction, as in f\(query",
         ),
         (lambda pairs, instruction="": [0.0 for _ in pairs], "query", "has no place for one"),  # noqa: ARG005
         (lambda pairs, instruction: [0.0 for _ in pairs], "query", "perhaps one called instruction"),  # noqa: ARG005

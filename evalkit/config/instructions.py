@@ -109,8 +109,9 @@ def query_instruction(config: DenseConfig, dataset: DatasetConfig | None) -> str
 
 def _refuse_mistyped(setting: str, name: str) -> None:
     """No instruction is a single word that looks like one of `_WORDS`; as a text it would be used without a notice."""
-    if setting.isalpha() and (meant := did_you_mean(setting, _WORDS)):
+    words = (*_WORDS, PER_QUERY) if name.startswith("reranker.") else _WORDS
+    if setting.isalpha() and (meant := did_you_mean(setting, words)):
         raise ConfigError(
-            f"{name}={setting} is a single word, not an instruction. {meant}Legal are: {', '.join(_WORDS)}, "
+            f"{name}={setting} is a single word, not an instruction. {meant}Legal are: {', '.join(words)}, "
             "a .json file, or a text of several words."
         )

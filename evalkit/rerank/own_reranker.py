@@ -86,7 +86,7 @@ class PythonReranker(Reranker):
         if config.instructions != "none" and not self.reads_instructions:
             raise ObjectError(
                 f"reranker.instructions={config.instructions}, but {self.name} has no place for one. Give it a "
-                "parameter of this name, as in f(query, documents, instruction)."
+                "parameter called instruction, as in f(query, documents, instruction)."
             )
 
     @classmethod

@@ -191,7 +191,9 @@ def test_a_reranker_that_takes_them_from_the_queries_has_none_for_all():
     assert choose_instruction("query", key=None, name="reranker.instructions") == ""
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("datset", "dataset"), ("Generic", "generic"), ("crad", "card")])
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("datset", "dataset"), ("Generic", "generic"), ("crad", "card"), ("querry", "query")]
+)
 def test_a_mistyped_word_is_not_taken_for_an_instruction(typed, meant):
     with pytest.raises(ConfigError, match=f"reranker.instructions={typed} is a single word, .* Did you mean {meant}?"):
         choose_instruction(typed, key="scifact", name="reranker.instructions")
