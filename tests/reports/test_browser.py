@@ -37,14 +37,14 @@ def browser():
 
 @contextmanager
 def opened(browser, path, **settings):
-    """The page once it is ready; fails if it said an error or asked for anything but itself."""
+    """The page once it has its queries; fails if it said an error or asked for anything but itself."""
     page = browser.new_page(**settings)
     said, asked = [], []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     page.goto(path.as_uri())
-    page.wait_for_selector("html[data-ready]", timeout=20_000)
+    page.wait_for_selector("html[data-ready][data-queries]", timeout=20_000)
     yield page
     assert said == []
     assert asked == [path.as_uri()]
@@ -289,7 +289,7 @@ def test_a_permalink_opens_the_query_with_its_systems(browser, many):
         dataset = page.evaluate("state.dataset.name")
     other = browser.new_page()
     other.goto(f"{many.as_uri()}{link}")
-    other.wait_for_selector("html[data-ready]", timeout=20_000)
+    other.wait_for_selector("html[data-queries]", timeout=20_000)
     assert other.inner_text("#asked") == asked
     assert other.evaluate("state.dataset.name") == dataset != "set0"
     assert other.locator("#rankings h3").nth(1).inner_text().startswith("system05")

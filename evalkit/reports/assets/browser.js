@@ -3,10 +3,11 @@
 
 const state = { dataset: data.datasets[0], first: 0, second: 0, listings: [], query: 0, queries: null };
 
-// Single queries are compressed.
+// Single queries are compressed, and unpacked when what needs none of them is there.
 async function unpackQueries() {
   const letters = atob(byId("queries").textContent);
-  const bytes = Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
+  const bytes = new Uint8Array(letters.length);
+  for (let at = 0; at < letters.length; at++) bytes[at] = letters.charCodeAt(at);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   state.queries = JSON.parse(await new Response(stream).text());
 }
@@ -47,6 +48,7 @@ function drawDataset() {
 }
 
 function drawPair() {
+  if (!state.queries) return;
   const { systems, pairs } = state.dataset;
   const [first, second] = [systems[state.first], systems[state.second]];
   const { ids, values } = ofDataset();

@@ -38,11 +38,14 @@ function rowsOf({ fields, rows }) {
   return rows.map((row) => Object.fromEntries(fields.flatMap((name, at) => (row[at] === null ? [] : [[name, row[at]]]))));
 }
 
-// Draw a chart soon, or hide it where it has no rows. Charts that were asked for are drawn one after the other.
+// Draw a chart soon, or hide it where it has no rows. Charts that were asked for are drawn one after the other; until
+// then each has about its height, so that nothing below them moves.
 function draw(name, rows, change = (specification) => specification) {
   const figure = byId(`chart-${name}`);
   if (!figure) return;
   figure.hidden = !rows.length;
+  const place = figure.querySelector(".drawing");
+  if (!place.firstChild) place.style.minHeight = `${heightOf(data.specifications[name], rows, isNarrow(place)) + AXIS}px`;
   if (rows.length) waiting.set(name, { figure, rows, change });
   else waiting.delete(name);
 }
@@ -58,7 +61,7 @@ async function drawWaiting() {
 
 async function drawNow(name, figure, rows, change) {
   const place = figure.querySelector(".drawing");
-  const narrow = place.clientWidth < 400;
+  const narrow = isNarrow(place);
   const specification = change(withRows(structuredClone(data.specifications[name]), rows, narrow));
   const config = structuredClone(data.theme);
   if (narrow) config.axis.labelLimit = Math.max(90, place.clientWidth * 0.42);
@@ -73,6 +76,7 @@ async function drawNow(name, figure, rows, change) {
   views.get(name)?.finalize();
   const { view } = await vegaEmbed(place, specification, options);
   views.set(name, view);
+  place.style.minHeight = "";
   if (name === "queries") view.addEventListener("click", (_, item) => item?.datum?.such && openQuery(item.datum));
 }
 
@@ -85,17 +89,24 @@ const keys = (names) => names.map((name) => html("span", { class: "key", role: "
 // Lines of a name on an axis; charts.py breaks labels in the same places.
 const linesOf = (name, narrow) => narrow ? name.replace(" + ", " +\u00a0").split(" ") : name.replace(" + ", "\n+ ").split("\n");
 
-// A specification with rows: a row of pixels for each system, and room at the right for bars of groups.
-function withRows(specification, rows, narrow) {
-  const bars = new Set(rows.flatMap((row) => row.group ?? [])).size;
-  const { height } = specification;
+const AXIS = 50; // pixels of an axis with its title, about
+const isNarrow = (place) => place.clientWidth < 400;
+
+// Pixels of a chart without its axes: a row of them for each system.
+function heightOf({ height }, rows, narrow) {
   const systems = new Set(rows.map((row) => row.system));
   const lines = Math.max(...[...systems].map((name) => linesOf(name ?? "", narrow).length));
+  return height.step ? Math.max(height.step, 14 * lines + 6) * systems.size : height;
+}
+
+// A specification with rows, and room at the right for bars of groups.
+function withRows(specification, rows, narrow) {
+  const bars = new Set(rows.flatMap((row) => row.group ?? [])).size;
   return {
     ...specification,
     datasets: { ...specification.datasets, rows },
     params: [{ name: "narrow", value: narrow }],
-    height: height.step ? Math.max(height.step, 14 * lines + 6) * systems.size : height,
+    height: heightOf(specification, rows, narrow),
     ...(bars ? { padding: { left: 4, top: 4, bottom: 4, right: 14 + 12 * bars } } : {}),
   };
 }

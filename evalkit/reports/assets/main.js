@@ -34,18 +34,24 @@ byId("copy").addEventListener("click", copyQuery);
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => {
   if (each.querySelectorAll("tbody tr").length <= SHORT) each.open = true;
 }));
-addEventListener("hashchange", () => followPermalink() && drawWaiting());
+addEventListener("hashchange", () => state.queries && followPermalink() && drawWaiting());
 
+// The page is ready with its findings, tables and first charts; single queries and the other charts follow.
 async function start() {
   systemsLegend();
   chooseBaselines();
   fill(byId("dataset"), data.datasets.map((one) => `${one.name} (${one.queries} queries)`), 0);
   if (data.overall) draw("ranks", rowsOf(data.overall.rows));
-  await unpackQueries();
-  if (!followPermalink()) chooseDataset(0);
+  chooseDataset(0);
   drawPairsOver();
   await drawFirst();
   document.documentElement.dataset.ready = "true";
+  await unpackQueries();
+  if (!followPermalink()) {
+    drawPair();
+    listQueries();
+  }
+  document.documentElement.dataset.queries = "true";
   await drawWaiting();
   document.documentElement.dataset.complete = "true";
 }
