@@ -101,9 +101,12 @@ def _apart(timed: Sequence[tuple[float, System]], front: Container[str]) -> set[
 
 
 def _depth(view: DatasetView, named: Sequence[tuple[System, SystemView]]) -> Rows:
-    """Curves of rerankers, of each first stage, and of the ceiling where there is only one."""
+    """Curves of rerankers, of each first stage, and of the ceiling where there is only one.
+
+    A run alone has none: without its last documents its order is the same.
+    """
     rows: Rows = []
-    curved = [(one.name, own) for one, own in named if own.curve]
+    curved = [(one.name, own) for one, own in named if own.curve and not own.evaluation.is_first_stage]
     for name, own in curved:
         rows += [{"system": name, "kind": "reranked", "depth": at.depth, "value": at.reranked} for at in own.curve]
     longest: dict[str, tuple[AtDepth, ...]] = {}

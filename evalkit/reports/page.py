@@ -33,6 +33,7 @@ def page(found: Overview) -> str:
         title=f"{found.settings.measure} on {names if len(found.datasets) == 1 else f'{len(found.datasets)} datasets'}",
         made_by=_made_by(found),
         several=len(found.datasets) > 1,
+        alone=all(len(view.systems) == 1 for view in found.datasets),
         findings=sorted(
             ((one.level, sentence(one)) for one in shown(found.findings)), key=lambda each: each[0] != "note"
         ),

@@ -296,6 +296,52 @@ def test_a_permalink_opens_the_query_with_its_systems(browser, many):
     other.close()
 
 
+def test_a_permalink_opens_its_query_whatever_the_filters(browser, many):
+    with opened(browser, many) as page:
+        page.select_option("#second", label="system00")
+        page.check("[value=won]")
+        won = page.locator("#query option").all_inner_texts()
+        page.uncheck("[value=won]")
+        while page.inner_text("#query option:checked") in won:
+            page.click("#next")
+        link, asked = page.get_attribute("#permalink", "href"), page.inner_text("#asked")
+        page.check("[value=won]")
+        assert page.inner_text("#asked") != asked
+        page.evaluate("link => { location.hash = link; }", link)
+        page.wait_for_function("asked => document.getElementById('asked').innerText === asked", arg=asked)
+        assert not page.is_checked("[value=won]")
+
+
+def test_the_filter_of_truncated_pairs_keeps_their_queries(browser, tmp_path):
+    found = overview(gather([made(tmp_path, {"strong": 3.0}, queries=12)]), Settings(samples=200), queries=6)
+    (view,) = found.datasets
+    place = view.comparison.names.index("strong")
+    first, second, *_ = view.listings
+    pairs = {(first.query_id, first.rankings[place][3]), (second.query_id, "absent from the top")}
+    cut = tuple(frozenset(pairs if number == place else ()) for number in range(2))
+    path = tmp_path / "report.html"
+    path.write_text(html_page(replace(found, datasets=(replace(view, cut=cut),))), encoding="utf-8")
+    with opened(browser, path) as page:
+        assert page.locator("#query option").count() == len(view.listings) > 1
+        page.check("[value=cut]")
+        assert page.locator("#query option").count() == 1
+        assert f" {first.query_id}: " in page.inner_text("#query option")
+        assert page.locator("#rankings li:has-text('truncated') b").all_inner_texts() == ["4"]
+
+
+def test_one_system_has_nothing_to_compare(browser, tmp_path):
+    found = overview(gather([made(tmp_path, {}, queries=8)]), Settings(samples=200))
+    path = tmp_path / "report.html"
+    path.write_text(html_page(found), encoding="utf-8")
+    with opened(browser, path) as page:
+        assert "intervals" in charts(page)
+        assert "nothing to compare it with" in page.inner_text("#summary")
+        for name in ("heat", "pair", "browser"):
+            assert not page.locator(f"#{name}").is_visible()
+        links = page.locator("nav a").evaluate_all("found => found.map((one) => one.getAttribute('href'))")
+        assert all(page.locator(link).is_visible() for link in links)
+
+
 def test_a_query_is_copied_as_markdown(browser, many):
     with opened(browser, many) as page:
         text = page.evaluate("asMarkdown(state.listings[state.query])")

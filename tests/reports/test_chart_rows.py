@@ -102,6 +102,10 @@ def test_depth_has_the_first_stage_and_its_ceiling(view):
     }
     assert by_kind == {"reranked": [0.4, 0.5], "first stage": [0.3, 0.35], "ceiling": [0.8, 1.0]}
     assert "depth" not in rows_of_dataset(view)  # the scores are replayed
+    alone = tuple(
+        one._replace(curve=curve if one.evaluation.is_first_stage else ()) for one in view.systems
+    )  # as a run alone has it
+    assert "depth" not in rows_of_dataset(replace(view, systems=alone))
 
 
 def test_pairs_of_queries_are_those_of_the_comparison(view):

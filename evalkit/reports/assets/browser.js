@@ -135,6 +135,7 @@ function followPermalink() {
   const number = data.datasets.findIndex((one) => one.name === dataset);
   const systems = [first, second].map((name) => data.datasets[number]?.systems.findIndex((one) => one.name === name));
   if (number < 0 || systems.includes(-1)) return false;
+  document.querySelectorAll("[name=filter]").forEach((each) => (each.checked = false)); // one may leave it out
   chooseDataset(number, systems);
   listQueries(id);
   byId("browser").scrollIntoView();

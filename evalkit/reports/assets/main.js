@@ -30,9 +30,9 @@ byId("query").addEventListener("change", (event) => {
 byId("previous").addEventListener("click", () => step(-1));
 byId("next").addEventListener("click", () => step(1));
 byId("copy").addEventListener("click", copyQuery);
-// Long tables are printed where a reader opened them.
+// Long tables and lists are printed where a reader opened them.
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((each) => {
-  if (each.querySelectorAll("tbody tr").length <= SHORT) each.open = true;
+  if (each.querySelectorAll("tbody tr, li").length <= SHORT) each.open = true;
 }));
 addEventListener("hashchange", () => state.queries && followPermalink() && drawWaiting());
 
