@@ -235,6 +235,7 @@ def _printed(tables: Any, notes: Sequence[str], found: Sequence[Finding]) -> str
     from rich.console import Console
 
     out = io.StringIO()
-    show(tables, Console(file=out, emoji=False, width=_WIDTH, force_jupyter=False))
+    # Jupyter would be shown the tables apart, and sets FORCE_COLOR.
+    show(tables, Console(file=out, emoji=False, width=_WIDTH, force_jupyter=False, force_terminal=False))
     above, below = ("".join(f"{line}\n" for line in lines) for lines in (map(sentence, shown(found)), notes))
     return f"{above}{out.getvalue()}{below}"

@@ -141,7 +141,10 @@ def test_a_first_stage_is_renamed_wherever_a_result_started_from_it(tmp_path, ha
 
 def test_tables_are_part_of_the_text_in_a_notebook_too(monkeypatch):
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)  # where rich would show them apart
-    assert "p randomisation" in repr(evalkit.compare([GOOD, BAD], QRELS, **QUICK))
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as kernels of Jupyter have it
+    printed = repr(evalkit.compare([GOOD, BAD], QRELS, **QUICK))
+    assert "p randomisation" in printed
+    assert "\x1b" not in printed
 
 
 @pytest.mark.parametrize("measure", [["nDCG@10"], ["nDCG@10", "R@20"], ("RR",)])
