@@ -171,3 +171,15 @@ def test_instructions_of_queries_follow_their_texts_as_mteb_has_it(task):
     lists = {"q0": ["d0_5", "d0_1"]}
     search_of(task, lists, depth=2, reranker=reading, instruction="only bees", type="InstructionReranking")
     assert set(seen) == {"what is query 0 about only bees"}
+
+
+def test_a_function_that_asks_for_the_instruction_gets_it_apart_from_the_query(task):
+    seen = []
+
+    def asked(query, documents, instruction):
+        seen.append((query, instruction))
+        return [0.0] * len(documents)
+
+    given, lists = (asked, {"instructions": "query"}), {"q0": ["d0_5", "d0_1"]}
+    search_of(task, lists, depth=2, reranker=given, instruction="only bees", type="InstructionReranking")
+    assert seen == [("what is query 0 about", "only bees")]
