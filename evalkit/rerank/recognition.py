@@ -22,6 +22,7 @@ from evalkit.models.pair_head import LOGIT_SCORE, head_of
 from evalkit.models.refusals import instead_of_classifier
 from evalkit.models.requirements import architectures, is_classifier
 from evalkit.rerank import RERANKERS
+from evalkit.rerank.families import qwen3
 from evalkit.system.terminal import tell
 
 _PROJECTION = "colbert_linear.pt"
@@ -182,7 +183,7 @@ def _of_language_models(checkpoint: Checkpoint) -> Recognised | None:
     name = next((name for name in architectures(checkpoint) if name.endswith("ForCausalLM")), None)
     if name is None or checkpoint.modules() or is_classifier(checkpoint):  # an adapter over it may bring a classifier
         return None
-    if name == "Qwen3ForCausalLM" or not writes_pairs(checkpoint):
+    if not (qwen3.asks_otherwise if name == "Qwen3ForCausalLM" else writes_pairs)(checkpoint):
         known = {
             "GemmaForCausalLM": "bge_reranker_v2_gemma",
             "Qwen2ForCausalLM": "mxbai_rerank_base_v2",

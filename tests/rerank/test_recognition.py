@@ -39,6 +39,7 @@ WRITES = "{% for m in messages %}{{ m.content }}{% endfor %}"
         ({"architectures": ["Qwen3ForSequenceClassification"]}, {"chat_template": WRITES}, "language_model"),
         ({"architectures": ["Qwen3ForSequenceClassification"]}, {"chat_template": "{{ 1 }}"}, "cross_encoder"),
         ({"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"}, {}, "qwen3"),
+        ({"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"}, {"chat_template": WRITES}, "language_model"),
         ({"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"}, {}, "language_model"),
         ({"architectures": ["LlamaForCausalLM"]}, {"chat_template": WRITES}, "language_model"),
         ({"architectures": ["GemmaForCausalLM"], "model_type": "gemma"}, {}, "flag_llm"),
@@ -49,7 +50,7 @@ WRITES = "{% for m in messages %}{{ m.content }}{% endfor %}"
         ({"model_type": "cost_wise_gemma"}, {}, "lightweight"),
         ({"architectures": ["JinaForRanking"], "model_type": "qwen3"}, {}, "jina_listwise"),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_kind_is_read_off_the_files(tmp_path, config, files, kind):
     assert kind == recognise(folder_with(tmp_path, config, **files)).kind

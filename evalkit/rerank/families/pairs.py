@@ -64,7 +64,8 @@ def require_right(tokenizer: Tokenizer) -> None:
     """
     if tokenizer.cuts_left:
         raise ModelError(
-            "tokenizer_config.json says truncation_side=left, and this reranker's template cuts on the right."
+            "tokenizer_config.json says truncation_side=left, and this reranker's template cuts on the right. If the "
+            "model was trained so, say truncation_side=right in a copy of the folder."
         )
 
 

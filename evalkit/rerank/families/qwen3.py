@@ -75,10 +75,10 @@ class Qwen3Family(Family):
                 f"{checkpoint.path}: modules.json has {', '.join(kinds)}, so it is not a Qwen3-Reranker, which has "
                 f"Transformer and {LOGIT_SCORE}, or no modules.json."
             )
-        if writes_pairs(checkpoint) and _as_its_own(checkpoint) != written(_SAMPLE, CARD_INSTRUCTION):
+        if asks_otherwise(checkpoint):
             raise ModelError(
                 f"{checkpoint.path}: its chat template writes another prompt than Qwen3-Reranker's, so its scores "
-                "would not be those that it was trained for. evalkit does not run other prompts yet."
+                "would not be those that it was trained for. Use reranker=auto or reranker=language_model."
             )
 
     def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
@@ -109,6 +109,11 @@ class Qwen3Family(Family):
         ids = answer_ids(tokenizer, self.answers)
         _require_answers(checkpoint, ids, self.answers)
         return load_answer_reranker(checkpoint, compute, ids)
+
+
+def asks_otherwise(checkpoint: Checkpoint) -> bool:
+    """Whether a chat template of the checkpoint's writes pairs into another prompt."""
+    return bool(writes_pairs(checkpoint)) and _as_its_own(checkpoint) != written(_SAMPLE, CARD_INSTRUCTION)
 
 
 def _as_its_own(checkpoint: Checkpoint) -> str:
