@@ -21,14 +21,24 @@ def pool(states: torch.Tensor, lengths: NDArray[np.int64], pooling: str, unpoole
         lengths: shape (texts,), tokens of each text.
         pooling: `cls` (first token), `last`, `mean`, `max`, `mean_sqrt_length` (sum over the root of the number of
             tokens), or `weighted_mean`, where the i-th token counts i times (Muennighoff 2022, arXiv:2202.08904).
+            Several with + between them are put behind each other.
         unpooled: tokens at the start of each text that are left out, as those of a prompt are in sentence-transformers
             with `include_prompt` false.
     """
     if select_for(pooling, unpooled) != "all":
         return states.float()
+    if len(parts := pooling.split("+")) > 1:
+        return torch.cat([_pooled(states, lengths, part, unpooled) for part in parts], dim=1)
+    return _pooled(states, lengths, pooling, unpooled)
+
+
+def _pooled(states: torch.Tensor, lengths: NDArray[np.int64], pooling: str, unpooled: int) -> torch.Tensor:
+    """One pooling of the states of all tokens."""
     starts = np.cumsum(lengths) - lengths
     if pooling == "cls":
         return states[sent(starts + np.where(lengths > unpooled, unpooled, 0), states.device)].float()
+    if pooling == "last":
+        return states[sent(starts + lengths - 1, states.device)].float()
     places = np.arange(1, len(states) + 1) - np.repeat(starts, lengths)
     if unpooled:
         states, lengths = states[sent(np.flatnonzero(places > unpooled), states.device)], lengths - unpooled

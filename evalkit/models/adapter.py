@@ -94,7 +94,10 @@ class Adapter:
         else:
             added = stored
         if added.shape != parameter.shape:
-            raise ModelError(f"{self.path}: {change.up} does not fit {name} of shape {tuple(parameter.shape)}.")
+            raise ModelError(
+                f"{self.path}: {change.up} does not fit {name} of shape {tuple(parameter.shape)}. Is it another "
+                "model's adapter?"
+            )
         merged = parameter.double() + added.to(parameter.device) if change.down else added
         parameter.copy_(merged.to(parameter.device, parameter.dtype))
 
@@ -110,7 +113,9 @@ class Adapter:
 def _settings(checkpoint: Checkpoint) -> Mapping[str, Any]:
     stored = checkpoint.read_json(ADAPTER) or {}
     if stored.get("peft_type") != "LORA":
-        raise ModelError(f"{checkpoint.path}/{ADAPTER}: peft_type={stored.get('peft_type')!r}. evalkit reads LORA.")
+        raise ModelError(
+            f"{checkpoint.path}/{ADAPTER}: peft_type={stored.get('peft_type')!r}. evalkit reads LORA. {_BY_PEFT}"
+        )
     odd = {key: value for key, value in stored.items() if key not in _OBEYED | _SILENT and value not in _NOTHING}
     if odd:
         key = min(odd)
@@ -132,7 +137,7 @@ def _changes(checkpoint: Checkpoint, names: list[str]) -> dict[str, Change]:
             module, stem, _ = match.groups()
             down, up = (f"{_PREFIX}{module}.{stem}{side}{match[0][match.end(3) :]}" for side in "AB")
             if down not in names or up not in names:
-                raise ModelError(f"{checkpoint.path}: holds {name} without its other half.")
+                raise ModelError(f"{checkpoint.path}: holds {name} without its other half. Download it again.")
             found[f"{module}.weight"] = Change(down, up, embeds=stem != "lora_")
         elif "lora_" in own:
             raise ModelError(f"{checkpoint.path}: holds {name}, which evalkit does not compute. {_BY_PEFT}")

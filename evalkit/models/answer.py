@@ -19,6 +19,7 @@ from evalkit.inference.tokens import Tokenizer
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.headed import Headed
 from evalkit.models.loading import assemble
+from evalkit.models.refusals import WHICH_HEAD
 from evalkit.models.requirements import LANGUAGE_MODELS, require_language_model
 from evalkit.models.weights import Stored, Tensors
 
@@ -98,7 +99,8 @@ def _require_same(tensors: Tensors, tied: Stored, stored: Stored) -> None:
     same = tensors.shapes[stored.name] == stored.shape and tensors.shapes.get(tied.name) == tied.shape
     if not same or not torch.equal(tensors.read(tied), tensors.read(stored)):
         raise ModelError(
-            f"{tensors.path}: config.json ties lm_head.weight to the embeddings, and the stored one is another matrix."
+            f"{tensors.path}: config.json ties lm_head.weight to the embeddings, and the stored one is another matrix. "
+            f"{WHICH_HEAD}"
         )
 
 

@@ -45,6 +45,7 @@ LATE_INTERACTION = {
 """Keys of late interaction, which only such a model has."""
 # What the names of prompts have in them that are made for queries and documents, where they are not just these.
 _MADE_FOR = {"query": ("query",), "document": ("passage", "corpus", "document")}
+_IF_SILENT = "If it changes no number, remove it in a copy of the folder."
 # What a tokenizer writes as its length when it has none.
 _NO_LIMIT = 1_000_000
 
@@ -120,7 +121,8 @@ def declared(checkpoint: Checkpoint, *, pairs: bool = False, late: bool = False)
     default = model.get("default_prompt_name")
     if default is not None and default not in prompts:
         raise ModelError(
-            f"{checkpoint.file(SENTENCE_TRANSFORMERS)}: default_prompt_name={default!r} is not among its prompts."
+            f"{checkpoint.file(SENTENCE_TRANSFORMERS)}: default_prompt_name={default!r} is not among its prompts "
+            f"({', '.join(prompts) or 'none'}). Name one of them in a copy of the folder."
         )
     where = f"{checkpoint.path}/{name}"
     return Declared(
@@ -192,7 +194,7 @@ def require_known(file: str, stored: Mapping[str, Any], known: Collection[str]) 
         ModelError: it has another key.
     """
     if unknown := sorted(set(stored).difference(known)):
-        raise ModelError(f"{file}: evalkit does not know {unknown[0]}={stored[unknown[0]]!r}.")
+        raise ModelError(f"{file}: evalkit does not know {unknown[0]}={stored[unknown[0]]!r}. {_IF_SILENT}")
 
 
 def whole_number(file: str, stored: Mapping[str, Any], key: str) -> int | None:
@@ -227,7 +229,7 @@ def _checked(checkpoint: Checkpoint, name: str, known: set[str], *, late: bool) 
     if unknown := sorted(set(stored) - known - LATE_INTERACTION):
         raise ModelError(
             f"{checkpoint.file(name)}: evalkit does not know {unknown[0]}={stored[unknown[0]]!r}, so it cannot tell "
-            "what that changes. If it changes no number, remove it in a copy of the folder."
+            f"what that changes. {_IF_SILENT}"
         )
     return stored
 

@@ -12,6 +12,7 @@ from evalkit.inference.forward import PairInputs
 from evalkit.inference.linear import summed
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.loading import load_native
+from evalkit.models.refusals import WHICH_HEAD
 from evalkit.models.weights import Stored, Tensors
 
 _HEAD, _SHARED = "lm_head.weight", "shared.weight"
@@ -61,7 +62,8 @@ def load_first_step(checkpoint: Checkpoint, compute: ComputeConfig, answer_ids: 
     start = checkpoint.config.get("decoder_start_token_id")
     if not isinstance(start, int):
         raise ModelError(
-            f"{checkpoint.path}/config.json: has no decoder_start_token_id, which its decoder begins with."
+            f"{checkpoint.path}/config.json: has no decoder_start_token_id, which its decoder begins with. T5 "
+            "begins with 0: say so in a copy of the folder."
         )
     tied = checkpoint.config.get("tie_word_embeddings", True) is not False
     scales = checkpoint.config.get("scale_decoder_outputs", tied)
@@ -73,7 +75,8 @@ def load_first_step(checkpoint: Checkpoint, compute: ComputeConfig, answer_ids: 
     rows = Stored(head, rows=tuple(answer_ids))
     if scales and head == _HEAD and not torch.equal(tensors.read(rows), tensors.read(rows._replace(name=_SHARED))):
         raise ModelError(
-            f"{checkpoint.path}: config.json ties {_HEAD} to the embeddings, and the stored one is another matrix."
+            f"{checkpoint.path}: config.json ties {_HEAD} to the embeddings, and the stored one is another matrix. "
+            f"{WHICH_HEAD}"
         )
     model = load_native(transformers.AutoModelForSeq2SeqLM, checkpoint, compute, unused="", decodes=True)
     answers = tensors.read(rows).to(model.device, model.dtype)

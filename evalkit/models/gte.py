@@ -60,7 +60,9 @@ def _rope(scaling: Any, theta: float, width: int, checkpoint: Checkpoint) -> dic
         or "factor" not in scaling
         or scaling.get("mixed_b") is not None
     ):
-        raise ModelError(f"{checkpoint.path}/config.json: rope_scaling={scaling}. Supported is type ntk with a factor.")
+        raise ModelError(
+            f"{checkpoint.path}/config.json: rope_scaling={scaling}. Supported are none, and type ntk with a factor."
+        )
     factor = float(scaling["factor"])
     return {"rope_type": "linear", "rope_theta": theta * factor, "factor": factor ** (2 / width)}
 

@@ -240,7 +240,7 @@ def _require_complete(
 def _require_once(checkpoint: Checkpoint, model: Any, used: list[str]) -> None:
     """Refuse tensors under two names: `encoder.x` and `bert.encoder.x` are one to transformers, which takes either."""
     if (twice := len(used) - len(model.state_dict())) > 0:
-        raise ModelError(f"{checkpoint.path}: holds {twice} tensors twice, by two names.")
+        raise ModelError(f"{checkpoint.path}: holds {twice} tensors twice, by two names. Remove one of each pair.")
 
 
 def _require_plain(checkpoint: Checkpoint, config: Any, *, decodes: bool) -> None:

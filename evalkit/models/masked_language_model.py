@@ -23,11 +23,16 @@ def _of_modernbert(model: Any) -> Head:
     return lambda states: model.decoder(model.head(states))
 
 
+def _of_electra(model: Any) -> Head:
+    return lambda states: model.generator_lm_head(model.generator_predictions(states))
+
+
 # model_type -> the head of its ...ForMaskedLM in transformers, from states of shape (..., width) to logits.
 HEADS: Mapping[str, Callable[[Any], Head]] = {
     "bert": lambda model: model.cls,
     "camembert": lambda model: model.lm_head,
     "distilbert": _of_distilbert,
+    "electra": _of_electra,
     "modernbert": _of_modernbert,
     "mpnet": lambda model: model.lm_head,
     "roberta": lambda model: model.lm_head,

@@ -116,12 +116,12 @@ def _of_sentence_transformers(checkpoint: Checkpoint, model: Mapping[str, Any]) 
     _require_chain(checkpoint, known=_KNOWN)
     expansion = stored.get("query_expansion") or {}
     if odd := sorted(set(expansion) - {"strategy", "attend", "token", "length"}):
-        raise ModelError(f"{where}: query_expansion has {odd[0]}, which evalkit does not know.")
+        raise ModelError(f"{where}: query_expansion has {odd[0]}. Legal are strategy, attend, token and length.")
     if expansion and expansion.get("strategy") not in {"fixed", "min"}:
         raise ModelError(f"{where}: query_expansion={expansion!r}. Legal strategies are fixed and min.")
     length = whole_number(where, expansion, "length") if expansion else None
     if expansion and length is None:
-        raise ModelError(f"{where}: query_expansion={expansion!r} has no length.")
+        raise ModelError(f"{where}: query_expansion={expansion!r} has no length. Say how many tokens a query has.")
     if expansion and _MASK not in checkpoint.kinds:
         raise ModelError(
             f"{where}: query_expansion={expansion!r}, but modules.json has no {_MASK}, without which "

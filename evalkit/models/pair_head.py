@@ -11,7 +11,7 @@ from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import Declared, require_known
 from evalkit.models.requirements import require_classifier, require_no_code
-from evalkit.models.sentence_transformer import skips_prompt, stored_pooling
+from evalkit.models.sentence_transformer import pooled_width, skips_prompt, stored_pooling
 
 Head = Literal["classifier", "chain", "answers"]
 LOGIT_SCORE = "LogitScore"
@@ -77,7 +77,9 @@ def stored_answers(checkpoint: Checkpoint) -> list[int]:
     stored = checkpoint.read_json(name) or {}
     require_known(f"{checkpoint.path}/{name}", stored, {"true_token_id", "false_token_id", "module_input_name"})
     if stored.get("module_input_name", "causal_logits") != "causal_logits":
-        raise ModelError(f"{checkpoint.path}/{name}: module_input_name={stored['module_input_name']!r}.")
+        raise ModelError(
+            f"{checkpoint.path}/{name}: module_input_name={stored['module_input_name']!r}, expected 'causal_logits'."
+        )
     ids = [stored.get("true_token_id"), stored.get("false_token_id")]
     found = [token for token in ids if token is not None]
     size = checkpoint.config.get("vocab_size", 0)
@@ -103,17 +105,19 @@ def _require_chain(checkpoint: Checkpoint, *, prompt: bool) -> None:
         )
     pooling = stored_pooling(checkpoint)
     if pooling is None:
-        raise ModelError(f"{checkpoint.path}/{folders[1]}/config.json: is absent, so the pooling is not known.")
+        raise ModelError(
+            f"{checkpoint.path}/{folders[1]}/config.json: is absent, so the pooling is not known. Download it again."
+        )
     if prompt and pooling != "last" and skips_prompt(checkpoint):
         raise ModelError(
             f"{checkpoint.path}: {folders[1]} leaves prompts out of the pooling, which evalkit does not do."
         )
-    _require_widths(checkpoint, [folder for kind, folder in zip(kinds, folders, strict=True) if kind == "Dense"])
+    dense = [folder for kind, folder in zip(kinds, folders, strict=True) if kind == "Dense"]
+    _require_widths(checkpoint, dense, pooled_width(checkpoint, pooling))
 
 
-def _require_widths(checkpoint: Checkpoint, folders: Sequence[str]) -> None:
+def _require_widths(checkpoint: Checkpoint, folders: Sequence[str], width: int) -> None:
     """Refuse linear layers that do not fit behind each other, or give more than one score."""
-    width = checkpoint.numbers("hidden_size")["hidden_size"]
     for folder in folders:
         found = Checkpoint(checkpoint.path / folder, {}).numbers("in_features", "out_features")
         if found["in_features"] != width:

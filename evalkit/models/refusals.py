@@ -65,6 +65,9 @@ MERGE = (
     "and name the base in base_model_name_or_path."
 )
 
+WHICH_HEAD = "In a copy of the folder, say tie_word_embeddings=false if that one was trained, or else remove it."
+"""What to do about a stored head that `config.json` makes superfluous."""
+
 
 def an_adapter(path: Path) -> str:
     """The adapter in a folder: its kind, and over what."""

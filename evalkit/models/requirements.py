@@ -40,6 +40,11 @@ def require_encoder(checkpoint: Checkpoint) -> None:
     kinds = checkpoint.kinds
     if found := module_kind(kinds):
         raise ModelError(f"{checkpoint.path}: is {found}, not a bi-encoder. {remedy(kinds)}")
+    if checkpoint.config.get("model_type") == "model2vec":
+        raise ModelError(
+            f"{checkpoint.path}: is a table of model2vec without modules.json. Save it again with model2vec from 0.4, "
+            "which writes that file: StaticModel.from_pretrained(DIR).save_pretrained(NEW)."
+        )
     names = architectures(checkpoint)
     encodes = any(name.endswith(("EncoderModel", "ForConditionalGeneration")) for name in names)
     if encodes and not has_t5_encoder(checkpoint):
@@ -90,10 +95,12 @@ def require_text(checkpoint: Checkpoint, said: Declared) -> None:
     if said.chat:
         raise ModelError(
             f"{checkpoint.path}: its texts are messages for a chat template (modality_config), which evalkit does not "
-            "write for encoders yet."
+            "write for encoders yet. If it was trained on bare texts, remove message there in a copy of the folder."
         )
     if said.task not in {None, "feature-extraction"}:
-        raise ModelError(f"{checkpoint.path}: transformer_task is {said.task}, so it is not an encoder of texts.")
+        raise ModelError(
+            f"{checkpoint.path}: transformer_task is {said.task}, so it is not an encoder of texts. Use reranker=auto."
+        )
 
 
 def require_positions(checkpoint: Checkpoint, max_length: int) -> None:

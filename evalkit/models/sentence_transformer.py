@@ -17,14 +17,15 @@ from evalkit.models.layout import is_minicpm
 
 _SUPPORTED = {"StaticEmbedding", "Transformer", "Pooling", "Dense", "LayerNorm", "Normalize", "Dropout"}
 _ORDER = re.compile("(Transformer Pooling|StaticEmbedding)( Dense| LayerNorm| Normalize| Dropout)*")
-# What sentence-transformers calls the poolings, before version 6 (`pooling_mode_...`) and since.
+# What sentence-transformers calls the poolings, before version 6 (`pooling_mode_...`) and since; in the order in which
+# it puts the results of several behind each other where none is said.
 _POOLINGS = {
     "cls_token": "cls",
     "cls": "cls",
-    "mean_tokens": "mean",
-    "mean": "mean",
     "max_tokens": "max",
     "max": "max",
+    "mean_tokens": "mean",
+    "mean": "mean",
     "mean_sqrt_len_tokens": "mean_sqrt_length",
     "weightedmean_tokens": "weighted_mean",
     "weightedmean": "weighted_mean",
@@ -129,24 +130,29 @@ def skips_prompt(checkpoint: Checkpoint) -> bool:
 def stored_pooling(checkpoint: Checkpoint) -> str | None:
     """The pooling that a checkpoint names, as `retriever.pooling` names it; None where it names none.
 
+    Several are one name with + between them.
+
     Raises:
-        ModelError: it is one that is not known, or several.
+        ModelError: one is not known, or the file says nothing of it.
     """
     name, stored = _pooling_settings(checkpoint)
     if stored is None:
         return None
-    modes = sorted(
-        key.removeprefix("pooling_mode_")
-        for key, on in stored.items()
-        if key.startswith("pooling_mode_") and on is True
-    )
+    prefix = "pooling_mode_"
+    on = {key.removeprefix(prefix) for key, said in stored.items() if key.startswith(prefix) and said is True}
+    modes = [mode for mode in _POOLINGS if mode in on] + sorted(on.difference(_POOLINGS))
     # sentence-transformers 6 writes one word, or a list of them.
     if isinstance(stored.get("pooling_mode"), str | list):
         given = stored["pooling_mode"]
         modes = [given] if isinstance(given, str) else [str(mode) for mode in given]
-    if len(modes) != 1 or modes[0] not in _POOLINGS:
+    if not modes or not _POOLINGS.keys() >= set(modes):
         raise ModelError(
             f"{checkpoint.path}/{name}: pooling {', '.join(modes) or 'none'}. "
-            f"Supported is one of {', '.join(dict.fromkeys(_POOLINGS.values()))}."
+            f"Supported are {', '.join(dict.fromkeys(_POOLINGS.values()))}."
         )
-    return _POOLINGS[modes[0]]
+    return "+".join(_POOLINGS[mode] for mode in modes)
+
+
+def pooled_width(checkpoint: Checkpoint, pooling: str) -> int:
+    """Numbers in a pooled vector of a transformer's states."""
+    return int(checkpoint.numbers("hidden_size")["hidden_size"]) * (1 + pooling.count("+"))

@@ -94,7 +94,7 @@ class Tensors:
 
     def _add(self, name: str, shape: Shape, reader: Callable[[str], Any]) -> None:
         if name in self.shapes:
-            raise ModelError(f"{self.path}: holds the tensor {name} twice.")
+            raise ModelError(f"{self.path}: holds the tensor {name} twice. Remove one of them.")
         self.shapes[name], self._readers[name] = shape, reader
 
     def read(self, source: Stored) -> Any:
@@ -218,7 +218,7 @@ def _copy(parameters: Mapping[str, Any], sources: Mapping[str, Stored], tensors:
             if not stored.is_floating_point():
                 raise ModelError(
                     f"{tensors.path}: {sources[name].name} is {stored.dtype}, so the checkpoint is quantised, which "
-                    "evalkit does not run."
+                    "evalkit does not run. Take it in bfloat16 or float32."
                 )
             parameter.copy_(stored)
 

@@ -143,7 +143,10 @@ class ColbertReranker(LateInteractionReranker):
             return np.ones(len(ids), dtype=bool)
         kept = ~np.isin(ids, self._skipped)
         if not kept.any():
-            raise ModelError(f"{self.checkpoint.path}: all tokens of a {role} are left out, so none can be compared.")
+            raise ModelError(
+                f"{self.checkpoint.path}: all tokens of a {role} are left out, so none can be compared. Shorten "
+                "skiplist_words in a copy of the folder."
+            )
         return kept
 
     def prepared(self, texts: Sequence[str], role: Role) -> list[str]:

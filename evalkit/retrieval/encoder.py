@@ -18,7 +18,7 @@ from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.loading import refusing
 from evalkit.models.processor import noting
 from evalkit.models.routes import Route, of_route
-from evalkit.models.sentence_transformer import embedding_head
+from evalkit.models.sentence_transformer import embedding_head, pooled_width
 from evalkit.models.text_encoder import TextEncoder
 from evalkit.store.artefact import digest
 from evalkit.types import Identity
@@ -152,7 +152,7 @@ class DenseEncoder(RetrievalEncoder):
 
     @property
     def _token_width(self) -> int:
-        return int(self.checkpoint.numbers("hidden_size")["hidden_size"])
+        return pooled_width(self.checkpoint, self.head.pooling)
 
     @cached_property
     def width(self) -> int:

@@ -55,6 +55,8 @@ def config(**settings) -> DenseConfig:
         ({"pooling_mode_mean_sqrt_len_tokens": True}, "mean_sqrt_length"),
         ({"pooling_mode_weightedmean_tokens": True}, "weighted_mean"),
         ({"pooling_mode_lasttoken": True, "pooling_mode_cls_token": False}, "last"),
+        ({**MEAN, "pooling_mode_max_tokens": True, "pooling_mode_cls_token": True}, "cls+max+mean"),
+        ({"pooling_mode": ["mean", "cls"]}, "mean+cls"),
         *(
             ({"pooling_mode": stored}, expected)
             for stored, expected in {
@@ -105,22 +107,22 @@ def test_module_that_is_not_supported_is_refused_by_name(checkpoint, module):
 @pytest.mark.parametrize(
     "stored",
     [
-        {**CLS, "pooling_mode_mean_tokens": True},
         {"pooling_mode_unheard_of": True},
+        {"pooling_mode_unheard_of": True, "pooling_mode_mean_tokens": True},
         {"pooling_mode": "unheard_of"},
-        {"pooling_mode": ["cls", "mean"]},
+        {"pooling_mode": ["cls", "unheard_of"]},
         {"word_embedding_dimension": 8},
     ],
     ids=str,
 )
-def test_pooling_other_than_exactly_one_that_is_known_is_refused(checkpoint, stored):
-    with pytest.raises(ModelError, match="Supported is one of cls, mean, max, mean_sqrt_length, weighted_mean, last"):
+def test_pooling_that_is_not_known_is_refused(checkpoint, stored):
+    with pytest.raises(ModelError, match="Supported are cls, max, mean, mean_sqrt_length, weighted_mean, last"):
         head_of(checkpoint(pooling=stored), config())
 
 
 @pytest.mark.parametrize("asked", ["checkpoint", "mean"])
 def test_pooling_that_is_not_supported_is_refused_whatever_the_setting(checkpoint, asked):
-    with pytest.raises(ModelError, match="Supported is one of cls, mean, max, mean_sqrt_length, weighted_mean, last"):
+    with pytest.raises(ModelError, match="Supported are cls, max, mean, mean_sqrt_length, weighted_mean, last"):
         head_of(checkpoint(pooling={"pooling_mode": "unheard_of"}), config(pooling=asked))
 
 

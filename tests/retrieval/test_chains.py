@@ -39,7 +39,11 @@ def test_vectors_are_those_of_sentence_transformers(tmp_path, name):
     assert [folder.name for _, folder in model.encoder.head.layers] == model.encoder.identity["dense"]
 
 
-@pytest.mark.parametrize("mode", ["cls", "mean", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"])
+@pytest.mark.parametrize(
+    "mode",
+    [*("cls", "mean", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"), ("mean", "cls", "lasttoken", "max")],
+    ids=str,
+)
 def test_a_prompt_is_left_out_of_the_pooling_as_by_sentence_transformers(tmp_path, mode):
     pytest.importorskip("sentence_transformers")
     from sentence_transformers import SentenceTransformer

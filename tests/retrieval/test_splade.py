@@ -13,6 +13,7 @@ from transformers import (
     AutoModelForMaskedLM,
     BertConfig,
     DistilBertConfig,
+    ElectraConfig,
     ModernBertConfig,
     RobertaConfig,
     XLMRobertaConfig,
@@ -38,6 +39,7 @@ WIDTHS = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, 
 CONFIGS = {
     "bert": BertConfig(**SIZES, **WIDTHS, max_position_embeddings=64),
     "distilbert": DistilBertConfig(**SIZES, dim=32, hidden_dim=48, n_heads=4, n_layers=2, max_position_embeddings=64),
+    "electra": ElectraConfig(**SIZES, **WIDTHS, embedding_size=16, max_position_embeddings=64),
     "roberta": RobertaConfig(vocab_size=64, **WIDTHS, max_position_embeddings=66),
     "xlm-roberta": XLMRobertaConfig(vocab_size=64, **WIDTHS, max_position_embeddings=66),
     "modernbert": ModernBertConfig(

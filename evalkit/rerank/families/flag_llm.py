@@ -167,7 +167,9 @@ class GemmaFamily(FlagLLMFamily):
         require_no_code(checkpoint)
         model_type = checkpoint.config.get("model_type")
         if model_type != "gemma":
-            raise ModelError(f"{checkpoint.path}/config.json: model_type is {model_type!r}, expected 'gemma'.")
+            raise ModelError(
+                f"{checkpoint.path}/config.json: model_type is {model_type!r}, expected 'gemma'. Use reranker=auto."
+            )
 
     def load(self, checkpoint: Checkpoint, tokenizer: Tokenizer, compute: ComputeConfig) -> Any:
         """See `Family`."""

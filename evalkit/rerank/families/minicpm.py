@@ -64,7 +64,8 @@ class MiniCPMFamily(Family):
         """Refuse another architecture."""
         if not is_minicpm(checkpoint):
             raise ModelError(
-                f"{checkpoint.path}/config.json: has no scale_emb and scale_depth, so it is not a MiniCPM-Reranker."
+                f"{checkpoint.path}/config.json: has no scale_emb and scale_depth, so it is not a MiniCPM-Reranker. "
+                "Use reranker=auto."
             )
 
     def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
