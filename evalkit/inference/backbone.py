@@ -71,7 +71,7 @@ class Backbone:
         context = self.context(states, batch)
         # A kernel sees a single query at the end of its sequence; the first token of a causal model sees no other.
         # Nor does a window know that a single query is the first of its sequence.
-        late = select == "first" and (self.causal or self.local_rotary is not None)
+        late = select == "first" and (self.causal or _windowed(self.blocks[layers[-1] - 1]))
         found = []
         for depth, block in enumerate(self.blocks[: layers[-1]], start=1):
             last = depth == layers[-1]
@@ -80,6 +80,12 @@ class Backbone:
                 chosen = states if select == "all" or (last and not late) else states[batch.rows(select)]
                 found.append(self.norm(chosen) if self.norm is not None else chosen)
         return found
+
+
+def _windowed(block: Any) -> bool:
+    """Whether tokens see only those near them; in a block of another kind of attention they see all."""
+    rule = getattr(block.attention, "rule", None)
+    return rule is not None and rule.window is not None
 
 
 def supported(model: Any) -> bool:
@@ -176,6 +182,8 @@ def _modernbert(model: Any, attend: Attend, way: str) -> Backbone:
         states: torch.Tensor = model.embeddings(input_ids=batch.input_ids[None])
         return states[0]
 
+    if way == "off" and model.device.type == "cpu" and model.dtype == torch.float32:
+        way = "paired"
     scale = (config.hidden_size // config.num_attention_heads) ** -0.5
     window = {LOCAL: int(config.sliding_window) + 1}
     blocks = [

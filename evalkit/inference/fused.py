@@ -1,8 +1,10 @@
 """The steps of a layer between its multiplications: norms, rotary positions, gates, residuals.
 
-Memory bandwidth limits them, not arithmetic. Each step has up to three ways, and `choose` says which one a model takes:
+Memory bandwidth limits them, not arithmetic. Each step has up to four ways, and `choose` says which one a model takes:
 
 * `off`: the formulas of transformers, one operation after another. The way of a CPU.
+* `paired`: as `off`, where numbers that are turned together lie side by side (`side_by_side`), so that turning is one
+  multiplication of complex numbers. The way of ModernBERT in float32 on a CPU.
 * `torch`: one operation of torch where there is one; a residual is added by the multiplication before it.
 * `triton`: as `torch`, and kernels of our own (`triton_kernels`) where they move fewer bytes: positions with the norms
   of queries and keys, gates, norms that are added to a residual (Gemma 2); and norms with an offset (Gemma), whose
@@ -17,6 +19,7 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 from torch.nn.functional import rms_norm, silu
 
 from evalkit.errors import MissingExtra, ModelError
@@ -24,6 +27,8 @@ from evalkit.inference.linear import FusedLinear
 
 logger = logging.getLogger(__name__)
 
+PLAIN = ("off", "paired")
+_ALONE = 32_767  # numbers that torch leaves to one thread
 _TOKENS = 128  # whose queries stay in the cache of a CPU's core while they are turned
 
 # Operations of torch's own kind, so that tensors without data can go through them.
@@ -169,10 +174,13 @@ def tables(rotary: Any, states: torch.Tensor, positions: torch.Tensor, way: str)
         rotary: rotary embeddings of transformers.
         states: shape (tokens, width); the tables have their dtype, but float32 for the Triton kernel.
         positions: shape (tokens,).
-        way: see `choose`.
+        way: see `choose`. For `paired` the result is complex, of shape (tokens, half the width of a head).
     """
     like = states if way != "triton" else states.new_empty(0, dtype=torch.float32)
     cosine, sine = rotary(like[None], positions[None])
+    if way == "paired":
+        half = cosine.shape[2] // 2
+        return torch.complex(cosine[0, :, :half], sine[0, :, :half])
     return torch.cat((cosine[0], sine[0]), dim=1)
 
 
@@ -213,6 +221,9 @@ class Turn:
             count = heads.query + heads.key
             torch.ops.evalkit.turn(projected, tables, self.weights, heads.query, count, self.eps)
             turned = projected[:, : count * heads.width].unflatten(1, (count, heads.width))
+        elif self.way == "paired":
+            turned = projected[:, : (heads.query + heads.key) * heads.width].unflatten(1, (-1, heads.width))
+            _turn_pairs(turned, tables)
         else:
             turned = self._together(projected, tables)
         query, key = turned[:, : heads.query], turned[:, heads.query :]
@@ -271,9 +282,34 @@ def rotated(vectors: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> 
     return vectors
 
 
+def side_by_side(linear: nn.Linear, width: int) -> nn.Linear:
+    """The projection to queries or keys, in place, with the numbers of a head that are turned together side by side.
+
+    Products of a query and a key are the same, up to the order of summing.
+    """
+    for own in (linear.weight, linear.bias):
+        if own is not None:
+            own.data = own.detach().unflatten(0, (-1, 2, width // 2)).transpose(1, 2).flatten(0, 2).contiguous()
+    return linear
+
+
+def _turn_pairs(vectors: torch.Tensor, turns: torch.Tensor) -> None:
+    """Turn vectors of shape (tokens, heads, width), whose pairs lie side by side, in place.
+
+    By so few tokens that torch does not share them among threads, which would divide a row: the last numbers of a
+    part are rounded in another way than those before.
+    """
+    pairs = torch.view_as_complex(vectors.unflatten(2, (-1, 2)))
+    tokens = max(_ALONE // pairs[0].numel(), 1)
+    for own, angles in zip(pairs.split(tokens), turns.split(tokens), strict=True):
+        own.mul_(angles[:, None])
+
+
 def added(states: torch.Tensor, linear: FusedLinear, inner: torch.Tensor, factor: float, way: str) -> torch.Tensor:
     """States + factor * linear(inner); may overwrite the states."""
-    if way == "off":
+    if way in PLAIN and factor == 1.0:
+        return linear.combined(inner, states, "add")
+    if way in PLAIN:
         return _scaled(linear(inner), factor).add_(states)
     return linear.onto(states, inner, factor)
 

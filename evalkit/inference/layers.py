@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from evalkit.inference.activations import Gate, activation_kind
 from evalkit.inference.attention import Attend, AttentionRule
-from evalkit.inference.fused import HeadLayout, Norm, Turn, added
+from evalkit.inference.fused import HeadLayout, Norm, Turn, added, side_by_side
 from evalkit.inference.linear import FusedLinear
 from evalkit.inference.packed import Packed, Select
 
@@ -145,24 +146,33 @@ class PostNormBlock:
 
     def __call__(self, states: torch.Tensor, context: Context, select: Select) -> torch.Tensor:
         """See `Layer`."""
-        seen = self.attention.output(self.attention(states, context, select))
-        states = self.first_norm(_of(states, context, select) + seen)
+        seen = self.attention(states, context, select)
+        states = self.first_norm(self.attention.output.combined(seen, _of(states, context, select), "add"))
         inner = self.up(states)
         inner = inner if self.activation is None else self.activation(inner)
-        result: torch.Tensor = self.second_norm(states + self.down(inner))
+        result: torch.Tensor = self.second_norm(self.down.combined(inner, states, "add"))
         return result
 
 
 class _GatedMlp:
-    """Activation(gate) * up; the caller applies `down`."""
+    """Activation(gate) * up; the caller applies `down`.
 
-    def __init__(self, mlp: Any, way: str) -> None:
-        self.both, self.gate = FusedLinear([mlp.gate_proj, mlp.up_proj]), Gate(mlp.act_fn, way)
-        self.down = FusedLinear([mlp.down_proj])
+    In the way `paired` GELU is part of one multiplication, and the product part of another.
+    """
+
+    def __init__(self, gate: nn.Linear, up: nn.Linear, down: nn.Linear, activation: Any, way: str) -> None:
+        self.alone = way == "paired" and activation_kind(activation) == "gelu"
+        self.gate = FusedLinear([gate], gelu=True) if self.alone else Gate(activation, way)
+        self.up = FusedLinear([up] if self.alone else [gate, up])
+        self.down = FusedLinear([down])
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
         """Shape (tokens, inner width)."""
-        return self.gate(self.both(states))
+        return self.up.combined(states, self.gate(states), "mul") if self.alone else self.gate(self.up(states))
+
+
+def _gated(mlp: Any, way: str) -> _GatedMlp:
+    return _GatedMlp(mlp.gate_proj, mlp.up_proj, mlp.down_proj, mlp.act_fn, way)
 
 
 class GteBlock:
@@ -173,7 +183,7 @@ class GteBlock:
         projections = (own.q_proj, own.k_proj, own.v_proj, own.o_proj)
         self.attention = _Attention(attend, AttentionRule(own.scaling), projections, own.head_dim, way=way)
         self.first_norm, self.second_norm = layer.post_attention_layernorm, layer.post_mlp_layernorm
-        self.mlp, self.way = _GatedMlp(layer.mlp, way), way
+        self.mlp, self.way = _gated(layer.mlp, way), way
 
     def __call__(self, states: torch.Tensor, context: Context, select: Select) -> torch.Tensor:
         """See `Layer`."""
@@ -192,7 +202,7 @@ class DecoderBlock:
         projections = (own.q_proj, own.k_proj, own.v_proj, own.o_proj)
         norms = (own.q_norm, own.k_norm) if hasattr(own, "q_norm") else None
         self.attention = _Attention(attend, rule, projections, own.head_dim, norms=norms, way=way)
-        self.mlp, self.way = _GatedMlp(layer.mlp, way), way
+        self.mlp, self.way = _gated(layer.mlp, way), way
         self.branch = float(getattr(layer, "residual_multiplier", 1.0))
         sandwiched = hasattr(layer, "pre_feedforward_layernorm")  # Gemma 2 and 3 have norms after each part too
         before_mlp = layer.pre_feedforward_layernorm if sandwiched else layer.post_attention_layernorm
@@ -218,26 +228,28 @@ class ModernBertBlock:
 
     def __init__(self, layer: Any, attend: Attend, rule: AttentionRule, way: str) -> None:
         own = layer.attn
-        projections = (*_thirds(own.Wqkv), own.Wo)
-        self.attention = _Attention(attend, rule, projections, own.head_dim, way=way)
+        query, key, value = _parts(own.Wqkv, 3)
+        if way == "paired":
+            query, key = (side_by_side(linear, own.head_dim) for linear in (query, key))
+        self.attention = _Attention(attend, rule, (query, key, value, own.Wo), own.head_dim, way=way)
         self.before_attention, self.before_mlp = layer.attn_norm, layer.mlp_norm
-        self.both, self.gate = FusedLinear([layer.mlp.Wi]), Gate(layer.mlp.act, way)
-        self.down, self.way = FusedLinear([layer.mlp.Wo]), way
+        gate, up = _parts(layer.mlp.Wi, 2)
+        self.mlp = _GatedMlp(gate, up, layer.mlp.Wo, layer.mlp.act, way)
+        self.way = way
 
     def __call__(self, states: torch.Tensor, context: Context, select: Select) -> torch.Tensor:
         """See `Layer`."""
         seen = self.attention(self.before_attention(states), context, select)
         states = added(_of(states, context, select), self.attention.output, seen, 1.0, self.way)
-        inner = self.gate(self.both(self.before_mlp(states)))
-        return added(states, self.down, inner, 1.0, self.way)
+        return added(states, self.mlp.down, self.mlp(self.before_mlp(states)), 1.0, self.way)
 
 
-def _thirds(layer: Any) -> list[torch.nn.Linear]:
-    """A linear layer as three of a third of its outputs each; it loses its weights to them."""
+def _parts(layer: Any, count: int) -> list[nn.Linear]:
+    """A linear layer as several with as many of its outputs each; it loses its weights to them."""
     found = []
-    biases = [None] * 3 if layer.bias is None else layer.bias.detach().chunk(3)
-    for weight, bias in zip(layer.weight.detach().chunk(3), biases, strict=True):
-        part = torch.nn.Linear(1, 1, bias=bias is not None)
+    biases = [None] * count if layer.bias is None else layer.bias.detach().chunk(count)
+    for weight, bias in zip(layer.weight.detach().chunk(count), biases, strict=True):
+        part = nn.Linear(1, 1, bias=bias is not None)
         part.in_features, part.out_features = weight.shape[1], weight.shape[0]
         part.weight = torch.nn.Parameter(weight, requires_grad=False)
         if bias is not None:

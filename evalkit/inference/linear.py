@@ -1,6 +1,7 @@
 """Matrix multiplications of a forward pass: several layers with the same input as one, laid out for the processor."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import nn
@@ -24,8 +25,8 @@ class FusedLinear:
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
         """Shape (tokens, sum of the widths)."""
-        if self.laid_out and len(states) == 1:  # alone, a row goes through a kernel that sums in another order
-            return self(states.expand(2, -1).contiguous())[:1]
+        if self.laid_out and len(states) == 1:
+            return self(_twice(states))[:1]
         if self.laid_out:
             after: tuple[str, list[float], str] = ("gelu", [], "none") if self.gelu else ("none", [], "")
             result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(states, self.weight, self.bias, *after)  # noqa: SLF001
@@ -33,11 +34,29 @@ class FusedLinear:
         result = nn.functional.linear(states, self.weight, self.bias)
         return nn.functional.gelu(result) if self.gelu else result
 
+    def combined(self, states: torch.Tensor, other: torch.Tensor, how: Literal["add", "mul"]) -> torch.Tensor:
+        """The outputs plus, or times, another tensor of their shape.
+
+        In float32 on a CPU the multiplication itself does it, which gives the same bits.
+        """
+        if not self.laid_out or self.gelu or states.dtype != torch.float32:
+            outputs = self(states)
+            return outputs.add_(other) if how == "add" else outputs.mul_(other)
+        if len(states) == 1:
+            return self.combined(_twice(states), _twice(other), how)[:1]
+        result: torch.Tensor = torch.ops.mkldnn._linear_pointwise.binary(states, other, self.weight, self.bias, how)  # noqa: SLF001
+        return result
+
     def onto(self, residual: torch.Tensor, states: torch.Tensor, factor: float) -> torch.Tensor:
         """The residual plus factor * the outputs, in place; added by the multiplication itself where possible."""
         if self.laid_out or self.gelu or self.bias is not None:
             return residual.add_(self(states), alpha=factor)
         return torch.addmm(residual, states, self.weight.t(), alpha=factor, out=residual)
+
+
+def _twice(states: torch.Tensor) -> torch.Tensor:
+    """A single row as two; alone, a row goes through a kernel that sums in another order."""
+    return states.expand(2, -1).contiguous()
 
 
 def summed(states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:

@@ -137,6 +137,31 @@ def test_half_precision_stays_half_precision_behind_positions_in_float32(way):
     assert states_of_packed(model, way).dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("layers", [2, 3, 4])
+def test_first_token_of_modernbert_is_the_same_whether_the_last_layer_sees_all_tokens_or_near_ones(layers):
+    model = made("ModernBert", num_hidden_layers=layers, local_attention=4, global_attn_every_n_layers=3)
+    texts = [[3, *range(5, 40), 4], [3, 8, 4], [7]]
+    expected = [states_of(model, text)[0] for text in texts]
+    with torch.inference_mode():
+        actual = backbone_of(model, "packed")(packed(texts), "first").numpy()
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize(("dtype", "way"), [(torch.float32, "paired"), (torch.bfloat16, "off")], ids=str)
+def test_modernbert_turns_pairs_in_float32_on_a_cpu_with_and_without_biases(dtype, way):
+    for bias in (False, True):
+        model = made("ModernBert", attention_bias=bias, mlp_bias=bias, norm_bias=bias)
+        for own in model.parameters():
+            if own.dim() == 1:
+                own.data.add_(torch.randn_like(own) * 0.2)
+        expected = np.concatenate([states_of(model, text) for text in TEXTS])
+        backbone = backbone_of(model.to(dtype), "packed")
+        assert backbone.way == way
+        with torch.inference_mode():
+            actual = backbone(packed(TEXTS), "all").float().numpy()
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-5 if way == "paired" else 0.5)
+
+
 @pytest.mark.parametrize("select", ["first", "last", "all"])
 @pytest.mark.parametrize("name", ["ModernBert", "Gemma3Text", "Gemma3TextBothWays", "Mistral", "DebertaV2"])
 def test_windows_and_distances_are_those_of_transformers_in_long_and_short_texts(name, select):

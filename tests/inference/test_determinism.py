@@ -6,7 +6,16 @@ Widths are those of real models: with small ones every kernel happens to sum in 
 import numpy as np
 import pytest
 import torch
-from transformers import BertConfig, BertModel, Gemma2Config, Gemma2Model, Qwen3Config, Qwen3Model
+from transformers import (
+    BertConfig,
+    BertModel,
+    Gemma2Config,
+    Gemma2Model,
+    ModernBertConfig,
+    ModernBertModel,
+    Qwen3Config,
+    Qwen3Model,
+)
 
 from evalkit.inference.backbone import backbone_of
 from evalkit.inference.forward import forward, score_pairs
@@ -51,6 +60,20 @@ def gemma2():
     return Gemma2Model(config)
 
 
+def modernbert():
+    config = ModernBertConfig(
+        hidden_size=256,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=384,
+        local_attention=32,
+        global_attn_every_n_layers=2,
+        vocab_size=500,
+        pad_token_id=0,
+    )
+    return ModernBertModel(config)
+
+
 class Scorer:
     """Pairs by the state of one token and a head of one row."""
 
@@ -86,7 +109,13 @@ def threads():
 
 @pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)], ids=str)
 @pytest.mark.parametrize(
-    "make", [bert, pytest.param(qwen3, marks=pytest.mark.slow), pytest.param(gemma2, marks=pytest.mark.slow)]
+    "make",
+    [
+        bert,
+        modernbert,
+        pytest.param(qwen3, marks=pytest.mark.slow),
+        pytest.param(gemma2, marks=pytest.mark.slow),
+    ],
 )
 def test_a_pair_s_score_has_the_same_bits_in_every_batch_and_company(make, dtype, threads):
     torch.manual_seed(0)

@@ -130,6 +130,21 @@ def test_activation_without_a_kernel_is_not_gated_by_triton():
     assert torch.equal(Gate(ACT2FN["relu"], "off")(both), Gate(ACT2FN["relu"], "triton")(both))
 
 
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_pairs_side_by_side_have_the_same_bits_whatever_the_number_of_tokens_and_threads(threads):
+    """Of a head of 24 numbers torch turns eight pairs at once and the rest one by one, which rounds in another way."""
+    torch.manual_seed(0)
+    projected, angles = torch.randn(999, 7 * 24), torch.view_as_complex(torch.randn(999, 12, 2))
+    turn, before = Turn(HeadLayout(3, 2, 24), None, "paired"), torch.get_num_threads()
+    torch.set_num_threads(1)
+    parts = zip(projected.clone().split(7), angles.split(7), strict=True)
+    expected = torch.cat([torch.cat(turn(*part, None), dim=1) for part in parts])
+    torch.set_num_threads(threads)
+    together = torch.cat(turn(projected.clone(), angles, None), dim=1)
+    torch.set_num_threads(before)
+    assert torch.equal(together, expected)
+
+
 @pytest.mark.parametrize("name", [*DECODERS, "Gte"])
 def test_one_liners_of_whole_models_agree_with_transformers(name):
     model = made(name)

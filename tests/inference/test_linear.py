@@ -35,6 +35,19 @@ def test_gelu_behind_is_the_exact_one(dtype):
     torch.testing.assert_close(FusedLinear(some, gelu=True)(states), expected, rtol=0, atol=TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("rows", [1, 2, 7])
+@pytest.mark.parametrize("how", ["add", "mul"])
+@pytest.mark.parametrize("gelu", [False, True])
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+def test_outputs_combined_with_another_tensor_have_the_bits_of_one_operation_after_another(dtype, gelu, how, rows):
+    fused, states = FusedLinear(layers(dtype), gelu=gelu), torch.randn(rows, 24).to(dtype)
+    other = torch.randn(rows, 64).to(dtype)
+    before, outputs = other.clone(), fused(states)
+    expected = outputs + other if how == "add" else outputs * other
+    assert torch.equal(fused.combined(states, other, how), expected)
+    assert torch.equal(other, before)
+
+
 def test_layers_lose_their_weights_so_that_none_is_held_twice():
     some = layers(torch.float32)
     fused = FusedLinear(some)
