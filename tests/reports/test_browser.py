@@ -127,6 +127,26 @@ def test_another_baseline_changes_the_differences(browser, many):
         assert page.locator("#heat-table tbody tr:has(th:text-is('system11'))").count() == 0
 
 
+def test_the_values_themselves_are_shown_instead_of_differences(browser, many):
+    with opened(browser, many) as page:
+        page.select_option("#baseline", label="nothing: the values")
+        heads = page.locator("#heat-table thead th").all_inner_texts()
+        assert heads[:3] == ["system", "average", page.evaluate("data.datasets[0].name")]
+        assert len(heads) == 17
+        means = page.evaluate("Object.fromEntries(data.overall.systems.map((one) => [one.name, one.mean]))")
+        rows = page.locator("#heat-table tbody tr").evaluate_all(
+            "rows => rows.map((row) => [...row.cells].map((cell) => cell.dataset.value ?? cell.textContent))"
+        )
+        assert [row[0] for row in rows] == sorted(means, key=lambda name: -means[name])
+        assert {row[0]: float(row[1]) for row in rows} == means
+        own = page.evaluate("data.datasets[14].systems.map((one) => [one.name, one.mean])")
+        assert {row[0]: float(row[16]) for row in rows} == dict(map(tuple, own))
+        best = page.locator("#heat-table td.real:nth-child(2)").all_inner_texts()
+        assert best == [f"{max(means.values()):.3f}"]
+        page.select_option("#baseline", label="its first stage")
+        assert page.locator("#heat-table tbody tr").count() == 12
+
+
 def test_the_page_begins_with_the_baseline_that_was_asked_for(browser, tmp_path):
     root = made(tmp_path, {"strong": 3.0, "weak": 1.0}, queries=8)
     found = overview(gather([root]), Settings(samples=200), queries=0, baseline="weak")

@@ -44,7 +44,7 @@ function drawHeat(baseline) {
   const most = Math.max(...sizes, 1e-9);
   const real = new Set(heat.real.map(([row, column]) => `${row} ${column}`));
   const rows = heat.rows.map((row, at) => row.map((value, column) => {
-    if (column === 0) return html("th", { scope: "row", ...(value.length > LONG ? { class: "long" } : {}) }, mark(value), value);
+    if (column === 0) return systemHead(value);
     if (value === null) return html("td", { class: "number", "data-value": "" }, "");
     const sure = real.has(`${at} ${column}`);
     const text = `${signed(value, heat.columns.length > 9 ? 3 : 4)}${sure ? "*" : ""}`;
@@ -54,9 +54,34 @@ function drawHeat(baseline) {
     cell.style.setProperty("--strength", `${(Math.abs(value) / most) * (sure ? 62 : 30)}%`);
     return cell;
   }));
-  byId("heat-table").classList.toggle("dense", heat.columns.length > 9);
-  fillTable(byId("heat-table"), heat.columns.map((name, column) => [name, column > 0]), rows);
-  byId("heat-notes").replaceChildren(...heat.notes.filter(Boolean).map((note) => html("p", { class: "note" }, note)));
+  fillHeat(heat.columns, rows, heat.notes);
+}
+
+const systemHead = (name) => html("th", { scope: "row", ...(name.length > LONG ? { class: "long" } : {}) }, mark(name), name);
+
+function fillHeat(columns, rows, notes) {
+  byId("heat-table").classList.toggle("dense", columns.length > 9);
+  fillTable(byId("heat-table"), columns.map((name, column) => [name, column > 0]), rows);
+  byId("heat-notes").replaceChildren(...notes.filter(Boolean).map((note) => html("p", { class: "note" }, note)));
+}
+
+// The values themselves: the best of each column bold, and the stronger the better within it.
+function drawValues() {
+  const average = data.overall ? [{ name: "average", systems: data.overall.systems }] : [];
+  const parts = [...average, ...data.datasets].map(({ name, systems }) => [name, new Map(systems.map((one) => [one.name, one.mean]))]);
+  const names = data.systems.map(({ name }) => name);
+  names.sort((one, other) => (parts[0][1].get(other) ?? -1) - (parts[0][1].get(one) ?? -1));
+  const cells = (name) => parts.map(([, means]) => {
+    const value = means.get(name);
+    if (value === undefined) return html("td", { class: "number", "data-value": "" }, "");
+    const all = [...means.values()];
+    const [least, most] = [Math.min(...all), Math.max(...all)];
+    const cell = html("td", { class: `number heat better${value === most ? " real" : ""}`, "data-value": value }, value.toFixed(parts.length > 8 ? 3 : 4));
+    cell.style.setProperty("--strength", `${((value - least) / Math.max(most - least, 1e-9)) * 45}%`);
+    return cell;
+  });
+  const notes = [`${data.measure}; bold: the best of a column; the stronger the colour, the better within it`];
+  fillHeat(["system", ...parts.map(([name]) => name)], names.map((name) => [systemHead(name), ...cells(name)]), notes);
 }
 
 function chooseBaselines() {
@@ -64,8 +89,11 @@ function chooseBaselines() {
   byId("heat").hidden = !names.length;
   if (!names.length) return;
   const chosen = Math.max(names.indexOf(data.baseline), 0);
-  fill(byId("baseline"), names.map((name) => name || "its first stage"), chosen);
-  byId("baseline").addEventListener("change", (event) => drawHeat(names[event.target.selectedIndex]));
+  fill(byId("baseline"), [...names.map((name) => name || "its first stage"), "nothing: the values"], chosen);
+  byId("baseline").addEventListener("change", ({ target }) => {
+    if (target.selectedIndex < names.length) drawHeat(names[target.selectedIndex]);
+    else drawValues();
+  });
   drawHeat(names[chosen]);
 }
 
