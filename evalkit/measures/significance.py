@@ -12,11 +12,13 @@ Davison, Hinkley 1997, section 3.8 (hierarchical resampling).
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import get_cached_controller
 
 Values = NDArray[np.float64]
 
@@ -90,7 +92,7 @@ def randomisation_test(differences: Values, *, seed: int = 0, samples: int = SAM
     for count in np.unique(moving[moving <= _EXACT]):
         chosen = moving == count
         signs = np.array([[1.0 if code >> bit & 1 else -1.0 for bit in range(count)] for code in range(2**count)])
-        sums = np.abs(signs.reshape(2**count, count) @ sizes[:count, chosen])
+        sums = np.abs(_product(signs.reshape(2**count, count), sizes[:count, chosen]))
         found[chosen] = (sums >= bound[chosen]).mean(axis=0)
     chosen = moving > _EXACT
     if chosen.any():
@@ -104,7 +106,7 @@ def _as_extreme(sizes: Values, bound: Values, seed: int, samples: int) -> Values
     extreme = np.zeros(sizes.shape[1])
     for size in _chunks(samples, len(sizes)):
         signs = random.integers(0, 2, size=(size, len(sizes)), dtype=np.int8) * 2.0 - 1.0
-        extreme += (np.abs(signs @ sizes) >= bound).sum(axis=0)
+        extreme += (np.abs(_product(signs, sizes)) >= bound).sum(axis=0)
     return extreme
 
 
@@ -148,7 +150,7 @@ def intervals(values: Values, *, level: float = 0.95, seed: int = 0, samples: in
     count = len(values)
     few = count * samples <= _FEW_CELLS
     draws = _few_draws(count, seed, samples) if few else _draws(count, np.random.default_rng(seed), samples)
-    return _percentiles(np.concatenate([drawn @ values / count for drawn in draws]), level)
+    return _percentiles(np.concatenate([_product(drawn, values) / count for drawn in draws]), level)
 
 
 def macro_intervals(
@@ -193,7 +195,7 @@ def smallest_difference(differences: Values, *, alpha: float = 0.05, power: floa
 def _resampled(values: Values, random: np.random.Generator, samples: int) -> Values:
     """Means of drawn queries, shape (samples, columns)."""
     count = len(values)
-    return np.concatenate([drawn @ values / count for drawn in _draws(count, random, samples)])
+    return np.concatenate([_product(drawn, values) / count for drawn in _draws(count, random, samples)])
 
 
 def _draws(count: int, random: np.random.Generator, samples: int) -> Iterator[Values]:
@@ -206,6 +208,20 @@ def _draws(count: int, random: np.random.Generator, samples: int) -> Iterator[Va
 def _few_draws(count: int, seed: int, samples: int) -> tuple[Values, ...]:
     """`_draws` from a seed, where all of them are at most 48 MB."""
     return tuple(_draws(count, np.random.default_rng(seed), samples))
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Lets numpy multiply on one thread: with several the bits depend on their number, and OpenBLAS waits in a loop.
+
+    Whoever computes in threads of its own enters this around them, as OpenBLAS has one number for all threads.
+    """
+    limited: AbstractContextManager[object] = get_cached_controller().limit(limits=1, user_api="blas")
+    return limited
+
+
+def _product(left: NDArray[np.floating], right: Values) -> Values:
+    with one_thread():
+        return np.asarray(left @ right)
 
 
 def _percentiles(means: Values, level: float) -> Values:

@@ -24,6 +24,7 @@ from evalkit.analysis.score_bins import ScoreBins, score_bins
 from evalkit.analysis.shared_facts import SharedFacts, pairs_among
 from evalkit.config.resources import config_names
 from evalkit.errors import EvalkitError
+from evalkit.measures.significance import one_thread
 from evalkit.results import Evaluation
 from evalkit.results.gather import dataset_of
 from evalkit.results.judged_runs import RunResult
@@ -122,7 +123,7 @@ def overview(
     baselines(comparisons, baseline)  # refuses a name before anything takes time
     if queries is None:
         queries = min(_LISTED, max(_ALL_LISTED // len(comparisons), _FEWEST_LISTED))
-    with ThreadPoolExecutor(2) as beside:  # its draws, and reading, leave Python to the views
+    with one_thread(), ThreadPoolExecutor(2) as beside:  # its draws, and reading, leave Python to the views
         averaging = beside.submit(overall, comparisons, settings)
         views = tuple(_view(one, settings, queries, advance, beside) for one in comparisons)
         total = averaging.result()

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 from scipy import stats
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from evalkit.measures.significance import (
     Rule,
@@ -179,3 +180,16 @@ def test_fewest_queries_are_the_first_number_that_can_show_a_difference(comparis
     fewest = Rule().fewest(comparisons)
     for count, real in ((fewest - 1, False), (fewest, True)):
         assert (p_values([np.full((count, comparisons), 0.5)], Rule())[0] < 0.05) == real
+
+
+def test_intervals_and_tests_do_not_depend_on_the_number_of_threads():
+    values = np.random.default_rng(0).random((467, 30))
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads, user_api="blas"):
+            own = (intervals(values), macro_intervals([values, values[:99]], samples=500))
+            found.append((*own, randomisation_test(values - 0.5)))
+            numbers = {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+            assert numbers == {threads}
+    for one, other in zip(*found, strict=True):
+        assert np.array_equal(one, other)
