@@ -1,7 +1,8 @@
 """LoRA adapters (Hu et al. 2021, arXiv:2106.09685) as peft stores them, merged into the weights of their base.
 
-W = W0 + s B A with s = lora_alpha / r, or lora_alpha / sqrt(r) with `use_rslora`. Tensors without such a pair, for
-example a classifier's head, replace those of the base.
+W = W0 + s B A with s = lora_alpha / r, or lora_alpha / sqrt(r) with `use_rslora`. With `use_dora` the rows of W then
+get stored lengths (Liu et al. 2024, arXiv:2402.09353). Tensors without such a pair, for example a classifier's head,
+replace those of the base.
 """
 
 import re
@@ -16,7 +17,10 @@ from evalkit.models.weights import Stored, Tensors
 
 _PREFIX = "base_model.model."
 # Keys that are obeyed here, then keys that the stored tensors speak for or that decide nothing of a forward pass.
-_OBEYED = {"peft_type", "task_type", "r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern", "fan_in_fan_out"}
+_OBEYED = {
+    *("peft_type", "task_type", "r", "lora_alpha", "use_rslora", "use_dora", "rank_pattern", "alpha_pattern"),
+    "fan_in_fan_out",
+}
 _SILENT = {
     *("base_model_name_or_path", "revision", "bias", "target_modules", "modules_to_save", "exclude_modules"),
     *("inference_mode", "init_lora_weights", "lora_dropout", "layers_to_transform", "layers_pattern", "auto_mapping"),
@@ -24,6 +28,7 @@ _SILENT = {
 }
 _BY_PEFT = "Merge the adapter with peft: PeftModel.from_pretrained(base, DIR).merge_and_unload().save_pretrained(NEW)."
 _NOTHING: tuple[Any, ...] = (None, False, {}, [], "megatron.core")  # values that ask for nothing
+_LENGTHS = "lora_magnitude_vector"
 _HALF = re.compile(r"(.+)\.(lora_|lora_embedding_)([AB])(?:\.weight)?")
 # The last layer of a classifier, as classes of transformers call it.
 _LAST = ("score.weight", "classifier.weight", "classifier.out_proj.weight")
@@ -36,11 +41,13 @@ class Change(NamedTuple):
         down: stored name of A; empty where the parameter is replaced.
         up: stored name of B, or of the tensor in its place.
         embeds: whether the parameter is a table of embeddings, which peft stores transposed.
+        lengths: stored name of the lengths of its rows; empty where they are what they are.
     """
 
     down: str
     up: str
     embeds: bool = False
+    lengths: str = ""
 
 
 class Adapter:
@@ -54,7 +61,7 @@ class Adapter:
         self._settings = _settings(checkpoint)
         self._tensors = Tensors(checkpoint, of_adapter=True)
         self.path = checkpoint.path
-        self.changes = _changes(checkpoint, list(self._tensors.shapes))
+        self.changes = _changes(checkpoint, list(self._tensors.shapes), lengths=bool(self._settings.get("use_dora")))
 
     @property
     def replaced(self) -> set[str]:
@@ -99,6 +106,9 @@ class Adapter:
                 "model's adapter?"
             )
         merged = parameter.double() + added.to(parameter.device) if change.down else added
+        if change.lengths:
+            lengths = self._read(change.lengths).to(parameter.device)
+            merged = torch.nn.functional.normalize(merged, dim=1) * lengths[:, None]
         parameter.copy_(merged.to(parameter.device, parameter.dtype))
 
     def _read(self, name: str) -> Any:
@@ -117,6 +127,8 @@ def _settings(checkpoint: Checkpoint) -> Mapping[str, Any]:
             f"{checkpoint.path}/{ADAPTER}: peft_type={stored.get('peft_type')!r}. evalkit reads LORA. {_BY_PEFT}"
         )
     odd = {key: value for key, value in stored.items() if key not in _OBEYED | _SILENT and value not in _NOTHING}
+    if stored.get("use_dora") and stored.get("fan_in_fan_out"):
+        odd["use_dora"] = True  # rows are columns there
     if odd:
         key = min(odd)
         raise ModelError(f"{checkpoint.path}/{ADAPTER}: {key}={odd[key]!r}, which evalkit does not compute. {_BY_PEFT}")
@@ -127,7 +139,7 @@ def _settings(checkpoint: Checkpoint) -> Mapping[str, Any]:
     return stored
 
 
-def _changes(checkpoint: Checkpoint, names: list[str]) -> dict[str, Change]:
+def _changes(checkpoint: Checkpoint, names: list[str], *, lengths: bool) -> dict[str, Change]:
     found: dict[str, Change] = {}
     for name in names:
         if not name.startswith(_PREFIX):
@@ -138,8 +150,13 @@ def _changes(checkpoint: Checkpoint, names: list[str]) -> dict[str, Change]:
             down, up = (f"{_PREFIX}{module}.{stem}{side}{match[0][match.end(3) :]}" for side in "AB")
             if down not in names or up not in names:
                 raise ModelError(f"{checkpoint.path}: holds {name} without its other half. Download it again.")
-            found[f"{module}.weight"] = Change(down, up, embeds=stem != "lora_")
+            of_rows = f"{_PREFIX}{module}.{_LENGTHS}" if lengths else ""
+            if of_rows and (of_rows not in names or stem != "lora_"):
+                raise ModelError(f"{checkpoint.path}: use_dora, and {module} has no {_LENGTHS} of its rows. {_BY_PEFT}")
+            found[f"{module}.weight"] = Change(down, up, embeds=stem != "lora_", lengths=of_rows)
         elif "lora_" in own:
+            if lengths and own.endswith(_LENGTHS) and f"{name.removesuffix(_LENGTHS)}lora_A.weight" in names:
+                continue
             raise ModelError(f"{checkpoint.path}: holds {name}, which evalkit does not compute. {_BY_PEFT}")
         elif ".original_module." not in own:  # which `modules_to_save` replaces
             # peft wraps the layers that it adds to, and a trained bias stays in there.

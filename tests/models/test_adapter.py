@@ -82,6 +82,28 @@ def test_scores_are_those_of_the_weights_merged_by_hand(folder, keys, scales):
     np.testing.assert_allclose(score(folder), merged_by_hand(folder, scales), rtol=0, atol=1e-5)
 
 
+def test_rows_have_the_lengths_that_dora_stores(folder):
+    """Liu et al. 2024, formula 5: m (W + s B A) / |W + s B A|, row by row."""
+    lengths = {
+        name.replace("lora_A.weight", "lora_magnitude_vector"): torch.linspace(0.2, 3, 32)
+        for name in load_file(folder / "adapter/adapter_model.safetensors")
+        if name.endswith("lora_A.weight")
+    }
+    change(folder, use_dora=True)
+    with pytest.raises(ModelError, match=r"use_dora, and bert\..* has no lora_magnitude_vector of its rows"):
+        score(folder)
+    plain = merged_by_hand(folder, lambda _: 2)
+    weights = dict(load_file(folder / "merged/model.safetensors"))
+    for name, length in lengths.items():
+        own = name.removeprefix("base_model.model.").replace("lora_magnitude_vector", "weight")
+        matrix = weights[own].double()
+        weights[own] = (matrix * (length.double() / (matrix**2).sum(dim=1).sqrt())[:, None]).float()
+    save_file(weights, folder / "merged/model.safetensors", metadata={"format": "pt"})
+    tensors(folder, lambda stored: stored.update(lengths))
+    np.testing.assert_allclose(score(folder), score(folder, "merged"), rtol=0, atol=1e-5)
+    assert np.abs(score(folder) - plain).max() > 1e-3
+
+
 def test_a_bias_that_was_trained_too_replaces_that_of_the_base(folder):
     bias, name = torch.full((32,), 0.5), f"{QUERY.format(0)}.base_layer.bias"
     head = HEAD.replace("classifier.weight", "classifier.{}.bias")
@@ -111,7 +133,7 @@ def test_both_folders_are_in_the_identity_and_the_base_alone_scores_otherwise(fo
 @pytest.mark.parametrize(
     ("keys", "part"),
     [
-        ({"use_dora": True}, "use_dora=True"),
+        ({"use_dora": True, "fan_in_fan_out": True}, "use_dora=True"),
         ({"peft_type": "IA3"}, "peft_type='IA3'. evalkit reads LORA"),
         ({"unheard_of": 3}, "unheard_of=3"),
         ({"layer_replication": [[0, 1]]}, "layer_replication="),
