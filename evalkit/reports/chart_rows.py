@@ -103,14 +103,17 @@ def _apart(timed: Sequence[tuple[float, System]], front: Container[str]) -> set[
 def _depth(view: DatasetView, named: Sequence[tuple[System, SystemView]]) -> Rows:
     """Curves of rerankers, of each first stage, and of the ceiling where there is only one.
 
-    A run alone has none: without its last documents its order is the same.
+    A run alone is its own first stage, and without its last documents its order is the same: its curve is shown where
+    the measure reads so far, as R@100 does.
     """
     rows: Rows = []
-    curved = [(one.name, own) for one, own in named if own.curve and not own.evaluation.is_first_stage]
+    curved = [(one.name, own) for one, own in named if own.curve]
     for name, own in curved:
         rows += [{"system": name, "kind": "reranked", "depth": at.depth, "value": at.reranked} for at in own.curve]
     longest: dict[str, tuple[AtDepth, ...]] = {}
     for _, own in curved:
+        if own.evaluation.is_first_stage:
+            continue
         stage = own.evaluation.first_stage
         longest[stage] = max(longest.get(stage, ()), own.curve, key=len)
     for stage, curve in longest.items():
@@ -118,7 +121,13 @@ def _depth(view: DatasetView, named: Sequence[tuple[System, SystemView]]) -> Row
         if len(longest) == 1 and view.comparison.ceiling is not None:
             ceilings = [{"kind": "ceiling", "depth": at.depth, "value": at.ceiling} for at in curve]
             rows += [{"system": f"ceiling of {stage}", **one} for one in ceilings]
-    return rows if any(len(own.curve) > 1 for _, own in curved) else []
+    return rows if any(_says_something(own) for _, own in curved) else []
+
+
+def _says_something(own: SystemView) -> bool:
+    """Whether a curve has several depths, and for a run alone also several values."""
+    values = {at.reranked for at in own.curve}
+    return len(values if own.evaluation.is_first_stage else own.curve) > 1
 
 
 def _length(named: Sequence[tuple[System, SystemView]]) -> Rows:

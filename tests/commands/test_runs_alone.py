@@ -198,7 +198,10 @@ def test_report_needs_no_corpus_and_shows_texts_where_they_are_given(folder, qre
     assert main(["report", "--qrels", qrels, *both, "--html", str(page)]) == 0
     bare = page.read_text(encoding="utf-8")
     assert "what is query" not in str(single_queries(bare))
-    assert '"depth":{"fields":["system","kind","depth","value"]' in bare
+    depths = '"depth":{"fields":["system","kind","depth","value"]'
+    assert depths not in bare  # nDCG@10 is the same whatever is behind the tenth document
+    assert main(["report", "--qrels", qrels, *both, "--html", str(page), "--measure", "R@20"]) == 0
+    assert depths in page.read_text(encoding="utf-8")
     texts = folder / "toy"
     files = ["--corpus", str(texts / "corpus.jsonl"), "--queries", str(texts / "queries.jsonl"), "--queries", "5"]
     assert main(["report", "--qrels", qrels, *both, "--html", str(page), *files]) == 0

@@ -105,7 +105,10 @@ def test_depth_has_the_first_stage_and_its_ceiling(view):
     alone = tuple(
         one._replace(curve=curve if one.evaluation.is_first_stage else ()) for one in view.systems
     )  # as a run alone has it
-    assert "depth" not in rows_of_dataset(replace(view, systems=alone))
+    rows = rows_of_dataset(replace(view, systems=alone))["depth"]
+    assert [(row["kind"], row["value"]) for row in rows] == [("reranked", 0.4), ("reranked", 0.5)]
+    flat = tuple(one._replace(curve=tuple(at._replace(reranked=0.4) for at in one.curve)) for one in alone)
+    assert "depth" not in rows_of_dataset(replace(view, systems=flat))
 
 
 def test_pairs_of_queries_are_those_of_the_comparison(view):
