@@ -99,4 +99,5 @@ def compared(
         advice = of_passages if passages and pair.advice in {_ALIKE, _PASSAGES} else pair.advice
         return f"{pair.ours!r} stands in {place} and {pair.theirs!r} in {other}. {advice}"
     advice = of_passages if passages else "Are both of the same collection?"
-    return f"{place[:1].upper()}{place[1:]} has {some[0]!r}, {other} {others[0]!r}. {advice}"
+    verb = "have" if place.endswith("s") else "has"
+    return f"{place[:1].upper()}{place[1:]} {verb} {some[0]!r}, {other} {others[0]!r}. {advice}"

@@ -53,6 +53,8 @@ def test_sentence_names_both_ids_and_a_remedy():
 
 
 def test_without_a_pair_the_first_of_both_are_named():
+    several = compared(["alpha"], ["12345"], place="the judgments", other="the corpus")
+    assert several.startswith("The judgments have 'alpha', the corpus '12345'.")
     told = compared(["alpha"], ["12345"], place="the run", other="the judgments")
     assert told == "The run has 'alpha', the judgments '12345'. Are both of the same collection?"
 
