@@ -23,6 +23,10 @@ A message says what was found, what is legal, and what to do next:
 class EvalkitError(Exception):
     """Base of everything that evalkit raises on purpose."""
 
+    def __str__(self) -> str:
+        """The message on one line, whatever it quotes."""
+        return " ".join(super().__str__().splitlines())
+
 
 class ConfigError(EvalkitError):
     """A setting is unknown, of the wrong type, out of range, or contradicts another."""

@@ -23,9 +23,10 @@ from evalkit.datasets.records import (
     instruction_of,
 )
 from evalkit.errors import DataError
-from evalkit.formats.python_objects import framed, is_from, kind_of, plain_value, qrels_of, run_of
+from evalkit.formats.python_objects import framed, holds_rows, is_from, kind_of, plain_value, qrels_of, run_of
 from evalkit.system.reporting import shown
 
+_NOTHING = ("NAType", "NaTType")  # classes of pandas
 _ROWS = "{id: text}, a table with columns for id and text, or a list of rows"
 
 
@@ -131,7 +132,7 @@ def excluded_of(source: Any, name: str) -> dict[str, list[str]]:
 
 
 def _are_ids(value: Any) -> bool:
-    return isinstance(value, list | tuple | set | frozenset) or hasattr(value, "tolist")
+    return isinstance(value, list | tuple | set | frozenset) or (hasattr(value, "tolist") and holds_rows(value))
 
 
 def _lists(source: Mapping[Any, Any], label: str) -> dict[str, list[str]]:
@@ -188,12 +189,20 @@ def _rows(source: Any, columns: Columns, label: str) -> Iterator[dict[str, Any]]
     if isinstance(source, Mapping):
         for own_id, value in source.items():
             row_id = {key: plain_value(own_id)}
-            yield {**value, **row_id} if isinstance(value, Mapping) else {**row_id, text: value}
+            fields = value if isinstance(value, Mapping) else {text: value}
+            yield {**{name: _cell(each) for name, each in fields.items()}, **row_id}
         return
     for row in _table_rows(source, label):
         if not isinstance(row, Mapping):
             raise DataError(f"{label}: a row is {shown(row)}, expected an object with id and text. Give {_ROWS}.")
-        yield {str(name): plain_value(value) for name, value in row.items()}
+        yield {str(name): _cell(value) for name, value in row.items()}
+
+
+def _cell(value: Any) -> Any:
+    """A value of a row; None where pandas has nothing, and a list of an array, which cannot be compared with a text."""
+    if getattr(value, "ndim", 0):
+        return list(value)
+    return None if type(value).__name__ in _NOTHING else plain_value(value)
 
 
 def _table_rows(source: Any, label: str) -> Iterable[Any]:
@@ -204,7 +213,7 @@ def _table_rows(source: Any, label: str) -> Iterable[Any]:
         return (row for batch in source.to_batches() for row in batch.to_pylist())
     if is_from(source, "polars", "DataFrame"):
         source = source.iter_rows(named=True)
-    if isinstance(source, Iterable) and not isinstance(source, str | bytes):
+    if holds_rows(source):
         rows: Iterable[Any] = source
         return rows
     raise DataError(f"{label}: is {shown(source)}. Give {_ROWS}.")

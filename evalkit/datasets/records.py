@@ -203,7 +203,11 @@ def is_missing(value: Any) -> bool:
 
 def _digits(value: Any) -> str | None:
     """A number as its shortest digits, `1984` also for 1984.0; None for anything but a finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, int):
+        return str(value)
+    if not math.isfinite(value):
         return None
     return str(int(value)) if value == int(value) else repr(value)
 

@@ -42,7 +42,6 @@ _RUNS = (
     "{query: {document: score}}, a table with columns such as query_id, doc_id and score, rows of ir_measures, "
     "a ranx.Run, an evalkit.Run, or a path"
 )
-_LISTS = (list, tuple)
 _JUDGMENTS = (
     "{query: {document: grade}}, {query: [relevant document, ...]}, a table with columns such as query_id, doc_id and "
     "relevance, rows of ir_measures, ranx.Qrels, or a path"
@@ -126,8 +125,8 @@ def subtopics_of(source: Any, name: str = "the judgments") -> Subtopics:
     if places is None or subtopic is None:
         raise DataError(f"{name}: has {', '.join(names)}. Expected {_SUBTOPICS}.")
     judged: dict[str, dict[str, dict[str, int]]] = {}
-    columns = [column(place) for place in (subtopic, places.query, places.document, places.value) if place is not None]
-    for own, *pair, grade in zip(*columns, strict=True):
+    needed = [place for place in (subtopic, places.query, places.document, places.value) if place is not None]
+    for own, *pair, grade in zip(*map(column, needed), strict=True):
         found, (query_id, doc_id) = judged.setdefault(_id(own, name), {}), (_id(each, name) for each in pair)
         add_judgment(found, query_id, doc_id, grade_text(plain_value(grade)), where=f"{name}: query {query_id!r}")
     return of_documents(judged, name, names[subtopic])
@@ -145,15 +144,23 @@ def is_table(source: Any) -> bool:
     return in_arrow or any(is_from(source, package, "DataFrame") for package in ("pandas", "polars"))
 
 
+def holds_rows(source: Any) -> bool:
+    """Whether an object can be read row by row: an array without dimensions says so, and cannot."""
+    return isinstance(source, Iterable) and not isinstance(source, str | bytes) and getattr(source, "ndim", None) != 0
+
+
 def kind_of(source: Any) -> str:
     """The class of an object, for errors."""
     kind = type(source)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return f"{'' if kind.__module__ == 'builtins' else f'{kind.__module__}.'}{kind.__qualname__}"
 
 
 def plain_value(value: Any) -> Any:
     """A number of NumPy, or a tensor of one, as a number of Python; anything else as it is."""
-    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        with suppress(RuntimeError):  # of a tensor without values
+            return value.item()
+    return value
 
 
 def framed(frame: Any) -> Any:
@@ -169,11 +176,13 @@ def _run_file(columns: "_Columns", name: str, order: str | None) -> RunFile:
 
 def _graded(judged: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
     """Judgments by query and document; documents in a list have no grades, and all are relevant."""
-    if not any(isinstance(found, _LISTS) for found in judged.values()):
+    if not any(isinstance(found, list | tuple) for found in judged.values()):
         return judged
     logger.warning("%s: %s.", name, ALL_RELEVANT.text)
     return {
-        query_id: dict.fromkeys((_id(doc_id, name) for doc_id in found), 1) if isinstance(found, _LISTS) else found
+        query_id: dict.fromkeys((_id(doc_id, name) for doc_id in found), 1)
+        if isinstance(found, list | tuple)
+        else found
         for query_id, found in judged.items()
     }
 
@@ -227,7 +236,7 @@ def _table(source: Any) -> tuple[list[str], Callable[[int], list[Any]]]:
 
 def _records(source: Any, name: str, expected: str) -> tuple[list[str], Callable[[int], list[Any]]]:
     """Names of fields of the first row, and a function from a field's place to its values."""
-    if not isinstance(source, Iterable) or isinstance(source, bytes):
+    if not holds_rows(source):
         raise DataError(f"{name}: is {_shown(source)}. Expected {expected}.")
     rows = list(source)
     if not rows:
@@ -293,7 +302,7 @@ def _numbers(values: Sequence[Any], columns: _Columns, name: str, what: str) -> 
     for row, value in enumerate(values):
         try:
             found[row] = _number(value)
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # the last of a tensor without values
             of = f"document {columns.documents[row]!r} for query {columns.queries[row]!r}"
             raise DataError(f"{name}: the {what} of {of} is {_shown(value)}, expected a number.") from error
     return found
@@ -303,14 +312,9 @@ def _number(value: Any) -> float:
     """A number of Python or NumPy, a tensor of one number, or a number as text."""
     if isinstance(value, str):
         return float(value if is_number(value) else "not a number")
-    return float(value if isinstance(value, Real) else _item(value))
-
-
-def _item(value: Any) -> Any:
-    """The value of an array or tensor without dimensions."""
-    if getattr(value, "ndim", None) != 0:
-        raise TypeError
-    return value.item()
+    if not isinstance(value, Real) and getattr(value, "ndim", None) != 0:
+        raise TypeError(value)
+    return float(plain_value(value))
 
 
 def _shown(value: Any) -> str:

@@ -32,12 +32,22 @@ def expanded(path: str | Path) -> Path:
     Raises:
         ConfigError: it is something else, or nobody has the name after the `~`.
     """
-    if not isinstance(path, str | os.PathLike):
+    if not _can_be(path):
         raise ConfigError(f"{path!r:.60} ({type(path).__name__}) is not the path of a file or folder.")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
         raise ConfigError(f"{path}: there is no such user, or no home folder. Write the whole path.") from error
+
+
+def _can_be(path: object) -> bool:
+    """Whether a file can have this name."""
+    if not isinstance(path, str | os.PathLike):
+        return False
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def is_file(path: Path) -> bool:

@@ -94,6 +94,16 @@ def test_results_find_texts_and_judgments_again_in_the_cache(toy, tmp_path):
     assert 0 == command("gate", str(found.result.folder), "--baseline", "b.json", "--update", cwd=tmp_path).returncode
 
 
+def test_what_pandas_says_is_missing_is_an_empty_text(toy, caplog):
+    """Its nullable texts have NA, which cannot be compared."""
+    rows = [{**row, "title": None} for row in ROWS]
+    frame = pd.DataFrame([*rows, {"_id": "d9", "title": None, "text": None}]).convert_dtypes()
+    assert frame["text"].iloc[-1] is pd.NA
+    toy["dataset"] = (frame, QUERIES, QRELS)
+    assert evalkit.evaluate(**toy).run.query_ids
+    assert "2 documents have no text" in caplog.text  # one of them is empty in the collection
+
+
 def test_documents_that_occur_twice_are_kept_once_or_refused(toy, caplog):
     toy["dataset"] = ([*ROWS, ROWS[0]], QUERIES, QRELS)
     evalkit.evaluate(**toy)
@@ -116,6 +126,13 @@ def test_documents_that_occur_twice_are_kept_once_or_refused(toy, caplog):
         (([1, 2], QUERIES, QRELS), "dataset: corpus: a row is 1, expected an object"),
         (([{"text": "a"}], QUERIES, QRELS), "dataset: corpus: row 1: has no id"),
         (({"d1": 3.5j}, QUERIES, QRELS), "dataset: corpus: row 1: text is"),
+        (
+            ({"d1": np.ones(2)}, QUERIES, QRELS),
+            r"dataset: corpus: row 1: text is \[np.float64\(1.0\), np.*expected a str",
+        ),
+        ((np.array(3), QUERIES, QRELS), r"dataset: corpus: is array\(3\). Give"),
+        ((CORPUS, QUERIES, np.array(3)), r"dataset: qrels: is array\(3\) "),
+        ((CORPUS, QUERIES, "\ud800"), "is not the path of a file or folder"),
         ((CORPUS, {"q1": "only"}, QRELS), "dataset: queries: lacks the text of 1 judged query, such as 'q2'"),
         ((CORPUS, QUERIES, {"q1": {"d1": 0.5}}), "dataset: qrels: query 'q1': the relevance is '0.5'"),
         ((CORPUS, QUERIES, {}), "dataset: qrels: holds no judgments"),

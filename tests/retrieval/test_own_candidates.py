@@ -2,6 +2,7 @@
 
 import logging
 
+import numpy as np
 import pytest
 from stubs import toy_evaluation
 
@@ -207,6 +208,7 @@ def test_results_of_candidates_in_python_are_read_again(given):
     ("parts", "message"),
     [
         ({"candidates": 7}, "own: candidates"),
+        ({"candidates": {"q0": np.int8(1)}}, "query 'q0' has np.int8"),
         (
             {"candidates": {"q0": [("a00", 1.0), ("b00", 2.0)]}},
             r"own: candidates: query 'q0' has \('a00', 1\.0\) \(tuple\), expected an id\. Give lists of ids, or \{doc",
