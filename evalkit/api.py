@@ -75,13 +75,18 @@ def evaluate(
     if isinstance(dataset, EvaluateConfig):
         if retriever is not None or reranker is not None or settings or asked != _DEFAULTS:
             raise ConfigError("an EvaluateConfig has all settings. Give it alone, or give the stages one by one.")
-        for group, kind in STAGES.items():
-            if not isinstance(own := getattr(dataset, group), kind):
-                raise ConfigError(f"{group} of the EvaluateConfig is {shown(own)}, expected a {kind.__name__}.")
-        return _evaluated(dataset, command)
+        return _evaluated(_checked(dataset), command)
     stages = {"dataset": dataset, "retriever": retriever, "reranker": "none" if reranker is None else reranker}
     config = _config(stages, settings, **asked)
     return _evaluated(config, command or _command(config, settings))
+
+
+def _checked(config: EvaluateConfig) -> EvaluateConfig:
+    """The settings, if those of all stages are there."""
+    for group, kind in STAGES.items():
+        if not isinstance(own := getattr(config, group), kind):
+            raise ConfigError(f"{group} of the EvaluateConfig is {shown(own)}, expected a {kind.__name__}.")
+    return config
 
 
 def _evaluated(config: EvaluateConfig, command: str) -> Evaluation:
