@@ -125,8 +125,8 @@ def subtopics_of(source: Any, name: str = "the judgments") -> Subtopics:
     if places is None or subtopic is None:
         raise DataError(f"{name}: has {', '.join(names)}. Expected {_SUBTOPICS}.")
     judged: dict[str, dict[str, dict[str, int]]] = {}
-    needed = [place for place in (subtopic, places.query, places.document, places.value) if place is not None]
-    for own, *pair, grade in zip(*map(column, needed), strict=True):
+    needed = (subtopic, places.query, places.document, places.value)
+    for own, *pair, grade in zip(*(column(place) for place in needed if place is not None), strict=True):
         found, (query_id, doc_id) = judged.setdefault(_id(own, name), {}), (_id(each, name) for each in pair)
         add_judgment(found, query_id, doc_id, grade_text(plain_value(grade)), where=f"{name}: query {query_id!r}")
     return of_documents(judged, name, names[subtopic])
@@ -134,8 +134,7 @@ def subtopics_of(source: Any, name: str = "the judgments") -> Subtopics:
 
 def is_from(source: Any, package: str, *names: str) -> bool:
     """Whether an object is of a class with one of these names that a package defines, or of a subclass of one."""
-    known = ((kind.__module__.partition(".")[0], kind.__name__) for kind in type(source).__mro__)
-    return any(module == package and name in names for module, name in known)
+    return any(kind.__module__.partition(".")[0] == package and kind.__name__ in names for kind in type(source).__mro__)
 
 
 def is_table(source: Any) -> bool:
@@ -246,9 +245,8 @@ def _records(source: Any, name: str, expected: str) -> tuple[list[str], Callable
         if not names or _fields(row) != names:
             of = f", expected the fields {', '.join(names)} of the first row" if names else f". Expected {expected}"
             raise DataError(f"{name}: row {number} is {_shown(row)}{of}.")
-    if isinstance(rows[0], Mapping):
-        return list(names), lambda place: [row[names[place]] for row in rows]
-    return list(names), lambda place: [row[place] for row in rows]
+    keys = names if isinstance(rows[0], Mapping) else range(len(names))
+    return list(names), lambda place: [row[keys[place]] for row in rows]
 
 
 def _fields(row: Any) -> tuple[str, ...]:
