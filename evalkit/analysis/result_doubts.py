@@ -11,7 +11,8 @@ from evalkit.system.terminal import printable
 
 def ties(result: Mapping[str, Any]) -> str:
     """In how many queries scores are tied among the first ten documents."""
-    return f"ties in the top 10 of {counted(result['queries_with_ties_in_top_10'], 'query', 'queries')}"
+    count = result["queries_with_ties_in_top_10"]
+    return f"ties in the top 10 of {counted(count, 'query', 'queries')}" if count else "no ties in the top 10"
 
 
 def of_result(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:

@@ -64,7 +64,7 @@ def _write(path: Path, grids: list[Grid], form: str) -> None:
     from rich.console import Console
 
     text = StringIO()
-    write(grids, form, Console(file=text, width=200, emoji=False))
+    write(grids, form, Console(file=text, width=200, emoji=False, force_terminal=False, force_jupyter=False))
     write_output(path, text.getvalue())
     say(f"{path}\n")
 

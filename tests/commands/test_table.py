@@ -75,6 +75,12 @@ def test_the_suffix_of_the_file_says_the_form(root, tmp_path, capsys):
     assert "┏" in (tmp_path / "t.txt").read_text(encoding="utf-8")
 
 
+def test_a_file_has_no_colours_of_a_terminal(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as kernels of notebooks set it
+    assert main(["table", str(root), "--format", "table", "--output", str(tmp_path / "table.txt")]) == 0
+    assert "\x1b" not in (tmp_path / "table.txt").read_text()
+
+
 def test_run_files_with_judgments(tmp_path, capsys):
     write_collection(tmp_path / "toy", queries=20)
     runs = [
