@@ -66,7 +66,8 @@ class ComputeConfig:
     `off` is the formulas of transformers, `torch` single operations of torch, `triton` kernels of evalkit's own (CUDA
     only). `auto` is `off` on a CPU; on CUDA `triton` where it works, else `torch`. The manifest says which was used."""
     batch_tokens: int | None = None
-    """Tokens in one batch. When not set 4,096 on a CPU, and on CUDA what fits into memory, up to 65,536."""
+    """Tokens in one batch. When not set 1,024 on a CPU (4,096 with padding or where texts share their start), and on
+    CUDA what fits into memory, up to 65,536."""
     threads: int | None = None
     """CPU threads; as many as there are cores when not set."""
     memory_gib: float | None = None

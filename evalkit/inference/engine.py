@@ -27,7 +27,8 @@ from evalkit.system.reporting import is_out_of_memory
 Rows = NDArray[np.int64]
 _Result = TypeVar("_Result")
 
-_CPU_TOKENS = 4096  # a CPU is slower once a batch leaves its cache
+_CPU_TOKENS = 1024  # a CPU is slower once a batch leaves its cache
+_CPU_JOINT_TOKENS = 4096  # where all cores share a batch, or texts a start, which is computed once a batch
 _CUDA_TOKENS = 65_536  # a GPU is busy with fewer
 _PROBE_TOKENS = 4096
 _ROUNDS = 16  # batches of each core, above which one more or less does not matter
@@ -96,9 +97,11 @@ class Work:
     @cached_property
     def _share(self) -> int:
         """Tokens of a batch on a CPU: fewer where a few batches would leave cores without work at the end."""
+        if self.shared is not None or self.padded:
+            return _CPU_JOINT_TOKENS
         total, workers = int(self.lengths.sum()), self.workers
         rounds = -(-total // (_CPU_TOKENS * workers))
-        if workers == 1 or self.shared is not None or not 0 < rounds <= _ROUNDS:
+        if workers == 1 or not 0 < rounds <= _ROUNDS:
             return _CPU_TOKENS
         least = -(-total // (rounds * workers))
         for tokens in range(least, _CPU_TOKENS, max(least // 32, 1)):

@@ -50,22 +50,22 @@ def failing_above(limit: int, error: Exception, lengths=LENGTHS, calls: list[int
 
 
 @pytest.mark.parametrize(
-    ("count", "workers", "planned"), [(96, 1, 3), (96, 2, 4), (96, 8, 8), (96, 40, 40), (3, 2, 2), (1, 2, 1)]
+    ("count", "workers", "planned"), [(96, 1, 10), (96, 2, 10), (96, 8, 16), (96, 40, 40), (3, 2, 2), (1, 2, 1)]
 )
 def test_cores_have_as_many_batches_each_where_they_are_few(count, workers, planned):
     lengths = np.random.default_rng(0).integers(80, 120, count)
     tokens = [int(lengths[rows].sum()) for rows in work(lengths, workers=workers).plan(np.arange(count))]
     assert (planned, int(lengths.sum())) == (len(tokens), sum(tokens))
-    assert max(tokens) <= 4096
+    assert max(tokens) <= 1024
     if workers > 1:
         assert max(tokens) - min(tokens) <= 240
-    asked = work(lengths, workers=workers, budget=4096).plan(np.arange(count))
-    assert len(asked) == -(-int(lengths.sum()) // 4000)
+    asked = work(lengths, workers=workers, budget=1024).plan(np.arange(count))
+    assert len(asked) == -(-int(lengths.sum()) // 980)
 
 
 def test_many_batches_are_as_large_as_a_core_is_fast():
     lengths = np.full(20_000, 100)
-    assert [40] * 500 == [len(rows) for rows in work(lengths, workers=2).plan(np.arange(20_000))]
+    assert [10] * 2000 == [len(rows) for rows in work(lengths, workers=2).plan(np.arange(20_000))]
 
 
 EXPECTED = {row: row * 10 for row in range(len(LENGTHS))}
@@ -219,9 +219,11 @@ def test_tokens_of_a_shared_start_are_counted_once_a_batch():
 
 
 def test_cpu_budget_is_one_that_a_cache_holds_when_none_is_given():
-    todo = work([500] * 20)
+    todo, padded = work([500] * 20), work([500] * 20, padded=True)
     results(todo)
-    assert (4096, 3) == (todo.usage.batch_tokens, todo.usage.batches)
+    results(padded)
+    assert (1024, 10) == (todo.usage.batch_tokens, todo.usage.batches)
+    assert (4096, 3) == (padded.usage.batch_tokens, padded.usage.batches)
 
 
 def test_no_text_runs_nothing():
