@@ -5,12 +5,14 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from evalkit.analysis.pairwise import Comparison
 from evalkit.measures import Evaluators, ceilings, measure, parse_measure, preference
 from evalkit.measures.answers import AnswerJudge
 from evalkit.results import Result
@@ -38,6 +40,18 @@ class SharedFacts:
     _truncated: dict[Path, pa.Table | None] = field(default_factory=dict)
     _evaluators: Evaluators = field(default_factory=dict)
     _means: dict[tuple[Path, int | None], tuple[float, float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, dataset: Dataset, comparison: Comparison, measure: str) -> Self:
+        """Of a dataset whose systems were compared: their values are known."""
+        columns = zip(comparison.evaluations, comparison.values.T, strict=True)
+        known = {
+            one.result.folder: PerQuery(
+                comparison.query_ids, {measure: values}, tuple(one.result.manifest["queries_without_candidates"])
+            )
+            for one, values in columns
+        }
+        return cls(dataset, measure, known)
 
     @cached_property
     def _judge(self) -> AnswerJudge | None:

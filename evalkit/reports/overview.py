@@ -6,7 +6,6 @@ A system is a reranker or a first stage, as in `compare`; first stages are alway
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -28,7 +27,6 @@ from evalkit.measures.significance import one_thread
 from evalkit.results import Evaluation
 from evalkit.results.gather import dataset_of
 from evalkit.results.judged_runs import RunResult
-from evalkit.types import PerQuery
 
 _LISTED, _FEWEST_LISTED = 30, 5  # queries of a dataset
 _ALL_LISTED = 150  # queries of all datasets
@@ -140,7 +138,7 @@ def _view(
     except EvalkitError as error:
         remark = f"without texts, judgments and curves: {error}"
     systems, fell = [], falls(comparison, settings)
-    shared = None if dataset is None else SharedFacts(dataset, settings.measure, _known(comparison, settings.measure))
+    shared = None if dataset is None else SharedFacts.of(dataset, comparison, settings.measure)
     if shared is not None:
         results = (result for one in comparison.evaluations for result in (one.candidates, one.result))
         shared.read_ahead({result.folder: result for result in results}.values(), beside)
@@ -160,17 +158,6 @@ def _view(
     tables = (shared.truncated(one.result) if shared else one.result.read_truncated() for one in comparison.evaluations)
     cut = tuple(frozenset() if some is None else pairs_among(some, "query_id", chosen) for some in tables)
     return DatasetView(comparison, tuple(systems), tuple(listings), cut, remark)
-
-
-def _known(comparison: Comparison, measure: str) -> dict[Path, PerQuery]:
-    """The values of the comparison, by the folder of their result."""
-    columns = zip(comparison.evaluations, comparison.values.T, strict=True)
-    return {
-        one.result.folder: PerQuery(
-            comparison.query_ids, {measure: values}, tuple(one.result.manifest["queries_without_candidates"])
-        )
-        for one, values in columns
-    }
 
 
 def _system(evaluation: Evaluation, analysis: Analysis | None, bins: ScoreBins | None, remark: str) -> SystemView:
