@@ -94,9 +94,12 @@ def widest(
     count: int,
     dataset: Dataset | None,
     cutoff: int = 10,
+    pair: tuple[int, int] | None = None,
     read: Callable[[Result], Run] = lambda result: result.read_run(),
 ) -> list[Listing]:
     """The queries with the widest range of values, widest first; those on which all agree are left out.
+
+    With a pair of systems, half of them are the queries on which these two differ most.
 
     Args:
         evaluations: systems.
@@ -105,10 +108,10 @@ def widest(
         count: maximum number of queries.
         dataset: the source of texts and judgments.
         cutoff: documents of each ranking.
+        pair: columns of `values`.
         read: gives the run of a result; one that keeps runs saves reading them again.
     """
-    apart = np.ptp(values, axis=1)
-    order = [int(row) for row in np.argsort(-apart, kind="stable")[:count] if apart[row] > 0]
+    order = _rows(values, pair, count)
     chosen = {query_ids[row] for row in order}
     runs = [read(evaluation.result).only_queries(chosen) for evaluation in evaluations]
     ranked = [{ranking.query_id: ranking.doc_ids for ranking in run} for run in runs]
@@ -118,6 +121,27 @@ def widest(
         _listing(query_ids[row], values[row], ranked, cutoff, grades.get(query_ids[row], {}), texts, dataset)
         for row in order
     ]
+
+
+def _rows(values: NDArray[np.float64], pair: tuple[int, int] | None, count: int) -> list[int]:
+    """Rows to list, the widest range first: half of them, rounded up, by the pair alone."""
+    apart = np.ptp(values, axis=1)
+    widest_first = [int(row) for row in np.argsort(-apart, kind="stable") if apart[row] > 0]
+    own: list[int] = []
+    if pair is not None:
+        between = np.abs(values[:, pair[0]] - values[:, pair[1]])
+        own = [int(row) for row in np.argsort(-between, kind="stable")[: (count + 1) // 2] if between[row] > 0]
+    kept = set(list(dict.fromkeys([*own, *widest_first]))[:count])
+    return [row for row in widest_first if row in kept]
+
+
+def first_pair(evaluations: Sequence[Evaluation]) -> tuple[int, int]:
+    """Of systems, best first, those that a reader sees first: the first stage of the best reranker, and this one."""
+    second = next((place for place, one in enumerate(evaluations) if not one.is_first_stage), 0)
+    stage = evaluations[second].first_stage
+    own = (place for place, one in enumerate(evaluations) if one.is_first_stage and one.first_stage == stage)
+    first = next((place for place in own if place != second), int(second == 0 and len(evaluations) > 1))
+    return first, second
 
 
 def _listing(

@@ -211,20 +211,6 @@ def rows_of_scores(bins: ScoreBins) -> Rows:
     return [dict(zip(("low", "high", "relevant", "other", "unjudged"), row, strict=True)) for row in columns]
 
 
-def first_pair(view: DatasetView) -> tuple[int, int]:
-    """The systems that a reader sees first: the first stage of the best reranker, and this reranker."""
-    places = [place for place, one in enumerate(view.systems) if not one.evaluation.is_first_stage]
-    second = places[0] if places else 0
-    stage = view.systems[second].evaluation.first_stage
-    own = (
-        place
-        for place, one in enumerate(view.systems)
-        if one.evaluation.is_first_stage and one.evaluation.first_stage == stage
-    )
-    first = next((place for place in own if place != second), int(second == 0 and len(view.systems) > 1))
-    return first, second
-
-
 def names_of(found: Overview) -> Mapping[str, bool]:
     """Every system -> whether it is a first stage, in the order in which readers meet them."""
     systems: dict[str, bool] = {}

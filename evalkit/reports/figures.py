@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from evalkit.analysis.moves import first_pair
 from evalkit.reports.chart_rows import (
     Rows,
-    first_pair,
     names_of,
     rows_of_dataset,
     rows_of_pair,
@@ -48,7 +48,7 @@ def write_figures(found: Overview, folder: Path) -> list[Path]:
 def _charts(view: DatasetView) -> Iterator[tuple[str, Rows]]:
     """Charts of a dataset; those of two systems are of the best reranker and its first stage."""
     yield from rows_of_dataset(view).items()
-    first, second = first_pair(view)
+    first, second = first_pair(view.comparison.evaluations)
     if first != second:
         rows = rows_of_pair(view, first, second)
         yield "queries", rows
@@ -61,7 +61,7 @@ def _charts(view: DatasetView) -> Iterator[tuple[str, Rows]]:
 
 
 def _titled(specification: dict[str, Any], view: DatasetView, kind: str) -> dict[str, Any]:
-    first, second = (view.comparison.names[place] for place in first_pair(view))
+    first, second = (view.comparison.names[place] for place in first_pair(view.comparison.evaluations))
     systems = {"queries": f": {second} (up) against {first} (across)", "differences": f": {second} less {first}"}
     systems |= dict.fromkeys(("scores", "calibration"), f": {second}")
     return {**specification, "title": f"{view.comparison.dataset}{systems.get(kind, '')}"}

@@ -13,7 +13,7 @@ import pyarrow as pa
 from evalkit.analysis.differences import baselines, falls
 from evalkit.analysis.findings import Finding, findings
 from evalkit.analysis.flags import Flag
-from evalkit.analysis.moves import Listing, widest
+from evalkit.analysis.moves import Listing, first_pair, widest
 from evalkit.analysis.one_pass import DEPTHS, Analysis, AtDepth, analyse
 from evalkit.analysis.overall import Overall, left_out, overall
 from evalkit.analysis.pairwise import Comparison, Settings, compare
@@ -61,7 +61,7 @@ class DatasetView:
     Attributes:
         comparison: of its systems.
         systems: in the comparison's order.
-        listings: the queries on which the systems differ most.
+        listings: the queries on which the systems, and those of the first pair, differ most.
         cut: query and document of the pairs of these queries that were truncated, one set a system.
         remark: why texts and curves are absent; empty where they are not.
     """
@@ -153,7 +153,8 @@ def _view(
         advance(1)
     of_all = comparison.evaluations, comparison.query_ids, comparison.values
     read = shared.run if shared else lambda result: result.read_run()
-    listings = widest(*of_all, count=queries, dataset=dataset, read=read)
+    pair = first_pair(comparison.evaluations)
+    listings = widest(*of_all, count=queries, dataset=dataset, pair=pair, read=read)
     chosen = pa.array([one.query_id for one in listings], pa.string())
     tables = (shared.truncated(one.result) if shared else one.result.read_truncated() for one in comparison.evaluations)
     cut = tuple(frozenset() if some is None else pairs_among(some, "query_id", chosen) for some in tables)

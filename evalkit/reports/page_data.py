@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from evalkit.analysis.moves import Listing
+from evalkit.analysis.moves import Listing, first_pair
 from evalkit.analysis.pairwise import Pairing
-from evalkit.reports.chart_rows import Rows, first_pair, names_of, rows_of_dataset, rows_of_scores, rows_over_datasets
+from evalkit.reports.chart_rows import Rows, names_of, rows_of_dataset, rows_of_scores, rows_over_datasets
 from evalkit.reports.heat_grid import heat_grid
 from evalkit.reports.looks import look_of, theme
 from evalkit.reports.overview import DatasetView, Overview
@@ -87,7 +87,7 @@ def _dataset(view: DatasetView, alpha: float) -> dict[str, Any]:
         "name": comparison.dataset,
         "ceiling": comparison.ceiling,
         "remark": view.remark,
-        "first": first_pair(view),
+        "first": first_pair(comparison.evaluations),
         "systems": [
             {
                 "name": one.name,

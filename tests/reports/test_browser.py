@@ -300,6 +300,29 @@ def test_filters_keep_the_queries_that_were_won_or_lost(browser, many):
         assert "unjudged" in page.inner_text("#rankings")
 
 
+def test_queries_are_listed_by_the_difference_of_the_two_systems_shown_and_the_largest_is_open(browser, many):
+    with opened(browser, many) as page:
+        for place in (None, "5", "9"):
+            if place:
+                page.select_option("#second", place)
+            texts = page.locator("#query option").all_inner_texts()
+            apart = [abs(float(text.split()[0].replace("\u2212", "-"))) for text in texts]
+            assert len(apart) > 1
+            assert apart == sorted(apart, reverse=True)
+            assert page.locator("#query").evaluate("one => one.selectedIndex") == 0
+            assert texts[0].split()[1] == f"{page.inner_text('#asked code')}:"
+            page.click("#next")
+
+
+def test_a_filter_keeps_the_query_that_is_open(browser, many):
+    with opened(browser, many) as page:
+        page.click("#next")
+        asked = page.inner_text("#asked")
+        name = "won" if page.inner_text("#query option:checked").startswith("+") else "lost"
+        page.check(f"[value={name}]")
+        assert page.inner_text("#asked") == asked
+
+
 def test_a_permalink_opens_the_query_with_its_systems(browser, many):
     with opened(browser, many) as page:
         page.select_option("#dataset", "3")

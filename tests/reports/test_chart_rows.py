@@ -6,11 +6,11 @@ from itertools import combinations
 import pytest
 from made import made
 
+from evalkit.analysis.moves import first_pair
 from evalkit.analysis.one_pass import AtDepth
 from evalkit.analysis.pairwise import Settings
 from evalkit.analysis.score_bins import ScoreBins
 from evalkit.reports.chart_rows import (
-    first_pair,
     names_of,
     rows_of_dataset,
     rows_of_pair,
@@ -112,7 +112,7 @@ def test_depth_has_the_first_stage_and_its_ceiling(view):
 
 
 def test_pairs_of_queries_are_those_of_the_comparison(view):
-    first, second = first_pair(view)
+    first, second = first_pair(view.comparison.evaluations)
     assert (view.comparison.names[first], view.comparison.names[second]) == ("stage-100", "strong")
     rows = rows_of_pair(view, first, second)
     assert [row["id"] for row in rows] == list(view.comparison.query_ids)

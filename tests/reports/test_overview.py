@@ -2,9 +2,11 @@
 
 import shutil
 
+import numpy as np
 import pytest
 from made import made
 
+from evalkit.analysis.moves import first_pair
 from evalkit.analysis.pairwise import Settings
 from evalkit.reports.overview import overview
 from evalkit.results.gather import gather
@@ -37,16 +39,32 @@ def test_every_dataset_has_its_systems_first_stage_included(root):
     assert found.published == ()
 
 
-def test_listed_queries_are_those_with_the_widest_range_and_have_texts_and_grades(root):
+def test_listed_queries_are_those_with_the_widest_ranges_and_have_texts_and_grades(root):
     (view,) = overview(gather([root / "one"]), QUICK, queries=4).datasets
-    apart = sorted(view.comparison.values.max(axis=1) - view.comparison.values.min(axis=1), reverse=True)
-    assert [max(one.values) - min(one.values) for one in view.listings] == pytest.approx(apart[:4])
+    apart = sorted(np.ptp(view.comparison.values, axis=1), reverse=True)
+    shown = [max(one.values) - min(one.values) for one in view.listings]
+    assert len(shown) == 4
+    assert shown == sorted(shown, reverse=True)
+    assert shown[:2] == pytest.approx(apart[:2])
     for one in view.listings:
         assert one.text.startswith(f"what is query {one.query_id[1:]}")
         number = one.query_id[1:]
         assert all(text == f"document {doc.split('_')[1]} of query {number}" for doc, text in one.texts.items())
         assert [len(ranking) for ranking in one.rankings] == [10, 10, 10]
         assert set(one.grades.values()) >= {0}
+
+
+def test_half_of_the_listed_queries_are_those_on_which_the_first_pair_differs_most(root):
+    (view,) = overview(gather([root / "one"]), QUICK, queries=6).datasets
+    first, second = first_pair(view.comparison.evaluations)
+    between = np.abs(view.comparison.values[:, first] - view.comparison.values[:, second])
+    own = {view.comparison.query_ids[row] for row in np.argsort(-between, kind="stable")[:3]}
+    apart = np.ptp(view.comparison.values, axis=1)
+    widest = {view.comparison.query_ids[row] for row in np.argsort(-apart, kind="stable")[:6]}
+    listed = {one.query_id for one in view.listings}
+    assert own - widest  # of all systems alone some would be absent
+    assert own <= listed <= own | widest
+    assert len(listed) == 6
 
 
 def test_replayed_scores_have_no_speed(root):

@@ -93,14 +93,15 @@ function shownBy(one, system) {
   return places.sort((left, right) => ranks[left] - ranks[right]);
 }
 
+// The listed queries that fit, the largest difference of the two systems first. Opens the one wanted, else the largest.
 function listQueries(wanted = null) {
   const own = ofDataset()?.listings ?? [];
   const asked = [...document.querySelectorAll("[name=filter]:checked")].map((each) => FILTERS[each.value]);
-  const kept = wanted ?? state.listings[state.query]?.id;
-  state.listings = own.filter((one) => asked.every((test) => test(one)));
-  state.query = Math.max(state.listings.findIndex((one) => one.id === kept), 0);
-  const change = (one) => signed(one.values[state.second] - one.values[state.first]);
-  fill(byId("query"), state.listings.map((one) => `${change(one)}  ${one.id}: ${one.text ?? ""}`.slice(0, 110)), state.query);
+  const change = (one) => one.values[state.second] - one.values[state.first];
+  state.listings = own.filter((one) => asked.every((test) => test(one)))
+    .sort((one, other) => Math.abs(change(other)) - Math.abs(change(one)));
+  state.query = Math.max(state.listings.findIndex((one) => one.id === wanted), 0);
+  fill(byId("query"), state.listings.map((one) => `${signed(change(one))}  ${one.id}: ${one.text ?? ""}`.slice(0, 110)), state.query);
   byId("matching").textContent = own.length ? `${state.listings.length} of ${own.length} listed queries` : "";
   showQuery();
 }

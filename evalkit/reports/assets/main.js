@@ -22,7 +22,7 @@ for (const side of ["first", "second"]) {
     listQueries();
   });
 }
-document.querySelectorAll("[name=filter]").forEach((each) => each.addEventListener("change", () => listQueries()));
+document.querySelectorAll("[name=filter]").forEach((each) => each.addEventListener("change", () => listQueries(state.listings[state.query]?.id)));
 byId("query").addEventListener("change", (event) => {
   state.query = event.target.selectedIndex;
   showQuery();
