@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from evalkit.errors import AbsentModel, ModelError
 from evalkit.models.config_json import checked_settings
+from evalkit.models.module_list import listed_modules, require_folder
 from evalkit.models.refusals import instead_of_config
 from evalkit.models.remote_files import downloaded, package_folder
 from evalkit.system.files import expanded, file_digest
@@ -40,9 +41,6 @@ _OF_TOKENIZER = {
     *VOCABULARIES,
     *("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),
 }
-
-# Where the classes of a module come from whose code is known. Any other is code of the checkpoint's own.
-KNOWN_PACKAGES = ("sentence_transformers.", "pylate.")
 _SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 
 
@@ -228,16 +226,10 @@ class Checkpoint:
         file = self.path / "modules.json"
         if not file.is_file():
             return []
-        try:
-            entries = list[Any](json.loads(file.read_text(encoding="utf-8")))
-            found = [(str(entry["type"]), str(entry.get("path", ""))) for entry in entries]
-        except (ValueError, OSError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise ModelError(f"{file}: not a list of modules ({error!r}).") from error
-        for kind, folder in found:
+        found = [(kind.rsplit(".", 1)[-1], folder) for kind, folder in listed_modules(file)]
+        for _, folder in found:
             self.inside(folder)
-            if not kind.startswith(KNOWN_PACKAGES):
-                raise ModelError(f"{file}: {kind} is code of the checkpoint's own, which evalkit never runs.")
-        return [(kind.rsplit(".", 1)[-1], folder) for kind, folder in found]
+        return found
 
     @property
     def kinds(self) -> list[str]:
@@ -263,7 +255,7 @@ def resolve(
         routed: whether the caller reads a Router, whose models may all be in folders below it.
 
     Raises:
-        ModelError: no such folder, package folder or hub id, no `config.json` in it, or a file outside of it is read.
+        ModelError: no such folder, package folder or hub id, no `config.json` or module in it, a file outside is read.
         MissingExtra: the package that holds the weights is not installed.
     """
     if model.startswith(_PACKAGE_PREFIX):
@@ -277,6 +269,8 @@ def resolve(
         raise AbsentModel(
             f"{model}: no such folder. A model is a hub id such as BAAI/bge-m3, a folder, or package:NAME/PATH."
         )
+    for kind, at in checkpoint.modules():
+        require_folder(checkpoint.path, "modules.json", kind, at)
     if not (checkpoint.path / CONFIG).is_file():
         if (checkpoint.path / ADAPTER).is_file():
             return _over_base(checkpoint, weights=weights)

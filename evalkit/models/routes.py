@@ -7,8 +7,9 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from evalkit.errors import ModelError
-from evalkit.models.checkpoint import CONFIG, KNOWN_PACKAGES, ROUTER, Checkpoint
+from evalkit.models.checkpoint import CONFIG, ROUTER, Checkpoint
 from evalkit.models.declared import require_known
+from evalkit.models.module_list import KNOWN_PACKAGES, require_folder
 
 Route = Literal["query", "document"]
 _FILE = "router_config.json"
@@ -24,7 +25,8 @@ def of_route(checkpoint: Checkpoint, route: Route) -> Checkpoint:
     It has the identity of the whole. Without a Router it is the checkpoint itself.
 
     Raises:
-        ModelError: a Router's file is absent or malformed, has other routes, or names code of the checkpoint's own.
+        ModelError: a Router's file or a module is absent, or the file is malformed, has other routes, or names code of
+            the checkpoint's own.
     """
     if ROUTER not in checkpoint.kinds:
         return checkpoint
@@ -34,6 +36,8 @@ def of_route(checkpoint: Checkpoint, route: Route) -> Checkpoint:
     kind, first = chain[0]
     if kind in _TRANSFORMERS and not (checkpoint.path / first / CONFIG).is_file():
         raise ModelError(f"{checkpoint.path / first / CONFIG} is absent. Download the checkpoint again.")
+    for kind, at in chain:
+        require_folder(checkpoint.path, _FILE, kind, at)
     seen = [(kind, "" if at == first else os.path.relpath(at or ".", first or ".")) for kind, at in chain]
     return replace(checkpoint, path=checkpoint.path / first, router=checkpoint, chain=tuple(seen))
 

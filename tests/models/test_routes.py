@@ -1,6 +1,7 @@
 """Routes of a Router: the modules of each side in order, where they are, and what is refused. Reads no weights."""
 
 import json
+import shutil
 
 import pytest
 
@@ -48,7 +49,8 @@ def test_a_route_is_read_from_the_folder_of_its_first_module_and_has_the_rest_be
 def test_modules_before_a_router_in_a_folder_of_its_own_are_those_of_both_routes(tmp_path):
     before = [("Transformer", ""), ("Pooling", "1_Pooling"), ("Router", "2_Router"), ("Normalize", "3_Normalize")]
     write(tmp_path / "m", before, {"query": ["query_0_Dense"], "document": ["document_0_Dense"]}, inner="2_Router")
-    put(tmp_path / "m" / "config.json", {})
+    for at in ("config.json", "1_Pooling/config.json"):
+        put(tmp_path / "m" / at, {})
     whole = resolve(str(tmp_path / "m"))
     document = of_route(whole, "document")
     assert document.path == whole.path
@@ -97,6 +99,13 @@ def test_a_transformer_without_its_configuration_is_refused(tmp_path):
     root = write(tmp_path / "m", [("Router", "")], TWO)
     (root / "query_0_Transformer" / "config.json").unlink()
     with pytest.raises(ModelError, match=r"query_0_Transformer/config\.json is absent"):
+        of_route(resolve(str(root), routed=True), "query")
+
+
+def test_a_module_of_a_route_that_did_not_come_with_the_checkpoint_is_named(tmp_path):
+    root = write(tmp_path / "m", [("Router", "")], TWO)
+    shutil.rmtree(root / "query_1_Pooling")
+    with pytest.raises(ModelError, match=r"router_config\.json names query_1_Pooling, which is not there\. Download"):
         of_route(resolve(str(root), routed=True), "query")
 
 

@@ -204,6 +204,9 @@ def test_queries_with_a_table_of_weights_take_no_model(made, splade):
         "structure": {"query": ["table"], "document": ["", "pooling"]},
     }
     (splade / "router_config.json").write_text(json.dumps(router), encoding="utf-8")
+    (splade / "table").mkdir()
+    (splade / "pooling").mkdir()
+    (splade / "pooling" / "config.json").write_text("{}", encoding="utf-8")
     (splade / "modules.json").write_text(json.dumps([{"path": "", "type": f"{modules}.Router"}]), encoding="utf-8")
     by_table = stage(made(retriever=config), "encode queries")
     assert by_model.flops > 0

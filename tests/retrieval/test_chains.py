@@ -67,6 +67,8 @@ def test_a_layer_of_another_width_is_refused(tmp_path):
     kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_LayerNorm": "LayerNorm"}
     modules = [{"path": path, "type": f"{package}{kind}"} for path, kind in kinds.items()]
     (bert / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    (bert / "1_Pooling").mkdir()
+    (bert / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": "mean"}), encoding="utf-8")
     (bert / "2_LayerNorm").mkdir()
     (bert / "2_LayerNorm" / "config.json").write_text(json.dumps({"dimension": 7}), encoding="utf-8")
     with pytest.raises(ModelError, match="dimension=7, but vectors have 32"):
