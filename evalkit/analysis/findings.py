@@ -100,7 +100,7 @@ class _Scope:
 def findings(comparisons: Sequence[Comparison], total: Overall | None, settings: Settings) -> list[Finding]:
     """Over all datasets where systems were compared over them, else of one dataset after the other."""
     scopes = [_over(total, comparisons, settings)] if total else [_on(one, settings) for one in comparisons]
-    found = [sentence for scope in scopes if scope.pairings for sentence in _of(scope)]
+    found = [sentence for scope in scopes if scope.pairings for sentence in _of(scope, comparisons)]
     found += [_suspicious(*one) for one in suspicions(comparisons, settings.measure)]
     explained = legend([evaluation for one in comparisons for evaluation in one.evaluations])
     return [*found, *(Finding(NAMES, f"{line}.") for line in explained)]
@@ -122,8 +122,10 @@ def _over(total: Overall, comparisons: Sequence[Comparison], settings: Settings)
     return _Scope(where, "", systems, total.pairings, stages, "datasets", count, whole, settings)
 
 
-def _of(scope: _Scope) -> list[Finding]:
-    found = [_best(scope), *_alike(scope), *_gains(scope), *_worse(scope), *_cost(scope)]
+def _of(scope: _Scope, comparisons: Sequence[Comparison]) -> list[Finding]:
+    # A system that is not on all datasets is worse where it is, too.
+    own = [one for one in comparisons if scope.dataset in ("", one.dataset)]
+    found = [_best(scope), *_alike(scope), *_gains(scope), *_worse(scope, own), *_cost(scope)]
     if not scope.can_tell:
         text = f"{counted(scope.count, *_UNITS[scope.unit])} {'is' if scope.count == 1 else 'are'} too few"
         needed = scope.settings.rule.fewest(len(scope.pairings))
@@ -245,10 +247,15 @@ def _gains(scope: _Scope) -> list[Finding]:
 
 def _of_rerankers(scope: _Scope, better: Sequence[str], over: Sequence[str]) -> str:
     """How many of the rerankers are better; of one that has several first stages, over how many of them."""
-    settings = {json.dumps(reranker_of(name, scope.comparisons), sort_keys=True, default=str) for name in over}
-    if len(settings) == 1 and len({scope.stages[name] for name in over}) == len(over):
+    stages: dict[str, set[str]] = {}
+    for name in over:
+        settings = json.dumps(reranker_of(name, scope.comparisons), sort_keys=True, default=str)
+        stages.setdefault(settings, set()).add(scope.stages[name])
+    most = max(map(len, stages.values()))
+    if len(stages) == 1 and most == len(over):
         return f"The reranker is better than its first stage over {len(better)} of {len(over)} first stages"
-    return f"{len(better)} of {len(over)} rerankers are better than their first stage"
+    what = "rerankers" if most == 1 else "systems with a reranker"
+    return f"{len(better)} of {len(over)} {what} are better than their first stage"
 
 
 def _gains_within(scope: _Scope) -> list[Finding]:
@@ -262,13 +269,13 @@ def _gains_within(scope: _Scope) -> list[Finding]:
     return [Finding(GAIN, text, "note", scope.dataset, tuple(real), real)]
 
 
-def _worse(scope: _Scope) -> list[Finding]:
-    """Rerankers that are worse than their first stage on a dataset, by more than chance."""
+def _worse(scope: _Scope, comparisons: Sequence[Comparison]) -> list[Finding]:
+    """Rerankers that are worse than their first stage on one of these datasets, by more than chance."""
     fallen: dict[str, dict[str, Difference]] = {}
-    for one in scope.comparisons:
+    for one in comparisons:
         for name, stage in first_stages(one).items():
             own = difference(one.pairings, name, stage, scope.settings.alpha)
-            if own is not None and own.real and own.value < 0 and name in scope.stages:
+            if own is not None and own.real and own.value < 0:
                 fallen.setdefault(name, {})[one.dataset] = own
     found = []
     for name, where in fallen.items():
@@ -287,6 +294,7 @@ def _cost(scope: _Scope) -> list[Finding]:
         return []
     own = known[best]
     text = f"{best} scored {own.scored} in {duration(own.seconds)}, {speed(own.speed)} pairs/s{_device(own.devices)}"
+    text += f", timed on {listed(own.datasets)} alone" if len(own.datasets) < len(scope.comparisons) else ""
     numbers, systems = {"pairs": own.pairs, "seconds": own.seconds, "pairs/s": own.speed}, [best]
     numbers |= {"kept pairs": own.kept} if own.kept else {}
     useful = [name for name in known if (gain := scope.over_stage(name)) and gain.value > 0 and gain.real]

@@ -15,6 +15,7 @@ class Spent(NamedTuple):
         kept: whose scores an earlier run had made, on these datasets.
         seconds: of the scoring.
         devices: that it ran on.
+        datasets: names of those where it scored pairs.
         reranker: its identity without its name, which is the same over every first stage.
     """
 
@@ -22,6 +23,7 @@ class Spent(NamedTuple):
     kept: float
     seconds: float
     devices: frozenset[str]
+    datasets: tuple[str, ...]
     reranker: Mapping[str, Any]
 
     @property
@@ -37,7 +39,7 @@ class Spent(NamedTuple):
 
 def spent(name: str, comparisons: Sequence[Comparison]) -> Spent | None:
     """What the system of this name spent; None where it scored nothing."""
-    pairs, kept, seconds, devices = 0.0, 0.0, 0.0, set[str]()
+    pairs, kept, seconds, devices, datasets = 0.0, 0.0, 0.0, set[str](), list[str]()
     for one in comparisons:
         found = one.evaluations[one.names.index(name)].result.manifest
         facts = found.get("stages", {}).get("rerank", {})
@@ -45,7 +47,10 @@ def spent(name: str, comparisons: Sequence[Comparison]) -> Spent | None:
             pairs, kept = pairs + facts["pairs"], kept + facts.get("kept_pairs", 0)
             seconds += facts["seconds"]
             devices.add(found["environment"]["device"])
-    return Spent(pairs, kept, seconds, frozenset(devices), reranker_of(name, comparisons)) if pairs else None
+            datasets.append(one.dataset)
+    if not pairs:
+        return None
+    return Spent(pairs, kept, seconds, frozenset(devices), tuple(datasets), reranker_of(name, comparisons))
 
 
 def reranker_of(name: str, comparisons: Sequence[Comparison]) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What is suspicious in the results of a comparison, each fact once: from their manifests alone. Prints nothing."""
+"""What is suspicious in results of a comparison, each fact once: from manifests, and notes on runs. Prints nothing."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,11 +6,14 @@ from typing import NamedTuple
 from evalkit.analysis import result_doubts as doubts
 from evalkit.analysis.flags import flags_of_ceiling
 from evalkit.analysis.pairwise import Comparison
+from evalkit.formats.doubts import TIES
 from evalkit.formats.notes import listed
 from evalkit.results import Evaluation
+from evalkit.results.judged_runs import RunResult
 
 _TIED = 0.1  # of the queries with a tie in the top 10; more is a constant or a low-precision score
 _CUT = 0.5  # of the pairs
+_OTHERWISE = {TIES, "queries_missing", "third_column", "no_ranks"}  # notes that are said below, or raise no doubt
 
 
 class Suspicion(NamedTuple):
@@ -54,6 +57,9 @@ def _of_system(evaluation: Evaluation, measure: str) -> list[tuple[str, str]]:
     found = [
         ("warning", text) for text in (*doubts.of_candidates(evaluation), *doubts.of_result(evaluation, [measure]))
     ]
+    if isinstance(evaluation.result, RunResult):
+        notes = evaluation.result.measured.notes
+        found += [("warning", note.text) for note in notes if note.kind not in _OTHERWISE]
     if result["queries_with_ties_in_top_10"] > _TIED * result["queries"]:
         found.append(("warning", f"{doubts.ties(result)} of {result['queries']:,}"))
     if (cut := result.get("truncated_pairs") or 0) > _CUT * result["pairs"]:

@@ -88,6 +88,7 @@ def overall_grids(total: Overall, settings: Settings, left_out: Sequence[str] = 
     notes = [
         f"mean of {len(total.entries)}: {', '.join(total.entries)}",
         "intervals draw datasets, and queries within them: what to expect of other datasets of the kind",
+        "best on: datasets on which a system is the best of those in this table",
         *left_out,
     ]
     count = len(total.entries)

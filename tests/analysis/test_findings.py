@@ -204,6 +204,29 @@ def test_one_reranker_over_two_first_stages_is_not_counted_as_two(tmp_path):
     assert gain.text.startswith("2 of 2 rerankers are better than their first stage on one by more than chance")
 
 
+def test_two_rerankers_over_two_first_stages_are_counted_as_systems(tmp_path):
+    systems = {"strong": 3.0, "bad": -3.0}
+    made(tmp_path, systems)
+    root = made(tmp_path, systems, stage="another")
+    settings = QUICK._replace(same_candidates=False)
+    (comparison,) = compare(gather([root]), settings)
+    for name in comparison.names:
+        if " + " in name:
+            comparison = as_reranker(comparison, name, {"name": name, "kind": name.rpartition(" + ")[2]})
+    gain = by_kind(findings([comparison], None, settings))[GAIN]
+    text = "2 of 4 systems with a reranker are better than their first stage on one by more than chance; "
+    assert gain.text.startswith(text)
+
+
+def test_a_reranker_that_is_worse_is_said_to_be_even_where_it_is_not_on_all_datasets(tmp_path):
+    made(tmp_path, {"strong": 3.0, "bad": -3.0})
+    found = found_in(made(tmp_path, {"strong": 3.0}, dataset="two"))
+    assert found[0].text.endswith("datasets.")  # the averages are over both
+    (worse,) = [one for one in found if one.kind == WORSE]
+    assert worse.text.startswith("bad is worse than its first stage by more than chance on one (-")
+    assert (worse.systems, list(worse.numbers)) == (("bad",), ["one"])
+
+
 def with_stage(comparison, name, **facts):
     """A comparison in which this reranker took so long."""
     evaluations = tuple(
@@ -273,6 +296,15 @@ def test_pairs_that_an_earlier_run_scored_are_not_said_to_be_scored_in_this_time
     (cost,) = [one for one in findings([timed], None, QUICK) if one.kind == COST]
     assert cost.text == f"{best} scored 4,571 of 7,400 pairs in 24 s, 190 pairs/s on cpu."
     assert cost.numbers == {"pairs": 4571, "kept pairs": 2829, "seconds": 24.0, "pairs/s": 4571 / 24.0}
+
+
+def test_cost_names_the_datasets_of_its_time_where_these_are_not_all(many):
+    comparisons = compare(gather([many]), QUICK)
+    first, second, *others = (with_stage(one, "strong", pairs=144, seconds=9.0) for one in comparisons)
+    of = lambda some: [one.text for one in findings(some, overall(some, QUICK), QUICK) if one.kind == COST]  # noqa: E731
+    assert of([first, second, *others]) == ["strong scored 1,296 pairs in 81 s, 16 pairs/s on cpu."]
+    own = [first, second, *comparisons[2:]]
+    assert of(own) == ["strong scored 288 pairs in 18 s, 16 pairs/s on cpu, timed on set0 and set1 alone."]
 
 
 def test_no_cost_is_claimed_where_nothing_was_scored(root):

@@ -7,6 +7,7 @@ from made import made
 
 from evalkit.analysis.pairwise import Settings, compare
 from evalkit.analysis.suspicions import Suspicion, suspicions
+from evalkit.cli import main
 from evalkit.results.gather import gather
 
 ADDED = "were relevant documents added to the candidates, or seen in training?"
@@ -78,3 +79,18 @@ def test_candidates_that_give_the_answers_away_are_named(comparison):
     )
     found = suspicions([replace(comparison, evaluations=evaluations)], "nDCG@10")
     assert [one.text for one in found] == ["one: of all_relevant", "one: of relevant_first"]
+
+
+def test_notes_on_run_files_are_suspicious_on_the_page_and_in_markdown(tmp_path, capsys):
+    lines = [("a", 1, 0.1), ("b", 2, 0.9), ("c", 3, 0.5)]
+    (tmp_path / "odd.run").write_text("".join(f"q1 Q0 {doc} {rank} {score} x\n" for doc, rank, score in lines))
+    (tmp_path / "plain.run").write_text("q1 Q0 a 1 3 x\nq1 Q0 b 2 2 x\nq1 Q0 c 3 1 x\n")
+    (tmp_path / "own.qrels").write_text("q1 0 a 1\nq1 0 c 0\n")
+    given = ["--qrels", *(str(tmp_path / name) for name in ("own.qrels", "odd.run", "plain.run"))]
+    text = "suspicious: own, odd: ranks and scores disagree for 1 of 1 queries, such as q1; scores decide"
+    assert main(["compare", *given, "--samples", "50", "--summary", "markdown"]) == 0
+    assert text in capsys.readouterr().out
+    page, tables = tmp_path / "page.html", tmp_path / "page.md"
+    assert main(["report", *given, "--html", str(page), "--markdown", str(tables)]) == 0
+    assert text in page.read_text(encoding="utf-8")
+    assert text in tables.read_text(encoding="utf-8")
