@@ -57,9 +57,10 @@ def as_documents(table: Any, label: str) -> tuple[Any, str]:
 
 def judged(qrels: pa.Table, queries: pa.Table, label: str) -> Judged:
     """Judgments, and the queries that they are of: texts, and what else their table says of them."""
-    places = name_columns(qrels.column_names, GRADES, graded=len(qrels.column_names) > 2)  # noqa: PLR2004
+    names = qrels.column_names
+    places = name_columns(names, GRADES, graded=len(names) > 2, where=label)  # noqa: PLR2004
     if places is None:
-        raise DataError(f"{label}: columns {', '.join(qrels.column_names)}, expected query-id, corpus-id and score.")
+        raise DataError(f"{label}: columns {', '.join(names)}, expected query-id, corpus-id and score.")
     query_ids, doc_ids = (qrels.column(place).to_pylist() for place in (places.query, places.document))
     # NanoBEIR lists the relevant documents alone.
     grades = [1] * len(qrels) if places.value is None else qrels.column(places.value).to_pylist()

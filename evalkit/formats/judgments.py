@@ -26,6 +26,7 @@ from evalkit.types import Qrels
 
 # trec_eval keeps a relevance in a C int. pandas writes 1 as 1.0.
 _GRADE = re.compile(r"([+-]?[0-9]{1,9})(?:\.0*)?")
+_LARGER = re.compile(r"[+-]?[0-9]{10,}(?:\.0*)?")
 _LOOKED_AT = 1_000  # lines that show the layout
 _EXPECTED = "Expected lines of " + " or ".join(QRELS_LAYOUTS.values())
 ALL_RELEVANT = Note(
@@ -120,7 +121,8 @@ def add_judgment(qrels: dict[str, dict[str, int]], query_id: str, doc_id: str, r
     if not are_ids(query_id, doc_id):
         raise DataError(f"{where}: an id is empty or holds a NUL character.")
     if (grade := _grade(relevance)) is None:
-        raise DataError(f"{where}: the relevance is {relevance!r}, expected an integer such as 0, 1 or 2.")
+        large = "too large, " if _LARGER.fullmatch(relevance) else ""
+        raise DataError(f"{where}: the relevance is {relevance!r}, {large}expected an integer such as 0, 1 or 2.")
     judged = qrels.setdefault(query_id, {})
     before = len(judged)
     if judged.setdefault(doc_id, grade) != grade:
@@ -136,6 +138,14 @@ def _grade(relevance: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def not_graded(where: str, query_id: object, doc_id: object) -> DataError:
+    """The error of a document without a grade beside others that have one."""
+    return DataError(
+        f"{where}: document {doc_id!r} of query {query_id!r} has no grade, and others have one. Give it one, such as "
+        "0 or 1, or leave it out."
+    )
+
+
 def grade_text(grade: object) -> str:
     """A grade of JSON or Python as `add_judgment` reads it: true is 1."""
     return plain_text(int(grade) if isinstance(grade, bool) else grade)
@@ -146,14 +156,18 @@ def grade_text(grade: object) -> str:
 
 def _of_objects(file: File) -> QrelsFile:
     qrels: dict[str, dict[str, int]] = {}
-    has_grades, repeats = True, 0
+    has_grades, repeats, ungraded = False, 0, None
     for number, (where, value) in enumerate(json_rows(file), start=1):
         for query, document, grade in _triples(value, number, where):
-            has_grades = has_grades and grade is not None
+            has_grades = has_grades or grade is not None
             relevance = "1" if grade is None else grade_text(grade)
             query_id, doc_id = plain_text(query), plain_text(document)
             if wrong := fault(query_id) or fault(doc_id):
                 raise DataError(f"{where}: an id {wrong}.")
+            if grade is None and ungraded is None:
+                ungraded = not_graded(where, query_id, doc_id)
+            if ungraded and has_grades:
+                raise ungraded
             repeats += not add_judgment(qrels, query_id, doc_id, relevance, where=where)
     return _checked(qrels, file, has_grades=has_grades, repeats=repeats)
 
@@ -161,7 +175,7 @@ def _of_objects(file: File) -> QrelsFile:
 def _triples(value: Any, number: int, where: str) -> Iterator[tuple[Any, Any, Any]]:
     """Query, document and grade (None for no grade) of an object of any of the layouts."""
     if isinstance(value, dict):
-        if (names := name_columns(list(value), GRADES, graded=False)) and not _nested(value):
+        if not _nested(value) and (names := name_columns(list(value), GRADES, graded=False, where=where)):
             cells = list(value.values())
             grade = None if names.value is None else cells[names.value]
             yield cells[names.query], cells[names.document], grade

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from evalkit.errors import DataError
 from evalkit.formats import ids
-from evalkit.formats.judgments import ALL_RELEVANT, add_judgment, grade_text
+from evalkit.formats.judgments import ALL_RELEVANT, add_judgment, grade_text, not_graded
 from evalkit.formats.notes import counted
 from evalkit.formats.rows import GRADES, SCORES, FieldPlaces, is_number, name_columns
 from evalkit.formats.run_rows import RunRows
@@ -120,7 +120,7 @@ def subtopics_of(source: Any, name: str = "the judgments") -> Subtopics:
     if isinstance(source, str | PathLike):
         return read_subtopics(expanded(str(source)))
     names, column = _named(source, name, _SUBTOPICS)
-    places = name_columns(names, GRADES)
+    places = name_columns(names, GRADES, where=name)
     subtopic = next((names.index(each) for each in ("subtopic", "iteration") if each in names), None)
     if places is None or subtopic is None:
         raise DataError(f"{name}: has {', '.join(names)}. Expected {_SUBTOPICS}.")
@@ -175,15 +175,14 @@ def _run_file(columns: "_Columns", name: str, order: str | None) -> RunFile:
 
 def _graded(judged: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
     """Judgments by query and document; documents in a list have no grades, and all are relevant."""
-    if not any(isinstance(found, list | tuple) for found in judged.values()):
+    listed = {query_id: found for query_id, found in judged.items() if isinstance(found, list | tuple)}
+    if not listed:
         return judged
+    if any(isinstance(found, Mapping) and found for found in judged.values()) and any(listed.values()):
+        raise next(not_graded(name, query_id, found[0]) for query_id, found in listed.items() if found)
     logger.warning("%s: %s.", name, ALL_RELEVANT.text)
-    return {
-        query_id: dict.fromkeys((_id(doc_id, name) for doc_id in found), 1)
-        if isinstance(found, list | tuple)
-        else found
-        for query_id, found in judged.items()
-    }
+    relevant = {each: dict.fromkeys((_id(doc_id, name) for doc_id in found), 1) for each, found in listed.items()}
+    return {**judged, **relevant}
 
 
 class _Columns(NamedTuple):
@@ -197,9 +196,12 @@ class _Columns(NamedTuple):
 
 
 def _triples(mapping: Mapping[Any, Any], name: str, expected: str) -> _Columns:
+    texts: dict[str, Any] = {}
     for query_id, found in mapping.items():
         if not isinstance(found, Mapping):
             raise DataError(f"{name}: query {query_id!r} has {_shown(found)}. Expected {expected}.")
+        if (first := texts.setdefault(_id(query_id, name), query_id)) is not query_id:
+            raise DataError(f"{name}: the queries {first!r} and {query_id!r} have the same id as texts. Keep one.")
     return _Columns(
         FieldPlaces(0, 1, None, 2),
         [query_id for query_id, found in mapping.items() for _ in found],
@@ -210,13 +212,9 @@ def _triples(mapping: Mapping[Any, Any], name: str, expected: str) -> _Columns:
 
 
 def _columns(source: Any, values: tuple[str, ...], name: str, expected: str) -> _Columns:
-    """Columns of a table, or fields of rows.
-
-    Raises:
-        DataError: it is neither, or its columns have other names.
-    """
+    """Columns of a table, or fields of rows; refused where it is neither, or its columns have other names."""
     names, column = _named(source, name, expected)
-    places = name_columns(names, values)
+    places = name_columns(names, values, where=name)
     if places is None:
         found = ", ".join(names) or "no columns"
         raise DataError(f"{name}: has {found}. Expected {expected}.")

@@ -32,6 +32,15 @@ _RANK = ("rank", "position")
 SCORES = ("score", "similarity", "sim")
 GRADES = ("relevance", "relevancy", "relevancelabel", "label", "grade", "judgment", "judgement", "rel", "score")
 
+# Two columns of these cannot be told apart. `query` and `document` may be texts, and `score` not the grade.
+_ALIKE = (
+    {"queryid", "qid", "topicid", "qryid"},
+    {"docno", "corpusid", "documentid", "docid", "passageid", "pid", "did"},
+    {*SCORES},
+    {*GRADES} - {"score"},
+)
+_PREFERRED = {"docno": "docid"}  # the first to the second
+
 Split = Callable[[str], list[str]]
 
 
@@ -102,7 +111,7 @@ def qrels_layout(line: str, where: str, following: Sequence[str] = ()) -> Layout
     Raises:
         DataError: the layout is unknown.
     """
-    if named := _named(line, GRADES, following):
+    if named := _named(line, GRADES, following, where):
         return named
     for row, split, _ in _splits(line):
         width = len(row)
@@ -145,7 +154,7 @@ def run_layout(line: str, where: str, following: Sequence[str] = ()) -> Layout:
     Raises:
         DataError: the layout is unknown.
     """
-    if named := _named(line, SCORES, following):
+    if named := _named(line, SCORES, following, where):
         return named
     found = fields(line, (6,))
     # Short texts of MS MARCO's candidates may have as many words.
@@ -157,6 +166,12 @@ def run_layout(line: str, where: str, following: Sequence[str] = ()) -> Layout:
     for row, split, plain in _splits(line):
         if layout := _plain_run(row, split, plain=plain):
             return layout
+    for names, _, plain in _splits(line):
+        if not plain and len(names) > 2 and not any(map(is_number, names)):  # noqa: PLR2004
+            shown = ", ".join(names)
+            raise DataError(
+                f"{where}: has the columns {shown}. Expected query_id, doc_id and score, or names like these."
+            )
     hint = " These look like judgments: the order is QRELS RUN." if len(found) == 4 and found[1] == "0" else ""  # noqa: PLR2004
     raise DataError(f"{where}: {_count(found)}, expected 6 ({RUN_LAYOUT}), or 3 (query_id doc_id score).{hint}")
 
@@ -204,7 +219,7 @@ def _without_quotes(split: Split, row: list[str]) -> Split:
     return (lambda line: [_unquoted(field) for field in split(line)]) if quoted else split
 
 
-def _named(line: str, values: tuple[str, ...], following: Sequence[str]) -> Layout | None:
+def _named(line: str, values: tuple[str, ...], following: Sequence[str], where: str) -> Layout | None:
     """The layout of a file whose first line names its columns; None where it does not."""
     for delimiter in ("\t",) if "\t" in line else (",", ";", " "):
         has_quotes = any('"' in text for text in (line, *following[:1]))
@@ -213,6 +228,7 @@ def _named(line: str, values: tuple[str, ...], following: Sequence[str]) -> Layo
         names = split(line)
         columns = name_columns(names, values) if len(names) > 2 else None  # noqa: PLR2004
         if columns and not any(is_number(name) for name in names if name != "0"):  # which TREC's iteration is called
+            name_columns(names, values, where=where)
             if delimiter in "\t " and not has_quotes:
                 split = partial(fields, counts=(len(names),))
             elif delimiter == " ":
@@ -235,10 +251,13 @@ def _all_unquoted(line: str) -> list[str]:
     return [_unquoted(field) for field in fields(line, ())]
 
 
-def name_columns(names: Sequence[str], values: tuple[str, ...] = SCORES, *, graded: bool = True) -> FieldPlaces | None:
+def name_columns(
+    names: Sequence[str], values: tuple[str, ...] = SCORES, *, graded: bool = True, where: object = None
+) -> FieldPlaces | None:
     """The index of each field from the names of columns; None unless query and document, and a value, have names.
 
-    `graded` is whether there must be a value.
+    `graded` is whether there must be a value. `where` begins the error about two columns that may be meant; None for
+    the first of them.
     """
     plain = [re.sub(r"[\W_]+", "", _unquoted(name.strip())).lower() for name in names]
     query, document, rank, value = (
@@ -247,7 +266,22 @@ def name_columns(names: Sequence[str], values: tuple[str, ...] = SCORES, *, grad
     )
     if query is None or document is None or (graded and value is None and (rank is None or values is GRADES)):
         return None
+    if where is not None:
+        for place in (query, document, rank, value):
+            _require_only(place, plain, names, where)
     return FieldPlaces(query, document, rank, value)
+
+
+def _require_only(place: int | None, plain: Sequence[str], names: Sequence[str], where: object) -> None:
+    """Refuse another column that may be meant as well as the one at this place."""
+    if place is None:
+        return
+    chosen = plain[place]
+    alike = next((some for some in _ALIKE if chosen in some), {chosen}) - {_PREFERRED.get(chosen)}
+    if others := [names[other] for other, name in enumerate(plain) if name in alike and other != place]:
+        raise DataError(
+            f"{where}: the columns {names[place]} and {others[0]} could both be meant. Leave one out, or rename it."
+        )
 
 
 def _is_header(row: list[str]) -> bool:

@@ -66,6 +66,7 @@ def _table(parsed: Any, values: tuple[str, ...], path: Path) -> Rows | None:
     columns = name_columns(names, values)
     if columns is None or any(isinstance(value, dict | list) for value in rows[0].values()):
         return None
+    name_columns(names, values, where=path)
     found = []
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict) or not {names[place] for place in columns[:4] if place is not None} <= row.keys():

@@ -43,7 +43,7 @@ def table_columns(file: File, values: tuple[str, ...]) -> FieldPlaces:
         DataError: the file is damaged, or its columns have other names.
     """
     with _opened(file) as table:
-        if columns := name_columns(table.names, values):
+        if columns := name_columns(table.names, values, where=file):
             return columns
         wanted = f"query_id, doc_id and {'relevance' if values is GRADES else 'score'}"
         raise DataError(f"{file}: has the columns {', '.join(table.names)}. Expected {wanted}, or names like these.")

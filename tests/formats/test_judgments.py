@@ -58,6 +58,25 @@ def test_judgments_are_read_from_parquet_also_with_ids_that_are_numbers(tmp_path
         ("a.csv", "query-id,corpus-id,score\nq1,d1\n", "a.csv:2: 2 fields"),
         ("a.csv", "query-id,corpus-id,score\nq1,d1,high\n", "a.csv:2: the relevance is 'high'"),
         ("a.csv", "query-id,corpus-id,score\nq1,d1,0.5\n", "a.csv:2: the relevance is '0.5'"),
+        (
+            "a.csv",
+            "query-id,corpus-id,score\nq1,d1,99999999999\n",
+            "'99999999999', too large, expected an integer such as 0, 1 or 2",
+        ),
+        ("a.json", '{"q1": {"d1": null, "d2": 0}}', "document 'd1' of query 'q1' has no grade, and others have one."),
+        ("a.jsonl", '{"q1": {"d1": 2}}\n{"q2": ["d2"]}\n', "a.jsonl:2: document 'd2' of query 'q2' has no grade"),
+        (
+            "a.jsonl",
+            '{"qid": "q", "docid": "d", "relevance": 0}\n{"qid": "q", "docid": "e", "relevance": null}\n',
+            "a.jsonl:2: document 'e' of query 'q' has no grade",
+        ),
+        (
+            "a.jsonl",
+            '{"qid": "q", "docid": "d"}\n{"qid": "q", "docid": "e", "relevance": 1}\n',
+            "a.jsonl:1: document 'd' of query 'q' has no grade",
+        ),
+        ("a.csv", "qid,docid,label,grade\nq,d,1,0\n", "a.csv:1: the columns label and grade could both be meant"),
+        ("a.json", '[{"qid": "q", "doc_id": "d", "pid": "e", "rel": 1}]', "the columns doc_id and pid could both be"),
         ("a.csv", "query-id,corpus-id,score\n", "a.csv: holds no judgments"),
         ("a.csv", "", "a.csv: holds no judgments"),
         ("a.json", '{"q1": {"d1": 0.5}}', "the relevance is '0.5'"),
@@ -92,3 +111,9 @@ def test_lists_of_relevant_documents_are_judgments_in_a_file_as_in_a_dict(tmp_pa
     assert "the judgments have no grades" in caplog.text
     with pytest.raises(DataError, match="is neither a text nor an integer"):
         qrels_of({"q1": [["d1"]]})
+
+
+def test_grades_that_are_all_null_are_no_grades(tmp_path):
+    (tmp_path / "a.json").write_text('{"q1": {"d1": null}, "q2": ["d2"]}')
+    found = read_judgments(tmp_path / "a.json")
+    assert (found.qrels, [note.kind for note in found.notes]) == ({"q1": {"d1": 1}, "q2": {"d2": 1}}, ["no_grades"])

@@ -1,3 +1,4 @@
+import json
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -99,8 +100,24 @@ def test_floats_that_are_whole_are_integer_ids_with_a_note(caplog):
 def test_an_integer_and_a_text_are_the_same_id():
     with pytest.raises(DataError, match="document '1' occurs twice for query 'q'"):
         run_of({"q": {1: 0.5, "1": 0.7}})
-    with pytest.raises(DataError, match="judged 0 for query '1'"):
-        qrels_of({1: {"d": 1}, "1": {"d": 0}})
+    for read in (qrels_of, run_of):
+        with pytest.raises(DataError, match=r"the queries 1 and '1' have the same id as texts. Keep one\."):
+            read({1: {"d": 1}, "1": {"e": 0}})
+
+
+def test_a_list_of_documents_beside_grades_is_refused_as_in_a_file(tmp_path):
+    given = {"q1": {"d1": 2}, "q2": ["d2"]}
+    (tmp_path / "a.json").write_text(json.dumps(given))
+    for source in (given, tmp_path / "a.json"):
+        with pytest.raises(DataError, match="document 'd2' of query 'q2' has no grade, and others have one"):
+            qrels_of(source)
+    assert qrels_of({"q1": {"d1": 2}, "q2": []}) == {"q1": {"d1": 2}}
+
+
+def test_two_columns_of_one_role_are_refused():
+    rows = [{"qid": "q", "doc_id": "d", "docid": "e", "score": 1.0}]
+    with pytest.raises(DataError, match="the run: the columns doc_id and docid could both be meant"):
+        run_of(rows)
 
 
 def test_the_argument_is_not_changed():

@@ -105,3 +105,30 @@ def test_a_row_of_another_width_than_the_header_is_an_error():
 def test_grades_may_be_called_scores_and_scores_not_grades():
     assert name_columns(["query-id", "corpus-id", "score"], GRADES) == FieldPlaces(0, 1, None, 2)
     assert name_columns(["qid", "docno", "relevance"]) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "both"),
+    [
+        ("qid,docno,score,score", "score and score"),
+        ("qid,docno,score,similarity", "score and similarity"),
+        ("qid,doc_id,docid,score", "doc_id and docid"),
+        ("qid,query_id,docno,score", "query_id and qid"),
+        ("qid\tdocno\trank\trank\tscore", "rank and rank"),
+    ],
+)
+def test_two_columns_that_may_both_be_meant_are_refused(names, both):
+    with pytest.raises(
+        DataError, match=f"^run:1: the columns {both} could both be meant. Leave one out, or rename it.$"
+    ):
+        run_layout(names, "run:1")
+
+
+def test_texts_beside_ids_and_scores_beside_grades_are_not_taken_for_them():
+    assert run_layout("qid,query,docid,docno,document,score", "run:1").columns == FieldPlaces(0, 3, None, 5)
+    assert qrels_layout("qid,docno,score,relevance", "qrels:1").columns == FieldPlaces(0, 1, None, 3)
+
+
+def test_columns_of_other_names_are_named_with_those_that_are_expected():
+    with pytest.raises(DataError, match=r"^run:1: has the columns foo, bar, baz\. Expected query_id, doc_id and score"):
+        run_layout("foo,bar,baz", "run:1")
