@@ -138,6 +138,17 @@ def test_the_run_of_a_result_is_measured_the_same_by_hand(config, capsys):
     assert {name: found[name] for name in MEASURES} == of(done.result.manifest, "measures")
 
 
+@pytest.mark.parametrize(("doc_id", "kinds"), [("d", ["no_passages"]), ("d#1", [])])
+def test_a_delimiter_that_no_id_holds_is_noted(tmp_path, capsys, doc_id, kinds):
+    (tmp_path / "qrels").write_text("q 0 d 1\n")
+    (tmp_path / "run").write_text(f"q Q0 {doc_id} 1 1.0 tag\n")
+    files = [str(tmp_path / "qrels"), str(tmp_path / "run"), "nDCG@10"]
+    assert main(["measure", *files, "--maxp", "#", "--json"]) == 0
+    told = capsys.readouterr()
+    assert [note["kind"] for note in json.loads(told.out).get("notes", [])] == kinds
+    assert ("no id holds '#', so each document is taken as it is" in told.err) == bool(kinds)
+
+
 def test_python_measures_and_compares_the_best_passages(config):
     done = evaluate(config)
     passages = {query: dict(zip(ids, scores, strict=True)) for query, ids, scores in done.result.read_pairs()}

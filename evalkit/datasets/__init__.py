@@ -100,15 +100,15 @@ def _singular(said: str) -> str:
 def _warn(dataset: Dataset) -> None:
     for name, said in SAID.items():
         if count := dataset.notes.get(name):
-            logger.warning("%s: %d %s.", dataset.name, count, _singular(said) if count == 1 else said)
+            logger.warning("%s: %s %s.", dataset.name, f"{count:,}", _singular(said) if count == 1 else said)
     absent = dataset.notes["judged_documents_absent"]
     if absent:
         logger.warning(
-            "%s: %s (%d of them relevant) %s not in the corpus. They count as not retrieved, "
+            "%s: %s (%s of them relevant) %s not in the corpus. They count as not retrieved, "
             "and the candidate ceiling shows what they cost.",
             dataset.name,
             counted(absent, "judged document"),
-            dataset.notes["relevant_documents_absent"],
+            f"{dataset.notes['relevant_documents_absent']:,}",
             "is" if absent == 1 else "are",
         )
     if unanswered := dataset.notes.get("questions_without_answers"):

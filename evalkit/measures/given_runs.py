@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow.compute as pc
+
 from evalkit.errors import ConfigError, DataError
 from evalkit.formats import doubts
 from evalkit.formats.notes import Note
@@ -68,7 +70,11 @@ def of_documents(runs: Mapping[str, GivenRun], delimiter: str | None) -> dict[st
     found = {}
     for name, given in runs.items():
         by_rank = given.file.by_rank and given.file.by_rank.by_document(delimiter)
-        file = given.file._replace(run=given.file.run.by_document(delimiter), by_rank=by_rank)
+        notes = given.file.notes
+        if not pc.any(pc.match_substring(given.file.run.doc_ids, delimiter)).as_py():
+            nothing = Note("no_passages", f"no id holds {delimiter!r}, so each document is taken as it is", {})
+            notes = (*notes, nothing)
+        file = given.file._replace(run=given.file.run.by_document(delimiter), by_rank=by_rank, notes=notes)
         found[name] = given._replace(file=file)
     return found
 

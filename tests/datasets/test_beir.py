@@ -124,6 +124,14 @@ def test_judged_documents_that_the_corpus_lacks_are_counted_and_warned_of(
     assert record.getMessage().startswith("toy: 3 judged documents (2 of them relevant) are not in the corpus")
 
 
+def test_thousands_of_absent_documents_are_written_alike(
+    tmp_path: Path, store: Store, caplog: pytest.LogCaptureFixture
+):
+    folder = write_collection(tmp_path / "c", qrels={"q1": {"d1": 1, **{f"gone{row}": 1 for row in range(1_002)}}})
+    read(folder, store)
+    assert "toy: 1,002 judged documents (1,002 of them relevant) are not in the corpus" in caplog.text
+
+
 def test_a_sound_collection_gives_no_warning(collection: Path, store: Store, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
         read(collection, store)
