@@ -8,6 +8,7 @@ judged never counts as fine.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -123,6 +124,21 @@ def _entry(name: Name, result: Result, candidates: Result, measures: Sequence[st
     return BaselineEntry(name, result.manifest["dataset"]["digest"], documents, values, missing)
 
 
+def with_other_measures(now: Sequence[BaselineEntry], baseline: Sequence[BaselineEntry]) -> list[BaselineEntry]:
+    """Entries of some measures with the others of the baseline, where these are of the same data and queries."""
+    present = {entry.name: entry for entry in now}
+    found = {}
+    for entry in baseline:
+        own = present.get(entry.name)
+        if own and not _unjudgeable(entry, present) and _queries(own) == _queries(entry):
+            found[entry.name] = replace(own, measures={**entry.measures, **own.measures})
+    return [found.get(entry.name, entry) for entry in now]
+
+
+def _queries(entry: BaselineEntry) -> set[str]:
+    return set(next(iter(entry.measures.values())))
+
+
 def judge(
     baseline: Sequence[BaselineEntry],
     now: Sequence[BaselineEntry],
@@ -234,6 +250,6 @@ def _status(difference: float, tolerance: float, *, real: bool) -> str:
 
 
 def exit_code(judgements: Sequence[Judgement]) -> int:
-    """1 if anything regressed, which is certain; else 2 if anything could not be judged; else 0."""
+    """1 if anything regressed, which is certain; else 2 if anything could not be judged, or nothing was; else 0."""
     statuses = {judgement.status for judgement in judgements}
-    return 1 if REGRESSION in statuses else 2 if UNJUDGED in statuses else 0
+    return 1 if REGRESSION in statuses else 2 if UNJUDGED in statuses or statuses <= {NEW} else 0

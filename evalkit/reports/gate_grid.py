@@ -7,6 +7,7 @@ from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 from evalkit.analysis.regression import DRIFTING, FINE, IMPROVED, NEW, REGRESSION, UNJUDGED, Judgement
+from evalkit.formats.notes import counted
 from evalkit.measures.significance import ALPHA
 from evalkit.reports.grid import Cell, Grid, columns
 from evalkit.reports.pull_request import summary
@@ -25,14 +26,18 @@ def grid(judgements: Sequence[Judgement], tolerance: float) -> Grid:
         (row, len(specs) - 1) for row, one in enumerate(judgements) if one.status in {REGRESSION, UNJUDGED}
     )
     counts = Counter(one.status for one in judgements)
-    counted = ", ".join(f"{count} {status}" for status, count in counts.items()) or "nothing to judge"
+    said = ", ".join(_counted(status, count) for status, count in counts.items()) or "nothing to judge"
     tested = sum(one.p is not None for one in judgements)
     rule = (
         f"a regression is a drop beyond {tolerance:g} that is more than chance: p below {ALPHA:g}, randomisation test, "
         f"Holm's correction for the {tested} judged here; drifting is such a drop within {tolerance:g}; the 95 % "
         "intervals are not corrected and decide nothing"
     )
-    return Grid("gate", columns(specs), rows, [counted, rule], strong=strong)
+    return Grid("gate", columns(specs), rows, [said, rule], strong=strong)
+
+
+def _counted(status: str, count: int) -> str:
+    return counted(count, status) if status == REGRESSION else f"{count:,} {status}"
 
 
 def _row(one: Judgement) -> list[Cell]:

@@ -11,6 +11,7 @@ from evalkit.analysis import regression
 from evalkit.analysis.baseline import BaselineEntry, Name, read_baseline, write_baseline
 from evalkit.analysis.regression import entries, exit_code, judge
 from evalkit.errors import ResultError
+from evalkit.reports.gate_grid import gate_summary, grid
 from evalkit.results.gather import gather
 
 NAME = Name("one", "stage-100", "strong")
@@ -141,10 +142,15 @@ def test_regression_decides_over_what_could_not_be_judged():
     assert ([one.status for one in found], exit_code(found)) == (["regression", "could not be judged"], 1)
 
 
-def test_new_result_is_reported_and_does_not_fail():
-    found = judge([], [entry(BASE)])
-    assert ([one.status for one in found], exit_code(found)) == (["not in the baseline"], 0)
-    assert found[0].now == pytest.approx(BASE.mean())
+def test_new_result_is_reported_and_does_not_fail_beside_one_that_is_judged():
+    new = entry(BASE, name=Name("one", "stage", "new"))
+    found = judge([entry(BASE)], [entry(BASE), new])
+    assert ([one.status for one in found], exit_code(found)) == (["fine", "not in the baseline"], 0)
+    assert found[1].now == pytest.approx(BASE.mean())
+
+
+def test_a_gate_that_judged_nothing_is_not_fine():
+    assert exit_code(judge([], [entry(BASE)])) == exit_code(judge([], [])) == 2
 
 
 @pytest.fixture(scope="module")
@@ -259,3 +265,11 @@ def test_value_outside_0_to_1_is_refused(root, tmp_path, value):
 
 def test_tolerance_is_documented_as_it_is():
     assert regression.TOLERANCE == 0.005
+
+
+def test_several_regressions_are_written_as_several():
+    names = [NAME, Name("one", "stage-100", "other")]
+    found = judge([entry(BASE, name=name) for name in names], [entry(BASE - 0.1, name=name) for name in names])
+    assert grid(found, 0.005).notes[0] == "2 regressions"
+    assert "* 2 regressions.\n" in gate_summary(found, 0.005, 1)
+    assert grid(judge([entry(BASE)], [entry(BASE - 0.1)]), 0.005).notes[0] == "1 regression"
