@@ -24,6 +24,11 @@ from evalkit.system.terminal import printable, writable
 _STORED: dict[tuple[str, str], type] = {}  # schemas that Hydra has, by group and name
 _OF_HYDRA = re.compile(r"-|[+~]*hydra[./=]")  # its flags and its own settings
 
+_OF_A_SWEEP = (
+    "A setting typed in a sweep is one of every choice: put it into a file of settings below --config-dir for the "
+    "choice that has it, or give two commands."
+)
+
 
 def compose(name: str, overrides: list[str]) -> Any:
     """The checked settings of a verb."""
@@ -57,12 +62,38 @@ def run_jobs(job: Callable[..., Any], arguments: Sequence[str], *, prog: str) ->
     if not any(_OF_HYDRA.match(argument) for argument in arguments):
         _run_one(job, arguments)
         return
-    before, sys.argv = sys.argv, [prog, *arguments]
+    given = _below_swept(arguments)
+    before, sys.argv = sys.argv, [prog, *given]
     try:
-        with composing(job):
+        with composing(job, remedy=_OF_A_SWEEP if given != [*arguments] else ""):
             hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="evaluate")(job)()
     finally:
         sys.argv = before
+
+
+def _below_swept(arguments: Sequence[str]) -> list[str]:
+    """The arguments with settings of swept choices, as in `reranker=a,b reranker.object=c`, made sweeps of one value.
+
+    Hydra first composes without what is swept; the choice that it has then may lack them.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser, swept, below = OverridesParser.create(), set[str](), set[int]()
+    if not {"-m", "--multirun", "hydra.mode=MULTIRUN"} & {*arguments}:
+        return [*arguments]
+    for place, argument in enumerate(arguments):
+        with suppress(HydraException):  # a flag, or what Hydra will refuse itself
+            if parser.parse_override(argument).is_sweep_override():
+                swept.add(argument.partition("=")[0])
+            elif re.match(r"(\+\+)?\w+\.[\w.]+=.", argument):
+                below.add(place)
+    found = []
+    for place, argument in enumerate(arguments):
+        key, _, value = argument.partition("=")
+        is_of_swept = place in below and key.lstrip("+").partition(".")[0] in swept
+        found.append(f"{key}=choice({value})" if is_of_swept else argument)
+    return found
 
 
 def _run_one(job: Callable[..., Any], arguments: Sequence[str]) -> None:
@@ -81,8 +112,11 @@ def _run_one(job: Callable[..., Any], arguments: Sequence[str]) -> None:
 
 
 @contextmanager
-def composing(job: Callable[..., Any], groups: Sequence[str] = GROUPS) -> Iterator[None]:
-    """Turn an error of Hydra's about settings into a `ConfigError` of one line; errors of the job pass through."""
+def composing(job: Callable[..., Any], groups: Sequence[str] = GROUPS, *, remedy: str = "") -> Iterator[None]:
+    """Turn an error of Hydra's about settings into a `ConfigError` of one line; errors of the job pass through.
+
+    `remedy` is said where a choice lacks a setting.
+    """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -91,7 +125,8 @@ def composing(job: Callable[..., Any], groups: Sequence[str] = GROUPS) -> Iterat
     except EvalkitError:
         raise
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(one_line(error, groups)) from error
+        text = one_line(error, groups)
+        raise ConfigError(f"{text} {remedy}" if remedy and "is not a setting of the " in text else text) from error
     except Exception as error:  # of a group that is null, of YAML that is none: of any class
         if _is_past_composing(error, job) or explained(error):
             raise

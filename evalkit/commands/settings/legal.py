@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from evalkit.config import ROOTS
 from evalkit.config.resources import address_hint, config_names
@@ -55,12 +56,15 @@ def _hint(error: BaseException) -> str:
     return f" {_EXPECTED[wanted[1] or wanted[2]]}" if wanted and (wanted[1] or wanted[2]) in _EXPECTED else ""
 
 
-def unknown_setting(key: str, legal: Collection[str], *, lead: str = "Other legal settings are") -> str:
-    """That there is no such setting, and which one may have been meant."""
+def unknown_setting(
+    key: str, legal: Collection[str], *, lead: str = "Other legal settings are", choice: str = ""
+) -> str:
+    """That there is no such setting, or that the choice of this name lacks it, and which one may have been meant."""
     above, dot, name = key.rpartition(".")
     exact = homes(name)
     if key in exact:
-        return f"{key} is not a setting of this {above}. {lead}: {', '.join(sorted(legal))}."
+        of = f"the {above} {choice}" if choice else f"this {above}"
+        return f"{key} is not a setting of {of}. {lead}: {', '.join(sorted(legal))}."
     near = exact or [f"{above}{dot}{one}" for one in lookalikes(name, sorted(legal))]
     return f"{key} is not a setting. {proposal(near)}{lead}: {', '.join(sorted(legal))}."
 
@@ -131,8 +135,19 @@ def _unknown_key(error: BaseException) -> str:
     if key.startswith("hydra/"):
         return f"{key} is not a setting. {instead(key, _HYDRA_GROUPS)}"
     if dataclasses.is_dataclass(schema):
-        return unknown_setting(key, [field.name for field in dataclasses.fields(schema)])
+        choice = _choice_of(error, key.partition(".")[0], schema)
+        return unknown_setting(key, [field.name for field in dataclasses.fields(schema)], choice=choice)
     return f"{key} is not a setting: {_first_line(error)}."
+
+
+def _choice_of(error: BaseException, group: str, schema: Any) -> str:
+    """The name of the choice that lacks a setting, or of its kind where it has none; empty where neither is known."""
+    from evalkit.load import usable_schemas
+
+    settings: Any = getattr(error, "parent_node", None)
+    own = settings.get("name") if hasattr(settings, "get") else None
+    kinds = (kind for kind, known in usable_schemas().get(group, {}).items() if known is schema)
+    return str(own or next(kinds, ""))
 
 
 def _unknown_group(message: str, groups: Sequence[str]) -> str:

@@ -10,3 +10,43 @@ def test_a_path_for_a_dataset_brings_a_hint_at_dataset_folder(tmp_path, given):
     done = evalkit("evaluate", f"dataset={given}", "retriever=bm25", "reranker=none", cwd=tmp_path)
     assert done.returncode == 2
     assert f"To read {given}, set dataset=folder dataset.path={given}. Legal are: " in done.stderr
+
+
+OWN = """def overlap(query, documents):
+    return [len({*query.split()} & {*document.split()}) for document in documents]
+
+
+overlap.identity = "shared words"
+"""
+
+
+def sweep(folder, *settings):
+    (folder / "swept_models.py").write_text(OWN)
+    places = [f"cache_dir={folder / 'cache'}", "--format=csv"]
+    return evalkit("evaluate", "-m", "dataset=mini", "retriever=bm25", "depth=2", *settings, *places, cwd=folder)
+
+
+def test_a_setting_that_a_swept_choice_lacks_names_the_choice_and_what_to_do(tmp_path):
+    done = sweep(tmp_path, "reranker=python,none", "reranker.object=swept_models:overlap")
+    assert done.returncode == 2
+    assert "reranker.object is not a setting of the reranker none. Other legal settings are: card, " in done.stderr
+    assert "put it into a file of settings below --config-dir" in done.stderr
+
+
+def test_a_setting_that_every_swept_choice_has_need_not_be_one_of_the_default_reranker(tmp_path):
+    done = sweep(
+        tmp_path, "reranker=python,python", "reranker.object=swept_models:overlap", "reranker.languages=[en,de]"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(",overlap,") >= 2
+
+
+def test_a_file_of_settings_has_an_object_compared_with_others_in_one_sweep(tmp_path):
+    folder = tmp_path / "conf/reranker"
+    folder.mkdir(parents=True)
+    lines = ["defaults: [/schema/reranker/python@_here_, _self_]", "name: mine", "object: swept_models:overlap"]
+    (folder / "mine.yaml").write_text("\n".join(lines))
+    done = sweep(tmp_path, f"--config-dir={tmp_path / 'conf'}", "reranker=mine,none")
+    assert done.returncode == 0, done.stderr
+    assert ",mine," in done.stdout
+    assert ",none," in done.stdout
