@@ -88,15 +88,20 @@ def qrels_lines(qrels: Qrels) -> Iterator[str]:
 
 
 def write_run(run: Run, path: str | Path, *, tag: str = "evalkit") -> None:
-    """Write a gzip TREC run; the same run gives the same bytes.
+    """Write a TREC run, with gzip where the name ends in `.gz`; the same run gives the same bytes.
 
     Raises:
         DataError: it is not a `Run`, or the file cannot be written.
     """
     if not isinstance(run, Run):
         raise DataError(f"{shown(run)} is not an evalkit.Run. Give result.run, or evalkit.Run.from_dict(run).")
+    place, lines = expanded(path), run_lines(run, tag)
     try:
-        write_gzip(run_lines(run, tag), expanded(path))
+        if place.suffix == ".gz":
+            write_gzip(lines, place)
+        else:
+            with place.open("w", encoding="utf-8", newline="") as stream:
+                stream.writelines(lines)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror or error}).") from error
 

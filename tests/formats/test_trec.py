@@ -277,13 +277,15 @@ def test_id_that_starts_as_json_does_is_read_back_exactly(tmp_path):
     assert {"[q]": [("d", 1.0)]} == rankings(read_run(tmp_path / "run.gz"))
 
 
-def test_same_run_gives_the_same_bytes_under_any_name(tmp_path):
+def test_same_run_gives_the_same_bytes_with_gzip_where_the_name_says_so(tmp_path):
     scores = {"q1": {"d1": 0.1, "d2": 0.2}, "q2": {"d 3": -0.5}}
     write_run(Run.from_dict(scores), tmp_path / "one.gz", tag="tag")
     reordered = {"q2": {"d 3": -0.5}, "q1": {"d2": 0.2, "d1": 0.1}}
-    write_run(Run.from_dict(reordered), tmp_path / "two.trec", tag="tag")
+    write_run(Run.from_dict(reordered), tmp_path / "two.trec.gz", tag="tag")
+    write_run(Run.from_dict(reordered), tmp_path / "plain.trec", tag="tag")
     content = (tmp_path / "one.gz").read_bytes()
-    assert content == (tmp_path / "two.trec").read_bytes()
+    assert content == (tmp_path / "two.trec.gz").read_bytes()
+    assert gzip.decompress(content) == (tmp_path / "plain.trec").read_bytes()
     assert bytes(4) == content[4:8]  # no modification time in the gzip header
 
 
