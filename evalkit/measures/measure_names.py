@@ -129,7 +129,7 @@ def parse_measure(name: str, *, level: int = 1) -> Measure:
     Raises:
         ConfigError: the name is unknown, its cutoff is missing, zero or one too many, or a parameter is not legal.
     """
-    match = _NAME.fullmatch(name)
+    match = _NAME.fullmatch(name := name.strip())
     family = _family_called(match["family"]) if match else None
     if match is None or family is None or not (match["cutoff"] or family_of(family).about_uncut):
         raise ConfigError(_unknown(name))
@@ -201,6 +201,11 @@ def _family_called(name: str) -> str | None:
 
 
 def _unknown(name: str) -> str:
+    parts = re.split(r"[,;\s]+(?![^()]*\))", name)
+    if len(parts) > 1 and all(part and _NAME.fullmatch(part) for part in parts):
+        return f"{name!r} is not one measure. Separate measures by spaces: {' '.join(parts)}."
+    if re.search(r"@[1-9][0-9]{7,}$", name):
+        return f"{name}: the cutoff is too large. Legal are whole numbers from 1 to 9,999,999."
     return (
         f"unknown measure {name!r}. {_proposal(name)}Legal are {', '.join(families())}, with k from 1, and with "
         "parameters, such as R(rel=2)@k or nDCG(dcg='exp-log2')@k; `evalkit list measures` explains them."

@@ -90,3 +90,21 @@ def test_every_measure_has_a_row_in_the_documentation():
     rows = re.findall(r"^\| (`.*?`) \|", (DOCS / "measures.md").read_text(encoding="utf-8"), re.MULTILINE)
     documented = {name for row in rows for name in re.findall(r"`(.*?)`", row)}
     assert set(families()) <= documented
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("nDCG@10,R@20", "'nDCG@10,R@20' is not one measure. Separate measures by spaces: nDCG@10 R@20."),
+        ("R(rel=2,judged_only=True)@10, MAP", "Separate measures by spaces: R(rel=2,judged_only=True)@10 MAP."),
+        ("P@1000000000000", "P@1000000000000: the cutoff is too large. Legal are whole numbers from 1 to 9,999,999."),
+    ],
+)
+def test_several_measures_in_one_and_cutoffs_beyond_any_run_are_told_apart(typed, said):
+    with pytest.raises(ConfigError) as caught:
+        parse_measure(typed)
+    assert str(caught.value).endswith(said)
+
+
+def test_blanks_around_a_measure_are_none_of_it():
+    assert "nDCG@10" == parse_measure(" nDCG@10 ").name
