@@ -1,5 +1,6 @@
 """BM25 with bm25s, over terms from the analyser of the dataset's language."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -95,12 +96,13 @@ class BM25Retriever(FirstStage):
         """The index, or None for a corpus without a single term; the vocabulary is filled in."""
         import bm25s
 
-        # bm25s logs its steps at debug level through the root logger's handlers; its bars would land between ours.
+        # bm25s has its logger tell each step, also where the root logger's level is higher.
+        logging.getLogger("bm25s").setLevel(logging.WARNING)
         index = bm25s.BM25(method=self.config.method, k1=self.config.k1, b=self.config.b)
         with progress("indexing", len(dataset.documents), "documents") as meter:
             terms = list(_term_ids(dataset, analyse, vocabulary, meter))
             if vocabulary:
-                index.index((terms, vocabulary), show_progress=False)
+                index.index((terms, vocabulary), show_progress=False)  # its bar would land between ours
         self.stages.take("index", meter, model=_MODEL)
         return index if vocabulary else None
 

@@ -1,5 +1,6 @@
 """BM25 against the formula written out in Python."""
 
+import logging
 import math
 from collections import Counter
 
@@ -176,3 +177,9 @@ def test_identity_tells_parameters_apart():
         for settings in ({}, {"k1": 0.9}, {"b": 0.4}, {"method": "atire"})
     ]
     assert [identities.count(identity) for identity in identities] == [1] * 4
+
+
+def test_the_steps_of_bm25s_are_not_logged(tmp_path, store, caplog):
+    logging.getLogger("bm25s").setLevel(logging.DEBUG)
+    retrieved(dataset_of(tmp_path / "quiet", store, SMALL, {"q": "moon"}))
+    assert [] == [record for record in caplog.records if record.name.startswith("bm25s")]
