@@ -3,7 +3,6 @@
 import pyarrow as pa
 
 from evalkit.errors import DataError
-from evalkit.formats.notes import counted
 from evalkit.formats.similar_ids import LOOKED_AT, compared, lookalike
 from evalkit.run import document_ids
 from evalkit.types import Dataset
@@ -35,7 +34,9 @@ def require_judged_documents(dataset: Dataset, judgments: str, documents: str, *
         cut = f"dataset.maxp takes what is before the first {dataset.maxp} of an id: judge documents of these ids."
         given = {"of_passages": cut} if dataset.maxp else {}
         alike = compared(judged, some, place="the judgments", other="the corpus", **given)
-        raise DataError(f"{judgments}: none of its {counted(len(judged), 'document')} is in {documents}: {alike}")
+        found = f"none of its {len(judged):,} documents" if len(judged) > 1 else "its only document"
+        absent = "is" if len(judged) > 1 else "is not"
+        raise DataError(f"{judgments}: {found} {absent} in {documents}: {alike}")
 
 
 def _first_known(dataset: Dataset, doc_ids: list[str]) -> str | None:

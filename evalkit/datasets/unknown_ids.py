@@ -76,7 +76,8 @@ def of_absent_documents(dataset: Dataset, config: DatasetConfig) -> dict[str, in
     if len(absent) == len(excluded) and not config.is_hub_copy:
         corpus = dataset.documents.ids[:LOOKED_AT].to_pylist()
         alike = compared(absent, corpus, place="the exclusions", other="the corpus")
-        raise DataError(f"{dataset.name}: its corpus has none of its {found}: {alike}")
+        lacks = f"lacks its {found}" if len(absent) == 1 else f"has none of its {found}"
+        raise DataError(f"{dataset.name}: its corpus {lacks}: {alike}")
     are = "is" if len(absent) == 1 else "are"
     logger.warning("%s: %s, such as %r, %s not in the corpus.", dataset.name, found, absent[0], are)
     return {"excluded_documents_absent": len(absent)}

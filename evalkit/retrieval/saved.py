@@ -12,6 +12,7 @@ from evalkit.config.limits import given, one_of
 from evalkit.config.retriever import RetrieverConfig
 from evalkit.errors import DataError
 from evalkit.formats import doubts
+from evalkit.formats.notes import counted
 from evalkit.formats.runfile import ORDERS, RunFile, read_run_file
 from evalkit.formats.similar_ids import LOOKED_AT, compared
 from evalkit.retrieval.candidates import cut
@@ -163,4 +164,5 @@ class SavedRetriever(FirstStage):
             beside = compared(candidates.doc_ids.to_pylist(), some, place="the run", other="the corpus")
             raise DataError(f"{self.path}: has none of the documents of {dataset.name}: {beside}")
         if absent:
-            logger.warning("%s: %d candidate documents are not in the corpus of %s.", self.path, absent, dataset.name)
+            found = counted(absent, "candidate document is", "candidate documents are")
+            logger.warning("%s: %s not in the corpus of %s.", self.path, found, dataset.name)

@@ -33,7 +33,7 @@ def test_maxp_is_refused_where_passages_are_judged(tmp_path: Path, store: Store)
 def test_judgments_of_documents_over_passages_are_refused_with_a_hint_at_maxp(tmp_path: Path, store: Store):
     judged = {"q1": {"msmarco_v2.1_doc_00_0": 1}, "q2": {"msmarco_v2.1_doc_00_0": 1}}
     folder = write_collection(tmp_path / "seg", SEGMENTS, qrels=judged)
-    with pytest.raises(DataError, match=r"none of its 1 document is in .*corpus.jsonl: .*dataset.maxp='#'"):
+    with pytest.raises(DataError, match=r"its only document is not in .*corpus.jsonl: .*dataset.maxp='#'"):
         load(FolderDatasetConfig(path=str(folder)), store)
     assert load(FolderDatasetConfig(path=str(folder), maxp="#"), store).notes["judged_documents_absent"] == 0
 
@@ -45,7 +45,7 @@ def test_judgments_of_another_collection_cannot_be_evaluated(tmp_path: Path):
 
 
 def test_objects_are_checked_as_files_are(tmp_path: Path):
-    with pytest.raises(DataError, match=r"dataset: qrels: none of its 1 document is in the corpus: .*dataset.maxp='#'"):
+    with pytest.raises(DataError, match=r"dataset: qrels: its only document is not in the corpus: .*dataset.maxp='#'"):
         evaluated(({"D1#0": "bees", "D2#0": "cows"}, {"q1": "bees"}, {"q1": {"D1": 1}}), tmp_path)
 
 

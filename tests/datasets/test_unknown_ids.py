@@ -59,7 +59,7 @@ def test_excluded_documents_that_the_corpus_lacks_are_told_and_refused_where_it_
     dataset = loaded(store, excluded={"q1": ["d3", "gone"], "q2": ["lost", "gone"], "q3": ["other"]})
     assert "own: 2 excluded documents, such as 'gone', are not in the corpus." in caplog.text
     assert dataset.notes["excluded_documents_absent"] == 2
-    with pytest.raises(DataError, match="own: its corpus has none of its 1 excluded document: 'D3' stands in the ex"):
+    with pytest.raises(DataError, match="own: its corpus lacks its 1 excluded document: 'D3' stands in the ex"):
         loaded(store, excluded={"q1": ["D3"]})
 
 
