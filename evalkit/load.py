@@ -26,7 +26,7 @@ from evalkit.run import Run
 from evalkit.store import open_store
 from evalkit.system.files import expanded
 from evalkit.system.lookalikes import instead
-from evalkit.system.own_code import call, nameable, own_name
+from evalkit.system.own_code import call, given_name, nameable, own_name
 from evalkit.system.reporting import shown
 
 if TYPE_CHECKING:
@@ -206,9 +206,7 @@ def stage_of(group: str, given: Any, settings: Mapping[str, Any]) -> Any:
 def _name(group: str, given: Any) -> str:
     """A name for an object; data without a name of its own is called what it is."""
     if isinstance(given, Mapping) and "name" in given and not isinstance(given["name"], Mapping):
-        if not isinstance(given["name"], str):
-            raise ConfigError(f"the name of a {group} is {shown(given['name'])}, expected a text.")
-        return nameable(given["name"])
+        return given_name(given["name"], f"a {group}")
     is_data = isinstance(given, Mapping | Sequence | Run) or hasattr(given, "columns")
     if is_data:
         return _DATA[group]

@@ -16,6 +16,7 @@ The corpus is written to the store, so texts are read from disk as those of a fi
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from inspect import isfunction
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -34,7 +35,7 @@ from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.store.artefact import CORPORA, digest
 from evalkit.system.lookalikes import instead
-from evalkit.system.own_code import call, nameable, own_name
+from evalkit.system.own_code import call, given_name, nameable, own_name, signature
 from evalkit.system.reporting import shown
 from evalkit.types import Dataset
 
@@ -92,6 +93,7 @@ class PythonLoader(Loader):
         if config.is_gone:
             return self._assembled(*_stored(config, store))
         thing = config.get()
+        _name_after(thing, config)
         is_task = is_from(thing, "mteb", "AbsTask")
         given = _of_mteb(thing, config) if is_task else parts_of(thing, config.name, config.split)
         judged = call(config.name, _judged, given, config)
@@ -112,6 +114,13 @@ class PythonLoader(Loader):
             judged=judged,
             corpus_digest=f"python:{found.digest}",
         )
+
+
+def _name_after(thing: Any, config: PythonDatasetConfig) -> None:
+    """Give a dataset that was made or found by its address the name in its dict, where none was set."""
+    name = thing.get("name") if isinstance(thing, Mapping) else None
+    if name is not None and not isinstance(name, Mapping) and config.name == config.default_name:
+        config.name = given_name(name, "a dataset")
 
 
 def _judged(given: Parts, config: DatasetConfig) -> Judged:
@@ -235,6 +244,11 @@ def parts_of(thing: Any, name: str, split: str) -> Parts:
         documents = ({"_id": record.id, "text": record.text} for record in ir_dataset.documents_of(thing, name))
         judged = ir_dataset.judged_of(thing, name)
         return Parts(documents, judged.queries, judged.qrels)
+    if isfunction(thing):
+        raise ObjectError(
+            f"{name} is a function that needs arguments, by {signature(thing)}. Give them in "
+            "dataset.settings={NAME: VALUE}, or give a function that takes none."
+        )
     others: list[Any] = []
     if isinstance(thing, Mapping):
         _require_known(thing, name)

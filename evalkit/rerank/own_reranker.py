@@ -60,6 +60,8 @@ class PythonRerankerConfig(PythonModel, RerankerConfig):
     def __post_init__(self) -> None:
         """Check ranges and choices."""
         super().__post_init__()
+        if self.name == "none":
+            raise ConfigError("a reranker is called none, as the first stage alone is. Set reranker.name=NAME.")
         one_of("reranker.missing", self.missing, MISSING_SCORES)
         if self.order is not None:
             one_of("reranker.order", self.order, ORDERS)

@@ -165,15 +165,38 @@ def signature(function: Callable[..., Any]) -> str:
 
 
 def own_name(thing: Any) -> str:
-    """A name for an object that can name a folder: its `name`, else that of its checkpoint, function or class."""
+    """A name for an object that can name a folder: its `name`, else that of its checkpoint, function or class.
+
+    Raises:
+        ObjectError: its `name` cannot be one.
+    """
+    named = getattr(thing, "name", None)
+    if isinstance(named, str | int | float):
+        return given_name(named, f"an object of {type(thing).__name__}")
     checkpoint = getattr(getattr(thing, "config", None), "_name_or_path", None)  # of a model of transformers
     if isinstance(checkpoint, str):
         checkpoint = checkpoint.rstrip("/").rpartition("/")[2]
-    for given in (getattr(thing, "name", None), checkpoint, getattr(thing, "__name__", None)):
+    for given in (checkpoint, getattr(thing, "__name__", None)):
         if isinstance(given, str) and given:
             return nameable(given)
     function = getattr(thing, "func", None)  # of functools.partial
     return own_name(function) if inspect.isroutine(function) else nameable(type(thing).__name__)
+
+
+def given_name(name: Any, of: str) -> str:
+    """The name that an object was given, as the name of a folder.
+
+    Raises:
+        ObjectError: it is not a text, has no letter or digit, or climbs out of a folder.
+    """
+    if not isinstance(name, str):
+        raise ObjectError(f"the name of {of} is {shown(name)}, expected a text.")
+    if not re.search("[A-Za-z0-9]", name) or ".." in re.split(r"[/\\]", name):
+        raise ObjectError(
+            f"the name of {of} is {name!r}, which cannot name a folder of results. Give one of letters, digits and "
+            ". _ + @ -, starting with a letter or digit."
+        )
+    return nameable(name)
 
 
 def nameable(text: str) -> str:

@@ -212,3 +212,54 @@ def test_the_digest_of_objects_that_are_kept_stays(toy):
     found = evalkit.evaluate(**{**toy, "dataset": parts, "retriever": "bm25"})
     content = found.result.manifest["config"]["dataset"]["content"]
     assert content == "c6715e407eac76f17c158178f1bfd8a5c04ecc7063a25a9326d3722c445a948a"
+
+
+MODULE = f"""
+D = {{"corpus": {CORPUS!r}, "queries": {QUERIES!r}, "qrels": {QRELS!r}, "name": "farm"}}
+
+
+def load():
+    return D
+
+
+def needs(path):
+    return D
+
+
+def misnamed():
+    return {{**D, "name": ".."}}
+"""
+
+
+@pytest.mark.parametrize(("settings", "name"), [((), "farm"), (("dataset.name=own",), "own")])
+@pytest.mark.parametrize("address", ["farm_data:load", "farm_data:D"])
+def test_a_dict_at_an_address_has_its_own_name_unless_another_is_set(tmp_path, address, settings, name):
+    (tmp_path / "farm_data.py").write_text(MODULE)
+    places = ["retriever=bm25", "reranker=none", f"cache_dir={tmp_path / 'cache'}", *settings]
+    done = command("evaluate", "dataset=python", f"dataset.object={address}", *places, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [name] == [path.name for path in (tmp_path / "results").iterdir() if path.is_dir()]
+    told = command("report", "results", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+
+
+def test_what_a_function_returns_has_its_own_name_in_python(toy):
+    def load():
+        return {"corpus": CORPUS, "queries": QUERIES, "qrels": QRELS, "name": "farm"}
+
+    assert "farm" == evalkit.evaluate(**toy | {"dataset": load}).dataset
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("farm_data:needs", "needs is a function that needs arguments, by its parameters (path). Give them in dataset"),
+        ("farm_data:misnamed", "the name of a dataset is '..', which cannot name a folder of results."),
+    ],
+)
+def test_functions_that_give_no_dataset_say_what_to_do(tmp_path, address, said):
+    (tmp_path / "farm_data.py").write_text(MODULE)
+    places = ["retriever=bm25", "reranker=none", f"cache_dir={tmp_path / 'cache'}"]
+    done = command("evaluate", "dataset=python", f"dataset.object={address}", *places, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in done.stderr

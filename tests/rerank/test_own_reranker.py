@@ -341,3 +341,14 @@ def test_an_address_in_place_of_a_choice_says_how_to_give_one(toy):
         evalkit.evaluate(**toy, reranker="mine:score")
     found = command("evaluate", "dataset=mini", "reranker=mine:score", cwd=toy["results_dir"].parent)
     assert (2, f"evalkit: error: {expected}\n") == (found.returncode, found.stderr)
+
+
+def test_a_reranker_called_as_the_first_stage_alone_is_is_refused(toy):
+    class Object:
+        name, identity = "none", "x"
+
+        def score(self, query, documents):
+            return [len(query) for _ in documents]
+
+    with pytest.raises(ConfigError, match="a reranker is called none, as the first stage alone is"):
+        evalkit.evaluate(**toy, reranker=Object())

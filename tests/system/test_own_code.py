@@ -133,11 +133,25 @@ def test_an_error_that_a_library_raises_is_placed_in_the_code_that_called_it():
         (functools.partial(factory, 3), "factory"),
         (lambda: None, "lambda"),
         (type("Named", (), {"name": "my model/v2 (é)"})(), "my_model_v2"),
-        (type("Odd", (), {"name": "../.."})(), "object"),
     ],
 )
 def test_a_name_can_name_a_folder(thing, name):
     assert name == own_name(thing)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "the name of an object of Odd is '', which cannot name a folder of results. Give one of letters"),
+        ("..", "is '..', which cannot name a folder"),
+        ("a/../b", "is 'a/../b', which cannot name a folder"),
+        ("数据", "which cannot name a folder"),
+        (5, "the name of an object of Odd is 5, expected a text"),
+    ],
+)
+def test_a_name_that_can_name_no_folder_is_refused(name, said):
+    with pytest.raises(ObjectError, match=said):
+        own_name(type("Odd", (), {"name": name})())
 
 
 def test_long_names_are_cut():
