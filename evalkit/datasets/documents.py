@@ -3,7 +3,7 @@
 import mmap
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,11 +141,15 @@ def read_through(documents: Documents, description: str) -> Iterator[list[str]]:
 
 
 def script_of(documents: Documents) -> str:
-    """The script of most letters of the first documents, as the first word of their Unicode names, such as `THAI`.
+    """The script of most letters of the first documents; see `script_of_texts`."""
+    return script_of_texts(documents.texts(range(min(len(documents), _SAMPLE))))
+
+
+def script_of_texts(texts: Iterable[str]) -> str:
+    """The script of most letters, as the first word of their Unicode names, such as `THAI`.
 
     `KANA` is Japanese: kana among Chinese characters. Empty where no script has more than half of the letters.
     """
-    texts = documents.texts(range(min(len(documents), _SAMPLE)))
     counts = Counter[str]()
     for character, count in Counter("".join(text[:_BEGINNING] for text in texts)).items():
         if character.isalpha():

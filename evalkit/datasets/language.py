@@ -1,13 +1,15 @@
 """Languages of a dataset: which its documents look like, and those that the models are not made for."""
 
 import logging
+from itertools import islice
 
 from evalkit.config import EvaluateConfig
 from evalkit.config.languages import languages_in
-from evalkit.datasets.documents import script_of
+from evalkit.datasets.documents import script_of, script_of_texts
 from evalkit.types import Dataset, Documents
 
 _CODE_WITHOUT_SCRIPT = 3  # letters: evalkit knows the scripts of languages with two
+_QUERIES = 1000  # that are looked at
 _NAMES = {"CJK": "Chinese", "KANA": "Japanese", "HANGUL": "Korean"}
 
 logger = logging.getLogger(__name__)
@@ -30,14 +32,29 @@ def warn_of_language(config: EvaluateConfig, dataset: Dataset) -> None:
 
 
 def doubt_of_language(dataset: Dataset) -> str:
-    """Why its documents seem to be in another language than the dataset says; empty where they do not."""
+    """Why its documents, or its queries, seem to be in another language than the dataset says; empty if they do not."""
     script = script_of(dataset.documents)
+    if found := _contradicted(script, dataset.language):
+        look, remedy = found
+        return f"the documents look {look}, and dataset.language is {dataset.language}. Set dataset.language={remedy}."
+    asked = dataset.query_language or dataset.language
+    if found := _contradicted(script_of_texts(islice(dataset.queries.values(), _QUERIES)), asked):
+        look, remedy = found
+        return (
+            f"the queries look {look}, and their language is {asked}. Set dataset.language={remedy}, or "
+            f"dataset.query_language={remedy} where the documents are in another language."
+        )
+    return ""
+
+
+def _contradicted(script: str, language: str) -> tuple[str, str] | None:
+    """What texts of a script look like and which language to set; None where the language may be written in it."""
     likely = languages_in(script)
-    if not likely or dataset.language in likely or len(dataset.language) == _CODE_WITHOUT_SCRIPT:
-        return ""
+    if not likely or language in likely or len(language) == _CODE_WITHOUT_SCRIPT:
+        return None
     name = _NAMES.get(script, f"{script.title()} script")
     remedy = likely[0] if len(likely) == 1 or script in _NAMES else f"CODE, such as {likely[0]}"
-    return f"the documents look {name}, and dataset.language is {dataset.language}. Set dataset.language={remedy}."
+    return name, remedy
 
 
 def likely_language(documents: Documents) -> str:

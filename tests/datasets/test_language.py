@@ -56,6 +56,20 @@ def test_documents_in_a_script_of_other_languages_are_warned_of(language, look, 
     assert line.endswith(f"and dataset.language is en. Set dataset.language={remedy}.")
 
 
+def test_queries_in_a_script_of_other_languages_are_warned_of(tmp_path, store, caplog):
+    folder = write_collection(tmp_path / "c", {"d1": ("", TEXTS["en"])}, {"q1": TEXTS["zh"]}, {"q1": {"d1": 1}})
+    with caplog.at_level(logging.WARNING, "evalkit"):
+        load(FolderDatasetConfig(path=str(folder), name="mine"), store)
+    said = (
+        "mine: the queries look Chinese, and their language is en. Set dataset.language=zh, or dataset.query_language="
+    )
+    assert said in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "evalkit"):
+        load(FolderDatasetConfig(path=str(folder), name="mine", query_language="zh"), store)
+    assert "look" not in caplog.text
+
+
 @pytest.mark.parametrize(("written", "said"), [("uk", "sr"), ("zh", "ja"), ("zh", "yue"), ("th", "shn"), ("en", "zh")])
 def test_languages_that_may_be_written_so_are_not_warned_of(written, said, tmp_path, store, caplog):
     """A language of three letters may have any script; Latin letters are in texts of all languages."""
