@@ -27,8 +27,9 @@ from evalkit.formats import ids
 from evalkit.formats.judgments import ALL_RELEVANT, add_judgment, grade_text, not_graded
 from evalkit.formats.notes import counted
 from evalkit.formats.rows import GRADES, SCORES, FieldPlaces, is_number, name_columns
+from evalkit.formats.run_json import ranked
 from evalkit.formats.run_rows import RunRows
-from evalkit.formats.runfile import RunFile, by_score_or_rank, read_run_file
+from evalkit.formats.runfile import RunFile, by_score_or_rank, read_run_file, with_repeats
 from evalkit.formats.subtopics import of_documents, read_subtopics
 from evalkit.formats.trec import log_doubts, read_qrels
 from evalkit.run import Run
@@ -39,8 +40,8 @@ from evalkit.types import Qrels, Subtopics
 logger = logging.getLogger(__name__)
 
 _RUNS = (
-    "{query: {document: score}}, a table with columns such as query_id, doc_id and score, rows of ir_measures, "
-    "a ranx.Run, an evalkit.Run, or a path"
+    "{query: {document: score}}, {query: [best document, ...]}, a table with columns such as query_id, doc_id and "
+    "score, rows of ir_measures, a ranx.Run, an evalkit.Run, or a path"
 )
 _JUDGMENTS = (
     "{query: {document: grade}}, {query: [relevant document, ...]}, a table with columns such as query_id, doc_id and "
@@ -74,7 +75,7 @@ def run_object(source: Any, name: str = "the run", *, order: str | None = None) 
     if isinstance(source, Run):
         found = RunFile(source)
     elif isinstance(source, Mapping) or is_from(source, "ranx", "Run"):
-        columns = _triples(source if isinstance(source, Mapping) else source.to_dict(), name, _RUNS)
+        columns = _triples(ranked(source if isinstance(source, Mapping) else source.to_dict(), name), name, _RUNS)
         # The order of a dictionary is not a ranking: BEIR's come from heaps.
         found = _run_file(columns, name, order or "score")
     else:
@@ -168,8 +169,8 @@ def framed(frame: Any) -> Any:
 
 
 def _run_file(columns: "_Columns", name: str, order: str | None) -> RunFile:
-    scored = _rows_of(columns, name)
-    found = by_score_or_rank(columns.places, scored, scored.run(name), name, order)
+    scored, run = _rows_of(columns, name).once(name)
+    found = with_repeats(by_score_or_rank(columns.places, scored, run, name, order), scored, "row")
     return found if scored.ranks is not None else found._replace(ranks_are="the order of the rows")
 
 
@@ -291,7 +292,8 @@ def _id(value: Any, name: str) -> str:
 
 
 def _numbers(values: Sequence[Any], columns: _Columns, name: str, what: str) -> NDArray[np.float64]:
-    if all(issubclass(kind, float | int | np.floating | np.integer) for kind in set(map(type, values))):
+    kinds = set(map(type, values))
+    if bool not in kinds and all(issubclass(kind, float | int | np.floating | np.integer) for kind in kinds):
         with suppress(OverflowError):  # an integer beyond any float, which is named below
             return np.array(values, dtype=np.float64)
     found = np.empty(len(values))
@@ -308,7 +310,7 @@ def _number(value: Any) -> float:
     """A number of Python or NumPy, a tensor of one number, or a number as text."""
     if isinstance(value, str):
         return float(value if is_number(value) else "not a number")
-    if not isinstance(value, Real) and getattr(value, "ndim", None) != 0:
+    if isinstance(value, bool | np.bool_) or (not isinstance(value, Real) and getattr(value, "ndim", None) != 0):
         raise TypeError(value)
     return float(plain_value(value))
 

@@ -96,10 +96,28 @@ def _scored(query: str, docs: Any, path: Path) -> dict[str, float]:
     """Documents and scores of a query: as given, or 0, -1, -2, ... for a list of ids in their order."""
     if isinstance(docs, dict):
         return {_id(doc, path): _number(score, path, query, doc) for doc, score in docs.items()}
-    found = {_id(doc, path): 0.0 - place for place, doc in enumerate(docs)}
+    return _in_order([_id(doc, path) for doc in docs], query, path)
+
+
+def _in_order(docs: Sequence[Any], query: Any, name: object) -> dict[Any, float]:
+    found = {doc: 0.0 - place for place, doc in enumerate(docs)}
     if len(found) < len(docs):
-        raise DataError(f"{path}: a document occurs twice for query {query!r}.")
+        raise DataError(f"{name}: a document occurs twice for query {query!r}.")
     return found
+
+
+def ranked(run: Mapping[Any, Any], name: str) -> Mapping[Any, Any]:
+    """A run in memory with the scores 0, -1, -2, ... in the place of lists of ids, best first; the rest as it is.
+
+    Raises:
+        DataError: a list has a document twice.
+    """
+    return {
+        query: _in_order(docs, query, name)
+        if isinstance(docs, list) and all(isinstance(doc, str | int) for doc in docs)
+        else docs
+        for query, docs in run.items()
+    }
 
 
 def _mteb_split(subsets: Mapping[str, Any], path: Path) -> Any:

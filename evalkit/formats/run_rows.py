@@ -49,6 +49,20 @@ class RunRows(NamedTuple):
         codes, scores = {"queries": self.queries, "documents": self.documents}, self.scores
         return Run.rank(self.query_ids, self.doc_ids, **codes, scores=scores, source=source)
 
+    def once(self, source: str) -> tuple["RunRows", Run]:
+        """These rows and their run; where the same rows are repeated, those that are left without.
+
+        Raises:
+            DataError: as of `run`.
+        """
+        try:
+            return self, self.run(source)
+        except DataError:
+            if (kept := self.distinct()).repeats:
+                with suppress(DataError):
+                    return kept, kept.run(source)
+            raise
+
     def distinct(self) -> "RunRows":
         """The first of all rows that are the same."""
         ranks = np.zeros(len(self.queries)) if self.ranks is None else np.nan_to_num(self.ranks, nan=-1.0)
@@ -93,11 +107,8 @@ def checked(rows: Callable[[], Iterator[Row]], path: Path, *, repeats: bool = Fa
     """
     scored = _collected(rows(), path)
     try:
-        return scored, scored.run(str(path))
+        return scored.once(str(path)) if repeats else (scored, scored.run(str(path)))
     except DataError:
-        if repeats and (once := scored.distinct()).repeats:
-            with suppress(DataError):
-                return once, once.run(str(path))
         _raise_fault(rows(), path)
         raise
 

@@ -94,10 +94,15 @@ def _from_rows(columns: FieldPlaces, rows: Callable[[], Iterator[Row]], path: Pa
         if order is None:
             _refuse_swapped(scored, path)
         found = by_score_or_rank(columns, scored, run, path, order)
-    if scored.repeats:
-        text = f"{counted(scored.repeats, 'line is', 'lines are')} the same as an earlier one, and left out"
-        return found._replace(notes=(*found.notes, Note("repeated_lines", text, {"lines": scored.repeats})))
-    return found
+    return with_repeats(found, scored, "line")
+
+
+def with_repeats(found: RunFile, scored: RunRows, noun: str) -> RunFile:
+    """A run with a note of the rows that were left out of it, which `noun` names."""
+    if not scored.repeats:
+        return found
+    text = f"{counted(scored.repeats, f'{noun} is', f'{noun}s are')} the same as an earlier one, and left out"
+    return found._replace(notes=(*found.notes, Note("repeated_lines", text, {"lines": scored.repeats})))
 
 
 def _refuse_swapped(scored: RunRows, path: Path) -> None:

@@ -172,7 +172,10 @@ def test_the_order_of_a_dictionary_is_no_ranking_unless_asked_for():
             [ScoredDoc("q", "d", 1.0), Qrel("q", "d", 1)],
             "row 2 is Qrel.*expected the fields query_id, doc_id, score of",
         ),
-        ({"q": ["d1", "d2"]}, r"query 'q' has \['d1', 'd2'\] \(list\)"),
+        ({"q": ("d1", "d2")}, r"query 'q' has \('d1', 'd2'\) \(tuple\)"),
+        ({"q": ["d1", "d2", "d1"]}, "the run: a document occurs twice for query 'q'"),
+        ({"q": {"d": True}}, "the score of document 'd' for query 'q' is True"),
+        ({"q": {"d": np.True_}}, "the score of document 'd' for query 'q' is "),
         ({"q": {"d": None}}, "the score of document 'd' for query 'q' is None"),
         ({"q": {"d": "high"}}, "is 'high'"),
         ({"q": {"d": {"score": 1}}}, "is {'score': 1}"),
@@ -187,7 +190,7 @@ def test_the_order_of_a_dictionary_is_no_ranking_unless_asked_for():
         ({"q": {"": 1.0}}, "the id '' is empty"),
         (frame([("q", "d")], "qid", "docno"), "has qid, docno. Expected"),
         (frame([], "qid", "docno", "score"), "holds no scored documents"),
-        (frame([("q", "d", 1.0), ("q", "d", 1.0)], "qid", "docno", "score"), "occurs twice"),
+        (frame([("q", "d", 1.0), ("q", "d", 2.0)], "qid", "docno", "score"), "occurs twice"),
         (frame([("q", "d", 1.0), (None, "d", 1.0)], "qid", "docno", "score"), "the id (None|nan)"),
         (frame([("q", ["d"], 1.0)], "qid", "docno", "score"), r"the id \['d'\] \(list\)"),
         (frame([(1.5, "d", 1.0)], "qid", "docno", "score"), "the id 1.5"),
@@ -244,3 +247,16 @@ def test_ir_measures_rows_are_taken(tmp_path):
     assert JUDGED == qrels_of([ir_measures.Qrel(*row) for row in GRADED])
     (tmp_path / "run").write_text("".join(f"{query} Q0 {doc} 1 {score} t\n" for query, doc, score in SCORED))
     assert RUN == as_dict(run_of(ir_measures.read_trec_run(str(tmp_path / "run"))))
+
+
+def test_repeated_rows_are_read_once_as_those_of_a_file_are():
+    found = run_object(frame([("q", "d", 1.0), ("q", "d", 1.0), ("q", "e", 2.0)], "qid", "docno", "score"))
+    assert ["e", "d"] == next(iter(found.run)).doc_ids
+    assert ["1 row is the same as an earlier one, and left out"] == [note.text for note in found.notes]
+
+
+def test_lists_of_documents_are_read_best_first_as_those_of_a_file_are(tmp_path):
+    given = {"q1": ["d2", "d1"], "q2": ["d1"]}
+    (tmp_path / "run.json").write_text(json.dumps(given))
+    assert run_of(given).digest() == run_of(tmp_path / "run.json").digest()
+    assert ["d2", "d1"] == next(iter(run_of(given))).doc_ids

@@ -136,7 +136,7 @@ def result_of(returned):
         (3, "int is 3, which cannot retrieve. A retriever is a function"),
         (lambda queries: queries, r"cannot tell how to call it.*f\(queries, depth\)"),
         (result_of(None), "what lambda returned: is None"),
-        (result_of({"q1": ["d1"]}), "query 'q1' has"),
+        (result_of({"q1": 5}), "query 'q1' has"),
         (result_of({"q1": {"d1": "high"}}), "the score of document 'd1' for query 'q1' is 'high'"),
         (result_of({"q9": {"d1": 1}}), "lambda returned 'q9', which is not the id of a query"),
         (result_of({"q1": {"d9": 1}}), "1 documents, such as 'd9', that are not in toy"),
