@@ -134,6 +134,10 @@ class Parser(argparse.ArgumentParser):
             raise ConfigError(unknown_option(unknown[0], args, self.names, self._settings))
 
 
+# Options of some verbs -> the option by which others do it, and how that is typed.
+_ELSEWHERE = {"json": ("format", "--format json"), "summary": ("markdown", "--markdown FILE")}
+
+
 def unknown_option(option: str, arguments: Sequence[str], names: Collection[str], settings: Collection[str]) -> str:
     """The error for an option that does not exist: the setting that was meant, or the legal options.
 
@@ -152,6 +156,9 @@ def unknown_option(option: str, arguments: Sequence[str], names: Collection[str]
         value = value if equals else _value_behind(option, arguments)
         found = proposal([shlex.quote(f"{one}{dot}{rest}={value}") for one in meant])
         return f"{name} is not an option. {found}Settings have no dashes."
+    other, instead_of = _ELSEWHERE.get(first, ("", ""))
+    if other in long:
+        return f"{name} is not an option. Use {instead_of}."
     return f"{name} is not an option. {proposal([long[one] for one in near])}Legal are: {', '.join(long.values())}."
 
 

@@ -12,6 +12,7 @@ from evalkit.rerank.late_interaction import LateInteractionReranker
 from evalkit.rerank.matched_tokens import KINDS, matched_tokens, reranker_of
 from evalkit.results import Evaluation
 from evalkit.system.progress import progress
+from evalkit.system.stages import LOADING
 from evalkit.types import MatchedTokens, Pair
 
 _FLOAT32, _LOWER = 1e-3, 2e-2  # how far a score may be off: another device or kernel rounds otherwise
@@ -49,6 +50,9 @@ def with_tokens(found: Overview, rerankers: Rerankers) -> Overview:
     """
     count = sum(len(_pairs(view, place)) for view in found.datasets for place in _late(view))
     with progress("matching tokens", count, "pairs") as advance:
+        with advance.not_working(LOADING):
+            for one in rerankers.values() if count else ():
+                one.load()
 
         def of(view: DatasetView, place: int) -> Matched:
             pairs = _pairs(view, place)

@@ -1,7 +1,6 @@
 """The rows of every chart, from an overview: the same for the page and for paper. Computes nothing that is tested."""
 
-import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -14,7 +13,6 @@ from evalkit.analysis.score_bins import ScoreBins
 from evalkit.reports.overview import DatasetView, Overview, SystemView
 
 Rows = list[dict[str, Any]]
-_LETTER, _LONGEST_NAME, _LINE = 0.017, 0.48, 0.1  # of a name in a chart: shares of the width and height of its dots
 
 
 def rows_of_dataset(view: DatasetView) -> dict[str, Rows]:
@@ -55,13 +53,12 @@ def _cost(named: Sequence[tuple[System, SystemView]]) -> Rows:
     if not front:
         return []
     stages = {stage: number for number, stage in enumerate(timed)}
-    shown = _apart([each for some in timed.values() for each in some], front)
     rows: Rows = []
     for one, own in named:
         row = {"system": one.name, "mean": one.mean, "low": one.low, "high": one.high, "groups": one.groups}
         if own.speed:
             row |= {"cost": 1000 / own.speed, "speed": own.speed, "stage": stages[candidates_of(own.evaluation)]}
-            row |= {"front": one.name in front, **({"label": one.name} if one.name in shown else {})}
+            row["front"] = one.name in front
         if own.speed or own.evaluation.is_first_stage:
             rows.append(row)
     # Names of lines stand at both ends in turn, so that those of neighbours do not stand on one another.
@@ -77,27 +74,6 @@ def _front(timed: Sequence[tuple[float, System]]) -> set[str]:
         for cost, one in timed
         if not any(other is not one and c <= cost and other.mean >= one.mean for c, other in timed)
     }
-
-
-def _apart(timed: Sequence[tuple[float, System]], front: Container[str]) -> set[str]:
-    """Names of the front that do not stand on one another: from the best down, those that have room beside their dot.
-
-    A name stands at the side of its dot that the chart has more room at.
-    """
-    logs, means = [math.log(cost) for cost, _ in timed], [one.mean for _, one in timed]
-    wide, high = max(logs) - min(logs) or 1.0, max(means) - min(means) or 1.0
-    shown, taken = set(), list[tuple[float, float, float]]()
-    for cost, one in sorted(timed, key=lambda each: -each[1].mean):
-        x, y = (math.log(cost) - min(logs)) / wide, (one.mean - min(means)) / high
-        length = min(len(one.name) * _LETTER, _LONGEST_NAME)
-        left, right = (x - length, x) if x > 0.5 else (x, x + length)  # noqa: PLR2004 - the middle, as the chart has it
-        if one.name not in front or any(
-            left < end and start < right and abs(y - at) < _LINE for start, end, at in taken
-        ):
-            continue
-        shown.add(one.name)
-        taken.append((left, right, y))
-    return shown
 
 
 def _depth(view: DatasetView, named: Sequence[tuple[System, SystemView]]) -> Rows:

@@ -103,15 +103,6 @@ def _cost(measure: str, look: Look) -> Drawn:
     )
     bars = timed.mark_rule(strokeWidth=1.5, opacity=0.7).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=_colour(look))
     dots = timed.mark_point(filled=True, size=90, opacity=1)
-    is_right = "scale('x', datum.cost) > width / 2"
-    beside: dict[str, Any] = {
-        "align": {"expr": f"{is_right} ? 'right' : 'left'"},
-        "dx": {"expr": f"{is_right} ? -9 : 9"},
-    }
-    labelled = front.transform_filter("isValid(datum.label)")
-    names = labelled.mark_text(dy=-9, limit=_LABEL, opacity={"expr": "narrow ? 0 : 1"}, **beside).encode(
-        x=x, y=y, text="label:N"
-    )
     stage = from_rows().transform_filter("!isValid(datum.cost)")
     at_end: dict[str, Any] = {"x": {"expr": "datum.end == 'left' ? 4 : width - 4"}, "align": {"expr": "datum.end"}}
     return alt.layer(
@@ -122,7 +113,6 @@ def _cost(measure: str, look: Look) -> Drawn:
         line.encode(x=x, y=y, order="cost:Q"),
         bars,
         dots.encode(x=x, y=y, color=_colour(look), shape=_shape(look), tooltip=tips),
-        names,
     ).properties(height=HEIGHT)
 
 
@@ -175,7 +165,8 @@ def _ties(measure: str, look: Look) -> Drawn:
     intervals = from_rows().mark_rule(strokeWidth=1, opacity=0.7)
     ends = [tip("least:Q", "worst order", DECIMALS), tip("greatest:Q", "best order", DECIMALS)]
     tips = [tip("system:N", "system"), tip("mean:Q", "reported", DECIMALS), *ends]
-    bars = from_rows().mark_bar(height=10, opacity=0.4, cornerRadius=3)
+    # Taller than the mark of the system, which would hide a narrow range.
+    bars = from_rows().mark_bar(height=18, opacity=0.4, cornerRadius=3)
     return alt.layer(
         intervals.encode(x=alt.X("low:Q"), x2="high:Q", y=_systems(), color=_colour(look)),
         bars.encode(x=alt.X("least:Q"), x2="greatest:Q", y=_systems(), color=_colour(look), tooltip=tips),

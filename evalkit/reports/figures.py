@@ -69,7 +69,9 @@ def _titled(specification: dict[str, Any], view: DatasetView, kind: str) -> dict
 
 def _with_legend(specification: dict[str, Any], rows: Rows) -> dict[str, Any]:
     """Systems that no axis names, named below: a figure stands alone."""
-    shown = list(dict.fromkeys(row["system"] for row in rows if row.get("kind", "reranked") == "reranked"))
+    shown = list(
+        dict.fromkeys(row["system"] for row in rows if row.get("kind", "reranked") == "reranked" and "end" not in row)
+    )
     legend = {"orient": "bottom", "columns": 2, "labelLimit": _WIDTH // 2 - 30, "values": shown}
     layers = []
     for layer in specification["layer"]:

@@ -59,6 +59,8 @@ def _apart(monkeypatch, tmp_path):
         ("compare x --corection holm", "--corection is not an option. Did you mean --correction? Legal are: "),
         ("compare x --correction hom", "--correction hom is not a choice. Did you mean holm? Legal are: holm, none."),
         ("compare x --reranker none", "--reranker is not an option. Legal are: --help, "),
+        ("compare x --json", "--json is not an option. Use --format json."),
+        ("report x --summary markdown", "--summary is not an option. Use --markdown FILE."),
         ("compare", "the following arguments are required: results. See `evalkit compare --help`."),
         ("export x --out y --to trc", "--to trc is not a choice. Did you mean trec? Legal are: trec, mteb, "),
         ("gate x --baseline", "argument --baseline: expected one argument. See `evalkit gate --help`."),

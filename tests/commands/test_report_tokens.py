@@ -2,13 +2,16 @@
 
 import json
 import shutil
+from contextlib import contextmanager
 
 import pytest
 from made import made, write_collection
 from report_pages import single_queries
 
 from evalkit.cli import main
+from evalkit.rerank.late_interaction import LateInteractionReranker
 from evalkit.results.gather import gather
+from evalkit.system.stages import LOADING
 
 pytestmark = pytest.mark.shared
 
@@ -55,6 +58,31 @@ def test_the_shown_products_add_up_to_the_score_of_the_result(root, path):
             checked += 1
     assert checked > 10
     assert spanned > 10
+
+
+def test_the_rate_of_matching_leaves_the_loading_of_the_checkpoint_out(root, tmp_path, monkeypatch):
+    from evalkit.commands import report_tokens
+
+    meters, loaded = [], []
+
+    @contextmanager
+    def noting(*given, of=report_tokens.progress):
+        with of(*given) as meter:
+            meters.append(meter)
+            yield meter
+
+    def slowly(reranker, of=LateInteractionReranker.load):
+        loaded.append(meters[-1].done)
+        of(reranker)
+
+    monkeypatch.setattr(report_tokens, "progress", noting)
+    monkeypatch.setattr(LateInteractionReranker, "load", slowly)
+    assert main(["report", str(root), "--html", str(tmp_path / "report.html"), "--tokens"]) == 0
+    (meter,) = meters
+    assert loaded == [0]
+    assert meter.done > 0
+    assert meter.apart[LOADING] > 0
+    assert meter.seconds == pytest.approx(meter.elapsed - meter.apart[LOADING])
 
 
 def test_other_pages_have_no_tokens_and_load_no_checkpoint(root, tmp_path, monkeypatch):

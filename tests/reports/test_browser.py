@@ -147,6 +147,15 @@ def test_the_values_themselves_are_shown_instead_of_differences(browser, many):
         assert page.locator("#heat-table tbody tr").count() == 12
 
 
+def test_paper_says_what_differences_are_to(browser, many):
+    with opened(browser, many) as page:
+        page.select_option("#baseline", label="system11")
+        assert page.locator("#baseline-printed").is_hidden()
+        page.emulate_media(media="print")
+        assert page.locator("#baseline-printed").inner_text() == "Difference to: system11"
+        assert page.locator("#baseline").is_hidden()
+
+
 def test_the_page_begins_with_the_baseline_that_was_asked_for(browser, tmp_path):
     root = made(tmp_path, {"strong": 3.0, "weak": 1.0}, queries=8)
     found = overview(gather([root]), Settings(samples=200), queries=0, baseline="weak")

@@ -45,18 +45,6 @@ def test_the_front_has_the_systems_that_none_beats_in_both(view):
     rows = {row["system"]: row for row in timed(view, 10.0, 100.0, 50.0, 1000.0)["cost"]}
     assert [rows[name]["cost"] for name in names] == [100.0, 10.0, 20.0, 1.0]
     assert [rows[name]["front"] for name in names] == [True, True, False, True]
-    assert [row["label"] for row in rows.values() if "label" in row] == [names[0], names[1], names[3]]
-
-
-def test_labels_of_the_front_do_not_stand_on_one_another(view):
-    alike = zip(view.comparison.systems, (0.9, 0.899, 0.5, 0.499), strict=True)
-    systems = tuple(one._replace(mean=mean) for one, mean in alike)
-    even = replace(view, comparison=replace(view.comparison, systems=systems))
-    rows = timed(even, 10.0, 11.0, 50.0, 52.0)["cost"]
-    assert all(row["front"] for row in rows)
-    assert ["label" in row for row in rows] == [True, False, True, False]
-    rows = timed(even, 10.0, 400.0, 11.0, 500.0)["cost"]  # one at each side, twice
-    assert ["label" in row for row in rows if row["front"]] == [True, True, True]
 
 
 def test_one_timed_system_has_no_chart_of_costs(view):

@@ -69,16 +69,25 @@ def test_calibration_is_the_share_of_relevant_among_judged(made):
     assert "25.0%" in drawn or "25%" in drawn
 
 
-def test_dots_without_a_label_have_none(made):
+def test_dots_of_cost_have_no_names_that_would_stand_on_bars(made):
     own = {"low": 0.4, "high": 0.6, "groups": "a", "front": True, "speed": 10.0}
     rows = [
-        {"system": "strong", "mean": 0.5, "cost": 9.0, "label": "strong", **own},
+        {"system": "strong", "mean": 0.5, "cost": 9.0, **own},
         {"system": "weak", "mean": 0.4, "cost": 8.0, **own},
     ]
     drawn = vl_convert.vegalite_to_svg({**made["cost"], "width": 300, "datasets": {"rows": rows}})
-    assert ">strong<" in drawn
-    assert ">weak<" not in drawn
-    assert ">undefined<" not in drawn
+    assert len(re.findall(r'aria-label="[^"]*system: (?:strong|weak)', drawn)) > 0
+    assert not re.search(r"<text[^>]*>(strong|weak|undefined)<", drawn)
+
+
+def test_the_range_of_ties_is_taller_than_the_mark_that_would_hide_it(made):
+    own = {"low": 0.4, "high": 0.6, "least": 0.4999, "greatest": 0.5001}
+    rows = [{"system": "strong", "mean": 0.5, **own}]
+    layers = made["ties"]["layer"]
+    (mark,) = (one["mark"] for one in layers if one["mark"]["type"] == "point")
+    (bar,) = (one["mark"] for one in layers if one["mark"]["type"] == "bar")
+    assert bar["height"] > 2 * (mark["size"] / 3) ** 0.5 + 4
+    assert ">strong<" in vl_convert.vegalite_to_svg({**made["ties"], "width": 300, "datasets": {"rows": rows}})
 
 
 def test_lines_of_first_stages_have_names_at_both_ends(made):

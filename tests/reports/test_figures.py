@@ -8,7 +8,7 @@ from made import made
 
 from evalkit.analysis.one_pass import AtDepth
 from evalkit.analysis.pairwise import Settings
-from evalkit.reports.figures import with_rows, write_figures
+from evalkit.reports.figures import _with_legend, with_rows, write_figures
 from evalkit.reports.overview import overview
 from evalkit.results.gather import gather
 
@@ -52,6 +52,14 @@ def test_svg_has_names_as_text_and_the_same_bytes_again(found, written, tmp_path
 def test_charts_without_an_axis_of_names_have_a_legend(written):
     texts = {path.name: path.read_text(encoding="utf-8") for path in written if path.suffix == ".svg"}
     assert all(">cost_2<" in texts[f"one-{chart}.svg"] for chart in ("cost", "depth", "length"))
+
+
+def test_a_legend_names_no_first_stage_that_is_a_line():
+    own = {"mean": 0.5, "low": 0.4, "high": 0.6}
+    rows = [{"system": "strong", "cost": 1.0, **own}, {"system": "stage", "end": "left", **own}]
+    colour = {"field": "system", "type": "nominal"}
+    (layer,) = _with_legend({"layer": [{"encoding": {"color": colour}}]}, rows)["layer"]
+    assert layer["encoding"]["color"]["legend"]["values"] == ["strong"]
 
 
 def test_rows_of_systems_decide_the_height_and_bars_the_padding():

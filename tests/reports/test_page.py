@@ -12,6 +12,7 @@ import pytest
 from made import made, write_collection
 from report_pages import single_queries
 
+from evalkit.analysis.findings import Finding
 from evalkit.analysis.flags import Flag
 from evalkit.analysis.pairwise import Settings
 from evalkit.cli import main
@@ -196,6 +197,14 @@ def test_the_heat_map_has_the_differences_and_marks_of_compare_for_every_baselin
                 sign = 1 if pair["better"] == row[0] else -1
                 assert row[column] == pytest.approx(sign * pair["difference"], rel=1e-5)
                 assert ([at, column] in heat["real"]) == pair["real"]
+
+
+def test_commands_in_findings_are_code_and_a_lone_backtick_stays(tmp_path):
+    found = overview(gather([made(tmp_path, {"strong": 4.0}, queries=8)]), Settings(samples=200), queries=0)
+    texts = ("See `evalkit doctor <x>` and `b`.", "a ` lone one")
+    text = page(replace(found, findings=tuple(Finding("gain", one) for one in texts)))
+    assert '<li class="finding-note">See <code>evalkit doctor &lt;x&gt;</code> and <code>b</code>.</li>' in text
+    assert '<li class="finding-note">a ` lone one</li>' in text
 
 
 def test_findings_come_first(tmp_path):

@@ -90,7 +90,10 @@ function chooseBaselines() {
   if (!names.length) return;
   const chosen = Math.max(names.indexOf(data.baseline), 0);
   fill(byId("baseline"), [...names.map((name) => name || "its first stage"), "nothing: the values"], chosen);
+  const told = () => { byId("baseline-printed").textContent = `Difference to: ${byId("baseline").selectedOptions[0].text}`; };
+  told();
   byId("baseline").addEventListener("change", ({ target }) => {
+    told();
     if (target.selectedIndex < names.length) drawHeat(names[target.selectedIndex]);
     else drawValues();
   });
