@@ -61,6 +61,9 @@ def read_texts(file: str) -> list[Text]:
     """
     texts = []
     for where, fields in _objects(file, "role and text"):
+        if "role" not in fields:
+            found = f" but {', '.join(fields)}" if fields else ""
+            raise DataError(f'{where}: has no role{found}. Say "role": "query" or "role": "document" in every line.')
         role, text = (_take_text(where, fields, key) for key in ("role", "text"))
         if role not in ROLES:
             raise DataError(f"{where}: role is {role!r}. {instead(role, ROLES)}")

@@ -47,16 +47,36 @@ def writes_pairs(checkpoint: Checkpoint) -> bool | None:
     """Whether there is a template that writes both a query and a document; None where there is none at all.
 
     One that leaves messages of these roles out, or fails on them, is for conversations.
+
+    Raises:
+        ModelError: the template is not Jinja.
     """
     template = chat_template(checkpoint)
     if template is None:
         return None
+    _require_syntax(checkpoint, template)
     roles = {"query": "\ue001", "document": "\ue002"}
     try:
         found = rendered(checkpoint, messages(roles, structured=reads_parts(template)))
     except ModelError:
         return False
     return all(text in found for text in roles.values())
+
+
+def _require_syntax(checkpoint: Checkpoint, template: str) -> None:
+    """Refuse a damaged template. One with a tag of some extension, such as `generation`, is for conversations."""
+    from jinja2 import TemplateSyntaxError
+
+    try:
+        _compiled(template)
+    except TemplateSyntaxError as error:
+        if "unknown tag" in str(error.message) and "end" not in str(error.message).split("'")[1]:
+            return
+        own = checkpoint.file(_FILE)
+        where = own if own.is_file() else f"{checkpoint.path}/{TOKENIZER}: chat_template"
+        raise ModelError(
+            f"{where}: not valid Jinja (line {error.lineno}: {reason(error)}). Download it again."
+        ) from error
 
 
 def reads_parts(template: str) -> bool:

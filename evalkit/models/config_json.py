@@ -26,6 +26,7 @@ _ALSO_CALLED = {
 # Settings that every model has, and far more than any has: a model of a billion layers takes for ever to build.
 _AT_MOST = {
     "hidden_size": 1_000_000,
+    "max_position_embeddings": 1_000_000_000_000,
     "num_attention_heads": 10_000,
     "num_hidden_layers": 1_000,
     "num_labels": 1_000_000,
@@ -55,5 +56,5 @@ def checked_settings(folder: Path, found: Mapping[str, Any]) -> dict[str, Any]:
     for key, most in _AT_MOST.items():
         value = stored.get(key, 1)
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-            raise ModelError(f"{folder}/config.json: {key}={value!r}, expected a whole number up to {most:,}.")
+            raise ModelError(f"{folder}/config.json: {key}={value!r}, expected a whole number from 1 to {most:,}.")
     return stored

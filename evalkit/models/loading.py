@@ -53,7 +53,27 @@ def refusing(checkpoint: Checkpoint) -> Iterator[None]:
         raise
     # config.json feeds strict dataclasses, arithmetic and tensor shapes: there is no list of what can fail.
     except Exception as error:
+        if (named := _setting_behind(checkpoint, error)) is not None:
+            raise ModelError(
+                f"{checkpoint.path}/config.json: {named}, which transformers does not take. Download the file again, "
+                "or mend it in a copy of the folder."
+            ) from error
         raise ModelError(f"{checkpoint.path}: cannot be loaded: {type(error).__name__}: {reason(error)}") from error
+
+
+def _setting_behind(checkpoint: Checkpoint, error: Exception) -> str | None:
+    """The setting of `config.json` that an error of transformers is about; None where it names none.
+
+    Its strict classes name the key, and its tables of functions fail with the value that they lack.
+    """
+    config = checkpoint.config
+    if field := re.match(r"Validation error for field '(\w+)'", str(error)):
+        legal = re.search(r"expected (.+?), got", str(error))
+        key = field[1]
+        return f"{key}={config.get(key)!r}" + (f" (expected {legal[1]})" if legal else "")
+    if isinstance(error, KeyError) and error.args:
+        return next((f"{key}={value!r}" for key, value in config.items() if value == error.args[0]), None)
+    return None
 
 
 def load_encoder(checkpoint: Checkpoint, compute: ComputeConfig) -> Any:
@@ -232,7 +252,7 @@ def _require_complete(
     require_complete(
         checkpoint.path,
         missing=[key for key in report["missing_keys"] if key not in replaced],
-        misshapen=[str(key[0] if isinstance(key, tuple) else key) for key in report["mismatched_keys"]],
+        misshapen={str(key): (tuple(stored), tuple(own)) for key, stored, own in report["mismatched_keys"]},
         surplus=[key for key in report["unexpected_keys"] if not may_be_left.fullmatch(key)],
     )
 
@@ -264,6 +284,11 @@ def _config(checkpoint: Checkpoint) -> Any:
             "Its own code would have to be run, which evalkit never does." if "auto_map" in checkpoint.config else ""
         )
         kind = checkpoint.config.get("model_type")
+        if kind is None:
+            raise ModelError(
+                f"{checkpoint.path}/config.json: has no model_type, so nothing says which architecture it is. "
+                f"Download the file again. {remote}".rstrip()
+            ) from error
         raise ModelError(
             f"{checkpoint.path}: transformers knows no model of type {kind!r}. {remote}".rstrip()
         ) from error

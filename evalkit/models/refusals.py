@@ -39,9 +39,17 @@ def instead_of_config(path: Path) -> str:
             return f"modules.json says {kind}: it is {_KINDS[kind]}, which evalkit does not run yet."
     if kinds:
         return f"its modules.json names {', '.join(kinds)}, and config.json of the transformer is absent."
-    return other_format(path) or (
-        "it is not a checkpoint. A checkpoint is a folder with config.json, weights and a tokenizer."
+    return (
+        other_format(path)
+        or _adapter_below(path)
+        or "it is not a checkpoint. A checkpoint is a folder with config.json, weights and a tokenizer."
     )
+
+
+def _adapter_below(path: Path) -> str:
+    """A sentence about an adapter in a folder of this one; empty where there is none."""
+    inner = sorted(file.parent for file in path.glob("*/adapter_config.json"))
+    return f"its folder {inner[0].name} has adapter_config.json. Set the model to {inner[0]}." if inner else ""
 
 
 def other_format(path: Path) -> str:

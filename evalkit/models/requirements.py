@@ -139,7 +139,7 @@ def require_whole(checkpoint: Checkpoint) -> None:
         )
     quantised = checkpoint.config.get("quantization_config")
     if quantised is not None:
-        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
+        method = (quantised.get("quant_method") or quantised) if isinstance(quantised, dict) else quantised
         raise ModelError(
             f"{checkpoint.path}/config.json: quantization_config says that the weights are quantised ({method}), which "
             "evalkit does not run. Take the checkpoint in bfloat16 or float32."
@@ -155,10 +155,15 @@ def require_no_code(checkpoint: Checkpoint) -> None:
     own = is_minicpm(checkpoint) or is_jina(checkpoint) or is_gte(checkpoint) or is_nomic(checkpoint)
     code = checkpoint.config.get("auto_map")
     if code and not own and checkpoint.config.get("model_type") not in _OWN_CODE:
+        named = f"{checkpoint.path}/config.json: auto_map names the model's own code ({next(iter(code.values()))})"
+        if (kind := checkpoint.config.get("model_type")) is None:
+            raise ModelError(
+                f"{named}, which evalkit never runs, and there is neither a model_type nor all that a layout of "
+                "evalkit's own has, such as MiniCPM's scale_emb and scale_depth. Download config.json again."
+            )
         raise ModelError(
-            f"{checkpoint.path}/config.json: auto_map names the model's own code ({next(iter(code.values()))}), which "
-            f"evalkit never runs. The class of transformers for {checkpoint.config.get('model_type')!r} may compute "
-            "something else. If you know that it does not, remove auto_map in a copy of the folder."
+            f"{named}, which evalkit never runs. The class of transformers for {kind!r} may compute something else. "
+            "If you know that it does not, remove auto_map in a copy of the folder."
         )
     tokenizer = (checkpoint.read_json(TOKENIZER) or {}).get("auto_map")
     if tokenizer and not own:

@@ -43,7 +43,9 @@ def configured(checkpoint: Checkpoint, tokenizer: Any) -> FastTokenizer:
     side = stored.get("truncation_side") or (tokenizer.truncation or {}).get("direction", "right")
     if side not in {"left", "right"}:
         raise ModelError(f"{checkpoint.path}/{TOKENIZER}: truncation_side={side!r}. Legal are left and right.")
-    made = FastTokenizer(tokenizer, cuts_left=side == "left", segmented=_reads_segments(name, stored))
+    if not (segmented := _reads_segments(name, stored)):
+        _require_no_segments(checkpoint, tokenizer, stored)
+    made = FastTokenizer(tokenizer, cuts_left=side == "left", segmented=segmented)
     _require_ends(checkpoint, tokenizer, made, stored)
     return made
 
@@ -94,6 +96,22 @@ def _reads_segments(name: str, stored: Mapping[str, Any]) -> bool:
     if listed is None:  # transformers 4 has segments where nothing is said, and its generic class has this name
         return name != "TokenizersBackend"
     return "token_type_ids" in listed
+
+
+def _require_no_segments(checkpoint: Checkpoint, tokenizer: Any, stored: Mapping[str, Any]) -> None:
+    """Refuse a class for another kind of vocabulary that would drop the segments which model and tokenizer have."""
+    import transformers
+
+    name = str(stored.get("tokenizer_class") or "")
+    expected, own = getattr(getattr(transformers, name, None), "model", None), type(tokenizer.model)
+    if stored.get("model_input_names") is not None or not isinstance(expected, type) or expected is own:
+        return
+    segments = checkpoint.config.get("type_vocab_size")
+    if isinstance(segments, int) and segments > 1 and any(tokenizer.encode("a", "a").type_ids):
+        raise ModelError(
+            f"{checkpoint.path}/{TOKENIZER}: tokenizer_class={name} has {expected.__name__} and no token types, but "
+            f"tokenizer.json has {own.__name__} and writes them, and the model reads {segments}. {_AGREE}"
+        )
 
 
 def _require_ends(checkpoint: Checkpoint, tokenizer: Any, made: FastTokenizer, stored: Mapping[str, Any]) -> None:

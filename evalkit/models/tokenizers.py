@@ -22,7 +22,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
     require_torch()
     if not any(checkpoint.file(name).is_file() for name in VOCABULARIES):
         # transformers would make up an empty vocabulary, in which every word is unknown.
-        raise ModelError(f"{checkpoint.path}: has no tokenizer ({', '.join(VOCABULARIES)}).")
+        raise ModelError(f"{checkpoint.path}: has no tokenizer ({', '.join(VOCABULARIES)}). Download it again.")
     sentencepiece = checkpoint.file("tokenizer.model")
     if not checkpoint.file("tokenizer.json").is_file() and sentencepiece.is_file() and is_minicpm(checkpoint):
         return SentencePieceTokenizer(sentencepiece, _added_tokens(checkpoint))
@@ -45,8 +45,12 @@ def _load_fast(checkpoint: Checkpoint) -> Any:
         return transformers.AutoTokenizer.from_pretrained(file.parent, trust_remote_code=False).backend_tokenizer
     # tokenizers raises bare Exception for a malformed file; AutoTokenizer half a dozen classes.
     except Exception as error:
-        absent = "" if whole else "tokenizer.json is absent, and what is there could not be converted: "
-        raise ModelError(f"{checkpoint.path}: no usable tokenizer: {absent}{reason(error)}") from error
+        if whole:
+            raise ModelError(f"{file}: no usable tokenizer ({reason(error)}). Download it again.") from error
+        raise ModelError(
+            f"{checkpoint.path}: no usable tokenizer: tokenizer.json is absent, and what is there could not be "
+            f"converted ({reason(error)}). Download the checkpoint again."
+        ) from error
 
 
 def _added_tokens(checkpoint: Checkpoint) -> dict[str, int]:

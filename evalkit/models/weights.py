@@ -121,9 +121,9 @@ def _weight_files(checkpoint: Checkpoint, stems: Sequence[tuple[str, str]]) -> l
             shards = sorted({str(shard) for shard in listed.values()}) if isinstance(listed, dict) else []
             absent = [shard for shard in shards if not (checkpoint.path / shard).is_file()]
             if absent or not shards:
+                fault = f"names {', '.join(absent)}, which is not there" if absent else "has no weight_map with files"
                 raise ModelError(
-                    f"{checkpoint.path}/{stem}.{suffix}.index.json: names {', '.join(absent) or 'no file'}, which is "
-                    "not there. Download the checkpoint again."
+                    f"{checkpoint.path}/{stem}.{suffix}.index.json: {fault}. Download the checkpoint again."
                 )
             # Elsewhere, or of another kind, a file would be no part of the checkpoint's identity.
             if odd := [shard for shard in shards if "/" in shard or not shard.endswith(f".{suffix}")]:
@@ -203,7 +203,11 @@ def fill(
     require_complete(
         tensors.path,
         missing=[name for name in expected if name not in tensors.shapes],
-        misshapen=[name for name, shape in expected.items() if tensors.shapes.get(name, shape) != shape],
+        misshapen={
+            name: (tensors.shapes[name], shape)
+            for name, shape in expected.items()
+            if tensors.shapes.get(name, shape) != shape
+        },
         surplus=[name for name in tensors.shapes if name not in expected and not may_be_there.fullmatch(name)],
     )
     _copy(parameters, sources, tensors)
@@ -223,20 +227,32 @@ def _copy(parameters: Mapping[str, Any], sources: Mapping[str, Stored], tensors:
             parameter.copy_(stored)
 
 
-def require_complete(path: Path, *, missing: Sequence[str], misshapen: Sequence[str], surplus: Sequence[str]) -> None:
+def require_complete(
+    path: Path, *, missing: Sequence[str], misshapen: Mapping[str, tuple[Shape, Shape]], surplus: Sequence[str]
+) -> None:
     """Refuse a model with a tensor that is missing, misshapen or left over.
+
+    Args:
+        path: the checkpoint's folder.
+        missing: names of tensors.
+        misshapen: names, each with its shape as it is stored and as the model has it.
+        surplus: names of tensors.
 
     Raises:
         ModelError: one is; the message names the first three.
     """
     for names, fault in (
         (missing, "lacks {} of the model's tensors, which would be newly initialised"),
-        (misshapen, "has {} tensors of another shape than its config says"),
-        (surplus, "has {} tensors that the model has no place for, so it is another model than its config says"),
+        (misshapen, "has {} {} of another shape than its config says"),
+        (surplus, "has {} {} that the model has no place for, so it is another model than its config says"),
     ):
         if names:
-            shown = ", ".join(sorted(names)[:3])
-            raise ModelError(f"{path}: {fault.format(len(names))}: {shown}{', ...' if names[3:] else ''}.")
+            listed = sorted(names)
+            shown = ", ".join(listed[:3]) + (", ..." if listed[3:] else "")
+            shapes = misshapen.get(listed[0]) if names is misshapen else None
+            both = f" ({listed[0]} is stored as {list(shapes[0])}, expected {list(shapes[1])})" if shapes else ""
+            tensors = "tensor" if len(listed) == 1 else "tensors"
+            raise ModelError(f"{path}: {fault.format(len(listed), tensors)}: {shown}{both}.")
 
 
 def layers_above(model: Any, *, first: int, stop: int, pattern: str = "model.layers.{}.") -> dict[str, Shape]:

@@ -81,6 +81,7 @@ def test_a_mistyped_option_or_choice_is_one_line_with_what_was_meant(command, me
         ("evaluate path=x", "path is not a setting. Did you mean dataset.path, retriever.path or reranker.path?"),
         ("evaluate reranker.max_lenght=5", "reranker.max_lenght is not a setting. Did you mean reranker.max_length?"),
         ("evaluate reranker=none reranker.max_length=5", "reranker.max_length is not a setting of the reranker none."),
+        ("score reranker=auto reranker.label=1 x", "of the reranker auto. reranker=cross_encoder has it. Other legal "),
         ("evaluate compute.machine.wats=5", "Did you mean compute.machine.watts?"),
         ("evaluate dataset=scifcat", "dataset=scifcat is not a choice. Did you mean scifact? Legal are: "),
         ("evaluate -m dataset=mini,scifcat", "dataset=scifcat is not a choice. Did you mean scifact?"),

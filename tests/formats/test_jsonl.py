@@ -112,7 +112,7 @@ def test_line_that_is_not_a_pair_is_refused_with_file_and_number(write, line, pa
     [
         ("text", ["not JSON", "role and text"]),
         ("[1]", ["an array", "role and text"]),
-        ('{"text": "t"}', ["has no role", "but text"]),
+        ('{"text": "t"}', ["has no role but text", '"role": "query" or "role": "document"']),
         ('{"role": "query", "document": "t"}', ["has no text", "document"]),
         ('{"role": "passage", "text": "t"}', ["role is 'passage'", "Legal are: query, document."]),
         ('{"role": 1, "text": "t"}', ["role is a number"]),

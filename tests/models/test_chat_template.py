@@ -56,3 +56,20 @@ def test_a_template_that_fails_or_reaches_for_more_is_refused(tmp_path, template
 def test_a_template_that_is_not_a_text_is_refused(tmp_path, template):
     with pytest.raises(ModelError, match=r"tokenizer_config\.json: chat_template is a int"):
         chat_template(stored(tmp_path, template))
+
+
+@pytest.mark.parametrize("own_file", [True, False])
+@pytest.mark.parametrize(
+    "template", [PAIR + "{% if %}", PAIR + "{% for m in messages %}", "{{ messages", "{% endif %}"]
+)
+def test_a_damaged_template_is_refused_by_its_line_and_not_taken_for_one_of_conversations(tmp_path, own_file, template):
+    where = "chat_template.jinja" if own_file else "tokenizer_config.json: chat_template"
+    checkpoint = Checkpoint(tmp_path) if own_file else stored(tmp_path, template)
+    if own_file:
+        (tmp_path / where).write_text(template, encoding="utf-8")
+    with pytest.raises(ModelError, match=rf"{where}: not valid Jinja \(line \d+: .*\)\. Download it again\."):
+        writes_pairs(checkpoint)
+
+
+def test_a_template_with_a_tag_for_training_is_one_of_conversations(tmp_path):
+    assert writes_pairs(stored(tmp_path, "{% generation %}{{ messages[0].content }}{% endgeneration %}")) is False

@@ -1,5 +1,6 @@
 """Loading: complete checkpoints only, no remote code, no silent fallback, no more positions than there are."""
 
+import json
 import shutil
 
 import pytest
@@ -13,7 +14,7 @@ from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import resolve
 from evalkit.models.classifier import load_classifier
-from evalkit.models.loading import load_encoder
+from evalkit.models.loading import load_encoder, refusing
 from evalkit.models.requirements import require_classifier, require_encoder, require_positions
 
 CPU = ComputeConfig(device="cpu", attention="sdpa")
@@ -242,7 +243,7 @@ def test_minicpm_embedding_is_loaded_with_the_weights_of_its_shards(tmp_path):
 def test_score_head_of_a_minicpm_that_is_taken_for_an_encoder_is_left_over_and_refused(tmp_path):
     """Its other tensors have `model.` before their names, which alone is no fault."""
     folder = write_minicpm_reranker(tmp_path / "reranker")
-    with pytest.raises(ModelError, match=r"has 1 tensors that the model has no place for.*score\.weight"):
+    with pytest.raises(ModelError, match=r"has 1 tensor that the model has no place for.*score\.weight"):
         load_encoder(resolve(str(folder)), CPU)
 
 
@@ -259,7 +260,7 @@ def test_minicpm_that_lacks_a_tensor_is_refused_by_name(tmp_path, name):
 
 def test_minicpm_whose_config_lacks_a_scale_is_refused_by_name(tmp_path):
     folder = configured(write_minicpm_embedding(tmp_path / "embedding"), tmp_path / "c", scale_emb=None)
-    with pytest.raises(ModelError, match=r"no scale_emb|no model of type"):
+    with pytest.raises(ModelError, match=r"no scale_emb|has no model_type"):
         load_encoder(resolve(str(folder)), CPU)
 
 
@@ -271,6 +272,7 @@ def test_minicpm_whose_config_lacks_a_scale_is_refused_by_name(tmp_path):
         ("hidden_size", 0),
         ("hidden_size", "32"),
         ("num_attention_heads", -1),
+        ("max_position_embeddings", -1),
         ("num_hidden_layers", 10**9),
         ("num_hidden_layers", True),
         ("num_labels", 10**9),
@@ -279,7 +281,7 @@ def test_minicpm_whose_config_lacks_a_scale_is_refused_by_name(tmp_path):
 def test_a_size_that_no_model_has_is_refused_by_name(encoder, classifier, tmp_path, load, key, value):
     source = encoder if load is encoder_of else classifier
     folder = configured(source, tmp_path / "c", **{key: value})
-    with pytest.raises(ModelError, match=rf"config\.json: {key}=.*, expected a whole number up to 1"):
+    with pytest.raises(ModelError, match=rf"config\.json: {key}=.*, expected a whole number from 1 to 1"):
         load(resolve(str(folder)))
 
 
@@ -303,3 +305,36 @@ def test_a_model_of_a_layout_of_its_own_is_held_to_its_weights_too(tmp_path, set
     folder = configured(folder, tmp_path / "c", **settings)
     with pytest.raises(ModelError, match=r"config\.json describes a model of [\d,]+ numbers"):
         load_encoder(resolve(str(folder)), CPU)
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"hidden_act": "gelo"}, r"hidden_act='gelo', which transformers does not take\. Download the file again"),
+        ({"layer_norm_eps": "1e-12"}, r"layer_norm_eps='1e-12' \(expected float\), which transformers does not take"),
+        ({"model_type": None}, r"has no model_type, so nothing says which architecture it is\. Download the file"),
+    ],
+    ids=str,
+)
+def test_a_setting_that_transformers_does_not_take_is_named_with_its_file(classifier, tmp_path, settings, fault):
+    folder = configured(classifier, tmp_path / "c", **settings)
+    with pytest.raises(ModelError, match=rf"config\.json: {fault}") as caught, refusing(resolve(str(folder))):
+        classifier_of(resolve(str(folder)))
+    assert "Error" not in str(caught.value)
+
+
+def test_code_beside_no_model_type_is_no_question_of_a_class_for_none(tmp_path):
+    folder = tmp_path / "c"
+    write_minicpm_reranker(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    del config["scale_emb"]
+    config |= {"auto_map": {"AutoModel": "remote.Model"}, "model_type": None}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"neither a model_type nor .* scale_emb .*\. Download config\.json again"):
+        require_classifier(resolve(str(folder)))
+
+
+def test_quantised_weights_are_said_by_what_there_is_where_no_method_is_named(encoder, tmp_path):
+    folder = configured(encoder, tmp_path / "c", quantization_config={"bits": 4})
+    with pytest.raises(ModelError, match=r"quantised \(\{'bits': 4\}\)"):
+        require_encoder(resolve(str(folder)))

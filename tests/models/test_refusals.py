@@ -23,6 +23,7 @@ def write(folder: Path, name: str, content) -> Path:
         ("modules.json", [{"type": f"{ST}StaticEmbedding"}], "a static embedding model"),
         ("modules.json", [{"type": f"{ST}Router"}], "a Router"),
         ("modules.json", [{"type": f"{ST}Asym"}], "a Router"),
+        ("adapter/adapter_config.json", {}, "its folder adapter has adapter_config.json. Set the model to "),
         ("0_Transformer/config.json", {}, "early sentence-transformers"),
         ("model.gguf", {}, "GGUF"),
         ("onnx/model.onnx", {}, "ONNX"),

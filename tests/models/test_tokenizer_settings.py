@@ -1,6 +1,7 @@
 """`tokenizer_config.json` against `tokenizer.json`: what is applied is what transformers gives, the rest is refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,21 @@ def test_a_blank_before_the_first_word_that_only_one_file_wants_is_refused(tmp_p
     assert ids_of(folder_of(tmp_path, "qwen", add_prefix_space=False))
     with pytest.raises(ModelError, match=r"add_prefix_space=true, but tokenizer\.json says false"):
         load_tokenizer(folder_of(tmp_path, "qwen", add_prefix_space=True))
+
+
+@pytest.mark.parametrize("name", ["T5Tokenizer", "XLMRobertaTokenizerFast"])
+def test_a_class_of_another_vocabulary_that_would_drop_segments_is_refused(shared, tmp_path, name):
+    folder = shutil.copytree(shared / "golden" / "two_labels" / "model", tmp_path / "m")
+    file = folder / "tokenizer_config.json"
+    stored = json.loads(file.read_text(encoding="utf-8"))
+
+    def load(**settings):
+        file.write_text(json.dumps(stored | settings), encoding="utf-8")
+        return load_tokenizer(Checkpoint(folder)).frame(2).segments[3]
+
+    with pytest.raises(ModelError, match=rf"tokenizer_class={name} has Unigram and no token types, but .*WordPiece"):
+        load(tokenizer_class=name)
+    assert load() == 1
+    # These say themselves that there are none, as transformers reads them.
+    assert load(tokenizer_class="DistilBertTokenizer") == 0
+    assert load(tokenizer_class=name, model_input_names=["input_ids", "attention_mask"]) == 0

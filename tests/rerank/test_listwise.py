@@ -140,7 +140,7 @@ def test_the_identity_names_window_order_and_everything_that_changes_a_prompt(fo
     ("name", "fault"),
     [
         ("projector.2.weight", "lacks 1 of the model's tensors"),
-        ("projector.0.bias", "has 1 tensors that the model has"),
+        ("projector.0.bias", "has 1 tensor that the model has"),
     ],
 )
 def test_a_projector_that_is_not_the_known_one_is_refused(tmp_path, name, fault):

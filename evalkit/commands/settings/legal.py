@@ -64,9 +64,19 @@ def unknown_setting(
     exact = homes(name)
     if key in exact:
         of = f"the {above} {choice}" if choice else f"this {above}"
-        return f"{key} is not a setting of {of}. {lead}: {', '.join(sorted(legal))}."
+        return f"{key} is not a setting of {of}. {_takers(above, name)}{lead}: {', '.join(sorted(legal))}."
     near = exact or [f"{above}{dot}{one}" for one in lookalikes(name, sorted(legal))]
     return f"{key} is not a setting. {proposal(near)}{lead}: {', '.join(sorted(legal))}."
+
+
+def _takers(group: str, name: str) -> str:
+    """A sentence with up to three choices of a group that have a setting; empty where none has its kind's name."""
+    from evalkit.load import usable_schemas
+
+    kinds = usable_schemas().get(group, {}).items()
+    having = {kind for kind, schema in kinds if any(field.name == name for field in dataclasses.fields(schema))}
+    found = [f"{group}={choice}" for choice in config_names(group) if choice in having][:3] if having else []
+    return f"{' and '.join(found)} {'has' if len(found) == 1 else 'have'} it. " if found else ""
 
 
 def homes(name: str) -> list[str]:
