@@ -35,7 +35,7 @@ def page(found: Overview) -> str:
         several=len(found.datasets) > 1,
         alone=all(len(view.systems) == 1 for view in found.datasets),
         findings=sorted(
-            ((one.level, sentence(one).split("`")) for one in shown(found.findings)), key=lambda each: each[0] != "note"
+            ((one.level, sentence(one)) for one in shown(found.findings)), key=lambda each: each[0] != "note"
         ),
         rule=rule_text(found.settings),
         few=[] if found.total is None else _few(found.total, found.settings),

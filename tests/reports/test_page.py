@@ -205,6 +205,9 @@ def test_commands_in_findings_are_code_and_a_lone_backtick_stays(tmp_path):
     text = page(replace(found, findings=tuple(Finding("gain", one) for one in texts)))
     assert '<li class="finding-note">See <code>evalkit doctor &lt;x&gt;</code> and <code>b</code>.</li>' in text
     assert '<li class="finding-note">a ` lone one</li>' in text
+    (view,) = found.datasets
+    own = tuple(one._replace(flags=(Flag("warning", "see `evalkit doctor`"),)) for one in view.systems)
+    assert "see <code>evalkit doctor</code></li>" in page(replace(found, datasets=(replace(view, systems=own),)))
 
 
 def test_findings_come_first(tmp_path):
