@@ -247,8 +247,6 @@ def test_no_judged_query_is_an_error():
             "nDCG@",
             "nDCG@ten",
             "nDCG@1.5",
-            "nDCG@10 ",
-            "nDCG@10\n",
         ),
         *("ndcg_cut_10", "R", "P", "Success", "Recall", "mrr@10", "", "@10", "nDCG@\u0661", "R@00"),
         *("R()@10", "R@10(rel=2)", "R(rel=2)"),

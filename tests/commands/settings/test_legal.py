@@ -29,7 +29,7 @@ def sweep(folder, *settings):
 def test_a_setting_that_a_swept_choice_lacks_names_the_choice_and_what_to_do(tmp_path):
     done = sweep(tmp_path, "reranker=python,none", "reranker.object=swept_models:overlap")
     assert done.returncode == 2
-    assert "reranker.object is not a setting of the reranker none. Other legal settings are: card, " in done.stderr
+    assert "reranker.object is not a setting of the reranker none. reranker=python has it. " in done.stderr
     assert "put it into a file of settings below --config-dir" in done.stderr
 
 
