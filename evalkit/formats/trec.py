@@ -95,19 +95,18 @@ def write_run(run: Run, path: str | Path, *, tag: str = "evalkit") -> None:
     """
     if not isinstance(run, Run):
         raise DataError(f"{shown(run)} is not an evalkit.Run. Give result.run, or evalkit.Run.from_dict(run).")
-    place, lines = expanded(path), run_lines(run, tag)
     try:
-        if place.suffix == ".gz":
-            write_gzip(lines, place)
-        else:
-            with place.open("w", encoding="utf-8", newline="") as stream:
-                stream.writelines(lines)
+        write_lines(run_lines(run, tag), expanded(path))
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror or error}).") from error
 
 
-def write_gzip(lines: Iterable[str], path: Path) -> None:
-    """Write lines with gzip; the same lines give the same bytes."""
-    with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0) as stream:
-        for line in lines:
-            stream.write(line.encode())
+def write_lines(lines: Iterable[str], path: Path) -> None:
+    """Write lines, with gzip where the name ends in `.gz`; the same lines give the same bytes."""
+    encoded = (line.encode() for line in lines)
+    with path.open("wb") as raw:
+        if path.suffix != ".gz":
+            raw.writelines(encoded)
+            return
+        with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0) as stream:
+            stream.writelines(encoded)

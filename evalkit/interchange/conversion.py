@@ -17,7 +17,7 @@ from evalkit.formats.judgments import QrelsFile, read_judgments
 from evalkit.formats.notes import Note, counted
 from evalkit.formats.run_names import named_after
 from evalkit.formats.runfile import RunFile, read_run_file
-from evalkit.formats.trec import qrels_lines, run_lines, write_gzip
+from evalkit.formats.trec import qrels_lines, run_lines, write_lines
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.system.files import naming, temporary_folder
@@ -218,16 +218,8 @@ def write_files(files: Mapping[str, Iterable[str]], out: Path, *, force: bool) -
             made = {name: staging / (name or out.name) for name in files}
             for name, lines in files.items():
                 made[name].parent.mkdir(parents=True, exist_ok=True)
-                _write(made[name], lines)
+                write_lines(lines, made[name])
             for name, place in places.items():
                 place.parent.mkdir(parents=True, exist_ok=True)
                 made[name].replace(place)
     return list(places.values())
-
-
-def _write(path: Path, lines: Iterable[str]) -> None:
-    if path.suffix == ".gz":
-        write_gzip(lines, path)
-        return
-    with path.open("wb") as raw:
-        raw.writelines(line.encode() for line in lines)

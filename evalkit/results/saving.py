@@ -12,7 +12,7 @@ import pyarrow as pa
 from evalkit.config import EvaluateConfig
 from evalkit.config.after_file import former_name
 from evalkit.errors import ResultError
-from evalkit.formats.trec import run_lines, write_gzip
+from evalkit.formats.trec import run_lines, write_lines
 from evalkit.results.manifest import MANIFEST, sealed
 from evalkit.results.result import CANDIDATES, PER_QUERY, RUN, TRUNCATED, Result, read, staging_of
 from evalkit.results.without_identity import made_here
@@ -139,7 +139,7 @@ def _write_files(
     """Write the files of a result except its manifest; gives what the manifest says of them."""
     import pyarrow.parquet as pq
 
-    write_gzip(run_lines(run, tag), folder / RUN)
+    write_lines(run_lines(run, tag), folder / RUN)
     _write_per_query(per_query, folder / PER_QUERY)
     found: dict[str, Any] = {"pairs": len(run), "run_sha256": file_digest(folder / RUN)}
     found["per_query_sha256"] = file_digest(folder / PER_QUERY)
