@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from evalkit.errors import ModelError
-from evalkit.inference.tokens import FastTokenizer
+from evalkit.inference import notices
+from evalkit.inference.tokens import FastTokenizer, Frame
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import TOKENIZER, declared, token_text
 
 _AGREE = "Make both files agree in a copy of the folder."
 # Classes that take `tokenizer.json` as it is.
 _GENERIC = {"", "PreTrainedTokenizer", "TokenizersBackend"}
+# Classes that in transformers 4 write the tokens at both ends of a text as they are told to, with what they do untold.
+_WRITE_ENDS = {"CodeLlamaTokenizer", "CohereTokenizer", "GemmaTokenizer", "LlamaTokenizer"}
+_ENDS = {"add_bos_token": ("bos_token", True), "add_eos_token": ("eos_token", False)}
 # Settings of a BERT tokenizer -> what its normaliser calls them.
 _OF_BERT = {
     "do_lower_case": "lowercase",
@@ -46,7 +50,8 @@ def configured(checkpoint: Checkpoint, tokenizer: Any) -> FastTokenizer:
     if not (segmented := _reads_segments(name, stored)):
         _require_no_segments(checkpoint, tokenizer, stored)
     made = FastTokenizer(tokenizer, cuts_left=side == "left", segmented=segmented)
-    _require_ends(checkpoint, tokenizer, made, stored)
+    if name in _WRITE_ENDS:
+        _write_ends(checkpoint, tokenizer, made.frame(1), stored)
     return made
 
 
@@ -114,23 +119,52 @@ def _require_no_segments(checkpoint: Checkpoint, tokenizer: Any, stored: Mapping
         )
 
 
-def _require_ends(checkpoint: Checkpoint, tokenizer: Any, made: FastTokenizer, stored: Mapping[str, Any]) -> None:
-    """Refuse tokens at the start and end of a text that one file adds and the other does not."""
-    frame = made.frame(1)
-    for flag, key, ids in (
-        ("add_bos_token", "bos_token", frame.before),
-        ("add_eos_token", "eos_token", frame.behind),
-    ):
-        asked, token = stored.get(flag), token_text(stored.get(key))
-        if asked is None or token is None:
-            continue
-        adds = tokenizer.token_to_id(token) in ids.tolist()
-        if bool(asked) != adds:
-            raise ModelError(
-                f"{checkpoint.path}/{TOKENIZER}: {flag}={json.dumps(asked)}, but tokenizer.json "
-                f"{'adds' if adds else 'does not add'} {token}. transformers 4 follows the former, transformers 5 the "
-                f"latter. {_AGREE}"
-            )
+def _write_ends(checkpoint: Checkpoint, tokenizer: Any, frame: Frame, stored: Mapping[str, Any]) -> None:
+    """Have tokens at the ends of a text as `tokenizer_config.json` asks, where it contradicts `tokenizer.json`.
+
+    So does transformers 4, with which such models were trained (intfloat/e5-mistral-7b-instruct is pooled at the token
+    that only this file adds); transformers 5 takes `tokenizer.json`, as both do for all other classes.
+
+    Raises:
+        ModelError: a token is asked for that the vocabulary lacks.
+    """
+    if all(stored.get(flag) is None for flag in _ENDS):
+        return
+    asked = {flag: usual if stored.get(flag) is None else bool(stored[flag]) for flag, (_, usual) in _ENDS.items()}
+    texts = {flag: token_text(stored.get(key)) or "" for flag, (key, _) in _ENDS.items()}
+    ids = {flag: tokenizer.token_to_id(text) for flag, text in texts.items()}
+    wrong = [
+        flag
+        for flag, added in zip(_ENDS, (frame.before, frame.behind), strict=True)
+        if asked[flag] != (ids[flag] in added.tolist())
+    ]
+    if not wrong:
+        return
+    if lacking := [flag for flag in wrong if asked[flag] and ids[flag] is None]:
+        raise ModelError(
+            f"{checkpoint.path}/{TOKENIZER}: {lacking[0]} asks for the token {texts[lacking[0]]!r}, which "
+            f"tokenizer.json lacks. {_AGREE}"
+        )
+    _set_ends(tokenizer, [(texts[flag], ids[flag]) if asked[flag] else None for flag in _ENDS])
+    said = " and ".join(f"{flag}={json.dumps(asked[flag])}" for flag in wrong)
+    notices.say(
+        "",
+        f"{checkpoint.path}/{TOKENIZER}: {said} counts, as in transformers 4; tokenizer.json says otherwise, and "
+        "transformers 5 follows that. To follow it too, remove this setting in a copy of the folder.",
+    )
+
+
+def _set_ends(tokenizer: Any, ends: list[tuple[str, int] | None]) -> None:
+    """Put a token, or none, before every text, and likewise behind it."""
+    from tokenizers import processors
+
+    before, behind = ([] if end is None else [end[0]] for end in ends)
+    first, second = (
+        [*(f"{token}:{at}" for token in before), f"${text}:{at}", *(f"{token}:{at}" for token in behind)]
+        for at, text in enumerate("AB")
+    )
+    special = [end for end in ends if end is not None]
+    tokenizer.post_processor = processors.TemplateProcessing(first, [*first, *second], special)
 
 
 def _listed(tokens: Any) -> list[Any]:

@@ -60,12 +60,43 @@ def test_a_generic_class_takes_tokenizer_json_as_it_is_and_a_contradiction_is_re
         load_tokenizer(folder_of(tmp_path, "bert", **generic, do_lower_case=False))
 
 
-@pytest.mark.parametrize("flag", ["add_bos_token", "add_eos_token"])
-def test_tokens_at_the_ends_that_one_file_adds_and_the_other_does_not_are_refused(tmp_path, flag):
-    stored = {"add_bos_token": True, "add_eos_token": False}
-    assert ids_of(folder_of(tmp_path, "gemma", **stored))
-    with pytest.raises(ModelError, match=rf"tokenizer_config\.json: {flag}={str(not stored[flag]).lower()}, but"):
-        load_tokenizer(folder_of(tmp_path, "gemma", **(stored | {flag: not stored[flag]})))
+# The expected tokens are those that transformers 4.57.6 gave for each.
+@pytest.mark.parametrize(
+    ("settings", "before", "behind"),
+    [
+        ({"add_bos_token": True, "add_eos_token": False}, ["<bos>"], []),
+        ({"add_bos_token": True, "add_eos_token": True}, ["<bos>"], ["<eos>"]),
+        ({"add_eos_token": True}, ["<bos>"], ["<eos>"]),
+        ({"add_bos_token": False}, [], []),
+        ({"add_bos_token": False, "add_eos_token": True}, [], ["<eos>"]),
+        ({}, ["<bos>"], []),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["GemmaTokenizer", "LlamaTokenizerFast"])
+def test_tokens_at_the_ends_are_those_that_the_class_of_transformers_4_writes(
+    tmp_path, caplog, name, settings, before, behind
+):
+    flags = {"add_bos_token": None, "add_eos_token": None} | settings
+    tokenizer = load_tokenizer(folder_of(tmp_path, "gemma", **flags, tokenizer_class=name))
+    frame, pair = tokenizer.frame(1), tokenizer.frame(2)
+    assert (before, behind) == (tokenizer.tokens(frame.before), tokenizer.tokens(frame.behind))
+    assert [*behind, *before] == tokenizer.tokens(pair.between)
+    contradicted = (before, behind) != (["<bos>"], [])
+    assert contradicted is ("counts, as in transformers 4; tokenizer.json says otherwise" in caplog.text)
+
+
+@pytest.mark.parametrize("name", ["PreTrainedTokenizerFast", "Qwen2Tokenizer", "TokenizersBackend"])
+def test_other_classes_take_the_tokens_at_the_ends_from_tokenizer_json(tmp_path, name):
+    plain = ids_of(folder_of(tmp_path, "gemma", add_bos_token=None, add_eos_token=None, tokenizer_class=name))
+    asked = folder_of(tmp_path, "gemma", add_bos_token=False, add_eos_token=True, tokenizer_class=name)
+    assert plain == ids_of(asked)
+
+
+def test_a_token_at_the_end_that_the_vocabulary_lacks_is_refused(tmp_path):
+    absent = folder_of(tmp_path, "gemma", add_eos_token=True, eos_token="</nowhere>", tokenizer_class="LlamaTokenizer")
+    with pytest.raises(ModelError, match=r"add_eos_token asks for the token '</nowhere>', which tokenizer.json lacks"):
+        load_tokenizer(absent)
 
 
 @pytest.mark.parametrize("where", ["tokenizer_config.json", "tokenizer.json"])

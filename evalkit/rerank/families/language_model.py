@@ -127,10 +127,10 @@ class LanguageModelFamily(Family):
 
     def tokenize(self, tokenizer: Tokenizer, pairs: Sequence[Pair]) -> TokenizedPairs:
         """See `Family`."""
-        require_right(tokenizer)
         config = self.config
         asked = [pair._replace(instruction=pair.instruction or config.default_instruction or "") for pair in pairs]
         if config.pieces:
+            require_right(tokenizer)
             return tokenize_pieces(tokenizer, asked, config.pieces, config.tokens)
         # A plan of a model that is not on disk has no template.
         template = (

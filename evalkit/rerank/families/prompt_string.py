@@ -1,8 +1,9 @@
 """A prompt that is one string, written by a chat template, as sentence-transformers 6 tokenises and cuts it.
 
-The string is cut on the right at `max_length` tokens. In every row that is then `max_length` long, also one that was
-not cut, the last tokens become those that the template puts behind all texts: the end of the document is lost, and not
-the template's. sentence-transformers, `base/modules/transformer.py`, `_restore_chat_template_suffix` (6.2).
+The string is cut at `max_length` tokens, on the side that the tokenizer cuts. In every row that is then `max_length`
+long, also one that was not cut, the last tokens become those that the template puts behind all texts: of a string that
+is cut on the right the end of the document is lost, and not the template's. sentence-transformers,
+`base/modules/transformer.py`, `_restore_chat_template_suffix` (6.2).
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.inference.tokens import Ids, TokenizedPairs, Tokenizer, distinct_token_ids, require_tokens
+from evalkit.inference.tokens import Ids, TokenizedPairs, Tokenizer, distinct_token_ids, require_tokens, shortened
 from evalkit.models.chat_template import messages, render
 from evalkit.rerank.families.pairs import PairIds, collect, common, document_span
 from evalkit.types import Pair
@@ -65,7 +66,7 @@ def tokenize_strings(tokenizer: Tokenizer, pairs: Sequence[Pair], prompt: Prompt
     ids_of = distinct_token_ids(tokenizer, [*texts, *without, *bare])
     tails = {text: _tail(tokenizer, prompt, text) for text in {pair.instruction or "" for pair in pairs}}
     rows = [
-        _row(ids_of[text], ids_of[empty], tails[pair.instruction or ""], max_length)
+        _row(ids_of[text], ids_of[empty], tails[pair.instruction or ""], max_length, left=tokenizer.cuts_left)
         for text, empty, pair in zip(texts, without, pairs, strict=True)
     ]
     require_tokens([row.ids for row in rows])
@@ -84,17 +85,18 @@ def _tail(tokenizer: Tokenizer, prompt: Prompt, instruction: str) -> Ids:
     return first[:0] if alike or not prompt.restores else first[len(first) - count :]
 
 
-def _row(ids: Ids, without: Ids, tail: Ids, max_length: int) -> PairIds:
+def _row(ids: Ids, without: Ids, tail: Ids, max_length: int, *, left: bool) -> PairIds:
     """One pair, from its tokens and those of the same pair with an empty document."""
     count, (start, end) = len(ids), document_span(ids, without)
-    document = end - start
-    dropped = max(count - max_length, 0)
-    kept, restored = ids[:max_length].copy(), 0
-    if count >= max_length:
-        restored = min(len(tail), len(kept))
-        kept[len(kept) - restored :] = tail[len(tail) - restored :]
-    # Where a token spans the document's end and what is behind it, it counts as the document's.
-    of_document = min(dropped, document)
-    first = min(start, len(kept))
-    stop = max(min(first + document - of_document, len(kept) - (restored if dropped else 0)), first)
-    return PairIds(kept, np.zeros_like(kept), (first, stop), (dropped - of_document, of_document))
+    over = max(count - max_length, 0)
+    kept = shortened(ids, max_length, left=left).copy()
+    restored = min(len(tail), len(kept)) if count >= max_length else 0
+    kept[len(kept) - restored :] = tail[len(tail) - restored :]
+    if left:
+        first, stop = max(start - over, 0), max(end - over, 0)
+        of_document = end - start - (stop - first)
+    else:
+        # Where a token spans the document's end and what is behind it, it counts as the document's.
+        of_document, first = min(over, end - start), min(start, len(kept))
+        stop = max(min(end - of_document, len(kept) - (restored if over else 0)), first)
+    return PairIds(kept, np.zeros_like(kept), (first, stop), (over - of_document, of_document))

@@ -67,14 +67,21 @@ def modality(form):
         (TEMPLATE, {}, {"prompts": {"web": "Find what answers"}, "default_prompt_name": "web"}),
         (PARTS, {"modality_config": modality("structured")}, {"prompts": {"w": "Find it"}, "default_prompt_name": "w"}),
         ("{{ eos_token }}{{ messages | map(attribute='content') | join(bos_token or '|') }}", {}, {}),
+        (
+            TEMPLATE,
+            {},
+            {"prompts": {"web": "Find what answers"}, "default_prompt_name": "web", "truncation_side": "left"},
+        ),
     ],
-    ids=["plain", "arguments", "suffix not restored", "system", "parts", "special tokens"],
+    ids=["plain", "arguments", "suffix not restored", "system", "parts", "special tokens", "cut on the left"],
 )
 def test_ids_and_scores_are_those_of_sentence_transformers(folder, template, transformer, model):
     library = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
     import torch
 
     remade(folder, template, **transformer)
+    if side := model.pop("truncation_side", None):
+        change(folder / "tokenizer_config.json", truncation_side=side)
     if model:
         change(folder / "config_sentence_transformers.json", **model)
     for max_length in (24, 64, 512):
@@ -100,6 +107,27 @@ def test_document_and_cut_are_where_the_columns_say(folder):
     assert 0 < found.dropped[2][0]
     whole = build(folder, max_length=4096).tokenize(PAIRS)
     assert found.dropped.sum(axis=1).tolist() == [max(length - 60, 0) for length in whole.lengths]
+
+
+def test_a_prompt_that_is_cut_on_the_left_keeps_its_end(folder):
+    remade(folder, TEMPLATE)
+    whole = build(folder, max_length=4096).tokenize(PAIRS)
+    change(folder / "tokenizer_config.json", truncation_side="left")
+    model = build(folder, max_length=60)
+    found = model.tokenize(PAIRS)
+    # The last token is the template's own newline, also where it was one token with a full stop before it.
+    assert [ids[-60:-1].tolist() for ids in whole.ids] == [ids[:-1].tolist() for ids in found.ids]
+    assert {model.tokenizer.text(ids[-1:]) for ids in found.ids[1:3]} == {"\n"}
+    over = np.maximum(whole.lengths - 60, 0)
+    assert over.tolist() == found.dropped.sum(axis=1).tolist()
+    assert np.maximum(whole.documents - over[:, None], 0).tolist() == found.documents.tolist()
+    assert 0 == found.dropped[2][1] < found.dropped[2][0], (
+        "a long query loses its own start and nothing of the document"
+    )
+    alone = np.concatenate([model.score([pair]).scores for pair in PAIRS])
+    np.testing.assert_allclose(model.score(PAIRS).scores, alone, rtol=0, atol=1e-5)
+    with pytest.raises(ModelError, match="truncation_side=left"):
+        build(folder, pieces=["{{ query }}", "{{ document }}"], positive="1").tokenize(PAIRS)
 
 
 def test_words_and_a_template_of_ones_own_are_the_same_as_the_stored_ones(folder):
