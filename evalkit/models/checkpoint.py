@@ -5,18 +5,19 @@ Resolving downloads at most; it loads no weights. The identity goes into the key
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 from evalkit.errors import AbsentModel, ModelError
 from evalkit.models.config_json import checked_settings
 from evalkit.models.module_list import listed_modules, require_folder
 from evalkit.models.refusals import instead_of_config
 from evalkit.models.remote_files import downloaded, package_folder
-from evalkit.system.files import expanded, file_digest
+from evalkit.system.files import Stamp, expanded, file_digest, stamp_of
 from evalkit.types import Identity
 
 _PACKAGE_PREFIX = "package:"
@@ -25,6 +26,7 @@ _POOLING = "1_Pooling"  # read also where `modules.json` does not name it
 CONFIG = "config.json"
 CHAIN_CONFIG = "config_sentence_transformers.json"  # next to `modules.json`, wherever the transformer is
 ROUTER = "Router"  # the module with a chain of modules for queries and another for documents
+TRANSFORMERS = {"Transformer", "MLMTransformer"}
 ADAPTER = "adapter_config.json"
 VOCABULARIES = (
     "tokenizer.json",
@@ -44,15 +46,6 @@ _OF_TOKENIZER = {
 _SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 
 
-class Stamp(NamedTuple):
-    """File facts that change when a file is rewritten or replaced; times in nanoseconds."""
-
-    inode: int
-    size: int
-    modified: int
-    changed: int
-
-
 @dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint on disk.
@@ -62,8 +55,8 @@ class Checkpoint:
         known: what fixes its content, where that is known without reading it: hub id and commit.
         also: names of further files that are read.
         base: the checkpoint that an adapter changes; None where there is no adapter.
-        router: the checkpoint of which this is one route; None where all texts go through the same modules.
-        chain: of a route, the class names and folders of its modules, seen from `path`.
+        router: the checkpoint of which this is one route, or whose transformer is in this folder; None of any other.
+        chain: of such a part, the class names and folders of its modules, seen from `path`.
     """
 
     path: Path
@@ -77,7 +70,7 @@ class Checkpoint:
     def identity(self) -> Identity:
         """Facts that fix the content: hub id and commit, or a digest of every file. Reads the weights in a folder.
 
-        Of an adapter, also those of its base; of a route, those of the whole Router.
+        Of an adapter, also those of its base; of a part, those of the whole.
         """
         if self.router is not None:
             return self.router.identity
@@ -92,7 +85,7 @@ class Checkpoint:
     def file(self, name: str) -> Path:
         """Where a file is read from. `config.json` is that of the base, and so are tokenizers that an adapter lacks.
 
-        A route has `config_sentence_transformers.json` of the whole Router.
+        A part has `config_sentence_transformers.json` of the whole.
         """
         if self.router is not None and name == CHAIN_CONFIG:
             return self.router.file(name)
@@ -115,7 +108,7 @@ class Checkpoint:
         folders = [self.path / name for name in (_POOLING, *(folder for _, folder in self.modules()))]
         below = [*self.path.rglob("*"), *(file for folder in folders if folder.is_dir() for file in folder.iterdir())]
         read = {file for file in below if file.suffix in _READ_SUFFIXES} | {self.inside(name) for name in self.also}
-        return {file.relative_to(self.path).as_posix(): _stamp(file) for file in sorted(read) if file.is_file()}
+        return {file.relative_to(self.path).as_posix(): stamp_of(file) for file in sorted(read) if file.is_file()}
 
     def require_unchanged(self) -> None:
         """Refuse what was read of a folder if it may not be what `identity` says.
@@ -216,7 +209,7 @@ class Checkpoint:
     def modules(self) -> list[tuple[str, str]]:
         """(class name, folder) of every entry in `modules.json`, such as `("Pooling", "1_Pooling")`, in order.
 
-        Of a route its own; none where there is no such file.
+        Of a part its own; none where there is no such file.
 
         Raises:
             ModelError: the file is not what sentence-transformers writes, or names a folder outside of the checkpoint.
@@ -235,6 +228,18 @@ class Checkpoint:
     def kinds(self) -> list[str]:
         """The class names of `modules`, in order."""
         return [kind for kind, _ in self.modules()]
+
+    def part(self, chain: Sequence[tuple[str, str]]) -> "Checkpoint":
+        """This checkpoint seen from the folder of the first of some modules, which come with those behind it."""
+        first = chain[0][1]
+        seen = [(kind, "" if at == first else os.path.relpath(at or ".", first or ".")) for kind, at in chain]
+        return replace(self, path=self.path / first, router=self, chain=tuple(seen))
+
+    @property
+    def from_transformer(self) -> "Checkpoint":
+        """This checkpoint seen from the folder of its transformer, which early sentence-transformers put in its own."""
+        kind, folder = next(iter(self.modules()), ("", ""))
+        return self.part(self.modules()) if folder and kind in TRANSFORMERS else self
 
 
 def resolve(
@@ -271,6 +276,7 @@ def resolve(
         )
     for kind, at in checkpoint.modules():
         require_folder(checkpoint.path, "modules.json", kind, at)
+    checkpoint = checkpoint.from_transformer
     if not (checkpoint.path / CONFIG).is_file():
         if (checkpoint.path / ADAPTER).is_file():
             return _over_base(checkpoint, weights=weights)
@@ -305,8 +311,3 @@ def _from_folder(path: Path, model: str, also: Sequence[str]) -> Checkpoint:
     if not checkpoint.files:
         raise ModelError(f"{model}: the folder {path} holds no checkpoint files; {instead_of_config(path)}")
     return checkpoint
-
-
-def _stamp(file: Path) -> Stamp:
-    status = file.stat()
-    return Stamp(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

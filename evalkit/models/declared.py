@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import CHAIN_CONFIG, Checkpoint
 from evalkit.models.layout import stated_positions, usable_positions
-from evalkit.models.modality import is_structured, task_of, template_arguments, uses_chat
+from evalkit.models.modality import LOADING, is_structured, length_of_loading, task_of, template_arguments, uses_chat
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ _KNOWN_OF_MODEL = {
 _KNOWN_OF_TRANSFORMER = {
     *("max_seq_length", "do_lower_case", "transformer_task", "modality_config", "module_output_name"),
     *("unpad_inputs", "processing_kwargs"),
+    *LOADING,
 }
 LATE_INTERACTION = {
     *("query_prefix", "document_prefix", "query_length", "document_length", "query_expansion"),
@@ -260,7 +261,9 @@ def tokenizer_length(checkpoint: Checkpoint) -> int | None:
 
 def _max_length(checkpoint: Checkpoint, name: str, transformer: Mapping[str, Any]) -> int | None:
     """The stored length, else the tokenizer's or the model's; at most what the model has positions for."""
-    stored = [whole_number(f"{checkpoint.path}/{name}", transformer, "max_seq_length")]
+    where = f"{checkpoint.path}/{name}"
+    key = "max_seq_length" if (own := length_of_loading(where, transformer)) is None else "model_max_length"
+    stored = [whole_number(where, {"model_max_length": own, **transformer}, key)]
     if stored == [None]:
         # The latter also where positions are relative, and longer texts could be read, as sentence-transformers does.
         stored = [tokenizer_length(checkpoint), stated_positions(checkpoint)]

@@ -14,6 +14,18 @@ _OUTPUTS = {
 # Arguments of a tokenizer's call that change no token of a text that is run without padding.
 _OF_PADDING = {"padding", "padding_side", "pad_to_multiple_of"}
 _OF_CALL = {*_OF_PADDING, "truncation", "max_length", "return_tensors"}  # no template is given these
+# Arguments with which sentence-transformers loads a transformer, by their newer and older names, and which of them
+# change no number here: dtype and attention are settings of evalkit's own, and code is never run.
+_OF_LOADING = {
+    ("model_kwargs", "model_args"): {
+        *("add_pooling_layer", "attn_implementation", "device_map", "dtype", "low_cpu_mem_usage", "torch_dtype"),
+        *("trust_remote_code", "use_safetensors"),
+    },
+    ("processor_kwargs", "tokenizer_args"): {"model_max_length", "padding_side", "trust_remote_code", "use_fast"},
+    ("config_kwargs", "config_args"): {"trust_remote_code", "use_cache"},
+}
+LOADING = frozenset(name for names in _OF_LOADING for name in names)
+"""Keys of these arguments."""
 _FORMATS = {"flat", "structured"}
 _PLAIN_OUTPUTS = {"last_hidden_state", "logits"}
 
@@ -77,3 +89,23 @@ def template_arguments(where: str, given: Any) -> dict[str, Any]:
                 "obey. Use reranker.max_length for a length."
             )
     return {key: value for key, value in template.items() if key not in _OF_PADDING}
+
+
+def length_of_loading(where: str, transformer: Mapping[str, Any]) -> Any:
+    """The length that an argument of loading gives the tokenizer; None where none does.
+
+    Raises:
+        ModelError: there is an argument that may change the numbers of the model.
+    """
+    length = None
+    for names, known in _OF_LOADING.items():
+        for name in names:
+            arguments = transformer.get(name) or {}
+            odd = sorted(set(arguments) - known) if isinstance(arguments, dict) else ["its value"]
+            if odd:
+                raise ModelError(
+                    f"{where}: {name} has {odd[0]}, which evalkit does not obey. Write it into config.json or "
+                    "tokenizer_config.json in a copy of the folder, or remove it if it changes no number."
+                )
+            length = arguments.get("model_max_length", length)
+    return length

@@ -28,7 +28,9 @@ def instead_of_config(path: Path) -> str:
     if (path / "adapter_config.json").is_file():
         return f"it holds an adapter ({an_adapter(path)}) that cannot be read."
     if (path / _OLD_TRANSFORMER / "config.json").is_file():
-        return elsewhere(_OLD_TRANSFORMER)
+        return (
+            f"its transformer is in {_OLD_TRANSFORMER}, and modules.json, which says so, is absent. Download it again."
+        )
     listed = _json(path / "modules.json")
     entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
     kinds = [str(entry["type"]).rsplit(".", 1)[-1] for entry in entries if "type" in entry]
@@ -58,14 +60,6 @@ def other_format(path: Path) -> str:
     if not found:
         return ""
     return f"it holds {' and '.join(found)} files, which evalkit does not read. Take the checkpoint in safetensors."
-
-
-def elsewhere(folder: str) -> str:
-    """A sentence about a checkpoint whose transformer is in a folder of its own."""
-    return (
-        f"it is in the layout of early sentence-transformers, with the model in {folder}. Load it with "
-        "sentence-transformers and save it again: SentenceTransformer(OLD).save(NEW)."
-    )
 
 
 MERGE = (

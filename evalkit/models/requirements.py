@@ -14,7 +14,7 @@ from evalkit.models.layout import (
     stated_positions,
     usable_positions,
 )
-from evalkit.models.refusals import MERGE, an_adapter, elsewhere, instead_of_classifier, module_kind, remedy
+from evalkit.models.refusals import MERGE, an_adapter, instead_of_classifier, module_kind, remedy
 
 _OWN_CODE = ("cost_wise_gemma",)
 # model_type -> the bare model of transformers; its weights are stored below `model.`, and the head is `lm_head`.
@@ -127,11 +127,8 @@ def require_whole(checkpoint: Checkpoint) -> None:
     """Refuse a checkpoint whose weights next to `config.json` are not the whole model.
 
     Raises:
-        ModelError: an adapter lies next to them, they are quantised, or `modules.json` has the model in another folder.
+        ModelError: an adapter lies next to them, or they are quantised.
     """
-    inner = next((folder for kind, folder in checkpoint.modules() if kind == "Transformer" and folder), None)
-    if inner is not None:
-        raise ModelError(f"{checkpoint.path}/modules.json: {elsewhere(inner)}")
     if checkpoint.base is None and (checkpoint.path / ADAPTER).is_file():
         raise ModelError(
             f"{checkpoint.path}/{ADAPTER}: an adapter ({an_adapter(checkpoint.path)}) lies next to the "

@@ -1,13 +1,11 @@
 """A Router of sentence-transformers: one chain of modules for queries and another for documents."""
 
-import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from evalkit.errors import ModelError
-from evalkit.models.checkpoint import CONFIG, ROUTER, Checkpoint
+from evalkit.models.checkpoint import CONFIG, ROUTER, TRANSFORMERS, Checkpoint
 from evalkit.models.declared import require_known
 from evalkit.models.module_list import KNOWN_PACKAGES, require_folder
 
@@ -16,30 +14,28 @@ _FILE = "router_config.json"
 _ROUTES = ("query", "document")
 # The default route is for texts that are neither; further mappings choose routes by other things.
 _PARAMETERS = {"default_route", "allow_empty_key"}
-_TRANSFORMERS = {"Transformer", "MLMTransformer"}
 
 
 def of_route(checkpoint: Checkpoint, route: Route) -> Checkpoint:
     """The checkpoint as the texts of a route read it: the folder of their first module, and all of their modules.
 
-    It has the identity of the whole. Without a Router it is the checkpoint itself.
+    It has the identity of the whole. Without a Router it is the checkpoint itself, seen from its transformer.
 
     Raises:
         ModelError: a Router's file or a module is absent, or the file is malformed, has other routes, or names code of
             the checkpoint's own.
     """
     if ROUTER not in checkpoint.kinds:
-        return checkpoint
+        return checkpoint.from_transformer
     chain = list(_chain(checkpoint, route))
     if not chain:
         raise ModelError(f"{checkpoint.path / _FILE}: the route {route} has no modules.")
     kind, first = chain[0]
-    if kind in _TRANSFORMERS and not (checkpoint.path / first / CONFIG).is_file():
+    if kind in TRANSFORMERS and not (checkpoint.path / first / CONFIG).is_file():
         raise ModelError(f"{checkpoint.path / first / CONFIG} is absent. Download the checkpoint again.")
     for kind, at in chain:
         require_folder(checkpoint.path, _FILE, kind, at)
-    seen = [(kind, "" if at == first else os.path.relpath(at or ".", first or ".")) for kind, at in chain]
-    return replace(checkpoint, path=checkpoint.path / first, router=checkpoint, chain=tuple(seen))
+    return checkpoint.part(chain)
 
 
 def _chain(checkpoint: Checkpoint, route: str) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from evalkit.errors import ConfigError, ResultError
 
@@ -24,6 +25,21 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class Stamp(NamedTuple):
+    """File facts that change when a file is rewritten or replaced; times in nanoseconds."""
+
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+
+def stamp_of(path: Path) -> Stamp:
+    """The facts of a file as it is now."""
+    status = path.stat()
+    return Stamp(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def expanded(path: str | Path) -> Path:

@@ -1,6 +1,7 @@
 """Checkpoints as people publish them, with no setting but the folder: the reference's values, or a true refusal."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,23 @@ def test_embed_prints_the_vectors_of_the_reference(shared, name, tmp_path):
 def test_the_length_is_the_checkpoint_s_own_where_no_setting_says_otherwise(shared, name):
     stored = golden(shared, name)["settings"]["stored"]["max_seq_length_stored"]
     assert stored == evalkit.load_retriever("dense", model=folder(shared, name)).encoder.reading.max_length
+
+
+@pytest.mark.parametrize("name", ["ettin_modular", "late_colbert_pylate", "logit_score_qwen2_stv6", "st6_multivector"])
+def test_a_transformer_in_a_folder_of_its_own_has_the_same_scores(shared, tmp_path, name):
+    pairs = [Pair("which river?", "The glacier feeds the river."), Pair("a", "Bees make honey. " * 20)]
+    expected = evalkit.load_reranker("auto", model=folder(shared, name)).score(pairs).scores
+    moved = shutil.copytree(folder(shared, name), tmp_path / "m")
+    listed = json.loads((moved / "modules.json").read_text(encoding="utf-8"))
+    (moved / "0_Transformer").mkdir()
+    for file in [file for file in moved.iterdir() if file.is_file()]:
+        if file.name not in {"modules.json", "config_sentence_transformers.json"}:
+            file.rename(moved / "0_Transformer" / file.name)
+    listed[0]["path"] = "0_Transformer"
+    (moved / "modules.json").write_text(json.dumps(listed), encoding="utf-8")
+    model = evalkit.load_reranker("auto", model=str(moved))
+    assert expected.tolist() == model.score(pairs).scores.tolist()
+    assert "0_Transformer/config.json" in model.identity["checkpoint"]["files"]
 
 
 def test_e5_passages_get_their_prompt_by_the_setting_that_the_note_names(shared, caplog):

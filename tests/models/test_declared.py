@@ -69,13 +69,6 @@ def test_a_cross_encoder_without_modules_reads_no_file_of_sentence_transformers_
     assert ("query: ", 20) == (said.default_prompt, said.max_length)
 
 
-def test_a_transformer_in_a_folder_of_its_own_is_refused(checkpoint):
-    modules = [{"type": "sentence_transformers.models.Transformer", "path": "0_Transformer"}]
-    (checkpoint.path / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
-    with pytest.raises(ModelError, match=r"modules\.json: .*with the model in 0_Transformer.*save it again"):
-        require_whole(checkpoint)
-
-
 def test_the_default_prompt_is_the_one_that_is_named(checkpoint):
     prompts = {"web": "query: ", "long": "Given a query: "}
     assert declared(write(checkpoint, MODEL, prompts=prompts, default_prompt_name="web")).default_prompt == "query: "
@@ -113,6 +106,38 @@ def test_older_names_of_the_transformer_s_settings_are_read(checkpoint, name):
     assert (said.max_length, said.lowercase) == (12, True)
 
 
+@pytest.mark.parametrize("name", ["tokenizer_args", "processor_kwargs"])
+def test_a_length_among_the_arguments_of_loading_comes_before_the_stored_one(checkpoint, name):
+    arguments = {name: {"model_max_length": 12, "use_fast": True}, "model_args": {"torch_dtype": "float16"}}
+    stored = write(checkpoint, TRANSFORMER, max_seq_length=20, **arguments)
+    assert declared(stored).max_length == 12
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "odd"),
+    [
+        ("model_args", {"torch_dtype": "float16", "num_hidden_layers": 1}, "num_hidden_layers"),
+        ("config_kwargs", {"is_causal": False}, "is_causal"),
+        ("tokenizer_args", {"truncation_side": "left"}, "truncation_side"),
+        ("model_kwargs", "float16", "its value"),
+    ],
+)
+def test_other_arguments_of_loading_are_refused_by_name(checkpoint, name, arguments, odd):
+    with pytest.raises(ModelError, match=rf"{TRANSFORMER}: {name} has {odd}, which evalkit does not obey\. Write it"):
+        declared(write(checkpoint, TRANSFORMER, **{name: arguments}))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_arguments_of_loading_give_the_length_of_sentence_transformers(checkpoint):
+    library = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")
+    library.SentenceTransformer(str(checkpoint.path), device="cpu").save(str(checkpoint.path))
+    arguments = {"tokenizer_args": {"model_max_length": 12}, "model_args": {"attn_implementation": "eager"}}
+    stored = write(checkpoint, TRANSFORMER, max_seq_length=20, **arguments)
+    theirs = library.SentenceTransformer(str(checkpoint.path), device="cpu")
+    assert theirs.max_seq_length == declared(stored).max_length == 12
+
+
 def test_a_text_without_any_limit_needs_a_setting(checkpoint):
     config = json.loads((checkpoint.path / "config.json").read_text(encoding="utf-8"))
     write(checkpoint, "config.json", **(config | {"max_position_embeddings": None}))
@@ -125,7 +150,7 @@ def test_a_text_without_any_limit_needs_a_setting(checkpoint):
     ("name", "content", "message"),
     [
         (MODEL, {"unheard_of": 3}, "evalkit does not know unheard_of=3"),
-        (TRANSFORMER, {"model_args": {"x": 1}}, "evalkit does not know model_args="),
+        (TRANSFORMER, {"tokenizer_name_or_path": "x"}, "evalkit does not know tokenizer_name_or_path="),
         (TRANSFORMER, {"processing_kwargs": {"text": {"max_length": 9}}}, "processing_kwargs of text has max_length"),
         (TRANSFORMER, {"processing_kwargs": {"chat_template": {"truncation": 0}}}, "of chat_template has truncation"),
         (TRANSFORMER, {"modality_config": {"message": {"format": "odd"}}}, "Legal are flat and structured"),

@@ -24,7 +24,11 @@ def write(folder: Path, name: str, content) -> Path:
         ("modules.json", [{"type": f"{ST}Router"}], "a Router"),
         ("modules.json", [{"type": f"{ST}Asym"}], "a Router"),
         ("adapter/adapter_config.json", {}, "its folder adapter has adapter_config.json. Set the model to "),
-        ("0_Transformer/config.json", {}, "early sentence-transformers"),
+        (
+            "0_Transformer/config.json",
+            {},
+            "its transformer is in 0_Transformer, and modules.json, which says so, is absent",
+        ),
         ("model.gguf", {}, "GGUF"),
         ("onnx/model.onnx", {}, "ONNX"),
         ("weights.json", {}, "it is not a checkpoint"),

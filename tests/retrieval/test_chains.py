@@ -39,6 +39,38 @@ def test_vectors_are_those_of_sentence_transformers(tmp_path, name):
     assert [folder.name for _, folder in model.encoder.head.layers] == model.encoder.identity["dense"]
 
 
+def test_a_transformer_in_a_folder_of_its_own_is_read_as_by_sentence_transformers(tmp_path):
+    pytest.importorskip("sentence_transformers")
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules
+
+    bert = tiny_bert(tmp_path / "bert")
+    (bert / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 5}), encoding="utf-8")
+    dense = modules.Dense(32, 8)
+    parts = [modules.Transformer(str(bert), max_seq_length=5), modules.Pooling(32, "mean"), dense, modules.Normalize()]
+    folder, prompts = tmp_path / "m", {"query": "moon ", "document": "sea "}
+    SentenceTransformer(modules=parts, prompts=prompts, device="cpu").save(str(folder))
+    (folder / "0_Transformer").mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).rename(folder / "0_Transformer" / name)
+    (folder / "sentence_bert_config.json").unlink()
+    (folder / "0_Transformer" / "sentence_bert_config.json").write_text('{"max_seq_length": 5}', encoding="utf-8")
+    listed = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    listed[0]["path"] = "0_Transformer"
+    (folder / "modules.json").write_text(json.dumps(listed), encoding="utf-8")
+    theirs = SentenceTransformer(str(folder), device="cpu")
+    model = load_retriever("dense", model=folder, compute={"device": "cpu"})
+    np.testing.assert_allclose(model.encode_documents(TEXTS), theirs.encode_document(TEXTS), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(model.encode_queries(TEXTS), theirs.encode_query(TEXTS), rtol=0, atol=1e-6)
+    assert model.encoder.queries is model.encoder
+    assert {"0_Transformer/model.safetensors", "2_Dense/config.json", "modules.json"} <= set(
+        model.encoder.identity["checkpoint"]["files"]
+    )
+    (folder / "0_Transformer" / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"0_Transformer: has no config\.json"):
+        load_retriever("dense", model=folder)
+
+
 @pytest.mark.parametrize(
     "mode",
     [*("cls", "mean", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"), ("mean", "cls", "lasttoken", "max")],
