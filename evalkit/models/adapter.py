@@ -6,7 +6,7 @@ replace those of the base.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -42,12 +42,14 @@ class Change(NamedTuple):
         up: stored name of B, or of the tensor in its place.
         embeds: whether the parameter is a table of embeddings, which peft stores transposed.
         lengths: stored name of the lengths of its rows; empty where they are what they are.
+        base: stored name of what the change is added to; empty where that is the base's own.
     """
 
     down: str
     up: str
     embeds: bool = False
     lengths: str = ""
+    base: str = ""
 
 
 class Adapter:
@@ -74,24 +76,30 @@ class Adapter:
         shapes = (self._tensors.shapes[self.changes[name].up] for name in _LAST if name in self.replaced)
         return next((shape[0] for shape in shapes), None)
 
-    def merge(self, model: Any) -> None:
+    def merge(self, model: Any, rows: Mapping[str, tuple[str, Sequence[int]]] | None = None) -> None:
         """Change a model's parameters, which have the names of the class that was trained.
+
+        Args:
+            model: of the base's weights.
+            rows: trained parameters of which the model has some rows only: its own name for them, and which they are.
 
         Raises:
             ModelError: a parameter is not there, or of another shape.
         """
+        parts = rows or {}
         parameters = dict(model.named_parameters(remove_duplicate=False))
-        if absent := sorted(set(self.changes) - set(parameters)):
+        if absent := sorted(set(self.changes) - set(parameters) - set(parts)):
             raise ModelError(
                 f"{self.path}: changes {absent[0]}, which the base has no parameter for here. If it is not another "
                 f"model's adapter: {_BY_PEFT}"
             )
         with torch.no_grad():
             for name, change in self.changes.items():
-                self._apply(name, parameters[name], change)
+                own, chosen = parts.get(name, (name, None))
+                self._apply(name, parameters[own], change, chosen)
 
-    def _apply(self, name: str, parameter: Any, change: Change) -> None:
-        stored = self._read(change.up)
+    def _apply(self, name: str, parameter: Any, change: Change, rows: Sequence[int] | None) -> None:
+        stored = self._read(change.up, rows)
         if change.down:
             up, down = stored, self._read(change.down)
             product = up @ down if up.shape[-1] == down.shape[0] else up.new_empty(0)
@@ -105,14 +113,15 @@ class Adapter:
                 f"{self.path}: {change.up} does not fit {name} of shape {tuple(parameter.shape)}. Is it another "
                 "model's adapter?"
             )
-        merged = parameter.double() + added.to(parameter.device) if change.down else added
+        before = self._read(change.base, rows).to(parameter.device) if change.base else parameter.double()
+        merged = before + added.to(parameter.device) if change.down else added
         if change.lengths:
-            lengths = self._read(change.lengths).to(parameter.device)
+            lengths = self._read(change.lengths, rows).to(parameter.device)
             merged = torch.nn.functional.normalize(merged, dim=1) * lengths[:, None]
         parameter.copy_(merged.to(parameter.device, parameter.dtype))
 
-    def _read(self, name: str) -> Any:
-        return self._tensors.read(Stored(name)).double()
+    def _read(self, name: str, rows: Sequence[int] | None = None) -> Any:
+        return self._tensors.read(Stored(name, rows)).double()
 
     def _scale(self, module: str) -> float:
         rank = int(_of_pattern(self._settings.get("rank_pattern"), module, self._settings["r"]))
@@ -141,6 +150,7 @@ def _settings(checkpoint: Checkpoint) -> Mapping[str, Any]:
 
 def _changes(checkpoint: Checkpoint, names: list[str], *, lengths: bool) -> dict[str, Change]:
     found: dict[str, Change] = {}
+    within: dict[str, str] = {}  # what peft stores of the layers that it wraps
     for name in names:
         if not name.startswith(_PREFIX):
             raise ModelError(f"{checkpoint.path}: holds {name}, expected names that begin with {_PREFIX}.")
@@ -158,10 +168,13 @@ def _changes(checkpoint: Checkpoint, names: list[str], *, lengths: bool) -> dict
             if lengths and own.endswith(_LENGTHS) and f"{name.removesuffix(_LENGTHS)}lora_A.weight" in names:
                 continue
             raise ModelError(f"{checkpoint.path}: holds {name}, which evalkit does not compute. {_BY_PEFT}")
+        elif ".base_layer." in own:
+            within[own.replace(".base_layer.", ".")] = name
         elif ".original_module." not in own:  # which `modules_to_save` replaces
-            # peft wraps the layers that it adds to, and a trained bias stays in there.
-            found[own.replace(".base_layer.", ".").replace(".modules_to_save.", ".")] = Change("", name)
-    return found
+            found[own.replace(".modules_to_save.", ".")] = Change("", name)
+    return found | {
+        own: found[own]._replace(base=name) if own in found else Change("", name) for own, name in within.items()
+    }
 
 
 def _of_pattern(pattern: Any, module: str, usual: Any) -> Any:

@@ -90,7 +90,14 @@ def load_answer_reranker(checkpoint: Checkpoint, compute: ComputeConfig, answer_
             _require_same(tensors, of_answers, of_answers._replace(name=head))
         return of_answers
 
-    model = assemble(lambda: AnswerReranker(factory(config), answer_ids), checkpoint, compute, source, unused=_HEAD)
+    model = assemble(
+        lambda: AnswerReranker(factory(config), answer_ids),
+        checkpoint,
+        compute,
+        source,
+        unused=_HEAD,
+        rows={head: ("answers.weight", answer_ids)},
+    )
     return cast("AnswerReranker", model)
 
 

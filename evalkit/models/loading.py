@@ -6,7 +6,7 @@ No remote code, no newly initialised tensor, no silent fallback.
 import copy
 import inspect
 import re
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -153,6 +153,7 @@ def assemble(
     *,
     beside: Callable[[Any], Mapping[str, Shape]] = lambda _: {},
     unused: str = "(?!)",
+    rows: Mapping[str, tuple[str, Sequence[int]]] | None = None,
 ) -> Any:
     """A model made without weights and filled from a checkpoint, in evaluation mode on its device.
 
@@ -163,6 +164,7 @@ def assemble(
         source: (parameter name, stored tensors) -> where the parameter is stored.
         beside: model -> stored tensors that the architecture has and this model does not compute.
         unused: stored names that may be there and are not read, as a regular expression.
+        rows: for an adapter, see `Adapter.merge`.
 
     Raises:
         ModelError: the weights are not those of this architecture and configuration.
@@ -176,7 +178,7 @@ def assemble(
         model = make()
     fill(model, tensors, lambda name: source(name, tensors), beside=beside(model), unused=unused)
     if (adapter := _adapter(checkpoint)) is not None:
-        adapter.merge(model)
+        adapter.merge(model, rows)
     return model.eval()
 
 

@@ -8,11 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import evalkit
 from evalkit import rerank
 from evalkit.config import ComputeConfig
 from evalkit.errors import AbsentModel, ModelError
 from evalkit.models.checkpoint import resolve
 from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
+from evalkit.types import Pair
 
 pytestmark = pytest.mark.shared
 
@@ -199,7 +201,90 @@ def test_a_language_model_becomes_a_classifier_by_the_head_that_the_adapter_brin
     assert expected.tolist() == score(folder).tolist()
 
 
+HEADED = "base_model.model.lm_head."
+
+
+@pytest.fixture
+def language_model(shared, tmp_path):
+    """A tied language model that answers with 1 or 0, and an adapter over it as sentence-transformers saves one."""
+    base = shutil.copytree(shared / "golden/logit_score_qwen2_stv6/model", tmp_path / "model/base")
+    adapter = tmp_path / "model/adapter"
+    adapter.mkdir()
+    for name in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json", "1_LogitScore"):
+        (base / name).rename(adapter / name)
+    keys = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": "../base", "r": 4}
+    (adapter / "adapter_config.json").write_text(json.dumps(keys | {"lora_alpha": 8}), encoding="utf-8")
+    return tmp_path / "model"
+
+
+def score_words(folder, name="adapter"):
+    return evalkit.load_reranker("auto", model=str(folder / name), compute={"device": "cpu"}).score(PAIRS).scores
+
+
+def of_head(folder, **parts):
+    named = {HEADED + name.replace("__", "."): tensor for name, tensor in parts.items()}
+    save_file(named, folder / "adapter/adapter_model.safetensors")
+
+
+@pytest.mark.parametrize("saved", ["low rank", "low rank over a matrix of its own", "whole"])
+def test_a_head_over_the_vocabulary_is_changed_where_it_is_tied_too(language_model, saved):
+    """peft adds to the logits; the embeddings stay as they are, though base and head share a matrix."""
+    folder, draw = language_model, torch.Generator().manual_seed(4)
+    weights = dict(load_file(folder / "base/model.safetensors"))
+    embeddings = weights["model.embed_tokens.weight"].float()
+    down, up = torch.randn(4, embeddings.shape[1], generator=draw), torch.randn(len(embeddings), 4, generator=draw)
+    other = torch.randn(embeddings.shape, generator=draw) * 0.2
+    parts, head = {
+        "low rank": ({"lora_A__weight": down, "lora_B__weight": up}, embeddings + 2 * up @ down),
+        "low rank over a matrix of its own": (
+            {"base_layer__weight": other, "lora_A__weight": down, "lora_B__weight": up},
+            other + 2 * up @ down,
+        ),
+        "whole": ({"weight": other}, other),
+    }[saved]
+    of_head(folder, **parts)
+    found = score_words(folder)
+    merged = shutil.copytree(folder / "base", folder / "merged")
+    for name in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"):
+        shutil.copy(folder / "adapter" / name, merged)
+    shutil.copytree(folder / "adapter/1_LogitScore", merged / "1_LogitScore")
+    settings = json.loads((merged / "config.json").read_text(encoding="utf-8"))
+    (merged / "config.json").write_text(json.dumps(settings | {"tie_word_embeddings": False}), encoding="utf-8")
+    save_file(weights | {"lm_head.weight": head}, merged / "model.safetensors", metadata={"format": "pt"})
+    np.testing.assert_allclose(found, score_words(folder, "merged"), rtol=0, atol=1e-5)
+
+
+def test_a_head_of_another_vocabulary_is_refused(language_model):
+    of_head(language_model, weight=torch.zeros(3, 32))
+    with pytest.raises(ModelError, match=r"lm_head\.weight does not fit lm_head\.weight"):
+        score_words(language_model)
+
+
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_a_changed_head_has_the_logits_of_peft(language_model):
+    peft = pytest.importorskip("peft", reason="peft is not installed")
+    from transformers import AutoModelForCausalLM
+
+    folder = language_model
+    settings = {"r": 4, "lora_alpha": 8, "init_lora_weights": False, "task_type": "CAUSAL_LM"}
+    torch.manual_seed(0)
+    base = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32)
+    config = peft.LoraConfig(target_modules=["embed_tokens", "lm_head", "q_proj"], **settings)
+    model = peft.get_peft_model(base, config).eval()
+    model.save_pretrained(folder / "trained")
+    shutil.copy(folder / "trained/adapter_model.safetensors", folder / "adapter")
+    reranker = evalkit.load_reranker("auto", model=str(folder / "adapter"), compute={"device": "cpu"})
+    stored = json.loads((folder / "adapter/1_LogitScore/config.json").read_text(encoding="utf-8"))
+    with torch.no_grad():
+        rows = reranker.tokenize([Pair(*pair) for pair in PAIRS]).ids
+        logits = [model(torch.tensor(ids[None].tolist())).logits[0, -1] for ids in rows]
+    theirs = [float(row[stored["true_token_id"]] - row[stored["false_token_id"]]) for row in logits]
+    np.testing.assert_allclose(reranker.score(PAIRS).scores, theirs, rtol=0, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_scores_are_those_of_peft(folder):
     peft = pytest.importorskip("peft", reason="peft is not installed")
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
