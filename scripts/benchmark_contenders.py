@@ -1,74 +1,22 @@
 """Every way to score pairs that the reranking benchmark knows, each over the same checkpoint folder."""
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from benchmark_inputs import Groups
-from benchmarking import OURS, Contender, EngineMeter, Field, ForwardMeter
-from numpy.typing import NDArray
+from benchmark_inputs import Groups, flat
+from benchmark_setup import Setup, lengths_read, require_dtype
+from benchmarking import OURS, Contender, EngineMeter, Field, ForwardMeter, Meter, Score, Scores
 
-from evalkit import rerank
-from evalkit.config import ComputeConfig
 from evalkit.errors import ConfigError
-from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 from evalkit.rerank.families.flag_llm import FlagLLMConfig
-from evalkit.rerank.families.minicpm import MiniCPMRerankerConfig
-from evalkit.rerank.families.qwen3 import Qwen3RerankerConfig
-from evalkit.rerank.pair_reranker import PairReranker, PairRerankerConfig
 from evalkit.types import Pair
 
-FAMILIES: dict[str, type[PairRerankerConfig]] = {
-    "cross_encoder": CrossEncoderConfig,
-    "minicpm": MiniCPMRerankerConfig,
-    "gemma": FlagLLMConfig,
-    "qwen3": Qwen3RerankerConfig,
-}
 PEERS = ("sentence-transformers", "FlagEmbedding", "mteb", "card")
-_BATCHES = {"cpu": (32, 8, 16, 64), "cuda": (32, 64, 128, 256)}  # the first is the default
-_FLAG_BATCHES = (128, 32)  # the first is the default
-
-Scores = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What all contenders have in common.
-
-    Attributes:
-        model: checkpoint folder.
-        family: which kind of reranker it is.
-        max_length: tokens of a pair.
-        device: `cpu` or `cuda`.
-        threads: of a CPU.
-        batch_tokens: evalkit's; its own choice when None.
-        compute: more of evalkit's settings.
-    """
-
-    model: Path
-    family: str
-    max_length: int
-    device: str
-    threads: int
-    batch_tokens: int | None = None
-    compute: Mapping[str, Any] = field(default_factory=dict)
-
-    def reranker(self, dtype: str, *, attention: str = "auto", batch_tokens: int | None = None) -> PairReranker:
-        """The reranker of evalkit."""
-        config = FAMILIES[self.family](name="benchmark", model=str(self.model), max_length=self.max_length)
-        compute = ComputeConfig(
-            device=self.device,
-            dtype=dtype,
-            attention=attention,
-            batch_tokens=batch_tokens or self.batch_tokens,
-            threads=self.threads,
-            **self.compute,
-        )
-        return rerank.require_pairs(rerank.build(config, compute))
+_BATCHES = {"cpu": (32, 8, 16, 64), "cuda": (32, 64, 128, 256)}
+_FLAG_BATCHES = (128, 32)
 
 
 def gather(setup: Setup, dtypes: Sequence[str], peers: Sequence[str], *, ours: bool = True) -> Field:
@@ -87,11 +35,6 @@ def gather(setup: Setup, dtypes: Sequence[str], peers: Sequence[str], *, ours: b
     return found
 
 
-def flat(groups: Groups) -> list[Pair]:
-    """The pairs of all queries."""
-    return [pair for group in groups for pair in group]
-
-
 def _bound(load: Callable[[Setup, str], list[Contender]], setup: Setup, dtype: str) -> Callable[[], list[Contender]]:
     return lambda: load(setup, dtype)
 
@@ -103,12 +46,12 @@ def _evalkit(setup: Setup, dtype: str) -> Contender:
         pairs = flat(groups)
         return lambda: reranker.score(pairs).scores
 
-    return Contender(OURS, "", dtype, prepare, EngineMeter(reranker, lambda groups: reranker.tokenize(flat(groups))))
+    return Contender(OURS, "", dtype, prepare, EngineMeter(reranker, lambda groups: lengths_read(reranker, groups)))
 
 
-def _require_classifier(setup: Setup) -> None:
-    if setup.family != "cross_encoder":
-        raise ConfigError(f"not a sequence-classification checkpoint, but of family {setup.family}")
+def _require(setup: Setup, *, reads: bool) -> None:
+    if not reads:
+        raise ConfigError(f"reads no checkpoint of the kind {type(setup.config).__name__.removesuffix('Config')}")
 
 
 def _texts(groups: Groups) -> list[tuple[str, str]]:
@@ -116,9 +59,24 @@ def _texts(groups: Groups) -> list[tuple[str, str]]:
 
 
 def _sentence_transformers(setup: Setup, dtype: str) -> list[Contender]:
+    meter, score = (_multi_vector if setup.is_late else _cross_encoder)(setup, dtype)
+    return _at_each("sentence-transformers", _BATCHES[setup.device], dtype, meter, score)
+
+
+def _at_each(package: str, batches: Sequence[int], dtype: str, meter: Meter, score: Score) -> list[Contender]:
+    """A contender for each batch size; the first is the default."""
+
+    def at(batch: int) -> Callable[[Groups], Callable[[], Scores]]:
+        return lambda groups: lambda: score(groups, batch)
+
+    named = {size: f"batch {size}" + (" (default)" if size == batches[0] else "") for size in batches}
+    return [Contender(package, name, dtype, at(size), meter) for size, name in named.items()]
+
+
+def _cross_encoder(setup: Setup, dtype: str) -> tuple[Meter, Score]:
     from sentence_transformers import CrossEncoder
 
-    _require_classifier(setup)
+    _require(setup, reads=setup.is_cross_encoder)
     model: Any = CrossEncoder(
         str(setup.model),
         device=setup.device,
@@ -126,40 +84,54 @@ def _sentence_transformers(setup: Setup, dtype: str) -> list[Contender]:
         model_kwargs={"dtype": getattr(torch, dtype)},
         activation_fn=torch.nn.Identity(),
     )
-    _require_dtype(model, dtype)
+    require_dtype(model, dtype)
     # The module around transformers' model, which sentence-transformers calls without its hooks.
     meter = ForwardMeter(model[0])
     model.preprocess = meter.timed(model.preprocess)
 
-    def at(batch: int) -> Callable[[Groups], Callable[[], Scores]]:
-        def prepare(groups: Groups) -> Callable[[], Scores]:
-            texts = _texts(groups)
-            return lambda: np.asarray(model.predict(texts, batch_size=batch, show_progress_bar=False))
+    def score(groups: Groups, batch: int) -> Scores:
+        return np.asarray(model.predict(_texts(groups), batch_size=batch, show_progress_bar=False))
 
-        return prepare
-
-    batches = _BATCHES[setup.device]
-    return [Contender("sentence-transformers", _batch(size, batches), dtype, at(size), meter) for size in batches]
+    return meter, score
 
 
-def _batch(size: int, sizes: Sequence[int]) -> str:
-    return f"batch {size} (default)" if size == sizes[0] else f"batch {size}"
+def _multi_vector(setup: Setup, dtype: str) -> tuple[Meter, Score]:
+    """Encodes each distinct query and document of a round once, then compares its pairs, as evalkit does.
 
+    It reads PyLate's folders too. PyLate itself needs an older transformers than evalkit.
+    """
+    from sentence_transformers import MultiVectorEncoder
 
-def _require_dtype(model: torch.nn.Module, dtype: str) -> None:
-    found = {str(parameter.dtype).removeprefix("torch.") for parameter in model.parameters()}
-    if found != {dtype}:
-        raise ConfigError(f"weights are {', '.join(sorted(found))}, expected {dtype}")
+    model: Any = MultiVectorEncoder(
+        str(setup.model), device=setup.device, model_kwargs={"dtype": getattr(torch, dtype)}
+    )
+    require_dtype(model, dtype)
+    meter = ForwardMeter(model[0])
+    model.preprocess = meter.timed(model.preprocess)
+
+    def score(groups: Groups, batch: int) -> Scores:
+        settings = {"batch_size": batch, "show_progress_bar": False}
+        queries = list(dict.fromkeys(group[0].query for group in groups))
+        documents = list(dict.fromkeys(pair.document for pair in flat(groups)))
+        asked = dict(zip(queries, model.encode_query(queries, **settings), strict=True))
+        read = dict(zip(documents, model.encode_document(documents, **settings), strict=True))
+        found = [
+            model.similarity([asked[group[0].query]], [read[pair.document] for pair in group])[0] for group in groups
+        ]
+        scores: Scores = torch.cat(found).float().cpu().numpy()
+        return scores
+
+    return meter, score
 
 
 def _flag_embedding(setup: Setup, dtype: str) -> list[Contender]:
     flag_embedding = importlib.import_module("FlagEmbedding")  # has no types
-    if setup.family == "minicpm":
-        raise ConfigError("has no model for MiniCPM-Reranker")
+    is_language_model = type(setup.config) is FlagLLMConfig
+    _require(setup, reads=is_language_model or setup.is_classifier)
     if dtype == "float16" and setup.device == "cpu":
         raise ConfigError("has no float16 on a CPU")
     named = {"devices": setup.device, "max_length": setup.max_length}
-    if setup.family == "gemma":
+    if is_language_model:
         peer: Any = flag_embedding.FlagLLMReranker(
             str(setup.model), use_fp16=dtype == "float16", use_bf16=dtype == "bfloat16", **named
         )
@@ -170,21 +142,17 @@ def _flag_embedding(setup: Setup, dtype: str) -> list[Contender]:
     # All its tokenising is before the first forward pass.
     meter = ForwardMeter(peer.model)
 
-    def at(batch: int) -> Callable[[Groups], Callable[[], Scores]]:
-        def prepare(groups: Groups) -> Callable[[], Scores]:
-            texts = _texts(groups)
-            return lambda: np.asarray(peer.compute_score(texts, batch_size=batch), dtype=np.float32)
+    def score(groups: Groups, batch: int) -> Scores:
+        return np.asarray(peer.compute_score(_texts(groups), batch_size=batch), dtype=np.float32)
 
-        return prepare
-
-    return [Contender("FlagEmbedding", _batch(size, _FLAG_BATCHES), dtype, at(size), meter) for size in _FLAG_BATCHES]
+    return _at_each("FlagEmbedding", _FLAG_BATCHES, dtype, meter, score)
 
 
 def _mteb(setup: Setup, dtype: str) -> list[Contender]:
     import mteb
     from mteb.models import CrossEncoderWrapper, SearchCrossEncoderWrapper
 
-    _require_classifier(setup)
+    _require(setup, reads=setup.is_cross_encoder)
     wrapper = CrossEncoderWrapper(
         str(setup.model),
         device=setup.device,
@@ -229,14 +197,14 @@ def _as_datasets(groups: Groups) -> tuple[Any, Any, dict[str, list[str]]]:
 
 def _card(setup: Setup, dtype: str) -> list[Contender]:
     """What model cards show: the candidates of one query, padded to the longest, in one forward pass."""
-    if setup.family != "cross_encoder":
+    if not setup.is_classifier:
         return [_padded(setup, dtype)]
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(setup.model)
     model = AutoModelForSequenceClassification.from_pretrained(setup.model, dtype=getattr(torch, dtype))
     model = model.eval().to(setup.device)
-    _require_dtype(model, dtype)
+    require_dtype(model, dtype)
     meter = ForwardMeter(model)
     tokenize = meter.timed(tokenizer)
 
@@ -258,7 +226,7 @@ def _padded(setup: Setup, dtype: str) -> Contender:
     """The same loop with evalkit's plain padded model, for families that transformers has no class for."""
     # A budget that no query's candidates reach, so that they are one batch.
     reranker = setup.reranker(dtype, attention="sdpa", batch_tokens=setup.max_length * 1024)
-    meter = EngineMeter(reranker, lambda groups: reranker.tokenize(flat(groups)))
+    meter = EngineMeter(reranker, lambda groups: lengths_read(reranker, groups))
 
     def prepare(groups: Groups) -> Callable[[], Scores]:
         return lambda: np.concatenate([reranker.score(group).scores for group in groups])

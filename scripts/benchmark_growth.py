@@ -10,14 +10,11 @@ from typing import Any
 
 import torch
 from benchmark_inputs import Source
+from benchmark_setup import Model
 from benchmarking import synchronise
 
-from evalkit.rerank.pair_reranker import PairReranker
 
-
-def growth(
-    reranker: PairReranker, source: Source, counts: Sequence[int], *, seed: int, device: str
-) -> list[dict[str, Any]]:
+def growth(reranker: Model, source: Source, counts: Sequence[int], *, seed: int, device: str) -> list[dict[str, Any]]:
     """Pairs per second, and how far peak memory lies above that before, in one call with so many distinct pairs.
 
     A count that the queries and documents do not reach is skipped, with the reason.

@@ -30,6 +30,11 @@ Groups = list[list[Pair]]
 """The pairs of each query."""
 
 
+def flat(groups: Groups) -> list[Pair]:
+    """The pairs of all queries."""
+    return [pair for group in groups for pair in group]
+
+
 @dataclass(frozen=True)
 class Source:
     """All pairs to draw from.
@@ -64,7 +69,7 @@ class Source:
         Fewer where queries and documents do not make that many.
         """
         random = np.random.default_rng(list(seed))
-        own = [pair for group in self.groups for pair in group]
+        own = flat(self.groups)
         found = [own[place] for place in random.permutation(len(own))][:count]
         if len(found) == count:
             return found

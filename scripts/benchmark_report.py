@@ -75,7 +75,7 @@ def entries(
     `ratio` is evalkit's rate over the contender's in the same dtype and round. Rates are per second of wall time.
     """
     ours = {contender.dtype: place for place, contender in enumerate(contenders) if contender.package == OURS}
-    texts = [len(sample.lengths) for sample in samples]
+    texts = [sample.texts for sample in samples]
     tokens = [int(sample.lengths.sum()) for sample in samples]
     found = []
     for place, contender in enumerate(contenders):

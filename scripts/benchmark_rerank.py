@@ -2,15 +2,21 @@
 
     python scripts/benchmark_rerank.py --json OUT.json --plot OUT.png
     python scripts/benchmark_rerank.py --folder DIR --run RUN --dtype float32,bfloat16 --growth 1000,10000,100000
+    python scripts/benchmark_rerank.py --model DIR --contenders sentence-transformers --folder DIR --run RUN
     python scripts/benchmark_rerank.py --model DIR --family minicpm --dtype bfloat16 --device cuda --folder DIR
 
-Without --model, the real all-MiniLM-L6-v2 with a random score head; --xlmr makes a random XLM-RoBERTa. Without --pairs
-or --folder, BM25's candidates of the bundled collection. Every round scores another sample; `ratio` is evalkit's rate
-over the peer's in the same round and dtype. Operations are counted for the whole model at every token. Scores must
-agree: where a float32 peer is further than 1e-3 standard deviations from evalkit, the exit code is 1. Peers that are
-absent or cannot run the model are listed.
+Without --model, the real all-MiniLM-L6-v2 with a random score head; --xlmr makes a random XLM-RoBERTa. What a model is,
+its own files say, as for `reranker=auto`, unless --family does. Without --pairs or --folder, BM25's candidates of the
+bundled collection. Every round scores another sample; `ratio` is evalkit's rate over the peer's in the same round and
+dtype. Operations are counted for the whole model at every token, without DeBERTa's products with relative positions.
+Where evalkit computes the beginning that prompts share once, its padding is below 0. Scores must agree: where a float32
+peer is further than 1e-3 standard deviations from evalkit, the exit code is 1. Peers that are absent or cannot run the
+model are listed.
 
-Models of full size with random weights are written by scripts/full_size.py --model minicpm_2_4b --folder DIR.
+In late interaction every contender encodes each distinct query and document of a round once, then compares the pairs
+of the round; both are timed. Rates are pairs per second, and tokens those of the queries and documents.
+
+Models of published sizes with random weights are written by scripts/full_size.py --model ettin_17m --folder DIR.
 
 TREC Deep Learning 2019 in BEIR layout, with the passages of a BM25 run of depth 100:
 
@@ -28,18 +34,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmark_contenders import FAMILIES, PEERS, Setup, flat, gather
+from benchmark_contenders import PEERS, gather
 from benchmark_growth import growth
-from benchmark_inputs import MINI_LM, Groups, Source, lengths_of, mini_lm_reranker, pairs_from, xlmr_reranker
+from benchmark_inputs import MINI_LM, Groups, Source, flat, mini_lm_reranker, pairs_from, xlmr_reranker
 from benchmark_machine import chosen_device, machine
 from benchmark_report import finish, measure, place_of_reference, require_suffix
+from benchmark_setup import FAMILIES, Model, Setup, lengths_read
 from benchmarking import DTYPES, OURS, Field, Sample, chosen, stop, warm_up
 from numpy.typing import NDArray
 
 from evalkit.errors import ConfigError, EvalkitError
 from evalkit.models.checkpoint import resolve
 from evalkit.models.shape import shape_of
-from evalkit.rerank.pair_reranker import PairReranker
 from evalkit.system.reporting import report
 
 TOLERANCE = 1e-3  # of the scores' standard deviation, in float32
@@ -57,12 +63,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     pairs.add_argument("--count", type=int, default=500, help="pairs in a round")
     model = parser.add_argument_group("model")
     model.add_argument("--model", help="a folder, a hub id, or package:NAME/PATH")
-    model.add_argument("--family", choices=FAMILIES, default="cross_encoder")
+    model.add_argument("--family", choices=FAMILIES, default="auto", help="as the files of the model say by default")
     model.add_argument("--xlmr", action="store_true", help="a random XLM-RoBERTa reranker instead")
     model.add_argument("--layers", type=int, default=6, help="of --xlmr")
     model.add_argument("--hidden", type=int, default=384, help="of --xlmr")
     model.add_argument("--tokenizer", type=Path, help="of --xlmr: a folder; trained on the pairs when not given")
-    model.add_argument("--max-length", type=int, default=512, help="tokens of a pair")
+    model.add_argument(
+        "--max-length", type=int, default=512, help="tokens of a pair; late interaction has the lengths of its model"
+    )
     how = parser.add_argument_group("how")
     how.add_argument("--dtype", action="append", metavar="DTYPE[,...]", help="float32 when not given")
     how.add_argument("--device", default="auto")
@@ -110,15 +118,19 @@ def benchmark(options: argparse.Namespace, scratch: Path) -> int:
     found = gather(setup, dtypes, [peer for peer in peers if peer != OURS])
     reranker = setup.reranker(dtypes[0])
     first = warm_up(
-        found, _sample(source.sample(_WARM_UP, (options.seed, 0)), reranker), device=device, threads=threads
+        found,
+        _sample(source.sample(min(_WARM_UP, options.count), (options.seed, 0)), reranker),
+        device=device,
+        threads=threads,
     )
     disagreement = _leave_out_what_disagrees(found, first)
     samples = _samples(options, source, reranker)
+    limit = {} if setup.is_late else {"max_length_tokens": options.max_length}
     result: dict[str, Any] = {
         "title": f"Reranking with {name}: {source.name}",
         "machine": about,
-        "model": {"name": name, "family": options.family, "max_length_tokens": options.max_length},
-        "pairs": _facts(source, samples, options.seed),
+        "model": {"name": name, "family": reranker.identity["kind"], **limit},
+        "pairs": _facts(source, samples, options.seed, "text" if setup.is_late else "pair"),
     }
     shape = shape_of(resolve(str(folder)))
     seed = options.seed
@@ -140,7 +152,7 @@ def _require_ranges(options: argparse.Namespace) -> None:
         raise ConfigError("--model and --xlmr were both given. Give one of them.")
     if options.run and not options.folder:
         raise ConfigError("--run needs the collection that it is of. Give --folder.")
-    if options.family != "cross_encoder" and not options.model:
+    if options.family not in {"auto", "cross_encoder"} and not options.model:
         raise ConfigError(f"--family {options.family} needs --model.")
 
 
@@ -166,22 +178,22 @@ def _model(options: argparse.Namespace, source: Source, scratch: Path) -> tuple[
     return name, folder
 
 
-def _samples(options: argparse.Namespace, source: Source, reranker: PairReranker) -> list[Sample]:
+def _samples(options: argparse.Namespace, source: Source, reranker: Model) -> list[Sample]:
     rounds = range(1, options.rounds + 1)
     return [_sample(source.sample(options.count, (options.seed, number)), reranker) for number in rounds]
 
 
-def _sample(groups: Groups, reranker: PairReranker) -> Sample:
-    return Sample(groups, lengths_of(reranker.tokenize(flat(groups))))
+def _sample(groups: Groups, reranker: Model) -> Sample:
+    return Sample(groups, lengths_read(reranker, groups), len(flat(groups)))
 
 
-def _facts(source: Source, samples: Sequence[Sample], seed: int) -> dict[str, Any]:
+def _facts(source: Source, samples: Sequence[Sample], seed: int, sequence: str) -> dict[str, Any]:
     lengths = np.concatenate([sample.lengths for sample in samples])
     return {
         "source": source.name,
         "available": source.pairs,
-        "per_round": [len(sample.lengths) for sample in samples],
-        "tokens_of_a_pair": {
+        "per_round": [sample.texts for sample in samples],
+        f"tokens_of_a_{sequence}": {
             "mean": float(lengths.mean()),
             "median": float(np.median(lengths)),
             "max": int(lengths.max()),

@@ -28,17 +28,28 @@ from evalkit.system.reporting import reason
 DTYPES = ("float32", "bfloat16", "float16")
 OURS = "evalkit"
 
+Scores = NDArray[np.float32]
+Score = Callable[[Any, int], Scores]
+"""A sample's items and a batch size -> a number each."""
+
 
 class Sample(NamedTuple):
     """What every contender does in one round.
 
     Attributes:
         items: the texts, as the benchmark's contenders take them.
-        lengths: shape (texts,), tokens as the model reads them.
+        lengths: shape (sequences,), tokens as the model reads them.
+        count: how many texts or pairs there are, where that is not the number of sequences.
     """
 
     items: Any
     lengths: NDArray[np.int64]
+    count: int | None = None
+
+    @property
+    def texts(self) -> int:
+        """How many texts or pairs there are."""
+        return len(self.lengths) if self.count is None else self.count
 
 
 class Usage(NamedTuple):
@@ -159,7 +170,8 @@ class EngineMeter:
         """See `Meter`. Without counts, a packed model computes what it is given; of a padded one nothing is known."""
         totals = self._totals()
         if totals is not None:
-            return Usage(totals[0] - self._before[0], totals[1] - self._before[1])
+            # Late interaction does not note how long it tokenises.
+            return Usage(totals[0] - self._before[0], totals[1] - self._before[1] or None)
         start = time.perf_counter()
         self._tokenize(sample.items)
         seconds = time.perf_counter() - start

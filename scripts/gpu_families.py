@@ -10,7 +10,7 @@ from typing import Any
 import full_size  # first, since it makes the tests' modules importable
 import numpy as np
 import torch
-from benchmark_contenders import FAMILIES
+from benchmark_setup import FAMILIES
 from families.tiny import KINDS, PAIRS, TINY_BOUNDS, Kind, built
 from gpu_checks import Check, Options, emptied, groups_of
 from numpy.typing import NDArray

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import full_size  # first, since it makes the tests' modules importable
 import numpy as np
 import torch
-from benchmark_contenders import Setup, flat, gather
-from benchmark_inputs import Groups
+from benchmark_contenders import gather
+from benchmark_inputs import Groups, flat
+from benchmark_setup import Setup, lengths_read
 from benchmarking import Contender, Sample, synchronise, time_once
 from full_size import Config
 from gpu_checks import Check, Options, emptied, groups_of
@@ -140,7 +141,7 @@ def tokens_per_word(reranker: Any) -> float:
 
 def _ours(name: str, setup: Setup, groups: Groups, shape: Shape, rate: float, budget: int, options: Options) -> Check:
     reranker, pairs = setup.reranker(options.dtype, batch_tokens=budget), flat(groups)
-    lengths = np.asarray(reranker.tokenize(pairs).lengths, dtype=np.int64)
+    lengths = lengths_read(reranker, groups)
     reranker.score(pairs[: len(groups[0])])
     if options.device == "cuda":
         torch.cuda.reset_peak_memory_stats()

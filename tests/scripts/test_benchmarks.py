@@ -1,19 +1,23 @@
 """The benchmark scripts on a tiny model: what they report, not how fast anything is."""
 
 import json
+import math
 from types import SimpleNamespace
 
 import benchmark_encode
 import benchmark_rerank
+import full_size
 import numpy as np
 import pytest
-from benchmark_contenders import flat
-from benchmark_inputs import Source
+from benchmark_inputs import Source, flat
 from benchmark_report import best_peers, entries
+from benchmark_setup import Setup, lengths_read
 from benchmarking import Contender, Field, Sample, Timing, Usage
+from cpu_sizes import CPU_SIZES
 from stubs import write_collection
 from tiny_checkpoints import write_bert_embedder, write_bert_reranker
 
+from evalkit.config.resources import read_config
 from evalkit.types import Pair
 
 pytestmark = pytest.mark.slow  # every script runs whole
@@ -72,6 +76,55 @@ def test_reranking_reports_every_contender_in_every_round_and_growth(model, pair
     assert report["pairs"]["per_round"] == [12, 12]
     assert report["growth"][0]["pairs"] == 8
     assert "96 distinct pairs" in report["growth"][1]["skipped"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("ettin_17m", "cross_encoder"),
+        ("deberta_v3_xsmall", "cross_encoder"),
+        ("mistral_7b_classifier_2_layers", "cross_encoder"),
+        ("qwen3_0_6b_classifier_6_layers", "language_model"),
+        ("qwen3_0_6b_answers_6_layers", "language_model"),
+        ("colbert_small", "colbert"),
+        ("colbert_ettin_17m", "colbert"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_every_kind_is_recognised_and_scored_as_sentence_transformers_scores_it(name, kind, pairs, tmp_path):
+    pytest.importorskip("sentence_transformers")
+    folder = full_size.write(CPU_SIZES[name].tiny(), tmp_path / "model")
+    out, options = tmp_path / "out.json", ("--rounds", 1, "--count", 12, "--contenders", "sentence-transformers")
+
+    assert rerank("--model", folder, "--pairs", pairs, *options, "--json", out) == 0
+
+    report = json.loads(out.read_text(encoding="utf-8"))
+    assert report["model"]["family"] == kind
+    assert [entry["package"] for entry in report["contenders"]] == ["evalkit", *["sentence-transformers"] * 4]
+    assert report["pairs"]["per_round"] == [12]
+    tokens = report["pairs"]["tokens_of_a_text" if kind == "colbert" else "tokens_of_a_pair"]
+    assert tokens["max"] > 12
+
+
+def test_late_interaction_counts_each_query_and_document_once(tmp_path):
+    folder = full_size.write(CPU_SIZES["colbert_small"].tiny(), tmp_path / "model")
+    reranker = Setup(folder, "auto", 512, "cpu", 1).reranker("float32")
+    groups = [[Pair("who?", "a b c"), Pair("who?", "a b")], [Pair("when?", "a b c")]]
+    assert lengths_read(reranker, groups).tolist() == [32, 32, 6, 5]
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("ettin_17m", "ettin_reranker_17m"),
+        ("ettin_32m", "ettin_reranker_32m"),
+        ("ettin_150m", "ettin_reranker_150m"),
+        ("deberta_v3_xsmall", "mxbai_rerank_xsmall_v1"),
+    ],
+)
+def test_sizes_for_a_cpu_have_as_many_parameters_as_the_published_models(name, published):
+    counted = sum(math.prod(shape) for shape in full_size.shapes_of(CPU_SIZES[name]).values())
+    assert counted == read_config("reranker", published)["card"]["parameters"]
 
 
 def test_a_peer_with_other_scores_ends_with_exit_code_1_and_one_line(model, pairs, monkeypatch, capsys):

@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 from types import SimpleNamespace
 
-import benchmark_contenders
+import benchmark_setup
 import full_size
 import gpu_check
 import gpu_families
@@ -171,14 +171,13 @@ def test_matrices_of_a_full_size_model_are_those_that_its_operations_are_counted
     in_a_layer = sum(inner * outer for inner, outer in gpu_speed.matrices(config))
     shape = shape_of(resolve(str(tmp_path), weights=False))
     assert shape.parameters == config["num_hidden_layers"] * in_a_layer
-    assert benchmark_contenders.FAMILIES[full_size.SIZES[name].family]
+    assert benchmark_setup.FAMILIES[full_size.SIZES[name].family]
 
 
 def test_full_sizes_have_as_many_parameters_as_the_published_models():
     counted = {}
     for name, size in full_size.SIZES.items():
-        shapes = full_size._decoder_shapes(size.config) if size.decoder else full_size._encoder_shapes(size.config)
-        counted[name] = round(sum(int(np.prod(shape)) for shape in shapes.values()) / 1e8)
+        counted[name] = round(sum(int(np.prod(shape)) for shape in full_size.shapes_of(size).values()) / 1e8)
     expected = {"minicpm_2_4b": 27, "qwen3_0_6b": 6, "qwen3_4b": 40, "gemma_2b": 25, "bge_v2_m3_568m": 6}
     assert expected | {"modernbert_large": 4} == counted
 
