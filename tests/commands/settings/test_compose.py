@@ -122,7 +122,7 @@ def test_the_manifest_holds_the_newline_and_its_command_gives_it_again(tmp_path,
 
 
 def test_the_composition_that_tests_keep_is_that_of_hydra(monkeypatch, tmp_path):
-    from composed import BY_HYDRA, hydra_loader
+    from composed import BY_HYDRA, CHOICES_BY_HYDRA, FILES_BY_HYDRA, ConfigRepository, hydra_defaults, hydra_loader
 
     def composed(*more):
         typed = ["retriever=bm25", "depth=7", "retriever.k1=1.2", f"results_dir={tmp_path}", *more]
@@ -132,5 +132,8 @@ def test_the_composition_that_tests_keep_is_that_of_hydra(monkeypatch, tmp_path)
     kept = [composed(), composed("reranker=none"), composed("+reranker.max_length=9", "dataset.name=x")]
     monkeypatch.setattr(hydra_loader, "create_defaults_list", BY_HYDRA[0])
     monkeypatch.setattr(hydra_loader.ConfigLoaderImpl, "_compose_config_from_defaults_list", BY_HYDRA[1])
+    monkeypatch.setattr(hydra_defaults, "_create_interpolation_map", CHOICES_BY_HYDRA)
+    monkeypatch.setattr(ConfigRepository, "load_config", FILES_BY_HYDRA[0])
+    monkeypatch.setattr(hydra_loader.ConfigLoaderImpl, "_embed_result_config", staticmethod(FILES_BY_HYDRA[1]))
     assert kept == [composed(), composed("reranker=none"), composed("+reranker.max_length=9", "dataset.name=x")]
     assert (7, 1.2, str(tmp_path)) == (kept[0].depth, kept[0].retriever.k1, kept[0].results_dir)
