@@ -135,23 +135,51 @@ def test_layerwise_scores_with_the_last_layer_when_no_cut_off_is_set(tmp_path):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=EXACT)
 
 
+def joined(numbers: list[int]) -> str:
+    return "-".join(map(str, numbers))
+
+
+CUTOFFS = ([2], [4], [5], [3, 5], [2, 3, 4])
+# Without compression every cut-off; with it the last layer alone and several, and the other pairs in `make test-all`.
+COMPRESSIONS = {(1, ()): CUTOFFS, (2, (1,)): (), (3, (2, 4)): ([5], [2, 3, 4])}
+COMPRESSED = [
+    pytest.param(
+        ratio,
+        list(layers),
+        cutoffs,
+        id=f"{ratio}-{joined(layers)}-{joined(cutoffs)}",
+        marks=[] if cutoffs in usual else pytest.mark.slow,
+    )
+    for (ratio, layers), usual in COMPRESSIONS.items()
+    for cutoffs in CUTOFFS
+]
+
+
 @pytest.mark.parametrize("head_index", ["official", "layer"])
-@pytest.mark.parametrize("cutoffs", [[2], [4], [5], [3, 5], [2, 3, 4]], ids=lambda layers: "-".join(map(str, layers)))
-@pytest.mark.parametrize(
-    "compress",
-    [(1, []), pytest.param((2, [1]), marks=pytest.mark.slow), (3, [2, 4])],
-    ids=["whole", "halved", "thirds"],
-)
-def test_lightweight_scores_after_each_cut_off_with_either_head(tmp_path, head_index, cutoffs, compress):
+@pytest.mark.parametrize(("ratio", "layers", "cutoffs"), COMPRESSED)
+def test_lightweight_scores_after_each_cut_off_with_either_head(tmp_path, head_index, cutoffs, ratio, layers):
     folder = KINDS["lightweight"].write(tmp_path / "model", seed=5)
     own = {"cutoff_layers": cutoffs, "head_index": head_index}
-    ratio, layers = compress
     assert_scores_as_the_reference(KINDS["lightweight"], folder, **own, compress_ratio=ratio, compress_layers=layers)
 
 
-@pytest.mark.parametrize("ratio", [2, 3, 4, 100])
-@pytest.mark.parametrize("layers", [[1], [4], [0, 2], [2, 3]], ids=lambda layers: "-".join(map(str, layers)))
-@pytest.mark.parametrize("softcap", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["capped", "uncapped"])
+# Every ratio and every choice of layers twice; the other pairs, and all of them uncapped, in `make test-all`.
+OFTEN = {(2, 1), (2, 2), (3, 4), (3, 0), (4, 1), (4, 2), (100, 4), (100, 0)}  # ratio, first layer
+MERGES = [
+    pytest.param(
+        ratio,
+        layers,
+        softcap,
+        id=f"{ratio}-{joined(layers)}-{'capped' if softcap else 'uncapped'}",
+        marks=[] if softcap and (ratio, layers[0]) in OFTEN else pytest.mark.slow,
+    )
+    for ratio in (2, 3, 4, 100)
+    for layers in ([1], [4], [0, 2], [2, 3])
+    for softcap in (True, False)
+]
+
+
+@pytest.mark.parametrize(("ratio", "layers", "softcap"), MERGES)
 def test_lightweight_merges_the_tokens_of_documents(tmp_path, ratio, layers, softcap):
     folder = KINDS["lightweight"].write(tmp_path / "model", seed=6)
     own = {"cutoff_layers": [5], "compress_ratio": ratio, "compress_layers": layers}

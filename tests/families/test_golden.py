@@ -59,7 +59,15 @@ def test_lightweight_documents_are_between_the_lengths_that_the_official_code_co
         assert [[c["query_length"], c["n"] - c["prompt_length"]] for c in cases] == documents.tolist()
 
 
-@pytest.mark.parametrize(("family", "setting"), FAMILIES_AND_SETTINGS)
+# In `make test` each family's first setting is scored in every way, and all settings in large batches.
+FIRST = dict(reversed(FAMILIES_AND_SETTINGS))
+FEW = [
+    pytest.param(family, setting, marks=[] if FIRST[family] == setting else pytest.mark.slow)
+    for family, setting in FAMILIES_AND_SETTINGS
+]
+
+
+@pytest.mark.parametrize(("family", "setting"), FEW)
 def test_scores_of_pairs_alone_are_those_of_the_official_code(shared, family, setting):
     folder = shared / "golden" / family
     for part in cases_of(folder, setting):
@@ -74,14 +82,6 @@ def test_scores_of_pairs_in_large_batches_are_those_of_the_official_code(shared,
     for part in cases_of(folder, setting):
         model = limited(model_of(folder, setting), part.max_length, batch_tokens=3000)
         assert_close(part.expected(), model.score(part.pairs).scores)
-
-
-# In `make test` each family's first setting is shuffled and run with two kernels; all are scored alone and in batches.
-FIRST = dict(reversed(FAMILIES_AND_SETTINGS))
-FEW = [
-    pytest.param(family, setting, marks=[] if FIRST[family] == setting else pytest.mark.slow)
-    for family, setting in FAMILIES_AND_SETTINGS
-]
 
 
 @pytest.mark.parametrize(("family", "setting"), FEW)
@@ -115,7 +115,13 @@ def test_minicpm_reads_both_ways_unless_its_config_says_causal(shared, tmp_path)
         assert np.median(np.abs(default - part.expected("score_if_causal"))) > ELSEWHERE
 
 
-@pytest.mark.parametrize("setting", NAMED_SETTINGS[LIGHTWEIGHT])
+CAPPED = [
+    pytest.param(name, marks=[] if name in {"full", "cutoff4_ratio2_layers3_5"} else pytest.mark.slow)
+    for name in NAMED_SETTINGS[LIGHTWEIGHT]
+]
+
+
+@pytest.mark.parametrize("setting", CAPPED)
 def test_lightweight_leaves_the_cap_out_only_by_setting(shared, setting):
     folder, moved = shared / "golden" / LIGHTWEIGHT, 0.0
     for part in cases_of(folder, setting, lengths=(64, 65)):
