@@ -55,7 +55,15 @@ def multivector(shared, tmp_path):
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-@pytest.mark.parametrize("kind", [AutoConfig, LateInteractionConfig], ids=["auto", "named"])
+def test_a_folder_is_recognised_as_what_its_kind_reads_it_as(shared, name):
+    model = shared / "golden" / name / "model"
+    assert build(model, AutoConfig).identity == build(model).identity
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(AutoConfig, marks=pytest.mark.slow), LateInteractionConfig], ids=["auto", "named"]
+)
 def test_ids_vectors_and_scores_are_those_of_the_reference(shared, name, kind):
     folder = shared / "golden" / name
     found = golden(folder)

@@ -165,12 +165,18 @@ def bytes_of(found: Evaluation) -> list[bytes]:
     return [(found.result.folder / name).read_bytes() for name in ("run.trec.gz", "per_query.parquet")]
 
 
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory) -> Evaluation:
+    return evaluate(folder, tmp_path_factory.mktemp("whole"))
+
+
 class Killed(BaseException):
     pass
 
 
-def test_a_killed_evaluation_ends_in_the_bytes_of_a_whole_one_and_scores_no_list_twice(folder, tmp_path, monkeypatch):
-    whole = evaluate(folder, tmp_path / "whole")
+def test_a_killed_evaluation_ends_in_the_bytes_of_a_whole_one_and_scores_no_list_twice(
+    folder, whole, tmp_path, monkeypatch
+):
     append, left = Journal.append, 3
 
     def dying(journal, payload):
@@ -221,10 +227,9 @@ def test_queries_of_the_same_text_keep_their_own_candidates(model, tmp_path, sto
 
 
 @pytest.mark.parametrize("window", [1, 7])
-def test_no_list_is_split_between_windows(folder, tmp_path, monkeypatch, window):
-    expected = evaluate(folder, tmp_path / "one")
+def test_no_list_is_split_between_windows(folder, whole, tmp_path, monkeypatch, window):
     monkeypatch.setattr("evalkit.rerank.texts.PAIRS_PER_WINDOW", window)
-    assert bytes_of(expected) == bytes_of(evaluate(folder, tmp_path / "several"))
+    assert bytes_of(whole) == bytes_of(evaluate(folder, tmp_path))
 
 
 def test_replay_compare_and_analyse_take_it_and_there_is_no_depth_curve(folder, tmp_path, capsys):
