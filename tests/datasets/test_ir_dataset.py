@@ -225,11 +225,28 @@ def test_an_object_of_the_library_is_a_dataset_in_python(tmp_path: Path):
     assert found.measures["nDCG@10"] == 1.0
 
 
+def beginning(source: Path, folder: Path) -> Path:
+    """SciFact of its first 40 judged queries: their documents, and every tenth of the others."""
+    header, *judged = (source / "qrels" / "test.tsv").read_text(encoding="utf-8").splitlines()
+    queries = set(list(dict.fromkeys(line.split("\t")[0] for line in judged))[:40])
+    judged = [line for line in judged if line.split("\t")[0] in queries]
+    documents = {line.split("\t")[1] for line in judged}
+    corpus = (source / "corpus.jsonl").read_text(encoding="utf-8").splitlines()
+    kept = [line for row, line in enumerate(corpus) if row % 10 == 0 or json.loads(line)["_id"] in documents]
+    asked = (source / "queries.jsonl").read_text(encoding="utf-8").splitlines()
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "qrels" / "test.tsv").write_text("\n".join([header, *judged]) + "\n", encoding="utf-8")
+    (folder / "corpus.jsonl").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    own = [line for line in asked if json.loads(line)["_id"] in queries]
+    (folder / "queries.jsonl").write_text("\n".join(own) + "\n", encoding="utf-8")
+    return folder
+
+
 @pytest.mark.shared
 def test_scifact_has_the_numbers_of_its_folder(
     tmp_path: Path, shared: Path, registered, capsys: pytest.CaptureFixture[str]
 ):
-    scifact = shared / "data" / "scifact"
+    scifact = beginning(shared / "data" / "scifact", tmp_path / "scifact")
     lines = [json.loads(line) for line in (scifact / "corpus.jsonl").read_text(encoding="utf-8").splitlines()]
     documents = [Article(line["_id"], line["title"], line["text"]) for line in lines]
     queries = (scifact / "queries.jsonl").read_text(encoding="utf-8").splitlines()

@@ -231,8 +231,10 @@ def misnamed():
 """
 
 
-@pytest.mark.parametrize(("settings", "name"), [((), "farm"), (("dataset.name=own",), "own")])
-@pytest.mark.parametrize("address", ["farm_data:load", "farm_data:D"])
+@pytest.mark.parametrize(
+    ("address", "settings", "name"),
+    [("farm_data:load", (), "farm"), ("farm_data:D", (), "farm"), ("farm_data:load", ("dataset.name=own",), "own")],
+)
 def test_a_dict_at_an_address_has_its_own_name_unless_another_is_set(tmp_path, address, settings, name):
     (tmp_path / "farm_data.py").write_text(MODULE)
     places = ["retriever=bm25", "reranker=none", f"cache_dir={tmp_path / 'cache'}", *settings]
