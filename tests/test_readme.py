@@ -157,7 +157,9 @@ def test_there_are_lines_of_python():
 
 @pytest.mark.filterwarnings("ignore")  # of mteb's, about what its results could also hold
 @pytest.mark.usefixtures("hub")
-@pytest.mark.parametrize("place", BLOCKS)
+@pytest.mark.parametrize(
+    "place", [pytest.param(place, marks=pytest.mark.slow if "mteb" in BLOCKS[place] else []) for place in BLOCKS]
+)  # importing mteb takes seconds
 def test_the_lines_of_python_run_as_they_stand(place, tmp_path, monkeypatch, request):
     if "mteb" in BLOCKS[place]:
         request.getfixturevalue("tasks")

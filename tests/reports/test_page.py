@@ -199,32 +199,35 @@ def test_the_heat_map_has_the_differences_and_marks_of_compare_for_every_baselin
                 assert ([at, column] in heat["real"]) == pair["real"]
 
 
-def test_commands_in_findings_are_code_and_a_lone_backtick_stays(tmp_path):
-    found = overview(gather([made(tmp_path, {"strong": 4.0}, queries=8)]), Settings(samples=200), queries=0)
+@pytest.fixture(scope="module")
+def strong(tmp_path_factory):
+    """The overview of a dataset with one system."""
+    folder = tmp_path_factory.mktemp("strong")
+    return overview(gather([made(folder, {"strong": 4.0}, queries=12)]), Settings(samples=200), queries=1)
+
+
+def test_commands_in_findings_are_code_and_a_lone_backtick_stays(strong):
     texts = ("See `evalkit doctor <x>` and `b`.", "a ` lone one")
-    text = page(replace(found, findings=tuple(Finding("gain", one) for one in texts)))
+    text = page(replace(strong, findings=tuple(Finding("gain", one) for one in texts)))
     assert '<li class="finding-note">See <code>evalkit doctor &lt;x&gt;</code> and <code>b</code>.</li>' in text
     assert '<li class="finding-note">a ` lone one</li>' in text
-    (view,) = found.datasets
+    (view,) = strong.datasets
     own = tuple(one._replace(flags=(Flag("warning", "see `evalkit doctor`"),)) for one in view.systems)
-    assert "see <code>evalkit doctor</code></li>" in page(replace(found, datasets=(replace(view, systems=own),)))
+    assert "see <code>evalkit doctor</code></li>" in page(replace(strong, datasets=(replace(view, systems=own),)))
 
 
-def test_findings_come_first(tmp_path):
-    root = made(tmp_path, {"strong": 4.0}, queries=12)
-    found = overview(gather([root]), Settings(samples=200), queries=1)
-    text = page(found)
-    assert found.findings[0].text.split(":")[0] in text
-    assert text.index(found.findings[0].text.split(":")[0]) < text.index('id="heat"')
+def test_findings_come_first(strong):
+    text = page(strong)
+    assert strong.findings[0].text.split(":")[0] in text
+    assert text.index(strong.findings[0].text.split(":")[0]) < text.index('id="heat"')
 
 
 @pytest.mark.parametrize(("count", "words"), [(1, "1 remark"), (2, "2 remarks")])
-def test_remarks_are_counted_in_words(tmp_path, count, words):
-    found = overview(gather([made(tmp_path, {"strong": 4.0}, queries=6)]), Settings(samples=200), queries=1)
-    (view,) = found.datasets
+def test_remarks_are_counted_in_words(strong, count, words):
+    (view,) = strong.datasets
     flags = tuple(Flag("warning", f"remark {number}") for number in range(count))
     systems = (view.systems[0]._replace(flags=flags), *(one._replace(flags=()) for one in view.systems[1:]))
-    assert f"<summary>{words}</summary>" in page(replace(found, datasets=(replace(view, systems=systems),)))
+    assert f"<summary>{words}</summary>" in page(replace(strong, datasets=(replace(view, systems=systems),)))
 
 
 def test_the_same_results_give_the_same_bytes(tmp_path):
