@@ -77,6 +77,7 @@ _PACKED = {
 
 # Packed types whose tokens, in the engine, reach the masks that fill up a query: no window, nothing causal.
 _SEE_ALL = {"bert", "camembert", "distilbert", "electra", "gte", "new", "nomic_bert", "roberta", "xlm-roberta"}
+_LOCAL_ATTENTION = 128  # ModernBERT's where config.json does not say
 # Settings with which the engine has no layers for a packed type.
 _NOT_PACKED: dict[str, dict[str, set[object]]] = {
     "deberta-v2": {"relative_attention": {None, False}},
@@ -135,9 +136,16 @@ def _turns_by_longest(config: Mapping[str, Any]) -> bool:
     return any(own.get("rope_type", own.get("type")) in _BY_LONGEST for own in kinds)
 
 
-def packs_fillers(checkpoint: Checkpoint) -> bool:
-    """Whether a packed model reads queries that masks fill up and that do not see these masks."""
-    return is_jina(checkpoint) or checkpoint.config.get("model_type") in _SEE_ALL
+def packs_fillers(checkpoint: Checkpoint, tokens: int) -> bool:
+    """Whether a packed model reads queries that masks fill up to so many tokens and that do not see these masks.
+
+    ModernBERT's local windows must reach from the last mask to the first token.
+    """
+    kind = checkpoint.config.get("model_type")
+    if kind == "modernbert":
+        window: int = checkpoint.config.get("local_attention", _LOCAL_ATTENTION)
+        return tokens <= window // 2
+    return is_jina(checkpoint) or kind in _SEE_ALL
 
 
 def runs_by_lengths(model_type: object) -> bool:

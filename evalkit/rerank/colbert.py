@@ -61,9 +61,10 @@ class ColbertReranker(LateInteractionReranker):
         return said, Reading(query, document, max(self.query_length, self.document_length))
 
     def _run_padded_where_needed(self) -> None:
-        """Windows, and DeBERTa's distances, reach masks that fill up a query only in a padded model."""
+        """Short windows, and DeBERTa's distances, reach masks that fill up a query only in a padded model."""
         filled = self.layout.expansion and not self.layout.attends
-        if not filled or self.compute.attention not in PACKED or packs_fillers(self.checkpoint):
+        packs = packs_fillers(self.checkpoint, self._expansion)
+        if not filled or self.compute.attention not in PACKED or packs:
             return
         if self._asked.attention != "auto":
             raise ModelError(

@@ -99,6 +99,23 @@ def test_padded_models_and_packed_ones_score_alike(shared, attention):
     np.testing.assert_allclose(padded.score(pairs_of(found)).scores, expected, rtol=0, atol=OFFICIAL)
 
 
+@pytest.mark.parametrize(
+    ("local_attention", "query_length", "attention"), [(64, None, "packed"), (62, None, "sdpa"), (64, 40, "sdpa")]
+)
+def test_modernbert_is_packed_where_its_windows_reach_all_masks(
+    shared, tmp_path, local_attention, query_length, attention
+):
+    source = shared / "golden/late_colbert_modernbert"
+    folder = shutil.copytree(source / "model", tmp_path / "model")
+    change(folder / "config.json", local_attention=local_attention)
+    model = build(folder, max_length=query_length)
+    assert model.compute.attention == attention
+    if attention == "packed":
+        config, pairs = LateInteractionConfig(name="x", model=str(folder)), pairs_of(golden(source))
+        padded = rerank.build(config, ComputeConfig(device="cpu", attention="sdpa"))
+        np.testing.assert_allclose(model.score(pairs).scores, padded.score(pairs).scores, rtol=0, atol=OFFICIAL)
+
+
 def test_the_layout_of_colbert_s_authors_is_the_same_model(shared, tmp_path):
     """The weights of the golden PyLate folder under their names, with the projection next to them."""
     source = shared / "golden/late_colbert_pylate/model"
