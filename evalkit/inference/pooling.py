@@ -25,6 +25,8 @@ def pool(states: torch.Tensor, lengths: NDArray[np.int64], pooling: str, unpoole
         unpooled: tokens at the start of each text that are left out, as those of a prompt are in sentence-transformers
             with `include_prompt` false.
     """
+    if pooling == "last":
+        return _with_rest(states.float(), lengths, unpooled)
     if select_for(pooling, unpooled) != "all":
         return states.float()
     if len(parts := pooling.split("+")) > 1:
@@ -38,7 +40,7 @@ def _pooled(states: torch.Tensor, lengths: NDArray[np.int64], pooling: str, unpo
     if pooling == "cls":
         return states[sent(starts + np.where(lengths > unpooled, unpooled, 0), states.device)].float()
     if pooling == "last":
-        return states[sent(starts + lengths - 1, states.device)].float()
+        return _with_rest(states[sent(starts + lengths - 1, states.device)].float(), lengths, unpooled)
     places = np.arange(1, len(states) + 1) - np.repeat(starts, lengths)
     if unpooled:
         states, lengths = states[sent(np.flatnonzero(places > unpooled), states.device)], lengths - unpooled
@@ -52,6 +54,11 @@ def _pooled(states: torch.Tensor, lengths: NDArray[np.int64], pooling: str, unpo
         return summed / _reduced(weights, "sum", counts).clamp(min=1e-9).unsqueeze(1)
     total = counts.float().clamp(min=1).unsqueeze(1)  # a text without tokens is 0
     return _reduced(states.float(), "sum", counts) / (total.sqrt() if pooling == "mean_sqrt_length" else total)
+
+
+def _with_rest(last: torch.Tensor, lengths: NDArray[np.int64], unpooled: int) -> torch.Tensor:
+    """Last states; 0 of a text that has no token behind its prompt, as in sentence-transformers."""
+    return last * sent(lengths > unpooled, last.device)[:, None] if unpooled else last
 
 
 def _reduced(values: torch.Tensor, how: str, counts: torch.Tensor) -> torch.Tensor:

@@ -80,7 +80,7 @@ def embedding_head(checkpoint: Checkpoint, config: DenseConfig, said: Declared) 
         ranked_normalized=by_cosine or (normalize and truncate_dim is None),
         layers=tuple((kind, checkpoint.path / folder) for kind, folder in between if kind != "Dropout"),
         truncate_dim=truncate_dim,
-        skips_prompt=pooling != "last" and skips_prompt(checkpoint),
+        skips_prompt=skips_prompt(checkpoint),
     )
 
 

@@ -93,6 +93,31 @@ def test_a_prompt_is_left_out_of_the_pooling_as_by_sentence_transformers(tmp_pat
     np.testing.assert_allclose(model.encode(TEXTS), theirs.encode_document(TEXTS), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("mode", ["lasttoken", "cls", "mean", ("mean", "lasttoken")], ids=str)
+def test_a_text_of_its_prompt_alone_is_pooled_as_by_sentence_transformers(tmp_path, mode):
+    pytest.importorskip("sentence_transformers")
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import modules
+
+    bert = tiny_bert(tmp_path / "bert")
+    stored = json.loads((bert / "tokenizer.json").read_text(encoding="utf-8"))
+    stored["post_processor"] = None  # no token behind a text, which would be pooled
+    (bert / "tokenizer.json").write_text(json.dumps(stored), encoding="utf-8")
+    (bert / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": 32}), encoding="utf-8")
+    chain = [
+        modules.Transformer(str(bert)),
+        modules.Pooling(32, mode, include_prompt=False),
+        modules.Dense(64 if isinstance(mode, tuple) else 32, 8),
+    ]
+    theirs = SentenceTransformer(modules=chain, prompts={"query": "which moon: ", "document": ""}, device="cpu")
+    theirs.save(str(tmp_path / "chain"))
+    model = load_retriever("dense", model=tmp_path / "chain", max_length=32, compute={"device": "cpu"})
+    found, expected = model.encode_queries(TEXTS), theirs.encode_query(TEXTS)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    alone = np.concatenate([model.encode_queries([text]) for text in TEXTS])
+    np.testing.assert_allclose(alone, expected, rtol=0, atol=1e-5)
+
+
 def test_a_layer_of_another_width_is_refused(tmp_path):
     bert = tiny_bert(tmp_path / "bert")
     package = "sentence_transformers.models."
