@@ -217,7 +217,7 @@ def test_plain_tuples_of_texts_are_pairs_and_anything_else_is_refused(tmp_path):
     ("load_one", "message"),
     [
         (lambda: load_reranker("bge_reranker_v2_m4"), "Did you mean bge_reranker_v2_m3?"),
-        (lambda: load_retriever("bge-m3"), "Did you mean bge_m3_dense?"),
+        (lambda: load_retriever("bge-m3"), "Did you mean bge_m3_dense or bge_m3_sparse?"),
         (
             lambda: load_reranker("cross_encoder", max_lenght=5),
             "reranker.max_lenght is not a setting. Did you mean max_le",

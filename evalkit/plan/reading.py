@@ -155,7 +155,7 @@ class Reader:
         if self.is_table:
             return _NO_LAYERS._replace(hidden=self.width or 0)
         shape = known_shape(str(self.config.model), layers=layers) if found is None else shape_of(found, layers=layers)
-        if isinstance(self.config, SpladeConfig):  # its head is computed for every token
+        if isinstance(self.config, SpladeConfig) and self.config.projection is None:  # a head for every token
             shape = shape._replace(parameters=shape.parameters + shape.hidden**2 + shape.embeddings)
         return shape
 

@@ -8,7 +8,6 @@ document is encoded once and scored against all its queries, so its token vector
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pickle import UnpicklingError  # noqa: TID251 - only the error with which torch refuses other objects than tensors
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -23,12 +22,10 @@ from evalkit.inference.tokens import Tokenizer, prepare
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.loading import refusing
 from evalkit.models.multi_vector import METADATA
 from evalkit.models.processor import noting
 from evalkit.models.text_encoder import TextEncoder
 from evalkit.rerank.seam import Reranker
-from evalkit.system.reporting import reason
 from evalkit.types import Identity, Pair, Scored
 
 if TYPE_CHECKING:
@@ -111,23 +108,11 @@ class LateInteractionReranker(TextEncoder, Reranker):
     @cached_property
     def _projection(self) -> tuple[Any, Any] | None:
         """Weight and bias of the linear layer over token vectors, in float32 on the model's device."""
-        import torch
-
         if self.config.projection is None:
             return None
-        file = self.checkpoint.inside(self.config.projection)
-        with refusing(self.checkpoint):
-            try:
-                state = torch.load(file, map_location=self.model.device, weights_only=True)
-                weight, bias = state["weight"].float(), state["bias"].float()
-            except (OSError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, UnpicklingError) as error:
-                raise ModelError(f"{file}: no linear layer with weight and bias ({reason(error)}).") from error
-        width = int(self.checkpoint.numbers("hidden_size")["hidden_size"])
-        if weight.ndim != 2 or weight.shape[1] != width or bias.shape != weight.shape[:1]:  # noqa: PLR2004
-            raise ModelError(
-                f"{file}: a layer of shape {tuple(weight.shape)} does not fit token vectors of width {width}."
-            )
-        return weight, bias
+        from evalkit.models.token_layer import load_token_layer  # imports torch
+
+        return load_token_layer(self.checkpoint, self.config.projection, self.model.device)
 
     @property
     def tokenizer(self) -> Tokenizer:

@@ -39,8 +39,16 @@ class RetrievalEncoder(TextEncoder, ABC):
 
     shares: Self | None = None
 
-    def __init__(self, config: Any, compute: ComputeConfig, *, route: Route = "document", weights: bool = True) -> None:
-        super().__init__(config, compute, group="retriever", weights=weights, route=route)
+    def __init__(
+        self,
+        config: Any,
+        compute: ComputeConfig,
+        *,
+        route: Route = "document",
+        weights: bool = True,
+        also: Sequence[str] = (),
+    ) -> None:
+        super().__init__(config, compute, group="retriever", also=also, weights=weights, route=route)
         self.route = route
 
     def __reduce__(self) -> tuple[Any, ...]:

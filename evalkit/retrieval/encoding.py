@@ -14,7 +14,7 @@ from evalkit.inference.tokens import Tokenized
 from evalkit.inference.usage import Usage
 from evalkit.inference.workers import Pool, Shards
 from evalkit.retrieval.encoder import DenseEncoder
-from evalkit.retrieval.sparse_encoder import SparseEncoder
+from evalkit.retrieval.sparse_encoder import VocabularyEncoder
 from evalkit.system.stages import LOADING, Meter
 from evalkit.types import Documents
 
@@ -42,7 +42,7 @@ class Texts(NamedTuple):
 class Prepared(NamedTuple):
     """A shard that was tokenised, and what reads it."""
 
-    encoder: DenseEncoder | SparseEncoder
+    encoder: DenseEncoder | VocabularyEncoder
     tokenized: Tokenized
     known: NDArray[np.bool_] | None
 
@@ -52,7 +52,7 @@ class EncodingWorker:
 
     overlaps = True
 
-    def __init__(self, encoder: DenseEncoder | SparseEncoder) -> None:
+    def __init__(self, encoder: DenseEncoder | VocabularyEncoder) -> None:
         self._encoder = encoder
 
     def facts(self) -> Mapping[str, object]:

@@ -1,5 +1,6 @@
-"""A SPLADE encoder: texts to weights of the vocabulary, by the masked-language head of a checkpoint."""
+"""Sparse encoders: texts to weights of the vocabulary. SPLADE, by the masked-language head of a checkpoint."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -48,7 +49,32 @@ class SpladePooling(NamedTuple):
     logarithms: int
 
 
-class SparseEncoder(RetrievalEncoder):
+class VocabularyEncoder(RetrievalEncoder):
+    """An encoder that gives each text a weight for every entry of the vocabulary, most of them 0."""
+
+    @property
+    def width(self) -> int:
+        """Entries of the vocabulary."""
+        return int(self.checkpoint.numbers("vocab_size")["vocab_size"])
+
+    def encode(
+        self, texts: Sequence[str], *, instruction: str = "", advance: Callable[[float], None] = lambda _: None
+    ) -> Any:
+        """Weights of texts: a `scipy.sparse.csr_array` of shape (texts, vocabulary), float32, in their order."""
+        parts = []
+        for part in self.vectors(self.tokenize(texts, instruction=instruction)):
+            parts.append(part)
+            advance(len(part[0]))
+        return in_order(parts, self.width)
+
+    @abstractmethod
+    def vectors(
+        self, tokenized: Tokenized, known: NDArray[np.bool_] | None = None
+    ) -> Iterator[tuple[NDArray[np.int64], Any]]:
+        """(which texts, their weights as `csr_array`), batch by batch."""
+
+
+class SparseEncoder(VocabularyEncoder):
     """A SPLADE encoder.
 
     Attributes:
@@ -103,11 +129,6 @@ class SparseEncoder(RetrievalEncoder):
             **arithmetic(self.compute, self.checkpoint),
         }
 
-    @property
-    def width(self) -> int:
-        """Entries of the vocabulary."""
-        return int(self.checkpoint.numbers("vocab_size")["vocab_size"])
-
     @cached_property
     def whole(self) -> MaskedLanguageModel:
         """Encoder and masked head; loaded when first asked for."""
@@ -119,20 +140,10 @@ class SparseEncoder(RetrievalEncoder):
 
         return packed_encoder(self.whole.bare, self.compute)
 
-    def encode(
-        self, texts: Sequence[str], *, instruction: str = "", advance: Callable[[float], None] = lambda _: None
-    ) -> Any:
-        """Weights of texts: a `scipy.sparse.csr_array` of shape (texts, vocabulary), float32, in their order."""
-        parts = []
-        for part in self.vectors(self.tokenize(texts, instruction=instruction)):
-            parts.append(part)
-            advance(len(part[0]))
-        return in_order(parts, self.width)
-
     def vectors(
         self, tokenized: Tokenized, known: NDArray[np.bool_] | None = None
     ) -> Iterator[tuple[NDArray[np.int64], Any]]:
-        """(which texts, their weights as `csr_array`), batch by batch."""
+        """See `VocabularyEncoder`."""
         from scipy import sparse
 
         for batch in self.forward(tokenized, self._weights, known=known):
@@ -164,7 +175,8 @@ def _require_masked(checkpoint: Checkpoint) -> None:
     if kinds not in _CHAINS or not any(name.endswith("ForMaskedLM") for name in names):
         raise ModelError(
             f"{checkpoint.path}: is {', '.join(names) or 'no architecture'} with modules {', '.join(kinds) or 'none'}. "
-            "SPLADE is a ...ForMaskedLM, with MLMTransformer and SpladePooling in modules.json or without that file."
+            "SPLADE is a ...ForMaskedLM, with MLMTransformer and SpladePooling in modules.json or without that file. "
+            "bge-m3, which has a layer for the weights of tokens, needs retriever.projection=sparse_linear.pt."
         )
     if (kind := checkpoint.config.get("model_type")) not in HEADS:
         raise ModelError(

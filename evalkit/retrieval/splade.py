@@ -1,4 +1,4 @@
-"""Sparse retrieval with SPLADE: weights of the vocabulary for each text, an inverted index, exact dot products."""
+"""Sparse retrieval with SPLADE or bge-m3: weights of the vocabulary for each text, and exact dot products."""
 
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,7 +20,8 @@ from evalkit.retrieval.encoding import EncodingWorker, Texts, encode_corpus
 from evalkit.retrieval.first_stage import FirstStage
 from evalkit.retrieval.growing_weights import FILES, WEIGHTS, in_order, open_weights
 from evalkit.retrieval.query_table import QueryTable
-from evalkit.retrieval.sparse_encoder import SparseEncoder
+from evalkit.retrieval.sparse_encoder import SparseEncoder, VocabularyEncoder
+from evalkit.retrieval.token_weights import TokenWeightEncoder
 from evalkit.run import Run
 from evalkit.store import Store
 from evalkit.store.artefact import EMBEDDINGS
@@ -47,6 +48,9 @@ class SpladeConfig(RetrieverConfig):
     max_length: int | None = None
     """Tokens of one text, special tokens included; as many as the checkpoint says when not set. A table of weights for
     queries, which some checkpoints have, reads as many as its tokenizer says."""
+    projection: str | None = None
+    """Linear layer that gives each token a weight, in place of a masked-language head, as a file in the checkpoint:
+    bge-m3's `sparse_linear.pt`."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -67,7 +71,8 @@ class SpladeRetriever(FirstStage):
 
     def __init__(self, config: SpladeConfig, compute: ComputeConfig, store: Store, *, weights: bool = True) -> None:
         self.config, self.store = config, store
-        self.encoder = SparseEncoder(config, compute, weights=weights)
+        kind = SparseEncoder if config.projection is None else TokenWeightEncoder
+        self.encoder: VocabularyEncoder = kind(config, compute, weights=weights)
         queries = self.encoder.queries
         self.query_table = queries if isinstance(queries, QueryTable) else None
         self.compute, self.tokenize, self.encode = self.encoder.compute, self.encoder.tokenize, self.encoder.encode
