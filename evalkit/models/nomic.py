@@ -56,6 +56,11 @@ def config_of(checkpoint: Checkpoint, attention: str) -> Any:
         ModelError: a setting that this layout has and transformers does not, or one is absent.
     """
     raw = checkpoint.config
+    if raw.get("type_vocab_size") == 0:
+        raise ModelError(
+            f"{checkpoint.path}/config.json: type_vocab_size=0, but the class of transformers has token types. "
+            "In a copy of the folder, say 1 and store one row of zeros as embeddings.token_type_embeddings.weight."
+        )
     checkpoint.require_sizes("layer_norm_epsilon", "rotary_emb_base", "n_positions", "type_vocab_size")
     checkpoint.require_settings(_SUPPORTED)
     sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")

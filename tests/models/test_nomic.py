@@ -113,6 +113,13 @@ def test_a_setting_that_the_class_does_not_compute_is_refused(folder, key, value
         load_retriever("dense", model=path, pooling="mean").encode(["moon"])
 
 
+def test_a_model_without_token_types_is_told_to_store_a_row_of_zeros(folder):
+    path, _ = folder
+    (path / "config.json").write_text(json.dumps(CONFIG | {"type_vocab_size": 0}), encoding="utf-8")
+    with pytest.raises(ModelError, match=r"type_vocab_size=0, .* say 1 and store one row of zeros"):
+        load_retriever("dense", model=path, pooling="mean").encode(["moon"])
+
+
 def test_a_size_that_is_absent_is_no_default(folder):
     path, _ = folder
     stored = {key: value for key, value in CONFIG.items() if key != "rotary_emb_base"}
