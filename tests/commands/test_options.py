@@ -94,7 +94,7 @@ def test_a_mistyped_option_or_choice_is_one_line_with_what_was_meant(command, me
         ("evaluate hydra/lancher=joblib", "hydra/lancher is not a setting. Did you mean hydra/launcher?"),
         ("evaluate hydra.sweper.x=3", "Did you mean hydra.sweeper?"),
         ("score rerankr=none x", "rerankr is not a setting. Did you mean reranker? Legal are: compute, reranker."),
-        ("embed retriever=bge_m3 x", "retriever=bge_m3 is not a choice. Did you mean bge_m3_dense?"),
+        ("embed retriever=bge_m3 x", "retriever=bge_m3 is not a choice. Did you mean bge_m3_dense or bge_m3_sparse?"),
         ("fetch datset=mini", "datset is not a setting. Did you mean dataset? Legal are: cache_dir, dataset, suite."),
         ("fetch dataset=scifcat", "Did you mean scifact?"),
         ("fetch dataset=mini dataset.splt=dev", "Did you mean dataset.split?"),

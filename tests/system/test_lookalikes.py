@@ -15,7 +15,7 @@ from evalkit.system.lookalikes import did_you_mean, instead, lookalikes
         ("dataset", "trec_covid", ["trec-covid"]),
         ("dataset", "mteb/scifact", ["scifact"]),
         ("retriever", "bm52", ["bm25"]),
-        ("retriever", "BAAI/bge-m3", ["bge_m3_dense"]),
+        ("retriever", "BAAI/bge-m3", ["bge_m3_dense", "bge_m3_sparse"]),
         ("reranker", "BAAI/bge-reranker-v2-m3", ["bge_reranker_v2_m3"]),
         ("reranker", "late-interacton", ["late_interaction"]),
         ("suite", "bier", ["beir"]),
