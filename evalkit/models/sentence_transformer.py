@@ -11,9 +11,11 @@ from typing import Any
 
 from evalkit.config import DenseConfig
 from evalkit.errors import ModelError
+from evalkit.inference import notices
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import Declared
 from evalkit.models.layout import is_minicpm
+from evalkit.models.requirements import LANGUAGE_MODELS, architectures
 
 _SUPPORTED = {"StaticEmbedding", "Transformer", "Pooling", "Dense", "LayerNorm", "Normalize", "Dropout"}
 _ORDER = re.compile("(Transformer Pooling|StaticEmbedding)( Dense| LayerNorm| Normalize| Dropout)*")
@@ -110,8 +112,16 @@ def _agreed_pooling(checkpoint: Checkpoint, config: DenseConfig) -> str:
             "Remove the setting, or mend the file."
         )
     chosen = stored if config.pooling == "checkpoint" else config.pooling
+    causal = [name for name in architectures(checkpoint) if name.endswith("ForCausalLM")]
     if chosen is None:
-        raise ModelError(f"{checkpoint.path}: says nothing of its pooling. Set retriever.pooling=cls or mean.")
+        usual = "last" if causal or checkpoint.config.get("model_type") in LANGUAGE_MODELS else "cls"
+        raise ModelError(f"{checkpoint.path}: says nothing of its pooling. Set retriever.pooling={usual} or mean.")
+    if causal and not checkpoint.kinds:
+        notices.say(
+            "",
+            f"{checkpoint.path}: config.json names {causal[0]}, and there is no modules.json. If it was trained as a "
+            "reranker or for chats, its vectors mean nothing.",
+        )
     return chosen
 
 

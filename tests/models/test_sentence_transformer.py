@@ -93,9 +93,28 @@ def test_setting_decides_where_the_checkpoint_says_nothing(checkpoint, asked):
     assert asked == head_of(checkpoint(), config(pooling=asked)).pooling
 
 
-def test_nothing_said_anywhere_is_refused(checkpoint):
-    with pytest.raises(ModelError, match=r"says nothing of its pooling.*retriever\.pooling=cls or mean"):
+@pytest.mark.parametrize(
+    ("model", "poolings"),
+    [
+        ({}, "cls or mean"),
+        ({"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}, "last or mean"),
+        ({"model_type": "qwen3", "architectures": ["Qwen3Model"]}, "last or mean"),
+    ],
+)
+def test_nothing_said_anywhere_is_refused(checkpoint, tmp_path, model, poolings):
+    (tmp_path / "config.json").write_text(json.dumps(model), encoding="utf-8")
+    with pytest.raises(ModelError, match=rf"says nothing of its pooling.*retriever\.pooling={poolings}\."):
         head_of(checkpoint(), config())
+
+
+def test_a_language_model_that_no_file_calls_an_embedder_is_noted(checkpoint, tmp_path, caplog):
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["Qwen2ForCausalLM"]}), encoding="utf-8")
+    assert head_of(checkpoint(), config(pooling="last")).pooling == "last"
+    assert "names Qwen2ForCausalLM, and there is no modules.json" in caplog.text
+    caplog.clear()
+    listed = checkpoint(["Transformer", "Pooling"], {"pooling_mode": "lasttoken"})
+    assert head_of(listed, config()).pooling == "last"
+    assert not caplog.text
 
 
 @pytest.mark.parametrize("module", ["WordEmbeddings", "CLIPModel", "LSTM"])
