@@ -126,6 +126,8 @@ class DenseEncoder(RetrievalEncoder):
     ) -> None:
         super().__init__(config, compute, route=route, weights=weights)
         self.head = embedding_head(self.checkpoint, config, self.said)
+        if config.truncate_dim is not None and self.checkpoint.static is None:
+            _ = self.width  # at once; a table has to be read for it
 
     def _for_queries(self) -> "DenseEncoder":
         from evalkit.retrieval.static_encoder import encoder_of  # imports this module
@@ -167,7 +169,7 @@ class DenseEncoder(RetrievalEncoder):
         """Numbers in a vector.
 
         Raises:
-            ModelError: the layers behind the pooling do not fit.
+            ModelError: the layers behind the pooling do not fit, or `retriever.truncate_dim` is more than that.
         """
         width = self._token_width
         for kind, folder in self.head.layers:
@@ -178,6 +180,11 @@ class DenseEncoder(RetrievalEncoder):
             if found[reads] != width:
                 raise ModelError(f"{folder}/config.json: {reads}={found[reads]}, but vectors have {width}.")
             width = int(found[writes])
+        if (self.config.truncate_dim or 0) > width:
+            raise ModelError(
+                f"{self.checkpoint.path}: retriever.truncate_dim={self.config.truncate_dim}, but vectors have {width} "
+                f"numbers. Set it to {width} or less."
+            )
         return min(width, self.head.truncate_dim or width)
 
     def tokenize(self, texts: Sequence[str], *, instruction: str = "") -> Tokenized:

@@ -130,3 +130,14 @@ def test_a_layer_of_another_width_is_refused(tmp_path):
     (bert / "2_LayerNorm" / "config.json").write_text(json.dumps({"dimension": 7}), encoding="utf-8")
     with pytest.raises(ModelError, match="dimension=7, but vectors have 32"):
         load_retriever("dense", model=bert, pooling="mean", max_length=32).encode(["moon"])
+
+
+def test_more_numbers_than_a_vector_has_are_refused_unless_the_checkpoint_itself_says_so(tmp_path):
+    bert = tiny_bert(tmp_path / "bert")
+    settings = {"model": bert, "pooling": "mean", "max_length": 32}
+    assert load_retriever("dense", **settings, truncate_dim=32).encode(["moon"]).shape == (1, 32)
+    with pytest.raises(ModelError, match=r"retriever\.truncate_dim=33, but vectors have 32 numbers\. Set it to 32"):
+        load_retriever("dense", **settings, truncate_dim=33)
+    stored = json.dumps({"truncate_dim": 33})
+    (bert / "config_sentence_transformers.json").write_text(stored, encoding="utf-8")
+    assert load_retriever("dense", **settings).encode(["moon"]).shape == (1, 32)
