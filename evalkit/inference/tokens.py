@@ -267,6 +267,15 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], *, max_length: int) -> 
     )
 
 
+def prompt_tokens(tokenizer: Tokenizer, prompt: str, *, max_length: int) -> int:
+    """How many tokens a pooling without the prompt leaves out, as sentence-transformers counts them.
+
+    Those of the prompt alone, without the special token behind it.
+    """
+    alone = tokenize(tokenizer, [prompt], max_length=max_length).ids[0]
+    return len(alone) - min(len(tokenizer.frame(1).behind), 1)
+
+
 def without_ends(pairs: TokenizedPairs, token: int | None) -> TokenizedPairs:
     """Pairs without one token wherever it ends a pair, since no score depends on it. Each has its first token still.
 

@@ -26,9 +26,9 @@ from evalkit.models.stored_layers import SCORES, VECTOR, load_stage
 class ChainReranker(Headed):
     """Scores of a chain, in float64 behind the encoder and rounded to float32."""
 
-    def __init__(self, model: Any, pooling: str, stages: Sequence[nn.Module]) -> None:
+    def __init__(self, model: Any, pooling: str, stages: Sequence[nn.Module], unpooled: int = 0) -> None:
         super().__init__()
-        self.model, self.pooling = model, pooling
+        self.model, self.pooling, self.unpooled = model, pooling, unpooled
         self.stages = nn.Sequential(*stages)
         self.segmented = getattr(model.config, "type_vocab_size", 0) > 1
 
@@ -40,7 +40,7 @@ class ChainReranker(Headed):
     @property
     def select(self) -> Select:
         """See `Headed`."""
-        return select_for(self.pooling)
+        return select_for(self.pooling, self.unpooled)
 
     @property
     def bare(self) -> Any:
@@ -49,7 +49,7 @@ class ChainReranker(Headed):
 
     def head(self, states: Sequence[torch.Tensor], batch: Packed) -> torch.Tensor:
         """See `Headed`."""
-        pooled = pool(states[-1], np.array(batch.lengths), self.pooling)
+        pooled = pool(states[-1], np.array(batch.lengths), self.pooling, self.unpooled)
         return cast("torch.Tensor", self.stages(pooled.double())).float()
 
     def forward(self, inputs: PairInputs) -> torch.Tensor:
@@ -58,16 +58,20 @@ class ChainReranker(Headed):
         segments = {"token_type_ids": inputs.token_type_ids} if self.segmented else {}
         states = self.model(input_ids=inputs.input_ids, attention_mask=mask, **segments).last_hidden_state
         if self.select == "first":
-            pooled = states[:, 0].float()
-        elif self.select == "last":
-            pooled = last_states(states, mask).float()
+            chosen = states[:, 0]
         else:
-            pooled = pool(states[mask.bool()], mask.sum(dim=1).cpu().numpy(), self.pooling)
+            chosen = last_states(states, mask) if self.select == "last" else states[mask.bool()]
+        pooled = pool(chosen, mask.sum(dim=1).cpu().numpy(), self.pooling, self.unpooled)
         return cast("torch.Tensor", self.stages(pooled.double())).float()
 
 
-def load_chain(checkpoint: Checkpoint, compute: ComputeConfig) -> ChainReranker:
+def load_chain(checkpoint: Checkpoint, compute: ComputeConfig, unpooled: int = 0) -> ChainReranker:
     """The encoder of a checkpoint with the modules behind it, on its device.
+
+    Args:
+        checkpoint: on disk.
+        compute: where and how.
+        unpooled: tokens at the start of every pair that the pooling leaves out.
 
     Raises:
         ModelError: the weights are not those of the configuration, or a module is of a kind that is not supported.
@@ -80,4 +84,4 @@ def load_chain(checkpoint: Checkpoint, compute: ComputeConfig) -> ChainReranker:
     ]
     pooling = stored_pooling(checkpoint)
     assert pooling is not None
-    return ChainReranker(model, pooling, stages).eval()
+    return ChainReranker(model, pooling, stages, unpooled).eval()

@@ -163,8 +163,8 @@ def load_classifier(checkpoint: Checkpoint, compute: ComputeConfig, label: int |
     return Classifier(model, label).eval()
 
 
-def load_pair_head(checkpoint: Checkpoint, compute: ComputeConfig, label: int | None) -> Headed:
-    """A classifier, or an encoder with the modules behind it that score.
+def load_pair_head(checkpoint: Checkpoint, compute: ComputeConfig, label: int | None, *, unpooled: int = 0) -> Headed:
+    """A classifier, or an encoder with the modules behind it that score; see `load_chain` for `unpooled`.
 
     Raises:
         ModelError: see `load_classifier` and `load_chain`.
@@ -172,7 +172,7 @@ def load_pair_head(checkpoint: Checkpoint, compute: ComputeConfig, label: int | 
     if head_of(checkpoint) == "chain":
         from evalkit.models.chain import load_chain
 
-        return load_chain(checkpoint, compute)
+        return load_chain(checkpoint, compute, unpooled)
     return load_classifier(checkpoint, compute, label)
 
 

@@ -11,7 +11,7 @@ from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import Declared, require_known
 from evalkit.models.requirements import require_classifier, require_no_code
-from evalkit.models.sentence_transformer import pooled_width, skips_prompt, stored_pooling
+from evalkit.models.sentence_transformer import pooled_width, stored_pooling
 
 Head = Literal["classifier", "chain", "answers"]
 LOGIT_SCORE = "LogitScore"
@@ -32,13 +32,12 @@ def head_of(checkpoint: Checkpoint) -> Head:
     return "chain" if is_chain(checkpoint) else "classifier"
 
 
-def require_head(checkpoint: Checkpoint, said: Declared, *, prompt: bool) -> Head:
+def require_head(checkpoint: Checkpoint, said: Declared) -> Head:
     """The head, once it is sure to be one that is computed here.
 
     Args:
         checkpoint: on disk.
         said: what it declares.
-        prompt: whether a prompt is put before queries.
 
     Raises:
         ModelError: it is not a reranker, or one of another kind.
@@ -51,7 +50,7 @@ def require_head(checkpoint: Checkpoint, said: Declared, *, prompt: bool) -> Hea
         return head
     require_no_code(checkpoint)
     if head == "chain":
-        _require_chain(checkpoint, prompt=prompt)
+        _require_chain(checkpoint)
     elif checkpoint.kinds != ["Transformer", LOGIT_SCORE]:
         raise ModelError(f"{checkpoint.path}: modules.json has {', '.join(checkpoint.kinds)}, expected Transformer "
                          f"and {LOGIT_SCORE}.")  # fmt: skip
@@ -95,7 +94,7 @@ def _is_token(token: Any, size: int) -> bool:
     return isinstance(token, int) and not isinstance(token, bool) and 0 <= token < size
 
 
-def _require_chain(checkpoint: Checkpoint, *, prompt: bool) -> None:
+def _require_chain(checkpoint: Checkpoint) -> None:
     """Refuse a chain that does not end in one score, or has a module that is not computed here."""
     kinds, folders = (list(part) for part in zip(*checkpoint.modules(), strict=True))
     if not _CHAIN.fullmatch(" ".join(kinds)):
@@ -107,10 +106,6 @@ def _require_chain(checkpoint: Checkpoint, *, prompt: bool) -> None:
     if pooling is None:
         raise ModelError(
             f"{checkpoint.path}/{folders[1]}/config.json: is absent, so the pooling is not known. Download it again."
-        )
-    if prompt and pooling != "last" and skips_prompt(checkpoint):
-        raise ModelError(
-            f"{checkpoint.path}: {folders[1]} leaves prompts out of the pooling, which evalkit does not do."
         )
     dense = [folder for kind, folder in zip(kinds, folders, strict=True) if kind == "Dense"]
     _require_widths(checkpoint, dense, pooled_width(checkpoint, pooling))

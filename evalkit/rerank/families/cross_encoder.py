@@ -22,6 +22,7 @@ from evalkit.inference.tokens import (
     TokenizedPairs,
     Tokenizer,
     distinct_token_ids,
+    prompt_tokens,
     require_tokens,
     shortened,
 )
@@ -29,7 +30,8 @@ from evalkit.models.chat_template import writes_pairs
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.declared import Declared, declared
 from evalkit.models.layout import layout
-from evalkit.models.pair_head import require_head
+from evalkit.models.pair_head import head_of, require_head
+from evalkit.models.sentence_transformer import skips_prompt
 from evalkit.rerank.families.pairs import PairIds, collect, common, longest_first
 from evalkit.rerank.pair_reranker import Family, PairRerankerConfig
 from evalkit.types import Identity, Pair
@@ -86,9 +88,7 @@ class CrossEncoderFamily(Family):
     def check(self, checkpoint: Checkpoint) -> None:
         """Refuse a checkpoint that does not classify the bare pair, or another model than the name says."""
         said = declared(checkpoint, pairs=True)
-        instruction = self.config.query_instruction
-        prompt = bool(said.default_prompt if instruction is None else instruction)
-        if require_head(checkpoint, said, prompt=prompt) == "answers":
+        if require_head(checkpoint, said) == "answers":
             raise ModelError(
                 f"{checkpoint.path}: scores by the logits of answer tokens (LogitScore) after a prompt. Use "
                 "reranker=auto or reranker=language_model."
@@ -140,10 +140,12 @@ class CrossEncoderFamily(Family):
 
     def load(self, checkpoint: Checkpoint, tokenizer: Tokenizer, compute: ComputeConfig) -> Any:
         """See `Family`."""
-        del tokenizer
         from evalkit.models.classifier import load_pair_head
 
-        return load_pair_head(checkpoint, compute, self.config.label)
+        prompt = self.config.query_instruction
+        skips = bool(prompt) and head_of(checkpoint) == "chain" and skips_prompt(checkpoint)
+        unpooled = prompt_tokens(tokenizer, prompt or "", max_length=self.config.tokens) if skips else 0
+        return load_pair_head(checkpoint, compute, self.config.label, unpooled=unpooled)
 
 
 def _require_pair(checkpoint: Checkpoint, said: Declared) -> None:

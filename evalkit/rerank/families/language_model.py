@@ -115,7 +115,7 @@ class LanguageModelFamily(Family):
             require_no_code(checkpoint)
             require_language_model(checkpoint)
         else:
-            head = require_head(checkpoint, declared(checkpoint, pairs=True), prompt=False)
+            head = require_head(checkpoint, declared(checkpoint, pairs=True))
             if head == "answers":
                 require_language_model(checkpoint)
                 stored_answers(checkpoint)
