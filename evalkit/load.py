@@ -87,6 +87,13 @@ def load_retriever(name: str, *, compute: Mapping[str, Any] | None = None, **set
     from evalkit.retrieval.dense import DenseRetriever
 
     if not isinstance(built, DenseRetriever):
+        from evalkit.retrieval.splade import SpladeRetriever
+
+        if isinstance(built, SpladeRetriever):
+            raise ConfigError(
+                f"retriever {name} is not a dense retriever: it makes weights of the vocabulary. `evalkit embed "
+                f"retriever={name}` prints them."
+            )
         raise ConfigError(f"retriever {name} is not a dense retriever, so it makes no vectors.")
     return built
 

@@ -21,8 +21,8 @@ from transformers import (
 
 from evalkit.config import ComputeConfig, FolderDatasetConfig
 from evalkit.datasets import load
-from evalkit.errors import ModelError
-from evalkit.load import config_of
+from evalkit.errors import ConfigError, ModelError
+from evalkit.load import config_of, load_retriever
 from evalkit.retrieval import build
 from evalkit.retrieval.growing_weights import GrowingWeights, _is_of, _packed, _unpacked, rows_done
 from evalkit.store import PARTIAL, Store
@@ -302,6 +302,12 @@ def test_what_would_be_another_model_is_refused(tmp_path, tokenizer_file, store,
         splade(folder, store)
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_python_has_no_weights_and_says_what_prints_them(tmp_path, tokenizer_file):
+    folder = write(tmp_path / "m", tokenizer_file)
+    with pytest.raises(ConfigError, match=r"`evalkit embed retriever=splade` prints them\."):
+        load_retriever("splade", model=folder, max_length=32)
 
 
 def test_as_a_dense_retriever_it_is_refused_with_the_right_name(tmp_path, tokenizer_file, store):
