@@ -172,10 +172,16 @@ def _require_masked(checkpoint: Checkpoint) -> None:
     require_whole(checkpoint)
     require_no_code(checkpoint)
     kinds, names = checkpoint.kinds, architectures(checkpoint)
+    if "SparseAutoEncoder" in kinds:
+        raise ModelError(
+            f"{checkpoint.path}: modules.json has SparseAutoEncoder, the layer of a sparse encoder (CSR), which "
+            "evalkit does not run yet."
+        )
     if kinds not in _CHAINS or not any(name.endswith("ForMaskedLM") for name in names):
         raise ModelError(
             f"{checkpoint.path}: is {', '.join(names) or 'no architecture'} with modules {', '.join(kinds) or 'none'}. "
-            "SPLADE is a ...ForMaskedLM, with MLMTransformer and SpladePooling in modules.json or without that file. "
+            "SPLADE is a ...ForMaskedLM, with Transformer (of older versions MLMTransformer) and SpladePooling in "
+            "modules.json, or without that file. "
             "bge-m3, which has a layer for the weights of tokens, needs retriever.projection=sparse_linear.pt."
         )
     if (kind := checkpoint.config.get("model_type")) not in HEADS:

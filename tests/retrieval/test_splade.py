@@ -292,6 +292,15 @@ def test_embed_prints_weights_by_token_largest_first(tmp_path, tokenizer_file):
         ("1_SpladePooling/config.json", {"top_k": 3}, "top_k=3. Supported is"),
         ("config_sentence_transformers.json", {"similarity_fn_name": "cosine"}, "searched by their dot product alone"),
         ("config.json", {"model_type": "bert", "architectures": ["BertModel"]}, "SPLADE is a ...ForMaskedLM"),
+        (
+            "modules.json",
+            [
+                {"path": "", "type": "sentence_transformers.models.Transformer"},
+                {"path": "1_SpladePooling", "type": "sentence_transformers.models.Pooling"},
+                {"path": "1_SpladePooling", "type": "sentence_transformers.models.SparseAutoEncoder"},
+            ],
+            "modules.json has SparseAutoEncoder, the layer of a sparse encoder (CSR), which evalkit does not run",
+        ),
         ("config.json", {"model_type": "fnet", "architectures": ["FNetForMaskedLM"]}, "evalkit has the masked head of"),
     ],
 )
