@@ -17,6 +17,7 @@ from evalkit.config.limits import at_least, one_of
 from evalkit.config.resources import config_names
 from evalkit.config.retriever import RetrieverConfig
 from evalkit.errors import ConfigError
+from evalkit.formats.notes import counted
 from evalkit.inference.workers import together
 from evalkit.retrieval.first_stage import FirstStage
 from evalkit.run import Run
@@ -57,7 +58,8 @@ class FusionConfig(RetrieverConfig):
     def __post_init__(self) -> None:
         """Check, and look the parts up."""
         if len(self.of) < 2:  # noqa: PLR2004
-            raise ConfigError(f"{_OF} has {len(self.of)} parts. Name two or more, such as {_OF}=[bm25,run.trec].")
+            named = counted(len(self.of), "first stage")
+            raise ConfigError(f"{_OF} names {named}. A fusion needs two or more, such as {_OF}=[bm25,run.trec].")
         self.of = [_plain(given) for given in self.of]  # as a manifest can hold it
         self.parts = [_part(given) for given in self.of]
         self.name = self.name or "+".join(part.name for part in self.parts).replace("/", "_")[:_MOST]

@@ -186,7 +186,8 @@ def test_paths_of_python_are_texts_in_the_settings(files):
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"of": ["bm25"]}, "has 1 parts. Name two or more"),
+        ({"of": []}, "retriever.of names 0 first stages. A fusion needs two or more"),
+        ({"of": ["bm25"]}, "retriever.of names 1 first stage. A fusion needs two or more"),
         ({"of": ["bm25", "bm52"]}, "bm52 is neither a run file nor a retriever. Did you mean bm25?"),
         ({"of": ["bm25", 3]}, "3 is neither a name, a run file nor settings"),
         ({"of": ["bm25", {"k1": 3}]}, "does not say which retriever"),
