@@ -16,6 +16,7 @@ from evalkit.formats.jsonl import Text, read_texts
 from evalkit.store import open_store
 from evalkit.system.progress import progress
 from evalkit.system.stages import LOADING
+from evalkit.system.terminal import tell
 
 _TEXTS_PER_WINDOW = 16_384  # whose vectors are printed together
 
@@ -46,6 +47,8 @@ In retriever.query_instruction and other texts \\n is a newline, \\t a tab, and 
     if not isinstance(retriever, DenseRetriever | SpladeRetriever):
         raise ConfigError(f"retriever={config.retriever.name} is not a dense retriever, so it makes no vectors.")
     texts = read_texts(file)
+    if not texts:
+        tell("no texts were read")
     # An instruction that there is no place for is refused before anything is printed.
     for instruction in {text.instruction for text in texts if text.role == "query"}:
         retriever.before_query(instruction)

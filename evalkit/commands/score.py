@@ -46,6 +46,8 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
     if options.ids:
         rerank.tokens_of(reranker, [])
     lines = read_pairs(file)
+    if not lines:
+        tell("no pairs were read")
     instructed = sum(1 for pair, _ in lines if pair.instruction)
     if instructed and not (config.reranker.reads_instructions and reranker.reads_instructions):
         tell(f"{instructed} pairs have an instruction, which this reranker has no place for")

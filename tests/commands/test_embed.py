@@ -139,8 +139,9 @@ def test_gzip_is_read(typed, file, tmp_path, printed):
     assert printed(*typed, file) == printed(*typed, str(tmp_path / "texts.jsonl.gz"))
 
 
-def test_an_empty_file_gives_no_line(typed, tmp_path, printed):
-    assert [] == printed(*typed, write_texts(tmp_path / "empty.jsonl", []))
+def test_an_empty_file_gives_no_line_and_a_note(typed, tmp_path, capsys):
+    assert main([*typed, write_texts(tmp_path / "empty.jsonl", [])]) == 0
+    assert capsys.readouterr() == ("", "evalkit: no texts were read\n")
 
 
 def test_windows_do_not_change_the_output(typed, file, printed, monkeypatch):

@@ -145,8 +145,9 @@ def test_gzip_is_read(typed, file, tmp_path, printed):
 
 
 @pytest.mark.parametrize("options", [[], ["--ids"]])
-def test_an_empty_file_gives_no_line(typed, tmp_path, printed, options):
-    assert [] == printed(*typed, *options, write_pairs(tmp_path / "empty.jsonl", []))
+def test_an_empty_file_gives_no_line_and_a_note(typed, tmp_path, capsys, options):
+    assert main([*typed, *options, write_pairs(tmp_path / "empty.jsonl", [])]) == 0
+    assert capsys.readouterr() == ("", "evalkit: no pairs were read\n")
 
 
 def test_windows_do_not_change_the_output(typed, file, printed, monkeypatch):
