@@ -11,6 +11,7 @@ from evalkit.types import PerQuery
 
 _ONE_SCORE = 0.01  # of all pairs; more is a constant or a low-precision score
 _NEAR_CEILING = 0.98
+_FEW_AT_CEILING = 10  # the ceiling's sum over queries; of less, a few queries decide, and any order may reach it
 _ROUNDING = 1e-9
 
 
@@ -39,22 +40,27 @@ class Fall(NamedTuple):
     real: bool
 
 
-def flags_of_means(first: float, reranked: float, best: float, name: str, fall: Fall | None = None) -> list[Flag]:
-    """Flags from three means of a measure: of first stage, reranker and ceiling of the candidates."""
-    found = flags_of_ceiling(first, reranked, best, name)
+def flags_of_means(
+    first: float, reranked: float, best: float, name: str, queries: int, fall: Fall | None = None
+) -> list[Flag]:
+    """Flags from three means of a measure over so many queries: of first stage, reranker and ceiling."""
+    found = flags_of_ceiling(first, reranked, best, name, queries=queries)
     if reranked < first - _ROUNDING:
         found += _of_fall(f"{name} fell from {first:.4f} to {reranked:.4f} by reranking", name, fall)
     return found
 
 
-def flags_of_evaluation(means: Mapping[str, tuple[float, float, float]], *, has_checkpoint: bool) -> list[Flag]:
+def flags_of_evaluation(
+    means: Mapping[str, tuple[float, float, float]], *, queries: int, has_checkpoint: bool
+) -> list[Flag]:
     """Flags from the same three means of every measure, where nothing was compared.
 
     Args:
         means: measure -> of first stage, reranker and ceiling.
+        queries: over how many queries.
         has_checkpoint: whether `evalkit doctor` can check the reranker.
     """
-    found = [flag for name, values in means.items() for flag in flags_of_ceiling(*values, name)]
+    found = [flag for name, values in means.items() for flag in flags_of_ceiling(*values, name, queries=queries)]
     fell = [
         f"{name} from {first:.4f} to {reranked:.4f}"
         for name, (first, reranked, _) in means.items()
@@ -67,13 +73,13 @@ def flags_of_evaluation(means: Mapping[str, tuple[float, float, float]], *, has_
     return found
 
 
-def flags_of_ceiling(first: float, reranked: float, best: float, name: str) -> list[Flag]:
-    """Flags of a mean at or above the ceiling of its candidates."""
+def flags_of_ceiling(first: float, reranked: float, best: float, name: str, *, queries: int) -> list[Flag]:
+    """Flags of a mean over so many queries that is near or above the ceiling of its candidates."""
     found = []
     if reranked > best + _ROUNDING:
         text = f"{name} {reranked:.4f} is above the ceiling of its candidates, {best:.4f}, which cannot be"
         found.append(Flag("error", text))
-    elif first < _NEAR_CEILING * best < reranked:
+    elif first < _NEAR_CEILING * best < reranked and best * queries >= _FEW_AT_CEILING:
         text = f"{name} {reranked:.4f} is {reranked / best:.1%} of the ceiling"
         question = "were relevant documents added to the candidates, or seen in training?"
         found.append(Flag("warning", f"{text}: {question}"))

@@ -164,7 +164,7 @@ def analyse(
         len(run),
         manifest.get("seconds"),
         evaluation.rate.value if evaluation.rate else None,
-        (*flags_of_runs(run, scores, after), *flags_of_means(first, reranked, best, name, fall)),
+        (*flags_of_runs(run, scores, after), *flags_of_means(first, reranked, best, name, len(after.query_ids), fall)),
     )
 
 

@@ -67,5 +67,8 @@ def _of_system(evaluation: Evaluation, measure: str) -> list[tuple[str, str]]:
     sources = candidates["measures"], result["measures"], candidates["ceiling"]
     if not evaluation.is_first_stage and all(measure in means for means in sources):
         first, reranked, best = (means[measure] for means in sources)
-        found += [(flag.level, flag.text) for flag in flags_of_ceiling(first, reranked, best, measure)]
+        found += [
+            (flag.level, flag.text)
+            for flag in flags_of_ceiling(first, reranked, best, measure, queries=result["queries"])
+        ]
     return found

@@ -87,7 +87,7 @@ def _doubts(evaluation: Evaluation, measures: Sequence[str]) -> list[str]:
         means = {name: (sources[0][name], sources[1][name], sources[2][name]) for name in measures}
         # As rerankers have them that read pairs; others are nothing for `evalkit doctor`.
         has_checkpoint = {"checkpoint", "instruction"} <= result["reranker"].keys()
-        flags = flags_of_evaluation(means, has_checkpoint=has_checkpoint)
+        flags = flags_of_evaluation(means, queries=result["queries"], has_checkpoint=has_checkpoint)
         notes += [str(flag) for flag in flags]
     return notes
 

@@ -9,17 +9,19 @@ from evalkit.types import PerQuery
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"),
+    ("values", "queries", "expected"),
     [
-        ((0.5, 0.6, 0.9), []),
-        ((0.5, 0.95, 0.9), ["error: above the ceiling"]),
-        ((0.7070, 0.7968, 0.812), ["warning: 98.1% of the ceiling"]),  # OpenBMB/MiniCPM#268, MedicalRetrieval
-        ((0.7070, 0.6467, 0.812), ["warning: fell from 0.7070 to 0.6467"]),
-        ((0.9, 0.9, 0.9), []),  # nothing was left to gain
+        ((0.5, 0.6, 0.9), 1000, []),
+        ((0.5, 0.95, 0.9), 1, ["error: above the ceiling"]),
+        ((0.7070, 0.7968, 0.812), 1000, ["warning: 98.1% of the ceiling"]),  # OpenBMB/MiniCPM#268, MedicalRetrieval
+        ((0.7070, 0.6467, 0.812), 1000, ["warning: fell from 0.7070 to 0.6467"]),
+        ((0.9, 0.9, 0.9), 1000, []),  # nothing was left to gain
+        ((0.0193, 0.0270, 0.0270), 74, []),  # two queries have a relevant candidate: chance
+        ((0.0193, 0.0270, 0.0270), 6980, ["warning: 100.0% of the ceiling"]),
     ],
 )
-def test_three_means_reveal_impossible_numbers(values, expected):
-    found = [f"{flag.level}: {flag.text}" for flag in flags_of_means(*values, "nDCG@10")]
+def test_three_means_reveal_impossible_numbers(values, queries, expected):
+    found = [f"{flag.level}: {flag.text}" for flag in flags_of_means(*values, "nDCG@10", queries)]
     assert len(found) == len(expected)
     for text, wanted in zip(found, expected, strict=True):
         level, _, part = wanted.partition(": ")
@@ -37,7 +39,7 @@ def test_three_means_reveal_impossible_numbers(values, expected):
     ],
 )
 def test_a_fall_is_called_real_only_by_the_verdict_of_a_comparison(fall, expected):
-    found = flags_of_means(0.7, 0.6, 0.9, "nDCG@10", fall)
+    found = flags_of_means(0.7, 0.6, 0.9, "nDCG@10", 1000, fall)
     assert [flag.level for flag in found] == [level for level, _ in expected]
     for flag, (_, part) in zip(found, expected, strict=True):
         assert part in flag.text
@@ -47,16 +49,16 @@ def test_a_fall_is_called_real_only_by_the_verdict_of_a_comparison(fall, expecte
 @pytest.mark.parametrize("has_checkpoint", [False, True])
 def test_all_measures_that_fell_are_one_flag_and_only_a_checkpoint_is_for_the_doctor(has_checkpoint):
     means = {"nDCG@10": (0.7, 0.6, 0.9), "R@20": (0.5, 0.4, 0.9), "RR@10": (0.5, 0.6, 0.9), "MAP": (0.5, 0.95, 0.9)}
-    impossible, fell = flags_of_evaluation(means, has_checkpoint=has_checkpoint)
+    impossible, fell = flags_of_evaluation(means, queries=1000, has_checkpoint=has_checkpoint)
     assert impossible.text.startswith("MAP 0.9500 is above the ceiling")
     assert "reranking lowered nDCG@10 from 0.7000 to 0.6000, R@20 from 0.5000 to 0.4000; `evalkit compare`" in fell.text
     assert ("doctor" in fell.text) == has_checkpoint
-    assert flags_of_evaluation({"R@20": (0.5, 0.5, 0.9)}, has_checkpoint=has_checkpoint) == []
+    assert flags_of_evaluation({"R@20": (0.5, 0.5, 0.9)}, queries=1000, has_checkpoint=has_checkpoint) == []
 
 
 def test_verdict_without_a_fall_raises_no_flag():
     """A mean that is lower by rounding alone comes second in the comparison."""
-    assert flags_of_means(0.7, 0.7, 0.9, "nDCG@10", Fall(1.0, 3, real=False)) == []
+    assert flags_of_means(0.7, 0.7, 0.9, "nDCG@10", 1000, Fall(1.0, 3, real=False)) == []
 
 
 def suspected(scores):
