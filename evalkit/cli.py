@@ -30,7 +30,7 @@ GROUPS = {
         "export": "results for other tools: TREC runs, mteb results and predictions",
     },
     "Check": {
-        "doctor": "is this checkpoint loaded correctly? before a long run",
+        "doctor": "is this reranker's checkpoint loaded correctly? before a long run",
         "prompt": "what a reranker reads of a dataset's pairs, and where it is cut",
         "gate": "did a number fall? results against a baseline, for CI",
     },

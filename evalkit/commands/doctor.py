@@ -9,6 +9,11 @@ from evalkit.reports.grid import Column, Grid, write
 from evalkit.rerank.doctor import examine
 from evalkit.rerank.doctor.checks import FAILED, Check
 
+_OF_RETRIEVERS = (
+    "`evalkit doctor` checks rerankers; `evalkit embed retriever=NAME --ids` prints the tokens and vectors of a "
+    "retriever."
+)
+
 
 def main(arguments: list[str]) -> int:
     """Print a row for every check."""
@@ -18,7 +23,7 @@ def main(arguments: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="""Check a reranker's checkpoint before a long run: all tensors loaded, tokens as they should be,
 scores that do not depend on the batch, differ, put the relevant document first, and are those its authors published.
-Exit code 1 if a check failed.
+Exit code 1 if a check failed. Of a retriever, `evalkit embed retriever=NAME --ids` prints tokens and vectors.
 
   evalkit doctor reranker=minicpm_reranker compute=cuda compute.dtype=float16
   evalkit doctor reranker=bge_reranker_v2_m3 reranker.model=DIR""",
@@ -28,7 +33,7 @@ Exit code 1 if a check failed.
     parser.add_format()
     parser.add_argument("--json", action="store_true", help="JSON lines: an object a check")
     options = parser.parse_intermixed_args(arguments)
-    config = compose("score", options.settings)
+    config = compose("score", options.settings, elsewhere=_OF_RETRIEVERS)
     found = list(examine(config, float32=not options.no_float32))
     if options.json:
         for check in found:

@@ -18,6 +18,7 @@ from evalkit.system.progress import progress
 from evalkit.system.stages import LOADING
 from evalkit.system.terminal import tell
 
+_OF_RERANKERS = "`evalkit embed` makes vectors with a retriever; `evalkit score` scores pairs with a reranker."
 _TEXTS_PER_WINDOW = 16_384  # whose vectors are printed together
 
 
@@ -39,7 +40,7 @@ In retriever.query_instruction and other texts \\n is a newline, \\t a tab, and 
     )
     parser.add_argument("--ids", action="store_true", help="add input_ids, the tokens that the model reads")
     options, settings, file = split_arguments(parser, arguments)
-    config = compose("embed", settings)
+    config = compose("embed", settings, elsewhere=_OF_RERANKERS)
     retriever = retrieval.build(config.retriever, config.compute, open_store())
     from evalkit.retrieval.dense import DenseRetriever
     from evalkit.retrieval.splade import SpladeRetriever

@@ -15,6 +15,7 @@ from evalkit.system.terminal import tell
 from evalkit.types import Pair
 
 _Line = tuple[Pair, dict[str, Any]]
+_OF_RETRIEVERS = "`evalkit score` scores pairs with a reranker; `evalkit embed` makes vectors with a retriever."
 _PAIRS_PER_WINDOW = 16_384  # whose scores are printed together, unless one query may have all of them
 
 
@@ -40,7 +41,7 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
         help="add input_ids, the tokens that the model reads, of query and document where it reads them apart",
     )
     options, settings, file = split_arguments(parser, arguments)
-    config = compose("score", settings)
+    config = compose("score", settings, elsewhere=_OF_RETRIEVERS)
     config.reranker = config.reranker.settled()
     reranker = rerank.require_texts(rerank.build(config.reranker, config.compute), config.reranker.name)
     if options.ids:

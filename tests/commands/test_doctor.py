@@ -114,6 +114,7 @@ def test_wrong_pooling_is_exit_code_1_and_the_remedy_is_in_the_table(tmp_path, m
         ([], ["reranker is not set", "reranker=NAME", "minicpm_reranker"]),
         (["reranker=nope"], ["reranker=nope is not a choice", "minicpm_reranker"]),
         (["reranker=cross_encoder"], ["reranker.model is not set"]),
+        (["retriever=dense", "retriever.model=x"], ["checks rerankers; `evalkit embed retriever=NAME --ids` prints"]),
         (["reranker=minicpm_reranker", "reranker.cutoff_layers=[1]"], ["cutoff_layers is not a setting", "pooling"]),
         (["reranker=minicpm_reranker", "reranker.pooling=middle"], ["reranker.pooling=middle", "last, first, mean"]),
         (["reranker=minicpm_reranker", "compute.dtype=int8"], ["compute.dtype=int8", "float32, bfloat16, float16"]),

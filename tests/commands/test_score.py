@@ -285,6 +285,11 @@ def test_an_absent_file_and_two_files_are_one_line(typed, file, capsys, tmp_path
         (["reranker=bge_reranker_base", "+reranker.extra=5"], ["reranker.extra is not a setting"]),
         (["reranker=cross_encoder", "reranker.max_length=ten"], ["reranker.max_length", "'ten'", "Integer"]),
         (["reranker=bge_reranker_base", "reranker.max_length=7"], ["reranker.max_length=7 is out of range"]),
+        (
+            ["retriever=dense", "retriever.model=x"],
+            ["retriever is not a setting here. `evalkit score`", "`evalkit embed`"],
+        ),
+        (["retriever.max_length=3"], ["retriever.max_length is not a setting here. Did you mean reranker.max_length?"]),
         (["reranker=cross_encoder", "depth=5"], ["depth is not a setting"]),
         (["reranker=minicpm_reranker", "reranker.pooling=cls"], ["reranker.pooling=cls", "last, first, mean"]),
         ([f"reranker={LAYERWISE}", "reranker.cutoff_layers=28"], ["reranker.cutoff_layers", "[a,b]"]),

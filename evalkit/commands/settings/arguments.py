@@ -9,7 +9,7 @@ from typing import Any
 
 from evalkit.commands.options import unknown_option
 from evalkit.commands.settings.foreign import require_harmless
-from evalkit.commands.settings.legal import top_settings, unknown_setting
+from evalkit.commands.settings.legal import other_stage, top_settings, unknown_setting
 from evalkit.errors import ConfigError
 from evalkit.system.terminal import tell
 
@@ -27,6 +27,7 @@ _ESCAPED = {"n": "\n", "t": "\t", "\\": "\\"}
 _OF_HYDRA = re.compile(r"\\[()\[\]{}:=, ]")  # what its grammar has escaped in a text without quotes
 _UNQUOTED = re.compile(r"[A-Za-z0-9_/\\.+$%*@?|:-]*")
 _NEEDED = {"dataset": "", "retriever": "", "reranker": ", or reranker=none", "compute": ""}  # and how to have none
+_STAGES = {"retriever", "reranker"}
 _MEASURES = {"measures", "dataset.measures"}
 _WITH_PARAMETERS = re.compile(r"(?<!['\"\w-])[^\W\d][\w-]*('|'?\([^()]*\))(@\w+)?")
 _SWEEP = {"-m", "--multirun"}
@@ -38,17 +39,20 @@ _FLAGS = (
 )
 
 
-def normalise(arguments: list[str], *, settings: Collection[str] = EVALUATE, options: Sequence[str] = ()) -> list[str]:
+def normalise(
+    arguments: list[str], *, settings: Collection[str] = EVALUATE, options: Sequence[str] = (), elsewhere: str = ""
+) -> list[str]:
     """The arguments with paths and texts quoted, single measures listed, and flags first.
 
-    A setting that was typed with several values is noted, as only the last counts.
+    A setting that was typed with several values is noted, as only the last counts. `elsewhere` is a sentence for
+    settings of a stage that the verb does not have: which verb has it.
     """
     for argument in arguments:
         if argument.startswith("="):
             raise ConfigError(f"cannot read the argument {argument!r}. Arguments are SETTING=VALUE.")
     _refuse_contradictions(arguments)
     require_harmless(arguments)
-    _refuse_unknown(arguments, settings, options)
+    _refuse_unknown(arguments, settings, options, elsewhere)
     _tell_of_repeated(arguments)
     sweep = any(argument in _SWEEP for argument in arguments)
     # Hydra's parser wants flags before settings; people append -m to a command that worked.
@@ -76,7 +80,9 @@ def _tell_of_repeated(arguments: Sequence[str]) -> None:
             tell(f"{key} is given {len(given)} times. The last counts: {given[-1]}, not {', '.join(given[:-1])}.")
 
 
-def _refuse_unknown(arguments: Sequence[str], settings: Collection[str], options: Sequence[str]) -> None:
+def _refuse_unknown(
+    arguments: Sequence[str], settings: Collection[str], options: Sequence[str], elsewhere: str
+) -> None:
     """Refuse flags that Hydra would explain with all of its own, and keys of no setting."""
     for argument in arguments:
         if argument.startswith("-") and not _is_flag(argument.partition("=")[0]):
@@ -90,6 +96,8 @@ def _refuse_unknown(arguments: Sequence[str], settings: Collection[str], options
         key, equals, _ = argument.removeprefix("~").partition("=")
         first = re.split(r"[./@:]", key)[0]
         if equals and first.isidentifier() and first not in {*settings, "hydra"}:
+            if first in _STAGES and elsewhere:
+                raise ConfigError(other_stage(key, settings, elsewhere))
             raise ConfigError(unknown_setting(first, settings, lead="Legal are"))
 
 

@@ -30,13 +30,13 @@ _OF_A_SWEEP = (
 )
 
 
-def compose(name: str, overrides: list[str]) -> Any:
-    """The checked settings of a verb."""
+def compose(name: str, overrides: list[str], *, elsewhere: str = "") -> Any:
+    """The checked settings of a verb; see `normalise` for `elsewhere`."""
     import hydra
 
     prepare()
     with composing(to_config, top_settings(name)), _conf():
-        given = normalise(overrides, settings=top_settings(name))
+        given = normalise(overrides, settings=top_settings(name), elsewhere=elsewhere)
         return to_config(hydra.compose(name, overrides=given), given)
 
 

@@ -69,6 +69,12 @@ def unknown_setting(
     return f"{key} is not a setting. {proposal(near)}{lead}: {', '.join(sorted(legal))}."
 
 
+def other_stage(key: str, legal: Collection[str], elsewhere: str) -> str:
+    """That the verb has no such stage and `elsewhere` says which has it; and which setting of this verb is so named."""
+    near = [home for home in homes(key.partition(".")[2]) if home.partition(".")[0] in legal]
+    return f"{key} is not a setting here. {proposal(near)}{elsewhere} Legal are: {', '.join(sorted(legal))}."
+
+
 def _takers(group: str, name: str) -> str:
     """A sentence with up to three choices of a group that have a setting; empty where none has its kind's name."""
     from evalkit.load import usable_schemas
