@@ -125,8 +125,7 @@ def composing(job: Callable[..., Any], groups: Sequence[str] = GROUPS, *, remedy
     except EvalkitError:
         raise
     except (HydraException, OmegaConfBaseException) as error:
-        text = one_line(error, groups)
-        raise ConfigError(f"{text} {remedy}" if remedy and "is not a setting of the " in text else text) from error
+        raise ConfigError(one_line(error, groups, remedy=remedy)) from error
     except Exception as error:  # of a group that is null, of YAML that is none: of any class
         if _is_past_composing(error, job) or explained(error):
             raise

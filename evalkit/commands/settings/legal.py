@@ -23,10 +23,11 @@ def top_settings(verb: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*beside, *own]))
 
 
-def one_line(error: BaseException, groups: Sequence[str] = GROUPS) -> str:
+def one_line(error: BaseException, groups: Sequence[str] = GROUPS, *, remedy: str = "") -> str:
     """The mistake behind an error of Hydra or OmegaConf, with the legal keys or choices.
 
-    The innermost error knows the key and the schema; the outer ones know which file or override it came from.
+    The innermost error knows the key and the schema; the outer ones know which file or override it came from. `remedy`
+    is said where a choice lacks a setting that others of its group have.
     """
     from hydra.errors import MissingConfigException, OverrideParseException
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
@@ -42,7 +43,7 @@ def one_line(error: BaseException, groups: Sequence[str] = GROUPS) -> str:
         if not isinstance(link, OmegaConfBaseException) or "$" in _first_line(link):
             continue
         if isinstance(link, ConfigAttributeError | ConfigKeyError):
-            return _unknown_key(link)
+            return _unknown_key(link, remedy)
         key = link.full_key or _overridden_key(chain)
         return f"{key}: {_first_line(link)}.{_hint(link)}" if key else f"{_first_line(link)}.{_hint(link)}"
     return _unknown_group(_first_line(error), groups)
@@ -57,14 +58,15 @@ def _hint(error: BaseException) -> str:
 
 
 def unknown_setting(
-    key: str, legal: Collection[str], *, lead: str = "Other legal settings are", choice: str = ""
+    key: str, legal: Collection[str], *, lead: str = "Other legal settings are", choice: str = "", remedy: str = ""
 ) -> str:
-    """That there is no such setting, or that the choice of this name lacks it, and which one may have been meant."""
+    """That there is no such setting, or that this choice lacks it; which one may have been meant, or the remedy."""
     above, dot, name = key.rpartition(".")
     exact = homes(name)
     if key in exact:
         of = f"the {above} {choice}" if choice else f"this {above}"
-        return f"{key} is not a setting of {of}. {_takers(above, name)}{lead}: {', '.join(sorted(legal))}."
+        advice = f" {remedy}" if choice and remedy else ""
+        return f"{key} is not a setting of {of}. {_takers(above, name)}{lead}: {', '.join(sorted(legal))}.{advice}"
     near = exact or [f"{above}{dot}{one}" for one in lookalikes(name, sorted(legal))]
     return f"{key} is not a setting. {proposal(near)}{lead}: {', '.join(sorted(legal))}."
 
@@ -145,14 +147,14 @@ def _missing_schema(name: str) -> str:
     return f"there is no schema {name!r}, which a file of settings names in defaults. {instead(kind, sorted(schemas))}"
 
 
-def _unknown_key(error: BaseException) -> str:
+def _unknown_key(error: BaseException, remedy: str) -> str:
     key = str(getattr(error, "full_key", "") or getattr(error, "key", ""))
     schema = getattr(error, "object_type", None)
     if key.startswith("hydra/"):
         return f"{key} is not a setting. {instead(key, _HYDRA_GROUPS)}"
     if dataclasses.is_dataclass(schema):
         choice = _choice_of(error, key.partition(".")[0], schema)
-        return unknown_setting(key, [field.name for field in dataclasses.fields(schema)], choice=choice)
+        return unknown_setting(key, [field.name for field in dataclasses.fields(schema)], choice=choice, remedy=remedy)
     return f"{key} is not a setting: {_first_line(error)}."
 
 
