@@ -3,9 +3,10 @@
 import json
 import re
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
+from pages import DOCS
 
 from evalkit.cli import main
 from evalkit.config.resources import config_names, read_config
@@ -22,6 +23,12 @@ def folder_with(tmp_path, config, **files):
         text = content if isinstance(content, str) else json.dumps(content)
         (tmp_path / f"{name}.{'jinja' if name == 'chat_template' else 'json'}").write_text(text, encoding="utf-8")
     return Checkpoint(tmp_path)
+
+
+def test_the_page_on_checkpoints_names_every_setting():
+    text = (DOCS / "checkpoints.md").read_text(encoding="utf-8")
+    listed = text[text.index("`reranker=auto` itself takes ") :].partition("For any other setting")[0]
+    assert {field.name for field in fields(AutoConfig)} == {*re.findall(r"`(\w+)`", listed)}
 
 
 def modules(*kinds):
