@@ -127,7 +127,7 @@ def test_an_instruction_that_a_retriever_has_no_place_for_is_refused(encoder):
 @pytest.mark.parametrize(
     ("name", "settings", "parts"),
     [
-        ("nope", {}, ["reranker=nope is not a choice", "cross_encoder", "minicpm_reranker"]),
+        ("zzz", {}, ["reranker=zzz is not a choice", "cross_encoder", "minicpm_reranker"]),
         ("../reranker/none", {}, ["is not a choice"]),
         ("cross_encoder", {}, ["reranker.model is not set"]),
         ("cross_encoder", {"modle": "x"}, ["reranker.modle is not a setting", "max_length, model"]),

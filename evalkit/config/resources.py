@@ -3,7 +3,7 @@
 In a wheel they lie inside the package; in a checkout `conf/` and `instructions.json` lie at its top level.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 from evalkit.config import families
 from evalkit.config.registry import installed_settings, taken_by
 from evalkit.errors import ConfigError
-from evalkit.system.lookalikes import instead
+from evalkit.system.lookalikes import did_you_mean, nearest
 
 _OF_OBJECTS = ("dataset", "retriever", "reranker")
+_MOST_BESIDE = 8  # choices that are listed behind a proposal, which a long list would hide
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -67,10 +68,24 @@ def address_hint(group: str, name: str) -> str:
     return f"For an object of your own: {group}=python {group}.object={name}."
 
 
+def choices_instead(group: str, name: str, names: Sequence[str], near: str = "") -> str:
+    """The end of an error about a choice: a proposal and the nearest choices, or all where nothing can be proposed.
+
+    `near` is a proposal in place of the names that are like it.
+    """
+    near = near or did_you_mean(name, names)
+    shown = nearest(name, names, _MOST_BESIDE) if near else list(names)
+    kind = group if group in {"candidates", "compute", "published"} else f"{group}s"
+    more = f" and {len(names) - len(shown)} more: `evalkit list {kind}`" if len(names) > len(shown) else ""
+    return f"{near}Legal are: {', '.join(shown)}{more}."
+
+
 def config_text(group: str, name: str, own: Path | None = None) -> str:
     """The YAML of one of the `config_names` of a group, comments included, whoever ships it."""
     if name not in (names := config_names(group, own)):
-        raise ConfigError(f"{group}={name} is not a choice. {address_hint(group, name) or instead(name, names)}")
+        raise ConfigError(
+            f"{group}={name} is not a choice. {address_hint(group, name) or choices_instead(group, name, names)}"
+        )
     for base in (shipped("conf"), own):
         if base and (path := base / group / f"{name}.yaml").is_file():
             return path.read_text(encoding="utf-8")

@@ -21,6 +21,12 @@ def lookalikes(name: str, legal: Collection[str]) -> list[str]:
     return []
 
 
+def nearest(name: str, legal: Collection[str], most: int) -> list[str]:
+    """So many legal names, those most like a typed one first, however little they are like it."""
+    spelt = {_plain(one): one for one in legal}
+    return [spelt[one] for one in get_close_matches(_plain(name), spelt, n=most, cutoff=0.0)]
+
+
 def did_you_mean(name: str, legal: Collection[str]) -> str:
     """`Did you mean X or Y? `, with a space behind it; nothing where no legal name is like the typed one."""
     return proposal(lookalikes(name, legal))

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.config import ROOTS
-from evalkit.config.resources import address_hint, config_names
+from evalkit.config.resources import address_hint, choices_instead, config_names
 from evalkit.errors import ConfigError
-from evalkit.system.lookalikes import did_you_mean, instead, lookalikes, proposal
+from evalkit.system.lookalikes import instead, lookalikes, proposal
 
 _EXPECTED = {"Integer": "Give a whole number.", "Float": "Give a number.", "bool": "Give true or false."}
 GROUPS = ("dataset", "retriever", "reranker", "compute", "suite", "ablation")
@@ -126,10 +126,10 @@ def _missing_config(name: str, options: Sequence[str]) -> str:
         return f"{group}= names nothing. Legal are: {', '.join(legal)}."
     if hint := address_hint(group, choice):
         return f"{group}={choice} is not a choice. {hint}"
-    near = proposal(others) or did_you_mean(choice, legal)
+    near = proposal(others)
     if group == "dataset" and (choice.startswith(("/", "./", "../", "~")) or Path(choice).exists()):
         near = f"To read {choice}, set dataset=folder dataset.path={choice}. "
-    return f"{group}={choice} is not a choice. {near}Legal are: {', '.join(legal)}."
+    return f"{group}={choice} is not a choice. {choices_instead(group, choice, legal, near)}"
 
 
 def _missing_schema(name: str) -> str:

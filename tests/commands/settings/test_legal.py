@@ -3,6 +3,8 @@
 import pytest
 from in_process import evalkit
 
+from evalkit.config.resources import config_names
+
 
 @pytest.mark.parametrize("given", ["seg", "./seg", "/nowhere/seg"])
 def test_a_path_for_a_dataset_brings_a_hint_at_dataset_folder(tmp_path, given):
@@ -10,6 +12,16 @@ def test_a_path_for_a_dataset_brings_a_hint_at_dataset_folder(tmp_path, given):
     done = evalkit("evaluate", f"dataset={given}", "retriever=bm25", "reranker=none", cwd=tmp_path)
     assert done.returncode == 2
     assert f"To read {given}, set dataset=folder dataset.path={given}. Legal are: " in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["score", "evaluate"])
+def test_a_proposal_is_not_hidden_by_a_list_of_all_choices(verb, tmp_path):
+    error = evalkit(verb, "reranker=late_interacton", cwd=tmp_path).stderr
+    more = len(config_names("reranker")) - 8
+    assert "reranker=late_interacton is not a choice. Did you mean late_interaction? Legal are: late_int" in error
+    assert error.endswith(f" and {more} more: `evalkit list rerankers`.\n")
+    assert error.count(", ") == 7
+    assert ", ".join(config_names("reranker")) in evalkit(verb, "reranker=zzz", cwd=tmp_path).stderr
 
 
 OWN = """def overlap(query, documents):
