@@ -139,7 +139,7 @@ MUTANTS = {
         "rerank/late_interaction.py", "copied(found.vectors, self.model.device)", "found.vectors", LATE
     ),
     "the projection stays on the host": Mutant(
-        "rerank/late_interaction.py", "map_location=self.model.device", 'map_location="cpu"', LATE
+        "models/token_layer.py", "map_location=device", 'map_location="cpu"', LATE
     ),
     "MaxSim leaves its rows in the order of the blocks": Mutant(
         "inference/max_sim.py",
