@@ -22,6 +22,7 @@ from evalkit.datasets.download import downloaded, url_file, url_size
 from evalkit.datasets.hub_files import check_blob
 from evalkit.errors import DataError
 from evalkit.store import Store
+from evalkit.system import network
 
 CONTENT = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)
@@ -268,7 +269,10 @@ def test_offline_a_file_that_was_downloaded_is_there(hub: LocalHub, store: Store
     assert path == get(hub, store)
 
 
-def test_a_server_that_is_not_there_ends_in_one_line(hub: LocalHub, store: Store, pauses: list[float]):
+def test_a_server_that_is_not_there_ends_in_one_line(
+    hub: LocalHub, store: Store, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(network, "_probes", {})  # an earlier server may have answered at the same port
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound and never listening: every connection is refused
         hub.endpoint = f"http://127.0.0.1:{unused.getsockname()[1]}"
