@@ -267,12 +267,11 @@ def tokenize(tokenizer: Tokenizer, texts: Sequence[str], *, max_length: int) -> 
     )
 
 
-def prompt_tokens(tokenizer: Tokenizer, prompt: str, *, max_length: int) -> int:
+def prompt_tokens(tokenizer: Tokenizer, alone: Ids) -> int:
     """How many tokens a pooling without the prompt leaves out, as sentence-transformers counts them.
 
-    Those of the prompt alone, without the special token behind it.
+    `alone` are the tokens of the prompt alone; the special token behind it does not count.
     """
-    alone = tokenize(tokenizer, [prompt], max_length=max_length).ids[0]
     return len(alone) - min(len(tokenizer.frame(1).behind), 1)
 
 

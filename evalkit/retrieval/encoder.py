@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.errors import ModelError
 from evalkit.inference.finite import finite
-from evalkit.inference.tokens import Tokenized
+from evalkit.inference.tokens import Tokenized, prompt_tokens
 from evalkit.models.arithmetic import arithmetic
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.loading import refusing
@@ -192,9 +192,8 @@ class DenseEncoder(RetrievalEncoder):
         found = super().tokenize(texts, instruction=instruction)
         if not (instruction and self.head.skips_prompt):
             return found
-        # As sentence-transformers counts them: of the instruction alone, without the special token behind it.
         alone = super().tokenize([""], instruction=instruction).ids[0]
-        return found._replace(unpooled=len(alone) - min(len(self._tokenizer.frame(1).behind), 1))
+        return found._replace(unpooled=prompt_tokens(self._tokenizer, alone))
 
     def encode(
         self, texts: Sequence[str], *, instruction: str = "", advance: Callable[[float], None] = lambda _: None

@@ -25,6 +25,7 @@ from evalkit.inference.tokens import (
     prompt_tokens,
     require_tokens,
     shortened,
+    tokenize,
 )
 from evalkit.models.chat_template import writes_pairs
 from evalkit.models.checkpoint import Checkpoint
@@ -142,9 +143,10 @@ class CrossEncoderFamily(Family):
         """See `Family`."""
         from evalkit.models.classifier import load_pair_head
 
-        prompt = self.config.query_instruction
-        skips = bool(prompt) and head_of(checkpoint) == "chain" and skips_prompt(checkpoint)
-        unpooled = prompt_tokens(tokenizer, prompt or "", max_length=self.config.tokens) if skips else 0
+        unpooled = 0
+        if (prompt := self.config.query_instruction) and head_of(checkpoint) == "chain" and skips_prompt(checkpoint):
+            alone = tokenize(tokenizer, [prompt], max_length=self.config.tokens).ids[0]
+            unpooled = prompt_tokens(tokenizer, alone)
         return load_pair_head(checkpoint, compute, self.config.label, unpooled=unpooled)
 
 
