@@ -68,15 +68,27 @@ def test_layers_lose_their_weights_so_that_none_is_held_twice():
     assert fused(torch.zeros(1, 24)).shape == (1, 64)
 
 
+# Widths of small models, and one pair for which MKL has other sums on Intel's, with two threads.
+@pytest.mark.parametrize(("inputs", "outputs"), [(1152, 96), (256, 768), (3072, 768)])
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("rows", [1, 2, 3, 5, 11, 12, 13, 63, 64, 1000])
-def test_result_of_a_row_does_not_depend_on_how_many_there_are(rows, threads):
+def test_result_of_a_row_does_not_depend_on_how_many_there_are(inputs, outputs, threads):
     torch.manual_seed(0)
-    fused, states, other = FusedLinear([nn.Linear(1152, 96)]), torch.randn(1000, 1152), torch.randn(1000, 96)
-    plain, combined = fused(states)[:rows], fused.combined(states, other.clone(), "add")[:rows]
+    fused, states = FusedLinear([nn.Linear(inputs, outputs)]), torch.randn(1000, inputs)
+    other = torch.randn(1000, outputs)
+    plain, combined = fused(states), fused.combined(states, other.clone(), "add")
     with threads_of(threads):
-        assert torch.equal(fused(states[:rows]), plain)
-        assert torch.equal(fused.combined(states[:rows], other[:rows].clone(), "add"), combined)
+        for rows in (1, 2, 3, 5, 11, 12, 13, 14, 15, 63, 64, 129, 1000):
+            assert torch.equal(fused(states[:rows]), plain[:rows]), rows
+            assert torch.equal(fused(states[-rows:]), plain[-rows:]), rows
+            assert torch.equal(fused.combined(states[:rows], other[:rows].clone(), "add"), combined[:rows]), rows
+
+
+def test_a_processor_whose_mkl_sums_by_the_number_of_rows_is_left_to_onednn(monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    monkeypatch.setattr(linear, "capabilities", lambda: frozenset({"avx2"}))
+    assert not linear._mkl_is_faster()
+    monkeypatch.setattr(linear, "capabilities", lambda: frozenset({"avx2", "sse4a"}))
+    assert linear._mkl_is_faster() == torch.backends.mkl.is_available()
 
 
 @pytest.mark.parametrize("faster", [True, False])
