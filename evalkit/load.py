@@ -21,6 +21,7 @@ from evalkit.errors import ConfigError
 from evalkit.rerank import RERANKERS
 from evalkit.rerank.seam import Reranker
 from evalkit.retrieval import RETRIEVERS
+from evalkit.retrieval.encoding_retriever import EncodingRetriever
 from evalkit.retrieval.first_stage import FirstStage
 from evalkit.run import Run
 from evalkit.store import open_store
@@ -32,7 +33,6 @@ from evalkit.system.reporting import shown
 if TYPE_CHECKING:
     from evalkit.interchange.beir_search import BeirSearch
     from evalkit.interchange.mteb_search import PipelineSearch
-    from evalkit.retrieval.dense import DenseRetriever
 
 SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     "dataset": DATASETS,
@@ -71,8 +71,10 @@ def load_reranker(name: str, *, compute: Mapping[str, Any] | None = None, **sett
     return rerank.require_texts(rerank.build(config_of("reranker", name, settings), compute_of(compute)), name)
 
 
-def load_retriever(name: str, *, compute: Mapping[str, Any] | None = None, **settings: Any) -> "DenseRetriever":
-    """A dense retriever with `encode_queries` and `encode_documents`. Its weights are loaded for the first text.
+def load_retriever(name: str, *, compute: Mapping[str, Any] | None = None, **settings: Any) -> EncodingRetriever:
+    """A retriever with `encode_queries` and `encode_documents`. Its weights are loaded for the first text.
+
+    Vectors are float32 arrays; those of sparse retrievers, such as `splade`, a `scipy.sparse.csr_array`.
 
     Args:
         name: as in `evalkit list retrievers`.
@@ -84,17 +86,8 @@ def load_retriever(name: str, *, compute: Mapping[str, Any] | None = None, **set
         ModelError: the checkpoint is absent, or contradicts the settings.
     """
     built = retrieval.build(config_of("retriever", name, settings), compute_of(compute), open_store())
-    from evalkit.retrieval.dense import DenseRetriever
-
-    if not isinstance(built, DenseRetriever):
-        from evalkit.retrieval.splade import SpladeRetriever
-
-        if isinstance(built, SpladeRetriever):
-            raise ConfigError(
-                f"retriever {name} is not a dense retriever: it makes weights of the vocabulary. `evalkit embed "
-                f"retriever={name}` prints them."
-            )
-        raise ConfigError(f"retriever {name} is not a dense retriever, so it makes no vectors.")
+    if not isinstance(built, EncodingRetriever):
+        raise ConfigError(f"retriever {name} has no encoder, so it makes no vectors.")
     return built
 
 

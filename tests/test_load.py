@@ -160,8 +160,8 @@ def test_a_wrong_name_or_setting_of_a_reranker_is_refused(name, settings, parts)
         ("dense", {"model": "x", "poling": "cls"}, ["retriever.poling is not a setting", "pooling"]),
         ("dense", {"model": "x", "pooling": "first"}, ["retriever.pooling=first", "weighted_mean"]),
         ("dense", {"model": "x", "instructions": "Find."}, ["no place for an instruction"]),
-        ("bm25", {}, ["retriever bm25 is not a dense retriever, so it makes no vectors"]),
-        ("saved", {"path": __file__}, ["retriever saved is not a dense retriever"]),
+        ("bm25", {}, ["retriever bm25 has no encoder, so it makes no vectors"]),
+        ("saved", {"path": __file__}, ["retriever saved has no encoder"]),
     ],
 )
 def test_a_wrong_name_or_setting_of_a_retriever_is_refused(name, settings, parts):

@@ -5,7 +5,6 @@ finds them. Nothing here has all documents or all vectors in memory.
 """
 
 import logging
-from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from evalkit.inference.workers import Pool, open_pool, together
 from evalkit.models.declared import unused_prompts
 from evalkit.retrieval.candidates import candidates_from_rows, id_ranks, search_depth
 from evalkit.retrieval.encoding import EncodingWorker, encode_corpus, encode_texts
-from evalkit.retrieval.first_stage import FirstStage
+from evalkit.retrieval.encoding_retriever import EncodingRetriever
 from evalkit.retrieval.static_encoder import encoder_of
 from evalkit.retrieval.vectors import FILES, VECTORS, open_vectors
 from evalkit.run import Run
@@ -36,7 +35,7 @@ logger = logging.getLogger(__name__)
 _MODEL = "retriever"
 
 
-class DenseRetriever(FirstStage):
+class DenseRetriever(EncodingRetriever):
     """A bi-encoder over a whole corpus.
 
     Args:
@@ -164,40 +163,8 @@ class DenseRetriever(FirstStage):
         self.stages.take("encode queries", meter, model=_MODEL, **pool.spent().read(before))
         return found
 
-    def encode_queries(
-        self,
-        texts: Sequence[str],
-        *,
-        instruction: str | None = None,
-        advance: Callable[[float], None] = lambda _: None,
-    ) -> NDArray[np.float32]:
-        """Vectors of queries, each behind the retriever's query instruction.
-
-        Args:
-            texts: any number.
-            instruction: of the task, for retrievers that have a place for one; that of the dataset when None.
-            advance: called with the number of texts done.
-
-        Raises:
-            ConfigError: there is no place for an instruction.
-        """
-        found: NDArray[np.float32] = self.encoder.queries.encode(
-            texts, instruction=self.before_query(instruction), advance=advance
-        )
-        return found
-
-    def encode_documents(
-        self, texts: Sequence[str], *, advance: Callable[[float], None] = lambda _: None
-    ) -> NDArray[np.float32]:
-        """Vectors of documents."""
-        return self.encode(texts, instruction=self.encoder.reading.document_instruction, advance=advance)
-
     def before_query(self, instruction: str | None) -> str:
-        """Text put before a query with this task instruction.
-
-        Raises:
-            ConfigError: there is no place for one.
-        """
+        """See `EncodingRetriever`."""
         if not instruction:
             return self.query_instruction
         if self.config.instructed_query is None:

@@ -17,7 +17,7 @@ from evalkit.inference.room import room
 from evalkit.inference.workers import Pool, Shards, open_pool
 from evalkit.retrieval.candidates import candidates_from_scores
 from evalkit.retrieval.encoding import EncodingWorker, Texts, encode_corpus
-from evalkit.retrieval.first_stage import FirstStage
+from evalkit.retrieval.encoding_retriever import EncodingRetriever
 from evalkit.retrieval.growing_weights import FILES, WEIGHTS, in_order, open_weights
 from evalkit.retrieval.query_table import QueryTable
 from evalkit.retrieval.sparse_encoder import SparseEncoder, VocabularyEncoder
@@ -59,7 +59,7 @@ class SpladeConfig(RetrieverConfig):
         at_least("retriever.max_length", self.max_length, 8)
 
 
-class SpladeRetriever(FirstStage):
+class SpladeRetriever(EncodingRetriever):
     """A SPLADE encoder over a whole corpus. Documents that share no weight with the query are left out.
 
     Attributes:
@@ -161,11 +161,7 @@ class SpladeRetriever(FirstStage):
         return candidates
 
     def before_query(self, instruction: str | None) -> str:
-        """Text put before a query.
-
-        Raises:
-            ConfigError: there is an instruction, for which there is no place.
-        """
+        """See `EncodingRetriever`."""
         if instruction:
             raise ConfigError(f"{self.config.name} has no place for an instruction.")
         return self.encoder.reading.query_instruction

@@ -19,6 +19,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
+from evalkit import evaluate
 from evalkit.config import ComputeConfig, FolderDatasetConfig
 from evalkit.datasets import load
 from evalkit.errors import ConfigError, ModelError
@@ -313,10 +314,24 @@ def test_what_would_be_another_model_is_refused(tmp_path, tokenizer_file, store,
     assert "\n" not in str(error.value)
 
 
-def test_python_has_no_weights_and_says_what_prints_them(tmp_path, tokenizer_file):
-    folder = write(tmp_path / "m", tokenizer_file)
-    with pytest.raises(ConfigError, match=r"`evalkit embed retriever=splade` prints them\."):
-        load_retriever("splade", model=folder, max_length=32)
+def test_in_python_the_weights_and_an_evaluation_are_those_of_the_named_retriever(tmp_path, tokenizer_file):
+    folder = write(tmp_path / "m", tokenizer_file, pooling_strategy="max")
+    settings = {"model": folder, "max_length": 32}
+    model = load_retriever("splade", **settings, compute={"device": "cpu"})
+    queries, documents = model.encode_queries(TEXTS[:2]), model.encode_documents(TEXTS)
+    assert queries.shape == (2, 64)
+    for weights, texts in ((queries, TEXTS[:2]), (documents, TEXTS)):
+        expected = [reference(folder, text) for text in texts]
+        np.testing.assert_allclose(weights.toarray(), expected, rtol=0, atol=1e-5)
+    with pytest.raises(ConfigError, match="no place for an instruction"):
+        model.encode_queries(["moon"], instruction="Find it.")
+    collection = str(write_collection(tmp_path / "collection"))
+    folders = {"results_dir": tmp_path / "results", "cache_dir": tmp_path / "cache", "compute": "cpu"}
+    found, named = (
+        evaluate(collection, retriever=given, reranker="none", **folders) for given in (model, ("splade", settings))
+    )
+    assert found.measures == named.measures
+    assert found.measures["nDCG@10"] > 0
 
 
 def test_as_a_dense_retriever_it_is_refused_with_the_right_name(tmp_path, tokenizer_file, store):

@@ -1,0 +1,52 @@
+"""First stages whose encoder makes a vector of each text, dense or over the vocabulary."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from evalkit.retrieval.first_stage import FirstStage
+
+
+class EncodingRetriever(FirstStage):
+    """A first stage that can also be asked for the vectors of texts.
+
+    Attributes:
+        encoder: of documents, and by `encoder.queries` of queries.
+    """
+
+    encoder: Any
+
+    def encode_queries(
+        self,
+        texts: Sequence[str],
+        *,
+        instruction: str | None = None,
+        advance: Callable[[float], None] = lambda _: None,
+    ) -> Any:
+        """Vectors of queries, each behind the retriever's query instruction.
+
+        Args:
+            texts: any number.
+            instruction: of the task, for retrievers that have a place for one; that of the dataset when None.
+            advance: called with the number of texts done.
+
+        Returns:
+            float32, a row a text: an array of shape (texts, width), or of sparse retrievers a `scipy.sparse.csr_array`
+            of shape (texts, vocabulary).
+
+        Raises:
+            ConfigError: there is no place for an instruction.
+        """
+        return self.encoder.queries.encode(texts, instruction=self.before_query(instruction), advance=advance)
+
+    def encode_documents(self, texts: Sequence[str], *, advance: Callable[[float], None] = lambda _: None) -> Any:
+        """Vectors of documents, in the form of those of queries."""
+        return self.encoder.encode(texts, instruction=self.encoder.reading.document_instruction, advance=advance)
+
+    @abstractmethod
+    def before_query(self, instruction: str | None) -> str:
+        """Text put before a query with this task instruction.
+
+        Raises:
+            ConfigError: there is no place for one.
+        """
