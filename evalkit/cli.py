@@ -30,8 +30,8 @@ GROUPS = {
         "export": "results for other tools: TREC runs, mteb results and predictions",
     },
     "Check": {
-        "doctor": "is this reranker's checkpoint loaded correctly? before a long run",
-        "prompt": "what a reranker reads of a dataset's pairs, and where it is cut",
+        "doctor": "is this model's checkpoint loaded correctly? before a long run",
+        "prompt": "what a model reads of a dataset's texts, and where they are cut",
         "gate": "did a number fall? results against a baseline, for CI",
     },
     "Prepare": {

@@ -52,7 +52,7 @@ _LONG = (
     "tests/retrieval/test_search.py",
     "tests/retrieval/test_dense.py",
     "tests/rerank/test_colbert.py",
-    "tests/rerank/doctor/",
+    "tests/doctor/",
     "tests/models/test_packing.py",
     "tests/inference/workers/test_devices.py",
     "tests/test_readme.py",

@@ -30,7 +30,7 @@ STANDS_FOR = {
     "NAME": "minicpm-reranker",
 }
 GROUPS = {"dataset", "retriever", "reranker", "compute", "suite", "ablation"}
-ROOTS = {"score": "score", "doctor": "score", "embed": "embed", "prompt": "prompt", "fetch": "fetch"}
+ROOTS = {"score": "score", "doctor": "doctor", "embed": "embed", "prompt": "prompt", "fetch": "fetch"}
 LINES = {" ".join(one.words): one for one in commands("evalkit")}
 
 

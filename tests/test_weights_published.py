@@ -8,8 +8,8 @@ import pytest
 from cards import published_cards
 
 from evalkit import load_reranker, load_retriever
+from evalkit.doctor import known
 from evalkit.load import config_of
-from evalkit.rerank.doctor import known
 
 KNOWN = published_cards()
 # Card of openbmb/MiniCPM-Embedding. Its query is printed with either question mark.

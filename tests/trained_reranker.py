@@ -6,23 +6,30 @@ Trained once a process, in about a second. What a broken checkpoint does wrong i
 """
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import BertConfig, BertForSequenceClassification, PreTrainedModel
 
 from evalkit.config.resources import shipped
 
-_PROBES: dict[str, list[tuple[str, str]]] = json.loads(shipped("rerank/doctor/probes.json").read_text(encoding="utf-8"))
+PROBES: dict[str, list[tuple[str, str]]] = json.loads(shipped("doctor/probes.json").read_text(encoding="utf-8"))
 _SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 _STEPS = 120
 
 
 def write_trained_reranker(folder: Path) -> Path:
     """A checkpoint in the layout of ms-marco-MiniLM that passes every check of `evalkit doctor`."""
-    model, tokenizer = _trained()
+    return save(folder, *_trained())
+
+
+def save(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer) -> Path:
+    """Write a model and its tokenizer as transformers does."""
     model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     settings = {
@@ -40,23 +47,30 @@ def write_trained_reranker(folder: Path) -> Path:
 
 @cache
 def _trained() -> tuple[BertForSequenceClassification, Tokenizer]:
-    tokenizer = _tokenizer()
+    tokenizer = probe_tokenizer()
+    with repeatable():
+        return _train(BertForSequenceClassification(tiny_config(tokenizer, num_labels=1)), tokenizer), tokenizer
+
+
+@contextmanager
+def repeatable() -> Iterator[None]:
+    """Within, the same weights are drawn and trained in every process."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return _train(_model(tokenizer), tokenizer), tokenizer
+            yield
     finally:
         torch.set_num_threads(threads)
 
 
-def _tokenizer() -> Tokenizer:
+def probe_tokenizer() -> Tokenizer:
     """Every lower-cased word and every Chinese character of the probes is a token."""
     tokenizer = Tokenizer(models.WordPiece({"[UNK]": 0}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    texts = [text for probes in _PROBES.values() for probe in probes for text in probe]
+    texts = [text for probes in PROBES.values() for probe in probes for text in probe]
     words = sorted(
         {
             word
@@ -77,8 +91,9 @@ def _tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def _model(tokenizer: Tokenizer) -> BertForSequenceClassification:
-    config = BertConfig(
+def tiny_config(tokenizer: Tokenizer, **more: int) -> BertConfig:
+    """A BERT of two layers."""
+    return BertConfig(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=32,
         num_hidden_layers=2,
@@ -89,28 +104,32 @@ def _model(tokenizer: Tokenizer) -> BertForSequenceClassification:
         attention_probs_dropout_prob=0.0,
         initializer_range=0.2,
         pad_token_id=0,
-        num_labels=1,
+        **more,
     )
-    return BertForSequenceClassification(config)
 
 
-def _train(model: BertForSequenceClassification, tokenizer: Tokenizer) -> BertForSequenceClassification:
-    """To scores that lie apart: 4 for the relevant document, and 0.5, 1, ... below 0 for those of other queries."""
-    pairs = [(query, document) for probes in _PROBES.values() for query, _ in probes for _, document in probes]
-    wanted = torch.tensor(
-        [
-            4.0 if row == column else -0.5 * ((column - row) % len(probes))
-            for probes in _PROBES.values()
-            for row in range(len(probes))
-            for column in range(len(probes))
-        ]
-    )
-    encodings = tokenizer.encode_batch(pairs)
-    inputs = {
+def padded(tokenizer: Tokenizer, texts: Sequence[Any]) -> dict[str, torch.Tensor]:
+    """Texts or pairs as transformers takes them."""
+    encodings = tokenizer.encode_batch(list(texts))
+    return {
         "input_ids": torch.tensor([encoding.ids for encoding in encodings]),
         "attention_mask": torch.tensor([encoding.attention_mask for encoding in encodings]),
         "token_type_ids": torch.tensor([encoding.type_ids for encoding in encodings]),
     }
+
+
+def _train(model: BertForSequenceClassification, tokenizer: Tokenizer) -> BertForSequenceClassification:
+    """To scores that lie apart: 4 for the relevant document, and 0.5, 1, ... below 0 for those of other queries."""
+    pairs = [(query, document) for probes in PROBES.values() for query, _ in probes for _, document in probes]
+    wanted = torch.tensor(
+        [
+            4.0 if row == column else -0.5 * ((column - row) % len(probes))
+            for probes in PROBES.values()
+            for row in range(len(probes))
+            for column in range(len(probes))
+        ]
+    )
+    inputs = padded(tokenizer, pairs)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.005)
     for _step in range(_STEPS):
         loss = torch.nn.functional.mse_loss(model(**inputs).logits[:, 0], wanted)

@@ -21,10 +21,9 @@ from evalkit.system.lookalikes import instead
 from evalkit.system.terminal import say
 
 _CONFIGS = {  # verbs that take settings, and the files under `conf/` that these are composed from
-    **{verb: verb for verb in ("evaluate", "score", "embed", "prompt", "fetch")},
+    **{verb: verb for verb in ("evaluate", "score", "embed", "doctor", "prompt", "fetch")},
     "plan": "evaluate",
     "reproduce": "evaluate",
-    "doctor": "score",
 }
 _FILES = "measure analyse analyze compare report table gate export convert cache score embed"
 

@@ -1,45 +1,50 @@
-"""`evalkit doctor reranker=NAME`: a table of checks of the checkpoint at hand; exit code 1 if one failed."""
+"""`evalkit doctor reranker=NAME`, or `retriever=NAME`: checks of a checkpoint in a table; exit code 1 if one failed."""
 
 import argparse
 
 from evalkit.commands.json_lines import write_line
 from evalkit.commands.options import Parser
-from evalkit.commands.settings.compose import compose
+from evalkit.commands.settings.compose import compose_one_stage
+from evalkit.config import DoctorConfig
+from evalkit.doctor import rerankers, retrievers
+from evalkit.doctor.checks import FAILED, Check
 from evalkit.reports.grid import Column, Grid, write
-from evalkit.rerank.doctor import examine
-from evalkit.rerank.doctor.checks import FAILED, Check
-
-_OF_RETRIEVERS = (
-    "`evalkit doctor` checks rerankers; `evalkit embed retriever=NAME --ids` prints the tokens and vectors of a "
-    "retriever."
-)
 
 
 def main(arguments: list[str]) -> int:
     """Print a row for every check."""
     parser = Parser(
         prog="evalkit doctor",
-        config="score",
+        config="doctor",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="""Check a reranker's checkpoint before a long run: all tensors loaded, tokens as they should be,
-scores that do not depend on the batch, differ, put the relevant document first, and are those its authors published.
-Exit code 1 if a check failed. Of a retriever, `evalkit embed retriever=NAME --ids` prints tokens and vectors.
+        description="""Check a checkpoint before a long run: all tensors loaded, tokens as they should be, scores or
+vectors that do not depend on the batch, differ, and put the relevant document first. Scores of a reranker are also
+those its authors published, and vectors of a dense retriever have the length that they should.
+Exit code 1 if a check failed.
 
   evalkit doctor reranker=minicpm_reranker compute=cuda compute.dtype=float16
-  evalkit doctor reranker=bge_reranker_v2_m3 reranker.model=DIR""",
+  evalkit doctor reranker=bge_reranker_v2_m3 reranker.model=DIR
+  evalkit doctor retriever=bge_m3_dense
+  evalkit doctor retriever=dense retriever.model=DIR retriever.languages=[en]""",
     )
     parser.add_argument("settings", nargs="*", default=[], metavar="SETTING=VALUE")
     parser.add_argument("--no-float32", action="store_true", help="do not load the weights once more in float32")
     parser.add_format()
     parser.add_argument("--json", action="store_true", help="JSON lines: an object a check")
     options = parser.parse_intermixed_args(arguments)
-    config = compose("score", options.settings, elsewhere=_OF_RETRIEVERS)
-    found = list(examine(config, float32=not options.no_float32))
+    config: DoctorConfig = compose_one_stage("doctor", options.settings)
+    if config.reranker is not None:
+        name = config.reranker.name
+        found = list(rerankers.examine(config.reranker, config.compute, float32=not options.no_float32))
+    else:
+        assert config.retriever is not None
+        name = config.retriever.name
+        found = list(retrievers.examine(config.retriever, config.compute, float32=not options.no_float32))
     if options.json:
         for check in found:
             write_line(check._asdict())
     else:
-        write([_grid(config.reranker.name, found)], options.format)
+        write([_grid(name, found)], options.format)
     return 1 if any(check.outcome == FAILED for check in found) else 0
 
 

@@ -1,24 +1,29 @@
-"""`evalkit prompt reranker=NAME dataset=NAME`: pairs of a dataset as the reranker reads them, to the token."""
+"""`evalkit prompt reranker=NAME dataset=NAME`: a dataset's pairs as the reranker reads them, to the token.
+
+With `retriever=NAME` it shows queries and documents as a first stage reads them.
+"""
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evalkit import datasets, rerank
+from evalkit import datasets, rerank, retrieval
 from evalkit.commands.json_lines import write_line
 from evalkit.commands.options import Parser
-from evalkit.commands.settings.compose import compose
-from evalkit.config import ComputeConfig
+from evalkit.commands.settings.compose import compose_one_stage
+from evalkit.config import ComputeConfig, PromptConfig
 from evalkit.datasets.samples import Sample, sample_pairs
 from evalkit.errors import ConfigError
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer
 from evalkit.rerank.late_interaction import LateInteractionReranker
 from evalkit.rerank.listwise import ListwiseReranker
-from evalkit.store import open_store
+from evalkit.store import Store, open_store
+from evalkit.types import Dataset
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+_ANYWHERE = ComputeConfig(device="cpu")  # tokens do not depend on where they would be computed
 _SHOWN_AT_EACH_END = 40  # tokens of a long pair
 
 
@@ -28,12 +33,14 @@ def main(arguments: list[str]) -> int:
         prog="evalkit prompt",
         config="prompt",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="""Show what a reranker reads of a dataset's pairs: text and tokens, special ones included, and
-where they are cut. The pairs are relevant ones, from the shortest to the longest. Needs no weights.
+        description="""Show what a model reads of a dataset: text and tokens, special ones included, and where
+they are cut. The pairs are relevant ones, from the shortest to the longest. Needs no weights.
 A listwise reranker, which reads all candidates of a query together, is shown with a list of the one document.
+Of a dense or sparse retriever query and document are shown apart, each with its prompt.
 
   evalkit prompt reranker=minicpm_reranker dataset=scifact
-  evalkit prompt reranker=cross_encoder reranker.model=DIR reranker.max_length=128 --samples 5""",
+  evalkit prompt reranker=cross_encoder reranker.model=DIR reranker.max_length=128 --samples 5
+  evalkit prompt retriever=e5_base_v2 dataset=scifact""",
     )
     parser.add_argument("settings", nargs="*", default=[], metavar="SETTING=VALUE")
     parser.add_argument("--samples", type=int, default=3, metavar="N", help="how many pairs (default: 3)")
@@ -42,19 +49,47 @@ A listwise reranker, which reads all candidates of a query together, is shown wi
     options = parser.parse_intermixed_args(arguments)
     if options.samples < 1:
         raise ConfigError(f"--samples {options.samples} is out of range. Legal are numbers from 1.")
-    config = compose("prompt", options.settings)
-    config.reranker = config.reranker.settled(weights=False)
-    # Tokens do not depend on where they would be computed.
-    built = rerank.build(config.reranker, ComputeConfig(device="cpu"), dataset=config.dataset, weights=False)
-    reranker = built if isinstance(built, LateInteractionReranker | ListwiseReranker) else rerank.require_pairs(built)
+    config: PromptConfig = compose_one_stage("prompt", options.settings)
     store = open_store(config.cache_dir)
-    dataset = rerank.instructed(config.reranker, datasets.load(config.dataset, store))
-    samples = sample_pairs(dataset, options.samples)
-    if not samples:
-        raise ConfigError(f"dataset {config.dataset.name} has no relevant pair to show.")
+    read = _of_reranker if config.retriever is None else _of_retriever
+    return read(config, store, options)
+
+
+def _of_retriever(config: PromptConfig, store: Store, options: argparse.Namespace) -> int:
+    """Print queries and documents, which a first stage reads apart."""
+    from evalkit.retrieval.dense import DenseRetriever
+    from evalkit.retrieval.splade import SpladeRetriever
+
+    assert config.retriever is not None
+    retriever = retrieval.build(config.retriever, _ANYWHERE, store, dataset=config.dataset, weights=False)
+    if not isinstance(retriever, DenseRetriever | SpladeRetriever):
+        raise ConfigError(f"retriever={config.retriever.name} has no tokenizer of a model, so a text has no tokens.")
+    documents = retriever.encoder
+    for sample in _samples(config, datasets.load(config.dataset, store), options.samples):
+        parts = []
+        for name, encoder, before, text in (
+            ("query_", documents.queries, retriever.before_query(None), sample.pair.query),
+            ("document_", documents, documents.reading.document_instruction, sample.pair.document),
+        ):
+            tokenized = encoder.tokenize([text], instruction=before)
+            cut = bool(tokenized.truncated[0])
+            parts.append(_Part(name, tokenized.ids[0].tolist(), encoder.tokenizer, cut=cut))
+        _show_parts(parts, sample, as_json=options.json, everything=options.all_tokens)
+    return 0
+
+
+def _of_reranker(config: PromptConfig, store: Store, options: argparse.Namespace) -> int:
+    """Print pairs, or what is read of them apart."""
+    assert config.reranker is not None
+    settings = config.reranker.settled(weights=False)
+    built = rerank.build(settings, _ANYWHERE, dataset=config.dataset, weights=False)
+    reranker = built if isinstance(built, LateInteractionReranker | ListwiseReranker) else rerank.require_pairs(built)
+    samples = _samples(config, rerank.instructed(settings, datasets.load(config.dataset, store)), options.samples)
     if isinstance(reranker, LateInteractionReranker | ListwiseReranker):
         for sample in samples:
-            _show_parts(reranker, sample, as_json=options.json, everything=options.all_tokens)
+            found = rerank.tokens_of(reranker, [sample.pair])[0]
+            parts = [_Part(name.removesuffix("input_ids"), ids, reranker.tokenizer) for name, ids in found.items()]
+            _show_parts(parts, sample, as_json=options.json, everything=options.all_tokens)
         return 0
     tokenized = reranker.tokenize([sample.pair for sample in samples])
     if options.json:
@@ -65,15 +100,34 @@ A listwise reranker, which reads all candidates of a query together, is shown wi
     return 0
 
 
-def _show_parts(
-    reranker: LateInteractionReranker | ListwiseReranker, sample: Sample, *, as_json: bool, everything: bool
-) -> None:
-    """Query and document of a pair where late interaction reads them apart, or the prompt of a list of one document."""
+def _samples(config: PromptConfig, dataset: Dataset, count: int) -> list[Sample]:
+    if found := sample_pairs(dataset, count):
+        return found
+    raise ConfigError(f"dataset {config.dataset.name} has no relevant pair to show.")
+
+
+class _Part(NamedTuple):
+    """Tokens that a model reads in one piece.
+
+    Attributes:
+        name: what its keys begin with: `query_`, `document_`, or nothing for a list of one document.
+        ids: token ids.
+        tokenizer: that made them.
+        cut: whether the text has more; None where that is not known.
+    """
+
+    name: str
+    ids: list[int]
+    tokenizer: Tokenizer
+    cut: bool | None = None
+
+
+def _show_parts(parts: Sequence[_Part], sample: Sample, *, as_json: bool, everything: bool) -> None:
+    """Query and document of a pair where they are read apart, or the prompt of a list of one document."""
     found: dict[str, Any] = {"query_id": sample.query_id, "doc_id": sample.doc_id, "relevance": sample.grade}
-    tokenizer, parts = reranker.tokenizer, rerank.tokens_of(reranker, [sample.pair])[0]
-    for name, ids in parts.items():
-        part = name.removesuffix("input_ids")
-        found |= {f"{part}text": tokenizer.text(ids), name: ids, f"{part}tokens": tokenizer.tokens(ids)}
+    for name, ids, tokenizer, cut in parts:
+        found |= {f"{name}text": tokenizer.text(ids), f"{name}input_ids": ids, f"{name}tokens": tokenizer.tokens(ids)}
+        found |= {} if cut is None else {f"{name}truncated": cut}
     if as_json:
         write_line(found)
         return
@@ -87,10 +141,10 @@ def _show_parts(
         "document_": f"document {sample.doc_id}",
         "": f"query {sample.query_id}, a list of document {sample.doc_id} alone",
     }
-    for name, ids in parts.items():
-        part = name.removesuffix("input_ids")
-        title = f"{titles[part]} (relevance {sample.grade}): {len(ids)} tokens"
-        _print(out, title, Text(found[f"{part}text"]), _listed(ids, tokenizer, everything=everything))
+    for name, ids, tokenizer, cut in parts:
+        title = f"{titles[name]} (relevance {sample.grade}): {len(ids)} tokens"
+        title += "" if cut is None else "; cut" if cut else "; whole"
+        _print(out, title, Text(found[f"{name}text"]), _listed(ids, tokenizer, everything=everything))
 
 
 def _as_json(sample: Sample, tokenized: TokenizedPairs, row: int, tokenizer: Tokenizer) -> dict[str, Any]:

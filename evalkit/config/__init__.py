@@ -27,6 +27,7 @@ __all__ = [
     "ComputeConfig",
     "DatasetConfig",
     "DenseConfig",
+    "DoctorConfig",
     "EmbedConfig",
     "EvaluateConfig",
     "ExpectedCounts",
@@ -75,7 +76,7 @@ class EvaluateConfig:
 
 @dataclass
 class ScoreConfig:
-    """A reranker on its own: `evalkit score` and `evalkit doctor`."""
+    """A reranker on its own: `evalkit score`."""
 
     reranker: RerankerConfig = MISSING
     compute: ComputeConfig = field(default_factory=ComputeConfig)
@@ -90,10 +91,20 @@ class EmbedConfig:
 
 
 @dataclass
-class PromptConfig:
-    """A reranker, and the dataset whose pairs it is shown: `evalkit prompt`."""
+class DoctorConfig:
+    """A reranker or a first stage, whose checkpoint is looked at: `evalkit doctor`."""
 
-    reranker: RerankerConfig = MISSING
+    reranker: RerankerConfig | None = None
+    retriever: RetrieverConfig | None = None
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
+
+
+@dataclass
+class PromptConfig:
+    """A reranker or a first stage, and the dataset that it is shown: `evalkit prompt`."""
+
+    reranker: RerankerConfig | None = None
+    retriever: RetrieverConfig | None = None
     dataset: DatasetConfig = MISSING
     cache_dir: str | None = None
     """Where corpora are cached; `~/.cache/evalkit` when not set."""
@@ -112,6 +123,7 @@ ROOTS: dict[str, Any] = {
     "evaluate": EvaluateConfig,
     "score": ScoreConfig,
     "embed": EmbedConfig,
+    "doctor": DoctorConfig,
     "prompt": PromptConfig,
     "fetch": FetchConfig,
 }

@@ -1,12 +1,15 @@
 """Masked language models: the bare encoder and the head that gives a logit for every entry of the vocabulary."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalkit.config import ComputeConfig
 from evalkit.models.arithmetic import require_torch
 from evalkit.models.checkpoint import Checkpoint
 from evalkit.models.loading import load_native, refusing
+
+if TYPE_CHECKING:
+    from evalkit.models.packing import Contents
 
 # Tensors that a checkpoint may hold and no logit depends on: pooler, and the head for the next sentence.
 _UNUSED = r"(.*\.)?(pooler|cls\.seq_relationship)\..*"
@@ -46,10 +49,12 @@ class MaskedLanguageModel(NamedTuple):
     Attributes:
         bare: the encoder.
         head: from its states, shape (tokens, width), to logits, shape (tokens, vocabulary).
+        contents: of both.
     """
 
     bare: Any
     head: Head
+    contents: "Contents"
 
 
 def load_masked(checkpoint: Checkpoint, compute: ComputeConfig) -> MaskedLanguageModel:
@@ -61,6 +66,10 @@ def load_masked(checkpoint: Checkpoint, compute: ComputeConfig) -> MaskedLanguag
     require_torch()
     import transformers
 
+    from evalkit.models.packing import contents
+
     with refusing(checkpoint):
         model = load_native(transformers.AutoModelForMaskedLM, checkpoint, compute, unused=_UNUSED)
-        return MaskedLanguageModel(model.base_model, HEADS[str(checkpoint.config["model_type"])](model))
+        return MaskedLanguageModel(
+            model.base_model, HEADS[str(checkpoint.config["model_type"])](model), contents(model)
+        )

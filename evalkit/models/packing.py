@@ -1,5 +1,6 @@
 """Loaded models without padding, where the engine can take them; as they are where not."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -23,11 +24,16 @@ class Contents(NamedTuple):
 
 
 def contents(model: Any) -> Contents:
-    """The contents of a model; of a packed one, before its weights were laid out for the engine."""
+    """The contents of a model or a table; of a packed one, before its weights were laid out for the engine."""
+    if isinstance(model, torch.Tensor):
+        return _counted([model])
     if not isinstance(model, torch.nn.Module):
         found: Contents = model.contents
         return found
-    parameters = list(model.parameters())
+    return _counted(list(model.parameters()))
+
+
+def _counted(parameters: Sequence[torch.Tensor]) -> Contents:
     # A classification head may be float32 while the encoder is in half precision; the largest matrix is the encoder's.
     largest = max(parameters, key=lambda parameter: parameter.numel())
     count = sum(parameter.numel() for parameter in parameters)

@@ -100,7 +100,8 @@ class TextEncoder:
         return runs_alone(self.model, self.checkpoint, self.compute)
 
     @cached_property
-    def _tokenizer(self) -> Tokenizer:
+    def tokenizer(self) -> Tokenizer:
+        """The checkpoint's."""
         return load_tokenizer(self.checkpoint)
 
     def tokenize(self, texts: Sequence[str], *, instruction: str = "") -> Tokenized:
@@ -110,7 +111,7 @@ class TextEncoder:
             ModelError: an id is not in the checkpoint's vocabulary.
         """
         prepared = prepare(texts, instruction=instruction, lowercase=self.said.lowercase)
-        tokenized = tokenize(self._tokenizer, prepared, max_length=self.reading.max_length)
+        tokenized = tokenize(self.tokenizer, prepared, max_length=self.reading.max_length)
         require_vocabulary(self.checkpoint, tokenized.ids)
         return tokenized
 

@@ -107,7 +107,7 @@ class ColbertReranker(LateInteractionReranker):
         name = self.layout.expansion_token
         tokens = [name] if name else [special_token(self.checkpoint, key) for key in ("mask_token", "eos_token")]
         token = next((text for text in tokens if text is not None), None)
-        found = None if token is None else self._tokenizer.token_id(token)
+        found = None if token is None else self.tokenizer.token_id(token)
         if found is None:
             raise ModelError(f"{self.checkpoint.path}: its tokenizer has no token {token!r} to fill up queries with.")
         return found
@@ -117,7 +117,7 @@ class ColbertReranker(LateInteractionReranker):
         """The token behind the first one of a query and of a document; none where it is part of the text."""
         found = {}
         for role, mark in (("query", self.layout.query_mark), ("document", self.layout.document_mark)):
-            token = self._tokenizer.token_id(mark) if mark else None
+            token = self.tokenizer.token_id(mark) if mark else None
             if mark and token is None:
                 raise ModelError(
                     f"{self.checkpoint.path}: marks a {role} by the token {mark!r}, which its tokenizer lacks, so it "
@@ -129,9 +129,9 @@ class ColbertReranker(LateInteractionReranker):
     @cached_property
     def _skipped(self) -> NDArray[np.int64]:
         """Tokens whose vectors are left out."""
-        ids = [self._tokenizer.token_id(word) for word in self.layout.skipped]
+        ids = [self.tokenizer.token_id(word) for word in self.layout.skipped]
         if None in ids and self.layout.skips_unknown and (unknown := special_token(self.checkpoint, "unk_token")):
-            ids.append(self._tokenizer.token_id(unknown))
+            ids.append(self.tokenizer.token_id(unknown))
         return np.array(sorted({token for token in ids if token is not None}), dtype=np.int64)
 
     def kept(self, ids: Ids, role: Role) -> NDArray[np.bool_]:
@@ -171,7 +171,7 @@ class ColbertReranker(LateInteractionReranker):
         if query and layout.expansion and not layout.cuts_at_expansion and length is not None:
             length = max(length, self._expansion)
         assert length is not None
-        found = tokenize(self._tokenizer, self.prepared(texts, role), max_length=length - len(mark))
+        found = tokenize(self.tokenizer, self.prepared(texts, role), max_length=length - len(mark))
         ids = [np.concatenate([row[:1], mark, row[1:]]) for row in found.ids]
         segments = [np.concatenate([row[:1], row[:1].repeat(len(mark)), row[1:]]) for row in found.segments]
         attended = None

@@ -18,7 +18,7 @@ from evalkit.config.limits import MISSING, at_least
 from evalkit.config.reranker import RerankerConfig
 from evalkit.errors import ModelError
 from evalkit.inference.budget import Budget
-from evalkit.inference.tokens import Tokenizer, prepare
+from evalkit.inference.tokens import prepare
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic
 from evalkit.models.checkpoint import Checkpoint
@@ -113,11 +113,6 @@ class LateInteractionReranker(TextEncoder, Reranker):
         from evalkit.models.token_layer import load_token_layer  # imports torch
 
         return load_token_layer(self.checkpoint, self.config.projection, self.model.device)
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The checkpoint's."""
-        return self._tokenizer
 
     def load(self) -> None:
         """See `Reranker`."""

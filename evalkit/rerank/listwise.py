@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig
 from evalkit.errors import ModelError
-from evalkit.inference.tokens import Tokenized, Tokenizer
+from evalkit.inference.tokens import Tokenized
 from evalkit.models.arithmetic import arithmetic
 from evalkit.models.declared import Declared, Reading, declared
 from evalkit.models.loading import refusing
@@ -117,11 +117,6 @@ class ListwiseReranker(TextEncoder, Reranker):
     def _alone(self) -> bool:
         """See `TextEncoder`."""
         return True
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The checkpoint's."""
-        return self._tokenizer
 
     @cached_property
     def _marks(self) -> list[int]:

@@ -25,6 +25,7 @@ from evalkit.types import Identity
 
 if TYPE_CHECKING:
     from evalkit.inference.forward import States
+    from evalkit.models.packing import Contents
 
 _FORMAT = 3  # of vectors; a higher number has old ones computed again
 
@@ -89,6 +90,19 @@ class RetrievalEncoder(TextEncoder, ABC):
 
     def _loaded(self) -> Any:
         return super().model
+
+    @property
+    def contents(self) -> "Contents":
+        """Size of the loaded model, without modules behind it."""
+        from evalkit.models.packing import contents  # imports torch
+
+        return contents(self.model)
+
+    def unload(self) -> None:
+        """Give the memory of the weights back; they are loaded again when next asked for."""
+        for holder in (self, self.queries):
+            for weights in ("model", "whole"):
+                vars(holder).pop(weights, None)
 
     @property
     @abstractmethod
@@ -193,7 +207,7 @@ class DenseEncoder(RetrievalEncoder):
         if not (instruction and self.head.skips_prompt):
             return found
         alone = super().tokenize([""], instruction=instruction).ids[0]
-        return found._replace(unpooled=prompt_tokens(self._tokenizer, alone))
+        return found._replace(unpooled=prompt_tokens(self.tokenizer, alone))
 
     def encode(
         self, texts: Sequence[str], *, instruction: str = "", advance: Callable[[float], None] = lambda _: None

@@ -54,7 +54,8 @@ class QueryTable:
             return np.asarray(finite(tensors.read(Stored(_TABLE)).float().numpy()), dtype=np.float32)
 
     @cached_property
-    def _tokenizer(self) -> Tokenizer:
+    def tokenizer(self) -> Tokenizer:
+        """That of its folder."""
         with refusing(self._checkpoint):
             return load_tokenizer(self._folder)
 
@@ -64,13 +65,13 @@ class QueryTable:
         Raises:
             ModelError: an id is not in the table.
         """
-        whole = self._tokenizer.token_ids(prepare(texts, instruction=instruction, lowercase=False))
+        whole = self.tokenizer.token_ids(prepare(texts, instruction=instruction, lowercase=False))
         if (largest := max((int(ids.max()) for ids in whole if len(ids)), default=-1)) >= self._width:
             raise ModelError(
                 f"{self._folder.path}: the tokenizer gives token {largest}, and the table has {self._width} weights."
             )
         most = tokenizer_length(self._folder)
-        ids = whole if most is None else [shortened(own, most, left=self._tokenizer.cuts_left) for own in whole]
+        ids = whole if most is None else [shortened(own, most, left=self.tokenizer.cuts_left) for own in whole]
         cut = np.array([len(own) < len(all_) for own, all_ in zip(ids, whole, strict=True)], dtype=bool)
         return Tokenized(ids, [np.zeros(len(own), dtype=np.int32) for own in ids], cut)
 

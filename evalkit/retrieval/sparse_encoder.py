@@ -26,6 +26,7 @@ from evalkit.types import Identity
 
 if TYPE_CHECKING:
     from evalkit.inference.forward import States
+    from evalkit.models.packing import Contents
 
 _FORMAT = 1  # of weights; a higher number has old ones computed again
 _CHAINS: tuple[list[str], ...] = ([], ["MLMTransformer", "SpladePooling"], ["Transformer", "SpladePooling"])
@@ -133,6 +134,11 @@ class SparseEncoder(VocabularyEncoder):
     def whole(self) -> MaskedLanguageModel:
         """Encoder and masked head; loaded when first asked for."""
         return load_masked(self.checkpoint, self.compute) if self.shares is None else self.shares.whole
+
+    @property
+    def contents(self) -> "Contents":
+        """Size of encoder and masked head."""
+        return self.whole.contents
 
     def _loaded(self) -> Any:
         """The bare encoder."""

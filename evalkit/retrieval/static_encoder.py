@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig, DenseConfig
 from evalkit.errors import ModelError
-from evalkit.inference.tokens import FastTokenizer, Tokenized, prepare, shortened
+from evalkit.inference.tokens import FastTokenizer, Tokenized, Tokenizer, prepare, shortened
 from evalkit.models.arithmetic import require_torch
 from evalkit.models.checkpoint import Checkpoint, resolve
 from evalkit.models.declared import Declared, Reading, declared, reading
@@ -68,6 +68,11 @@ class StaticEncoder(DenseEncoder):
     @property
     def _token_width(self) -> int:
         return int(self.model.shape[1])
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """That of the table."""
+        return self._table_tokenizer[0]
 
     @cached_property
     def _table_tokenizer(self) -> tuple[FastTokenizer, int]:

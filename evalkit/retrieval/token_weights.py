@@ -76,7 +76,7 @@ class TokenWeightEncoder(VocabularyEncoder):
                 f"{self.checkpoint.path}/{TOKENIZER}: names none of {', '.join(_UNUSED)}, so nothing says which tokens "
                 "have no weight. Download it again."
             )
-        ids = [self._tokenizer.token_id(text) for text in texts]
+        ids = [self.tokenizer.token_id(text) for text in texts]
         return np.array([index for index in ids if index is not None], dtype=np.int32)
 
     def vectors(

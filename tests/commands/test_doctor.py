@@ -6,10 +6,11 @@ import pytest
 from stubs import changed, tiny_bert
 from tiny_checkpoints import write_minicpm_reranker
 from trained_reranker import write_trained_reranker
+from trained_retriever import write_trained_retriever, write_trained_splade
 
 from evalkit.cli import main
+from evalkit.doctor import known
 from evalkit.load import load_reranker
-from evalkit.rerank.doctor import known
 from evalkit.types import Pair
 
 PAIR = Pair("why does the sea have tides?", "The moon pulls the sea.", "")
@@ -81,6 +82,29 @@ def test_json_is_one_object_a_check(good, tmp_path, capsys):
     assert "checkpoint" == objects[0]["name"]
 
 
+def test_a_good_retriever_is_a_table_without_failures_and_exit_code_0(tmp_path, capsys):
+    folder = write_trained_retriever(tmp_path / "model")
+    typed = ["doctor", "retriever=dense", f"retriever.model={folder}", "compute=cpu"]
+    assert main([*typed, "compute.dtype=bfloat16"]) == 0
+    printed = capsys.readouterr()
+    assert "dense: 0 of 9 checks failed" in printed.out
+    assert printed.err == ""
+    assert rows(printed.out)["bfloat16 = float32"][0] == "passed"
+    assert main([*typed, "compute.dtype=bfloat16", "--no-float32", "--format", "csv"]) == 0
+    assert "bfloat16 = float32,skipped,asked not to" in capsys.readouterr().out
+
+
+def test_a_failed_check_of_a_retriever_is_exit_code_1(tmp_path, capsys):
+    good = write_trained_splade(tmp_path / "model")
+    folder = changed(good, tmp_path / "c", lambda tensors: tensors["cls.predictions.bias"].add_(-50))
+    assert main(["doctor", "retriever=splade", f"retriever.model={folder}", "compute=cpu", "--json"]) == 1
+    objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [{"name", "outcome", "detail"}] * 9 == [set(one) for one in objects]
+    assert {"weights", "relevant first (en)", "relevant first (zh)"} == {
+        one["name"] for one in objects if one["outcome"] == "FAILED"
+    }
+
+
 def test_half_precision_is_compared_with_float32_unless_asked_not_to(good, capsys):
     assert doctor(good, "compute.dtype=bfloat16", "--json") == 0
     assert doctor(good, "--no-float32", "--json", "compute.dtype=bfloat16") == 0
@@ -111,10 +135,24 @@ def test_wrong_pooling_is_exit_code_1_and_the_remedy_is_in_the_table(tmp_path, m
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        ([], ["reranker is not set", "reranker=NAME", "minicpm_reranker"]),
+        ([], ["neither reranker nor retriever is set", "reranker=NAME or retriever=NAME", "evalkit list retrievers"]),
+        (["compute.dtype=float16"], ["neither reranker nor retriever is set"]),
+        (["reranker.model=x"], ["reranker is not set", "reranker=NAME", "minicpm_reranker"]),
+        (["retriever.model=x"], ["retriever is not set", "retriever=NAME", "bge_m3_dense"]),
+        (["reranker=none", "retriever=bm25"], ["`evalkit doctor` takes one model at a time", "a second command"]),
+        (["reranker=none", "retriever.model=x"], ["one model at a time"]),
+        (["rerankr=none"], ["rerankr is not a setting. Did you mean reranker?"]),
+        (["reranker=none"], ["reranker=none has no checkpoint of evalkit's own"]),
+        (["retriever=bm25"], ["retriever=bm25 has no checkpoint of evalkit's own"]),
+        (
+            ["retriever=fusion", "retriever.of=[bm25,bm25_anserini]"],
+            ["has no checkpoint of evalkit's own: nothing to check"],
+        ),
+        (["retriever=dense"], ["retriever.model is not set"]),
+        (["retriever=splade", "retriever.model=nowhere"], ["nowhere: no such folder"]),
+        (["retriever=nope"], ["retriever=nope is not a choice", "bge_m3_dense"]),
         (["reranker=nope"], ["reranker=nope is not a choice", "minicpm_reranker"]),
         (["reranker=cross_encoder"], ["reranker.model is not set"]),
-        (["retriever=dense", "retriever.model=x"], ["checks rerankers; `evalkit embed retriever=NAME --ids` prints"]),
         (["reranker=minicpm_reranker", "reranker.cutoff_layers=[1]"], ["cutoff_layers is not a setting", "pooling"]),
         (["reranker=minicpm_reranker", "reranker.pooling=middle"], ["reranker.pooling=middle", "last, first, mean"]),
         (["reranker=minicpm_reranker", "compute.dtype=int8"], ["compute.dtype=int8", "float32, bfloat16, float16"]),

@@ -166,7 +166,11 @@ def test_document_positions_are_those_of_the_document(shown, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        ([], ["reranker is not set", "reranker=NAME"]),
+        ([], ["neither reranker nor retriever is set", "reranker=NAME or retriever=NAME"]),
+        (["reranker.max_length=64"], ["reranker is not set", "reranker=NAME"]),
+        (["reranker=none", "retriever=bm25"], ["`evalkit prompt` takes one model at a time"]),
+        (["retriever=bm25"], ["retriever=bm25 has no tokenizer of a model, so a text has no tokens"]),
+        (["retriever=dense", "retriever.model=nowhere"], ["nowhere: no such folder"]),
         (["reranker=none"], ["does not read query and document as one sequence"]),
         (["reranker=cross_encoder"], ["reranker.model is not set"]),
         (["reranker=cross_encoder", "reranker.model=nowhere"], ["nowhere: no such folder"]),
@@ -177,6 +181,59 @@ def test_document_positions_are_those_of_the_document(shown, tmp_path):
 )
 def test_a_wrong_setting_is_one_line(arguments, parts, capsys):
     assert_one_line(capsys, main(["prompt", *arguments]), *parts)
+
+
+@pytest.fixture
+def embedder(tmp_path):
+    """One without its weights, and a prompt for queries."""
+    folder = tiny_bert(tmp_path / "embedder")
+    (folder / "model.safetensors").unlink()
+    said = {"prompts": {"query": "what makes ", "document": "bees . "}}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(said), encoding="utf-8")
+    return [
+        "prompt",
+        "retriever=dense",
+        f"retriever.model={folder}",
+        "retriever.pooling=mean",
+        "retriever.max_length=12",
+    ]
+
+
+def test_a_retriever_reads_queries_and_documents_apart(embedder, dataset, capsys):
+    assert main([*embedder, *dataset, "--json"]) == 0
+    found = objects(capsys.readouterr().out)
+    assert ["q2", "q1", "q3"] == [one["query_id"] for one in found]
+    first, last = found[0], found[2]
+    assert first["query_tokens"] == ["[CLS]", "what", "makes", "what", "makes", "bread", "rise", "[SEP]"]
+    assert first["document_text"] == "[CLS] bees . yeast makes bread rise . [SEP]"
+    assert len(first["document_input_ids"]) == len(first["document_tokens"]) == 9
+    assert (first["query_truncated"], first["document_truncated"]) == (False, False)
+    assert (last["query_truncated"], last["document_truncated"]) == (False, True)
+    assert len(last["document_tokens"]) == 12
+
+
+def test_settings_of_a_retriever_decide_what_is_shown(embedder, dataset, capsys):
+    assert main([*embedder, *dataset, "retriever.query_instruction=bees ", "--samples", "1"]) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert lines[0] == "query q2 (relevance 1): 7 tokens; whole"
+    assert lines[4] == "document d2 (relevance 1): 9 tokens; whole"
+    assert printed.err == ""
+    assert main([*embedder, *dataset]) == 0
+    assert "document d3 (relevance 1): 12 tokens; cut" in capsys.readouterr().out
+
+
+@pytest.mark.shared
+def test_a_sparse_retriever_shows_the_tokens_that_embed_prints(shared, dataset, tmp_path, capsys):
+    chosen = ["retriever=splade", f"retriever.model={shared / 'golden/splade/model'}"]
+    assert main(["prompt", *chosen, *dataset, "--samples", "1", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    texts = tmp_path / "texts.jsonl"
+    lines = [{"role": "query", "text": QUERIES["q2"]}, {"role": "document", "text": DOCUMENTS["d2"][1]}]
+    texts.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    assert main(["embed", *chosen, "compute=cpu", "--ids", str(texts)]) == 0
+    embedded = objects(capsys.readouterr().out)
+    assert [shown["query_input_ids"], shown["document_input_ids"]] == [one["input_ids"] for one in embedded]
 
 
 def test_an_instruction_that_is_not_known_is_one_line(dataset, tmp_path, capsys):

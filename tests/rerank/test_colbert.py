@@ -208,7 +208,7 @@ def test_lengths_are_settings_and_a_long_text_is_flagged(pylate):
 def test_skipped_words_that_are_no_tokens_skip_the_unknown_one(pylate):
     change(pylate / "config_sentence_transformers.json", skiplist_words=["surely not a token"])
     ids = build(pylate).read(["\u2603 river"], "document").ids[0]
-    unknown = build(pylate)._tokenizer.token_id("[UNK]")
+    unknown = build(pylate).tokenizer.token_id("[UNK]")
     assert unknown in ids.tolist()
     assert (ids == unknown).tolist() == (~build(pylate).kept(ids, "document")).tolist()
 

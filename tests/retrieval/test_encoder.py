@@ -190,6 +190,38 @@ def test_weights_in_one_folder_are_loaded_once(tmp_path, store, write, once):
     assert (encoder.queries.model is encoder.model) is once
 
 
+@pytest.mark.parametrize("write", [two, one, table, sparse, sparse_one])
+def test_weights_that_were_given_back_are_loaded_again(tmp_path, store, write):
+    model = retriever(write(tmp_path / "m"), store, "splade" if write in (sparse, sparse_one) else "dense")
+    before_that = both(model)
+    model.encoder.unload()
+    for encoder in (model.encoder, model.encoder.queries):
+        assert {"model", "whole"}.isdisjoint(vars(encoder))
+    for found, expected in zip(both(model), before_that, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("write", "models", "pooled"),
+    [
+        (two, 2, "queries: mean over tokens, Dense, scaled to length 1, 8 numbers; documents: cls over tokens, Dense"),
+        (one, 1, "queries: mean over tokens, Dense, scaled to length 1, 8 numbers; documents: mean over tokens, Dense"),
+        (sparse, 2, "queries: sum over tokens of log(1 + x) of the positive logits; documents: max over tokens of"),
+        (sparse_one, 1, "queries: sum over tokens of log(1 + x) of the positive logits; documents: max over tokens of"),
+    ],
+)
+def test_doctor_counts_the_weights_of_both_sides_and_says_how_each_is_pooled(tmp_path, store, write, models, pooled):
+    kind = "splade" if write in (sparse, sparse_one) else "dense"
+    one_side = retriever(write(tmp_path / "m"), store, kind).encoder.contents
+    printed = typed(
+        "doctor", f"retriever={kind}", f"retriever.model={tmp_path / 'm'}", "compute=cpu", "--json", cwd=tmp_path
+    )
+    found = {row["name"]: row for row in map(json.loads, printed.stdout.splitlines())}
+    assert found["checkpoint"]["detail"].startswith(f"{models * one_side.tensors} tensors, ")
+    assert found["pooling"]["detail"].startswith(pooled)
+    assert "passed" == found["alone = in a batch"]["outcome"] == found["pooling"]["outcome"]
+
+
 def test_a_router_with_the_same_modules_on_both_sides_has_one_encoder(tmp_path, store):
     root = one(tmp_path / "m")
     chain = ["query_0_Transformer", "query_1_Pooling", "query_2_Dense"]

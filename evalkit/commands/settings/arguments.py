@@ -9,7 +9,7 @@ from typing import Any
 
 from evalkit.commands.options import unknown_option
 from evalkit.commands.settings.foreign import require_harmless
-from evalkit.commands.settings.legal import other_stage, top_settings, unknown_setting
+from evalkit.commands.settings.legal import not_set, other_stage, top_settings, unknown_setting
 from evalkit.errors import ConfigError
 from evalkit.system.terminal import tell
 
@@ -62,6 +62,23 @@ def normalise(
         is_flag = argument.startswith("-") or (place > 0 and arguments[place - 1] in _WITH_VALUE)
         (flags if is_flag else others).append(argument)
     return flags + [_normalise_one(argument, sweep=sweep) for argument in others]
+
+
+def refuse_two_stages(verb: str, arguments: Sequence[str]) -> None:
+    """Refuse settings of a reranker beside those of a retriever, and of one that is not chosen.
+
+    Raises:
+        ConfigError: there are such settings.
+    """
+    keys = {argument.lstrip("+").partition("=")[0] for argument in arguments}
+    typed = sorted({key.partition(".")[0] for key in keys} & _STAGES)
+    if len(typed) > 1:
+        raise ConfigError(
+            f"`evalkit {verb}` takes one model at a time: give reranker= or retriever=, and the other in a second "
+            "command."
+        )
+    if typed and typed[0] not in keys:
+        raise ConfigError(not_set(typed[0]))
 
 
 def last_of_each(arguments: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from functools import cache
 from traceback import walk_tb
 from typing import Any, Self
 
-from evalkit.commands.settings.arguments import normalise, unescape
+from evalkit.commands.settings.arguments import normalise, refuse_two_stages, unescape
 from evalkit.commands.settings.legal import GROUPS, one_line, top_settings, unknown_setting
 from evalkit.config import ROOTS
 from evalkit.config.registry import installed_settings
@@ -38,6 +38,22 @@ def compose(name: str, overrides: list[str], *, elsewhere: str = "") -> Any:
     with composing(to_config, top_settings(name)), _conf():
         given = normalise(overrides, settings=top_settings(name), elsewhere=elsewhere)
         return to_config(hydra.compose(name, overrides=given), given)
+
+
+def compose_one_stage(verb: str, overrides: list[str]) -> Any:
+    """The checked settings of a verb that looks at either a reranker or a retriever; the other one is None.
+
+    Raises:
+        ConfigError: both are given, or neither.
+    """
+    refuse_two_stages(verb, overrides)
+    config = compose(verb, overrides)
+    if config.reranker is None and config.retriever is None:
+        raise ConfigError(
+            "neither reranker nor retriever is set. Choose one with reranker=NAME or retriever=NAME; `evalkit list "
+            "rerankers` and `evalkit list retrievers` have the names."
+        )
+    return config
 
 
 def _conf() -> AbstractContextManager[None]:

@@ -172,7 +172,7 @@ def _unknown_group(message: str, groups: Sequence[str]) -> str:
     """Hydra reports `rerankr=none` as a group that is not in the defaults list."""
     absent = re.match(r"You must specify '(\w+)'", message)
     if absent:
-        return f"{absent[1]} is not set. Choose one with {absent[1]}=NAME: {', '.join(config_names(absent[1]))}."
+        return not_set(absent[1])
     several = re.match(r"Ambiguous value for argument '([^']*)'", message)
     if several:
         return (
@@ -182,6 +182,11 @@ def _unknown_group(message: str, groups: Sequence[str]) -> str:
     if found:
         return f"{found[1]} is not a setting. {instead(found[1], groups).rstrip('.')}, and the keys below them."
     return message
+
+
+def not_set(group: str) -> str:
+    """That a choice of a group has to be made, and which there are."""
+    return f"{group} is not set. Choose one with {group}=NAME: {', '.join(config_names(group))}."
 
 
 def _first_line(error: BaseException) -> str:

@@ -17,10 +17,10 @@ from tiny_checkpoints import (
 )
 from transformers import BertForSequenceClassification
 
-from evalkit.config import ComputeConfig, ScoreConfig
+from evalkit.config import ComputeConfig
+from evalkit.doctor import checks, rerankers
 from evalkit.inference import attention, forward
 from evalkit.load import config_of, load_reranker
-from evalkit.rerank.doctor import checks, examine
 
 NAMES = [
     "checkpoint",
@@ -37,8 +37,8 @@ NAMES = [
 def diagnose(folder, name="cross_encoder", *, dtype="float32", float32=True, attention="auto", **settings):
     """Check name -> (outcome, detail)."""
     reranker = config_of("reranker", name, {"model": folder, **settings})
-    config = ScoreConfig(reranker, ComputeConfig(device="cpu", dtype=dtype, attention=attention))
-    return {check.name: check[1:] for check in examine(config, float32=float32)}
+    compute = ComputeConfig(device="cpu", dtype=dtype, attention=attention)
+    return {check.name: check[1:] for check in rerankers.examine(reranker, compute, float32=float32)}
 
 
 def failed(found):
@@ -110,8 +110,8 @@ def test_states_that_float16_cannot_hold_fail_in_float16_alone(good, tmp_path):
 
 def test_half_precision_is_not_compared_when_asked_not_to(good, monkeypatch):
     loads = []
-    load = checks.rerank.build
-    monkeypatch.setattr(checks.rerank, "build", lambda *given, **named: loads.append(1) or load(*given, **named))
+    load = rerankers.rerank.build
+    monkeypatch.setattr(rerankers.rerank, "build", lambda *given, **named: loads.append(1) or load(*given, **named))
     assert diagnose(good, dtype="bfloat16", float32=False)["bfloat16 = float32"] == ("skipped", "asked not to")
     assert [1] == loads
 
@@ -228,15 +228,8 @@ def test_a_padding_id_that_is_another_token_fails_padding(good, tmp_path, token)
     assert found["padding"][1] == "config.json pads with 5, and the tokenizer's [PAD] is [0]"
 
 
-def padded_on_the_left(sequences, fill):
-    longest = max(map(len, sequences))
-    rows = [[fill] * (longest - len(sequence)) + list(sequence) for sequence in sequences]
-    mask = [[0] * (longest - len(sequence)) + [1] * len(sequence) for sequence in sequences]
-    return torch.tensor(rows, dtype=torch.int64), torch.tensor(mask, dtype=torch.int64)
-
-
-def test_rows_that_are_padded_on_the_left_score_otherwise_than_alone(good, monkeypatch):
-    monkeypatch.setattr(forward, "_padded", padded_on_the_left)
+def test_rows_that_are_padded_on_the_left_score_otherwise_than_alone(good, pad_on_the_left):
+    pad_on_the_left()
     found = diagnose(good, attention="sdpa")
     assert "alone = in a batch" in failed(found)
     assert "over 8 pairs" in found["alone = in a batch"][1]
@@ -282,13 +275,13 @@ def test_all_equal_scores_fail(good, tmp_path, dtype):
 
 def test_a_few_distinct_scores_are_not_enough():
     scores = {"en": np.arange(36, dtype=np.float32).reshape(6, 6) % 3}
-    assert ("distinct scores", "FAILED") == checks.distinct(scores)[:2]
-    assert ("distinct scores", "passed") == checks.distinct({"en": np.arange(36.0).reshape(6, 6)})[:2]
+    assert ("distinct scores", "FAILED") == rerankers.distinct(scores)[:2]
+    assert ("distinct scores", "passed") == rerankers.distinct({"en": np.arange(36.0).reshape(6, 6)})[:2]
 
 
 def test_scores_that_differ_in_the_last_digits_alone_fail():
     noise = np.random.default_rng(0).normal(0, 1e-4, (6, 6))
-    assert checks.distinct({"en": (5 + noise).astype(np.float32)}).outcome == "FAILED"
+    assert rerankers.distinct({"en": (5 + noise).astype(np.float32)}).outcome == "FAILED"
 
 
 @pytest.mark.parametrize("tensor", ["classifier.weight", "bert.encoder.layer.0.output.dense.weight"])
@@ -352,13 +345,13 @@ def test_of_several_cutoff_layers_the_last_is_looked_at(tmp_path):
 
 def test_the_dtype_of_the_weights_is_checked(good):
     reranker = load_reranker("cross_encoder", model=good, compute={"device": "cpu", "attention": "sdpa"})
-    assert ("checkpoint", "passed") == checks.weights(reranker)[:2]
+    assert ("checkpoint", "passed") == rerankers.weights(reranker)[:2]
     reranker.model.to(torch.bfloat16)
-    assert ("checkpoint", "FAILED") == checks.weights(reranker)[:2]
+    assert ("checkpoint", "FAILED") == rerankers.weights(reranker)[:2]
 
 
 def test_probes_are_six_distinct_pairs_of_each_language():
-    probes = checks._probes()
+    probes = checks.probes([])
     assert ["en", "zh"] == list(probes)
     for pairs in probes.values():
         assert 6 == len({query for query, _ in pairs}) == len({document for _, document in pairs})

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.rerank.doctor.checks import FAILED, PASSED, SKIPPED, Check
+from evalkit.doctor.checks import FAILED, PASSED, SKIPPED, Check
 from evalkit.rerank.pair_reranker import PairReranker
 from evalkit.types import Pair
 

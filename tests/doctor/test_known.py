@@ -7,8 +7,8 @@ from cards import published_cards
 from tiny_checkpoints import write_gemma2_lightweight, write_minicpm_reranker
 
 from evalkit import Pair, load_reranker
+from evalkit.doctor import known
 from evalkit.load import config_of
-from evalkit.rerank.doctor import known
 from evalkit.rerank.families.cross_encoder import CrossEncoderConfig
 
 QUERY, OTHER_QUERY = "why does the sea have tides？", "why does the sea have tides?"  # noqa: RUF001
