@@ -30,7 +30,8 @@ class Member(NamedTuple):
         """Its card as YAML."""
         import yaml
 
-        return f"{self.about}\n{yaml.safe_dump(self.card, sort_keys=False, allow_unicode=True)}"
+        fast = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+        return f"{self.about}\n{yaml.dump(dict(self.settings), Dumper=fast, sort_keys=False, allow_unicode=True)}"
 
 
 @cache

@@ -4,9 +4,11 @@ A specification knows the systems and the measure, and no number: `chart_rows.py
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import altair as alt
+from altair.utils.schemapi import debug_mode
 
 from evalkit.reports import pair_charts
 from evalkit.reports.chart_parts import DECIMALS, HEIGHT, Drawn, from_rows, tip
@@ -20,9 +22,14 @@ _LINES = (  # of a name on an axis: the first stage above the reranker, and on n
 _LABEL = 200  # pixels of a name within a chart, at most
 
 
+@lru_cache(maxsize=8)
 def specifications(measure: str, look: Look) -> dict[str, dict[str, Any]]:
-    """Name of each chart -> its specification, without rows and without a theme."""
-    return {name: _finished(make(measure, look), make.__doc__ or "") for name, make in _CHARTS.items()}
+    """Name of each chart -> its specification, without rows and without a theme; not to be changed.
+
+    Altair takes 0.4 s to write them, so a page and its figures share them.
+    """
+    with debug_mode(arg=False):  # a test validates the charts; Altair would do so at each step
+        return {name: _finished(make(measure, look), make.__doc__ or "") for name, make in _CHARTS.items()}
 
 
 def _finished(chart: Drawn, about: str) -> dict[str, Any]:
@@ -64,11 +71,17 @@ def _interval_tips(measure: str) -> list[alt.Tooltip]:
 def _intervals(measure: str, look: Look) -> Drawn:
     """Means with intervals, the letters of groups at the right, the ceiling dashed."""
     x = alt.X("mean:Q", title=measure, scale=alt.Scale(zero=False, nice=True))
-    bars = from_rows().mark_rule(strokeWidth=2.5).encode(x="low:Q", x2="high:Q", y=_systems(), color=_colour(look))
-    letters = from_rows().mark_text(align="left", x={"expr": "width + 8"}).encode(y=_systems(), text="groups:N")
+    bars = (
+        from_rows()
+        .mark_rule(strokeWidth=2.5)
+        .encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"), y=_systems(), color=_colour(look))
+    )
+    letters = (
+        from_rows().mark_text(align="left", x={"expr": "width + 8"}).encode(y=_systems(), text=alt.Text("groups:N"))
+    )
     ceiling = from_rows().transform_filter("isValid(datum.ceiling)")
     best = ceiling.mark_rule(strokeDash=[5, 4], opacity=0.7).encode(
-        x="max(ceiling):Q", tooltip=tip("max(ceiling):Q", "ceiling of the candidates", DECIMALS)
+        x=alt.X("max(ceiling):Q"), tooltip=tip("max(ceiling):Q", "ceiling of the candidates", DECIMALS)
     )
     layers = alt.layer(bars, _dots(look, x, _interval_tips(measure)), letters, best)
     return layers.properties(height=_step(look), padding={"right": 34, "left": 4, "top": 4, "bottom": 4})
@@ -86,7 +99,7 @@ def _ranks(measure: str, look: Look) -> Drawn:
     dots = _dots(look, x, tips).transform_filter("isValid(datum.rank)")
     bars = from_rows().transform_filter("isValid(datum.group)")
     joined = bars.mark_rule(strokeWidth=4, strokeCap="round", x={"expr": "width + 12 + 12 * datum.group"}).encode(
-        y=alt.Y("system:N", sort=None), y2="last:N", tooltip=tip("members:N", "cannot be told apart")
+        y=alt.Y("system:N", sort=None), y2=alt.Y2("last:N"), tooltip=tip("members:N", "cannot be told apart")
     )
     return alt.layer(dots, joined).properties(height=_step(look))
 
@@ -99,9 +112,11 @@ def _cost(measure: str, look: Look) -> Drawn:
     timed = from_rows().transform_filter("isValid(datum.cost)")
     front = timed.transform_filter("datum.front")
     line = front.mark_line(interpolate="step-after", strokeDash=[5, 4], opacity=0.6, color=SAME).encode(
-        detail="stage:N"
+        detail=alt.Detail("stage:N")
     )
-    bars = timed.mark_rule(strokeWidth=1.5, opacity=0.7).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=_colour(look))
+    bars = timed.mark_rule(strokeWidth=1.5, opacity=0.7).encode(
+        x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q"), color=_colour(look)
+    )
     dots = timed.mark_point(filled=True, size=90, opacity=1)
     stage = from_rows().transform_filter("!isValid(datum.cost)")
     at_end: dict[str, Any] = {"x": {"expr": "datum.end == 'left' ? 4 : width - 4"}, "align": {"expr": "datum.end"}}
@@ -109,8 +124,8 @@ def _cost(measure: str, look: Look) -> Drawn:
         stage.mark_rule(opacity=0.6).encode(
             y=y, tooltip=[tip("system:N", "first stage"), tip("mean:Q", measure, DECIMALS)]
         ),
-        stage.mark_text(dy=9, limit=_LABEL, opacity=0.8, **at_end).encode(y=y, text="system:N"),
-        line.encode(x=x, y=y, order="cost:Q"),
+        stage.mark_text(dy=9, limit=_LABEL, opacity=0.8, **at_end).encode(y=y, text=alt.Text("system:N")),
+        line.encode(x=x, y=y, order=alt.Order("cost:Q")),
         bars,
         dots.encode(x=x, y=y, color=_colour(look), shape=_shape(look), tooltip=tips),
     ).properties(height=HEIGHT)
@@ -124,14 +139,18 @@ def _depth(measure: str, look: Look) -> Drawn:
     y = alt.Y("value:Q", title=measure, scale=alt.Scale(zero=False, nice=True))
     tips = [tip("system:N", "system"), tip("depth:Q", "depth"), tip("value:Q", measure, DECIMALS)]
     own = from_rows().transform_filter("datum.kind == 'reranked'").encode(x=x, y=y, color=_colour(look), tooltip=tips)
-    frame = from_rows().transform_filter("datum.kind != 'reranked'").encode(x=x, y=y, detail="system:N", tooltip=tips)
+    frame = (
+        from_rows()
+        .transform_filter("datum.kind != 'reranked'")
+        .encode(x=x, y=y, detail=alt.Detail("system:N"), tooltip=tips)
+    )
     least = from_rows().transform_filter("datum.kind == 'first stage'").transform_joinaggregate(least="min(depth)")
     names = least.transform_filter("datum.depth == datum.least").mark_text(
         align="left", dy=9, opacity=0.8, limit=_LABEL
     )
     return alt.layer(
         frame.mark_line(strokeDash=[5, 4], opacity=0.7, color=SAME),
-        names.encode(x=x, y=y, text="system:N"),
+        names.encode(x=x, y=y, text=alt.Text("system:N")),
         own.mark_line(strokeWidth=2),
         own.mark_point(filled=True, size=60, opacity=1).encode(shape=_shape(look)),
     ).properties(height=HEIGHT)
@@ -154,7 +173,7 @@ def _length(measure: str, look: Look) -> Drawn:
     zero = alt.Chart(alt.InlineData([{}])).mark_rule(opacity=0.6).encode(y=alt.datum(0))
     return alt.layer(
         zero,
-        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2="high:Q"),
+        base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q")),
         base.mark_point(filled=True, size=50, opacity=1).encode(y=y, shape=_shape(look)),
     ).properties(height=HEIGHT)
 
@@ -168,8 +187,8 @@ def _ties(measure: str, look: Look) -> Drawn:
     # Taller than the mark of the system, which would hide a narrow range.
     bars = from_rows().mark_bar(height=18, opacity=0.4, cornerRadius=3)
     return alt.layer(
-        intervals.encode(x=alt.X("low:Q"), x2="high:Q", y=_systems(), color=_colour(look)),
-        bars.encode(x=alt.X("least:Q"), x2="greatest:Q", y=_systems(), color=_colour(look), tooltip=tips),
+        intervals.encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"), y=_systems(), color=_colour(look)),
+        bars.encode(x=alt.X("least:Q"), x2=alt.X2("greatest:Q"), y=_systems(), color=_colour(look), tooltip=tips),
         _dots(look, x, tips),
     ).properties(height=_step(look))
 
@@ -183,7 +202,7 @@ def _truncation(measure: str, look: Look) -> Drawn:
     tips += [tip("relevant:Q", "relevant", ",d"), tip("reranked:Q", "in the top 10", ".1%")]
     base = from_rows().encode(y=_systems(), color=_colour(look))
     return alt.layer(
-        base.mark_line(opacity=0.5).encode(x=x, detail="system:N"),
+        base.mark_line(opacity=0.5).encode(x=x, detail=alt.Detail("system:N")),
         base.mark_point(filled=True, size=90, opacity=1).encode(
             x=x, shape=alt.Shape("pairs:N", scale=scale, legend=alt.Legend(orient="top")), tooltip=tips
         ),

@@ -2,20 +2,30 @@
 
 import base64
 import hashlib
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from evalkit.system.terminal import unturned
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
 
 
 def filled(template: str, **values: object) -> str:
     """A template with values, which are escaped unless they are `Markup`; one that it lacks is an error."""
+    return _templates().get_template(template).render(**values)
+
+
+@cache
+def _templates() -> "Environment":
+    """Where templates are found; it compiles each once a process."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(_ASSETS)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_finalized)
-    return environment.get_template(template).render(**values)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=_finalized)
 
 
 def _finalized(value: object) -> str:

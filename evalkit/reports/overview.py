@@ -18,7 +18,7 @@ from evalkit.analysis.one_pass import DEPTHS, Analysis, AtDepth, analyse
 from evalkit.analysis.overall import Overall, left_out, overall
 from evalkit.analysis.pairwise import Comparison, Settings, compare
 from evalkit.analysis.published.tables import Published, load_published
-from evalkit.analysis.published.verdicts import NOT_RUN, Cell, reproduce
+from evalkit.analysis.published.verdicts import NOT_RUN, Cell, part_of, reproduce
 from evalkit.analysis.score_bins import ScoreBins, score_bins
 from evalkit.analysis.shared_facts import SharedFacts, pairs_among
 from evalkit.config.resources import config_names
@@ -176,9 +176,10 @@ def _system(evaluation: Evaluation, analysis: Analysis | None, bins: ScoreBins |
 def _published(evaluations: Sequence[Evaluation]) -> list[tuple[Published, tuple[Cell, ...]]]:
     # Of a run alone nobody knows the conditions.
     evaluations = [one for one in evaluations if not isinstance(one.result, RunResult)]
-    found = []
-    for name in config_names("published"):
-        published = load_published(name)
+    here, found = set(map(part_of, evaluations)), []
+    for published in map(load_published, config_names("published")):
+        if here.isdisjoint(part for table in published.tables for column in table.columns for part in column.parts):
+            continue
         cells = tuple(reproduce(published, evaluations))
         if any(not cell.verdict.startswith(NOT_RUN) for cell in cells):
             found.append((published, cells))

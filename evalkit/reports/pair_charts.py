@@ -37,7 +37,7 @@ def queries(measure: str, look: Look) -> Drawn:
         tooltip=[*tips, tip("such:N", "such as")],
     )
     ends = alt.Chart(alt.InlineData([{"at": 0}, {"at": 1}]))
-    diagonal = ends.mark_line(color=SAME, opacity=0.6, strokeDash=[5, 4]).encode(x="at:Q", y="at:Q")
+    diagonal = ends.mark_line(color=SAME, opacity=0.6, strokeDash=[5, 4]).encode(x=alt.X("at:Q"), y=alt.Y("at:Q"))
     return alt.layer(diagonal, dots).properties(height=HEIGHT + 40)
 
 
@@ -56,7 +56,7 @@ def differences(measure: str, look: Look) -> Drawn:
     # An edge of the same colour, since thin neighbours would have paper shine through between them.
     bars = steps.mark_rect(strokeWidth=0.5).encode(
         x=x,
-        x2="to:Q",
+        x2=alt.X2("to:Q"),
         y=y,
         y2=alt.datum(0),
         color=_direction(),
@@ -66,7 +66,7 @@ def differences(measure: str, look: Look) -> Drawn:
     mean = (
         _of_queries()
         .mark_rule(strokeDash=[5, 4])
-        .encode(y="mean(difference):Q", tooltip=tip("mean(difference):Q", "mean difference", "+.4f"))
+        .encode(y=alt.Y("mean(difference):Q"), tooltip=tip("mean(difference):Q", "mean difference", "+.4f"))
     )
     return alt.layer(bars, mean).properties(height=HEIGHT + 40)
 
@@ -91,7 +91,7 @@ def scores(measure: str, look: Look) -> Drawn:
     shares = edges.mark_line(strokeWidth=2).encode(
         x=alt.X("edge:Q", title="score", scale=alt.Scale(nice=False), axis=_SCORE),
         y=alt.Y("share:Q", stack=None, title="share of each kind", axis=alt.Axis(format="%")),
-        order="place:Q",
+        order=alt.Order("place:Q"),
         color=alt.Color("judged:N", scale=scale, legend=alt.Legend(orient="top")),
         strokeDash=alt.StrokeDash("judged:N", scale=alt.Scale(domain=scale.domain, range=[[1, 0], [1, 0], [5, 3]])),
     )
@@ -99,7 +99,9 @@ def scores(measure: str, look: Look) -> Drawn:
         from_rows()
         .mark_rect(opacity=0)
         .encode(
-            x="low:Q", x2="high:Q", tooltip=[tip("low:Q", "score from", ".4~g"), tip("high:Q", "to", ".4~g"), *counts]
+            x=alt.X("low:Q"),
+            x2=alt.X2("high:Q"),
+            tooltip=[tip("low:Q", "score from", ".4~g"), tip("high:Q", "to", ".4~g"), *counts],
         )
     )
     return alt.layer(shares, told).properties(height=HEIGHT - 40)
@@ -123,7 +125,7 @@ def calibration(measure: str, look: Look) -> Drawn:
     x = alt.X("middle:Q", title="score", scale=alt.Scale(zero=False), axis=_SCORE)
     base = judged.encode(x=x, tooltip=[*tips, tip("share:Q", "relevant", ".1%")])
     return alt.layer(
-        base.mark_rule(strokeWidth=1.5, color=BETTER).encode(y=alt.Y("least:Q"), y2="most:Q"),
+        base.mark_rule(strokeWidth=1.5, color=BETTER).encode(y=alt.Y("least:Q"), y2=alt.Y2("most:Q")),
         base.mark_line(color=BETTER, strokeWidth=2).encode(y=y),
         base.mark_point(filled=True, size=50, opacity=1, color=BETTER).encode(y=y),
     ).properties(height=HEIGHT - 40)

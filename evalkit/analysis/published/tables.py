@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 from evalkit.config.resources import config_names, read_config
@@ -95,8 +96,9 @@ class Published:
     tables: tuple[Table, ...]
 
 
+@cache
 def load_published(name: str) -> Published:
-    """The published tables of this name.
+    """The published tables of this name, read once a process: a report looks into all of them.
 
     Raises:
         ConfigError: there are none, or the file is malformed.
