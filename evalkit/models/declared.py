@@ -59,7 +59,8 @@ class Declared:
         prompts: texts to put before a query or a document, by name.
         default_prompt: of these the one for a cross-encoder's queries; empty where none is named.
         max_length: tokens of a text or pair, special ones included; None where nothing limits it.
-        lowercase: whether texts are put in lower case before they are tokenised.
+        lowercase: whether texts are put in lower case before special tokens are looked for in them, as up to
+            sentence-transformers 5. The tokenizer does it behind that search; see `tokenizer_settings`.
         truncate_dim: how many numbers of a vector are used; all when None.
         similarity: `cosine` or `dot`, by which vectors are compared.
         task: what sentence-transformers 6 loads the transformer for; None where it does not say.
@@ -130,7 +131,8 @@ def declared(checkpoint: Checkpoint, *, pairs: bool = False, late: bool = False)
         prompts=prompts,
         default_prompt=prompts.get(str(default), ""),
         max_length=_max_length(checkpoint, name, transformer),
-        lowercase=bool(transformer.get("do_lower_case", False)),
+        # Since version 5.4, which first wrote transformer_task, sentence-transformers leaves it to the tokenizer.
+        lowercase=bool(transformer.get("do_lower_case", False)) and "transformer_task" not in transformer,
         truncate_dim=whole_number(f"{checkpoint.file(SENTENCE_TRANSFORMERS)}", model, "truncate_dim"),
         similarity="cosine" if late else _similarity(checkpoint, model),
         task=task_of(where, transformer),
@@ -181,6 +183,11 @@ def is_late(checkpoint: Checkpoint) -> bool:
     """Whether the checkpoint has settings of late interaction (ColBERT), by PyLate or sentence-transformers 6."""
     files = (SENTENCE_TRANSFORMERS, *_TRANSFORMER)
     return any(LATE_INTERACTION & set(checkpoint.read_json(name) or {}) for name in files)
+
+
+def asks_lower_case(checkpoint: Checkpoint) -> bool:
+    """Whether the settings of the transformer ask for lower case."""
+    return bool((checkpoint.read_json(transformer_file(checkpoint)) or {}).get("do_lower_case"))
 
 
 def transformer_file(checkpoint: Checkpoint) -> str:

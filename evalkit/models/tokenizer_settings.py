@@ -12,7 +12,7 @@ from evalkit.errors import ModelError
 from evalkit.inference import notices
 from evalkit.inference.tokens import FastTokenizer, Frame
 from evalkit.models.checkpoint import Checkpoint
-from evalkit.models.declared import TOKENIZER, declared, token_text
+from evalkit.models.declared import TOKENIZER, asks_lower_case, token_text
 
 _AGREE = "Make both files agree in a copy of the folder."
 # Classes that take `tokenizer.json` as it is.
@@ -36,7 +36,8 @@ def configured(checkpoint: Checkpoint, tokenizer: Any) -> FastTokenizer:
     """
     stored = checkpoint.read_json(TOKENIZER) or {}
     name = str(stored.get("tokenizer_class") or "").removesuffix("Fast")
-    lowercase = declared(checkpoint, late=True).lowercase  # whichever kind of model it is
+    # Without modules.json only single texts are put in lower case, before they come here.
+    lowercase = asks_lower_case(checkpoint) and bool(checkpoint.modules())
     _apply_case(checkpoint, tokenizer, stored, generic=name in _GENERIC, lowercase=lowercase)
     if lowercase:
         _lowercase_all(tokenizer)

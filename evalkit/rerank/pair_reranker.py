@@ -23,7 +23,7 @@ from evalkit.inference.tokens import CachedTokenizer, TokenizedPairs, Tokenizer,
 from evalkit.inference.usage import Usage
 from evalkit.models.arithmetic import arithmetic, budget_of, require_torch, resolved, workers
 from evalkit.models.checkpoint import Checkpoint, resolve
-from evalkit.models.declared import Declared, declared, length
+from evalkit.models.declared import Declared, asks_lower_case, declared, length
 from evalkit.models.loading import refusing
 from evalkit.models.processor import facts, noting, warn_of_emulation
 from evalkit.models.requirements import require_positions, require_whole
@@ -189,8 +189,14 @@ class PairReranker(Reranker):
             "checkpoint": self.checkpoint.identity,
             "max_length": self.config.tokens,
             "instruction": self.instruction,
+            **({"lowercase": False} if self._ignores_case else {}),
             **arithmetic(self.compute, self.checkpoint),
         }
+
+    @property
+    def _ignores_case(self) -> bool:
+        """Whether lower case is asked for in a file that is not read; scores were once computed with it."""
+        return asks_lower_case(self.checkpoint) and not self.checkpoint.modules()
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

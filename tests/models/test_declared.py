@@ -8,7 +8,7 @@ import pytest
 
 from evalkit.errors import ModelError
 from evalkit.models.checkpoint import Checkpoint, resolve
-from evalkit.models.declared import Reading, declared, reading, unused_prompts
+from evalkit.models.declared import Reading, asks_lower_case, declared, reading, unused_prompts
 from evalkit.models.layout import usable_positions
 from evalkit.models.requirements import require_no_code, require_text, require_whole
 
@@ -67,6 +67,13 @@ def test_a_cross_encoder_without_modules_reads_no_file_of_sentence_transformers_
     (checkpoint.path / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
     said = declared(checkpoint, pairs=True)
     assert ("query: ", 20) == (said.default_prompt, said.max_length)
+
+
+@pytest.mark.parametrize(("stored", "before"), [({}, True), ({"transformer_task": "feature-extraction"}, False)])
+def test_lower_case_comes_before_special_tokens_unless_version_6_wrote_the_file(checkpoint, stored, before):
+    said = declared(write(checkpoint, TRANSFORMER, do_lower_case=True, **stored))
+    assert (said.lowercase, asks_lower_case(checkpoint)) == (before, True)
+    assert not asks_lower_case(write(checkpoint, TRANSFORMER, do_lower_case=False, **stored))
 
 
 def test_the_default_prompt_is_the_one_that_is_named(checkpoint):

@@ -60,6 +60,18 @@ def test_a_generic_class_takes_tokenizer_json_as_it_is_and_a_contradiction_is_re
         load_tokenizer(folder_of(tmp_path, "bert", **generic, do_lower_case=False))
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_lower_case_of_sentence_transformers_is_that_of_the_tokenizer_beside_modules_json_alone(tmp_path, listed):
+    checkpoint = folder_of(tmp_path, "bert", lambda raw: raw.update(normalizer=None), do_lower_case=False)
+    (tmp_path / "sentence_bert_config.json").write_text('{"do_lower_case": true}', encoding="utf-8")
+    if listed:
+        modules = [{"type": "sentence_transformers.models.Transformer", "path": ""}]
+        (tmp_path / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    upper, lower, special = tokenize(load_tokenizer(checkpoint), ["The MOON", "the moon", "[SEP]"], max_length=64).ids
+    assert listed is (upper.tolist() == lower.tolist())
+    assert special[1] == special[2]  # lower case comes behind the search for special tokens
+
+
 # The expected tokens are those that transformers 4.57.6 gave for each.
 @pytest.mark.parametrize(
     ("settings", "before", "behind"),

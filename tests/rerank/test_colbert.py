@@ -154,8 +154,9 @@ NORMAL = {"strategy": "fixed", "attend": False, "token": None, "length": 32}
         ({"query_expansion": "absent", "query_length": 14, "document_length": 20}, {}, {}),
         ({}, {"skiplist_tasks": ["query", "document"], "skiplist_words": ["the", "not a token"]}, {}),
         ({}, {}, {"similarity_fn_name": "meanmaxsim", "prompts": {"query": "[Q] find ", "document": "[D] "}}),
+        ({"do_lower_case": True}, {}, {}),
     ],
-    ids=["attend", "min", "token", "no expansion", "skips in queries", "mean and prompt"],
+    ids=["attend", "min", "token", "no expansion", "skips in queries", "mean and prompt", "lower case"],
 )
 def test_settings_of_a_multi_vector_encoder_are_obeyed_as_there(multivector, shared, transformer, mask, model):
     library = pytest.importorskip("sentence_transformers", reason="sentence-transformers is not installed")

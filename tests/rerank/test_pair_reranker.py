@@ -238,6 +238,20 @@ def test_pairs_that_differ_in_their_instruction_alone_are_scored_apart(minicpm):
     assert abs(first - second) > 1e-3
 
 
+def test_lower_case_that_is_asked_for_without_modules_json_changes_no_score_and_has_a_key(bert, tmp_path):
+    """sentence-transformers reads that file beside modules.json alone; scores of lowered texts were once stored."""
+    cased = shutil.copytree(bert, tmp_path / "cased")
+    content = json.loads((cased / "tokenizer.json").read_text(encoding="utf-8")) | {"normalizer": None}
+    (cased / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    pairs = [Pair("The MOON", "the moon"), Pair("moon", "MOON")]
+    before = reranker(cased)
+    expected, key = scored(before, pairs), dict(before.identity)
+    (cased / "sentence_bert_config.json").write_text('{"do_lower_case": true}', encoding="utf-8")
+    asked = reranker(cased)
+    np.testing.assert_array_equal(scored(asked, pairs), expected)
+    assert ("lowercase" in key, asked.identity["lowercase"]) == (False, False)
+
+
 def test_instruction_is_part_of_the_identity(minicpm):
     identities = [dict(instructed(minicpm, text).identity) for text in ("none", "Find it.", "Find them.")]
     assert [""] == [identity["instruction"] for identity in identities[:1]]
