@@ -1,6 +1,7 @@
 """Fixtures that every test file may use. Nothing here reaches a network."""
 
 import gc
+import hashlib
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 
 import hypothesis
 from _pytest.logging import catching_logs
+from filelock import FileLock
 from stubs import Clock, tiny_bert, write_collection
 
 from evalkit.inference.tokens import FastTokenizer
@@ -129,13 +131,29 @@ def caplog(caplog, monkeypatch):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _quickly() -> Iterator[None]:
-    """Settings of the same files are composed once, and nothing waits for the disk: no test cuts the power."""
+def _quickly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Settings of the same files are composed once, and nothing waits for the disk: no test cuts the power.
+
+    The script of charts takes two seconds of a processor. One of the processes that run tests makes it for all.
+    """
+    import vl_convert
     from composed import compose_once
+
+    folder, bundle = tmp_path_factory.getbasetemp(), vl_convert.javascript_bundle
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def bundled(snippet: str) -> str:
+        path = folder / f"{hashlib.sha256(snippet.encode()).hexdigest()}.js"
+        with FileLock(path.with_suffix(".lock")):
+            if not path.is_file():
+                path.write_text(bundle(snippet), encoding="utf-8")
+        return path.read_text(encoding="utf-8")
 
     with pytest.MonkeyPatch.context() as patch:
         compose_once(patch)
         patch.setattr(os, "fsync", lambda _: None)
+        patch.setattr(vl_convert, "javascript_bundle", bundled)
         if "attached_loggers" in catching_logs.__slots__:
             patch.setattr(catching_logs, "__enter__", _catch_at_the_root)
         yield

@@ -51,7 +51,7 @@ def packed(name, folder):
     return model
 
 
-@pytest.mark.parametrize("budget", [1, 60, 10_000])
+@pytest.mark.parametrize("budget", [1, pytest.param(60, marks=pytest.mark.slow), 10_000])
 def test_scores_are_those_of_the_padded_model_in_any_batch(name, folder, padded, budget):
     model = built(KINDS[name], folder, batch_tokens=budget)
     assert padded.std(axis=0).min() > 100 * EXACT
