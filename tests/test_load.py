@@ -245,3 +245,25 @@ def test_an_object_in_place_of_a_name_is_one_line(load_stage):
         ConfigError, match=r"^(reranker|retriever) is <function .*, expected a name from `evalkit list`"
     ):
         load_stage(lambda query, documents: documents)  # noqa: ARG005
+
+
+def test_texts_in_python_are_a_list_of_texts_or_refused(encoder):
+    pandas = pytest.importorskip("pandas")
+    retriever = load_retriever("dense", model=encoder, max_length=64, pooling="mean", compute=CPU)
+    expected = retriever.encode_documents(["moon", "honey"])
+    for same in (("moon", "honey"), (text for text in ("moon", "honey")), pandas.Series(["moon", "honey"])):
+        np.testing.assert_array_equal(retriever.encode_documents(same), expected)
+    refused = {
+        "got str": "moon",
+        "got dict": {"d1": "moon"},
+        "got set": {"moon"},
+        "got DataFrame": pandas.DataFrame({"text": ["moon"] * 3}),
+        "got int": 3,
+        "text 2 is None": ["moon", None],
+        "text 1 is b'moon'": [b"moon"],
+        "text 2 has half of a surrogate pair": ["moon", "\ud800"],
+    }
+    for message, given in refused.items():
+        for encode in (retriever.encode_queries, retriever.encode_documents):
+            with pytest.raises(DataError, match=message):
+                encode(given)

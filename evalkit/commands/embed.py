@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
         prog="evalkit embed",
         config="embed",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="""Vectors of texts with a dense retriever.
+        description="""Vectors of texts with a dense or sparse retriever.
 
   evalkit embed retriever=bge_m3_dense texts.jsonl > vectors.jsonl
   evalkit embed retriever=bge_large_en_v1_5 retriever.model=DIR --ids < texts.jsonl
@@ -46,7 +46,7 @@ In retriever.query_instruction and other texts \\n is a newline, \\t a tab, and 
     from evalkit.retrieval.splade import SpladeRetriever
 
     if not isinstance(retriever, DenseRetriever | SpladeRetriever):
-        raise ConfigError(f"retriever={config.retriever.name} is not a dense retriever, so it makes no vectors.")
+        raise ConfigError(f"retriever={config.retriever.name} has no encoder, so it makes no vectors.")
     texts = read_texts(file)
     if not texts:
         tell("no texts were read")

@@ -9,6 +9,7 @@ from evalkit.commands.json_lines import shortest, split_arguments, write_line
 from evalkit.commands.options import Parser
 from evalkit.commands.settings.compose import compose
 from evalkit.formats.jsonl import read_pairs
+from evalkit.formats.notes import counted
 from evalkit.system.progress import progress
 from evalkit.system.stages import LOADING
 from evalkit.system.terminal import tell
@@ -51,7 +52,9 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
         tell("no pairs were read")
     instructed = sum(1 for pair, _ in lines if pair.instruction)
     if instructed and not (config.reranker.reads_instructions and reranker.reads_instructions):
-        tell(f"{instructed} pairs have an instruction, which this reranker has no place for")
+        have = "pair has" if instructed == 1 else "pairs have"
+        tell(f"{instructed} {have} an instruction, which this reranker has no place for")
+    cut = 0
     with progress("scoring", len(lines), "pairs") as meter:
         if lines:
             with meter.not_working(LOADING):
@@ -59,9 +62,12 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
         for window in _windows(lines, by_query=reranker.by_query):
             pairs = [pair for pair, _ in window]
             ids = rerank.tokens_of(reranker, pairs) if options.ids else [{}] * len(pairs)
-            scores = reranker.score(pairs, advance=meter).scores
+            scored = reranker.score(pairs, advance=meter)
+            cut += scored.truncated
             for row, (_, rest) in enumerate(window):
-                write_line({**rest, "score": shortest(scores[row]), **ids[row]})
+                write_line({**rest, "score": shortest(scored.scores[row]), **ids[row]})
+    if cut:
+        tell(f"{counted(cut, 'pair')} of {len(lines)} cut to fit the model or reranker.max_length")
     return 0
 
 

@@ -1,7 +1,7 @@
 """What every checkpoint is checked for: that it is whole, and that its scores of a few plain texts make sense."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from evalkit.config import ComputeConfig
 from evalkit.config.compute import FLASH, PACKED
+from evalkit.config.languages import language_code
 from evalkit.config.resources import shipped
 from evalkit.errors import ModelError
 
@@ -143,8 +144,28 @@ def probes(languages: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
 
     All there are for a model of none or of other languages: nothing better is known than that it tells these apart.
     """
-    known = {
-        language: [(query, document) for query, document in pairs]
-        for language, pairs in json.loads(shipped("doctor/probes.json").read_text(encoding="utf-8")).items()
-    }
+    known = _known_probes()
     return {language: known[language] for language in known if language in languages} or known
+
+
+def codes(stage: str, languages: Sequence[str]) -> list[str]:
+    """The languages of a model as evalkit writes them.
+
+    Raises:
+        ConfigError: one is not a language.
+    """
+    return [language_code(f"{stage}.languages", language) for language in languages]
+
+
+def not_probed(languages: Sequence[str]) -> Iterator[Check]:
+    """A row for each language of the model in which there are no probes."""
+    known = _known_probes()
+    for language in languages:
+        if language not in known:
+            detail = f"there are no texts in it; languages with texts are {', '.join(known)}"
+            yield Check(f"relevant first ({language})", SKIPPED, detail)
+
+
+def _known_probes() -> dict[str, list[tuple[str, str]]]:
+    stored = json.loads(shipped("doctor/probes.json").read_text(encoding="utf-8"))
+    return {language: [(query, document) for query, document in pairs] for language, pairs in stored.items()}

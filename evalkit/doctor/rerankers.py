@@ -31,7 +31,7 @@ def examine(config: RerankerConfig, compute: ComputeConfig, *, float32: bool = T
         AbsentModel: there is no such checkpoint.
         MissingExtra: a package is absent.
     """
-    config = config.settled()
+    config, languages = config.settled(), checks.codes("reranker", config.languages)
     if not isinstance(config, PairRerankerConfig | LateInteractionConfig | JinaListwiseConfig):
         raise ConfigError(f"reranker={config.name} has no checkpoint of evalkit's own: nothing to check.")
     try:
@@ -48,18 +48,18 @@ def examine(config: RerankerConfig, compute: ComputeConfig, *, float32: bool = T
         yield guarded("padding", partial(padding, reranker))
     yield guarded("alone = in a batch", lambda: batches(reranker))
     try:
-        scores = probe_scores(reranker, config.languages)
+        scores = probe_scores(reranker, languages)
     except ModelError as error:
         yield Check("relevant first", FAILED, str(error))
         return
     yield distinct(scores)
     for language in scores:
         yield checks.relevance(language, scores[language])
-    if not isinstance(reranker, PairReranker):
-        return
-    yield guarded("published scores", partial(known.published_scores, reranker))
-    if reranker.family.poolings:
-        yield guarded("pooling", partial(known.pooling, reranker))
+    yield from checks.not_probed(languages)
+    if isinstance(reranker, PairReranker):
+        yield guarded("published scores", partial(known.published_scores, reranker))
+        if reranker.family.poolings:
+            yield guarded("pooling", partial(known.pooling, reranker))
     exact = partial(_exact, reranker, config, compute, list(scores))
     yield guarded("dtype", partial(checks.dtype, reranker.compute.dtype, scores, exact, wanted=float32))
 
@@ -134,10 +134,13 @@ def distinct(scores: Mapping[str, NDArray[np.float32]]) -> Check:
     return Check("distinct scores", outcome(passed), detail)
 
 
-def _exact(reranker: PairReranker, config: RerankerConfig, compute: ComputeConfig, languages: Sequence[str]) -> Scores:
+def _exact(reranker: AnyChecked, config: RerankerConfig, compute: ComputeConfig, languages: Sequence[str]) -> Scores:
     """Scores of the probes in float32."""
-    reranker.unload()  # two copies may not fit
-    return probe_scores(rerank.require_pairs(rerank.build(config, checks.in_float32(compute))), languages)
+    if isinstance(reranker, PairReranker):
+        reranker.unload()  # two copies may not fit
+    exact = rerank.build(config, checks.in_float32(compute))
+    assert isinstance(exact, AnyChecked)
+    return probe_scores(exact, languages)
 
 
 def _scores(reranker: AnyChecked, pairs: Sequence[Pair]) -> NDArray[np.float32]:

@@ -64,6 +64,7 @@ def examine(config: RetrieverConfig, compute: ComputeConfig, *, float32: bool = 
     """
     if not isinstance(config, DenseConfig | SpladeConfig):
         raise ConfigError(f"retriever={config.name} has no checkpoint of evalkit's own: nothing to check.")
+    languages = checks.codes("retriever", config.languages)
     try:
         retriever = retrieval.build(config, compute, open_store())
         assert isinstance(retriever, DenseRetriever | SpladeRetriever)
@@ -76,21 +77,22 @@ def examine(config: RetrieverConfig, compute: ComputeConfig, *, float32: bool = 
         yield Check("checkpoint", FAILED, str(error))
         return
     roles = _roles(encoder, retriever.before_query(None))
-    yield guarded("prompts", partial(prompts, roles, config.languages))
+    yield guarded("prompts", partial(prompts, roles, languages))
     yield pooling(encoder)
     yield guarded("alone = in a batch", partial(batches, roles, encoder.compute.dtype))
     try:
-        vectors = probe_vectors(roles, config.languages)
+        vectors = probe_vectors(roles, languages)
     except ModelError as error:
         yield Check("relevant first", FAILED, str(error))
         return
-    yield distinct(roles, vectors, config.languages)
+    yield distinct(roles, vectors, languages)
     yield norms(encoder, vectors) if isinstance(encoder, DenseEncoder) else filled(encoder.width, vectors)
     scores = similarities(vectors)
     for language in scores:
         yield checks.relevance(language, scores[language])
+    yield from checks.not_probed(languages)
     asked = "float32" if _is_table(encoder) and encoder.queries is encoder else encoder.compute.dtype
-    exact = partial(_exact, encoder, roles, compute, config.languages)
+    exact = partial(_exact, encoder, roles, compute, languages)
     yield guarded("dtype", partial(checks.dtype, asked, scores, exact, wanted=float32))
 
 

@@ -1,10 +1,11 @@
 """First stages whose encoder makes a vector of each text, dense or over the vocabulary."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from evalkit.retrieval.first_stage import FirstStage
+from evalkit.types import checked_texts
 
 
 class EncodingRetriever(FirstStage):
@@ -18,7 +19,7 @@ class EncodingRetriever(FirstStage):
 
     def encode_queries(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         *,
         instruction: str | None = None,
         advance: Callable[[float], None] = lambda _: None,
@@ -36,12 +37,19 @@ class EncodingRetriever(FirstStage):
 
         Raises:
             ConfigError: there is no place for an instruction.
+            DataError: these are no texts.
         """
-        return self.encoder.queries.encode(texts, instruction=self.before_query(instruction), advance=advance)
+        before = self.before_query(instruction)
+        return self.encoder.queries.encode(checked_texts(texts), instruction=before, advance=advance)
 
-    def encode_documents(self, texts: Sequence[str], *, advance: Callable[[float], None] = lambda _: None) -> Any:
-        """Vectors of documents, in the form of those of queries."""
-        return self.encoder.encode(texts, instruction=self.encoder.reading.document_instruction, advance=advance)
+    def encode_documents(self, texts: Iterable[str], *, advance: Callable[[float], None] = lambda _: None) -> Any:
+        """Vectors of documents, in the form of those of queries.
+
+        Raises:
+            DataError: these are no texts.
+        """
+        before = self.encoder.reading.document_instruction
+        return self.encoder.encode(checked_texts(texts), instruction=before, advance=advance)
 
     @abstractmethod
     def before_query(self, instruction: str | None) -> str:

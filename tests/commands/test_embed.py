@@ -199,7 +199,7 @@ def test_an_absent_file_and_two_files_are_one_line(typed, file, capsys, tmp_path
     [
         ([], ["retriever is not set. Choose one with retriever=NAME: ", "minicpm_embedding"]),
         (["retriever=nope"], ["retriever=nope is not a choice", "minicpm_embedding"]),
-        (["retriever=bm25"], ["retriever=bm25 is not a dense retriever, so it makes no vectors"]),
+        (["retriever=bm25"], ["retriever=bm25 has no encoder, so it makes no vectors"]),
         (["reranker=auto"], ["reranker is not a setting here. `evalkit embed`", "`evalkit score`"]),
         (["reranker.max_length=3"], ["reranker.max_length is not a setting here. Did you mean retriever.max_length?"]),
         (["retriever=dense"], ["retriever.model is not set", "HUB_ID_OR_FOLDER"]),

@@ -330,3 +330,9 @@ def test_evaluate_refuses_several_cutoff_layers(tmp_path, capsys, monkeypatch):
     parts = ["reranker.cutoff_layers=[1, 2] gives 2 scores a pair, and a ranking needs one", "evalkit evaluate -m"]
     assert_one_line(capsys, code, *parts)
     assert not (tmp_path / "results").exists()
+
+
+def test_pairs_that_are_cut_are_counted(typed, tmp_path, capsys):
+    pairs = [PAIRS[0], {"query": "moon", "document": "the sea " * 200}]
+    assert main([*typed, write_pairs(tmp_path / "long.jsonl", pairs)]) == 0
+    assert "1 pair of 2 cut to fit the model or reranker.max_length" in capsys.readouterr().err

@@ -19,6 +19,8 @@ from transformers import BertForSequenceClassification
 
 from evalkit.config import ComputeConfig
 from evalkit.doctor import checks, rerankers
+from evalkit.doctor.rerankers import examine
+from evalkit.errors import ConfigError
 from evalkit.inference import attention, forward
 from evalkit.load import config_of, load_reranker
 
@@ -307,8 +309,24 @@ def test_only_languages_that_the_reranker_is_made_for_are_probed(good):
 
 
 def test_a_reranker_of_languages_without_probes_is_shown_all_of_them(good):
-    found = diagnose(good, languages=["fr"])
+    found = diagnose(good, languages=["fra"])
     assert {"relevant first (en)", "relevant first (zh)"} <= set(found)
+    assert found["relevant first (fr)"] == ("skipped", "there are no texts in it; languages with texts are en, zh")
+
+
+def test_languages_are_codes_in_any_of_their_forms(good):
+    assert "relevant first (zh)" not in diagnose(good, languages=["eng", "en-US"])
+    with pytest.raises(ConfigError, match=r"reranker\.languages=klingon is not a language code"):
+        diagnose(good, languages=["klingon"])
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["late_colbert_modernbert", "jina_reranker_v3"])
+def test_late_interaction_and_lists_are_compared_with_float32_too(shared, name):
+    config = config_of("reranker", "auto", {"model": str(shared / "golden" / name / "model")})
+    found = {check.name: check for check in examine(config, ComputeConfig(device="cpu", dtype="bfloat16"))}
+    assert found["bfloat16 = float32"].detail.startswith("Kendall's tau ")
+    assert found["checkpoint"].outcome == "passed"
 
 
 def test_a_language_model_whose_answer_is_several_tokens_fails(tmp_path):

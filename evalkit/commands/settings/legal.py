@@ -13,6 +13,12 @@ from evalkit.system.lookalikes import instead, lookalikes, proposal
 
 _EXPECTED = {"Integer": "Give a whole number.", "Float": "Give a number.", "bool": "Give true or false."}
 GROUPS = ("dataset", "retriever", "reranker", "compute", "suite", "ablation")
+_READERS = {
+    "dataset": "dataset=folder dataset.path",
+    "retriever": "retriever=dense retriever.model",
+    "reranker": "reranker=auto reranker.model",
+}
+"""The setting that takes a folder of the user's own, by stage."""
 _HYDRA_GROUPS = ("hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging", "hydra/help")
 
 
@@ -37,7 +43,7 @@ def one_line(error: BaseException, groups: Sequence[str] = GROUPS, *, remedy: st
         if isinstance(link, MissingConfigException) and link.missing_cfg_file:
             return _missing_config(str(link.missing_cfg_file), link.options or ())
         if isinstance(link, OverrideParseException):
-            return f"cannot read the argument {link.override!r}. Arguments are SETTING=VALUE, such as reranker=none."
+            return _unread(str(link.override))
     for link in reversed(chain):
         # OmegaConf's innermost errors may still hold the placeholders of their message; the one around them does not.
         if not isinstance(link, OmegaConfBaseException) or "$" in _first_line(link):
@@ -127,9 +133,17 @@ def _missing_config(name: str, options: Sequence[str]) -> str:
     if hint := address_hint(group, choice):
         return f"{group}={choice} is not a choice. {hint}"
     near = proposal(others)
-    if group == "dataset" and (choice.startswith(("/", "./", "../", "~")) or Path(choice).exists()):
-        near = f"To read {choice}, set dataset=folder dataset.path={choice}. "
+    if group in _READERS and (choice.startswith(("/", "./", "../", "~")) or Path(choice).exists()):
+        near = f"To read {choice}, set {_READERS[group]}={choice}. "
     return f"{group}={choice} is not a choice. {choices_instead(group, choice, legal, near)}"
+
+
+def _unread(argument: str) -> str:
+    key, equals, value = argument.partition("=")
+    if not equals or not value:
+        return f"cannot read the argument {argument!r}. Arguments are SETTING=VALUE, such as reranker=none."
+    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f"cannot read the value of {argument!r}. Put it in two kinds of quotes: '{key}=\"{quoted}\"'."
 
 
 def _missing_schema(name: str) -> str:

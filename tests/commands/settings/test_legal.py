@@ -62,3 +62,17 @@ def test_a_file_of_settings_has_an_object_compared_with_others_in_one_sweep(tmp_
     assert done.returncode == 0, done.stderr
     assert ",mine," in done.stdout
     assert ",none," in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("reranker.name=é", """Put it in two kinds of quotes: 'reranker.name="é"'."""),
+        ("retriever=FOLDER", "To read FOLDER, set retriever=dense retriever.model=FOLDER."),
+        ("reranker=FOLDER", "To read FOLDER, set reranker=auto reranker.model=FOLDER."),
+    ],
+)
+def test_a_value_in_the_wrong_form_is_shown_in_the_right_one(typed, expected, tmp_path):
+    done = evalkit("evaluate", typed.replace("FOLDER", str(tmp_path)), cwd=tmp_path)
+    assert done.returncode == 2
+    assert expected.replace("FOLDER", str(tmp_path)) in done.stderr
