@@ -10,6 +10,7 @@ from evalkit.commands.options import Parser
 from evalkit.commands.settings.compose import compose
 from evalkit.formats.jsonl import read_pairs
 from evalkit.formats.notes import counted
+from evalkit.rerank.seam import Reranker
 from evalkit.system.progress import progress
 from evalkit.system.stages import LOADING
 from evalkit.system.terminal import tell
@@ -54,6 +55,13 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
     if instructed and not (config.reranker.reads_instructions and reranker.reads_instructions):
         have = "pair has" if instructed == 1 else "pairs have"
         tell(f"{instructed} {have} an instruction, which this reranker has no place for")
+    if cut := _score(reranker, lines, ids=options.ids):
+        tell(f"{counted(cut, 'pair')} of {len(lines)} cut to fit the model or reranker.max_length")
+    return 0
+
+
+def _score(reranker: Reranker, lines: Sequence[_Line], *, ids: bool) -> int:
+    """Print the line of every pair. How many pairs were cut."""
     cut = 0
     with progress("scoring", len(lines), "pairs") as meter:
         if lines:
@@ -61,14 +69,12 @@ Settings are those of the reranker (`evalkit list rerankers`) and compute.dtype,
                 reranker.load()
         for window in _windows(lines, by_query=reranker.by_query):
             pairs = [pair for pair, _ in window]
-            ids = rerank.tokens_of(reranker, pairs) if options.ids else [{}] * len(pairs)
+            tokens = rerank.tokens_of(reranker, pairs) if ids else [{}] * len(pairs)
             scored = reranker.score(pairs, advance=meter)
             cut += scored.truncated
             for row, (_, rest) in enumerate(window):
-                write_line({**rest, "score": shortest(scored.scores[row]), **ids[row]})
-    if cut:
-        tell(f"{counted(cut, 'pair')} of {len(lines)} cut to fit the model or reranker.max_length")
-    return 0
+                write_line({**rest, "score": shortest(scored.scores[row]), **tokens[row]})
+    return cut
 
 
 def _windows(lines: Sequence[_Line], *, by_query: bool) -> Iterator[Sequence[_Line]]:
