@@ -46,7 +46,7 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
 STAGES: dict[str, type] = {"dataset": DatasetConfig, "retriever": RetrieverConfig, "reranker": RerankerConfig}
 """The class of all settings of a stage."""
 _PATHS = {"dataset": ("folder", "path"), "retriever": ("saved", "path"), "reranker": ("replay", "path")}
-_FOLDERS = {**_PATHS, "retriever": ("dense", "model"), "reranker": ("auto", "model")}
+FOLDERS = {**_PATHS, "retriever": ("dense", "model"), "reranker": ("auto", "model")}
 """Choice and setting that a path stands for, and that of a folder, which holds a checkpoint."""
 _DATA = {"dataset": "dataset", "retriever": "run", "reranker": "reranker"}  # what data without a name is called
 
@@ -189,7 +189,7 @@ def stage_of(group: str, given: Any, settings: Mapping[str, Any]) -> Any:
             _require_no_path(group, given)
             return config_of(group, given, settings)
         path = expanded(Path(given))
-        choice, key = (_FOLDERS if path.is_dir() else _PATHS)[group]
+        choice, key = (FOLDERS if path.is_dir() else _PATHS)[group]
         named = {"name": nameable(path.name)} if key == "model" else {}
         return config_of(group, choice, {key: os.fspath(given), **named, **settings})
     legal = {field.name for field in fields(SCHEMAS[group]["python"])}

@@ -233,24 +233,6 @@ def checked_pair(number: int, pair: Sequence[str | None]) -> Pair:
     return Pair(*pair)  # type: ignore[arg-type]
 
 
-def checked_texts(texts: Iterable[str]) -> list[str]:
-    """Texts as a list.
-
-    Raises:
-        DataError: it is one text, a table, a dictionary or a set, or something in it is no text.
-    """
-    other = isinstance(texts, str | bytes | Mapping | set | frozenset) or hasattr(texts, "columns")
-    if other or not isinstance(texts, Iterable):
-        raise DataError(f"expected a list of texts, and got {type(texts).__name__}. Give a list, also of one text.")
-    found = list(texts)
-    for number, text in enumerate(found, start=1):
-        if not isinstance(text, str):
-            raise DataError(f"text {number} is {text!r}, expected a str.")
-        if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-            raise DataError(f"text {number} has half of a surrogate pair, which is no character. Remove it.")
-    return found
-
-
 class Scored(NamedTuple):
     """Scores of some of the pairs that a reranker was given, or of all of them.
 

@@ -13,6 +13,7 @@ from evalkit.commands.options import Parser
 from evalkit.commands.settings.compose import compose
 from evalkit.errors import ConfigError
 from evalkit.formats.jsonl import Text, read_texts
+from evalkit.retrieval.encoding_retriever import EncodingRetriever
 from evalkit.store import open_store
 from evalkit.system.progress import progress
 from evalkit.system.stages import LOADING
@@ -42,10 +43,7 @@ In retriever.query_instruction and other texts \\n is a newline, \\t a tab, and 
     options, settings, file = split_arguments(parser, arguments)
     config = compose("embed", settings, elsewhere=_OF_RERANKERS)
     retriever = retrieval.build(config.retriever, config.compute, open_store())
-    from evalkit.retrieval.dense import DenseRetriever
-    from evalkit.retrieval.splade import SpladeRetriever
-
-    if not isinstance(retriever, DenseRetriever | SpladeRetriever):
+    if not isinstance(retriever, EncodingRetriever):
         raise ConfigError(f"retriever={config.retriever.name} has no encoder, so it makes no vectors.")
     texts = read_texts(file)
     if not texts:

@@ -17,6 +17,7 @@ from evalkit.errors import ConfigError
 from evalkit.inference.tokens import TokenizedPairs, Tokenizer
 from evalkit.rerank.late_interaction import LateInteractionReranker
 from evalkit.rerank.listwise import ListwiseReranker
+from evalkit.retrieval.encoding_retriever import EncodingRetriever
 from evalkit.store import Store, open_store
 from evalkit.types import Dataset
 
@@ -57,12 +58,9 @@ Of a dense or sparse retriever query and document are shown apart, each with its
 
 def _of_retriever(config: PromptConfig, store: Store, options: argparse.Namespace) -> int:
     """Print queries and documents, which a first stage reads apart."""
-    from evalkit.retrieval.dense import DenseRetriever
-    from evalkit.retrieval.splade import SpladeRetriever
-
     assert config.retriever is not None
     retriever = retrieval.build(config.retriever, _ANYWHERE, store, dataset=config.dataset, weights=False)
-    if not isinstance(retriever, DenseRetriever | SpladeRetriever):
+    if not isinstance(retriever, EncodingRetriever):
         raise ConfigError(f"retriever={config.retriever.name} has no tokenizer of a model, so a text has no tokens.")
     documents = retriever.encoder
     for sample in _samples(config, datasets.load(config.dataset, store), options.samples):

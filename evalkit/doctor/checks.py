@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -166,6 +167,7 @@ def not_probed(languages: Sequence[str]) -> Iterator[Check]:
             yield Check(f"relevant first ({language})", SKIPPED, detail)
 
 
+@cache
 def _known_probes() -> dict[str, list[tuple[str, str]]]:
     stored = json.loads(shipped("doctor/probes.json").read_text(encoding="utf-8"))
     return {language: [(query, document) for query, document in pairs] for language, pairs in stored.items()}

@@ -36,7 +36,7 @@ def examine(config: RerankerConfig, compute: ComputeConfig, *, float32: bool = T
         raise ConfigError(f"reranker={config.name} has no checkpoint of evalkit's own: nothing to check.")
     try:
         reranker = rerank.build(config, compute)
-        assert isinstance(reranker, PairReranker | LateInteractionReranker | ListwiseReranker)
+        assert isinstance(reranker, AnyChecked)
         yield weights(reranker)
     except AbsentModel:
         raise
@@ -136,8 +136,7 @@ def distinct(scores: Mapping[str, NDArray[np.float32]]) -> Check:
 
 def _exact(reranker: AnyChecked, config: RerankerConfig, compute: ComputeConfig, languages: Sequence[str]) -> Scores:
     """Scores of the probes in float32."""
-    if isinstance(reranker, PairReranker):
-        reranker.unload()  # two copies may not fit
+    reranker.unload()  # two copies may not fit
     exact = rerank.build(config, checks.in_float32(compute))
     assert isinstance(exact, AnyChecked)
     return probe_scores(exact, languages)

@@ -13,10 +13,10 @@ from evalkit.doctor import checks
 from evalkit.doctor.checks import FAILED, PASSED, SKIPPED, Check, Scores, guarded, outcome
 from evalkit.errors import AbsentModel, ConfigError, ModelError
 from evalkit.models.sentence_transformer import stored_pooling
-from evalkit.retrieval.dense import DenseRetriever
 from evalkit.retrieval.encoder import DenseEncoder, RetrievalEncoder
+from evalkit.retrieval.encoding_retriever import EncodingRetriever
 from evalkit.retrieval.sparse_encoder import SparseEncoder
-from evalkit.retrieval.splade import SpladeConfig, SpladeRetriever
+from evalkit.retrieval.splade import SpladeConfig
 from evalkit.store import open_store
 
 _SAME = 0.9999  # a cosine above it is of vectors that half precision does not tell apart
@@ -36,13 +36,10 @@ class Role(NamedTuple):
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Shape (texts, width)."""
-        if not isinstance(self.encoder, DenseEncoder):
-            found: NDArray[np.float32] = self.encoder.encode(texts, instruction=self.before).toarray()
-            return found
-        vectors = np.empty((len(texts), self.encoder.width), dtype=np.float32)
-        for rows, batch in self.encoder.vectors(self.encoder.tokenize(texts, instruction=self.before)):
-            vectors[rows] = batch
-        return vectors
+        if isinstance(self.encoder, DenseEncoder):
+            return self.encoder.encode(texts, instruction=self.before, ranked=True)
+        found: NDArray[np.float32] = self.encoder.encode(texts, instruction=self.before).toarray()
+        return found
 
 
 class Roles(NamedTuple):
@@ -67,7 +64,7 @@ def examine(config: RetrieverConfig, compute: ComputeConfig, *, float32: bool = 
     languages = checks.codes("retriever", config.languages)
     try:
         retriever = retrieval.build(config, compute, open_store())
-        assert isinstance(retriever, DenseRetriever | SpladeRetriever)
+        assert isinstance(retriever, EncodingRetriever)
         encoder = retriever.encoder
         encoder.load()
         yield weights(encoder)

@@ -92,6 +92,10 @@ class TextEncoder:
 
         return packed_encoder(load_encoder(self.checkpoint, self.compute), self.compute)
 
+    def unload(self) -> None:
+        """Give the memory of the weights back; they are loaded again when next asked for."""
+        vars(self).pop("model", None)
+
     @cached_property
     def _alone(self) -> bool:
         """Whether each text is run by itself, as its states would depend on the padding of its batch."""

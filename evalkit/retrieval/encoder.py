@@ -99,7 +99,7 @@ class RetrievalEncoder(TextEncoder, ABC):
         return contents(self.model)
 
     def unload(self) -> None:
-        """Give the memory of the weights back; they are loaded again when next asked for."""
+        """See `TextEncoder`: also the weights of the encoder of queries, and of a head."""
         for holder in (self, self.queries):
             for weights in ("model", "whole"):
                 vars(holder).pop(weights, None)
@@ -210,15 +210,20 @@ class DenseEncoder(RetrievalEncoder):
         return found._replace(unpooled=prompt_tokens(self.tokenizer, alone))
 
     def encode(
-        self, texts: Sequence[str], *, instruction: str = "", advance: Callable[[float], None] = lambda _: None
+        self,
+        texts: Sequence[str],
+        *,
+        instruction: str = "",
+        advance: Callable[[float], None] = lambda _: None,
+        ranked: bool = False,
     ) -> NDArray[np.float32]:
         """Vectors of texts.
 
         Returns:
-            Shape (texts, width), float32, as the checkpoint's own modules give them.
+            Shape (texts, width), float32, as the checkpoint's own modules give them, or `ranked` as in `vectors`.
         """
         vectors = np.empty((len(texts), self.width), dtype=np.float32)
-        for rows, found in self.vectors(self.tokenize(texts, instruction=instruction), ranked=False):
+        for rows, found in self.vectors(self.tokenize(texts, instruction=instruction), ranked=ranked):
             vectors[rows] = found
             advance(len(rows))
         return vectors

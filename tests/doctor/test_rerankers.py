@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from diagnosed import diagnosed, failed
 from stubs import changed, configured, tiny_bert
 from tiny_checkpoints import (
     write_bert_reranker,
@@ -17,12 +18,10 @@ from tiny_checkpoints import (
 )
 from transformers import BertForSequenceClassification
 
-from evalkit.config import ComputeConfig
 from evalkit.doctor import checks, rerankers
-from evalkit.doctor.rerankers import examine
 from evalkit.errors import ConfigError
 from evalkit.inference import attention, forward
-from evalkit.load import config_of, load_reranker
+from evalkit.load import load_reranker
 
 NAMES = [
     "checkpoint",
@@ -36,15 +35,8 @@ NAMES = [
 ]
 
 
-def diagnose(folder, name="cross_encoder", *, dtype="float32", float32=True, attention="auto", **settings):
-    """Check name -> (outcome, detail)."""
-    reranker = config_of("reranker", name, {"model": folder, **settings})
-    compute = ComputeConfig(device="cpu", dtype=dtype, attention=attention)
-    return {check.name: check[1:] for check in rerankers.examine(reranker, compute, float32=float32)}
-
-
-def failed(found):
-    return {name for name, (outcome, _) in found.items() if outcome == "FAILED"}
+def diagnose(folder, name="cross_encoder", **asked):
+    return diagnosed("reranker", name, folder, **asked)
 
 
 def retokenized(source, target, config=lambda _: None, tokenizer=lambda _: None):
@@ -323,10 +315,9 @@ def test_languages_are_codes_in_any_of_their_forms(good):
 @pytest.mark.shared
 @pytest.mark.parametrize("name", ["late_colbert_modernbert", "jina_reranker_v3"])
 def test_late_interaction_and_lists_are_compared_with_float32_too(shared, name):
-    config = config_of("reranker", "auto", {"model": str(shared / "golden" / name / "model")})
-    found = {check.name: check for check in examine(config, ComputeConfig(device="cpu", dtype="bfloat16"))}
-    assert found["bfloat16 = float32"].detail.startswith("Kendall's tau ")
-    assert found["checkpoint"].outcome == "passed"
+    found = diagnose(shared / "golden" / name / "model", "auto", dtype="bfloat16")
+    assert found["bfloat16 = float32"][1].startswith("Kendall's tau ")
+    assert found["checkpoint"][0] == "passed"
 
 
 def test_a_language_model_whose_answer_is_several_tokens_fails(tmp_path):

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from diagnosed import diagnosed, failed
 from safetensors.torch import save_file
 from stubs import changed, tiny_bert
 from trained_reranker import probe_tokenizer
@@ -30,15 +31,8 @@ SPARSE = [name if name != "norms" else "weights" for name in DENSE]
 LAST = "encoder.layer.1.output.LayerNorm"
 
 
-def diagnose(folder, name="dense", *, dtype="float32", float32=True, attention="auto", **settings):
-    """Check name -> (outcome, detail)."""
-    config = config_of("retriever", name, {"model": folder, **settings})
-    compute = ComputeConfig(device="cpu", dtype=dtype, attention=attention)
-    return {check.name: check[1:] for check in retrievers.examine(config, compute, float32=float32)}
-
-
-def failed(found):
-    return {name for name, (outcome, _) in found.items() if outcome == "FAILED"}
+def diagnose(folder, name="dense", **asked):
+    return diagnosed("retriever", name, folder, **asked)
 
 
 def declaring(source, target, file, **facts):

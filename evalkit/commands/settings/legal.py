@@ -13,12 +13,6 @@ from evalkit.system.lookalikes import instead, lookalikes, proposal
 
 _EXPECTED = {"Integer": "Give a whole number.", "Float": "Give a number.", "bool": "Give true or false."}
 GROUPS = ("dataset", "retriever", "reranker", "compute", "suite", "ablation")
-_READERS = {
-    "dataset": "dataset=folder dataset.path",
-    "retriever": "retriever=dense retriever.model",
-    "reranker": "reranker=auto reranker.model",
-}
-"""The setting that takes a folder of the user's own, by stage."""
 _HYDRA_GROUPS = ("hydra/launcher", "hydra/sweeper", "hydra/job_logging", "hydra/hydra_logging", "hydra/help")
 
 
@@ -119,6 +113,8 @@ def _overridden_key(chain: list[BaseException]) -> str:
 
 def _missing_config(name: str, options: Sequence[str]) -> str:
     """That a group has no such choice; `options` are those that Hydra found, of the shipped and the user's files."""
+    from evalkit.load import FOLDERS
+
     name = name.removesuffix(".yaml")
     # `hydra/launcher/slurm`, but `dataset/cqadupstack/unix`
     group, _, choice = name.rpartition("/") if name.startswith("hydra/") else name.partition("/")
@@ -133,8 +129,9 @@ def _missing_config(name: str, options: Sequence[str]) -> str:
     if hint := address_hint(group, choice):
         return f"{group}={choice} is not a choice. {hint}"
     near = proposal(others)
-    if group in _READERS and (choice.startswith(("/", "./", "../", "~")) or Path(choice).exists()):
-        near = f"To read {choice}, set {_READERS[group]}={choice}. "
+    if group in FOLDERS and (choice.startswith(("/", "./", "../", "~")) or Path(choice).exists()):
+        reader, setting = FOLDERS[group]
+        near = f"To read {choice}, set {group}={reader} {group}.{setting}={choice}. "
     return f"{group}={choice} is not a choice. {choices_instead(group, choice, legal, near)}"
 
 
@@ -142,8 +139,10 @@ def _unread(argument: str) -> str:
     key, equals, value = argument.partition("=")
     if not equals or not value:
         return f"cannot read the argument {argument!r}. Arguments are SETTING=VALUE, such as reranker=none."
-    quoted = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f"cannot read the value of {argument!r}. Put it in two kinds of quotes: '{key}=\"{quoted}\"'."
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    quoted = QuotedString(value, Quote.double).with_quotes()
+    return f"cannot read the value of {argument!r}. Put it in two kinds of quotes: '{key}={quoted}'."
 
 
 def _missing_schema(name: str) -> str:
